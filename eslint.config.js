@@ -1,0 +1,53 @@
+import tseslint from 'typescript-eslint';
+
+/** Which rooms a room may import; see docs/architecture.md, "Rooms". */
+const arrow = (files, forbidden, message) => ({
+  files,
+  rules: {
+    'no-restricted-imports': ['error', { patterns: [{ group: forbidden, message }] }],
+  },
+});
+
+const noEnvironment = {
+  'no-restricted-properties': [
+    'error',
+    { object: 'process', property: 'env', message: 'Only src/cli reads the environment.' },
+    { object: 'process', property: 'argv', message: 'Only src/cli reads the command line.' },
+    { object: 'Math', property: 'random', message: 'Draw from src/shared/random: bits must repeat.' },
+  ],
+};
+
+const tfjs = ['@tensorflow/*'];
+
+export default tseslint.config(
+  { ignores: ['dist/**', 'runs/**', 'node_modules/**', 'coverage/**', 'test/fixtures/**'] },
+  ...tseslint.configs.strictTypeChecked.map((config) => ({ ...config, files: ['**/*.ts'] })),
+  {
+    files: ['**/*.ts'],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/unbound-method': 'off',
+    },
+  },
+  { files: ['src/shared/**/*.ts', 'src/coordinator/**/*.ts', 'src/worker/**/*.ts'], rules: noEnvironment },
+  arrow(
+    ['src/shared/**/*.ts'],
+    [...tfjs, '**/coordinator/**', '**/worker/**', '**/cli/**'],
+    'src/shared stands below everything.',
+  ),
+  arrow(['src/coordinator/**/*.ts'], [...tfjs, '**/worker/**', '**/cli/**', 'zeromq'], 'The coordinator holds no tensors.'),
+  arrow(['src/worker/**/*.ts'], ['**/coordinator/**', '**/cli/**', 'zeromq'], 'Workers know shared alone.'),
+  {
+    files: ['src/shared/transport/zmq/**/*.ts'],
+    rules: { 'no-restricted-imports': 'off' },
+  },
+  {
+    files: ['test/**/*.ts'],
+    rules: { '@typescript-eslint/no-non-null-assertion': 'off' },
+  },
+);

@@ -1,0 +1,80 @@
+/**
+ * All exchanges of one generation on one worker: gives every arriving frame to the exchange that it belongs to, and
+ * refuses the rest. Knows no threads and no sockets: frames come in by `receive` and leave by `send`.
+ */
+
+import { InvariantError, ProtocolError, StaleGenerationError } from '../errors.js';
+import { readHeader } from '../protocol/frame.js';
+import { Exchange, type ExchangeBuffers, type ExchangeSpec, type SendFrame } from './exchange.js';
+import { Mesh, type MeshPlan } from './mesh.js';
+
+/** Bytes of frames for exchanges that aren't registered here yet. A peer gets this far ahead only at the very start. */
+const earlyBytesLimit = 256 * 1024 * 1024;
+
+export class CollectiveEngine {
+  readonly mesh: Mesh;
+  readonly #send: SendFrame;
+  readonly #exchanges = new Map<number, Exchange>();
+  readonly #onFinished: (id: number) => void;
+  #early: Buffer[] = [];
+  #earlyBytes = 0;
+
+  constructor(plan: MeshPlan, send: SendFrame, onFinished: (id: number) => void) {
+    this.mesh = new Mesh(plan);
+    this.#send = send;
+    this.#onFinished = onFinished;
+  }
+
+  register(spec: ExchangeSpec, buffers: ExchangeBuffers): void {
+    if (this.#exchanges.has(spec.id)) throw new InvariantError(`exchange ${spec.id} registered twice`);
+    this.#exchanges.set(spec.id, new Exchange(this.mesh, spec, buffers, this.#send));
+    const early = this.#early;
+    this.#early = [];
+    this.#earlyBytes = 0;
+    for (const frame of early) this.receive(frame);
+  }
+
+  start(id: number, step: number): void {
+    const exchange = this.#exchanges.get(id);
+    if (!exchange) throw new InvariantError(`exchange ${id} was never registered`);
+    if (exchange.start(step)) this.#onFinished(id);
+  }
+
+  /**
+   * Takes one frame from the wire. Its memory belongs to the engine from now on.
+   * @throws ProtocolError or StaleGenerationError when it is refused; nothing has changed then.
+   */
+  receive(frame: Buffer): void {
+    const header = readHeader(frame);
+    const { runTag, generation, worldSize, rank } = this.mesh.plan;
+    if (header.runTag !== runTag) {
+      throw new ProtocolError(`Frame from rank ${header.sender} refused: it belongs to another run.`);
+    }
+    if (header.generation !== generation) {
+      throw new StaleGenerationError(
+        `Frame from rank ${header.sender} refused: expected generation ${generation}, got ${header.generation}.`,
+      );
+    }
+    if (header.sender >= worldSize || header.sender === rank) {
+      throw new ProtocolError(`Frame refused: rank ${header.sender} of ${worldSize} can't have sent it to ${rank}.`);
+    }
+    if (header.phase === 'hello') return;
+    const exchange = this.#exchanges.get(header.exchange);
+    if (exchange) {
+      if (exchange.receive(header, frame)) this.#onFinished(header.exchange);
+      return;
+    }
+    if (this.#earlyBytes + frame.length > earlyBytesLimit) {
+      throw new ProtocolError(`Frame from rank ${header.sender} refused: exchange ${header.exchange} is unknown.`);
+    }
+    this.#early.push(frame);
+    this.#earlyBytes += frame.length;
+  }
+
+  /** What is being waited for, and from whom: `gradients/3 from rank 1, 2`. */
+  waitingFor(): { exchange: string; ranks: number[] }[] {
+    return [...this.#exchanges.values()]
+      .filter((exchange) => exchange.inFlight)
+      .map((exchange) => ({ exchange: exchange.spec.name, ranks: exchange.missing() }));
+  }
+}

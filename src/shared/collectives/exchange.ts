@@ -1,0 +1,212 @@
+/**
+ * A registered exchange: one all-reduce that is repeated every step with the same name, size and arithmetic (MPI calls
+ * these persistent collectives). Owns the life of one use of it: started here, partials from everywhere, result.
+ *
+ * Two algorithms, chosen by size alone, so that every worker chooses alike:
+ * - one hop: everyone sends its partials to everyone, and all compute the same sum. 1 message to each other worker,
+ *   S bytes each for S bytes of vector and one subtree.
+ * - direct reduce-scatter + all-gather: the owner of chunk j gets chunk j of every worker's partials, sums them in tree
+ *   order and sends the result to all. 2 messages to each other worker, 2 (n - 1) / n * S bytes a worker in two hops
+ *   (Rabenseifner 2004, with direct rather than halving exchanges).
+ */
+
+import { ProtocolError, invariant } from '../errors.js';
+import { headerBytes, writeHeader, type FrameHeader, type Phase } from '../protocol/frame.js';
+import type { Rank } from '../words.js';
+import type { Mesh } from './mesh.js';
+import { bytesPerElement, vectorOver, type Vector, type VectorReduction } from './reduction.js';
+import { SendBuffers } from './send-buffers.js';
+
+/** Vectors of more bytes than this go by reduce-scatter + all-gather. */
+export const oneHopBytes = 32 * 1024;
+
+export interface ExchangeSpec {
+  /** 1, 2, 3 ... in the order of registration; the same on every worker. */
+  readonly id: number;
+  /** For people: `gradients/3`, `batch_normalization_1/forward`. */
+  readonly name: string;
+  readonly reduction: VectorReduction;
+  readonly elementCount: number;
+}
+
+export interface ExchangeBuffers {
+  /** One vector a local shard; overwritten by the exchange. */
+  readonly inputs: readonly Vector[];
+  /** Receives the result. */
+  readonly output: Vector;
+}
+
+export type SendFrame = (to: Rank, frame: Buffer) => void;
+
+/** The payloads of one use of an exchange that have come so far. */
+interface Use {
+  readonly sequence: number;
+  readonly partials: Map<number, Vector[]>;
+  readonly gathered: Set<number>;
+}
+
+const newUse = (sequence: number): Use => ({ sequence, partials: new Map(), gathered: new Set() });
+
+export class Exchange {
+  readonly spec: ExchangeSpec;
+  readonly #mesh: Mesh;
+  readonly #send: SendFrame;
+  readonly #buffers: ExchangeBuffers;
+  readonly #frames = new SendBuffers();
+  readonly #oneHop: boolean;
+  readonly #elementBytes: 4 | 8;
+  #finished = 0;
+  #started = 0;
+  #step = 0;
+  #reduced = false;
+  /** The use in flight (or next) and the one after it, of which early frames may come. */
+  #uses: [Use, Use] = [newUse(1), newUse(2)];
+
+  constructor(mesh: Mesh, spec: ExchangeSpec, buffers: ExchangeBuffers, send: SendFrame) {
+    const local = mesh.localShards;
+    invariant(
+      buffers.inputs.length === local.end - local.start,
+      `${spec.name}: ${buffers.inputs.length} inputs for ${local.end - local.start} local shards`,
+    );
+    for (const vector of [...buffers.inputs, buffers.output]) {
+      invariant(vector.length === spec.elementCount, `${spec.name}: ${vector.length} of ${spec.elementCount} elements`);
+    }
+    this.#mesh = mesh;
+    this.spec = spec;
+    this.#send = send;
+    this.#buffers = buffers;
+    this.#elementBytes = bytesPerElement(spec.reduction);
+    this.#oneHop = spec.elementCount * this.#elementBytes <= oneHopBytes;
+  }
+
+  get inFlight(): boolean {
+    return this.#started > this.#finished;
+  }
+
+  /** Ranks whose frames this use still lacks; for the message of a deadline. */
+  missing(): Rank[] {
+    const use = this.#uses[0];
+    return this.#mesh.others.filter(
+      (rank) => !use.partials.has(rank) || (!this.#oneHop && !use.gathered.has(rank)),
+    );
+  }
+
+  /** Sends this worker's partials. The inputs must be filled. True when the use is finished already. */
+  start(step: number): boolean {
+    invariant(!this.inFlight, `${this.spec.name} started twice`);
+    this.#started++;
+    this.#step = step;
+    this.#reduced = false;
+    const partials = this.#mesh.foldLocal(this.spec.reduction, this.#buffers.inputs);
+    const own = this.#mesh.plan.rank;
+    if (this.#oneHop) {
+      const frame = this.#frame('contribution', 'all', partials, 0, this.spec.elementCount);
+      for (const other of this.#mesh.others) this.#send(other, frame);
+      this.#uses[0].partials.set(own, partials);
+    } else {
+      for (const other of this.#mesh.others) {
+        const { start, end } = this.#mesh.chunk(this.spec.elementCount, other);
+        this.#send(other, this.#frame('scatter', String(other), partials, start, end));
+      }
+      const { start, end } = this.#mesh.chunk(this.spec.elementCount, own);
+      this.#uses[0].partials.set(
+        own,
+        partials.map((partial) => partial.subarray(start, end)),
+      );
+    }
+    return this.#advance();
+  }
+
+  /**
+   * Takes a frame of this exchange. True when it finished the use in flight.
+   * @throws ProtocolError when it is stale, from too far ahead, repeated, or of the wrong phase or size; nothing changes.
+   */
+  receive(header: FrameHeader, frame: Buffer): boolean {
+    const use = this.#uses[header.sequence - this.#uses[0].sequence];
+    if (header.sequence < this.#uses[0].sequence || use === undefined) {
+      throw this.#refusal(header, `use ${this.#uses[0].sequence} or ${this.#uses[1].sequence}`, `use ${header.sequence}`);
+    }
+    const expectedPhases: readonly Phase[] = this.#oneHop ? ['contribution'] : ['scatter', 'gather'];
+    if (!expectedPhases.includes(header.phase)) {
+      throw this.#refusal(header, expectedPhases.join(' or '), header.phase);
+    }
+    if (header.phase === 'gather') {
+      if (use.gathered.has(header.sender)) throw this.#refusal(header, 'one gather frame', 'a second one');
+      if (use !== this.#uses[0] || !this.inFlight) {
+        // The owner of a chunk can send its sum only after this worker has sent its partial.
+        throw this.#refusal(header, 'no result before the contribution', 'one');
+      }
+      const { start, end } = this.#mesh.chunk(this.spec.elementCount, header.sender);
+      this.#buffers.output.set(this.#vector(header, frame, 0, end - start, 1), start);
+      use.gathered.add(header.sender);
+    } else {
+      if (use.partials.has(header.sender)) throw this.#refusal(header, `one ${header.phase} frame`, 'a second one');
+      const { start, end } = this.#oneHop
+        ? { start: 0, end: this.spec.elementCount }
+        : this.#mesh.chunk(this.spec.elementCount, this.#mesh.plan.rank);
+      const count = this.#mesh.subtrees[header.sender]?.length ?? 0;
+      const partials = Array.from({ length: count }, (_, i) => this.#vector(header, frame, i, end - start, count));
+      use.partials.set(header.sender, partials);
+    }
+    return this.inFlight && this.#advance();
+  }
+
+  /** Sums what is complete; true when the result is in the output. */
+  #advance(): boolean {
+    const use = this.#uses[0];
+    const { plan, others } = this.#mesh;
+    if (use.partials.size < plan.worldSize) return false;
+    if (!this.#reduced) {
+      const everyone = Array.from({ length: plan.worldSize }, (_, rank) => use.partials.get(rank) ?? []);
+      const sum = this.#mesh.foldAll(this.spec.reduction, everyone);
+      this.#reduced = true;
+      if (this.#oneHop) {
+        this.#buffers.output.set(sum);
+      } else {
+        const { start, end } = this.#mesh.chunk(this.spec.elementCount, plan.rank);
+        this.#buffers.output.set(sum, start);
+        if (others.length > 0) {
+          const frame = this.#frame('gather', 'gather', [sum], 0, end - start);
+          for (const other of others) this.#send(other, frame);
+        }
+      }
+    }
+    if (!this.#oneHop && use.gathered.size < others.length) return false;
+    this.#finished++;
+    this.#uses = [this.#uses[1], newUse(this.#finished + 2)];
+    return true;
+  }
+
+  #frame(phase: Phase, key: string, vectors: readonly Vector[], start: number, end: number): Buffer {
+    const bytes = (end - start) * this.#elementBytes;
+    const frame = this.#frames.take(`${phase}/${key}`, this.#started, headerBytes + bytes * vectors.length);
+    for (const [i, vector] of vectors.entries()) {
+      vectorOver(this.spec.reduction, frame.buffer, headerBytes + i * bytes, end - start).set(
+        vector.subarray(start, end),
+      );
+    }
+    const { rank, runTag, generation } = this.#mesh.plan;
+    const { id } = this.spec;
+    writeHeader(frame, { phase, sender: rank, runTag, generation, exchange: id, sequence: this.#started, step: this.#step });
+    return frame;
+  }
+
+  /** Vector `index` of `count` equal ones in the payload; copied only where it isn't aligned. */
+  #vector(header: FrameHeader, frame: Buffer, index: number, elements: number, count: number): Vector {
+    const bytes = elements * this.#elementBytes;
+    const payload = frame.length - headerBytes;
+    if (payload !== bytes * count) throw this.#refusal(header, `${bytes * count} bytes of payload`, String(payload));
+    const offset = frame.byteOffset + headerBytes + index * bytes;
+    if (offset % this.#elementBytes === 0) return vectorOver(this.spec.reduction, frame.buffer, offset, elements);
+    return vectorOver(this.spec.reduction, frame.buffer.slice(offset, offset + bytes));
+  }
+
+  #refusal(header: FrameHeader, expected: string, got: string): ProtocolError {
+    const { rank, worldSize, generation } = this.#mesh.plan;
+    return new ProtocolError(
+      `Frame of ${this.spec.name} from rank ${header.sender} refused: expected ${expected}, got ${got} ` +
+        `(rank ${rank}/${worldSize}, generation ${generation}, step ${header.step}).`,
+      { exchange: this.spec.name, sender: header.sender, expected, got, step: header.step },
+    );
+  }
+}

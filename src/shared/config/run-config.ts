@@ -1,0 +1,104 @@
+/**
+ * The one schema of a run's configuration: names, types, units, defaults and reasons. The README's table, the command
+ * line's options and the checks all come from here. What isn't plain data (the model, a custom data source) is in the
+ * training definition; see src/api.
+ */
+
+import { z } from 'zod';
+
+const positiveInt = (max: number) => z.int().min(1).max(max);
+const finite = z.number().refine(Number.isFinite, 'must be a finite number');
+
+export const optimizerSchema = z.strictObject({
+  kind: z.literal('adam'),
+  learningRate: finite.positive().default(0.001),
+  beta1: finite.min(0).lt(1).default(0.9),
+  beta2: finite.min(0).lt(1).default(0.999),
+  epsilon: finite.positive().default(1e-8),
+});
+
+export const scheduleSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('constant') }),
+  z.strictObject({
+    kind: z.literal('step'),
+    /** Epochs between two decays. */
+    stepSize: positiveInt(1_000_000).default(6),
+    gamma: finite.positive().max(1).default(0.1),
+  }),
+]);
+
+export const lossSchema = z.enum(['softmaxCrossEntropy']);
+
+/** Exactly what a worker needs to know to compute its part: sent by the coordinator, stored with the run. */
+export const runConfigSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[\w .-]{1,64}$/, 'must be 1 to 64 letters, digits, spaces, dots or dashes')
+    .default('training')
+    .describe('what the run is called in logs'),
+  seed: z
+    .int()
+    .min(0)
+    .max(0xffffffff)
+    .default(1)
+    .describe('every random draw of the run: initial weights, shuffles, dropout'),
+  epochs: positiveInt(1_000_000).default(3).describe('passes over the training set'),
+  maxSteps: positiveInt(0xffffffff).nullable().default(null).describe('stop after so many steps in total'),
+  batchSize: positiveInt(1_048_576).default(64).describe('samples a step, over all workers'),
+  shards: positiveInt(4096)
+    .nullable()
+    .default(null)
+    .describe('fixed slices of each batch; the bits depend on them, not on the workers (default: the workers)'),
+  workers: positiveInt(1024)
+    .nullable()
+    .default(null)
+    .describe('worker processes (default: one a GPU, or 2 on CPU)'),
+  devices: z
+    .string()
+    .regex(/^(auto|cpu|\d{1,3}(,\d{1,3})*)$/, 'must be auto, cpu, or GPU numbers such as 0,1')
+    .default('auto')
+    .describe('auto, cpu, or the numbers of the GPUs to use'),
+  threads: positiveInt(1024)
+    .nullable()
+    .default(null)
+    .describe('TensorFlow threads a worker on CPU; part of what fixes the bits (default: cores / shards)'),
+  engine: z.enum(['auto', 'tensorflow', 'js']).default('auto').describe('tensor engine'),
+  precision: z.enum(['float32']).default('float32').describe('arithmetic of activations and products'),
+  evalBatchSize: positiveInt(1_048_576).default(250).describe('samples a forward pass of the evaluation, a shard'),
+  logEvery: positiveInt(1_000_000).default(100).describe('steps between two printed lines'),
+  bucketBytes: positiveInt(1_073_741_824)
+    .default(1_048_576)
+    .describe('bytes of gradients sent together; smaller starts earlier, larger costs fewer messages'),
+  data: z.string().min(1).max(4096).nullable().default(null).describe('folder of the four IDX files (default: MNIST)'),
+  normalize: z
+    .strictObject({ mean: finite, std: finite.positive() })
+    .default({ mean: 0.5, std: 0.5 })
+    .describe('pixels become (x / 255 - mean) / std'),
+  loss: lossSchema.default('softmaxCrossEntropy').describe('mean over the batch'),
+  optimizer: optimizerSchema.prefault({ kind: 'adam' }).describe('PyTorch arithmetic'),
+  schedule: scheduleSchema.prefault({ kind: 'step' }).describe('learning rate by epoch'),
+  heartbeatMs: positiveInt(60_000).default(1_000).describe('milliseconds between signs of life'),
+  peerTimeoutMs: positiveInt(3_600_000)
+    .default(10_000)
+    .describe('silence after which a process counts as lost, milliseconds'),
+  stepTimeoutMs: positiveInt(86_400_000)
+    .default(30_000)
+    .describe('longest wait without any progress of a step, milliseconds'),
+  joinTimeoutMs: positiveInt(86_400_000)
+    .default(120_000)
+    .describe('longest wait for all workers to join and load, milliseconds'),
+});
+
+export type RunConfig = Readonly<z.infer<typeof runConfigSchema>>;
+export type RunConfigInput = z.input<typeof runConfigSchema>;
+export type OptimizerConfig = z.infer<typeof optimizerSchema>;
+export type ScheduleConfig = z.infer<typeof scheduleSchema>;
+export type LossName = z.infer<typeof lossSchema>;
+
+/** A run config whose open questions (how many workers, shards, threads) have been answered. */
+export const resolvedConfigSchema = runConfigSchema.extend({
+  shards: positiveInt(4096),
+  workers: positiveInt(1024),
+  threads: positiveInt(1024),
+});
+export type ResolvedConfig = Readonly<z.infer<typeof resolvedConfigSchema>>;

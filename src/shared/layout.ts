@@ -1,0 +1,32 @@
+/**
+ * The layout: the model's weights in one fixed order. Owns its hash, by which workers find out at join that they built
+ * the same model, and the hash of the weights themselves.
+ */
+
+import { createHash } from 'node:crypto';
+
+export interface LayoutEntry {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly trainable: boolean;
+}
+
+export type Layout = readonly LayoutEntry[];
+
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** SHA-256 over names, shapes, dtypes and trainability, in order. */
+export function layoutHash(layout: Layout): string {
+  const canonical = layout.map(({ name, shape, dtype, trainable }) => [name, shape, dtype, trainable]);
+  return createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
+}
+
+/** SHA-256 over every weight, moving statistics included, as float32 little-endian in layout order. */
+export function weightsSha256(weights: Iterable<Float32Array>): string {
+  const hash = createHash('sha256');
+  for (const values of weights) hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return hash.digest('hex');
+}

@@ -1,0 +1,102 @@
+/**
+ * The control plane's messages, each with its schema; nothing else travels between coordinator and workers. Owns what
+ * may be in them. Every field is bounded, because whoever reaches the port can send anything.
+ */
+
+import { z } from 'zod';
+import { resolvedConfigSchema } from '../config/run-config.js';
+import { errorCodes } from '../errors.js';
+
+export const protocolVersion = 1;
+
+const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+const uint32 = z.int().min(0).max(0xffffffff);
+const shortText = z.string().max(1_024);
+const text = z.string().max(16_384);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const loss = z.number().or(z.nan());
+const wireError = z.strictObject({ code: z.enum([...errorCodes, 'INVARIANT']), message: text });
+
+export const workerMessageSchema = z.discriminatedUnion('type', [
+  /** First word of a worker. */
+  z.strictObject({
+    type: z.literal('join'),
+    protocol: uint32,
+    workerId: z.uuid(),
+    pid: count,
+    host: shortText,
+    device: shortText,
+    engine: z.strictObject({ kind: shortText, version: shortText, threads: uint32, cpu: shortText }),
+  }),
+  /** Model built, data loaded, data plane bound. */
+  z.strictObject({
+    type: z.literal('ready'),
+    layoutHash: sha256,
+    /** Of the initial weights: equal on every worker or the run doesn't start. */
+    weightsSha256: sha256,
+    parameterCount: count,
+    trainCount: count,
+    testCount: count,
+    dataSha256: sha256,
+    endpoint: shortText,
+  }),
+  /** Connected to every other worker of the generation, and heard from each. */
+  z.strictObject({ type: z.literal('connected'), generation: uint32 }),
+  z.strictObject({
+    type: z.literal('committed'),
+    generation: uint32,
+    step: uint32,
+    epoch: uint32,
+    loss,
+    learningRate: z.number(),
+  }),
+  z.strictObject({
+    type: z.literal('evaluated'),
+    generation: uint32,
+    split: z.enum(['train', 'test']),
+    epoch: uint32,
+    loss,
+    correct: count,
+    count,
+  }),
+  z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
+  z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),
+  z.strictObject({ type: z.literal('heartbeat'), generation: uint32, ticks: count, waitingFor: text }),
+  /** The connection to another worker broke. */
+  z.strictObject({ type: z.literal('lost'), generation: uint32, rank: uint32, reason: shortText }),
+  z.strictObject({ type: z.literal('failed'), error: wireError }),
+  z.strictObject({ type: z.literal('leave') }),
+]);
+
+export const planSchema = z.strictObject({
+  generation: uint32,
+  rank: uint32,
+  shards: uint32.min(1),
+  workers: z
+    .array(z.strictObject({ rank: uint32, endpoint: shortText, pid: count, host: shortText }))
+    .min(1)
+    .max(4_096),
+});
+
+export const coordinatorMessageSchema = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('welcome'),
+    protocol: uint32,
+    runId: z.uuid(),
+    config: resolvedConfigSchema,
+    definition: z.strictObject({ path: z.string().max(4_096), sha256 }),
+    /** Where the data plane's sockets are made; null: TCP on the interface that reaches the coordinator. */
+    socketDirectory: z.string().max(4_096).nullable(),
+  }),
+  z.strictObject({ type: z.literal('plan'), plan: planSchema }),
+  z.strictObject({ type: z.literal('go'), generation: uint32 }),
+  z.strictObject({ type: z.literal('save'), directory: z.string().max(4_096) }),
+  z.strictObject({ type: z.literal('heartbeat') }),
+  z.strictObject({ type: z.literal('finish') }),
+  z.strictObject({ type: z.literal('abort'), error: wireError }),
+]);
+
+export type WorkerMessage = z.infer<typeof workerMessageSchema>;
+export type CoordinatorMessage = z.infer<typeof coordinatorMessageSchema>;
+export type Plan = z.infer<typeof planSchema>;
+export type MessageOf<M extends { type: string }, T extends M['type']> = Extract<M, { type: T }>;

@@ -1,0 +1,17 @@
+/** The order in which an epoch visits the training set. Owns nothing but the function (seed, epoch) -> permutation. */
+
+import { PhiloxSequence, philoxKey } from './philox.js';
+
+/** Fisher-Yates shuffle of 0..count-1; a function of its arguments alone. `epoch` counts from 0. */
+export function epochPermutation(seed: number, epoch: number, count: number): Int32Array {
+  const order = new Int32Array(count);
+  for (let i = 0; i < count; i++) order[i] = i;
+  const random = new PhiloxSequence(philoxKey(seed, 'permutation'), epoch);
+  for (let i = count - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    const held = order[i] ?? 0;
+    order[i] = order[j] ?? 0;
+    order[j] = held;
+  }
+  return order;
+}

@@ -1,0 +1,59 @@
+/**
+ * How bytes move, as the rest of the program sees it. Two implementations: `zmq/` between processes, `memory.ts` inside
+ * one. Both keep the order of messages between two ends, deliver each once, and never call back from inside `send`.
+ * Neither looks into what it carries.
+ */
+
+import type { Rank } from '../words.js';
+
+export interface PeerAddress {
+  readonly rank: Rank;
+  readonly endpoint: string;
+}
+
+export interface DataPlaneEvents {
+  /** A frame from some peer. Its memory is the receiver's from now on. */
+  frame(frame: Buffer): void;
+  /** The connection to `rank` broke. */
+  disconnected(rank: Rank): void;
+}
+
+/** The mesh between workers. */
+export interface DataPlane {
+  /** Where peers can connect to. */
+  readonly endpoint: string;
+  connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void;
+  /** Sends without copying: `frame` must not change until the receiver is known to have it. */
+  send(to: Rank, frame: Buffer): void;
+  close(): void;
+}
+
+export interface ControlClientEvents {
+  message(bytes: Uint8Array): void;
+  disconnected(): void;
+}
+
+/** A worker's end of the control plane. Messages sent before the connection stands are queued. */
+export interface ControlClient {
+  connect(events: ControlClientEvents): void;
+  send(bytes: Buffer): void;
+  close(): void;
+}
+
+/** Names one connection to the coordinator; another connection of the same process has another one. */
+export type ConnectionId = string;
+
+export interface ControlServerEvents {
+  message(from: ConnectionId, bytes: Uint8Array): void;
+  /** Some connection broke; ZeroMQ doesn't say whose. */
+  disconnected(): void;
+}
+
+/** The coordinator's end of the control plane. */
+export interface ControlServer {
+  readonly endpoint: string;
+  listen(events: ControlServerEvents): void;
+  /** False when the connection is gone. */
+  send(to: ConnectionId, bytes: Buffer): boolean;
+  close(): void;
+}

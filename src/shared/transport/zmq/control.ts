@@ -1,0 +1,86 @@
+/**
+ * The control plane over ZeroMQ: the coordinator's ROUTER and each worker's DEALER. ROUTER names the connections itself;
+ * a client can't choose a name, so it can't take another's.
+ */
+
+import { Dealer, Router } from 'zeromq';
+import type {
+  ConnectionId,
+  ControlClient,
+  ControlClientEvents,
+  ControlServer,
+  ControlServerEvents,
+} from '../transport.js';
+import { bind, common, newContext, onDisconnect, receiveLoop } from './sockets.js';
+
+class ZmqControlServer implements ControlServer {
+  readonly endpoint: string;
+  readonly #router: Router;
+
+  constructor(endpoint: string, router: Router) {
+    this.endpoint = endpoint;
+    this.#router = router;
+  }
+
+  listen(events: ControlServerEvents): void {
+    onDisconnect(this.#router, () => events.disconnected());
+    void receiveLoop(this.#router, ([id, bytes, ...rest]) => {
+      if (id && bytes && rest.length === 0) events.message(id.toString('hex'), bytes);
+    });
+  }
+
+  send(to: ConnectionId, bytes: Buffer): boolean {
+    try {
+      // `mandatory`: an unknown connection is an error here instead of silence.
+      this.#router.send([Buffer.from(to, 'hex'), bytes]).catch(() => undefined);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  close(): void {
+    this.#router.close();
+  }
+}
+
+class ZmqControlClient implements ControlClient {
+  readonly #dealer: Dealer;
+  readonly #endpoint: string;
+
+  constructor(endpoint: string, maxMessageBytes: number) {
+    this.#endpoint = endpoint;
+    this.#dealer = new Dealer({ context: newContext(), ...common(maxMessageBytes), reconnectInterval: 100 });
+  }
+
+  connect(events: ControlClientEvents): void {
+    onDisconnect(this.#dealer, () => events.disconnected());
+    this.#dealer.connect(this.#endpoint);
+    void receiveLoop(this.#dealer, ([bytes]) => {
+      if (bytes) events.message(bytes);
+    });
+  }
+
+  send(bytes: Buffer): void {
+    this.#dealer.send(bytes).catch(() => undefined);
+  }
+
+  close(): void {
+    this.#dealer.close();
+  }
+}
+
+/** Binds the coordinator's end. @throws ConfigError when the address is taken or malformed. */
+export async function openControlServer(endpoint: string, maxMessageBytes: number): Promise<ControlServer> {
+  const router = new Router({ context: newContext(), mandatory: true, ...common(maxMessageBytes) });
+  try {
+    return new ZmqControlServer(await bind(router, endpoint), router);
+  } catch (error) {
+    router.close();
+    throw error;
+  }
+}
+
+export function openControlClient(endpoint: string, maxMessageBytes: number): ControlClient {
+  return new ZmqControlClient(endpoint, maxMessageBytes);
+}

@@ -1,0 +1,72 @@
+/**
+ * The workers' mesh over ZeroMQ: one PULL bound, one PUSH connected to each peer. Over ipc on one host, over TCP
+ * otherwise. A frame is one message.
+ */
+
+import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { Pull, Push, type Context } from 'zeromq';
+import { InvariantError } from '../../errors.js';
+import type { Rank } from '../../words.js';
+import type { DataPlane, DataPlaneEvents, PeerAddress } from '../transport.js';
+import { bind, common, newContext, onDisconnect, receiveLoop } from './sockets.js';
+
+export interface DataPlaneOptions {
+  /** Folder for ipc sockets, private to the user; null: TCP. */
+  readonly socketDirectory: string | null;
+  /** Address to listen on and to tell the peers, for TCP. */
+  readonly host: string;
+  /** Longest frame in bytes; ZeroMQ drops a connection that sends a longer one. */
+  readonly maxFrameBytes: number;
+}
+
+class ZmqDataPlane implements DataPlane {
+  readonly endpoint: string;
+  readonly #context: Context;
+  readonly #pull: Pull;
+  readonly #options: DataPlaneOptions;
+  readonly #peers = new Map<Rank, Push>();
+
+  constructor(endpoint: string, context: Context, pull: Pull, options: DataPlaneOptions) {
+    this.endpoint = endpoint;
+    this.#context = context;
+    this.#pull = pull;
+    this.#options = options;
+  }
+
+  connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void {
+    for (const { rank, endpoint } of peers) {
+      const push = new Push({ context: this.#context, ...common(this.#options.maxFrameBytes) });
+      onDisconnect(push, () => events.disconnected(rank));
+      push.connect(endpoint);
+      this.#peers.set(rank, push);
+    }
+    void receiveLoop(this.#pull, ([frame]) => {
+      if (frame) events.frame(frame);
+    });
+  }
+
+  send(to: Rank, frame: Buffer): void {
+    const push = this.#peers.get(to);
+    if (!push) throw new InvariantError(`no peer has rank ${to}`);
+    // Queued at once (see sockets.ts), and refused only when the socket is closed: then nobody needs it any more.
+    push.send(frame).catch(() => undefined);
+  }
+
+  close(): void {
+    for (const push of this.#peers.values()) push.close();
+    this.#peers.clear();
+    this.#pull.close();
+  }
+}
+
+/** Binds a worker's data plane. @throws ConfigError when it can't listen. */
+export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
+  const context = newContext();
+  const pull = new Pull({ context, ...common(options.maxFrameBytes) });
+  const address =
+    options.socketDirectory === null
+      ? `tcp://${options.host}:*`
+      : `ipc://${join(options.socketDirectory, `w-${randomBytes(6).toString('hex')}`)}`;
+  return new ZmqDataPlane(await bind(pull, address), context, pull, options);
+}
