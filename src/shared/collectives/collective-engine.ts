@@ -4,7 +4,7 @@
  */
 
 import { InvariantError, ProtocolError, StaleGenerationError } from '../errors.js';
-import { readHeader } from '../protocol/frame.js';
+import { readHeader, type FrameHeader } from '../protocol/frame.js';
 import { Exchange, type ExchangeBuffers, type ExchangeSpec, type SendFrame } from './exchange.js';
 import { Mesh, type MeshPlan } from './mesh.js';
 
@@ -44,7 +44,7 @@ export class CollectiveEngine {
    * Takes one frame from the wire. Its memory belongs to the engine from now on.
    * @throws ProtocolError or StaleGenerationError when it is refused; nothing has changed then.
    */
-  receive(frame: Buffer): void {
+  receive(frame: Buffer): FrameHeader {
     const header = readHeader(frame);
     const { runTag, generation, worldSize, rank } = this.mesh.plan;
     if (header.runTag !== runTag) {
@@ -58,17 +58,18 @@ export class CollectiveEngine {
     if (header.sender >= worldSize || header.sender === rank) {
       throw new ProtocolError(`Frame refused: rank ${header.sender} of ${worldSize} can't have sent it to ${rank}.`);
     }
-    if (header.phase === 'hello') return;
+    if (header.phase === 'hello') return header;
     const exchange = this.#exchanges.get(header.exchange);
     if (exchange) {
       if (exchange.receive(header, frame)) this.#onFinished(header.exchange);
-      return;
+      return header;
     }
     if (this.#earlyBytes + frame.length > earlyBytesLimit) {
       throw new ProtocolError(`Frame from rank ${header.sender} refused: exchange ${header.exchange} is unknown.`);
     }
     this.#early.push(frame);
     this.#earlyBytes += frame.length;
+    return header;
   }
 
   /** What is being waited for, and from whom: `gradients/3 from rank 1, 2`. */

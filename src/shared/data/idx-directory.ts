@@ -1,0 +1,82 @@
+/**
+ * Finds and reads the four files of a data set in MNIST's layout. Owns their names and what is said when one is
+ * missing or isn't the one it should be; never parses them.
+ */
+import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DataError, systemCode } from '../errors.js';
+import { chooseFile, readBounded } from './idx-file.js';
+
+const fileNames = [
+  'train-images-idx3-ubyte',
+  'train-labels-idx1-ubyte',
+  't10k-images-idx3-ubyte',
+  't10k-labels-idx1-ubyte',
+] as const;
+
+export type IdxFileName = (typeof fileNames)[number];
+
+export interface LoadedFile {
+  readonly path: string;
+  /** Uncompressed. */
+  readonly bytes: Buffer;
+}
+
+/** Training images, training labels, test images, test labels. */
+export type FourFiles = readonly [LoadedFile, LoadedFile, LoadedFile, LoadedFile];
+
+/**
+ * Reads the four files, in this order. Each may also be spelled `train-images.idx3-ubyte` and may be gzip with the
+ * ending `.gz`; where several are present the uncompressed one is read. Throws DataError when the directory or a file
+ * is missing or unreadable.
+ */
+export async function readFourFiles(dir: string): Promise<FourFiles> {
+  const present = await listDirectory(dir);
+  const chosen = fileNames.map((name) => chooseFile(present, [name, name.replace('-idx', '.idx')]));
+  const missing = fileNames.filter((_, index) => chosen[index] === undefined).join(', ');
+  if (missing) {
+    const expected = fileNames.join(', ');
+    const remedy = 'Put the missing files there, plain or as .gz.';
+    const message = `Data directory ${dir}: expected ${expected}; missing: ${missing}. ${remedy}`;
+    throw new DataError(message, { directory: dir, expected, missing, remedy });
+  }
+  const read = async (name = ''): Promise<LoadedFile> => {
+    const path = join(dir, name);
+    return { path, bytes: await readBounded(path) };
+  };
+  const [trainImages, trainLabels, testImages, testLabels] = chosen;
+  return Promise.all([read(trainImages), read(trainLabels), read(testImages), read(testLabels)]);
+}
+
+/** Throws DataError for the first file whose SHA-256 (hex, of the uncompressed bytes) isn't the one in `digests`. */
+export function verifyDigests(
+  files: FourFiles,
+  digests: Readonly<Record<IdxFileName, string>>,
+  remedy: string,
+): void {
+  for (const [index, name] of fileNames.entries()) {
+    const { path: file, bytes } = files[index] as LoadedFile;
+    const expected = digests[name];
+    const found = createHash('sha256').update(bytes).digest('hex');
+    if (found === expected) continue;
+    const message = `${file}: SHA-256 of the whole file: expected ${expected}, got ${found}. ${remedy}`;
+    throw new DataError(message, { file, offset: 0, expected, found, remedy });
+  }
+}
+
+async function listDirectory(dir: string): Promise<Set<string>> {
+  try {
+    return new Set(await readdir(dir));
+  } catch (error) {
+    const found = systemCode(error) ?? String(error);
+    const missing = fileNames.join(', ');
+    const remedy = `Name a directory that holds ${missing}.`;
+    const fields = { directory: dir, expected: 'a readable directory', found, missing, remedy };
+    throw new DataError(
+      `Data directory ${dir}: expected a readable directory, got ${found}. ${remedy}`,
+      fields,
+      error,
+    );
+  }
+}

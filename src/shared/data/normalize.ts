@@ -1,0 +1,56 @@
+/**
+ * Bytes to the network's float32 input, with the arithmetic of PyTorch's `ToTensor` and `Normalize`: every operation
+ * rounds to float32. Owns that arithmetic; never keeps a float copy of the whole set.
+ */
+import { invariant } from '../errors.js';
+import type { ImageSet } from './dataset.js';
+
+/** In units of a pixel scaled to 0..1, as in PyTorch: the recipe has 0.5 and 0.5. */
+export interface Normalization {
+  readonly mean: number;
+  readonly std: number;
+}
+
+/**
+ * Writes the images `indices` of `set` into `target`, one after the other, each pixel as (x / 255 - mean) / std.
+ * `target` holds exactly `indices.length * height * width * channels` floats. The caller owns both; one table of 256
+ * floats is allocated a call, nothing a sample.
+ */
+export function fillNormalized(
+  target: Float32Array,
+  set: ImageSet,
+  indices: Int32Array | readonly number[],
+  normalization: Normalization,
+): void {
+  const { images, count } = set;
+  const pixelsPerImage = set.height * set.width * set.channels;
+  const expected = indices.length * pixelsPerImage;
+  invariant(target.length === expected, `fillNormalized: expected ${expected} floats, got ${target.length}`);
+  const table = normalizationTable(normalization);
+  let write = 0;
+  for (let sample = 0; sample < indices.length; sample++) {
+    const index = indices[sample] as number;
+    invariant(
+      Number.isInteger(index) && index >= 0 && index < count,
+      `fillNormalized: no image ${index} of ${count}`,
+    );
+    const end = (index + 1) * pixelsPerImage;
+    for (let read = index * pixelsPerImage; read < end; read++) {
+      target[write++] = table[images[read] as number] as number;
+    }
+  }
+}
+
+function normalizationTable({ mean, std }: Normalization): Float32Array {
+  const meanFloat = Math.fround(mean);
+  const stdFloat = Math.fround(std);
+  invariant(
+    Number.isFinite(meanFloat) && stdFloat > 0,
+    `fillNormalized: expected std > 0, got ${mean} and ${std}`,
+  );
+  // float64 rounds a quotient or difference of two float32 numbers so finely that rounding it again, to float32, is exact.
+  return Float32Array.from({ length: 256 }, (_, byte) => {
+    const scaled = Math.fround(byte / 255);
+    return Math.fround(Math.fround(scaled - meanFloat) / stdFloat);
+  });
+}

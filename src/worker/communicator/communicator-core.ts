@@ -1,0 +1,211 @@
+/**
+ * What a communicator does, whichever thread it runs in: control messages, heartbeats, the mesh, the exchanges, and
+ * noticing that somebody is gone. Event-driven; never blocks, never touches a tensor.
+ *
+ * A broken connection to another worker isn't fatal at once. It is reported, and the coordinator, which hears from
+ * everyone, says who was lost; else each survivor would name the neighbour that happened to leave first.
+ */
+
+import { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
+import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange.js';
+import { OperationalError, PeerLostError, fromWireError, invariant } from '../../shared/errors.js';
+import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/codec.js';
+import { headerBytes, writeHeader } from '../../shared/protocol/frame.js';
+import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
+import type { ControlClient, DataPlane } from '../../shared/transport/transport.js';
+import { asGeneration, asRank, type Rank } from '../../shared/words.js';
+import type { DataPlaneRequest } from './communicator.js';
+
+export interface CoreEvents {
+  message(message: CoordinatorMessage): void;
+  finished(exchangeId: number): void;
+  failed(error: Error): void;
+  /** A message or frame was refused; for the log. */
+  refused(error: OperationalError): void;
+  /** How often the main thread has made progress. */
+  ticks(): number;
+}
+
+export interface CoreTransports {
+  readonly control: ControlClient;
+  openDataPlane(request: DataPlaneRequest): Promise<DataPlane>;
+}
+
+/** First 8 bytes of the run's id (a UUID). */
+export function runTagOf(runId: string): bigint {
+  return BigInt(`0x${runId.replaceAll('-', '').slice(0, 16)}`);
+}
+
+type State = 'idle' | 'running' | 'leaving' | 'closed';
+
+export class CommunicatorCore {
+  readonly #transports: CoreTransports;
+  readonly #events: CoreEvents;
+  #state: State = 'idle';
+  #failure: Error | undefined;
+  #data: DataPlane | undefined;
+  #request: DataPlaneRequest | undefined;
+  #plan: Plan | undefined;
+  #engine: CollectiveEngine | undefined;
+  #unheard = new Set<number>();
+  #connected: (() => void) | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #lastHeardMs = performance.now();
+  #verdict: NodeJS.Timeout | undefined;
+
+  constructor(transports: CoreTransports, events: CoreEvents) {
+    this.#transports = transports;
+    this.#events = events;
+    transports.control.connect({
+      message: (bytes) => this.#onControl(bytes),
+      disconnected: () => this.#onCoordinatorLost('closed the connection'),
+    });
+  }
+
+  get engine(): CollectiveEngine {
+    invariant(this.#engine, 'no generation has been joined');
+    return this.#engine;
+  }
+
+  send(message: WorkerMessage): void {
+    if (this.#state === 'closed') return;
+    // From its last message on, connections may close in any order without meaning a loss.
+    if (message.type === 'finished' || message.type === 'failed' || message.type === 'leave') this.#state = 'leaving';
+    this.#transports.control.send(encodeMessage(message));
+  }
+
+  async openDataPlane(request: DataPlaneRequest): Promise<string> {
+    this.#request = request;
+    this.#lastHeardMs = performance.now();
+    this.#heartbeat = setInterval(() => this.#beat(), request.heartbeatMs);
+    this.#data = await this.#transports.openDataPlane(request);
+    return this.#data.endpoint;
+  }
+
+  join(plan: Plan): Promise<void> {
+    const data = this.#data;
+    invariant(data && this.#request, 'the data plane is not open');
+    const rank = asRank(plan.rank);
+    this.#plan = plan;
+    this.#state = 'running';
+    const peers = plan.workers
+      .filter((worker) => worker.rank !== plan.rank)
+      .map((worker) => ({ rank: asRank(worker.rank), endpoint: worker.endpoint }));
+    const runTag = runTagOf(this.#request.runId);
+    const generation = asGeneration(plan.generation);
+    this.#engine = new CollectiveEngine(
+      { runTag, generation, rank, worldSize: plan.workers.length, shards: plan.shards },
+      (to, frame) => data.send(to, frame),
+      (id) => this.#events.finished(id),
+    );
+    this.#unheard = new Set(peers.map((peer) => peer.rank));
+    const connected = new Promise<void>((resolve) => (this.#connected = resolve));
+    data.connect(peers, {
+      frame: (frame) => this.#onFrame(frame),
+      disconnected: (lost) => this.#onPeerLost(lost),
+    });
+    for (const peer of peers) {
+      const hello = Buffer.alloc(headerBytes);
+      writeHeader(hello, { phase: 'hello', sender: rank, runTag, generation, exchange: 0, sequence: 0, step: 0 });
+      data.send(peer.rank, hello);
+    }
+    this.#hear();
+    return connected;
+  }
+
+  register(spec: ExchangeSpec, buffers: ExchangeBuffers): void {
+    this.engine.register(spec, buffers);
+  }
+
+  start(exchangeId: number, step: number): void {
+    if (!this.#failure) this.engine.start(exchangeId, step);
+  }
+
+  close(): void {
+    this.#state = 'closed';
+    clearInterval(this.#heartbeat);
+    clearTimeout(this.#verdict);
+    this.#data?.close();
+    this.#transports.control.close();
+  }
+
+  #onControl(bytes: Uint8Array): void {
+    this.#lastHeardMs = performance.now();
+    let message: CoordinatorMessage;
+    try {
+      message = decodeCoordinatorMessage(bytes, 'the coordinator');
+    } catch (error) {
+      this.#refuse(error);
+      return;
+    }
+    if (message.type === 'heartbeat') return;
+    if (message.type === 'finish') this.#state = 'leaving';
+    this.#events.message(message);
+    if (message.type === 'abort') this.#fail(fromWireError(message.error));
+  }
+
+  #onFrame(frame: Buffer): void {
+    try {
+      const { phase, sender } = this.engine.receive(frame);
+      if (phase === 'hello') {
+        this.#unheard.delete(sender);
+        this.#hear();
+      }
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #hear(): void {
+    if (this.#unheard.size > 0) return;
+    this.#connected?.();
+    this.#connected = undefined;
+  }
+
+  #refuse(error: unknown): void {
+    if (error instanceof OperationalError) this.#events.refused(error);
+    else this.#fail(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  #onPeerLost(rank: Rank): void {
+    if (this.#state !== 'running' || this.#failure || !this.#plan || !this.#request) return;
+    const worker = this.#plan.workers.find((other) => other.rank === rank);
+    const who = `rank ${rank} (pid ${worker?.pid ?? '?'} on ${worker?.host ?? '?'})`;
+    this.send({ type: 'lost', generation: this.#plan.generation, rank, reason: 'the connection to it broke' });
+    this.#verdict ??= setTimeout(
+      () => this.#fail(new PeerLostError(`Worker lost: the connection to ${who} broke and no verdict came.`, { rank })),
+      this.#request.peerTimeoutMs,
+    );
+  }
+
+  #onCoordinatorLost(how: string): void {
+    if (this.#state === 'leaving' || this.#state === 'closed') return;
+    this.#fail(new PeerLostError(`Coordinator lost: it ${how}. Start the run again.`, { who: 'coordinator' }));
+  }
+
+  #beat(): void {
+    if (!this.#request) return;
+    if (this.#state === 'running' || this.#state === 'idle') {
+      const waitingFor = (this.#engine?.waitingFor() ?? [])
+        .map(({ exchange, ranks }) => `${exchange} from ${ranks.join(', ')}`)
+        .join('; ')
+        .slice(0, 4_000);
+      this.send({
+        type: 'heartbeat',
+        generation: this.#plan?.generation ?? 0,
+        ticks: this.#events.ticks(),
+        waitingFor,
+      });
+    }
+    const silentMs = performance.now() - this.#lastHeardMs;
+    if (silentMs > this.#request.peerTimeoutMs) {
+      this.#onCoordinatorLost(`has not answered for ${Math.round(silentMs / 1000)} s`);
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure || this.#state === 'closed') return;
+    this.#failure = error;
+    this.#events.failed(error);
+  }
+}

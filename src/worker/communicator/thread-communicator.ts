@@ -1,0 +1,158 @@
+/**
+ * The main thread's end of the communicator thread. A collective is a synchronous call here: post the request, block in
+ * `Atomics.wait` until the thread has counted it as finished. TensorFlow's work is all on this thread and done by then,
+ * so nothing is lost by blocking.
+ */
+
+import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
+import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
+import { InvariantError, fromWireError, invariant, type WireError } from '../../shared/errors.js';
+import { shardRanges } from '../../shared/sharding/ranges.js';
+import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
+import type { Communicator, CommunicatorEvents, DataPlaneRequest, ExchangeHandle } from './communicator.js';
+import { maxExchanges, words, type FromThread, type ThreadOptions, type ToThread } from './thread-protocol.js';
+
+/** How long a worker may take to end after the run has failed, before its communicator kills it. */
+const graceMs = 5_000;
+
+interface Pending<T> {
+  resolve(value: T): void;
+  reject(error: Error): void;
+}
+
+export class ThreadCommunicator implements Communicator {
+  readonly #thread: Worker;
+  readonly #state = new Int32Array(new SharedArrayBuffer(4 * (words.exchanges + maxExchanges)));
+  readonly #failures: MessagePort;
+  #events: CommunicatorEvents | undefined;
+  #failure: Error | undefined;
+  #registered = 0;
+  #localShards = 0;
+  #opened: Pending<string> | undefined;
+  #joined: Pending<undefined> | undefined;
+  #closed: (() => void) | undefined;
+
+  /** @param coordinator its endpoint, ipc://… or tcp://… */
+  constructor(coordinator: string) {
+    const { port1, port2 } = new MessageChannel();
+    this.#failures = port1;
+    port1.unref();
+    const state = this.#state.buffer as SharedArrayBuffer;
+    const workerData: ThreadOptions = { coordinator, state, failures: port2, graceMs };
+    this.#thread = new Worker(new URL('./thread.js', import.meta.url), {
+      workerData,
+      transferList: [port2],
+      name: 'communicator',
+    });
+    this.#thread.on('message', (message: FromThread) => this.#onMessage(message));
+    this.#thread.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
+    this.#thread.on('exit', () => this.#closed?.());
+  }
+
+  listen(events: CommunicatorEvents): void {
+    this.#events = events;
+  }
+
+  send(message: WorkerMessage): void {
+    this.#post({ kind: 'send', message });
+  }
+
+  openDataPlane(request: DataPlaneRequest): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#opened = { resolve, reject };
+      this.#post({ kind: 'open', request });
+    });
+  }
+
+  join(plan: Plan): Promise<void> {
+    const range = shardRanges(plan.shards, plan.workers.length)[plan.rank];
+    invariant(range, `rank ${plan.rank} is not in the plan`);
+    this.#localShards = range.end - range.start;
+    return new Promise<undefined>((resolve, reject) => {
+      this.#joined = { resolve, reject };
+      this.#post({ kind: 'join', plan });
+    });
+  }
+
+  register(partial: Omit<ExchangeSpec, 'id'>): ExchangeHandle {
+    const spec: ExchangeSpec = { ...partial, id: ++this.#registered };
+    invariant(spec.id < maxExchanges, `more than ${maxExchanges} exchanges`);
+    const bytes = spec.elementCount * bytesPerElement(spec.reduction);
+    const inputs = Array.from({ length: this.#localShards }, () => new SharedArrayBuffer(bytes));
+    const output = new SharedArrayBuffer(bytes);
+    this.#post({ kind: 'register', spec, inputs, output });
+    const word = words.exchanges + spec.id;
+    let started = 0;
+    return {
+      spec,
+      inputs: inputs.map((buffer) => vectorOver(spec.reduction, buffer)),
+      output: vectorOver(spec.reduction, output),
+      start: (step) => {
+        this.tick();
+        started++;
+        this.#post({ kind: 'start', id: spec.id, step });
+      },
+      wait: () => {
+        for (;;) {
+          const finished = Atomics.load(this.#state, word);
+          if (finished === started) break;
+          if (finished < 0) throw this.#takeFailure();
+          Atomics.wait(this.#state, word, finished);
+        }
+        this.tick();
+      },
+    };
+  }
+
+  tick(): void {
+    Atomics.add(this.#state, words.ticks, 1);
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => (this.#closed = resolve));
+    this.#post({ kind: 'close' });
+    await closed;
+  }
+
+  #post(message: ToThread): void {
+    this.#thread.postMessage(message);
+  }
+
+  #onMessage(message: FromThread): void {
+    switch (message.kind) {
+      case 'message':
+        this.#events?.message(message.message);
+        break;
+      case 'opened':
+        this.#opened?.resolve(message.endpoint);
+        break;
+      case 'joined':
+        this.#joined?.resolve(undefined);
+        break;
+      case 'refused':
+        process.emitWarning(message.message, { code: message.code });
+        break;
+      case 'failed':
+        this.#fail(fromWireError(message.error));
+        break;
+      case 'closed':
+        break;
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    this.#opened?.reject(error);
+    this.#joined?.reject(error);
+    this.#events?.failed(error);
+  }
+
+  /** The reason of a failure that this blocked thread couldn't get from its event loop. */
+  #takeFailure(): Error {
+    const received = receiveMessageOnPort(this.#failures) as { message: WireError } | undefined;
+    this.#failure ??= received ? fromWireError(received.message) : undefined;
+    return this.#failure ?? new InvariantError('the communicator failed without a reason');
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * What the main thread and the communicator thread say to each other, and the words of shared memory between them.
+ *
+ * Requests go by MessagePort, because `Atomics.waitAsync` in a worker thread loses wake-ups (Node 20.20). Answers that
+ * the main thread blocks on come through the state array: `Atomics.wait` sees the value change, so none can be missed.
+ */
+
+import type { MessagePort } from 'node:worker_threads';
+import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
+import type { WireError } from '../../shared/errors.js';
+import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
+import type { DataPlaneRequest } from './communicator.js';
+
+/** Words of the state array (Int32). */
+export const words = {
+  /** 1 once the run can't go on; the reason is in the port `failures`. */
+  failed: 0,
+  /** Grows with the main thread's progress. */
+  ticks: 1,
+  /** Word `exchanges + id` counts the finished uses of an exchange; negative once the run has failed. */
+  exchanges: 2,
+} as const;
+
+export const maxExchanges = 4_096;
+
+export interface ThreadOptions {
+  readonly coordinator: string;
+  readonly state: SharedArrayBuffer;
+  /** Carries the reason of a failure (WireError) to a main thread that is blocked and has no event loop. */
+  readonly failures: MessagePort;
+  /** After a failure the main thread has so long to end by itself; then the process is killed. */
+  readonly graceMs: number;
+}
+
+export type ToThread =
+  | { kind: 'send'; message: WorkerMessage }
+  | { kind: 'open'; request: DataPlaneRequest }
+  | { kind: 'join'; plan: Plan }
+  | { kind: 'register'; spec: ExchangeSpec; inputs: SharedArrayBuffer[]; output: SharedArrayBuffer }
+  | { kind: 'start'; id: number; step: number }
+  | { kind: 'close' };
+
+export type FromThread =
+  | { kind: 'message'; message: CoordinatorMessage }
+  | { kind: 'opened'; endpoint: string }
+  | { kind: 'joined' }
+  | { kind: 'refused'; code: string; message: string; count: number }
+  | { kind: 'failed'; error: WireError }
+  | { kind: 'closed' };

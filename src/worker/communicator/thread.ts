@@ -1,0 +1,95 @@
+/**
+ * Entry of the communicator thread: owns every ZeroMQ socket of the worker, and stays responsive while TensorFlow holds
+ * the main thread.
+ */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { vectorOver } from '../../shared/collectives/reduction.js';
+import { invariant, toWireError } from '../../shared/errors.js';
+import { controlMessageBytes } from '../../shared/protocol/codec.js';
+import { openControlClient } from '../../shared/transport/zmq/control.js';
+import { openDataPlane } from '../../shared/transport/zmq/data-plane.js';
+import { localAddressTowards } from '../../shared/transport/zmq/local-address.js';
+import { CommunicatorCore } from './communicator-core.js';
+import { maxExchanges, words, type FromThread, type ThreadOptions, type ToThread } from './thread-protocol.js';
+
+const port = parentPort;
+invariant(port, 'thread.js is started by ThreadCommunicator');
+const options = workerData as ThreadOptions;
+const state = new Int32Array(options.state);
+const post = (message: FromThread): void => port.postMessage(message);
+const refusals = new Map<string, number>();
+
+function fail(error: Error): void {
+  post({ kind: 'failed', error: toWireError(error) });
+  options.failures.postMessage(toWireError(error));
+  // After the reason is in the port, else a woken main thread would find no reason there.
+  Atomics.store(state, words.failed, 1);
+  for (let id = 0; id < maxExchanges; id++) {
+    Atomics.store(state, words.exchanges + id, -1);
+    Atomics.notify(state, words.exchanges + id);
+  }
+  // A main thread that hangs in native code can't be told anything: the process ends without it.
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), options.graceMs).unref();
+}
+
+const core = new CommunicatorCore(
+  {
+    control: openControlClient(options.coordinator, controlMessageBytes),
+    openDataPlane: async ({ socketDirectory, maxFrameBytes }) =>
+      openDataPlane({ socketDirectory, maxFrameBytes, host: await localAddressTowards(options.coordinator) }),
+  },
+  {
+    message: (message) => post({ kind: 'message', message }),
+    finished: (id) => {
+      Atomics.add(state, words.exchanges + id, 1);
+      Atomics.notify(state, words.exchanges + id);
+    },
+    failed: fail,
+    refused: ({ code, message }) => {
+      const count = (refusals.get(code) ?? 0) + 1;
+      refusals.set(code, count);
+      if (count === 1) post({ kind: 'refused', code, message, count });
+    },
+    ticks: () => Atomics.load(state, words.ticks),
+  },
+);
+
+function handle(message: ToThread): void {
+  switch (message.kind) {
+    case 'start':
+      core.start(message.id, message.step);
+      break;
+    case 'send':
+      core.send(message.message);
+      break;
+    case 'open':
+      core.openDataPlane(message.request).then((endpoint) => post({ kind: 'opened', endpoint }), fail);
+      break;
+    case 'join':
+      core.join(message.plan).then(() => post({ kind: 'joined' }), fail);
+      break;
+    case 'register': {
+      const { spec, inputs, output } = message;
+      core.register(spec, {
+        inputs: inputs.map((buffer) => vectorOver(spec.reduction, buffer)),
+        output: vectorOver(spec.reduction, output),
+      });
+      break;
+    }
+    case 'close':
+      core.close();
+      options.failures.close();
+      post({ kind: 'closed' });
+      port?.close();
+      break;
+  }
+}
+
+port.on('message', (message: ToThread) => {
+  try {
+    handle(message);
+  } catch (error) {
+    fail(error instanceof Error ? error : new Error(String(error)));
+  }
+});
