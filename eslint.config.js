@@ -34,7 +34,11 @@ export default tseslint.config(
       '@typescript-eslint/unbound-method': 'off',
     },
   },
-  { files: ['src/shared/**/*.ts', 'src/coordinator/**/*.ts', 'src/worker/**/*.ts'], rules: noEnvironment },
+  {
+    files: ['src/shared/**/*.ts', 'src/coordinator/**/*.ts', 'src/worker/**/*.ts'],
+    ignores: ['src/shared/random/math-random.ts'],
+    rules: noEnvironment,
+  },
   arrow(
     ['src/shared/**/*.ts'],
     [...tfjs, '**/coordinator/**', '**/worker/**', '**/cli/**'],

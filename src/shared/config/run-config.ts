@@ -65,6 +65,10 @@ export const runConfigSchema = z.strictObject({
   engine: z.enum(['auto', 'tensorflow', 'js']).default('auto').describe('tensor engine'),
   precision: z.enum(['float32']).default('float32').describe('arithmetic of activations and products'),
   evalBatchSize: positiveInt(1_048_576).default(250).describe('samples a forward pass of the evaluation, a shard'),
+  evaluate: z
+    .enum(['both', 'test', 'none'])
+    .default('both')
+    .describe('test: the test set after every epoch; both: and the training set after the last'),
   logEvery: positiveInt(1_000_000).default(100).describe('steps between two printed lines'),
   bucketBytes: positiveInt(1_073_741_824)
     .default(1_048_576)

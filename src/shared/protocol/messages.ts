@@ -25,12 +25,12 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     workerId: z.uuid(),
     pid: count,
     host: shortText,
-    device: shortText,
-    engine: z.strictObject({ kind: shortText, version: shortText, threads: uint32, cpu: shortText }),
   }),
-  /** Model built, data loaded, data plane bound. */
+  /** Engine loaded, model built, data loaded, data plane bound. */
   z.strictObject({
     type: z.literal('ready'),
+    device: shortText,
+    engine: shortText,
     layoutHash: sha256,
     /** Of the initial weights: equal on every worker or the run doesn't start. */
     weightsSha256: sha256,

@@ -105,6 +105,11 @@ export class ThreadCommunicator implements Communicator {
     };
   }
 
+  /** Ends this worker's part for a reason of its own process: its launcher is gone, or it was told to stop. */
+  abandon(error: Error): void {
+    this.#fail(error);
+  }
+
   tick(): void {
     Atomics.add(this.#state, words.ticks, 1);
   }

@@ -11,7 +11,9 @@ import type {
   ControlServer,
   ControlServerEvents,
 } from '../transport.js';
-import { bind, common, newContext, onDisconnect, receiveLoop } from './sockets.js';
+import { bind, common, newContext, onDisconnect, receiveLoop, receiving, sending } from './sockets.js';
+
+const both = { ...sending, ...receiving };
 
 class ZmqControlServer implements ControlServer {
   readonly endpoint: string;
@@ -50,7 +52,7 @@ class ZmqControlClient implements ControlClient {
 
   constructor(endpoint: string, maxMessageBytes: number) {
     this.#endpoint = endpoint;
-    this.#dealer = new Dealer({ context: newContext(), ...common(maxMessageBytes), reconnectInterval: 100 });
+    this.#dealer = new Dealer({ context: newContext(), ...common(maxMessageBytes), ...both, reconnectInterval: 100 });
   }
 
   connect(events: ControlClientEvents): void {
@@ -72,7 +74,7 @@ class ZmqControlClient implements ControlClient {
 
 /** Binds the coordinator's end. @throws ConfigError when the address is taken or malformed. */
 export async function openControlServer(endpoint: string, maxMessageBytes: number): Promise<ControlServer> {
-  const router = new Router({ context: newContext(), mandatory: true, ...common(maxMessageBytes) });
+  const router = new Router({ context: newContext(), mandatory: true, ...common(maxMessageBytes), ...both });
   try {
     return new ZmqControlServer(await bind(router, endpoint), router);
   } catch (error) {

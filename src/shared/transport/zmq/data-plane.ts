@@ -9,7 +9,7 @@ import { Pull, Push, type Context } from 'zeromq';
 import { InvariantError } from '../../errors.js';
 import type { Rank } from '../../words.js';
 import type { DataPlane, DataPlaneEvents, PeerAddress } from '../transport.js';
-import { bind, common, newContext, onDisconnect, receiveLoop } from './sockets.js';
+import { bind, common, newContext, onDisconnect, receiveLoop, receiving, sending } from './sockets.js';
 
 export interface DataPlaneOptions {
   /** Folder for ipc sockets, private to the user; null: TCP. */
@@ -36,7 +36,7 @@ class ZmqDataPlane implements DataPlane {
 
   connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void {
     for (const { rank, endpoint } of peers) {
-      const push = new Push({ context: this.#context, ...common(this.#options.maxFrameBytes) });
+      const push = new Push({ context: this.#context, ...common(this.#options.maxFrameBytes), ...sending });
       onDisconnect(push, () => events.disconnected(rank));
       push.connect(endpoint);
       this.#peers.set(rank, push);
@@ -63,7 +63,7 @@ class ZmqDataPlane implements DataPlane {
 /** Binds a worker's data plane. @throws ConfigError when it can't listen. */
 export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const context = newContext();
-  const pull = new Pull({ context, ...common(options.maxFrameBytes) });
+  const pull = new Pull({ context, ...common(options.maxFrameBytes), ...receiving });
   const address =
     options.socketDirectory === null
       ? `tcp://${options.host}:*`

@@ -11,14 +11,13 @@ import { ConfigError, systemCode } from '../../errors.js';
 /** Most time that closing waits for queued messages to leave, in milliseconds. */
 const lingerMs = 1_000;
 
-export function common(maxMessageBytes: number): {
-  linger: number;
-  maxMessageSize: number;
-  sendHighWaterMark: 0;
-  receiveHighWaterMark: 0;
-} {
-  return { linger: lingerMs, maxMessageSize: maxMessageBytes, sendHighWaterMark: 0, receiveHighWaterMark: 0 };
+export function common(maxMessageBytes: number): { linger: number; maxMessageSize: number } {
+  return { linger: lingerMs, maxMessageSize: maxMessageBytes };
 }
+
+/** No high-water marks: what is in flight is bounded by the collectives' own order, and nothing may be dropped. */
+export const sending = { sendHighWaterMark: 0 } as const;
+export const receiving = { receiveHighWaterMark: 0 } as const;
 
 /** A context of one's own, so that closing one transport can't block another. */
 export function newContext(ioThreads = 1): Context {

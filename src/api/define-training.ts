@@ -1,0 +1,44 @@
+/**
+ * The public way to say what is to be trained: a `lockstep.config.ts` whose default export is
+ * `defineTraining({ model, ... })`. Plain values in it are the run's config; functions run on every worker.
+ */
+
+import type { LayersModel } from '@tensorflow/tfjs';
+import type { RunConfigInput } from '../shared/config/run-config.js';
+import type { TrainingData } from '../shared/data/training-data.js';
+
+export interface ModelContext {
+  /** The worker's tfjs; use this one and no import of your own. */
+  readonly tf: typeof import('@tensorflow/tfjs');
+  /** The run's seed. Initializers without a seed of their own draw from it as well, so every worker starts alike. */
+  readonly seed: number;
+}
+
+/** A data set of one's own, loaded once on each worker. */
+export interface DataSource {
+  load(): Promise<TrainingData>;
+}
+
+type Scalars = Omit<RunConfigInput, 'data'>;
+
+export interface TrainingOptions extends Scalars {
+  /** Builds the model. Called once on each worker; must be synchronous. */
+  readonly model: (context: ModelContext) => LayersModel;
+  /** A folder of four IDX files, or a source; default MNIST. `--data` takes precedence. */
+  readonly data?: string | DataSource;
+}
+
+const mark = Symbol.for('lockstep.training');
+
+export interface TrainingDefinition extends TrainingOptions {
+  readonly [mark]: true;
+}
+
+/** Marks and types a training definition; checks nothing yet, so that every error can name the file. */
+export function defineTraining(options: TrainingOptions): TrainingDefinition {
+  return Object.freeze({ ...options, [mark]: true as const });
+}
+
+export function isTrainingDefinition(value: unknown): value is TrainingDefinition {
+  return typeof value === 'object' && value !== null && mark in value;
+}

@@ -1,0 +1,65 @@
+/**
+ * Loads a `lockstep.config.ts` or `.js`. Coordinator and workers load the same file and compare its SHA-256, since
+ * functions can't be sent.
+ */
+
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { createJiti } from 'jiti';
+import { ConfigError, systemCode } from '../shared/errors.js';
+import { isTrainingDefinition, type DataSource, type ModelContext } from './define-training.js';
+import type { LayersModel } from '@tensorflow/tfjs';
+
+export interface LoadedDefinition {
+  readonly path: string;
+  /** Of the file's bytes. */
+  readonly sha256: string;
+  readonly model: (context: ModelContext) => LayersModel;
+  /** Undefined: the config's `data` says. */
+  readonly source: DataSource | undefined;
+  /** The plain values, as they stand in the file. */
+  readonly values: Readonly<Record<string, unknown>>;
+}
+
+/** @throws ConfigError when the file is missing, doesn't load, or exports no training definition. */
+export async function loadDefinition(path: string): Promise<LoadedDefinition> {
+  const sha256 = createHash('sha256')
+    .update(await readSource(path))
+    .digest('hex');
+  // So that `import { defineTraining } from 'lockstep'` works wherever the file lies.
+  const alias = { lockstep: fileURLToPath(new URL('../index.js', import.meta.url)) };
+  const jiti = createJiti(import.meta.url, { alias, moduleCache: false, fsCache: false });
+  let exported: unknown;
+  try {
+    exported = await jiti.import(path, { default: true });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigError(`Config file ${path} can't be loaded: ${reason}`, { path }, cause);
+  }
+  if (!isTrainingDefinition(exported)) {
+    throw new ConfigError(
+      `Config file ${path}: expected a default export made by defineTraining({ model, ... }), got ${typeof exported}. ` +
+        "Write `import { defineTraining } from 'lockstep'; export default defineTraining({ ... })`.",
+      { path },
+    );
+  }
+  const { model, data, ...values } = exported;
+  if (typeof model !== 'function') {
+    throw new ConfigError(`Config file ${path}: model: expected a function, got ${typeof model}.`, { path });
+  }
+  const source = typeof data === 'object' ? data : undefined;
+  return { path, sha256, model, source, values: typeof data === 'string' ? { ...values, data } : values };
+}
+
+async function readSource(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new ConfigError(
+      `Config file ${path} can't be read (${systemCode(cause) ?? 'unknown error'}). Check --config.`,
+      { path },
+      cause,
+    );
+  }
+}

@@ -1,0 +1,72 @@
+/** `lockstep coordinator`: started by the launcher, by pm2 or by hand on the host that others connect to. */
+
+import { resolve } from 'node:path';
+import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
+import { describeError, exitStatus, statusOf } from '../exit.js';
+import type { CoordinatorStart, FromCoordinator, ToCoordinator } from '../launch-messages.js';
+import { defaultOut } from '../reporters/event-log.js';
+import { openReporters } from '../reporters/reporters.js';
+import { startCoordinator } from '../run-coordinator.js';
+import { isLocal, makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
+import { readSetup, type TrainFlags } from '../train-options.js';
+
+export interface CoordinatorFlags extends TrainFlags {
+  readonly listen: string;
+  /** Set by the launcher, which sends the rest over IPC. */
+  readonly launched?: boolean;
+}
+
+export async function coordinate(flags: CoordinatorFlags): Promise<number> {
+  return flags.launched === true ? launched() : standalone(flags);
+}
+
+async function standalone(flags: CoordinatorFlags): Promise<number> {
+  const { config, definition } = await readSetup(flags);
+  const out = flags.out === undefined ? defaultOut(new Date()) : resolve(flags.out);
+  const reporters = openReporters({ out, json: flags.json === true });
+  const socketDirectory = isLocal(flags.listen) ? makeSocketDirectory() : null;
+  try {
+    const { path, sha256 } = definition;
+    const start = { config, definition: { path, sha256 }, listen: flags.listen, socketDirectory, out };
+    const { coordinator, ended } = await startCoordinator(start, (event) => reporters.emit(event));
+    const interrupt = (signal: string): void => coordinator.handle({ kind: 'interrupt', signal });
+    process.once('SIGINT', interrupt);
+    process.once('SIGTERM', interrupt);
+    return await ended;
+  } finally {
+    removeSocketDirectory(socketDirectory);
+    await reporters.close();
+  }
+}
+
+async function launched(): Promise<number> {
+  const post = (message: FromCoordinator): void => {
+    if (process.connected) process.send?.(message);
+  };
+  leaveSignalsToLauncher();
+  const pending: ToCoordinator[] = [];
+  let handle = (message: ToCoordinator): void => void pending.push(message);
+  const start = await new Promise<CoordinatorStart>((received) => {
+    process.on('message', (message: ToCoordinator) => {
+      if (message.kind === 'start') received(message.start);
+      else handle(message);
+    });
+  });
+  try {
+    const running = await startCoordinator(start, (event) => post({ kind: 'event', event }));
+    handle = (message) => {
+      if (message.kind === 'exited') running.coordinator.handle(message);
+      if (message.kind === 'interrupt') running.coordinator.handle(message);
+    };
+    pending.forEach(handle);
+    onLauncherGone(() => running.coordinator.handle({ kind: 'interrupt', signal: 'the end of its launcher' }));
+    post({ kind: 'listening', endpoint: running.endpoint });
+    const status = await running.ended;
+    return process.connected ? status : exitStatus.failed;
+  } catch (error) {
+    post({ kind: 'refused', message: describeError(error), status: statusOf(error) });
+    return statusOf(error);
+  } finally {
+    removeSocketDirectory(start.socketDirectory);
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * `lockstep train --single-process`: coordinator and one worker that owns every shard, in this process, over the memory
+ * transport. No sockets, no children; for tests and for a debugger.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { Coordinator } from '../../coordinator/coordinator.js';
+import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import { MemoryControl, MemoryNetwork } from '../../shared/transport/memory.js';
+import { InlineCommunicator } from '../../worker/communicator/inline-communicator.js';
+import { runSession } from '../../worker/session.js';
+import { host } from '../environment.js';
+import { loadWorkerEngine } from '../load-worker-engine.js';
+import type { Reporters } from '../reporters/reporters.js';
+import type { RunSetup } from '../train-options.js';
+
+/** Resolves with the exit status. */
+export async function trainInOneProcess(setup: RunSetup, out: string, reporters: Reporters): Promise<number> {
+  // A step blocks the one thread that everything shares, so silence means nothing here.
+  const config: ResolvedConfig = { ...setup.config, workers: 1, peerTimeoutMs: 3_600_000, stepTimeoutMs: 86_400_000 };
+  const server = new MemoryControl();
+  const coordinator = new Coordinator({
+    runId: randomUUID(),
+    host,
+    config,
+    definition: { path: setup.definition.path, sha256: setup.definition.sha256 },
+    socketDirectory: null,
+    out,
+    server,
+    emit: (event) => reporters.emit(event),
+  });
+  const interrupt = (signal: string): void => coordinator.handle({ kind: 'interrupt', signal });
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  const status = coordinator.run();
+  const session = runSession({
+    communicator: new InlineCommunicator(server.client(), new MemoryNetwork()),
+    host,
+    loadEngine: (run) =>
+      loadWorkerEngine(run, setup.gpus[0] ?? 'cpu', (message) => reporters.emit({ event: 'warning', message })),
+    // Whatever ends the session has been reported to the coordinator, which decides the status.
+  }).catch(() => undefined);
+  const result = await status;
+  await session;
+  process.off('SIGINT', interrupt);
+  process.off('SIGTERM', interrupt);
+  return result;
+}

@@ -1,0 +1,52 @@
+/** `lockstep worker`: one replica. Started by the launcher, by pm2, or by hand on another host. */
+
+import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import { chooseGpus } from '../../shared/config/resolve.js';
+import { PeerLostError } from '../../shared/errors.js';
+import { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
+import type { EngineDevice } from '../../worker/engine/environment.js';
+import { runSession } from '../../worker/session.js';
+import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
+import { host, instanceNumber, machine } from '../environment.js';
+import { describeError, exitStatus } from '../exit.js';
+import { loadWorkerEngine } from '../load-worker-engine.js';
+
+export interface WorkerFlags {
+  readonly coordinator: string;
+  readonly device?: string;
+}
+
+export async function work({ coordinator, device }: WorkerFlags): Promise<number> {
+  const communicator = new ThreadCommunicator(coordinator);
+  const launched = process.connected;
+  leaveSignalsToLauncher();
+  onLauncherGone(() => communicator.abandon(new PeerLostError('Launcher lost: its process ended.')));
+  if (!launched) {
+    const leave = (): void => {
+      communicator.send({ type: 'leave' });
+      communicator.abandon(new PeerLostError('This worker was told to stop.'));
+    };
+    process.once('SIGINT', leave);
+    process.once('SIGTERM', leave);
+  }
+  try {
+    await runSession({
+      communicator,
+      host,
+      loadEngine: (config) =>
+        loadWorkerEngine(config, chooseDevice(config, device), (message) => process.stderr.write(`Warning: ${message}\n`)),
+    });
+    return exitStatus.done;
+  } catch (error) {
+    // Launched workers leave the message to the launcher, unless it is a bug of ours.
+    if (!launched || !('code' in (error as object))) process.stderr.write(`${describeError(error)}\n`);
+    return exitStatus.failed;
+  }
+}
+
+/** The launcher says which; otherwise the instance's number picks one of the GPUs that the config allows. */
+function chooseDevice(config: ResolvedConfig, given: string | undefined): EngineDevice {
+  if (given !== undefined) return given === 'cpu' ? 'cpu' : Number(given);
+  const gpus = chooseGpus(config.devices, machine(config.devices).present);
+  return gpus[instanceNumber() % Math.max(1, gpus.length)] ?? 'cpu';
+}

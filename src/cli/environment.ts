@@ -1,0 +1,71 @@
+/** The environment and the machine, read in one place. Nothing outside src/cli looks at process.env. */
+
+import { execFileSync } from 'node:child_process';
+import { availableParallelism, homedir, hostname } from 'node:os';
+import type { ConfigLayer, Machine } from '../shared/config/resolve.js';
+import { engineHost, type EngineHost } from '../worker/engine/cache.js';
+
+/** Environment variables that set a field of the config; the command line takes precedence. */
+const variables = {
+  LOCKSTEP_WORKERS: 'workers',
+  LOCKSTEP_DEVICES: 'devices',
+  LOCKSTEP_THREADS: 'threads',
+  LOCKSTEP_ENGINE: 'engine',
+  LOCKSTEP_DATA: 'data',
+  LOCKSTEP_SEED: 'seed',
+  LOCKSTEP_EPOCHS: 'epochs',
+  LOCKSTEP_MAX_STEPS: 'maxSteps',
+} as const;
+
+export function environmentLayers(): ConfigLayer[] {
+  return Object.entries(variables).flatMap(([variable, field]) => {
+    const value = process.env[variable];
+    if (value === undefined || value === '') return [];
+    return [{ source: variable, values: { [field]: numberIfPossible(value, field) } }];
+  });
+}
+
+const numbers: readonly string[] = ['workers', 'threads', 'seed', 'epochs', 'maxSteps'];
+
+function numberIfPossible(value: string, field: string): unknown {
+  return numbers.includes(field) && Number.isFinite(Number(value)) ? Number(value) : value;
+}
+
+/** The coordinator's address for processes that are started one by one (pm2, other hosts). */
+export const defaultCoordinator = process.env['LOCKSTEP_COORDINATOR'] ?? 'tcp://127.0.0.1:29400';
+
+/** Which of several equal processes this one is: pm2 numbers its instances. */
+export function instanceNumber(): number {
+  const value = Number(process.env['NODE_APP_INSTANCE'] ?? 0);
+  return Number.isInteger(value) && value >= 0 ? value : 0;
+}
+
+/** Numbers of the GPUs that the NVIDIA driver shows; empty without one. */
+function presentGpus(): number[] {
+  try {
+    const list = execFileSync('nvidia-smi', ['--query-gpu=index', '--format=csv,noheader'], {
+      encoding: 'utf8',
+      timeout: 10_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return list.split('\n').filter(Boolean).map(Number).filter(Number.isInteger);
+  } catch {
+    return [];
+  }
+}
+
+export function machine(devices: string): Machine & { present: readonly number[] } {
+  const present = devices === 'cpu' ? [] : presentGpus();
+  return { cores: availableParallelism(), gpus: present, present };
+}
+
+export const host: string = hostname();
+
+export function currentEngineHost(): EngineHost {
+  return engineHost(process.env, homedir());
+}
+
+/** Sets variables that a native library reads while it loads. */
+export function assignEnvironment(values: Readonly<Record<string, string>>): void {
+  Object.assign(process.env, values);
+}

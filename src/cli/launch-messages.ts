@@ -1,0 +1,22 @@
+/** What a launcher and the processes that it started say to each other over Node's IPC channel. */
+
+import type { ResolvedConfig } from '../shared/config/run-config.js';
+import type { RunEvent } from '../shared/run-events.js';
+
+export interface CoordinatorStart {
+  readonly config: ResolvedConfig;
+  readonly definition: { readonly path: string; readonly sha256: string };
+  readonly listen: string;
+  readonly socketDirectory: string | null;
+  readonly out: string;
+}
+
+export type ToCoordinator =
+  | { kind: 'start'; start: CoordinatorStart }
+  | { kind: 'exited'; pid: number; how: string }
+  | { kind: 'interrupt'; signal: string };
+
+export type FromCoordinator =
+  | { kind: 'listening'; endpoint: string }
+  | { kind: 'event'; event: RunEvent }
+  | { kind: 'refused'; message: string; status: number };

@@ -1,0 +1,100 @@
+#!/usr/bin/env node
+/** The command line: argv to a command, its result to an exit status. No logic of its own. */
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { defaultCoordinator } from './environment.js';
+import { describeError, exitStatus, statusOf } from './exit.js';
+import { addTrainOptions } from './train-options.js';
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const program = new Command('lockstep')
+  .description('Synchronous data-parallel training for TensorFlow.js')
+  .version(version)
+  .exitOverride()
+  .showHelpAfterError('(see --help)');
+
+/** Each command is loaded when it is called, so that `--help` needs neither ZeroMQ nor TensorFlow. */
+let status: Promise<number> | undefined;
+
+addTrainOptions(program.command('train').description('train a model on several workers of this machine'))
+  .option('--single-process', 'everything in one process, without sockets; same result')
+  .action((flags) => {
+    status = import('./commands/train.js').then(({ train }) => train(flags));
+  });
+
+addTrainOptions(program.command('coordinator').description('coordinate a run whose workers are started separately'))
+  .option('--listen <endpoint>', 'address for the workers, tcp://host:port or ipc://path', defaultCoordinator)
+  .option('--launched')
+  .action((flags) => {
+    status = import('./commands/coordinator.js').then(({ coordinate }) => coordinate(flags));
+  });
+
+program
+  .command('worker')
+  .description('take part in a run as one worker')
+  .option('--coordinator <endpoint>', "the coordinator's address", defaultCoordinator)
+  .option('--device <device>', 'cpu or the number of a GPU (default: by instance)')
+  .action((flags) => {
+    status = import('./commands/worker.js').then(({ work }) => work(flags));
+  });
+
+program
+  .command('eval')
+  .description('evaluate a saved run or model on the test set')
+  .argument('<dir>', 'folder of a run, or of a tfjs model')
+  .option('--data <dir>', 'folder of the four IDX files (default: as the run)')
+  .option('--split <name>', 'test or train', 'test')
+  .option('--engine <name>', 'auto, tensorflow or js', 'auto')
+  .option('--json', 'one JSON line on stdout')
+  .action((dir, flags) => {
+    status = import('./commands/eval.js').then(({ evaluateSaved }) => evaluateSaved(dir, flags));
+  });
+
+program
+  .command('predict')
+  .description('classify pictures with a saved run or model')
+  .argument('<dir>', 'folder of a run, or of a tfjs model')
+  .argument('<image...>', 'picture files of one digit each')
+  .option('--engine <name>', 'auto, tensorflow or js', 'auto')
+  .option('--json', 'one JSON line a picture on stdout')
+  .action((dir, images, flags) => {
+    status = import('./commands/predict.js').then(({ predict }) => predict(dir, images, flags));
+  });
+
+const engine = program.command('engine').description('the native TensorFlow library');
+engine
+  .command('install')
+  .description('provide TensorFlow, from the first source that works')
+  .option('--from <dir>', 'a folder with the wheel, its contents, or libtensorflow')
+  .option('--cuda', 'the build for NVIDIA GPUs')
+  .option('--verify', 'check every file of an installed engine')
+  .option('--if-missing', 'do nothing when an engine is installed')
+  .option('--force', 'install again')
+  .action((flags) => {
+    status = import('./commands/engine.js').then(({ install }) => install(flags));
+  });
+engine
+  .command('status')
+  .description('what is installed, what it runs on, and what to type next')
+  .option('--json', 'as JSON on stdout')
+  .action((flags) => {
+    status = import('./commands/engine.js').then(({ showStatus }) => showStatus(flags));
+  });
+
+try {
+  program.parse();
+  process.exitCode = (await status) ?? exitStatus.done;
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
+  } else {
+    process.stderr.write(`${describeError(error)}\n`);
+    process.exitCode = statusOf(error);
+  }
+}
+// ZeroMQ's contexts and a parent's IPC channel would keep the process alive; everything is closed or flushed by now.
+process.exit();

@@ -1,0 +1,43 @@
+/** `config.json` and `events.ndjson` in the run's folder. */
+
+import { createWriteStream, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { ConfigError, systemCode } from '../../shared/errors.js';
+import type { RunEvent } from '../../shared/run-events.js';
+
+/** `runs/2026-01-31T12-00-00` for a run that nobody named. */
+export function defaultOut(now: Date): string {
+  return resolve('runs', now.toISOString().slice(0, 19).replaceAll(':', '-'));
+}
+
+/** Makes the run's folder. @throws ConfigError when it can't be written. */
+export function openEventLog(out: string): { emit: (event: RunEvent) => void; close: () => Promise<void> } {
+  let stream: WriteStream;
+  try {
+    mkdirSync(out, { recursive: true });
+    const file = join(out, 'events.ndjson');
+    writeFileSync(file, '');
+    stream = createWriteStream(file, { flags: 'a' });
+  } catch (cause) {
+    throw new ConfigError(
+      `Folder ${out} can't be written (${systemCode(cause) ?? String(cause)}). Choose another one with --out.`,
+      { out },
+      cause,
+    );
+  }
+  let broken: Error | undefined;
+  // A full disk must not end the training: the log stops, and the reader of stderr is told once.
+  stream.on('error', (error) => {
+    if (!broken) process.stderr.write(`The event log in ${out} stops: ${error.message}\n`);
+    broken = error;
+  });
+  return {
+    emit: (event) => {
+      if (event.event === 'run') {
+        writeFileSync(join(out, 'config.json'), `${JSON.stringify(event.config, null, 2)}\n`);
+      }
+      if (!broken) stream.write(`${JSON.stringify(event)}\n`);
+    },
+    close: () => new Promise((done) => (broken ? done() : stream.end(done))),
+  };
+}

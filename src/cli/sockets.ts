@@ -1,0 +1,24 @@
+/** Where the sockets of a run on one host are: a folder that only this user can enter. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Longest path of a Unix socket (sun_path on macOS; Linux has 108), less the name in the folder. */
+const longestDirectory = 103 - 20;
+
+/** Null where there are no Unix sockets: TCP on loopback then. */
+export function makeSocketDirectory(): string | null {
+  if (process.platform === 'win32') return null;
+  const base = join(tmpdir(), 'lockstep-');
+  return mkdtempSync(base.length + 6 <= longestDirectory ? base : '/tmp/lockstep-');
+}
+
+export function removeSocketDirectory(directory: string | null): void {
+  if (directory !== null) rmSync(directory, { recursive: true, force: true });
+}
+
+/** True for addresses that only this machine can reach. */
+export function isLocal(endpoint: string): boolean {
+  return /^(ipc:\/\/|tcp:\/\/(127\.|localhost[:/]|\[::1\]))/.test(endpoint);
+}

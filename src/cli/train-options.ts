@@ -1,0 +1,97 @@
+/** The options of `train`: command line to config. The same for `coordinator`, which pm2 starts. */
+
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InvalidArgumentError, type Command } from 'commander';
+import { loadDefinition, type LoadedDefinition } from '../api/load-definition.js';
+import { chooseGpus, mergeConfig, resolveConfig } from '../shared/config/resolve.js';
+import { runConfigSchema, type ResolvedConfig } from '../shared/config/run-config.js';
+import { environmentLayers, machine } from './environment.js';
+
+/** The recipe that is trained when nobody says otherwise. */
+const defaultDefinition = fileURLToPath(new URL('../../examples/mnist/lockstep.config.ts', import.meta.url));
+
+const numeric = (value: string): number => {
+  const number = Number(value);
+  if (value.trim() === '' || !Number.isFinite(number)) throw new InvalidArgumentError('expected a number.');
+  return number;
+};
+
+type Field = keyof typeof runConfigSchema.shape;
+
+const numberFlags: readonly [string, Field][] = [
+  ['--workers <n>', 'workers'],
+  ['--epochs <n>', 'epochs'],
+  ['--max-steps <n>', 'maxSteps'],
+  ['--batch-size <n>', 'batchSize'],
+  ['--shards <k>', 'shards'],
+  ['--threads <n>', 'threads'],
+  ['--seed <n>', 'seed'],
+  ['--log-every <n>', 'logEvery'],
+  ['--bucket-bytes <n>', 'bucketBytes'],
+  ['--heartbeat-ms <n>', 'heartbeatMs'],
+  ['--peer-timeout-ms <n>', 'peerTimeoutMs'],
+  ['--step-timeout-ms <n>', 'stepTimeoutMs'],
+  ['--join-timeout-ms <n>', 'joinTimeoutMs'],
+];
+
+const textFlags: readonly [string, Field][] = [
+  ['--devices <list>', 'devices'],
+  ['--engine <name>', 'engine'],
+  ['--precision <type>', 'precision'],
+  ['--data <dir>', 'data'],
+  ['--evaluate <sets>', 'evaluate'],
+];
+
+export interface TrainFlags extends Partial<Record<Field, unknown>> {
+  readonly config?: string;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+export function addTrainOptions(command: Command): Command {
+  command.option('--config <file>', 'training definition (default: ./lockstep.config.ts or .js, else the MNIST recipe)');
+  for (const [flags, field] of numberFlags) command.option(flags, describe(field), numeric);
+  for (const [flags, field] of textFlags) command.option(flags, describe(field));
+  command.option('--out <dir>', 'folder of the run (default: runs/<time>)');
+  command.option('--json', 'one JSON event a line on stdout');
+  return command;
+}
+
+function describe(field: Field): string {
+  return runConfigSchema.shape[field].description ?? field;
+}
+
+export interface RunSetup {
+  readonly config: ResolvedConfig;
+  readonly definition: LoadedDefinition;
+  /** GPUs to give to workers, in order; empty: CPU. */
+  readonly gpus: readonly number[];
+}
+
+/** Defaults < file < environment < flags. @throws ConfigError */
+export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
+  const definition = await loadDefinition(definitionPath(flags.config));
+  const given = [...numberFlags, ...textFlags].flatMap(([flag, field]) => {
+    const value = flags[field];
+    return value === undefined ? [] : [{ source: flag.split(' ')[0] ?? flag, values: { [field]: value } }];
+  });
+  const merged = mergeConfig([
+    { source: definition.path, values: definition.values },
+    ...environmentLayers(),
+    ...given,
+  ]);
+  const { cores, present } = machine(merged.devices);
+  const gpus = chooseGpus(merged.devices, present);
+  const data = merged.data === null ? null : resolve(merged.data);
+  return { config: resolveConfig({ ...merged, data }, { cores, gpus }), definition, gpus };
+}
+
+function definitionPath(given: string | undefined): string {
+  if (given !== undefined) return resolve(given);
+  for (const name of ['lockstep.config.ts', 'lockstep.config.js']) {
+    if (existsSync(name)) return resolve(name);
+  }
+  return defaultDefinition;
+}

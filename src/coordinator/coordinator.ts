@@ -1,0 +1,113 @@
+/**
+ * Carries out what membership.ts decides: reads messages, keeps the clock, sends and emits. Holds no tensors.
+ */
+
+import type { ResolvedConfig } from '../shared/config/run-config.js';
+import { OperationalError } from '../shared/errors.js';
+import { decodeWorkerMessage, encodeMessage } from '../shared/protocol/codec.js';
+import type { RunEvent } from '../shared/run-events.js';
+import type { ControlServer } from '../shared/transport/transport.js';
+import { decide } from './membership.js';
+import type { CoordinatorEvent, State } from './state.js';
+
+export interface CoordinatorOptions {
+  readonly runId: string;
+  readonly host: string;
+  readonly config: ResolvedConfig;
+  readonly definition: { readonly path: string; readonly sha256: string };
+  readonly socketDirectory: string | null;
+  /** Folder of the run, made by the caller; null: nothing is saved. */
+  readonly out: string | null;
+  readonly server: ControlServer;
+  readonly emit: (event: RunEvent) => void;
+  /** Milliseconds; monotonic. */
+  readonly now?: () => number;
+}
+
+const tickMs = 100;
+
+export class Coordinator {
+  readonly #options: CoordinatorOptions;
+  readonly #now: () => number;
+  /** Refused messages by sender: the first is reported, all are counted. */
+  readonly #refusals = new Map<string, number>();
+  #state: State;
+  #timer: NodeJS.Timeout | undefined;
+  #end: ((status: number) => void) | undefined;
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    const nowMs = this.#now();
+    const { runId, host, config, definition, socketDirectory, out } = options;
+    this.#state = {
+      phase: 'gathering',
+      phaseSinceMs: nowMs,
+      runId,
+      host,
+      config,
+      definition,
+      socketDirectory,
+      out,
+      generation: 0,
+      workers: new Map(),
+      suspicions: [],
+      progress: {
+        step: 0,
+        loss: Number.NaN,
+        evaluations: [],
+        startedMs: nowMs,
+        markMs: nowMs,
+        trainingMs: 0,
+        samples: 0,
+        rate: 0,
+      },
+      lastBeatMs: nowMs,
+    };
+  }
+
+  /** Runs until the run is over; resolves with the exit status. */
+  run(): Promise<number> {
+    const { server, emit, runId, config, out } = this.#options;
+    emit({ event: 'run', runId, config, out });
+    const ended = new Promise<number>((resolve) => (this.#end = resolve));
+    server.listen({
+      message: (from, bytes) => this.#onBytes(from, bytes),
+      disconnected: () => this.handle({ kind: 'disconnected' }),
+    });
+    this.#timer = setInterval(() => this.handle({ kind: 'tick' }), tickMs);
+    return ended.finally(() => {
+      clearInterval(this.#timer);
+      server.close();
+    });
+  }
+
+  handle(event: CoordinatorEvent): void {
+    const { state, actions } = decide(this.#state, event, this.#now());
+    this.#state = state;
+    for (const action of actions) {
+      switch (action.kind) {
+        case 'send':
+          this.#options.server.send(action.to, encodeMessage(action.message));
+          break;
+        case 'emit':
+          this.#options.emit(action.event);
+          break;
+        case 'end':
+          this.#end?.(action.status);
+          break;
+      }
+    }
+  }
+
+  #onBytes(from: string, bytes: Uint8Array): void {
+    try {
+      this.handle({ kind: 'message', from, message: decodeWorkerMessage(bytes, `connection ${from}`) });
+    } catch (error) {
+      if (!(error instanceof OperationalError)) throw error;
+      const count = (this.#refusals.get(from) ?? 0) + 1;
+      this.#refusals.set(from, count);
+      if (count === 1) this.handle({ kind: 'refused', from, reason: error.message });
+    }
+  }
+}

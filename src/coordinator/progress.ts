@@ -1,0 +1,65 @@
+/**
+ * What the workers report of the training, made into the run's events: each step and evaluation once, however many workers
+ * report it, and only if they agree.
+ */
+
+import type { WorkerMessage } from '../shared/protocol/messages.js';
+import type { Decision, State } from './state.js';
+
+type Report = Extract<WorkerMessage, { type: 'committed' | 'evaluated' }>;
+
+/** Weight of the newest step in the smoothed rate. */
+const smoothing = 0.1;
+
+/** Undefined when this report contradicts another worker's. */
+export function applyProgress(state: State, report: Report, nowMs: number): Decision | undefined {
+  return report.type === 'committed' ? committed(state, report, nowMs) : evaluated(state, report, nowMs);
+}
+
+function committed(
+  state: State,
+  { step, epoch, loss, learningRate }: Extract<Report, { type: 'committed' }>,
+  nowMs: number,
+): Decision | undefined {
+  const { progress } = state;
+  if (step === progress.step && !Object.is(loss, progress.loss)) return undefined;
+  if (step <= progress.step) return { state, actions: [] };
+  const trainCount = [...state.workers.values()][0]?.ready?.trainCount ?? 0;
+  const { batchSize } = state.config;
+  const stepsPerEpoch = Math.ceil(trainCount / batchSize);
+  const last = step % stepsPerEpoch === 0;
+  const samples = last ? trainCount - (stepsPerEpoch - 1) * batchSize : batchSize;
+  const elapsedMs = Math.max(nowMs - progress.markMs, 1e-3);
+  const rate = (samples / elapsedMs) * 1000;
+  const smoothed = progress.rate === 0 ? rate : progress.rate + smoothing * (rate - progress.rate);
+  return {
+    state: {
+      ...state,
+      progress: {
+        ...progress,
+        step,
+        loss,
+        markMs: nowMs,
+        trainingMs: progress.trainingMs + elapsedMs,
+        samples: progress.samples + samples,
+        rate: smoothed,
+      },
+    },
+    actions: [{ kind: 'emit', event: { event: 'step', epoch, step, loss, learningRate, imagesPerSecond: smoothed } }],
+  };
+}
+
+function evaluated(
+  state: State,
+  { split, epoch, loss, correct, count }: Extract<Report, { type: 'evaluated' }>,
+  nowMs: number,
+): Decision {
+  const key = `${split}/${epoch}`;
+  if (state.progress.evaluations.includes(key)) return { state, actions: [] };
+  const evaluations = [...state.progress.evaluations, key];
+  return {
+    // An evaluation isn't training: the next step's rate is measured from its end.
+    state: { ...state, progress: { ...state.progress, evaluations, markMs: nowMs } },
+    actions: [{ kind: 'emit', event: { event: 'eval', split, epoch, loss, accuracy: correct / count, correct, count } }],
+  };
+}

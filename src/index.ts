@@ -1,0 +1,6 @@
+/** The public API of the package `lockstep`. */
+
+export { defineTraining } from './api/define-training.js';
+export type { DataSource, ModelContext, TrainingDefinition, TrainingOptions } from './api/define-training.js';
+export type { DataSplit, TrainingData } from './shared/data/training-data.js';
+export { OperationalError, type ErrorCode } from './shared/errors.js';

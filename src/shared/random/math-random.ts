@@ -1,0 +1,16 @@
+/**
+ * Takes Math.random out of the hands of code that isn't ours. tfjs seeds its random ops from Math.random when the caller
+ * gives no seed; while a model is built it gets the run's generator instead, and while it trains it gets a refusal.
+ * The only file that touches Math.random.
+ */
+
+/** Runs `body` with Math.random replaced by `draw` (uniform over [0, 1)). Synchronous code only. */
+export function withMathRandom<T>(draw: () => number, body: () => T): T {
+  const original = Math.random;
+  Math.random = draw;
+  try {
+    return body();
+  } finally {
+    Math.random = original;
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The events of a run, as `--json` prints them and `events.ndjson` keeps them: one JSON object a line. Other programs
+ * build on these; fields are added, never changed.
+ */
+
+import type { ResolvedConfig } from './config/run-config.js';
+
+export type RunEvent =
+  | { event: 'run'; runId: string; config: ResolvedConfig; out: string | null }
+  | {
+      event: 'worker';
+      state: 'joined' | 'lost' | 'left';
+      rank: number | null;
+      pid: number;
+      host: string;
+      device: string;
+      engine: string;
+      generation: number;
+      reason?: string;
+    }
+  | { event: 'start'; epochs: number; steps: number; stepsPerEpoch: number; parameters: number }
+  | {
+      event: 'step';
+      epoch: number;
+      step: number;
+      loss: number;
+      learningRate: number;
+      imagesPerSecond: number;
+    }
+  | { event: 'eval'; split: 'test' | 'train'; epoch: number; loss: number; accuracy: number; correct: number; count: number }
+  | { event: 'saved'; path: string }
+  | { event: 'done'; steps: number; seconds: number; imagesPerSecond: number; weightsSha256: string }
+  | { event: 'warning'; message: string }
+  | { event: 'error'; code: string; message: string };

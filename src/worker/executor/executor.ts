@@ -1,0 +1,184 @@
+/**
+ * Runs a tf.LayersModel over the list of local shards, forward and backward, node by node. Owns the order of work: one
+ * layer on all shards, then the next, so that what crosses shards (BatchNorm) meets where every worker is at the same
+ * layer, and gradients leave as soon as a layer's backward pass is done.
+ *
+ * All calls must run inside a tf.tidy; activations and gradients are freed as soon as the last one to need them is done.
+ */
+
+import type { LayersModel, Tensor } from '@tensorflow/tfjs';
+import { ModelError, invariant } from '../../shared/errors.js';
+import type { Communicator } from '../communicator/communicator.js';
+import type { Tensorflow } from '../engine/native.js';
+import type { Kernels } from '../kernels/kernels.js';
+import { buildGraph, type Graph, type GraphNode } from './graph.js';
+import type { Forward, LayerImplementation, LayerOp, LayerVariable, ShardedTensors, StepContext } from './layer-op.js';
+import { batchNormalization } from './layers/batch-normalization.js';
+import { conv2d } from './layers/conv2d.js';
+import { dense } from './layers/dense.js';
+import { dropout } from './layers/dropout.js';
+import { recorded, refusalOf } from './layers/recorded.js';
+import { activation, flatten, maxPooling2d, relu } from './layers/simple.js';
+
+const implementations: Readonly<Record<string, LayerImplementation>> = {
+  Activation: activation,
+  BatchNormalization: batchNormalization,
+  Conv2D: conv2d,
+  Dense: dense,
+  Dropout: dropout,
+  Flatten: flatten,
+  MaxPooling2D: maxPooling2d,
+  ReLU: relu,
+};
+
+export interface ExecutorOptions {
+  readonly tf: Tensorflow;
+  readonly kernels: Kernels;
+  readonly model: LayersModel;
+  readonly communicator: Pick<Communicator, 'register' | 'tick'>;
+  readonly seed: number;
+}
+
+interface BoundNode {
+  readonly node: GraphNode;
+  readonly op: LayerOp;
+}
+
+export class Executor {
+  readonly #graph: Graph;
+  readonly #nodes: readonly BoundNode[];
+  readonly #communicator: Pick<Communicator, 'tick'>;
+  /** How often each weight gets a gradient a shard: once for each call of its layer. */
+  readonly uses: ReadonlyMap<number, number>;
+  /** Trainable weights in the order in which backward reaches them. */
+  readonly backwardOrder: readonly number[];
+
+  /** @throws ModelError naming the layer that can't be trained data-parallel, and why. */
+  constructor({ tf, kernels, model, communicator, seed }: ExecutorOptions) {
+    this.#graph = buildGraph(model);
+    this.#communicator = communicator;
+    const weights = model.weights as unknown as LayerVariable[];
+    const index = new Map(weights.map((variable, i) => [variable, i]));
+    const weightIndex = (variable: LayerVariable): number => {
+      const found = index.get(variable);
+      invariant(found !== undefined, `weight ${variable.originalName} is not one of the model's`);
+      return found;
+    };
+    const trainableBefore = new Set<number>();
+    const uses = new Map<number, number>();
+    this.#nodes = this.#graph.nodes.map((node, nodeIndex) => {
+      const { layer } = node;
+      const refusal = refusalOf(layer);
+      if (refusal !== undefined) {
+        throw new ModelError(`Layer "${layer.name}" (${layer.getClassName()}) can't be trained here: ${refusal}.`);
+      }
+      const needsInputGradient = node.inputs.some((slot) => trainableBefore.has(slot));
+      const trainable = layer.trainableWeights as unknown as LayerVariable[];
+      if (needsInputGradient || trainable.length > 0) for (const slot of node.outputs) trainableBefore.add(slot);
+      for (const variable of trainable) uses.set(weightIndex(variable), (uses.get(weightIndex(variable)) ?? 0) + 1);
+      const services = {
+        tf,
+        kernels,
+        seed,
+        nodeIndex,
+        needsInputGradient,
+        weightIndex,
+        register: communicator.register.bind(communicator),
+      };
+      return { node, op: implementations[layer.getClassName()]?.(layer, services) ?? recorded(layer, services) };
+    });
+    this.uses = uses;
+    const order = [...this.#nodes]
+      .reverse()
+      .flatMap(({ node }) => (node.layer.trainableWeights as unknown as LayerVariable[]).map(weightIndex));
+    this.backwardOrder = [...new Set(order)];
+  }
+
+  /**
+   * Training: forward, `loss` on the outputs, backward. Gradients leave through `context.gradient` on the way.
+   * @param inputs [model input][active shard], float32 [samples, ...]; disposed here
+   * @param loss given [model output][active shard], returns the gradients by them in the same order
+   */
+  train(
+    context: StepContext,
+    inputs: ShardedTensors,
+    loss: (outputs: ShardedTensors) => ShardedTensors,
+  ): void {
+    const values: (readonly Tensor[] | undefined)[] = new Array(this.#graph.slotCount).fill(undefined);
+    this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
+    const passes = this.#nodes.map(({ node, op }): Forward => {
+      const pass = op.forward(context, take(values, node.inputs));
+      node.outputs.forEach((slot, i) => (values[slot] = pass.outputs[i]));
+      this.#communicator.tick();
+      return pass;
+    });
+
+    const gradients: (Tensor[] | undefined)[] = new Array(this.#graph.slotCount).fill(undefined);
+    const accumulate = (slot: number, more: readonly Tensor[]): void => {
+      const held = gradients[slot];
+      gradients[slot] = held ? held.map((tensor, i) => replaceSum(tensor, more[i] as Tensor)) : [...more];
+    };
+    const outputGradients = loss(take(values, this.#graph.outputs));
+    this.#graph.outputs.forEach((slot, i) => accumulate(slot, outputGradients[i] ?? []));
+
+    for (const [i, { node }] of [...this.#nodes.entries()].reverse()) {
+      const arrived = node.outputs.map((slot, output) => {
+        // An output that the loss doesn't depend on.
+        const missing = () => (passes[i]?.outputs[output] ?? []).map((tensor) => tensor.mul(0));
+        return gradients[slot] ?? missing();
+      });
+      const inputGradients = passes[i]?.backward(arrived) ?? [];
+      node.inputs.forEach((slot, input) => {
+        const more = inputGradients[input];
+        if (more) accumulate(slot, more);
+      });
+      // Everything after this node is done, and so is this node: nobody reads its outputs or their gradients again.
+      for (const slot of node.outputs) {
+        dispose(gradients[slot]);
+        dispose(values[slot]);
+      }
+      this.#communicator.tick();
+    }
+    for (const slot of this.#graph.inputs) dispose(values[slot]);
+  }
+
+  /** Inference on shards of any size, with the running statistics; [model output][shard], owned by the caller's tidy. */
+  infer(context: StepContext, inputs: ShardedTensors): ShardedTensors {
+    const values: (readonly Tensor[] | undefined)[] = new Array(this.#graph.slotCount).fill(undefined);
+    this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
+    const lastUse = new Map<number, number>();
+    this.#nodes.forEach(({ node }, i) => node.inputs.forEach((slot) => lastUse.set(slot, i)));
+    this.#nodes.forEach(({ node, op }, i) => {
+      const { outputs } = op.forward(context, take(values, node.inputs));
+      node.outputs.forEach((slot, output) => (values[slot] = outputs[output]));
+      for (const slot of node.inputs) {
+        if (lastUse.get(slot) === i && !this.#graph.outputs.includes(slot)) dispose(values[slot]);
+      }
+    });
+    this.#communicator.tick();
+    return take(values, this.#graph.outputs);
+  }
+
+  /** Makes the step's moving statistics permanent. */
+  commit(): void {
+    for (const { op } of this.#nodes) op.commit?.();
+  }
+}
+
+function take(values: readonly (readonly Tensor[] | undefined)[], slots: readonly number[]): ShardedTensors {
+  return slots.map((slot) => {
+    const value = values[slot];
+    invariant(value, `value ${slot} was not computed`);
+    return value;
+  });
+}
+
+function replaceSum(held: Tensor, more: Tensor): Tensor {
+  const sum = held.add(more);
+  held.dispose();
+  return sum;
+}
+
+function dispose(tensors: readonly Tensor[] | undefined): void {
+  for (const tensor of tensors ?? []) tensor.dispose();
+}

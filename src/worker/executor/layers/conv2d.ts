@@ -1,0 +1,49 @@
+/** Conv2D, channels last, linear or ReLU. */
+
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
+import type { ConvWindow } from '../../kernels/kernels.js';
+import { fieldsOf, shardwise, type LayerImplementation, type LayerVariable } from '../layer-op.js';
+
+interface Conv2dFields {
+  readonly kernel: LayerVariable;
+  readonly bias: LayerVariable | null;
+  readonly strides: [number, number];
+  readonly padding: string;
+  readonly dilationRate: [number, number];
+  readonly dataFormat: string;
+}
+
+export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needsInputGradient }) => {
+  const { kernel, bias, strides, padding, dilationRate, dataFormat } = fieldsOf<Conv2dFields>(layer);
+  const activation = layer.getConfig()['activation'] ?? 'linear';
+  const known = activation === 'linear' || activation === 'relu';
+  if (dataFormat !== 'channelsLast' || (padding !== 'same' && padding !== 'valid') || !known) return undefined;
+  const window: ConvWindow = { strides, padding, dilations: dilationRate };
+
+  return shardwise((x, shard, context) => {
+    const input = x as Tensor4D;
+    const filter = kernel.read() as Tensor4D;
+    let y: Tensor = kernels.conv2d(input, filter, window);
+    if (bias) y = replace(y, kernels.biasAdd(y, bias.read() as Tensor1D));
+    if (activation === 'relu') y = replace(y, kernels.relu(y));
+    const backward = (gradient: Tensor): Tensor | undefined => {
+      const dy = (activation === 'relu' ? kernels.reluGradient(gradient, y) : gradient) as Tensor4D;
+      if (bias?.trainable) context.gradient(weightIndex(bias), shard, kernels.columnSums(dy));
+      if (kernel.trainable) {
+        const filterGradient = kernels.conv2dFilterGradient(input, filter.shape, dy, window);
+        context.gradient(weightIndex(kernel), shard, filterGradient);
+        filterGradient.dispose();
+      }
+      const dx = needsInputGradient ? kernels.conv2dInputGradient(input.shape, filter, dy, window) : undefined;
+      if (dy !== gradient) dy.dispose();
+      return dx;
+    };
+    return [y, backward];
+  });
+};
+
+/** Frees an intermediate as soon as its successor exists. */
+function replace(old: Tensor, next: Tensor): Tensor {
+  old.dispose();
+  return next;
+}

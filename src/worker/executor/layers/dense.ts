@@ -1,0 +1,43 @@
+/** Dense on [batch, features], linear or ReLU. */
+
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import { fieldsOf, shardwise, type LayerImplementation, type LayerVariable } from '../layer-op.js';
+
+interface DenseFields {
+  readonly kernel: LayerVariable;
+  readonly bias: LayerVariable | null;
+}
+
+export const dense: LayerImplementation = (layer, { kernels, weightIndex, needsInputGradient }) => {
+  const { kernel, bias } = fieldsOf<DenseFields>(layer);
+  const activation = layer.getConfig()['activation'] ?? 'linear';
+  const rank = Array.isArray(layer.inputSpec) ? (layer.inputSpec[0]?.ndim ?? layer.inputSpec[0]?.minNDim) : undefined;
+  if (rank !== 2 || !isFlat(layer.inboundNodes[0]?.inputShapes) || (activation !== 'linear' && activation !== 'relu')) {
+    return undefined;
+  }
+
+  return shardwise((x, shard, context) => {
+    const input = x as Tensor2D;
+    const weights = kernel.read() as Tensor2D;
+    const product = kernels.matMul(input, weights, false, false);
+    const sum = bias ? kernels.biasAdd(product, bias.read() as Tensor1D) : product;
+    const y = activation === 'relu' ? kernels.relu(sum) : sum;
+    const backward = (gradient: Tensor): Tensor | undefined => {
+      const dy = (activation === 'relu' ? kernels.reluGradient(gradient, y) : gradient) as Tensor2D;
+      if (bias?.trainable) context.gradient(weightIndex(bias), shard, kernels.columnSums(dy));
+      if (kernel.trainable) {
+        const kernelGradient = kernels.matMul(input, dy, true, false);
+        context.gradient(weightIndex(kernel), shard, kernelGradient);
+        kernelGradient.dispose();
+      }
+      return needsInputGradient ? kernels.matMul(dy, weights, false, true) : undefined;
+    };
+    return [y, backward];
+  });
+};
+
+/** True for the shape [batch, features]. */
+function isFlat(shapes: unknown): boolean {
+  const shape: unknown = Array.isArray(shapes) && Array.isArray(shapes[0]) ? shapes[0] : shapes;
+  return Array.isArray(shape) && shape.length === 2;
+}

@@ -1,0 +1,51 @@
+/** Layers without weights that only need to be quick: ReLU, Flatten, MaxPooling2D. */
+
+import type { Tensor4D } from '@tensorflow/tfjs';
+import { fieldsOf, shardwise, type LayerImplementation } from '../layer-op.js';
+
+/** Activation('relu' | 'linear'); other activations are recorded. */
+export const activation: LayerImplementation = (layer, services) => {
+  switch (layer.getConfig()['activation']) {
+    case 'relu':
+      return reluOp(services);
+    case 'linear':
+      return shardwise((x) => [x.clone(), (dy) => dy.clone()]);
+    default:
+      return undefined;
+  }
+};
+
+export const relu: LayerImplementation = (layer, services) => {
+  const { maxValue } = fieldsOf<{ maxValue: number | null | undefined }>(layer);
+  return maxValue === null || maxValue === undefined ? reluOp(services) : undefined;
+};
+
+const reluOp = ({ kernels }: Parameters<LayerImplementation>[1]) =>
+  shardwise((x) => {
+    const y = kernels.relu(x);
+    return [y, (dy) => kernels.reluGradient(dy, y)];
+  });
+
+export const flatten: LayerImplementation = (layer, { tf }) => {
+  if (layer.getConfig()['dataFormat'] === 'channelsFirst') return undefined;
+  return shardwise((x) => {
+    const rows = x.shape[0] ?? 0;
+    return [tf.reshape(x, [rows, x.size / rows]), (dy) => tf.reshape(dy, x.shape)];
+  });
+};
+
+interface PoolFields {
+  readonly poolSize: [number, number];
+  readonly strides: [number, number];
+  readonly padding: string;
+  readonly dataFormat: string;
+}
+
+export const maxPooling2d: LayerImplementation = (layer, { kernels }) => {
+  const { poolSize, strides, padding, dataFormat } = fieldsOf<PoolFields>(layer);
+  if (dataFormat !== 'channelsLast' || (padding !== 'same' && padding !== 'valid')) return undefined;
+  return shardwise((x) => {
+    const { y, gradient } = kernels.maxPool(x as Tensor4D, { size: poolSize, strides, padding });
+    return [y, (dy) => gradient(dy as Tensor4D)];
+  });
+};

@@ -1,0 +1,84 @@
+/**
+ * The arithmetic that the executor and the optimizer ask of an engine. Two implementations: `tensorflow.ts` (raw
+ * TensorFlow ops, as few passes over memory as they allow) and `portable.ts` (ordinary tfjs functions, any backend).
+ *
+ * Tensors are channels-last. A kernel never disposes an argument; what it returns belongs to the caller, in the
+ * current tfjs scope. All are deterministic for given shapes and thread count.
+ */
+
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+
+export interface Window2d {
+  readonly strides: readonly [number, number];
+  readonly padding: 'same' | 'valid';
+}
+export interface ConvWindow extends Window2d {
+  readonly dilations: readonly [number, number];
+}
+export interface PoolWindow extends Window2d {
+  readonly size: readonly [number, number];
+}
+
+/** First and second moment of each channel of one shard. */
+export interface BatchMoments {
+  readonly mean: Float32Array;
+  /** Divided by count - 1 (by 1 for a single row). */
+  readonly unbiasedVariance: Float32Array;
+}
+
+export interface AdamStep {
+  /** lr * sqrt(1 - beta2^t) / (1 - beta1^t), computed in float64. */
+  readonly learningRate: number;
+  /** eps * sqrt(1 - beta2^t): outside the bias-corrected root, as PyTorch has it. */
+  readonly epsilon: number;
+}
+
+/** Adam's state over one flat vector of all trainable parameters. */
+export interface AdamState {
+  /** Applies one update; `gradient` is averaged over the global batch. */
+  apply(gradient: Float32Array, step: AdamStep): void;
+  /** The parameters now; the caller disposes it. */
+  parameters(): Tensor1D;
+  /** Copies of the parameters and both moments. */
+  read(): { parameters: Float32Array; first: Float32Array; second: Float32Array };
+  write(state: { parameters: Float32Array; first: Float32Array; second: Float32Array }): void;
+  dispose(): void;
+}
+
+export interface Kernels {
+  conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D;
+  conv2dFilterGradient(x: Tensor4D, filterShape: readonly number[], dy: Tensor4D, window: ConvWindow): Tensor4D;
+  conv2dInputGradient(xShape: readonly number[], filter: Tensor4D, dy: Tensor4D, window: ConvWindow): Tensor4D;
+  /** x + bias over the last axis. */
+  biasAdd(x: Tensor, bias: Tensor1D): Tensor;
+  /** Sum over all axes but the last. */
+  columnSums(x: Tensor): Tensor1D;
+  relu(x: Tensor): Tensor;
+  /** dy where y > 0, else 0. */
+  reluGradient(dy: Tensor, y: Tensor): Tensor;
+  /** On ties the gradient goes to the first maximum in row-major order, as in PyTorch. */
+  maxPool(x: Tensor4D, window: PoolWindow): { y: Tensor4D; gradient: (dy: Tensor4D) => Tensor4D };
+  /** Over all axes but the last. */
+  moments(x: Tensor): BatchMoments;
+  /** (x - mean) / sqrt(variance + epsilon) * gamma + beta, over the last axis. */
+  normalize(x: Tensor, mean: Tensor1D, variance: Tensor1D, gamma: Tensor1D, beta: Tensor1D, epsilon: number): Tensor;
+  /** Of each channel: the sums of dy, and of dy * (x - mean) / sqrt(variance + epsilon). */
+  normalizeSums(
+    dy: Tensor,
+    x: Tensor,
+    mean: Tensor1D,
+    variance: Tensor1D,
+    epsilon: number,
+  ): { dy: Float32Array; dyNormalized: Float32Array };
+  /** a * dy + b * (x - mean) + c over the last axis: BatchNorm's input gradient once the sums are known. */
+  normalizeInputGradient(dy: Tensor, x: Tensor, mean: Tensor1D, a: Tensor1D, b: Tensor1D, c: Tensor1D): Tensor;
+  matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D;
+  /** Cross-entropy of each row and its gradient by the logits (of the plain sum over rows). */
+  softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor1D; gradient: Tensor2D };
+  /**
+   * [rows, columns] of float32 in [0, 1) from Philox4x32-10 under `key`; columns % 4 == 0. Row r column c comes from block
+   * counter[0] + (r * columns + c) / 4; counter words 2 and 3 are taken as they are.
+   */
+  philoxUniform(rows: number, columns: number, key: readonly [number, number], counter: readonly [number, number, number]): Tensor2D;
+  adam(parameters: Float32Array, beta1: number, beta2: number): AdamState;
+}

@@ -1,0 +1,173 @@
+/** Kernels from ordinary tfjs functions: any backend, no speed. What the JavaScript engine uses. */
+
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import { philoxBlock, unitFloat } from '../../shared/random/philox.js';
+import type { Tensorflow } from '../engine/native.js';
+import type { AdamState, BatchMoments, ConvWindow, Kernels, PoolWindow } from './kernels.js';
+
+type KernelRunner = { runKernel(name: string, inputs: object, attributes: object): Tensor };
+
+export class PortableKernels implements Kernels {
+  readonly #tf: Tensorflow;
+
+  constructor(tf: Tensorflow) {
+    this.#tf = tf;
+  }
+
+  conv2d(x: Tensor4D, filter: Tensor4D, { strides, padding, dilations }: ConvWindow): Tensor4D {
+    return this.#tf.conv2d(x, filter, [...strides], padding, 'NHWC', [...dilations]);
+  }
+
+  conv2dFilterGradient(x: Tensor4D, filterShape: readonly number[], dy: Tensor4D, window: ConvWindow): Tensor4D {
+    return this.#run('Conv2DBackpropFilter', { x, dy }, { ...conv(window), filterShape: [...filterShape] }) as Tensor4D;
+  }
+
+  conv2dInputGradient(xShape: readonly number[], filter: Tensor4D, dy: Tensor4D, window: ConvWindow): Tensor4D {
+    return this.#run('Conv2DBackpropInput', { dy, filter }, { ...conv(window), inputShape: [...xShape] }) as Tensor4D;
+  }
+
+  biasAdd(x: Tensor, bias: Tensor1D): Tensor {
+    return this.#tf.add(x, bias);
+  }
+
+  columnSums(x: Tensor): Tensor1D {
+    return this.#tf.sum(this.#rows(x), 0);
+  }
+
+  relu(x: Tensor): Tensor {
+    return this.#tf.relu(x);
+  }
+
+  reluGradient(dy: Tensor, y: Tensor): Tensor {
+    return this.#tf.tidy(() => this.#tf.mul(dy, this.#tf.step(y)));
+  }
+
+  maxPool(
+    x: Tensor4D,
+    { size, strides, padding }: PoolWindow,
+  ): { y: Tensor4D; gradient: (dy: Tensor4D) => Tensor4D } {
+    const y = this.#tf.maxPool(x, [...size], [...strides], padding);
+    const attributes = { filterSize: [...size], strides: [...strides], pad: padding };
+    return { y, gradient: (dy) => this.#run('MaxPoolGrad', { dy, input: x, output: y }, attributes) as Tensor4D };
+  }
+
+  moments(x: Tensor): BatchMoments {
+    return this.#tf.tidy(() => {
+      const rows = this.#rows(x);
+      const mean = this.#tf.mean(rows, 0);
+      const squares = this.#tf.sum(this.#tf.squaredDifference(rows, mean), 0);
+      const divisor = Math.max(1, (rows.shape[0] ?? 1) - 1);
+      return {
+        mean: Float32Array.from(mean.dataSync<'float32'>()),
+        unbiasedVariance: squares.dataSync<'float32'>().map((sum) => sum / divisor),
+      };
+    });
+  }
+
+  normalize(
+    x: Tensor,
+    mean: Tensor1D,
+    variance: Tensor1D,
+    gamma: Tensor1D,
+    beta: Tensor1D,
+    epsilon: number,
+  ): Tensor {
+    const tf = this.#tf;
+    return tf.tidy(() => {
+      const scale = tf.mul(gamma, tf.rsqrt(tf.add(variance, epsilon)));
+      return tf.add(tf.mul(tf.sub(x, mean), scale), beta);
+    });
+  }
+
+  normalizeSums(
+    dy: Tensor,
+    x: Tensor,
+    mean: Tensor1D,
+    variance: Tensor1D,
+    epsilon: number,
+  ): { dy: Float32Array; dyNormalized: Float32Array } {
+    const tf = this.#tf;
+    return tf.tidy(() => {
+      const normalized = tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, epsilon)));
+      return {
+        dy: Float32Array.from(this.columnSums(dy).dataSync<'float32'>()),
+        dyNormalized: Float32Array.from(this.columnSums(tf.mul(dy, normalized)).dataSync<'float32'>()),
+      };
+    });
+  }
+
+  normalizeInputGradient(dy: Tensor, x: Tensor, mean: Tensor1D, a: Tensor1D, b: Tensor1D, c: Tensor1D): Tensor {
+    const tf = this.#tf;
+    return tf.tidy(() => tf.add(tf.mul(dy, a), tf.add(tf.mul(tf.sub(x, mean), b), c)));
+  }
+
+  matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D {
+    return this.#tf.matMul(a, b, transposeA, transposeB);
+  }
+
+  softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor1D; gradient: Tensor2D } {
+    const tf = this.#tf;
+    const logProbabilities = tf.logSoftmax(logits);
+    const target = tf.oneHot(labels, logits.shape[1]);
+    return {
+      losses: tf.neg(tf.sum(tf.mul(target, logProbabilities), 1)),
+      gradient: tf.sub(tf.exp(logProbabilities), target),
+    };
+  }
+
+  philoxUniform(
+    rows: number,
+    columns: number,
+    [low, high]: readonly [number, number],
+    [c0, c2, c3]: readonly [number, number, number],
+  ): Tensor2D {
+    const words = new Uint32Array(4);
+    const values = new Float32Array(rows * columns);
+    for (let block = 0; block < values.length / 4; block++) {
+      philoxBlock({ low, high }, (c0 + block) >>> 0, 0, c2 >>> 0, c3 >>> 0, words);
+      for (let i = 0; i < 4; i++) values[block * 4 + i] = unitFloat(words[i] ?? 0);
+    }
+    return this.#tf.tensor2d(values, [rows, columns]);
+  }
+
+  /** In JavaScript: the arrays are at hand, and the JavaScript engine's tensors are arrays anyway. */
+  adam(initial: Float32Array, beta1: number, beta2: number): AdamState {
+    let parameters = Float32Array.from(initial);
+    let first = new Float32Array(initial.length);
+    let second = new Float32Array(initial.length);
+    return {
+      apply: (gradient, { learningRate, epsilon }) => {
+        for (let i = 0; i < parameters.length; i++) {
+          const g = gradient[i] as number;
+          const m = (first[i] as number) * beta1 + g * (1 - beta1);
+          const v = (second[i] as number) * beta2 + g * g * (1 - beta2);
+          first[i] = m;
+          second[i] = v;
+          parameters[i] = (parameters[i] as number) - (learningRate * m) / (Math.sqrt(v) + epsilon);
+        }
+      },
+      parameters: () => this.#tf.tensor1d(parameters.slice()),
+      read: () => ({ parameters: parameters.slice(), first: first.slice(), second: second.slice() }),
+      write: (state) => {
+        parameters = state.parameters.slice();
+        first = state.first.slice();
+        second = state.second.slice();
+      },
+      dispose: () => undefined,
+    };
+  }
+
+  #rows(x: Tensor): Tensor2D {
+    const channels = x.shape.at(-1) ?? 1;
+    return this.#tf.reshape(x, [x.size / channels, channels]);
+  }
+
+  /** A tfjs kernel that has no public function of its own. */
+  #run(name: string, inputs: object, attributes: object): Tensor {
+    return (this.#tf.engine() as unknown as KernelRunner).runKernel(name, inputs, attributes);
+  }
+}
+
+function conv({ strides, padding, dilations }: ConvWindow): object {
+  return { strides: [...strides], pad: padding, dataFormat: 'NHWC', dilations: [...dilations], dimRoundingMode: undefined };
+}

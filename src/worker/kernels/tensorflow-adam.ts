@@ -1,0 +1,73 @@
+/**
+ * Adam in place on resource variables, one fused op over the flat vector of all parameters (ResourceApplyAdam).
+ *
+ * TensorFlow divides by sqrt(v) + epsilon with the bias corrections folded into the learning rate; given
+ * epsilon * sqrt(1 - beta2^t) that is PyTorch's sqrt(v / (1 - beta2^t)) + epsilon. The beta powers are given as 0, because
+ * the op would compute 1 - power in float32, where 1 - 0.999 has only five digits left.
+ */
+
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
+import type { Tensorflow } from '../engine/native.js';
+import type { AdamState } from './kernels.js';
+import { dtypes, type RawId, type RawOps } from './raw-ops.js';
+
+let created = 0;
+
+export function tensorflowAdam(
+  tf: Tensorflow,
+  ops: RawOps,
+  initial: Float32Array,
+  beta1: number,
+  beta2: number,
+): AdamState {
+  const size = initial.length;
+  const type = [ops.type('dtype', dtypes.float32)];
+  const run = ++created;
+
+  const assign = (variable: RawId, values: Float32Array): void => {
+    const tensor = tf.tensor1d(values);
+    ops.effect('AssignVariableOp', type, [variable, tensor]);
+    tensor.dispose();
+  };
+  const variable = (name: string): RawId =>
+    ops.raw(
+      'VarHandleOp',
+      [...type, ops.shape('shape', [size]), ops.string('container', ''), ops.string('shared_name', `adam${run}/${name}`)],
+      [],
+    );
+  const parameters = variable('parameters');
+  const first = variable('first');
+  const second = variable('second');
+  const read = (from: RawId): Tensor1D => ops.tensor('ReadVariableOp', type, [from]);
+  const readValues = (from: RawId): Float32Array =>
+    tf.tidy(() => Float32Array.from(read(from).dataSync<'float32'>()));
+
+  const write: AdamState['write'] = (state) => {
+    assign(parameters, state.parameters);
+    assign(first, state.first);
+    assign(second, state.second);
+  };
+  write({ parameters: initial, first: new Float32Array(size), second: new Float32Array(size) });
+
+  return {
+    write,
+    read: () => ({ parameters: readValues(parameters), first: readValues(first), second: readValues(second) }),
+    parameters: () => read(parameters),
+    apply: (gradient, { learningRate, epsilon }) => {
+      tf.tidy(() => {
+        const scalars: Tensor[] = [0, 0, learningRate, beta1, beta2, epsilon].map((value) => tf.scalar(value));
+        ops.effect(
+          'ResourceApplyAdam',
+          [ops.type('T', dtypes.float32), ops.bool('use_locking', false), ops.bool('use_nesterov', false)],
+          [parameters, first, second, ...scalars, tf.tensor1d(gradient)],
+        );
+      });
+    },
+    dispose: () => {
+      for (const held of [parameters, first, second]) {
+        ops.effect('DestroyResourceOp', [ops.bool('ignore_lookup_error', true)], [held]);
+        ops.delete(held);
+      }
+    },
+  };
+}

@@ -1,0 +1,63 @@
+/**
+ * One optimizer step over all trainable parameters as a flat vector, and their return into the model's own variables.
+ * Adam (Kingma & Ba 2015) with PyTorch's arithmetic. Every worker holds the whole state and takes the same step.
+ */
+
+import type { LayersModel } from '@tensorflow/tfjs';
+import type { OptimizerConfig } from '../../shared/config/run-config.js';
+import type { Tensorflow } from '../engine/native.js';
+import type { FlatParameter } from '../executor/gradient-buckets.js';
+import type { LayerVariable } from '../executor/layer-op.js';
+import type { AdamState, Kernels } from '../kernels/kernels.js';
+
+export class Optimizer {
+  readonly #tf: Tensorflow;
+  readonly #config: OptimizerConfig;
+  readonly #parameters: readonly FlatParameter[];
+  readonly #variables: readonly LayerVariable[];
+  readonly #adam: AdamState;
+
+  constructor(
+    tf: Tensorflow,
+    kernels: Kernels,
+    model: LayersModel,
+    parameters: readonly FlatParameter[],
+    config: OptimizerConfig,
+  ) {
+    this.#tf = tf;
+    this.#config = config;
+    this.#parameters = parameters;
+    this.#variables = model.weights as unknown as LayerVariable[];
+    const flat = new Float32Array(parameters.reduce((sum, { size }) => sum + size, 0));
+    for (const { weight, offset } of parameters) {
+      const values = this.#variables[weight]?.read().dataSync<'float32'>();
+      if (values) flat.set(values, offset);
+    }
+    this.#adam = kernels.adam(flat, config.beta1, config.beta2);
+  }
+
+  /**
+   * Applies update `step` (from 1) with the averaged `gradient` and writes the parameters into the model.
+   * Bias corrections are computed in float64 from the step's number, so a resumed run has the same ones.
+   */
+  apply(gradient: Float32Array, step: number, learningRate: number): void {
+    const { beta1, beta2, epsilon } = this.#config;
+    const correction = Math.sqrt(1 - beta2 ** step);
+    this.#adam.apply(gradient, {
+      learningRate: (learningRate * correction) / (1 - beta1 ** step),
+      epsilon: epsilon * correction,
+    });
+    this.#tf.tidy(() => {
+      const sizes = this.#parameters.map(({ size }) => size);
+      const pieces = this.#tf.split(this.#adam.parameters(), sizes);
+      for (const [i, { weight, shape }] of this.#parameters.entries()) {
+        const piece = pieces[i];
+        if (piece) this.#variables[weight]?.write(this.#tf.reshape(piece, [...shape]));
+      }
+    });
+  }
+
+  dispose(): void {
+    this.#adam.dispose();
+  }
+}

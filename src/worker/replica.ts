@@ -1,0 +1,150 @@
+/**
+ * A worker's copy of what is being trained: the model, its data and, once a generation has been joined, the executor and
+ * the optimizer. Every worker's replica has the same bits after each step.
+ */
+
+import type { LayersModel } from '@tensorflow/tfjs';
+import type { LoadedDefinition } from '../api/load-definition.js';
+import type { ResolvedConfig } from '../shared/config/run-config.js';
+import { loadIdxDirectory, loadMnist } from '../shared/data/dataset.js';
+import { Sampler } from '../shared/data/sampler.js';
+import { imageData, type TrainingData } from '../shared/data/training-data.js';
+import { ModelError } from '../shared/errors.js';
+import { elementCount, layoutHash, weightsSha256, type Layout } from '../shared/layout.js';
+import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
+import { withMathRandom } from '../shared/random/math-random.js';
+import { shardRanges } from '../shared/sharding/ranges.js';
+import type { Range } from '../shared/words.js';
+import type { Communicator, ExchangeHandle } from './communicator/communicator.js';
+import type { Engine } from './engine/load.js';
+import { Executor } from './executor/executor.js';
+import { GradientBuckets, flatten } from './executor/gradient-buckets.js';
+import type { LayerVariable } from './executor/layer-op.js';
+import type { Kernels } from './kernels/kernels.js';
+import { PortableKernels } from './kernels/portable.js';
+import { TensorflowKernels } from './kernels/tensorflow.js';
+import { Optimizer } from './optimizer/optimizer.js';
+
+/** What exists before the worker knows who else takes part. */
+export interface Replica {
+  readonly engine: Engine;
+  readonly kernels: Kernels;
+  readonly config: ResolvedConfig;
+  readonly model: LayersModel;
+  readonly data: TrainingData;
+  readonly layout: Layout;
+}
+
+/** What depends on the generation: which shards are local, and the exchanges over them. */
+export interface Participation {
+  readonly replica: Replica;
+  readonly communicator: Communicator;
+  readonly executor: Executor;
+  readonly optimizer: Optimizer;
+  readonly buckets: GradientBuckets;
+  readonly sampler: Sampler;
+  readonly localShards: Range;
+  /** [sum of the samples' losses / N]. */
+  readonly loss: ExchangeHandle;
+  /** [sum of losses, correct, count]. */
+  readonly evaluation: ExchangeHandle;
+}
+
+/** @throws ModelError, DataError */
+export async function createReplica(
+  engine: Engine,
+  config: ResolvedConfig,
+  definition: LoadedDefinition,
+): Promise<Replica> {
+  const data = await loadData(config, definition);
+  const random = new PhiloxSequence(philoxKey(config.seed, 'initialization'), 0);
+  const model = withMathRandom(
+    () => random.unit(),
+    () => definition.model({ tf: engine.tf, seed: config.seed }),
+  );
+  checkFit(model, data);
+  const kernels = engine.kind === 'tensorflow' ? new TensorflowKernels(engine.tf) : new PortableKernels(engine.tf);
+  return { engine, kernels, config, model, data, layout: layoutOf(model) };
+}
+
+async function loadData(config: ResolvedConfig, definition: LoadedDefinition): Promise<TrainingData> {
+  if (config.data !== null) return imageData(await loadIdxDirectory(config.data), config.normalize);
+  if (definition.source) return definition.source.load();
+  return imageData(await loadMnist(), config.normalize);
+}
+
+function checkFit(model: LayersModel, data: TrainingData): void {
+  if (model.inputs.length !== 1 || model.outputs.length !== 1) {
+    throw new ModelError(
+      `Model "${model.name}": expected one input and one output, got ${model.inputs.length} and ${model.outputs.length}.`,
+    );
+  }
+  const input = model.inputs[0]?.shape.slice(1) ?? [];
+  if (input.join('x') !== data.train.sampleShape.join('x')) {
+    throw new ModelError(
+      `Model "${model.name}" expects samples of ${input.join('x')}, but ${data.name} has ` +
+        `${data.train.sampleShape.join('x')}. Set the first layer's inputShape.`,
+    );
+  }
+  const output = model.outputs[0]?.shape ?? [];
+  if (output.length !== 2 || (output[1] ?? 0) < data.classCount) {
+    throw new ModelError(
+      `Model "${model.name}" gives ${output.slice(1).join('x')} values a sample, but ${data.name} has ` +
+        `${data.classCount} classes. End with a Dense layer of ${data.classCount} units and no activation.`,
+    );
+  }
+}
+
+function layoutOf(model: LayersModel): Layout {
+  return (model.weights as unknown as LayerVariable[]).map((variable) => ({
+    name: variable.originalName,
+    shape: variable.shape.map(Number),
+    dtype: variable.read().dtype,
+    trainable: variable.trainable,
+  }));
+}
+
+/** Every weight's values, in layout order. */
+export function readWeights({ model }: Replica): Float32Array[] {
+  return model.weights.map((variable) => Float32Array.from(variable.read().dataSync<'float32'>()));
+}
+
+export function replicaHashes(replica: Replica): {
+  layoutHash: string;
+  weightsSha256: string;
+  parameterCount: number;
+} {
+  return {
+    layoutHash: layoutHash(replica.layout),
+    weightsSha256: weightsSha256(readWeights(replica)),
+    parameterCount: replica.layout.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+  };
+}
+
+/** Registers the exchanges of a joined generation. The same calls in the same order on every worker. */
+export function participate(
+  replica: Replica,
+  communicator: Communicator,
+  place: { rank: number; worldSize: number },
+): Participation {
+  const { engine, kernels, config, model, layout, data } = replica;
+  const { tf } = engine;
+  const executor = new Executor({ tf, kernels, model, communicator, seed: config.seed });
+  const parameters = flatten(layout, executor.backwardOrder);
+  return {
+    replica,
+    communicator,
+    executor,
+    optimizer: new Optimizer(tf, kernels, model, parameters, config.optimizer),
+    buckets: new GradientBuckets(communicator, parameters, executor.uses, config.bucketBytes),
+    sampler: new Sampler({
+      seed: config.seed,
+      count: data.train.count,
+      batchSize: config.batchSize,
+      shards: config.shards,
+    }),
+    localShards: shardRanges(config.shards, place.worldSize)[place.rank] ?? { start: 0, end: 0 },
+    loss: communicator.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
+    evaluation: communicator.register({ name: 'evaluation', reduction: 'sum-float64', elementCount: 3 }),
+  };
+}
