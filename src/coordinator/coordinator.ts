@@ -76,9 +76,9 @@ export class Coordinator {
       disconnected: () => this.handle({ kind: 'disconnected' }),
     });
     this.#timer = setInterval(() => this.handle({ kind: 'tick' }), tickMs);
-    return ended.finally(() => {
+    return ended.finally(async () => {
       clearInterval(this.#timer);
-      server.close();
+      await server.close();
     });
   }
 

@@ -40,8 +40,9 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
 }
 
 async function launched(): Promise<number> {
+  let posted: Promise<unknown> = Promise.resolve();
   const post = (message: FromCoordinator): void => {
-    if (process.connected) process.send?.(message);
+    if (process.connected) posted = new Promise((sent) => process.send?.(message, undefined, undefined, sent));
   };
   leaveSignalsToLauncher();
   const pending: ToCoordinator[] = [];
@@ -68,5 +69,6 @@ async function launched(): Promise<number> {
     return statusOf(error);
   } finally {
     removeSocketDirectory(start.socketDirectory);
+    await posted;
   }
 }

@@ -61,9 +61,11 @@ class MemoryDataPlane implements DataPlane {
     else this.#waiting.push(frame);
   }
 
-  close(): void {
-    if (!this.#planes.delete(this.endpoint)) return;
-    for (const plane of this.#planes.values()) plane.peerClosed(this.endpoint);
+  close(): Promise<void> {
+    if (this.#planes.delete(this.endpoint)) {
+      for (const plane of this.#planes.values()) plane.peerClosed(this.endpoint);
+    }
+    return Promise.resolve();
   }
 
   peerClosed(endpoint: string): void {
@@ -84,18 +86,17 @@ export class MemoryControl implements ControlServer {
     this.#events = events;
   }
 
-  send(to: string, bytes: Buffer): boolean {
+  send(to: string, bytes: Buffer): void {
     const deliver = this.#clients.get(to);
-    if (!deliver) return false;
     const copy = Buffer.from(bytes);
-    setImmediate(() => deliver(copy));
-    return true;
+    if (deliver) setImmediate(() => deliver(copy));
   }
 
-  close(): void {
+  close(): Promise<void> {
     this.#events = undefined;
     for (const deliver of this.#clients.values()) setImmediate(() => deliver(undefined));
     this.#clients.clear();
+    return Promise.resolve();
   }
 
   client(): ControlClient {
@@ -110,6 +111,7 @@ export class MemoryControl implements ControlServer {
       },
       close: () => {
         if (this.#clients.delete(id)) setImmediate(() => this.#events?.disconnected());
+        return Promise.resolve();
       },
     };
   }

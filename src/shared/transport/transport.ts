@@ -25,7 +25,8 @@ export interface DataPlane {
   connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void;
   /** Sends without copying: `frame` must not change until the receiver is known to have it. */
   send(to: Rank, frame: Buffer): void;
-  close(): void;
+  /** Lets what was sent leave, for a second at most. */
+  close(): Promise<void>;
 }
 
 export interface ControlClientEvents {
@@ -37,7 +38,8 @@ export interface ControlClientEvents {
 export interface ControlClient {
   connect(events: ControlClientEvents): void;
   send(bytes: Buffer): void;
-  close(): void;
+  /** Lets what was sent leave, for a second at most. */
+  close(): Promise<void>;
 }
 
 /** Names one connection to the coordinator; another connection of the same process has another one. */
@@ -53,7 +55,8 @@ export interface ControlServerEvents {
 export interface ControlServer {
   readonly endpoint: string;
   listen(events: ControlServerEvents): void;
-  /** False when the connection is gone. */
-  send(to: ConnectionId, bytes: Buffer): boolean;
-  close(): void;
+  /** A connection that is gone gets nothing. */
+  send(to: ConnectionId, bytes: Buffer): void;
+  /** Lets what was sent leave, for a second at most. */
+  close(): Promise<void>;
 }

@@ -121,12 +121,11 @@ export class CommunicatorCore {
     if (!this.#failure) this.engine.start(exchangeId, step);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#state = 'closed';
     clearInterval(this.#heartbeat);
     clearTimeout(this.#verdict);
-    this.#data?.close();
-    this.#transports.control.close();
+    await Promise.all([this.#data?.close(), this.#transports.control.close()]);
   }
 
   #onControl(bytes: Uint8Array): void {

@@ -80,7 +80,6 @@ export class InlineCommunicator implements Communicator {
   }
 
   close(): Promise<void> {
-    this.#core.close();
-    return Promise.resolve();
+    return this.#core.close();
   }
 }

@@ -141,8 +141,6 @@ export class ThreadCommunicator implements Communicator {
       case 'failed':
         this.#fail(fromWireError(message.error));
         break;
-      case 'closed':
-        break;
     }
   }
 

@@ -45,5 +45,4 @@ export type FromThread =
   | { kind: 'opened'; endpoint: string }
   | { kind: 'joined' }
   | { kind: 'refused'; code: string; message: string; count: number }
-  | { kind: 'failed'; error: WireError }
-  | { kind: 'closed' };
+  | { kind: 'failed'; error: WireError };

@@ -78,10 +78,10 @@ function handle(message: ToThread): void {
       break;
     }
     case 'close':
-      core.close();
-      options.failures.close();
-      post({ kind: 'closed' });
-      port?.close();
+      void core.close().then(() => {
+        options.failures.close();
+        port?.close();
+      });
       break;
   }
 }

@@ -11,17 +11,19 @@ import type {
   ControlServer,
   ControlServerEvents,
 } from '../transport.js';
-import { bind, common, newContext, onDisconnect, receiveLoop, receiving, sending } from './sockets.js';
+import { Outbox, bind, common, newContext, onDisconnect, receiveLoop, receiving, sending } from './sockets.js';
 
 const both = { ...sending, ...receiving };
 
 class ZmqControlServer implements ControlServer {
   readonly endpoint: string;
   readonly #router: Router;
+  readonly #outbox: Outbox<Buffer[]>;
 
   constructor(endpoint: string, router: Router) {
     this.endpoint = endpoint;
     this.#router = router;
+    this.#outbox = new Outbox<Buffer[]>(router);
   }
 
   listen(events: ControlServerEvents): void {
@@ -31,28 +33,24 @@ class ZmqControlServer implements ControlServer {
     });
   }
 
-  send(to: ConnectionId, bytes: Buffer): boolean {
-    try {
-      // `mandatory`: an unknown connection is an error here instead of silence.
-      this.#router.send([Buffer.from(to, 'hex'), bytes]).catch(() => undefined);
-      return true;
-    } catch {
-      return false;
-    }
+  send(to: ConnectionId, bytes: Buffer): void {
+    this.#outbox.push([Buffer.from(to, 'hex'), bytes]);
   }
 
-  close(): void {
-    this.#router.close();
+  close(): Promise<void> {
+    return this.#outbox.close();
   }
 }
 
 class ZmqControlClient implements ControlClient {
   readonly #dealer: Dealer;
+  readonly #outbox: Outbox<Buffer>;
   readonly #endpoint: string;
 
   constructor(endpoint: string, maxMessageBytes: number) {
     this.#endpoint = endpoint;
     this.#dealer = new Dealer({ context: newContext(), ...common(maxMessageBytes), ...both, reconnectInterval: 100 });
+    this.#outbox = new Outbox<Buffer>(this.#dealer);
   }
 
   connect(events: ControlClientEvents): void {
@@ -64,11 +62,11 @@ class ZmqControlClient implements ControlClient {
   }
 
   send(bytes: Buffer): void {
-    this.#dealer.send(bytes).catch(() => undefined);
+    this.#outbox.push(bytes);
   }
 
-  close(): void {
-    this.#dealer.close();
+  close(): Promise<void> {
+    return this.#outbox.close();
   }
 }
 

@@ -9,7 +9,7 @@ import { Pull, Push, type Context } from 'zeromq';
 import { InvariantError } from '../../errors.js';
 import type { Rank } from '../../words.js';
 import type { DataPlane, DataPlaneEvents, PeerAddress } from '../transport.js';
-import { bind, common, newContext, onDisconnect, receiveLoop, receiving, sending } from './sockets.js';
+import { Outbox, bind, common, newContext, onDisconnect, receiveLoop, receiving, sending } from './sockets.js';
 
 export interface DataPlaneOptions {
   /** Folder for ipc sockets, private to the user; null: TCP. */
@@ -25,7 +25,7 @@ class ZmqDataPlane implements DataPlane {
   readonly #context: Context;
   readonly #pull: Pull;
   readonly #options: DataPlaneOptions;
-  readonly #peers = new Map<Rank, Push>();
+  readonly #peers = new Map<Rank, Outbox<Buffer>>();
 
   constructor(endpoint: string, context: Context, pull: Pull, options: DataPlaneOptions) {
     this.endpoint = endpoint;
@@ -39,7 +39,7 @@ class ZmqDataPlane implements DataPlane {
       const push = new Push({ context: this.#context, ...common(this.#options.maxFrameBytes), ...sending });
       onDisconnect(push, () => events.disconnected(rank));
       push.connect(endpoint);
-      this.#peers.set(rank, push);
+      this.#peers.set(rank, new Outbox<Buffer>(push));
     }
     void receiveLoop(this.#pull, ([frame]) => {
       if (frame) events.frame(frame);
@@ -47,15 +47,13 @@ class ZmqDataPlane implements DataPlane {
   }
 
   send(to: Rank, frame: Buffer): void {
-    const push = this.#peers.get(to);
-    if (!push) throw new InvariantError(`no peer has rank ${to}`);
-    // Queued at once (see sockets.ts), and refused only when the socket is closed: then nobody needs it any more.
-    push.send(frame).catch(() => undefined);
+    const peer = this.#peers.get(to);
+    if (!peer) throw new InvariantError(`no peer has rank ${to}`);
+    peer.push(frame);
   }
 
-  close(): void {
-    for (const push of this.#peers.values()) push.close();
-    this.#peers.clear();
+  async close(): Promise<void> {
+    await Promise.all([...this.#peers.values()].map((peer) => peer.close()));
     this.#pull.close();
   }
 }

@@ -1,8 +1,8 @@
 /**
  * What every ZeroMQ socket here has in common: settings, a receive loop, disconnect events, and what a failed bind means.
  *
- * zeromq.js facts that this relies on: options affect later binds and connects only; with a send high-water mark of 0 a
- * `send()` is queued at once, so calls never overlap (EBUSY); `linger` decides whether `close` lets the queue drain.
+ * zeromq.js facts that this relies on: options affect later binds and connects only; one `send()` at a time, else EBUSY
+ * (also without a high-water mark, under load); `linger` decides whether `close` lets the queue drain.
  */
 
 import { Context, type Socket } from 'zeromq';
@@ -46,6 +46,45 @@ export async function bind(
   }
   const bound = (socket as unknown as { lastEndpoint: string | null }).lastEndpoint;
   return bound ?? endpoint;
+}
+
+/** Sends one message after the other, in order. */
+export class Outbox<Message> {
+  readonly #socket: Socket & { send(message: Message): Promise<void> };
+  readonly #waiting: Message[] = [];
+  #sending = false;
+  #idle: Promise<void> = Promise.resolve();
+
+  constructor(socket: Socket & { send(message: Message): Promise<void> }) {
+    this.#socket = socket;
+  }
+
+  /** Hands everything to ZeroMQ, then closes the socket; gives up on what can't be handed over in time. */
+  async close(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, lingerMs)));
+    await Promise.race([this.#idle, late]);
+    clearTimeout(timer);
+    this.#socket.close();
+  }
+
+  push(message: Message): void {
+    this.#waiting.push(message);
+    if (!this.#sending) this.#idle = this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    this.#sending = true;
+    try {
+      for (let message = this.#waiting.shift(); message !== undefined; message = this.#waiting.shift()) {
+        if (this.#socket.closed) break;
+        // Fails when the socket is closed meanwhile, or (ROUTER) when the addressee is gone: nobody needs it any more.
+        await this.#socket.send(message).catch(() => undefined);
+      }
+    } finally {
+      this.#sending = false;
+    }
+  }
 }
 
 /** Calls `handle` for each message until the socket is closed. */
