@@ -1,0 +1,425 @@
+// Lockstep's own TensorFlow ops for the CPU: BatchNorm with the ReLU and the 2x2 max-pool that follow it, in as few passes
+// over memory as they can have, and Adam in place. Compiled with tfjs-node's binding by `lockstep engine install`, and
+// registered through TensorFlow's stable C API when the binding is loaded.
+//
+// The same bits everywhere: each channel's arithmetic is the same at any vector width (lanes are channels), products and
+// sums are never contracted (-ffp-contract=off), and sums go in blocks of a fixed number of rows, in float32 inside a block
+// and in float64 between blocks, whatever the number of threads.
+//
+// A tensor here is [rows, C] with channels last; for the pool [N, H, W, C] with even H and W.
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "tensorflow/c/kernels.h"
+#include "tensorflow/c/ops.h"
+#include "tensorflow/c/tf_status.h"
+#include "tensorflow/c/tf_tensor.h"
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EACH_CPU
+#endif
+
+namespace {
+
+constexpr int kLanes = 16;
+constexpr int64_t kBlockRows = 64;
+
+typedef float Vector __attribute__((vector_size(64)));
+typedef int32_t Mask __attribute__((vector_size(64)));
+typedef double Wide __attribute__((vector_size(128)));
+
+// Loads and stores go through functions that are inlined, so that no vector crosses a call.
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE Vector Load(const float* from) {
+  Vector value;
+  __builtin_memcpy(&value, from, sizeof value);
+  return value;
+}
+INLINE void Store(float* to, Vector value) { __builtin_memcpy(to, &value, sizeof value); }
+INLINE Vector Splat(float value) { return Vector{} + value; }
+INLINE Vector Select(Mask mask, Vector yes, Vector no) { return mask ? yes : no; }
+INLINE void AddTo(double* sums, Vector block) {
+  for (int i = 0; i < kLanes; i++) sums[i] += block[i];
+}
+
+// What a BatchNorm applies to one group of channels: z = (x - mean) * scale + shift.
+struct Channel {
+  Vector mean, scale, shift;
+};
+INLINE Channel LoadChannel(const float* parameters, int64_t channels, int64_t c) {
+  return {Load(parameters + c), Load(parameters + channels + c), Load(parameters + 2 * channels + c)};
+}
+
+struct Pooled {
+  Vector best;      // largest z of the window
+  Vector centred;   // x - mean where it is
+  Mask at[4];       // where it is: the first in row-major order on ties, as in PyTorch
+  Vector x[4];      // x - mean of the window
+};
+INLINE Pooled PoolWindow(const float* x, int64_t channels, int64_t row, const Channel& p) {
+  Pooled w;
+  const int64_t offsets[4] = {0, channels, row, row + channels};
+  Vector z[4];
+  for (int k = 0; k < 4; k++) {
+    w.x[k] = Load(x + offsets[k]) - p.mean;
+    z[k] = w.x[k] * p.scale + p.shift;
+  }
+  w.best = z[0];
+  w.centred = w.x[0];
+  Mask later[4];
+  for (int k = 1; k < 4; k++) {
+    later[k] = z[k] > w.best;
+    w.best = Select(later[k], z[k], w.best);
+    w.centred = Select(later[k], w.x[k], w.centred);
+  }
+  w.at[3] = later[3];
+  w.at[2] = later[2] & ~later[3];
+  w.at[1] = later[1] & ~later[2] & ~later[3];
+  w.at[0] = ~(later[1] | later[2] | later[3]);
+  return w;
+}
+
+struct Shape {
+  int64_t rows, channels;          // of x
+  int64_t images, height, width;   // for the pool
+  bool relu, pool;
+};
+
+FOR_EACH_CPU void Moments(const float* x, int64_t rows, int64_t channels, double* mean, double* m2) {
+  for (int64_t c = 0; c < channels; c += kLanes) {
+    // Around a value close to the mean, so that the squares don't cancel.
+    const int64_t first = rows < kBlockRows ? rows : kBlockRows;
+    Vector centre = {};
+    for (int64_t r = 0; r < first; r++) centre += Load(x + r * channels + c);
+    centre = first > 0 ? centre / Splat(static_cast<float>(first)) : centre;
+    double sums[kLanes] = {}, squares[kLanes] = {};
+    for (int64_t start = 0; start < rows; start += kBlockRows) {
+      const int64_t end = start + kBlockRows < rows ? start + kBlockRows : rows;
+      Vector sum = {}, square = {};
+      for (int64_t r = start; r < end; r++) {
+        const Vector d = Load(x + r * channels + c) - centre;
+        sum += d;
+        square += d * d;
+      }
+      AddTo(sums, sum);
+      AddTo(squares, square);
+    }
+    for (int i = 0; i < kLanes; i++) {
+      const double n = rows > 0 ? static_cast<double>(rows) : 1.0;
+      mean[c + i] = centre[i] + sums[i] / n;
+      const double deviation = squares[i] - sums[i] * sums[i] / n;
+      m2[c + i] = deviation > 0 ? deviation : 0;
+    }
+  }
+}
+
+FOR_EACH_CPU void Forward(const float* x, const float* parameters, const Shape& s, float* y) {
+  const Vector zero = {};
+  if (!s.pool) {
+    for (int64_t r = 0; r < s.rows; r++) {
+      for (int64_t c = 0; c < s.channels; c += kLanes) {
+        const Channel p = LoadChannel(parameters, s.channels, c);
+        const Vector z = (Load(x + r * s.channels + c) - p.mean) * p.scale + p.shift;
+        Store(y + r * s.channels + c, s.relu ? Select(z > zero, z, zero) : z);
+      }
+    }
+    return;
+  }
+  const int64_t row = s.width * s.channels;
+  for (int64_t line = 0; line < s.images * s.height / 2; line++) {
+    for (int64_t column = 0; column < s.width / 2; column++) {
+      const float* from = x + line * 2 * row + column * 2 * s.channels;
+      float* to = y + (line * (s.width / 2) + column) * s.channels;
+      for (int64_t c = 0; c < s.channels; c += kLanes) {
+        const Channel p = LoadChannel(parameters, s.channels, c);
+        Vector best = (Load(from + c) - p.mean) * p.scale + p.shift;
+        const int64_t offsets[3] = {s.channels, row, row + s.channels};
+        for (int k = 0; k < 3; k++) {
+          const Vector z = (Load(from + offsets[k] + c) - p.mean) * p.scale + p.shift;
+          best = Select(z > best, z, best);
+        }
+        Store(to + c, s.relu ? Select(best > zero, best, zero) : best);
+      }
+    }
+  }
+}
+
+// Sums of dz and dz * (x - mean), where dz is dy brought back through the pool and the ReLU.
+FOR_EACH_CPU void Sums(const float* dy, const float* x, const float* parameters, const Shape& s, double* dz_sums,
+                       double* product_sums) {
+  const Vector zero = {};
+  const int64_t row = s.width * s.channels;
+  const int64_t half = s.width / 2;
+  const int64_t rows = s.pool ? s.rows / 4 : s.rows;
+  for (int64_t c = 0; c < s.channels; c += kLanes) {
+    const Channel p = LoadChannel(parameters, s.channels, c);
+    double sums[kLanes] = {}, products[kLanes] = {};
+    for (int64_t start = 0; start < rows; start += kBlockRows) {
+      const int64_t end = start + kBlockRows < rows ? start + kBlockRows : rows;
+      Vector sum = {}, product = {};
+      if (s.pool) {
+        for (int64_t r = start; r < end; r++) {
+          const float* from = x + (r / half) * 2 * row + (r % half) * 2 * s.channels + c;
+          const Pooled w = PoolWindow(from, s.channels, row, p);
+          Vector dz = Load(dy + r * s.channels + c);
+          if (s.relu) dz = Select(w.best > zero, dz, zero);
+          sum += dz;
+          product += dz * w.centred;
+        }
+      } else {
+        for (int64_t r = start; r < end; r++) {
+          const Vector d = Load(x + r * s.channels + c) - p.mean;
+          Vector dz = Load(dy + r * s.channels + c);
+          if (s.relu) dz = Select(d * p.scale + p.shift > zero, dz, zero);
+          sum += dz;
+          product += dz * d;
+        }
+      }
+      AddTo(sums, sum);
+      AddTo(products, product);
+    }
+    std::memcpy(dz_sums + c, sums, sizeof sums);
+    std::memcpy(product_sums + c, products, sizeof products);
+  }
+}
+
+// dx = a * dz + b * (x - mean) + d, with coefficients [a, b, d] of each channel.
+FOR_EACH_CPU void InputGradient(const float* dy, const float* x, const float* parameters, const float* coefficients,
+                                const Shape& s, float* dx) {
+  const Vector zero = {};
+  if (!s.pool) {
+    for (int64_t r = 0; r < s.rows; r++) {
+      for (int64_t c = 0; c < s.channels; c += kLanes) {
+        const Channel p = LoadChannel(parameters, s.channels, c);
+        const Channel k = LoadChannel(coefficients, s.channels, c);
+        const Vector d = Load(x + r * s.channels + c) - p.mean;
+        Vector dz = Load(dy + r * s.channels + c);
+        if (s.relu) dz = Select(d * p.scale + p.shift > zero, dz, zero);
+        Store(dx + r * s.channels + c, k.mean * dz + (k.scale * d + k.shift));
+      }
+    }
+    return;
+  }
+  const int64_t row = s.width * s.channels;
+  for (int64_t line = 0; line < s.images * s.height / 2; line++) {
+    for (int64_t column = 0; column < s.width / 2; column++) {
+      const int64_t at = line * 2 * row + column * 2 * s.channels;
+      const float* from = dy + (line * (s.width / 2) + column) * s.channels;
+      for (int64_t c = 0; c < s.channels; c += kLanes) {
+        const Channel p = LoadChannel(parameters, s.channels, c);
+        const Channel k = LoadChannel(coefficients, s.channels, c);
+        const Pooled w = PoolWindow(x + at + c, s.channels, row, p);
+        Vector dz = Load(from + c);
+        if (s.relu) dz = Select(w.best > zero, dz, zero);
+        const int64_t offsets[4] = {0, s.channels, row, row + s.channels};
+        for (int i = 0; i < 4; i++) {
+          const Vector mine = Select(w.at[i], dz, zero);
+          Store(dx + at + offsets[i] + c, k.mean * mine + (k.scale * w.x[i] + k.shift));
+        }
+      }
+    }
+  }
+}
+
+// PyTorch's order of operations (torch/optim/adam.py, _single_tensor_adam).
+FOR_EACH_CPU void Adam(float* p, float* m, float* v, const float* g, const float* scalars, int64_t count) {
+  const float first = scalars[0];        // 1 - beta1
+  const float keep = scalars[1];         // beta2
+  const float second = scalars[2];       // 1 - beta2
+  const float correction = scalars[3];   // sqrt(1 - beta2^t)
+  const float epsilon = scalars[4];
+  const float step = scalars[5];         // -lr / (1 - beta1^t)
+  for (int64_t i = 0; i < count; i++) {
+    m[i] = m[i] + first * (g[i] - m[i]);
+    v[i] = v[i] * keep + second * g[i] * g[i];
+    p[i] = p[i] + step * m[i] / (std::sqrt(v[i]) / correction + epsilon);
+  }
+}
+
+// ---- the C API -----------------------------------------------------------------------------------------------------
+
+struct Status {
+  TF_Status* status = TF_NewStatus();
+  ~Status() { TF_DeleteStatus(status); }
+  bool ok() const { return TF_GetCode(status) == TF_OK; }
+};
+
+struct Input {
+  TF_Tensor* tensor = nullptr;
+  Input(TF_OpKernelContext* context, int index, Status& s) { TF_GetInput(context, index, &tensor, s.status); }
+  ~Input() {
+    if (tensor) TF_DeleteTensor(tensor);
+  }
+  float* data() const { return static_cast<float*>(TF_TensorData(tensor)); }
+  int64_t count() const { return TF_TensorElementCount(tensor); }
+  int rank() const { return TF_NumDims(tensor); }
+  int64_t dim(int i) const { return TF_Dim(tensor, i); }
+};
+
+struct Output {
+  TF_Tensor* tensor;
+  Output(TF_OpKernelContext* context, TF_DataType type, const std::vector<int64_t>& dims, size_t element, Status& s) {
+    size_t bytes = element;
+    for (int64_t d : dims) bytes *= static_cast<size_t>(d);
+    tensor = TF_AllocateOutput(context, 0, type, dims.data(), static_cast<int>(dims.size()), bytes, s.status);
+  }
+  ~Output() {
+    if (tensor) TF_DeleteTensor(tensor);
+  }
+  void* data() const { return TF_TensorData(tensor); }
+};
+
+bool Require(TF_OpKernelContext* context, bool condition, const char* what) {
+  if (condition) return true;
+  Status s;
+  TF_SetStatus(s.status, TF_INVALID_ARGUMENT, what);
+  TF_OpKernelContext_Failure(context, s.status);
+  return false;
+}
+
+// 1: ReLU, 2: pool.
+struct Mode {
+  int32_t bits = 0;
+};
+void* CreateMode(TF_OpKernelConstruction* construction) {
+  Mode* mode = new Mode;
+  Status s;
+  TF_OpKernelConstruction_GetAttrInt32(construction, "mode", &mode->bits, s.status);
+  if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
+  return mode;
+}
+void DeleteMode(void* kernel) { delete static_cast<Mode*>(kernel); }
+void* CreateNothing(TF_OpKernelConstruction*) { return nullptr; }
+void DeleteNothing(void*) {}
+
+bool ReadShape(TF_OpKernelContext* context, const Input& x, const Mode& mode, Shape* shape) {
+  const int rank = x.rank();
+  if (!Require(context, rank == 2 || rank == 4, "Lockstep: x must be [rows, C] or [N, H, W, C]")) return false;
+  shape->channels = x.dim(rank - 1);
+  if (!Require(context, shape->channels > 0 && shape->channels % kLanes == 0, "Lockstep: C must be a multiple of 16"))
+    return false;
+  shape->rows = x.count() / shape->channels;
+  shape->images = x.dim(0);
+  shape->height = rank == 4 ? x.dim(1) : 1;
+  shape->width = rank == 4 ? x.dim(2) : 1;
+  shape->relu = (mode.bits & 1) != 0;
+  shape->pool = (mode.bits & 2) != 0;
+  return Require(context, !shape->pool || (shape->height % 2 == 0 && shape->width % 2 == 0),
+                 "Lockstep: the pool needs an even height and width");
+}
+
+// Two float64 vectors as [2, C, 2] int32 words, since tfjs has no name for float64.
+void WriteWide(TF_OpKernelContext* context, const std::vector<double>& values, int64_t channels) {
+  Status s;
+  Output out(context, TF_INT32, {2, channels, 2}, 4, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  std::memcpy(out.data(), values.data(), values.size() * sizeof(double));
+}
+
+void ComputeMoments(void*, TF_OpKernelContext* context) {
+  Status s;
+  Input x(context, 0, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  Shape shape;
+  if (!ReadShape(context, x, Mode{}, &shape)) return;
+  std::vector<double> out(2 * shape.channels);
+  Moments(x.data(), shape.rows, shape.channels, out.data(), out.data() + shape.channels);
+  WriteWide(context, out, shape.channels);
+}
+
+void ComputeForward(void* kernel, TF_OpKernelContext* context) {
+  Status s;
+  Input x(context, 0, s), parameters(context, 1, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  Shape shape;
+  if (!ReadShape(context, x, *static_cast<Mode*>(kernel), &shape)) return;
+  if (!Require(context, parameters.count() == 3 * shape.channels, "Lockstep: parameters must be [3, C]")) return;
+  std::vector<int64_t> dims;
+  for (int i = 0; i < x.rank(); i++) dims.push_back(x.dim(i));
+  if (shape.pool) {
+    dims[1] /= 2;
+    dims[2] /= 2;
+  }
+  Output y(context, TF_FLOAT, dims, 4, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  Forward(x.data(), parameters.data(), shape, static_cast<float*>(y.data()));
+}
+
+bool ReadGradientInputs(TF_OpKernelContext* context, const Mode& mode, const Input& dy, const Input& x,
+                        const Input& parameters, Shape* shape) {
+  return ReadShape(context, x, mode, shape) &&
+         Require(context, parameters.count() == 3 * shape->channels, "Lockstep: parameters must be [3, C]") &&
+         Require(context, dy.count() == (shape->pool ? x.count() / 4 : x.count()), "Lockstep: dy doesn't fit x");
+}
+
+void ComputeSums(void* kernel, TF_OpKernelContext* context) {
+  Status s;
+  Input dy(context, 0, s), x(context, 1, s), parameters(context, 2, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  Shape shape;
+  if (!ReadGradientInputs(context, *static_cast<Mode*>(kernel), dy, x, parameters, &shape)) return;
+  std::vector<double> out(2 * shape.channels);
+  Sums(dy.data(), x.data(), parameters.data(), shape, out.data(), out.data() + shape.channels);
+  WriteWide(context, out, shape.channels);
+}
+
+void ComputeInputGradient(void* kernel, TF_OpKernelContext* context) {
+  Status s;
+  Input dy(context, 0, s), x(context, 1, s), parameters(context, 2, s), coefficients(context, 3, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  Shape shape;
+  if (!ReadGradientInputs(context, *static_cast<Mode*>(kernel), dy, x, parameters, &shape)) return;
+  if (!Require(context, coefficients.count() == 3 * shape.channels, "Lockstep: coefficients must be [3, C]")) return;
+  std::vector<int64_t> dims;
+  for (int i = 0; i < x.rank(); i++) dims.push_back(x.dim(i));
+  Output dx(context, TF_FLOAT, dims, 4, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  InputGradient(dy.data(), x.data(), parameters.data(), coefficients.data(), shape, static_cast<float*>(dx.data()));
+}
+
+// Updates its first three inputs in place: the caller owns them alone and never shares their buffers. The output only
+// makes it an op like others.
+void ComputeAdam(void*, TF_OpKernelContext* context) {
+  Status s;
+  Input p(context, 0, s), m(context, 1, s), v(context, 2, s), g(context, 3, s), scalars(context, 4, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  const int64_t count = p.count();
+  if (!Require(context, m.count() == count && v.count() == count && g.count() == count && scalars.count() == 6,
+               "Lockstep: Adam needs four vectors of one length and six scalars"))
+    return;
+  Adam(p.data(), m.data(), v.data(), g.data(), scalars.data(), count);
+  Output done(context, TF_FLOAT, {0}, 4, s);
+  if (!s.ok()) TF_OpKernelContext_Failure(context, s.status);
+}
+
+void Register(const char* name, const std::vector<const char*>& inputs, const char* output, bool mode,
+              void (*compute)(void*, TF_OpKernelContext*)) {
+  TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
+  for (const char* input : inputs) TF_OpDefinitionBuilderAddInput(op, input);
+  TF_OpDefinitionBuilderAddOutput(op, output);
+  if (mode) TF_OpDefinitionBuilderAddAttr(op, "mode: int = 0");
+  Status s;
+  TF_RegisterOpDefinition(op, s.status);
+  TF_KernelBuilder* builder = TF_NewKernelBuilder(name, "CPU", mode ? CreateMode : CreateNothing, compute,
+                                                  mode ? DeleteMode : DeleteNothing);
+  TF_RegisterKernelBuilder(name, builder, s.status);
+}
+
+const bool registered = [] {
+  Register("LockstepMoments", {"x: float"}, "y: int32", false, ComputeMoments);
+  Register("LockstepBatchNorm", {"x: float", "parameters: float"}, "y: float", true, ComputeForward);
+  Register("LockstepBatchNormSums", {"dy: float", "x: float", "parameters: float"}, "y: int32", true, ComputeSums);
+  Register("LockstepBatchNormGradient", {"dy: float", "x: float", "parameters: float", "coefficients: float"},
+           "dx: float", true, ComputeInputGradient);
+  Register("LockstepAdam", {"p: float", "m: float", "v: float", "g: float", "scalars: float"}, "done: float", false,
+           ComputeAdam);
+  return true;
+}();
+
+}  // namespace

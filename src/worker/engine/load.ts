@@ -1,0 +1,130 @@
+/**
+ * Loads the tensor engine that a process computes with: native TensorFlow, or tfjs's pure-JavaScript backend.
+ * Owns the choice and the description of what was loaded. Importing this file loads no tfjs.
+ */
+import os from 'node:os';
+import { EngineError, InvariantError } from '../../shared/errors.js';
+import { findEngine, installedPackageVersion, type EngineHost, type FoundEngine } from './cache.js';
+import { engineEnvironment, type EngineDevice } from './environment.js';
+import { readManifest, verifyFiles } from './manifest.js';
+import { requireJavaScript, requireNative, type Tensorflow } from './native.js';
+
+export type EngineChoice = 'auto' | 'tensorflow' | 'js';
+
+export interface LoadEngineOptions {
+  /** `auto` takes native TensorFlow when it is installed, otherwise the JavaScript engine with a warning. */
+  readonly choice: EngineChoice;
+  /** Threads of one op; must agree with the environment (see `engineEnvironment`). */
+  readonly threads: number;
+  readonly device?: EngineDevice;
+  readonly host: EngineHost;
+  /** Told, in one sentence or two, when the slow engine was taken. */
+  readonly warn: (message: string) => void;
+}
+
+export interface EngineDeviceDescription {
+  readonly kind: 'cpu' | 'gpu';
+  readonly name: string;
+  /** Threads of one op on the CPU. */
+  readonly threads: number;
+}
+
+export interface Engine {
+  readonly kind: 'tensorflow' | 'js';
+  readonly tf: Tensorflow;
+  /** The name tfjs knows the backend by: `tensorflow` or `cpu`. */
+  readonly backendName: string;
+  /** TensorFlow's version; that of tfjs for the JavaScript engine. Workers of one run must agree on it. */
+  readonly version: string;
+  readonly device: EngineDeviceDescription;
+  /** One line for people. */
+  describe(): string;
+}
+
+export const installCommand = 'lockstep engine install';
+
+/**
+ * Loads the engine and makes it tfjs's current backend. Call once a process; takes about a second when native.
+ * Throws EngineError when `tensorflow` was chosen and is absent, and when what is installed is damaged or doesn't
+ * load: falling back then would hide a defect behind a run a hundred times slower.
+ */
+export async function loadEngine(options: LoadEngineOptions): Promise<Engine> {
+  if (options.choice === 'js') return loadJavaScript(options);
+  const found = findEngine(options.host);
+  if (found !== undefined) return loadNative(found, options);
+  if (options.choice === 'tensorflow') throw absent(options.host);
+  options.warn(
+    'Native TensorFlow is not installed: computing in pure JavaScript, which is about a hundred times slower. ' +
+      `Run \`${installCommand}\` to install it.`,
+  );
+  return loadJavaScript(options);
+}
+
+function absent(host: EngineHost): EngineError {
+  const version = installedPackageVersion(host);
+  return new EngineError(
+    `Loading TensorFlow: expected an installed native engine, got none${version === undefined ? ' (and no tfjs-node-gpu package)' : ''}. ` +
+      `Run \`${installCommand}\`, or choose the slow engine with \`--engine js\`.`,
+  );
+}
+
+async function loadNative(found: FoundEngine, options: LoadEngineOptions): Promise<Engine> {
+  requireEnvironment(options);
+  if (found.from === 'cache') await verifyFiles(found.directory, await readManifest(found.directory), 'quick');
+  const tf = requireNative(found.binding);
+  const backend = tf.backend() as unknown as {
+    readonly isUsingGpuDevice: boolean;
+    readonly binding: { readonly TF_Version: string };
+  };
+  const kind = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
+  const name = kind === 'gpu' ? 'GPU 0 of those visible' : cpuName();
+  return describeEngine('tensorflow', tf, backend.binding.TF_Version, { kind, name, threads: options.threads });
+}
+
+/** A thread count that TensorFlow never saw would change the bits of a run without a word. */
+function requireEnvironment({ host, threads, device = 'auto' }: LoadEngineOptions): void {
+  if (host.variables === undefined) return;
+  const logLevel = host.variables['TF_CPP_MIN_LOG_LEVEL'];
+  for (const [name, expected] of Object.entries(engineEnvironment({ threads, device, logLevel }))) {
+    const got = host.variables[name];
+    if (name === 'TF_CPP_MIN_LOG_LEVEL' || got === expected) continue;
+    throw new InvariantError(
+      `Environment before the engine's load: expected ${name}=${expected}, got ${got ?? 'nothing'}.`,
+    );
+  }
+}
+
+async function loadJavaScript(options: LoadEngineOptions): Promise<Engine> {
+  const tf = requireJavaScript();
+  await tf.setBackend('cpu');
+  await tf.ready();
+  withoutBanner(tf);
+  const version = tf.version['tfjs-core'];
+  return describeEngine('js', tf, version, { kind: 'cpu', name: cpuName(), threads: options.threads });
+}
+
+/** The backend prints "Hi, looks like you are running TensorFlow.js in Node.js" at its first write, but not in PROD. */
+function withoutBanner(tf: Tensorflow): void {
+  const production = tf.env().getBool('PROD');
+  tf.env().set('PROD', true);
+  tf.scalar(0).dispose();
+  tf.env().set('PROD', production);
+}
+
+function describeEngine(
+  kind: Engine['kind'],
+  tf: Tensorflow,
+  version: string,
+  device: EngineDeviceDescription,
+): Engine {
+  const describe = (): string => {
+    const what = kind === 'tensorflow' ? `TensorFlow ${version}` : `pure JavaScript (tfjs ${version})`;
+    const threads = kind === 'js' || device.threads === 1 ? '1 thread' : `${device.threads} threads`;
+    return `${what} on ${device.kind.toUpperCase()}, ${device.name}, ${threads}`;
+  };
+  return { kind, tf, backendName: tf.getBackend(), version, device, describe };
+}
+
+function cpuName(): string {
+  return os.cpus()[0]?.model.trim() ?? process.arch;
+}

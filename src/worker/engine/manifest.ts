@@ -1,0 +1,125 @@
+/**
+ * The manifest of a cached engine: what it is, where it came from, and the size, time and SHA-256 of each file.
+ * Owns the file format and the two checks: the quick one before each load, the full one on `--verify`.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { EngineError, systemCode } from '../../shared/errors.js';
+import { manifestName } from './cache.js';
+
+const fileSchema = z.object({
+  /** Relative to the engine's folder, with forward slashes. */
+  path: z.string().min(1),
+  bytes: z.number().int().nonnegative(),
+  modifiedMs: z.number(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+export const manifestSchema = z.object({
+  version: z.literal(1),
+  key: z.string().min(1),
+  variant: z.enum(['cpu', 'cuda']),
+  /** The version that the loaded library itself reports. */
+  tensorflowVersion: z.string().min(1),
+  source: z.enum(['from', 'pypi']),
+  /** Which file or folder, and why this source was taken. */
+  reason: z.string(),
+  /** Wheels that were unpacked, each with the SHA-256 of the whole file. */
+  wheels: z.array(z.object({ name: z.string(), sha256: z.string() })),
+  compiler: z.string(),
+  installedAt: z.iso.datetime(),
+  files: z.array(fileSchema).min(1),
+});
+
+export type EngineManifest = z.infer<typeof manifestSchema>;
+export type ManifestFile = z.infer<typeof fileSchema>;
+
+const remedy = 'Run `lockstep engine install --force` to install it again.';
+
+/** Reads and parses the manifest in `directory`. Throws EngineError when it is absent or not a manifest. */
+export async function readManifest(directory: string): Promise<EngineManifest> {
+  const file = path.join(directory, manifestName);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new EngineError(
+      `Engine manifest: expected ${file}, got ${systemCode(error) ?? 'an error'}. ${remedy}`,
+      { path: file },
+      error,
+    );
+  }
+  return parseManifest(text, file);
+}
+
+/** Parses a manifest's text; `file` names it in errors. */
+export function parseManifest(text: string, file: string): EngineManifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new EngineError(`Engine manifest ${file}: expected JSON, got other text. ${remedy}`, { path: file }, error);
+  }
+  const parsed = manifestSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new EngineError(
+    `Engine manifest ${file}: expected version 1 of the format, got ${issue?.message ?? 'something else'} at "${issue?.path.join('.') ?? ''}". ${remedy}`,
+    { path: file },
+  );
+}
+
+/** SHA-256 of a file, as hex; reads it as a stream. */
+export async function sha256File(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), hash);
+  return hash.digest('hex');
+}
+
+/** Describes every file below `directory` but the manifest itself, in order of path. Reads all bytes. */
+export async function describeFiles(directory: string): Promise<ManifestFile[]> {
+  const files: ManifestFile[] = [];
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const file = path.join(entry.parentPath, entry.name);
+    const relative = path.relative(directory, file).split(path.sep).join('/');
+    if (relative === manifestName) continue;
+    const { size, mtimeMs } = await stat(file);
+    files.push({ path: relative, bytes: size, modifiedMs: mtimeMs, sha256: await sha256File(file) });
+  }
+  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/**
+ * Throws EngineError at the first file that is not what the manifest says.
+ * `quick`: the size of every file, and the SHA-256 of those whose modification time changed. `full`: every SHA-256.
+ */
+export async function verifyFiles(
+  directory: string,
+  manifest: EngineManifest,
+  mode: 'quick' | 'full',
+): Promise<void> {
+  for (const expected of manifest.files) {
+    const file = path.join(directory, expected.path);
+    const found = await stat(file).catch(() => undefined);
+    if (found?.size !== expected.bytes) {
+      throw damaged(file, `${expected.bytes} bytes`, found ? `${found.size} bytes` : 'no such file');
+    }
+    // A copied cache has new times and the same bytes; only a hash can tell it from a damaged one.
+    if (mode === 'quick' && Math.abs(found.mtimeMs - expected.modifiedMs) < 1) continue;
+    const sha256 = await sha256File(file);
+    if (sha256 !== expected.sha256) throw damaged(file, `SHA-256 ${expected.sha256}`, sha256);
+  }
+}
+
+function damaged(file: string, expected: string, got: string): EngineError {
+  return new EngineError(`Engine file ${file}: expected ${expected}, got ${got}. ${remedy}`, {
+    path: file,
+    expected,
+    got,
+  });
+}
