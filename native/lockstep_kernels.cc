@@ -3,7 +3,7 @@
 // registered through TensorFlow's stable C API when the binding is loaded.
 //
 // The same bits everywhere: each channel's arithmetic is the same at any vector width (lanes are channels), products and
-// sums are never contracted (-ffp-contract=off), and sums go in blocks of a fixed number of rows, in float32 inside a block
+// sums are never contracted (-ffp-contract=off; -fno-math-errno makes the square root one instruction), and sums go in blocks of a fixed number of rows, in float32 inside a block
 // and in float64 between blocks, whatever the number of threads.
 //
 // A tensor here is [rows, C] with channels last; for the pool [N, H, W, C] with even H and W.
@@ -12,6 +12,10 @@
 #include <cstdint>
 #include <cstring>
 #include <vector>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "tensorflow/c/kernels.h"
 #include "tensorflow/c/ops.h"
@@ -56,32 +60,32 @@ INLINE Channel LoadChannel(const float* parameters, int64_t channels, int64_t c)
   return {Load(parameters + c), Load(parameters + channels + c), Load(parameters + 2 * channels + c)};
 }
 
-struct Pooled {
-  Vector best;      // largest z of the window
-  Vector centred;   // x - mean where it is
-  Mask at[4];       // where it is: the first in row-major order on ties, as in PyTorch
-  Vector x[4];      // x - mean of the window
+// A 2x2 window before the pool. Written out: loops over small arrays of vectors would go through memory.
+struct Window {
+  Vector x0, x1, x2, x3;       // x - mean, in row-major order
+  Vector best;                 // largest z
+  Vector centred;              // x - mean where it is
+  Mask later1, later2, later3; // whether z1, z2, z3 beat all before them: ties go to the first, as in PyTorch
 };
-INLINE Pooled PoolWindow(const float* x, int64_t channels, int64_t row, const Channel& p) {
-  Pooled w;
-  const int64_t offsets[4] = {0, channels, row, row + channels};
-  Vector z[4];
-  for (int k = 0; k < 4; k++) {
-    w.x[k] = Load(x + offsets[k]) - p.mean;
-    z[k] = w.x[k] * p.scale + p.shift;
-  }
-  w.best = z[0];
-  w.centred = w.x[0];
-  Mask later[4];
-  for (int k = 1; k < 4; k++) {
-    later[k] = z[k] > w.best;
-    w.best = Select(later[k], z[k], w.best);
-    w.centred = Select(later[k], w.x[k], w.centred);
-  }
-  w.at[3] = later[3];
-  w.at[2] = later[2] & ~later[3];
-  w.at[1] = later[1] & ~later[2] & ~later[3];
-  w.at[0] = ~(later[1] | later[2] | later[3]);
+INLINE Window LoadWindow(const float* x, int64_t channels, int64_t row, const Channel& p) {
+  Window w;
+  w.x0 = Load(x) - p.mean;
+  w.x1 = Load(x + channels) - p.mean;
+  w.x2 = Load(x + row) - p.mean;
+  w.x3 = Load(x + row + channels) - p.mean;
+  const Vector z1 = w.x1 * p.scale + p.shift;
+  const Vector z2 = w.x2 * p.scale + p.shift;
+  const Vector z3 = w.x3 * p.scale + p.shift;
+  w.best = w.x0 * p.scale + p.shift;
+  w.later1 = z1 > w.best;
+  w.best = Select(w.later1, z1, w.best);
+  w.centred = Select(w.later1, w.x1, w.x0);
+  w.later2 = z2 > w.best;
+  w.best = Select(w.later2, z2, w.best);
+  w.centred = Select(w.later2, w.x2, w.centred);
+  w.later3 = z3 > w.best;
+  w.best = Select(w.later3, z3, w.best);
+  w.centred = Select(w.later3, w.x3, w.centred);
   return w;
 }
 
@@ -91,31 +95,36 @@ struct Shape {
   bool relu, pool;
 };
 
+// Blocks of rows outside, channels inside: a block stays in the first-level cache while its channels are summed.
 FOR_EACH_CPU void Moments(const float* x, int64_t rows, int64_t channels, double* mean, double* m2) {
+  std::vector<float> centres(channels);
+  std::vector<double> sums(channels), squares(channels);
+  // Around a value close to the mean, so that the squares don't cancel.
+  const int64_t first = rows < kBlockRows ? rows : kBlockRows;
   for (int64_t c = 0; c < channels; c += kLanes) {
-    // Around a value close to the mean, so that the squares don't cancel.
-    const int64_t first = rows < kBlockRows ? rows : kBlockRows;
-    Vector centre = {};
-    for (int64_t r = 0; r < first; r++) centre += Load(x + r * channels + c);
-    centre = first > 0 ? centre / Splat(static_cast<float>(first)) : centre;
-    double sums[kLanes] = {}, squares[kLanes] = {};
-    for (int64_t start = 0; start < rows; start += kBlockRows) {
-      const int64_t end = start + kBlockRows < rows ? start + kBlockRows : rows;
+    Vector sum = {};
+    for (int64_t r = 0; r < first; r++) sum += Load(x + r * channels + c);
+    Store(centres.data() + c, first > 0 ? sum / Splat(static_cast<float>(first)) : sum);
+  }
+  for (int64_t start = 0; start < rows; start += kBlockRows) {
+    const int64_t end = start + kBlockRows < rows ? start + kBlockRows : rows;
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      const Vector centre = Load(centres.data() + c);
       Vector sum = {}, square = {};
       for (int64_t r = start; r < end; r++) {
         const Vector d = Load(x + r * channels + c) - centre;
         sum += d;
         square += d * d;
       }
-      AddTo(sums, sum);
-      AddTo(squares, square);
+      AddTo(sums.data() + c, sum);
+      AddTo(squares.data() + c, square);
     }
-    for (int i = 0; i < kLanes; i++) {
-      const double n = rows > 0 ? static_cast<double>(rows) : 1.0;
-      mean[c + i] = centre[i] + sums[i] / n;
-      const double deviation = squares[i] - sums[i] * sums[i] / n;
-      m2[c + i] = deviation > 0 ? deviation : 0;
-    }
+  }
+  const double n = rows > 0 ? static_cast<double>(rows) : 1.0;
+  for (int64_t c = 0; c < channels; c++) {
+    mean[c] = centres[c] + sums[c] / n;
+    const double deviation = squares[c] - sums[c] * sums[c] / n;
+    m2[c] = deviation > 0 ? deviation : 0;
   }
 }
 
@@ -150,42 +159,35 @@ FOR_EACH_CPU void Forward(const float* x, const float* parameters, const Shape& 
   }
 }
 
-// Sums of dz and dz * (x - mean), where dz is dy brought back through the pool and the ReLU.
+// Sums of dz and dz * (x - mean), where dz is dy brought back through the pool and the ReLU. The sums start at zero.
 FOR_EACH_CPU void Sums(const float* dy, const float* x, const float* parameters, const Shape& s, double* dz_sums,
                        double* product_sums) {
   const Vector zero = {};
   const int64_t row = s.width * s.channels;
   const int64_t half = s.width / 2;
   const int64_t rows = s.pool ? s.rows / 4 : s.rows;
-  for (int64_t c = 0; c < s.channels; c += kLanes) {
-    const Channel p = LoadChannel(parameters, s.channels, c);
-    double sums[kLanes] = {}, products[kLanes] = {};
-    for (int64_t start = 0; start < rows; start += kBlockRows) {
-      const int64_t end = start + kBlockRows < rows ? start + kBlockRows : rows;
+  for (int64_t start = 0; start < rows; start += kBlockRows) {
+    const int64_t end = start + kBlockRows < rows ? start + kBlockRows : rows;
+    for (int64_t c = 0; c < s.channels; c += kLanes) {
+      const Channel p = LoadChannel(parameters, s.channels, c);
       Vector sum = {}, product = {};
-      if (s.pool) {
-        for (int64_t r = start; r < end; r++) {
+      for (int64_t r = start; r < end; r++) {
+        Vector dz = Load(dy + r * s.channels + c);
+        if (s.pool) {
           const float* from = x + (r / half) * 2 * row + (r % half) * 2 * s.channels + c;
-          const Pooled w = PoolWindow(from, s.channels, row, p);
-          Vector dz = Load(dy + r * s.channels + c);
+          const Window w = LoadWindow(from, s.channels, row, p);
           if (s.relu) dz = Select(w.best > zero, dz, zero);
-          sum += dz;
           product += dz * w.centred;
-        }
-      } else {
-        for (int64_t r = start; r < end; r++) {
+        } else {
           const Vector d = Load(x + r * s.channels + c) - p.mean;
-          Vector dz = Load(dy + r * s.channels + c);
           if (s.relu) dz = Select(d * p.scale + p.shift > zero, dz, zero);
-          sum += dz;
           product += dz * d;
         }
+        sum += dz;
       }
-      AddTo(sums, sum);
-      AddTo(products, product);
+      AddTo(dz_sums + c, sum);
+      AddTo(product_sums + c, product);
     }
-    std::memcpy(dz_sums + c, sums, sizeof sums);
-    std::memcpy(product_sums + c, products, sizeof products);
   }
 }
 
@@ -214,21 +216,30 @@ FOR_EACH_CPU void InputGradient(const float* dy, const float* x, const float* pa
       for (int64_t c = 0; c < s.channels; c += kLanes) {
         const Channel p = LoadChannel(parameters, s.channels, c);
         const Channel k = LoadChannel(coefficients, s.channels, c);
-        const Pooled w = PoolWindow(x + at + c, s.channels, row, p);
+        const Window w = LoadWindow(x + at + c, s.channels, row, p);
         Vector dz = Load(from + c);
         if (s.relu) dz = Select(w.best > zero, dz, zero);
-        const int64_t offsets[4] = {0, s.channels, row, row + s.channels};
-        for (int i = 0; i < 4; i++) {
-          const Vector mine = Select(w.at[i], dz, zero);
-          Store(dx + at + offsets[i] + c, k.mean * mine + (k.scale * w.x[i] + k.shift));
-        }
+        const Vector dz3 = Select(w.later3, dz, zero);
+        dz = Select(w.later3, zero, dz);
+        const Vector dz2 = Select(w.later2, dz, zero);
+        dz = Select(w.later2, zero, dz);
+        const Vector dz1 = Select(w.later1, dz, zero);
+        const Vector dz0 = Select(w.later1, zero, dz);
+        float* to = dx + at + c;
+        Store(to, k.mean * dz0 + (k.scale * w.x0 + k.shift));
+        Store(to + s.channels, k.mean * dz1 + (k.scale * w.x1 + k.shift));
+        Store(to + row, k.mean * dz2 + (k.scale * w.x2 + k.shift));
+        Store(to + row + s.channels, k.mean * dz3 + (k.scale * w.x3 + k.shift));
       }
     }
   }
 }
 
 // PyTorch's order of operations (torch/optim/adam.py, _single_tensor_adam).
-FOR_EACH_CPU void Adam(float* p, float* m, float* v, const float* g, const float* scalars, int64_t count) {
+// Vectors are independent of each other, and the square root is that of IEEE 754: the same bits at any width.
+FOR_EACH_CPU void Adam(float* __restrict p, float* __restrict m,
+                                                                  float* __restrict v, const float* __restrict g,
+                                                                  const float* scalars, int64_t count) {
   const float first = scalars[0];        // 1 - beta1
   const float keep = scalars[1];         // beta2
   const float second = scalars[2];       // 1 - beta2
@@ -410,6 +421,17 @@ void Register(const char* name, const std::vector<const char*>& inputs, const ch
                                                   mode ? DeleteMode : DeleteNothing);
   TF_RegisterKernelBuilder(name, builder, s.status);
 }
+
+#ifdef __GLIBC__
+// Activations are freed and allocated again many times a step. By default glibc gives that memory back to the system and
+// pays a page fault for each 4 KB when it returns, which took longer than the arithmetic (docs/performance.md).
+const bool memory_kept = [] {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 256 << 20);
+  return true;
+}();
+#endif
 
 const bool registered = [] {
   Register("LockstepMoments", {"x: float"}, "y: int32", false, ComputeMoments);

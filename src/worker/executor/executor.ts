@@ -11,7 +11,8 @@ import { ModelError, invariant } from '../../shared/errors.js';
 import type { Communicator } from '../communicator/communicator.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
-import { buildGraph, type Graph, type GraphNode } from './graph.js';
+import { fuse, type FusedNode } from './fusion.js';
+import { buildGraph, type Graph } from './graph.js';
 import type { Forward, LayerImplementation, LayerOp, LayerVariable, ShardedTensors, StepContext } from './layer-op.js';
 import { batchNormalization } from './layers/batch-normalization.js';
 import { conv2d } from './layers/conv2d.js';
@@ -40,7 +41,7 @@ export interface ExecutorOptions {
 }
 
 interface BoundNode {
-  readonly node: GraphNode;
+  readonly node: FusedNode;
   readonly op: LayerOp;
 }
 
@@ -66,7 +67,7 @@ export class Executor {
     };
     const trainableBefore = new Set<number>();
     const uses = new Map<number, number>();
-    this.#nodes = this.#graph.nodes.map((node, nodeIndex) => {
+    this.#nodes = fuse(this.#graph).map((node) => {
       const { layer } = node;
       const refusal = refusalOf(layer);
       if (refusal !== undefined) {
@@ -80,7 +81,7 @@ export class Executor {
         tf,
         kernels,
         seed,
-        nodeIndex,
+        node,
         needsInputGradient,
         weightIndex,
         register: communicator.register.bind(communicator),

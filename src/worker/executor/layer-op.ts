@@ -10,6 +10,7 @@ import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
 import type { ExchangeHandle } from '../communicator/communicator.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
+import type { FusedNode } from './fusion.js';
 
 export type Layer = layers.Layer;
 /** [tensor][shard] */
@@ -53,8 +54,8 @@ export interface LayerServices {
   readonly tf: Tensorflow;
   readonly kernels: Kernels;
   readonly seed: number;
-  /** Number of this node in topological order: keys the random streams and names the exchanges. */
-  readonly nodeIndex: number;
+  /** The node, with what is fused into it. */
+  readonly node: FusedNode;
   /** False where no trainable weight lies before this node. */
   readonly needsInputGradient: boolean;
   /** Index of a layer's variable in the layout. */

@@ -3,7 +3,7 @@
  * TensorFlow ops, as few passes over memory as they allow) and `portable.ts` (ordinary tfjs functions, any backend).
  *
  * Tensors are channels-last. A kernel never disposes an argument; what it returns belongs to the caller, in the
- * current tfjs scope. All are deterministic for given shapes and thread count.
+ * current tfjs scope, which must be a tidy. All are deterministic for given shapes and thread count.
  */
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
@@ -19,17 +19,35 @@ export interface PoolWindow extends Window2d {
   readonly size: readonly [number, number];
 }
 
-/** First and second moment of each channel of one shard. */
+/** Of each channel of one shard, in float64. */
 export interface BatchMoments {
-  readonly mean: Float32Array;
-  /** Divided by count - 1 (by 1 for a single row). */
-  readonly unbiasedVariance: Float32Array;
+  readonly mean: Float64Array;
+  /** Sum of squared deviations from the mean. */
+  readonly m2: Float64Array;
+}
+
+/** What follows a BatchNorm and is computed together with it. */
+export interface BatchNormTail {
+  readonly relu: boolean;
+  /** 2x2 max-pool with stride 2, after the ReLU; height and width are even. */
+  readonly pool: boolean;
+}
+
+/** One BatchNorm on one shard; valid while its input lives. */
+export interface BatchNormPass {
+  readonly y: Tensor;
+  /** Of each channel: sums of dz and of dz * (x - mean), where dz is dy brought back through the tail. */
+  sums(dy: Tensor): { dz: Float64Array; dzCentred: Float64Array };
+  /** a * dz + b * (x - mean) + c, with coefficients [a, b, c], each one value a channel. */
+  inputGradient(dy: Tensor, coefficients: Float32Array): Tensor;
 }
 
 export interface AdamStep {
-  /** lr * sqrt(1 - beta2^t) / (1 - beta1^t), computed in float64. */
-  readonly learningRate: number;
-  /** eps * sqrt(1 - beta2^t): outside the bias-corrected root, as PyTorch has it. */
+  /** lr / (1 - beta1^t), computed in float64 like the next one. */
+  readonly stepSize: number;
+  /** sqrt(1 - beta2^t) */
+  readonly correction: number;
+  /** Outside the bias-corrected root, as PyTorch has it. */
   readonly epsilon: number;
 }
 
@@ -60,18 +78,11 @@ export interface Kernels {
   maxPool(x: Tensor4D, window: PoolWindow): { y: Tensor4D; gradient: (dy: Tensor4D) => Tensor4D };
   /** Over all axes but the last. */
   moments(x: Tensor): BatchMoments;
-  /** (x - mean) / sqrt(variance + epsilon) * gamma + beta, over the last axis. */
-  normalize(x: Tensor, mean: Tensor1D, variance: Tensor1D, gamma: Tensor1D, beta: Tensor1D, epsilon: number): Tensor;
-  /** Of each channel: the sums of dy, and of dy * (x - mean) / sqrt(variance + epsilon). */
-  normalizeSums(
-    dy: Tensor,
-    x: Tensor,
-    mean: Tensor1D,
-    variance: Tensor1D,
-    epsilon: number,
-  ): { dy: Float32Array; dyNormalized: Float32Array };
-  /** a * dy + b * (x - mean) + c over the last axis: BatchNorm's input gradient once the sums are known. */
-  normalizeInputGradient(dy: Tensor, x: Tensor, mean: Tensor1D, a: Tensor1D, b: Tensor1D, c: Tensor1D): Tensor;
+  /**
+   * tail((x - mean) * scale + shift) over the last axis, with `affine` = [mean, scale, shift], each one value a channel.
+   * Without `training` only `y` may be used.
+   */
+  batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail, training: boolean): BatchNormPass;
   matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D;
   /** Cross-entropy of each row and its gradient by the logits (of the plain sum over rows). */
   softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor1D; gradient: Tensor2D };

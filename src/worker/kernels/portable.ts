@@ -3,7 +3,16 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { philoxBlock, unitFloat } from '../../shared/random/philox.js';
 import type { Tensorflow } from '../engine/native.js';
-import type { AdamState, BatchMoments, ConvWindow, Kernels, PoolWindow } from './kernels.js';
+import { composedBatchNorm } from './composed-batch-norm.js';
+import type {
+  AdamState,
+  BatchMoments,
+  BatchNormPass,
+  BatchNormTail,
+  ConvWindow,
+  Kernels,
+  PoolWindow,
+} from './kernels.js';
 
 type KernelRunner = { runKernel(name: string, inputs: object, attributes: object): Tensor };
 
@@ -52,53 +61,22 @@ export class PortableKernels implements Kernels {
   }
 
   moments(x: Tensor): BatchMoments {
-    return this.#tf.tidy(() => {
-      const rows = this.#rows(x);
-      const mean = this.#tf.mean(rows, 0);
-      const squares = this.#tf.sum(this.#tf.squaredDifference(rows, mean), 0);
-      const divisor = Math.max(1, (rows.shape[0] ?? 1) - 1);
-      return {
-        mean: Float32Array.from(mean.dataSync<'float32'>()),
-        unbiasedVariance: squares.dataSync<'float32'>().map((sum) => sum / divisor),
-      };
-    });
+    const rows = this.#rows(x);
+    const mean = this.#tf.mean(rows, 0);
+    const squares = this.#tf.tidy(() => this.#tf.sum(this.#tf.squaredDifference(rows, mean), 0));
+    return {
+      mean: Float64Array.from(mean.dataSync<'float32'>()),
+      m2: Float64Array.from(squares.dataSync<'float32'>()),
+    };
   }
 
-  normalize(
-    x: Tensor,
-    mean: Tensor1D,
-    variance: Tensor1D,
-    gamma: Tensor1D,
-    beta: Tensor1D,
-    epsilon: number,
-  ): Tensor {
+  affine(x: Tensor, mean: Tensor1D, scale: Tensor1D, shift: Tensor1D): Tensor {
     const tf = this.#tf;
-    return tf.tidy(() => {
-      const scale = tf.mul(gamma, tf.rsqrt(tf.add(variance, epsilon)));
-      return tf.add(tf.mul(tf.sub(x, mean), scale), beta);
-    });
+    return tf.tidy(() => tf.add(tf.mul(tf.sub(x, mean), scale), shift));
   }
 
-  normalizeSums(
-    dy: Tensor,
-    x: Tensor,
-    mean: Tensor1D,
-    variance: Tensor1D,
-    epsilon: number,
-  ): { dy: Float32Array; dyNormalized: Float32Array } {
-    const tf = this.#tf;
-    return tf.tidy(() => {
-      const normalized = tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, epsilon)));
-      return {
-        dy: Float32Array.from(this.columnSums(dy).dataSync<'float32'>()),
-        dyNormalized: Float32Array.from(this.columnSums(tf.mul(dy, normalized)).dataSync<'float32'>()),
-      };
-    });
-  }
-
-  normalizeInputGradient(dy: Tensor, x: Tensor, mean: Tensor1D, a: Tensor1D, b: Tensor1D, c: Tensor1D): Tensor {
-    const tf = this.#tf;
-    return tf.tidy(() => tf.add(tf.mul(dy, a), tf.add(tf.mul(tf.sub(x, mean), b), c)));
+  batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail): BatchNormPass {
+    return composedBatchNorm(this.#tf, this, x, affine, tail);
   }
 
   matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D {
@@ -136,14 +114,14 @@ export class PortableKernels implements Kernels {
     let first = new Float32Array(initial.length);
     let second = new Float32Array(initial.length);
     return {
-      apply: (gradient, { learningRate, epsilon }) => {
+      apply: (gradient, { stepSize, correction, epsilon }) => {
         for (let i = 0; i < parameters.length; i++) {
           const g = gradient[i] as number;
-          const m = (first[i] as number) * beta1 + g * (1 - beta1);
-          const v = (second[i] as number) * beta2 + g * g * (1 - beta2);
+          const m = (first[i] as number) + (1 - beta1) * (g - (first[i] as number));
+          const v = (second[i] as number) * beta2 + (1 - beta2) * g * g;
           first[i] = m;
           second[i] = v;
-          parameters[i] = (parameters[i] as number) - (learningRate * m) / (Math.sqrt(v) + epsilon);
+          parameters[i] = (parameters[i] as number) - (stepSize * m) / (Math.sqrt(v) / correction + epsilon);
         }
       },
       parameters: () => this.#tf.tensor1d(parameters.slice()),

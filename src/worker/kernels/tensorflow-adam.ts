@@ -39,8 +39,12 @@ export function tensorflowAdam(
   const first = variable('first');
   const second = variable('second');
   const read = (from: RawId): Tensor1D => ops.tensor('ReadVariableOp', type, [from]);
-  const readValues = (from: RawId): Float32Array =>
-    tf.tidy(() => Float32Array.from(read(from).dataSync<'float32'>()));
+  const readValues = (from: RawId): Float32Array => {
+    const tensor = read(from);
+    const values = Float32Array.from(tensor.dataSync<'float32'>());
+    tensor.dispose();
+    return values;
+  };
 
   const write: AdamState['write'] = (state) => {
     assign(parameters, state.parameters);
@@ -53,9 +57,11 @@ export function tensorflowAdam(
     write,
     read: () => ({ parameters: readValues(parameters), first: readValues(first), second: readValues(second) }),
     parameters: () => read(parameters),
-    apply: (gradient, { learningRate, epsilon }) => {
+    apply: (gradient, { stepSize, correction, epsilon }) => {
       tf.tidy(() => {
-        const scalars: Tensor[] = [0, 0, learningRate, beta1, beta2, epsilon].map((value) => tf.scalar(value));
+        const scalars: Tensor[] = [0, 0, stepSize * correction, beta1, beta2, epsilon * correction].map((value) =>
+          tf.scalar(value),
+        );
         ops.effect(
           'ResourceApplyAdam',
           [ops.type('T', dtypes.float32), ops.bool('use_locking', false), ops.bool('use_nesterov', false)],

@@ -3,7 +3,17 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { elementCount } from '../../shared/layout.js';
 import type { Tensorflow } from '../engine/native.js';
-import type { BatchMoments, ConvWindow, Kernels, PoolWindow } from './kernels.js';
+import { composedBatchNorm } from './composed-batch-norm.js';
+import type {
+  AdamState,
+  BatchMoments,
+  BatchNormPass,
+  BatchNormTail,
+  ConvWindow,
+  Kernels,
+  PoolWindow,
+} from './kernels.js';
+import { OwnOps, takesChannels } from './own-ops.js';
 import { RawOps, dtypes, type RawId } from './raw-ops.js';
 import { tensorflowAdam } from './tensorflow-adam.js';
 
@@ -13,10 +23,12 @@ const philoxAlgorithm = 1;
 export class TensorflowKernels implements Kernels {
   readonly #tf: Tensorflow;
   readonly #ops: RawOps;
+  readonly #own: OwnOps | undefined;
 
   constructor(tf: Tensorflow) {
     this.#tf = tf;
     this.#ops = new RawOps(tf);
+    this.#own = OwnOps.find(tf, this.#ops);
   }
 
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D {
@@ -87,62 +99,33 @@ export class TensorflowKernels implements Kernels {
   }
 
   moments(x: Tensor): BatchMoments {
-    return this.#tf.tidy(() => {
-      const channels = x.shape.at(-1) ?? 0;
-      const ones = this.#tf.ones([channels]);
-      const none = this.#tf.tensor1d([]);
-      const [, mean, variance] = this.#ops.many(
-        'FusedBatchNormV3',
-        this.#batchNorm(0, true),
-        [this.#as4d(x), ones, this.#tf.zeros([channels]), none, none],
-        6,
-      ) as [Tensor, Tensor, Tensor];
-      return {
-        mean: mean.dataSync<'float32'>(),
-        unbiasedVariance: variance.dataSync<'float32'>(),
-      };
-    });
+    if (this.#own && takesChannels(x)) return this.#own.moments(x);
+    const channels = x.shape.at(-1) ?? 0;
+    const rows = x.size / channels;
+    const none = this.#tf.tensor1d([]);
+    const [, mean, unbiasedVariance] = this.#ops.many(
+      'FusedBatchNormV3',
+      this.#batchNorm(0, true),
+      [this.#as4d(x), this.#tf.ones([channels]), this.#tf.zeros([channels]), none, none],
+      6,
+    ) as [Tensor, Tensor, Tensor];
+    return {
+      mean: Float64Array.from(mean.dataSync<'float32'>()),
+      m2: Float64Array.from(unbiasedVariance.dataSync<'float32'>(), (variance) => variance * (rows - 1)),
+    };
   }
 
-  normalize(
-    x: Tensor,
-    mean: Tensor1D,
-    variance: Tensor1D,
-    gamma: Tensor1D,
-    beta: Tensor1D,
-    epsilon: number,
-  ): Tensor {
+  batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail): BatchNormPass {
+    if (this.#own && takesChannels(x)) return this.#own.batchNorm(x, affine, tail);
+    return composedBatchNorm(this.#tf, this, x, affine, tail);
+  }
+
+  /** With variance 1 and epsilon 0 FusedBatchNormV3 is (x - mean) * scale + shift in one pass. */
+  affine(x: Tensor, mean: Tensor1D, scale: Tensor1D, shift: Tensor1D): Tensor {
     return this.#tf.tidy(() => {
-      const inputs = [this.#as4d(x), gamma, beta, mean, variance];
-      const [y] = this.#ops.many('FusedBatchNormV3', this.#batchNorm(epsilon, false), inputs, 6) as [Tensor];
+      const inputs = [this.#as4d(x), scale, shift, mean, this.#tf.onesLike(mean)];
+      const [y] = this.#ops.many('FusedBatchNormV3', this.#batchNorm(0, false), inputs, 6) as [Tensor];
       return this.#tf.reshape(y, x.shape);
-    });
-  }
-
-  normalizeSums(
-    dy: Tensor,
-    x: Tensor,
-    mean: Tensor1D,
-    variance: Tensor1D,
-    epsilon: number,
-  ): { dy: Float32Array; dyNormalized: Float32Array } {
-    return this.#tf.tidy(() => {
-      // Centred before it is multiplied: sum(dy * x) - mean * sum(dy) would cancel.
-      const centred = this.#ops.one('Sub', [this.#float()], [x, mean]);
-      const product = this.#ops.one('Mul', [this.#float()], [dy, centred]);
-      const sums = this.columnSums(dy).dataSync<'float32'>();
-      const products = this.columnSums(product).dataSync<'float32'>();
-      const variances = variance.dataSync<'float32'>();
-      const dyNormalized = products.map((sum, c) => sum / Math.sqrt((variances[c] ?? 0) + epsilon));
-      return { dy: sums, dyNormalized };
-    });
-  }
-
-  normalizeInputGradient(dy: Tensor, x: Tensor, mean: Tensor1D, a: Tensor1D, b: Tensor1D, c: Tensor1D): Tensor {
-    return this.#tf.tidy(() => {
-      // With variance 1 and epsilon 0 FusedBatchNormV3 is (x - mean) * b + c in one pass.
-      const affine = this.normalize(x, mean, this.#tf.onesLike(mean), b, c, 0);
-      return this.#ops.one('AddV2', [this.#float()], [this.#ops.one('Mul', [this.#float()], [dy, a]), affine]);
     });
   }
 
@@ -187,7 +170,8 @@ export class TensorflowKernels implements Kernels {
     });
   }
 
-  adam(parameters: Float32Array, beta1: number, beta2: number) {
+  adam(parameters: Float32Array, beta1: number, beta2: number): AdamState {
+    if (this.#own) return this.#own.adam(parameters, beta1, beta2);
     return tensorflowAdam(this.#tf, this.#ops, parameters, beta1, beta2);
   }
 

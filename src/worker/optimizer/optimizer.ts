@@ -42,10 +42,10 @@ export class Optimizer {
    */
   apply(gradient: Float32Array, step: number, learningRate: number): void {
     const { beta1, beta2, epsilon } = this.#config;
-    const correction = Math.sqrt(1 - beta2 ** step);
     this.#adam.apply(gradient, {
-      learningRate: (learningRate * correction) / (1 - beta1 ** step),
-      epsilon: epsilon * correction,
+      stepSize: learningRate / (1 - beta1 ** step),
+      correction: Math.sqrt(1 - beta2 ** step),
+      epsilon,
     });
     this.#tf.tidy(() => {
       const sizes = this.#parameters.map(({ size }) => size);

@@ -4,13 +4,16 @@
  * Forward: each shard gives (count, mean, M2) of each channel; the tree merges them; all normalise by the same biased
  * variance. Backward: with N rows in all, s1 = sum(dy) and s2 = sum(dy * xhat) over all shards,
  *   dx = gamma / std * (dy - s1 / N - xhat * s2 / N).
+ * A ReLU and a 2x2 max-pool that follow are computed in the same passes (see fusion.ts); dy is then the gradient brought
+ * back through them.
  * The running statistics (unbiased variance, PyTorch's rule) change at commit, so an aborted step leaves no trace; tfjs's
  * own call() would write them during the forward pass.
  */
 
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs';
 import { ModelError } from '../../../shared/errors.js';
 import type { ExchangeHandle } from '../../communicator/communicator.js';
+import type { BatchNormPass } from '../../kernels/kernels.js';
 import {
   fieldsOf,
   only,
@@ -52,7 +55,7 @@ export const batchNormalization: LayerImplementation = (layer, services) => {
         'Leave `axis` at its default.',
     );
   }
-  const name = `${layer.name}@${services.nodeIndex}`;
+  const name = `${layer.name}@${services.node.index}`;
   return new BatchNormOp(
     services,
     fields,
@@ -85,25 +88,15 @@ class BatchNormOp implements LayerOp {
   }
 
   forward(context: StepContext, inputs: ShardedTensors): Forward {
-    const { tf, kernels } = this.#services;
-    const { epsilon, movingMean, movingVariance } = this.#fields;
-    if (!context.training) {
-      const [mean, variance] = [movingMean.read() as Tensor1D, movingVariance.read() as Tensor1D];
-      const outputs = context.shards.map((_, i) =>
-        kernels.normalize(only(inputs, i), mean, variance, this.#gamma(), this.#beta(), epsilon),
-      );
-      return { outputs: [outputs], backward: () => [undefined] };
-    }
-    const statistics = this.#globalStatistics(context, inputs);
-    this.#pending = statistics;
-    const mean = tf.tensor1d(Float32Array.from(statistics.mean));
-    const variance = tf.tensor1d(Float32Array.from(statistics.biasedVariance));
-    const outputs = context.shards.map((_, i) =>
-      kernels.normalize(only(inputs, i), mean, variance, this.#gamma(), this.#beta(), epsilon),
-    );
+    const { kernels, node } = this.#services;
+    const { training } = context;
+    const statistics = training ? this.#globalStatistics(context, inputs) : this.#runningStatistics();
+    if (training) this.#pending = statistics;
+    const affine = this.#affine(statistics);
+    const passes = context.shards.map((_, i) => kernels.batchNorm(only(inputs, i), affine, node, training));
     return {
-      outputs: [outputs],
-      backward: (gradients) => this.#backward(context, statistics, mean, variance, inputs, gradients),
+      outputs: [passes.map(({ y }) => y)],
+      backward: (gradients) => this.#backward(context, statistics, passes, gradients),
     };
   }
 
@@ -115,8 +108,36 @@ class BatchNormOp implements LayerOp {
     const { count, mean, biasedVariance } = statistics;
     // A single row has no unbiased variance; PyTorch refuses it, we keep the biased one.
     const unbias = count > 1 ? count / (count - 1) : 1;
-    this.#move(this.#fields.movingMean, mean, 1);
+    const bias = this.#services.node.cancelledBias?.read().dataSync<'float32'>();
+    this.#move(this.#fields.movingMean, bias ? mean.map((value, c) => value + (bias[c] ?? 0)) : mean, 1);
     this.#move(this.#fields.movingVariance, biasedVariance, unbias);
+  }
+
+  #runningStatistics(): GlobalStatistics {
+    const { movingMean, movingVariance } = this.#fields;
+    return {
+      count: 0,
+      mean: Float64Array.from(movingMean.read().dataSync<'float32'>()),
+      biasedVariance: Float64Array.from(movingVariance.read().dataSync<'float32'>()),
+    };
+  }
+
+  /** [mean, gamma / std, beta] of each channel. */
+  #affine({ mean, biasedVariance }: GlobalStatistics): Float32Array {
+    const channels = this.#channels;
+    const affine = new Float32Array(3 * channels);
+    const gamma = this.#fields.gamma?.read().dataSync<'float32'>();
+    const beta = this.#fields.beta?.read().dataSync<'float32'>();
+    for (let c = 0; c < channels; c++) {
+      affine[c] = mean[c] ?? 0;
+      affine[channels + c] = (gamma?.[c] ?? 1) * this.#inverseStd(biasedVariance, c);
+      affine[2 * channels + c] = beta?.[c] ?? 0;
+    }
+    return affine;
+  }
+
+  #inverseStd(biasedVariance: Float64Array, channel: number): number {
+    return 1 / Math.sqrt((biasedVariance[channel] ?? 0) + this.#fields.epsilon);
   }
 
   #globalStatistics(context: StepContext, inputs: ShardedTensors): GlobalStatistics {
@@ -125,14 +146,12 @@ class BatchNormOp implements LayerOp {
     for (const [i, shard] of context.shards.entries()) {
       const x = only(inputs, i);
       const rows = x.size / channels;
-      const { mean, unbiasedVariance } = this.#services.kernels.moments(x);
+      const { mean, m2 } = this.#services.kernels.moments(x);
       const vector = this.#moments.inputs[shard.local];
       if (!vector) continue;
       vector[0] = rows;
-      for (let c = 0; c < channels; c++) {
-        vector[1 + c] = mean[c] ?? 0;
-        vector[1 + channels + c] = (unbiasedVariance[c] ?? 0) * (rows - 1);
-      }
+      vector.set(mean, 1);
+      vector.set(m2, 1 + channels);
     }
     this.#moments.start(context.step);
     this.#moments.wait();
@@ -148,39 +167,35 @@ class BatchNormOp implements LayerOp {
   #backward(
     context: StepContext,
     { count, biasedVariance }: GlobalStatistics,
-    mean: Tensor1D,
-    variance: Tensor1D,
-    inputs: ShardedTensors,
+    passes: readonly BatchNormPass[],
     gradients: ShardedTensors,
-  ): Tensor[][] {
-    const { tf, kernels, weightIndex } = this.#services;
-    const { epsilon, gamma, beta } = this.#fields;
+  ): (Tensor[] | undefined)[] {
+    const { weightIndex, needsInputGradient } = this.#services;
+    const { gamma, beta } = this.#fields;
     const channels = this.#channels;
     zeroInactive(this.#sums, context.shards);
     for (const [i, shard] of context.shards.entries()) {
-      const sums = kernels.normalizeSums(only(gradients, i), only(inputs, i), mean, variance, epsilon);
-      this.#sums.inputs[shard.local]?.set(sums.dy, 0);
-      this.#sums.inputs[shard.local]?.set(sums.dyNormalized, channels);
-      if (beta?.trainable) context.gradient(weightIndex(beta), shard, sums.dy);
-      if (gamma?.trainable) context.gradient(weightIndex(gamma), shard, sums.dyNormalized);
+      const { dz, dzCentred } = (passes[i] as BatchNormPass).sums(only(gradients, i));
+      const dzNormalized = dzCentred.map((sum, c) => sum * this.#inverseStd(biasedVariance, c));
+      this.#sums.inputs[shard.local]?.set(dz, 0);
+      this.#sums.inputs[shard.local]?.set(dzNormalized, channels);
+      if (beta?.trainable) context.gradient(weightIndex(beta), shard, Float32Array.from(dz));
+      if (gamma?.trainable) context.gradient(weightIndex(gamma), shard, Float32Array.from(dzNormalized));
     }
     this.#sums.start(context.step);
     this.#sums.wait();
+    if (!needsInputGradient) return [undefined];
     const totals = this.#sums.output;
-    const gammas = this.#gamma().dataSync<'float32'>();
-    const [a, b, c] = [0, 1, 2].map(() => new Float32Array(channels)) as [Float32Array, Float32Array, Float32Array];
-    for (let channel = 0; channel < channels; channel++) {
-      const inverseStd = 1 / Math.sqrt((biasedVariance[channel] ?? 0) + epsilon);
-      const scale = (gammas[channel] ?? 1) * inverseStd;
-      a[channel] = scale;
-      b[channel] = (-scale * inverseStd * (totals[channels + channel] ?? 0)) / count;
-      c[channel] = (-scale * (totals[channel] ?? 0)) / count;
+    const gammas = gamma?.read().dataSync<'float32'>();
+    const coefficients = new Float32Array(3 * channels);
+    for (let c = 0; c < channels; c++) {
+      const inverseStd = this.#inverseStd(biasedVariance, c);
+      const scale = (gammas?.[c] ?? 1) * inverseStd;
+      coefficients[c] = scale;
+      coefficients[channels + c] = (-scale * inverseStd * (totals[channels + c] ?? 0)) / count;
+      coefficients[2 * channels + c] = (-scale * (totals[c] ?? 0)) / count;
     }
-    const [aTensor, bTensor, cTensor] = [tf.tensor1d(a), tf.tensor1d(b), tf.tensor1d(c)];
-    const results = context.shards.map((_, i) =>
-      kernels.normalizeInputGradient(only(gradients, i), only(inputs, i), mean, aTensor, bTensor, cTensor),
-    );
-    return [results];
+    return [passes.map(({ inputGradient }, i) => inputGradient(only(gradients, i), coefficients))];
   }
 
   #move(variable: LayerVariable, batch: Float64Array, factor: number): void {
@@ -193,14 +208,6 @@ class BatchNormOp implements LayerOp {
       }
       variable.write(tf.tensor1d(moving));
     });
-  }
-
-  #gamma(): Tensor1D {
-    return (this.#fields.gamma?.read() ?? this.#services.tf.ones([this.#channels])) as Tensor1D;
-  }
-
-  #beta(): Tensor1D {
-    return (this.#fields.beta?.read() ?? this.#services.tf.zeros([this.#channels])) as Tensor1D;
   }
 }
 

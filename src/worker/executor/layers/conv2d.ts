@@ -13,7 +13,7 @@ interface Conv2dFields {
   readonly dataFormat: string;
 }
 
-export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needsInputGradient }) => {
+export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needsInputGradient, node }) => {
   const { kernel, bias, strides, padding, dilationRate, dataFormat } = fieldsOf<Conv2dFields>(layer);
   const activation = layer.getConfig()['activation'] ?? 'linear';
   const known = activation === 'linear' || activation === 'relu';
@@ -24,11 +24,16 @@ export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needs
     const input = x as Tensor4D;
     const filter = kernel.read() as Tensor4D;
     let y: Tensor = kernels.conv2d(input, filter, window);
-    if (bias) y = replace(y, kernels.biasAdd(y, bias.read() as Tensor1D));
+    // A bias before BatchNorm changes nothing but the running mean, which BatchNorm's commit makes up for.
+    const cancelled = node.biasCancelled && context.training;
+    if (bias && !cancelled) y = replace(y, kernels.biasAdd(y, bias.read() as Tensor1D));
     if (activation === 'relu') y = replace(y, kernels.relu(y));
     const backward = (gradient: Tensor): Tensor | undefined => {
       const dy = (activation === 'relu' ? kernels.reluGradient(gradient, y) : gradient) as Tensor4D;
-      if (bias?.trainable) context.gradient(weightIndex(bias), shard, kernels.columnSums(dy));
+      if (bias?.trainable) {
+        const biasGradient = cancelled ? new Float32Array(filter.shape[3]) : kernels.columnSums(dy);
+        context.gradient(weightIndex(bias), shard, biasGradient);
+      }
       if (kernel.trainable) {
         const filterGradient = kernels.conv2dFilterGradient(input, filter.shape, dy, window);
         context.gradient(weightIndex(kernel), shard, filterGradient);

@@ -8,7 +8,7 @@ interface DenseFields {
   readonly bias: LayerVariable | null;
 }
 
-export const dense: LayerImplementation = (layer, { kernels, weightIndex, needsInputGradient }) => {
+export const dense: LayerImplementation = (layer, { kernels, weightIndex, needsInputGradient, node }) => {
   const { kernel, bias } = fieldsOf<DenseFields>(layer);
   const activation = layer.getConfig()['activation'] ?? 'linear';
   const rank = Array.isArray(layer.inputSpec) ? (layer.inputSpec[0]?.ndim ?? layer.inputSpec[0]?.minNDim) : undefined;
@@ -20,11 +20,16 @@ export const dense: LayerImplementation = (layer, { kernels, weightIndex, needsI
     const input = x as Tensor2D;
     const weights = kernel.read() as Tensor2D;
     const product = kernels.matMul(input, weights, false, false);
-    const sum = bias ? kernels.biasAdd(product, bias.read() as Tensor1D) : product;
+    // See Conv2D: BatchNorm cancels it.
+    const cancelled = node.biasCancelled && context.training;
+    const sum = bias && !cancelled ? kernels.biasAdd(product, bias.read() as Tensor1D) : product;
     const y = activation === 'relu' ? kernels.relu(sum) : sum;
     const backward = (gradient: Tensor): Tensor | undefined => {
       const dy = (activation === 'relu' ? kernels.reluGradient(gradient, y) : gradient) as Tensor2D;
-      if (bias?.trainable) context.gradient(weightIndex(bias), shard, kernels.columnSums(dy));
+      if (bias?.trainable) {
+        const biasGradient = cancelled ? new Float32Array(weights.shape[1]) : kernels.columnSums(dy);
+        context.gradient(weightIndex(bias), shard, biasGradient);
+      }
       if (kernel.trainable) {
         const kernelGradient = kernels.matMul(input, dy, true, false);
         context.gradient(weightIndex(kernel), shard, kernelGradient);

@@ -8,7 +8,7 @@ import { ModelError } from '../../../shared/errors.js';
 import { philoxKey } from '../../../shared/random/philox.js';
 import { fieldsOf, shardwise, type LayerImplementation } from '../layer-op.js';
 
-export const dropout: LayerImplementation = (layer, { tf, kernels, seed, nodeIndex }) => {
+export const dropout: LayerImplementation = (layer, { tf, kernels, seed, node }) => {
   const { rate, noiseShape } = fieldsOf<{ rate: number; noiseShape: unknown }>(layer);
   if (noiseShape !== null && noiseShape !== undefined) {
     throw new ModelError(
@@ -25,7 +25,7 @@ export const dropout: LayerImplementation = (layer, { tf, kernels, seed, nodeInd
       // A block of the generator is four numbers: each sample starts at a block of its own.
       const padded = Math.ceil(columns / 4) * 4;
       const first = (shard.start * padded) / 4;
-      const uniform = kernels.philoxUniform(shard.count, padded, [low, high], [first, step, nodeIndex]);
+      const uniform = kernels.philoxUniform(shard.count, padded, [low, high], [first, step, node.index]);
       const exact = padded === columns ? uniform : tf.slice(uniform, [0, 0], [shard.count, columns]);
       const kept = tf.cast(tf.greaterEqual(exact, rate), 'float32');
       return tf.reshape(tf.mul(kept, 1 / (1 - rate)), x.shape);

@@ -1,0 +1,63 @@
+/**
+ * BatchNorm and what follows it from separate kernels: for engines without Lockstep's own ops, and for shapes that those
+ * don't take. More passes over memory, the same contract.
+ */
+
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensorflow } from '../engine/native.js';
+import type { BatchNormPass, BatchNormTail, Kernels } from './kernels.js';
+
+/** The kernels it is made of. */
+export interface BatchNormParts extends Pick<Kernels, 'relu' | 'reluGradient' | 'maxPool' | 'columnSums'> {
+  /** (x - mean) * scale + shift over the last axis. */
+  affine(x: Tensor, mean: Tensor1D, scale: Tensor1D, shift: Tensor1D): Tensor;
+}
+
+const window = { size: [2, 2], strides: [2, 2], padding: 'valid' } as const;
+
+/** Must run inside a tf.tidy, which also frees what the backward pass needs. */
+export function composedBatchNorm(
+  tf: Tensorflow,
+  parts: BatchNormParts,
+  x: Tensor,
+  affine: Float32Array,
+  tail: BatchNormTail,
+): BatchNormPass {
+  const [mean, scale, shift] = rows(tf, affine);
+  const z = parts.affine(x, mean, scale, shift);
+  const activated = tail.relu ? parts.relu(z) : z;
+  const pooled = tail.pool ? parts.maxPool(activated as Tensor4D, window) : undefined;
+  let held: Tensor | undefined;
+  /** dy brought back through the tail; computed once. */
+  const dz = (dy: Tensor): Tensor => {
+    if (held) return held;
+    const unpooled = pooled ? pooled.gradient(dy as Tensor4D) : dy;
+    return (held = tail.relu ? parts.reluGradient(unpooled, activated) : unpooled);
+  };
+  return {
+    y: pooled?.y ?? activated,
+    sums: (dy) => {
+      const gradient = dz(dy);
+      // Centred before it is multiplied: sum(dz * x) - mean * sum(dz) would cancel.
+      const centred = tf.tidy(() => parts.columnSums(tf.mul(gradient, tf.sub(x, mean))));
+      return { dz: values(parts.columnSums(gradient)), dzCentred: values(centred) };
+    },
+    inputGradient: (dy, coefficients) => {
+      const gradient = dz(dy);
+      return tf.tidy(() => {
+        const [a, b, c] = rows(tf, coefficients);
+        return tf.add(tf.mul(gradient, a), parts.affine(x, mean, b, c));
+      });
+    },
+  };
+}
+
+function rows(tf: Tensorflow, values: Float32Array): [Tensor1D, Tensor1D, Tensor1D] {
+  const channels = values.length / 3;
+  const row = (i: number): Tensor1D => tf.tensor1d(values.slice(i * channels, (i + 1) * channels));
+  return [row(0), row(1), row(2)];
+}
+
+function values(sums: Tensor1D): Float64Array {
+  return Float64Array.from(sums.dataSync<'float32'>());
+}
