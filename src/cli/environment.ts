@@ -41,7 +41,7 @@ export function instanceNumber(): number {
 }
 
 /** Numbers of the GPUs that the NVIDIA driver shows; empty without one. */
-function presentGpus(): number[] {
+export function presentGpus(): number[] {
   try {
     const list = execFileSync('nvidia-smi', ['--query-gpu=index', '--format=csv,noheader'], {
       encoding: 'utf8',

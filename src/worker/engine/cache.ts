@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { nativeHash } from './native-sources.js';
 
 /** The release that `engine install` provides. A test compares `packageVersion` with package.json. */
 export const engineRelease = {
@@ -57,7 +58,13 @@ export function engineDirectory(host: EngineHost, variant: EngineVariant): strin
 }
 
 export const manifestName = 'manifest.json';
-export const bindingName = 'tfjs_binding.node';
+/** What every binding in the cache is called at the beginning. */
+export const bindingPrefix = 'tfjs_binding-';
+
+/** The binding of Lockstep's own sources as they are now; an older one doesn't count. */
+export function bindingName(): string {
+  return `${bindingPrefix}${nativeHash()}.node`;
+}
 
 const ownRequire = createRequire(import.meta.url);
 
@@ -81,17 +88,18 @@ export function findPackageEngine(host: EngineHost): FoundEngine | undefined {
   const directory = packageDirectory(host);
   if (directory === undefined || !existsSync(path.join(directory, 'deps'))) return undefined;
   for (let version = engineRelease.nodeApiVersion; version >= 3; version--) {
-    const binding = path.join(directory, 'lib', `napi-v${version}`, bindingName);
+    const binding = path.join(directory, 'lib', `napi-v${version}`, 'tfjs_binding.node');
     if (existsSync(binding)) return { from: 'package', directory, binding };
   }
   return undefined;
 }
 
-/** The engine in the cache for one variant, if its folder is complete: the manifest is written last. */
+/** The engine in the cache for one variant, if it is complete (the manifest is written last) and up to date. */
 export function findCachedEngine(host: EngineHost, variant: EngineVariant): FoundEngine | undefined {
   const directory = engineDirectory(host, variant);
-  if (!existsSync(path.join(directory, manifestName))) return undefined;
-  return { from: 'cache', variant, directory, binding: path.join(directory, bindingName) };
+  const binding = path.join(directory, bindingName());
+  if (!existsSync(path.join(directory, manifestName)) || !existsSync(binding)) return undefined;
+  return { from: 'cache', variant, directory, binding };
 }
 
 /**

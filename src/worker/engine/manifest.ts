@@ -31,6 +31,8 @@ export const manifestSchema = z.object({
   /** Wheels that were unpacked, each with the SHA-256 of the whole file. */
   wheels: z.array(z.object({ name: z.string(), sha256: z.string() })),
   compiler: z.string(),
+  /** Whether Lockstep's own TensorFlow ops are in the binding. */
+  ownKernels: z.boolean(),
   installedAt: z.iso.datetime(),
   files: z.array(fileSchema).min(1),
 });
@@ -80,14 +82,17 @@ export async function sha256File(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Describes every file below `directory` but the manifest itself, in order of path. Reads all bytes. */
+/** Headers are needed for compiling alone, and what was compiled is checked itself. */
+const headers = 'tensorflow/include/';
+
+/** Describes every file below `directory` but the manifest itself and headers, in order of path. Reads all bytes. */
 export async function describeFiles(directory: string): Promise<ManifestFile[]> {
   const files: ManifestFile[] = [];
   for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const file = path.join(entry.parentPath, entry.name);
     const relative = path.relative(directory, file).split(path.sep).join('/');
-    if (relative === manifestName) continue;
+    if (relative === manifestName || relative.startsWith(headers)) continue;
     const { size, mtimeMs } = await stat(file);
     files.push({ path: relative, bytes: size, modifiedMs: mtimeMs, sha256: await sha256File(file) });
   }

@@ -1,0 +1,123 @@
+/**
+ * What `npm start` and `npm test` do first: dependencies, build, engine, each only when something changed. Node's own modules
+ * only, since nothing is installed the first time. With nothing to do it costs a few dozen milliseconds.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const at = (...parts) => path.join(root, ...parts);
+const stampFile = at('node_modules', '.lockstep-setup.json');
+const lockFolder = at('.lockstep-setup.lock');
+const say = (text) => process.stderr.write(`${text}\n`);
+
+function run(program, args, environment = {}) {
+  const { status, error } = spawnSync(program, args, {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, ...environment },
+  });
+  if (error) say(`${program}: ${error.message}`);
+  return status === 0;
+}
+
+/** The npm that runs this script, else the one on the PATH. */
+function npm(...args) {
+  const self = process.env.npm_execpath;
+  return self?.endsWith('.js') ? run(process.execPath, [self, ...args]) : run('npm', args);
+}
+
+function hashOf(files) {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(file).update(existsSync(at(file)) ? readFileSync(at(file)) : '');
+  return hash.digest('hex');
+}
+
+function sources() {
+  return readdirSync(at('src'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
+    .sort();
+}
+
+function stamp() {
+  try {
+    return JSON.parse(readFileSync(stampFile, 'utf8'));
+  } catch {
+    return {};
+  }
+}
+
+function keep(name, value) {
+  writeFileSync(stampFile, JSON.stringify({ ...stamp(), [name]: value }));
+}
+
+function fail(message) {
+  say(message);
+  process.exit(1);
+}
+
+function installDependencies() {
+  const wanted = hashOf(['package.json', 'package-lock.json']);
+  if (stamp().dependencies === wanted) return;
+  say('Setup: installing dependencies ...');
+  if (!npm('ci', '--no-fund', '--no-audit')) fail('Setup: `npm ci` failed; its messages are above.');
+  keep('dependencies', wanted);
+}
+
+function build() {
+  const wanted = hashOf(['tsconfig.json', 'tsconfig.build.json', ...sources()]);
+  if (stamp().build === wanted && existsSync(at('dist', 'cli', 'main.js'))) return;
+  say('Setup: building ...');
+  rmSync(at('dist'), { recursive: true, force: true });
+  if (!run(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'])) {
+    fail('Setup: the build failed; the compiler\'s messages are above.');
+  }
+  keep('build', wanted);
+}
+
+async function provideEngine() {
+  const { engineHost, findEngine } = await import(new URL('../dist/worker/engine/cache.js', import.meta.url));
+  if (findEngine(engineHost(process.env, os.homedir()))) return;
+  say('Setup: providing TensorFlow ...');
+  if (!run(process.execPath, [at('dist', 'cli', 'main.js'), 'engine', 'install', '--if-missing'])) {
+    say('Setup: going on without native TensorFlow. Training will be slow; see above for what to do.');
+  }
+}
+
+/** One set-up at a time in one checkout; the second waits for the first. */
+function lock() {
+  for (;;) {
+    try {
+      mkdirSync(lockFolder);
+      writeFileSync(path.join(lockFolder, 'pid'), String(process.pid));
+      process.once('exit', () => rmSync(lockFolder, { recursive: true, force: true }));
+      return;
+    } catch (error) {
+      if (error.code !== 'EEXIST') fail(`Setup: ${lockFolder}: ${error.message}`);
+    }
+    if (holderIsDead()) rmSync(lockFolder, { recursive: true, force: true });
+    else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  }
+}
+
+function holderIsDead() {
+  try {
+    const pid = Number(readFileSync(path.join(lockFolder, 'pid'), 'utf8'));
+    if (pid > 0) process.kill(pid, 0);
+    // Made, but its number not yet written: dead only if that lasts.
+    return pid > 0 ? false : Date.now() - statSync(lockFolder).mtimeMs > 10_000;
+  } catch (error) {
+    return error.code === 'ESRCH' || (error.code === 'ENOENT' && existsSync(lockFolder) && Date.now() - statSync(lockFolder).mtimeMs > 10_000);
+  }
+}
+
+lock();
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+installDependencies();
+build();
+await provideEngine();

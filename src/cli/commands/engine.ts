@@ -1,0 +1,53 @@
+/** `lockstep engine install | status`. */
+
+import { engineStatus } from '../../worker/engine/status.js';
+import { findEngine } from '../../worker/engine/cache.js';
+import { installEngine } from '../../worker/engine/install/install.js';
+import { currentEngineHost, presentGpus } from '../environment.js';
+import { exitStatus } from '../exit.js';
+
+export interface InstallFlags {
+  readonly from?: string;
+  readonly cuda?: boolean;
+  readonly verify?: boolean;
+  readonly ifMissing?: boolean;
+  readonly force?: boolean;
+}
+
+/** @throws EngineError */
+export async function install({ from, cuda, verify, ifMissing, force }: InstallFlags): Promise<number> {
+  const host = currentEngineHost();
+  if (ifMissing && findEngine(host)) return exitStatus.done;
+  await installEngine({
+    host,
+    variant: cuda ? 'cuda' : 'cpu',
+    from,
+    force,
+    verify,
+    log: (line) => process.stderr.write(`${line}\n`),
+  });
+  return exitStatus.done;
+}
+
+/** Status 0 when native TensorFlow can be used. */
+export async function showStatus({ json }: { readonly json?: boolean }): Promise<number> {
+  const gpus = presentGpus();
+  const status = { ...(await engineStatus(currentEngineHost())), gpus };
+  if (json) process.stdout.write(`${JSON.stringify(status)}\n`);
+  else {
+    const lines: readonly (readonly [string, string])[] = [
+      ['Library', `${status.library} ${status.version ?? ''}`.trim()],
+      ['From', status.source],
+      ['Folder', status.directory],
+      ['Own kernels', status.ownKernels ? "yes (Lockstep's ops for BatchNorm and Adam)" : 'no'],
+      ['Computes on', status.device],
+      ['GPUs', gpus.length > 0 ? gpus.join(', ') : 'none that the NVIDIA driver shows'],
+      ['Cores', String(status.cores)],
+      ['Instructions', status.instructionSets.join(' ') || 'unknown'],
+      ['Problem', status.problem ?? 'none'],
+      ['Next', status.next],
+    ];
+    for (const [name, value] of lines) process.stdout.write(`${`${name}:`.padEnd(14)}${value}\n`);
+  }
+  return status.usable ? exitStatus.done : exitStatus.failed;
+}

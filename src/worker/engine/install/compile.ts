@@ -1,0 +1,80 @@
+/**
+ * Compiles tfjs-node's own binding, and Lockstep's TensorFlow ops with it, against the libraries in an engine's folder.
+ */
+import { createRequire } from 'node:module';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { EngineError } from '../../../shared/errors.js';
+import { engineRelease, packageDirectory, type EngineHost } from '../cache.js';
+import { nativeSources } from '../native-sources.js';
+import { runProgram } from '../process.js';
+
+export interface CompiledBinding {
+  readonly compiler: string;
+  /** False where Lockstep's own ops could not be compiled: TensorFlow's take their place, slower. */
+  readonly ownKernels: boolean;
+}
+
+/**
+ * No contraction and no errno: the ops promise the same bits on every CPU, and a square root in one instruction.
+ */
+const flags = [
+  '-std=c++17',
+  '-O3',
+  '-ffp-contract=off',
+  '-fno-math-errno',
+  '-fPIC',
+  '-shared',
+  '-w',
+  `-DNAPI_VERSION=${engineRelease.nodeApiVersion}`,
+];
+
+/** Compiles into `output`, a file beside `directory`/tensorflow. @throws EngineError */
+export async function compileBinding(
+  host: EngineHost,
+  directory: string,
+  output: string,
+  log: (line: string) => void,
+): Promise<CompiledBinding> {
+  const source = packageDirectory(host);
+  if (source === undefined) {
+    throw new EngineError(
+      `Compiling the binding: expected the package ${engineRelease.packageName}, got none. Run \`npm install\`.`,
+    );
+  }
+  const { include_dir: nodeApi } = createRequire(import.meta.url)('node-api-headers') as { include_dir: string };
+  const libraries = (await readdir(path.join(directory, 'tensorflow')))
+    .filter((name) => /^libtensorflow.*\.(so|dylib)/.test(name))
+    .map((name) => path.join(directory, 'tensorflow', name));
+  const origin = process.platform === 'darwin' ? '@loader_path' : '$ORIGIN';
+  const own = nativeSources();
+  const argumentsFor = (sources: readonly string[]): string[] => [
+    ...flags,
+    ...(process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []),
+    `-I${path.join(directory, 'tensorflow', 'include')}`,
+    `-I${nodeApi}`,
+    `-I${path.join(source, 'binding')}`,
+    ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((name) => path.join(source, 'binding', name)),
+    ...sources,
+    '-o',
+    output,
+    ...libraries,
+    `-Wl,-rpath,${origin}/tensorflow`,
+  ];
+  const given = host.variables?.['CXX'];
+  const failures: string[] = [];
+  for (const compiler of given ? [given] : ['c++', 'g++', 'clang++']) {
+    const whole = await runProgram(compiler, argumentsFor(own), { timeoutMs: 10 * 60_000 });
+    if (whole.status === 0) return { compiler, ownKernels: own.length > 0 };
+    const plain = await runProgram(compiler, argumentsFor([]), { timeoutMs: 10 * 60_000 });
+    if (plain.status === 0) {
+      log(`Warning: ${compiler} can't compile Lockstep's own kernels (${whole.failure}); TensorFlow's are used, slower.`);
+      return { compiler, ownKernels: false };
+    }
+    failures.push(`${compiler}: ${plain.failure}`);
+  }
+  throw new EngineError(
+    `Compiling the binding: expected a C++17 compiler, got ${failures.join('; ')}. ` +
+      'Install one (Debian: `apt-get install g++`; macOS: `xcode-select --install`), or name it in CXX.',
+  );
+}

@@ -1,0 +1,195 @@
+/**
+ * Installs the native engine into the cache. Owns the order of sources, the lock and the atomic change: an engine's folder
+ * appears whole, by one rename, or not at all.
+ */
+import { mkdir, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import lockfile from 'proper-lockfile';
+import { EngineError, OperationalError } from '../../../shared/errors.js';
+import {
+  bindingName,
+  bindingPrefix,
+  engineDirectory,
+  engineKey,
+  engineRoot,
+  findCachedEngine,
+  findPackageEngine,
+  manifestName,
+  packageDirectory,
+  type EngineHost,
+  type EngineVariant,
+} from '../cache.js';
+import { describeFiles, readManifest, verifyFiles, type EngineManifest } from '../manifest.js';
+import { probeBinding } from '../probe.js';
+import { runProgram } from '../process.js';
+import { compileBinding } from './compile.js';
+import { provideFrom, providePypi, type Provided } from './libraries.js';
+
+export interface InstallOptions {
+  readonly host: EngineHost;
+  readonly variant: EngineVariant;
+  /** A folder to install from, instead of looking for a source. */
+  readonly from?: string | undefined;
+  /** Install again over what is there. */
+  readonly force?: boolean | undefined;
+  /** Check the SHA-256 of every file of what is there. */
+  readonly verify?: boolean | undefined;
+  readonly log: (line: string) => void;
+}
+
+/** What the unpacked libraries, headers and downloads need at most, on the disk. */
+const neededBytes: Record<EngineVariant, number> = { cpu: 1.5 * 2 ** 30, cuda: 12 * 2 ** 30 };
+
+/**
+ * Provides an engine from the first source that works: what is there, `from`, a PyPI wheel, the package's own download.
+ * Waits while another process installs, and then takes what that one made. Returns the engine's folder.
+ * @throws EngineError listing each source and why it failed.
+ */
+export async function installEngine(options: InstallOptions): Promise<string> {
+  const { host, variant } = options;
+  const root = engineRoot(host);
+  await mkdir(root, { recursive: true }).catch((error: unknown) => {
+    throw new EngineError(`Engine cache ${root}: expected a folder that can be written. Set XDG_CACHE_HOME.`, { path: root }, error);
+  });
+  const release = await lockfile.lock(root, {
+    lockfilePath: path.join(root, `${engineKey(variant)}.lock`),
+    stale: 60_000,
+    retries: { retries: 3600, factor: 1, minTimeout: 1000, maxTimeout: 1000 },
+  });
+  try {
+    const present = options.force || options.from !== undefined ? undefined : await takePresent(options);
+    if (present !== undefined) return present;
+    await removeLeftovers(root, variant);
+    return await installNew(options);
+  } finally {
+    await release();
+  }
+}
+
+/** What is there already, with its binding compiled again when Lockstep's own sources have changed. */
+async function takePresent({ host, variant, verify, log }: InstallOptions): Promise<string | undefined> {
+  const found = findCachedEngine(host, variant);
+  const directory = engineDirectory(host, variant);
+  try {
+    const manifest = await readManifest(directory);
+    if (found) {
+      await verifyFiles(directory, manifest, verify ? 'full' : 'quick');
+      log(`Engine: TensorFlow ${manifest.tensorflowVersion} is there already, in ${directory}.`);
+      return directory;
+    }
+    log('Engine: compiling the binding again, since its sources changed ...');
+    const { files, ...rest } = manifest;
+    const libraries = files.filter(({ path: name }) => !name.startsWith(bindingPrefix));
+    await verifyFiles(directory, { ...manifest, files: libraries }, 'quick');
+    await finish(host, directory, rest, log);
+    return directory;
+  } catch (error) {
+    if (!(error instanceof OperationalError)) throw error;
+    if (found) log(`Engine in ${directory} is not usable, installing it again: ${error.message}`);
+    return undefined;
+  }
+}
+
+async function installNew({ host, variant, from, log }: InstallOptions): Promise<string> {
+  const directory = engineDirectory(host, variant);
+  const draft = `${directory}.draft-${process.pid}`;
+  const failures: string[] = [];
+  const sources: readonly (readonly [string, () => Promise<Provided>])[] =
+    from !== undefined
+      ? [[`--from ${from}`, () => provideFrom(from, draft)]]
+      : [['PyPI wheel', () => providePypi(variant, draft, log)]];
+  for (const [name, provide] of sources) {
+    try {
+      await requireSpace(engineRoot(host), neededBytes[variant]);
+      await mkdir(draft, { recursive: true });
+      const provided = await provide();
+      log(`Engine: from ${provided.reason}; compiling the binding ...`);
+      await finish(host, draft, { ...provided, variant }, log);
+      await rm(directory, { recursive: true, force: true });
+      await rename(draft, directory);
+      log(`Engine: installed in ${directory}.`);
+      return directory;
+    } catch (error) {
+      await rm(draft, { recursive: true, force: true });
+      if (!(error instanceof OperationalError)) throw error;
+      failures.push(`${name}: ${error.message}`);
+    }
+  }
+  if (from === undefined) {
+    const failure = await packageDownload(host, log);
+    if (failure === undefined) return packageDirectory(host) ?? directory;
+    failures.push(`the package's own download: ${failure}`);
+  }
+  throw new EngineError(
+    `Installing TensorFlow: no source worked.\n${failures.map((failure) => `  - ${failure}`).join('\n')}\n` +
+      'Download a TensorFlow wheel on another machine and run `lockstep engine install --from DIR`, ' +
+      'or train with the slow engine: `--engine js`.',
+  );
+}
+
+/** Compiles and tries the binding in `directory`, then states all files in the manifest, which comes last. */
+async function finish(
+  host: EngineHost,
+  directory: string,
+  about: Pick<EngineManifest, 'variant' | 'source' | 'reason' | 'wheels'>,
+  log: (line: string) => void,
+): Promise<void> {
+  const draft = path.join(directory, `draft-${process.pid}.node`);
+  const { compiler, ownKernels } = await compileBinding(host, directory, draft, log);
+  const { tensorflowVersion } = await probeBinding(draft);
+  for (const name of await readdir(directory)) {
+    if (name.startsWith(bindingPrefix)) await rm(path.join(directory, name));
+  }
+  await rename(draft, path.join(directory, bindingName()));
+  const manifest: EngineManifest = {
+    version: 1,
+    key: engineKey(about.variant),
+    ...about,
+    wheels: [...about.wheels],
+    tensorflowVersion,
+    compiler,
+    ownKernels,
+    installedAt: new Date().toISOString(),
+    files: await describeFiles(directory),
+  };
+  const file = path.join(directory, manifestName);
+  await writeFile(`${file}.draft`, JSON.stringify(manifest, undefined, 2));
+  await rename(`${file}.draft`, file);
+}
+
+/** tfjs-node-gpu's own script: libtensorflow 2.9.1 (CUDA 11.2) into the package. Says why it failed. */
+async function packageDownload(host: EngineHost, log: (line: string) => void): Promise<string | undefined> {
+  const cwd = packageDirectory(host);
+  if (cwd === undefined) return 'the package tfjs-node-gpu is not there';
+  log("Engine: trying the package's own download (libtensorflow 2.9.1) ...");
+  const kind = process.platform === 'darwin' ? 'cpu' : 'gpu';
+  const { failure } = await runProgram(process.execPath, ['scripts/install.js', kind, 'download'], {
+    cwd,
+    timeoutMs: 10 * 60_000,
+  });
+  const found = findPackageEngine(host);
+  if (!found) return failure || 'no binding came of it';
+  try {
+    await probeBinding(found.binding);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Only the holder of the lock may call this: every draft is then a dead process's. */
+async function removeLeftovers(root: string, variant: EngineVariant): Promise<void> {
+  for (const name of await readdir(root)) {
+    if (name.startsWith(`${engineKey(variant)}.draft-`)) await rm(path.join(root, name), { recursive: true, force: true });
+  }
+}
+
+async function requireSpace(root: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(root);
+  if (bavail * bsize >= bytes) return;
+  const gigabytes = (count: number): string => `${(count / 2 ** 30).toFixed(1)} GB`;
+  throw new EngineError(
+    `Engine cache ${root}: expected ${gigabytes(bytes)} of free space, got ${gigabytes(bavail * bsize)}. Free some, or set XDG_CACHE_HOME.`,
+    { path: root },
+  );
+}

@@ -1,0 +1,79 @@
+/** Brings TensorFlow's libraries and headers into an engine's folder, from one of the sources. */
+import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { EngineError } from '../../../shared/errors.js';
+import type { EngineVariant } from '../cache.js';
+import { sha256File, type EngineManifest } from '../manifest.js';
+import { downloadWheels, tensorflowRequirement } from './pip.js';
+import { extractWheel } from './wheel.js';
+
+export interface Provided {
+  readonly source: EngineManifest['source'];
+  readonly reason: string;
+  readonly wheels: EngineManifest['wheels'];
+}
+
+/** From a folder with wheels, with a wheel's contents, or with libtensorflow (include/ and lib/). @throws EngineError */
+export async function provideFrom(from: string, target: string): Promise<Provided> {
+  const names = await readdir(from).catch((error: unknown) => {
+    throw new EngineError(`--from ${from}: expected a readable folder.`, { path: from }, error);
+  });
+  const wheels = names.filter((name) => name.endsWith('.whl')).map((name) => path.join(from, name));
+  if (wheels.length > 0) {
+    return { source: 'from', reason: `--from ${from}: wheels`, wheels: await unpack(wheels, target) };
+  }
+  const places = [
+    { libraries: path.join(from, 'tensorflow'), headers: path.join(from, 'tensorflow', 'include') },
+    { libraries: path.join(from, 'lib'), headers: path.join(from, 'include') },
+  ];
+  for (const { libraries, headers } of places) {
+    const found = (await readdir(libraries).catch(() => [])).filter((name) =>
+      /^libtensorflow(_cc|_framework)?\.(so\.2|2\.dylib)$/.test(name),
+    );
+    if (found.length === 0 || !(await stat(path.join(headers, 'tensorflow', 'c', 'c_api.h')).catch(() => undefined))) continue;
+    await mkdir(path.join(target, 'tensorflow'), { recursive: true });
+    for (const name of found) await cp(path.join(libraries, name), path.join(target, 'tensorflow', name), { dereference: true });
+    await cp(headers, path.join(target, 'tensorflow', 'include'), { recursive: true });
+    return { source: 'from', reason: `--from ${from}: libraries in ${libraries}`, wheels: [] };
+  }
+  throw new EngineError(
+    `--from ${from}: expected a TensorFlow wheel (*.whl), its contents (tensorflow/libtensorflow_cc.so.2 and ` +
+      'tensorflow/include), or libtensorflow (lib/ and include/), got none of them.',
+    { path: from },
+  );
+}
+
+/** From PyPI, or the index that pip is configured with. @throws EngineError */
+export async function providePypi(
+  variant: EngineVariant,
+  target: string,
+  log: (line: string) => void,
+): Promise<Provided> {
+  const downloads = path.join(target, 'downloads');
+  await mkdir(downloads, { recursive: true });
+  const requirement = tensorflowRequirement(variant);
+  log(`Downloading ${requirement} with pip ...`);
+  const main = await downloadWheels([requirement], downloads);
+  const wheels = await unpack(main, target);
+  if (variant === 'cuda') {
+    const requirements = (await Promise.all(main.map((wheel) => extractWheel(wheel, target)))).flatMap(
+      ({ cudaRequirements }) => cudaRequirements,
+    );
+    log(`Downloading ${requirements.length} CUDA libraries with pip ...`);
+    const cuda = path.join(target, 'downloads-cuda');
+    await mkdir(cuda, { recursive: true });
+    wheels.push(...(await unpack(await downloadWheels(requirements, cuda), target)));
+    await rm(cuda, { recursive: true });
+  }
+  await rm(downloads, { recursive: true });
+  return { source: 'pypi', reason: `pip download ${requirement}`, wheels };
+}
+
+async function unpack(wheels: readonly string[], target: string): Promise<{ name: string; sha256: string }[]> {
+  const unpacked: { name: string; sha256: string }[] = [];
+  for (const wheel of wheels) {
+    await extractWheel(wheel, target);
+    unpacked.push({ name: path.basename(wheel), sha256: await sha256File(wheel) });
+  }
+  return unpacked;
+}

@@ -1,0 +1,24 @@
+/** Lockstep's own C++ sources: where they are, and the hash that says whether a compiled binding is of them. */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The repository's or the package's top, from src/worker/engine as well as from dist/worker/engine. */
+const folder = fileURLToPath(new URL('../../../native/', import.meta.url));
+
+/** Paths of the sources, sorted; empty where the package came without them. */
+export function nativeSources(): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.cc'))
+    .sort()
+    .map((name) => path.join(folder, name));
+}
+
+/** Twelve hex digits that change with the sources. */
+export function nativeHash(): string {
+  const hash = createHash('sha256');
+  for (const file of nativeSources()) hash.update(readFileSync(file));
+  return hash.digest('hex').slice(0, 12);
+}

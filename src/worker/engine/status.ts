@@ -1,0 +1,90 @@
+/** What `lockstep engine status` tells: what is installed, what it would compute with, what is wrong, what to type next. */
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import { OperationalError } from '../../shared/errors.js';
+import { engineDirectory, findEngine, type EngineHost } from './cache.js';
+import { installCommand } from './load.js';
+import { readManifest, verifyFiles } from './manifest.js';
+import { probeBinding } from './probe.js';
+
+export interface EngineStatus {
+  /** Whether native TensorFlow can be loaded. */
+  readonly usable: boolean;
+  readonly library: string;
+  /** Undefined without a native engine. */
+  readonly version: string | undefined;
+  readonly directory: string;
+  readonly source: string;
+  readonly ownKernels: boolean;
+  readonly device: string;
+  readonly cores: number;
+  readonly instructionSets: readonly string[];
+  /** What is wrong, if anything. */
+  readonly problem: string | undefined;
+  /** The command that mends it. */
+  readonly next: string;
+}
+
+/** Loads the engine in a process of its own, so that one that crashes is a finding and no crash. */
+export async function engineStatus(host: EngineHost): Promise<EngineStatus> {
+  const machine = { cores: os.availableParallelism(), instructionSets: instructionSets() };
+  const found = findEngine(host);
+  const none = { usable: false, version: undefined, ownKernels: false, device: `CPU, ${cpuModel()}` };
+  if (!found) {
+    const library = 'pure JavaScript (tfjs), about a hundred times slower than native TensorFlow';
+    return {
+      ...none,
+      ...machine,
+      library,
+      directory: engineDirectory(host, 'cpu'),
+      source: 'none',
+      problem: 'Native TensorFlow is not installed, or was built from older sources.',
+      next: installCommand,
+    };
+  }
+  const { directory } = found;
+  try {
+    const manifest = found.from === 'cache' ? await readManifest(directory) : undefined;
+    if (manifest) await verifyFiles(directory, manifest, 'quick');
+    const { tensorflowVersion, gpu } = await probeBinding(found.binding);
+    return {
+      ...machine,
+      usable: true,
+      library: 'TensorFlow',
+      version: tensorflowVersion,
+      directory,
+      source: manifest?.reason ?? "tfjs-node-gpu's own install script",
+      ownKernels: manifest?.ownKernels ?? false,
+      device: gpu ? 'GPU' : `CPU, ${cpuModel()}`,
+      problem: undefined,
+      next: 'lockstep train',
+    };
+  } catch (error) {
+    if (!(error instanceof OperationalError)) throw error;
+    return {
+      ...none,
+      ...machine,
+      library: 'TensorFlow',
+      directory,
+      source: found.from,
+      problem: error.message,
+      next: `${installCommand} --force`,
+    };
+  }
+}
+
+function cpuModel(): string {
+  return os.cpus()[0]?.model.trim() ?? process.arch;
+}
+
+const interesting = /^(sse4_1|sse4_2|avx|avx2|fma|f16c|avx512f|avx512_vnni|avx512_bf16|avx_vnni|amx_tile|amx_bf16|asimd|sve|bf16)$/;
+
+/** As Linux names them; empty elsewhere. */
+function instructionSets(): string[] {
+  try {
+    const [, flags = ''] = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8')) ?? [];
+    return flags.split(/\s+/).filter((flag) => interesting.test(flag));
+  } catch {
+    return [];
+  }
+}
