@@ -75,7 +75,7 @@ function build() {
   say('Setup: building ...');
   rmSync(at('dist'), { recursive: true, force: true });
   if (!run(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'])) {
-    fail('Setup: the build failed; the compiler\'s messages are above.');
+    fail("Setup: the build failed; the compiler's messages are above.");
   }
   keep('build', wanted);
 }
@@ -112,7 +112,12 @@ function holderIsDead() {
     // Made, but its number not yet written: dead only if that lasts.
     return pid > 0 ? false : Date.now() - statSync(lockFolder).mtimeMs > 10_000;
   } catch (error) {
-    return error.code === 'ESRCH' || (error.code === 'ENOENT' && existsSync(lockFolder) && Date.now() - statSync(lockFolder).mtimeMs > 10_000);
+    return (
+      error.code === 'ESRCH' ||
+      (error.code === 'ENOENT' &&
+        existsSync(lockFolder) &&
+        Date.now() - statSync(lockFolder).mtimeMs > 10_000)
+    );
   }
 }
 

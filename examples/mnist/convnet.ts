@@ -12,7 +12,8 @@ export function convNet({ tf, seed }: ModelContext): ReturnType<Tf['sequential']
   /** kaiming_uniform with a = sqrt(5), as torch.nn.Conv2d and Linear have it. */
   const initializers = (fanIn: number) => {
     const bound = 1 / Math.sqrt(fanIn);
-    const uniform = () => tf.initializers.randomUniform({ minval: -bound, maxval: bound, seed: seed * 1000 + ++drawn });
+    const uniform = () =>
+      tf.initializers.randomUniform({ minval: -bound, maxval: bound, seed: seed * 1000 + ++drawn });
     return { kernelInitializer: uniform(), biasInitializer: uniform() };
   };
   const batchNorm = () => tf.layers.batchNormalization({ momentum: 0.9, epsilon: 1e-5 });
@@ -20,13 +21,20 @@ export function convNet({ tf, seed }: ModelContext): ReturnType<Tf['sequential']
   const conv = (inChannels: number, filters: number) =>
     tf.layers.conv2d({ filters, kernelSize: 3, padding: 'same', ...initializers(9 * inChannels) });
   const pool = () => tf.layers.maxPooling2d({ poolSize: 2, strides: 2 });
-  const dense = (inFeatures: number, units: number) => tf.layers.dense({ units, ...initializers(inFeatures) });
+  const dense = (inFeatures: number, units: number) =>
+    tf.layers.dense({ units, ...initializers(inFeatures) });
   const dropout = () => tf.layers.dropout({ rate: 0.5 });
 
   return tf.sequential({
     name: 'convnet',
     layers: [
-      tf.layers.conv2d({ inputShape: [28, 28, 1], filters: 32, kernelSize: 3, padding: 'same', ...initializers(9) }),
+      tf.layers.conv2d({
+        inputShape: [28, 28, 1],
+        filters: 32,
+        kernelSize: 3,
+        padding: 'same',
+        ...initializers(9),
+      }),
       ...[batchNorm(), relu()],
       ...[conv(32, 32), batchNorm(), relu(), pool()],
       ...[conv(32, 64), batchNorm(), relu()],

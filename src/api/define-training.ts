@@ -3,13 +3,14 @@
  * `defineTraining({ model, ... })`. Plain values in it are the run's config; functions run on every worker.
  */
 
+import type * as tfjs from '@tensorflow/tfjs';
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { RunConfigInput } from '../shared/config/run-config.js';
 import type { TrainingData } from '../shared/data/training-data.js';
 
 export interface ModelContext {
   /** The worker's tfjs; use this one and no import of your own. */
-  readonly tf: typeof import('@tensorflow/tfjs');
+  readonly tf: typeof tfjs;
   /** The run's seed. Initializers without a seed of their own draw from it as well, so every worker starts alike. */
   readonly seed: number;
 }

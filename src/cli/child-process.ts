@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 const main = fileURLToPath(new URL('./main.js', import.meta.url));
 
 /** What TensorFlow prints before it has read its log level; says nothing to a person. */
-const noise = /^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} \d\d:|[IW]0000 |\d{4}-\d\d-\d\d .*: [IW] )/;
+const noise =
+  /^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} \d\d:|[IW]0000 |\d{4}-\d\d-\d\d .*: [IW] )/;
 
 export class Child {
   readonly #process: ChildProcess;
@@ -30,7 +31,9 @@ export class Child {
       });
     }
     this.ended = new Promise((resolve) => {
-      this.#process.once('error', (error) => resolve({ how: `could not start (${error.message})`, ok: false }));
+      this.#process.once('error', (error) =>
+        resolve({ how: `could not start (${error.message})`, ok: false }),
+      );
       this.#process.once('close', (code, signal) => {
         const how = signal === null ? `exited with status ${code ?? '?'}` : `was killed by ${signal}`;
         resolve({ how, ok: code === 0 });

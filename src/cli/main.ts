@@ -3,6 +3,12 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import type { CoordinatorFlags } from './commands/coordinator.js';
+import type { InstallFlags } from './commands/engine.js';
+import type { EvalFlags } from './commands/eval.js';
+import type { PredictFlags } from './commands/predict.js';
+import type { TrainCommandFlags } from './commands/train.js';
+import type { WorkerFlags } from './commands/worker.js';
 import { defaultCoordinator } from './environment.js';
 import { describeError, exitStatus, statusOf } from './exit.js';
 import { addTrainOptions } from './train-options.js';
@@ -22,14 +28,16 @@ let status: Promise<number> | undefined;
 
 addTrainOptions(program.command('train').description('train a model on several workers of this machine'))
   .option('--single-process', 'everything in one process, without sockets; same result')
-  .action((flags) => {
+  .action((flags: TrainCommandFlags) => {
     status = import('./commands/train.js').then(({ train }) => train(flags));
   });
 
-addTrainOptions(program.command('coordinator').description('coordinate a run whose workers are started separately'))
+addTrainOptions(
+  program.command('coordinator').description('coordinate a run whose workers are started separately'),
+)
   .option('--listen <endpoint>', 'address for the workers, tcp://host:port or ipc://path', defaultCoordinator)
   .option('--launched')
-  .action((flags) => {
+  .action((flags: CoordinatorFlags) => {
     status = import('./commands/coordinator.js').then(({ coordinate }) => coordinate(flags));
   });
 
@@ -38,7 +46,7 @@ program
   .description('take part in a run as one worker')
   .option('--coordinator <endpoint>', "the coordinator's address", defaultCoordinator)
   .option('--device <device>', 'cpu or the number of a GPU (default: by instance)')
-  .action((flags) => {
+  .action((flags: WorkerFlags) => {
     status = import('./commands/worker.js').then(({ work }) => work(flags));
   });
 
@@ -47,10 +55,11 @@ program
   .description('evaluate a saved run or model on the test set')
   .argument('<dir>', 'folder of a run, or of a tfjs model')
   .option('--data <dir>', 'folder of the four IDX files (default: as the run)')
+  .option('--config <file>', 'training definition, when it brings a data source of its own')
   .option('--split <name>', 'test or train', 'test')
   .option('--engine <name>', 'auto, tensorflow or js', 'auto')
   .option('--json', 'one JSON line on stdout')
-  .action((dir, flags) => {
+  .action((dir: string, flags: EvalFlags) => {
     status = import('./commands/eval.js').then(({ evaluateSaved }) => evaluateSaved(dir, flags));
   });
 
@@ -61,7 +70,11 @@ program
   .argument('<image...>', 'picture files of one digit each')
   .option('--engine <name>', 'auto, tensorflow or js', 'auto')
   .option('--json', 'one JSON line a picture on stdout')
-  .action((dir, images, flags) => {
+  .addHelpText(
+    'after',
+    '\nA picture that can not be read is reported, the others are answered, and the exit status is 2.',
+  )
+  .action((dir: string, images: string[], flags: PredictFlags) => {
     status = import('./commands/predict.js').then(({ predict }) => predict(dir, images, flags));
   });
 
@@ -74,14 +87,14 @@ engine
   .option('--verify', 'check every file of an installed engine')
   .option('--if-missing', 'do nothing when an engine is installed')
   .option('--force', 'install again')
-  .action((flags) => {
+  .action((flags: InstallFlags) => {
     status = import('./commands/engine.js').then(({ install }) => install(flags));
   });
 engine
   .command('status')
   .description('what is installed, what it runs on, and what to type next')
   .option('--json', 'as JSON on stdout')
-  .action((flags) => {
+  .action((flags: { readonly json?: boolean }) => {
     status = import('./commands/engine.js').then(({ showStatus }) => showStatus(flags));
   });
 

@@ -51,7 +51,10 @@ export interface TrainFlags extends Partial<Record<Field, unknown>> {
 }
 
 export function addTrainOptions(command: Command): Command {
-  command.option('--config <file>', 'training definition (default: ./lockstep.config.ts or .js, else the MNIST recipe)');
+  command.option(
+    '--config <file>',
+    'training definition (default: ./lockstep.config.ts or .js, else the MNIST recipe)',
+  );
   for (const [flags, field] of numberFlags) command.option(flags, describe(field), numeric);
   for (const [flags, field] of textFlags) command.option(flags, describe(field));
   command.option('--out <dir>', 'folder of the run (default: runs/<time>)');

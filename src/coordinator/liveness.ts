@@ -81,5 +81,7 @@ function stuck(state: State, nowMs: number): Blame | undefined {
   }
   if (workers.length === 0 || still.length < workers.length) return undefined;
   const list = still.map((worker) => `${who(worker)} waits for ${worker.waitingFor}`).join('; ');
-  return { failure: { code: 'DEADLINE', message: `Step past its deadline: nobody makes progress. ${list}.` } };
+  return {
+    failure: { code: 'DEADLINE', message: `Step past its deadline: nobody makes progress. ${list}.` },
+  };
 }

@@ -63,7 +63,8 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
       return onReady(heard, { ...worker, ready: message }, nowMs);
     case 'connected': {
       const next = withWorker(heard, { ...worker, connected: true, tickedMs: nowMs });
-      if (![...next.workers.values()].every(({ connected }) => connected)) return { state: next, actions: [] };
+      if (![...next.workers.values()].every(({ connected }) => connected))
+        return { state: next, actions: [] };
       const started = enter(next, 'running', nowMs);
       return {
         state: { ...started, progress: { ...started.progress, startedMs: nowMs, markMs: nowMs } },
@@ -76,7 +77,10 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
     case 'committed':
     case 'evaluated': {
       const step = message.type === 'committed' ? message.step : worker.committedStep;
-      return applyProgress(withWorker(heard, { ...worker, committedStep: step }), message, nowMs) ?? diverged(heard, message);
+      return (
+        applyProgress(withWorker(heard, { ...worker, committedStep: step }), message, nowMs) ??
+        diverged(heard, message)
+      );
     }
     case 'finished':
       return onFinished(heard, { ...worker, finished: message }, nowMs);
@@ -105,7 +109,12 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
     case 'failed':
       return onFailed(heard, worker, message.error);
     case 'leave':
-      return fail(heard, { code: 'PEER_LOST', message: `Worker left: ${who(worker)} was told to stop.` }, 1, worker);
+      return fail(
+        heard,
+        { code: 'PEER_LOST', message: `Worker left: ${who(worker)} was told to stop.` },
+        1,
+        worker,
+      );
   }
 }
 
@@ -123,10 +132,16 @@ function onJoin(
     ],
   });
   if (join.protocol !== protocolVersion) {
-    return refuse('PROTOCOL', `Worker ${join.pid} refused: it speaks protocol ${join.protocol}, this run ${protocolVersion}.`);
+    return refuse(
+      'PROTOCOL',
+      `Worker ${join.pid} refused: it speaks protocol ${join.protocol}, this run ${protocolVersion}.`,
+    );
   }
   if (state.phase !== 'gathering') {
-    return refuse('CONFIG', `Worker ${join.pid} on ${join.host} refused: the run has its ${state.config.workers} workers.`);
+    return refuse(
+      'CONFIG',
+      `Worker ${join.pid} on ${join.host} refused: the run has its ${state.config.workers} workers.`,
+    );
   }
   const worker: WorkerRecord = {
     connection: from,
@@ -186,7 +201,11 @@ function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
     host: join.host,
   }));
   const connecting = enter(
-    { ...next, generation: state.generation + 1, workers: new Map(ranked.map((other) => [other.connection, other])) },
+    {
+      ...next,
+      generation: state.generation + 1,
+      workers: new Map(ranked.map((other) => [other.connection, other])),
+    },
     'connecting',
     nowMs,
   );
@@ -207,7 +226,10 @@ function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
       {
         kind: 'send',
         to: other.connection,
-        message: { type: 'plan', plan: { generation, rank: other.rank, shards: config.shards, workers: members } },
+        message: {
+          type: 'plan',
+          plan: { generation, rank: other.rank, shards: config.shards, workers: members },
+        },
       },
     ]),
   };
@@ -238,8 +260,13 @@ function onFailed(state: State, worker: WorkerRecord, error: Failure): Decision 
 
 function onExit(state: State, pid: number, how: string): Decision {
   const worker = [...state.workers.values()].find(({ join }) => join.pid === pid && join.host === state.host);
-  if (worker) return fail(state, { code: 'PEER_LOST', message: `Worker lost: ${who(worker)} ${how}.` }, 1, worker);
-  return fail(state, { code: 'PEER_LOST', message: `Worker lost: pid ${pid} ${how} before it had joined.` }, 1);
+  if (worker)
+    return fail(state, { code: 'PEER_LOST', message: `Worker lost: ${who(worker)} ${how}.` }, 1, worker);
+  return fail(
+    state,
+    { code: 'PEER_LOST', message: `Worker lost: pid ${pid} ${how} before it had joined.` },
+    1,
+  );
 }
 
 function onTick(state: State, nowMs: number): Decision {
@@ -289,7 +316,10 @@ function fail(state: State, failure: Failure, status: number, worker?: WorkerRec
     actions: [
       ...lost,
       emit({ event: 'error', code: failure.code, message: failure.message }),
-      ...broadcast(state, { type: 'abort', error: { code: failure.code, message: failure.message.slice(0, 16_000) } }),
+      ...broadcast(state, {
+        type: 'abort',
+        error: { code: failure.code, message: failure.message.slice(0, 16_000) },
+      }),
       { kind: 'end', status },
     ],
   };

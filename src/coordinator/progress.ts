@@ -45,7 +45,9 @@ function committed(
         rate: smoothed,
       },
     },
-    actions: [{ kind: 'emit', event: { event: 'step', epoch, step, loss, learningRate, imagesPerSecond: smoothed } }],
+    actions: [
+      { kind: 'emit', event: { event: 'step', epoch, step, loss, learningRate, imagesPerSecond: smoothed } },
+    ],
   };
 }
 
@@ -60,6 +62,11 @@ function evaluated(
   return {
     // An evaluation isn't training: the next step's rate is measured from its end.
     state: { ...state, progress: { ...state.progress, evaluations, markMs: nowMs } },
-    actions: [{ kind: 'emit', event: { event: 'eval', split, epoch, loss, accuracy: correct / count, correct, count } }],
+    actions: [
+      {
+        kind: 'emit',
+        event: { event: 'eval', split, epoch, loss, accuracy: correct / count, correct, count },
+      },
+    ],
   };
 }

@@ -139,7 +139,10 @@ export interface WireError {
 
 export function toWireError(error: unknown): WireError {
   if (error instanceof OperationalError) return { code: error.code, message: error.message };
-  return { code: 'INVARIANT', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  return {
+    code: 'INVARIANT',
+    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  };
 }
 
 export function fromWireError(wire: WireError): Error {

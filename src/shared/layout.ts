@@ -27,6 +27,7 @@ export function layoutHash(layout: Layout): string {
 /** SHA-256 over every weight, moving statistics included, as float32 little-endian in layout order. */
 export function weightsSha256(weights: Iterable<Float32Array>): string {
   const hash = createHash('sha256');
-  for (const values of weights) hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  for (const values of weights)
+    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   return hash.digest('hex');
 }

@@ -27,7 +27,16 @@ export type RunEvent =
       learningRate: number;
       imagesPerSecond: number;
     }
-  | { event: 'eval'; split: 'test' | 'train'; epoch: number; loss: number; accuracy: number; correct: number; count: number }
+  /** Epochs count from 1; 0 when a saved model is evaluated. */
+  | {
+      event: 'eval';
+      split: 'test' | 'train';
+      epoch: number;
+      loss: number;
+      accuracy: number;
+      correct: number;
+      count: number;
+    }
   | { event: 'saved'; path: string }
   | { event: 'done'; steps: number; seconds: number; imagesPerSecond: number; weightsSha256: string }
   | { event: 'warning'; message: string }

@@ -4,7 +4,11 @@ import { fromWireError } from '../shared/errors.js';
 import type { CoordinatorMessage, MessageOf } from '../shared/protocol/messages.js';
 import type { Communicator } from './communicator/communicator.js';
 
-type Waiter = { type: CoordinatorMessage['type']; resolve(message: CoordinatorMessage): void; reject(error: Error): void };
+type Waiter = {
+  type: CoordinatorMessage['type'];
+  resolve(message: CoordinatorMessage): void;
+  reject(error: Error): void;
+};
 
 export class Mailbox {
   readonly #arrived: CoordinatorMessage[] = [];
@@ -25,7 +29,11 @@ export class Mailbox {
     if (held) return Promise.resolve(held as MessageOf<CoordinatorMessage, T>);
     if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
-      this.#waiter = { type, resolve: (message) => resolve(message as MessageOf<CoordinatorMessage, T>), reject };
+      this.#waiter = {
+        type,
+        resolve: (message) => resolve(message as MessageOf<CoordinatorMessage, T>),
+        reject,
+      };
     });
   }
 

@@ -4,12 +4,14 @@
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
+import type { DataSource } from '../api/define-training.js';
 import type { LoadedDefinition } from '../api/load-definition.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../shared/data/dataset.js';
+import type { ExchangeSpec } from '../shared/collectives/exchange.js';
 import { Sampler } from '../shared/data/sampler.js';
 import { imageData, type TrainingData } from '../shared/data/training-data.js';
-import { ModelError } from '../shared/errors.js';
+import { InvariantError, ModelError } from '../shared/errors.js';
 import { elementCount, layoutHash, weightsSha256, type Layout } from '../shared/layout.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
 import { withMathRandom } from '../shared/random/math-random.js';
@@ -17,6 +19,7 @@ import { shardRanges } from '../shared/sharding/ranges.js';
 import type { Range } from '../shared/words.js';
 import type { Communicator, ExchangeHandle } from './communicator/communicator.js';
 import type { Engine } from './engine/load.js';
+import type { Evaluator } from './evaluate.js';
 import { Executor } from './executor/executor.js';
 import { GradientBuckets, flatten } from './executor/gradient-buckets.js';
 import type { LayerVariable } from './executor/layer-op.js';
@@ -56,20 +59,48 @@ export async function createReplica(
   config: ResolvedConfig,
   definition: LoadedDefinition,
 ): Promise<Replica> {
-  const data = await loadData(config, definition);
+  const data = await loadData(config, definition.source);
   const random = new PhiloxSequence(philoxKey(config.seed, 'initialization'), 0);
   const model = withMathRandom(
     () => random.unit(),
     () => definition.model({ tf: engine.tf, seed: config.seed }),
   );
   checkFit(model, data);
-  const kernels = engine.kind === 'tensorflow' ? new TensorflowKernels(engine.tf) : new PortableKernels(engine.tf);
-  return { engine, kernels, config, model, data, layout: layoutOf(model) };
+  return { engine, kernels: kernelsOf(engine), config, model, data, layout: layoutOf(model) };
 }
 
-async function loadData(config: ResolvedConfig, definition: LoadedDefinition): Promise<TrainingData> {
+/** What evaluates a saved model: no optimizer, nobody to talk to. @throws ModelError, DataError */
+export async function openEvaluator(
+  engine: Engine,
+  config: ResolvedConfig,
+  model: LayersModel,
+  source: DataSource | undefined,
+): Promise<Evaluator> {
+  const data = await loadData(config, source);
+  checkFit(model, data);
+  const kernels = kernelsOf(engine);
+  const unused = (): never => {
+    throw new InvariantError('an evaluation in one process exchanges nothing');
+  };
+  const register = (spec: Omit<ExchangeSpec, 'id'>): ExchangeHandle => ({
+    spec: { ...spec, id: 0 },
+    inputs: [],
+    output: new Float64Array(0),
+    start: unused,
+    wait: unused,
+  });
+  const communicator = { register, tick: () => undefined };
+  const executor = new Executor({ tf: engine.tf, kernels, model, communicator, seed: config.seed });
+  return { replica: { engine, config, kernels, data }, executor };
+}
+
+function kernelsOf(engine: Engine): Kernels {
+  return engine.kind === 'tensorflow' ? new TensorflowKernels(engine.tf) : new PortableKernels(engine.tf);
+}
+
+async function loadData(config: ResolvedConfig, source: DataSource | undefined): Promise<TrainingData> {
   if (config.data !== null) return imageData(await loadIdxDirectory(config.data), config.normalize);
-  if (definition.source) return definition.source.load();
+  if (source) return source.load();
   return imageData(await loadMnist(), config.normalize);
 }
 

@@ -22,10 +22,18 @@ export async function saveModel(model: LayersModel, directory: string): Promise<
         const { weightData, weightSpecs = [], ...rest } = artifacts;
         const buffers = Array.isArray(weightData) ? weightData : [weightData ?? new ArrayBuffer(0)];
         const manifest = [{ paths: [weightsFile], weights: weightSpecs }];
-        await writeFile(join(draft, weightsFile), Buffer.concat(buffers.map((buffer) => Buffer.from(buffer))));
+        await writeFile(
+          join(draft, weightsFile),
+          Buffer.concat(buffers.map((buffer) => Buffer.from(buffer))),
+        );
         await writeFile(
           join(draft, 'model.json'),
-          JSON.stringify({ ...rest, format: 'layers-model', generatedBy: 'Lockstep', weightsManifest: manifest }),
+          JSON.stringify({
+            ...rest,
+            format: 'layers-model',
+            generatedBy: 'Lockstep',
+            weightsManifest: manifest,
+          }),
         );
         return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' } };
       },

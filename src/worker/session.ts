@@ -87,7 +87,10 @@ async function takePart(
   });
   const { plan } = await mailbox.take('plan');
   await communicator.join(plan);
-  const participation = participate(replica, communicator, { rank: plan.rank, worldSize: plan.workers.length });
+  const participation = participate(replica, communicator, {
+    rank: plan.rank,
+    worldSize: plan.workers.length,
+  });
   communicator.send({ type: 'connected', generation: plan.generation });
   await mailbox.take('go');
 

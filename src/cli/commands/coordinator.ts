@@ -42,7 +42,8 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
 async function launched(): Promise<number> {
   let posted: Promise<unknown> = Promise.resolve();
   const post = (message: FromCoordinator): void => {
-    if (process.connected) posted = new Promise((sent) => process.send?.(message, undefined, undefined, sent));
+    if (process.connected)
+      posted = new Promise((sent) => process.send?.(message, undefined, undefined, sent));
   };
   leaveSignalsToLauncher();
   const pending: ToCoordinator[] = [];
@@ -60,7 +61,9 @@ async function launched(): Promise<number> {
       if (message.kind === 'interrupt') running.coordinator.handle(message);
     };
     pending.forEach(handle);
-    onLauncherGone(() => running.coordinator.handle({ kind: 'interrupt', signal: 'the end of its launcher' }));
+    onLauncherGone(() =>
+      running.coordinator.handle({ kind: 'interrupt', signal: 'the end of its launcher' }),
+    );
     post({ kind: 'listening', endpoint: running.endpoint });
     const status = await running.ended;
     return process.connected ? status : exitStatus.failed;

@@ -17,7 +17,12 @@ import type { RunSetup } from '../train-options.js';
 /** Resolves with the exit status. */
 export async function trainInOneProcess(setup: RunSetup, out: string, reporters: Reporters): Promise<number> {
   // A step blocks the one thread that everything shares, so silence means nothing here.
-  const config: ResolvedConfig = { ...setup.config, workers: 1, peerTimeoutMs: 3_600_000, stepTimeoutMs: 86_400_000 };
+  const config: ResolvedConfig = {
+    ...setup.config,
+    workers: 1,
+    peerTimeoutMs: 3_600_000,
+    stepTimeoutMs: 86_400_000,
+  };
   const server = new MemoryControl();
   const coordinator = new Coordinator({
     runId: randomUUID(),
@@ -37,7 +42,9 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
     communicator: new InlineCommunicator(server.client(), new MemoryNetwork()),
     host,
     loadEngine: (run) =>
-      loadWorkerEngine(run, setup.gpus[0] ?? 'cpu', (message) => reporters.emit({ event: 'warning', message })),
+      loadWorkerEngine(run, setup.gpus[0] ?? 'cpu', (message) =>
+        reporters.emit({ event: 'warning', message }),
+      ),
     // Whatever ends the session has been reported to the coordinator, which decides the status.
   }).catch(() => undefined);
   const result = await status;

@@ -35,10 +35,11 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
 async function launch(setup: RunSetup, out: string, reporters: Reporters): Promise<number> {
   const { config, definition } = setup;
   const socketDirectory = makeSocketDirectory();
-  const listen = socketDirectory === null ? 'tcp://127.0.0.1:*' : `ipc://${join(socketDirectory, 'coordinator')}`;
+  const listen =
+    socketDirectory === null ? 'tcp://127.0.0.1:*' : `ipc://${join(socketDirectory, 'coordinator')}`;
   const coordinator = new Child(['coordinator', '--launched']);
   const workers: Child[] = [];
-  let reported = false;
+  const seen = { outcome: false };
   let refused: number | undefined;
   const tell = (message: ToCoordinator): void => coordinator.send(message);
   const interrupt = onSignals((signal, again) => {
@@ -53,11 +54,11 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
         for (let i = 0; i < config.workers; i++) workers.push(startWorker(message.endpoint, setup, i, tell));
         break;
       case 'event':
-        reported ||= message.event.event === 'error' || message.event.event === 'done';
+        seen.outcome ||= message.event.event === 'error' || message.event.event === 'done';
         reporters.emit(message.event);
         break;
       case 'refused':
-        reported = true;
+        seen.outcome = true;
         refused = message.status;
         reporters.emit({ event: 'error', code: 'CONFIG', message: message.message });
         break;
@@ -67,7 +68,7 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
   tell({ kind: 'start', start: { config, definition: { path, sha256 }, listen, socketDirectory, out } });
 
   const { how } = await coordinator.ended;
-  if (!reported) {
+  if (!seen.outcome) {
     const message = `Coordinator lost: pid ${coordinator.pid} ${how}. Start the run again.`;
     reporters.emit({ event: 'error', code: 'PEER_LOST', message });
   }

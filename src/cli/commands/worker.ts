@@ -34,7 +34,9 @@ export async function work({ coordinator, device }: WorkerFlags): Promise<number
       communicator,
       host,
       loadEngine: (config) =>
-        loadWorkerEngine(config, chooseDevice(config, device), (message) => process.stderr.write(`Warning: ${message}\n`)),
+        loadWorkerEngine(config, chooseDevice(config, device), (message) =>
+          process.stderr.write(`Warning: ${message}\n`),
+        ),
     });
     return exitStatus.done;
   } catch (error) {

@@ -39,7 +39,8 @@ export class HumanReporter {
         break;
       }
       case 'worker':
-        if (event.state === 'joined') this.#line(`rank ${event.rank ?? '?'} (pid ${event.pid} on ${event.host}): ${event.engine}`);
+        if (event.state === 'joined')
+          this.#line(`rank ${event.rank ?? '?'} (pid ${event.pid} on ${event.host}): ${event.engine}`);
         break;
       case 'start':
         this.#epochs = event.epochs;
@@ -53,7 +54,9 @@ export class HumanReporter {
         const inEpoch = ((event.step - 1) % this.#stepsPerEpoch) + 1;
         if (inEpoch % this.#logEvery === 0) {
           const rate = this.#bar ? '' : `, ${Math.round(this.#rate)} images/s`;
-          this.#line(`Epoch:${event.epoch}/${this.#epochs}, step:${inEpoch}, loss:${event.loss.toFixed(4)}${rate}`);
+          this.#line(
+            `Epoch:${event.epoch}/${this.#epochs}, step:${inEpoch}, loss:${event.loss.toFixed(4)}${rate}`,
+          );
         }
         this.#bar?.update(event.step, { rate: Math.round(this.#rate), loss: event.loss.toFixed(4) });
         break;
@@ -62,7 +65,7 @@ export class HumanReporter {
         const percent = (event.accuracy * 100).toFixed(3);
         const name = event.split === 'test' ? 'Test set' : 'Train set';
         this.#line(
-          `${name}, epoch ${event.epoch}: Average loss: ${event.loss.toFixed(4)}, Accuracy: ${event.correct}/${event.count} (${percent}%)`,
+          `${name}${event.epoch > 0 ? `, epoch ${event.epoch}` : ''}: Average loss: ${event.loss.toFixed(4)}, Accuracy: ${event.correct}/${event.count} (${percent}%)`,
         );
         break;
       }

@@ -56,7 +56,9 @@ export class CollectiveEngine {
       );
     }
     if (header.sender >= worldSize || header.sender === rank) {
-      throw new ProtocolError(`Frame refused: rank ${header.sender} of ${worldSize} can't have sent it to ${rank}.`);
+      throw new ProtocolError(
+        `Frame refused: rank ${header.sender} of ${worldSize} can't have sent it to ${rank}.`,
+      );
     }
     if (header.phase === 'hello') return header;
     const exchange = this.#exchanges.get(header.exchange);
@@ -65,7 +67,9 @@ export class CollectiveEngine {
       return header;
     }
     if (this.#earlyBytes + frame.length > earlyBytesLimit) {
-      throw new ProtocolError(`Frame from rank ${header.sender} refused: exchange ${header.exchange} is unknown.`);
+      throw new ProtocolError(
+        `Frame from rank ${header.sender} refused: exchange ${header.exchange} is unknown.`,
+      );
     }
     this.#early.push(frame);
     this.#earlyBytes += frame.length;

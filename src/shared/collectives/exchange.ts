@@ -69,7 +69,10 @@ export class Exchange {
       `${spec.name}: ${buffers.inputs.length} inputs for ${local.end - local.start} local shards`,
     );
     for (const vector of [...buffers.inputs, buffers.output]) {
-      invariant(vector.length === spec.elementCount, `${spec.name}: ${vector.length} of ${spec.elementCount} elements`);
+      invariant(
+        vector.length === spec.elementCount,
+        `${spec.name}: ${vector.length} of ${spec.elementCount} elements`,
+      );
     }
     this.#mesh = mesh;
     this.spec = spec;
@@ -124,7 +127,11 @@ export class Exchange {
   receive(header: FrameHeader, frame: Buffer): boolean {
     const use = this.#uses[header.sequence - this.#uses[0].sequence];
     if (header.sequence < this.#uses[0].sequence || use === undefined) {
-      throw this.#refusal(header, `use ${this.#uses[0].sequence} or ${this.#uses[1].sequence}`, `use ${header.sequence}`);
+      throw this.#refusal(
+        header,
+        `use ${this.#uses[0].sequence} or ${this.#uses[1].sequence}`,
+        `use ${header.sequence}`,
+      );
     }
     const expectedPhases: readonly Phase[] = this.#oneHop ? ['contribution'] : ['scatter', 'gather'];
     if (!expectedPhases.includes(header.phase)) {
@@ -140,12 +147,15 @@ export class Exchange {
       this.#buffers.output.set(this.#vector(header, frame, 0, end - start, 1), start);
       use.gathered.add(header.sender);
     } else {
-      if (use.partials.has(header.sender)) throw this.#refusal(header, `one ${header.phase} frame`, 'a second one');
+      if (use.partials.has(header.sender))
+        throw this.#refusal(header, `one ${header.phase} frame`, 'a second one');
       const { start, end } = this.#oneHop
         ? { start: 0, end: this.spec.elementCount }
         : this.#mesh.chunk(this.spec.elementCount, this.#mesh.plan.rank);
       const count = this.#mesh.subtrees[header.sender]?.length ?? 0;
-      const partials = Array.from({ length: count }, (_, i) => this.#vector(header, frame, i, end - start, count));
+      const partials = Array.from({ length: count }, (_, i) =>
+        this.#vector(header, frame, i, end - start, count),
+      );
       use.partials.set(header.sender, partials);
     }
     return this.inFlight && this.#advance();
@@ -187,7 +197,15 @@ export class Exchange {
     }
     const { rank, runTag, generation } = this.#mesh.plan;
     const { id } = this.spec;
-    writeHeader(frame, { phase, sender: rank, runTag, generation, exchange: id, sequence: this.#started, step: this.#step });
+    writeHeader(frame, {
+      phase,
+      sender: rank,
+      runTag,
+      generation,
+      exchange: id,
+      sequence: this.#started,
+      step: this.#step,
+    });
     return frame;
   }
 
@@ -195,9 +213,11 @@ export class Exchange {
   #vector(header: FrameHeader, frame: Buffer, index: number, elements: number, count: number): Vector {
     const bytes = elements * this.#elementBytes;
     const payload = frame.length - headerBytes;
-    if (payload !== bytes * count) throw this.#refusal(header, `${bytes * count} bytes of payload`, String(payload));
+    if (payload !== bytes * count)
+      throw this.#refusal(header, `${bytes * count} bytes of payload`, String(payload));
     const offset = frame.byteOffset + headerBytes + index * bytes;
-    if (offset % this.#elementBytes === 0) return vectorOver(this.spec.reduction, frame.buffer, offset, elements);
+    if (offset % this.#elementBytes === 0)
+      return vectorOver(this.spec.reduction, frame.buffer, offset, elements);
     return vectorOver(this.spec.reduction, frame.buffer.slice(offset, offset + bytes));
   }
 

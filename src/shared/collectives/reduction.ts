@@ -16,7 +16,12 @@ export function bytesPerElement(reduction: VectorReduction): 4 | 8 {
   return reduction === 'sum-float32' ? 4 : 8;
 }
 
-export function vectorOver(reduction: VectorReduction, buffer: ArrayBufferLike, offset = 0, length?: number): Vector {
+export function vectorOver(
+  reduction: VectorReduction,
+  buffer: ArrayBufferLike,
+  offset = 0,
+  length?: number,
+): Vector {
   return reduction === 'sum-float32'
     ? new Float32Array(buffer, offset, length)
     : new Float64Array(buffer, offset, length);

@@ -15,20 +15,26 @@ export interface ConfigLayer {
 
 function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
-    (value, key) => (typeof value === 'object' && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined),
+    (value, key) =>
+      typeof value === 'object' && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined,
     values,
   );
 }
 
 /** One line an issue: `batchSize: expected ..., got "x" (from --batch-size). ` */
-export function describeIssues(error: z.ZodError, values: unknown, sourceOf: (field: string) => string): string {
+export function describeIssues(
+  error: z.ZodError,
+  values: unknown,
+  sourceOf: (field: string) => string,
+): string {
   return error.issues
     .flatMap((issue) => {
       const unknownKeys = issue.code === 'unrecognized_keys' ? issue.keys : [undefined];
       return unknownKeys.map((key) => {
         const path = key === undefined ? issue.path : [...issue.path, key];
         const field = path.map(String).join('.') || 'config';
-        const got = JSON.stringify(valueAt(values, path)) ?? 'nothing';
+        const value = valueAt(values, path);
+        const got = value === undefined ? 'nothing' : JSON.stringify(value);
         const what = key === undefined ? issue.message : 'no such field';
         return `  ${field}: ${what}; got ${got.slice(0, 80)}${sourceOf(String(path[0] ?? ''))}`;
       });

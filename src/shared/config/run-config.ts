@@ -48,7 +48,9 @@ export const runConfigSchema = z.strictObject({
   shards: positiveInt(4096)
     .nullable()
     .default(null)
-    .describe('fixed slices of each batch; the bits depend on them, not on the workers (default: the workers)'),
+    .describe(
+      'fixed slices of each batch; the bits depend on them, not on the workers (default: the workers)',
+    ),
   workers: positiveInt(1024)
     .nullable()
     .default(null)
@@ -64,7 +66,9 @@ export const runConfigSchema = z.strictObject({
     .describe('TensorFlow threads a worker on CPU; part of what fixes the bits (default: cores / shards)'),
   engine: z.enum(['auto', 'tensorflow', 'js']).default('auto').describe('tensor engine'),
   precision: z.enum(['float32']).default('float32').describe('arithmetic of activations and products'),
-  evalBatchSize: positiveInt(1_048_576).default(250).describe('samples a forward pass of the evaluation, a shard'),
+  evalBatchSize: positiveInt(1_048_576)
+    .default(250)
+    .describe('samples a forward pass of the evaluation, a shard'),
   evaluate: z
     .enum(['both', 'test', 'none'])
     .default('both')
@@ -73,7 +77,13 @@ export const runConfigSchema = z.strictObject({
   bucketBytes: positiveInt(1_073_741_824)
     .default(1_048_576)
     .describe('bytes of gradients sent together; smaller starts earlier, larger costs fewer messages'),
-  data: z.string().min(1).max(4096).nullable().default(null).describe('folder of the four IDX files (default: MNIST)'),
+  data: z
+    .string()
+    .min(1)
+    .max(4096)
+    .nullable()
+    .default(null)
+    .describe('folder of the four IDX files (default: MNIST)'),
   normalize: z
     .strictObject({ mean: finite, std: finite.positive() })
     .default({ mean: 0.5, std: 0.5 })

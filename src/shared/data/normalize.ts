@@ -41,6 +41,12 @@ export function fillNormalized(
   }
 }
 
+/** The pixels of one picture, with the same arithmetic. */
+export function normalizePixels(pixels: Uint8Array, normalization: Normalization): Float32Array {
+  const table = normalizationTable(normalization);
+  return Float32Array.from(pixels, (byte) => table[byte] as number);
+}
+
 function normalizationTable({ mean, std }: Normalization): Float32Array {
   const meanFloat = Math.fround(mean);
   const stdFloat = Math.fround(std);

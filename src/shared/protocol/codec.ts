@@ -26,7 +26,9 @@ export function encodeMessage(message: WorkerMessage | CoordinatorMessage): Buff
 
 function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array, from: string): T {
   if (bytes.length > controlMessageBytes) {
-    throw new ProtocolError(`Message from ${from} refused: ${bytes.length} bytes, at most ${controlMessageBytes} allowed.`);
+    throw new ProtocolError(
+      `Message from ${from} refused: ${bytes.length} bytes, at most ${controlMessageBytes} allowed.`,
+    );
   }
   let value: unknown;
   try {

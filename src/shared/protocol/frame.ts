@@ -55,7 +55,9 @@ export function writeHeader(frame: Buffer, header: FrameHeader): void {
  */
 export function readHeader(frame: Buffer): FrameHeader {
   if (frame.length < headerBytes) {
-    throw new ProtocolError(`Data frame refused: expected at least ${headerBytes} bytes, got ${frame.length}.`);
+    throw new ProtocolError(
+      `Data frame refused: expected at least ${headerBytes} bytes, got ${frame.length}.`,
+    );
   }
   const foundMagic = frame.readUInt32LE(0);
   if (foundMagic !== magic) {
@@ -70,7 +72,8 @@ export function readHeader(frame: Buffer): FrameHeader {
     );
   }
   const phase = phases[frame.readUInt8(5)];
-  if (phase === undefined) throw new ProtocolError(`Data frame refused: unknown phase ${frame.readUInt8(5)}.`);
+  if (phase === undefined)
+    throw new ProtocolError(`Data frame refused: unknown phase ${frame.readUInt8(5)}.`);
   const payloadBytes = frame.readUInt32LE(28);
   if (payloadBytes !== frame.length - headerBytes) {
     throw new ProtocolError(

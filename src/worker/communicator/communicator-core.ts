@@ -70,7 +70,8 @@ export class CommunicatorCore {
   send(message: WorkerMessage): void {
     if (this.#state === 'closed') return;
     // From its last message on, connections may close in any order without meaning a loss.
-    if (message.type === 'finished' || message.type === 'failed' || message.type === 'leave') this.#state = 'leaving';
+    if (message.type === 'finished' || message.type === 'failed' || message.type === 'leave')
+      this.#state = 'leaving';
     this.#transports.control.send(encodeMessage(message));
   }
 
@@ -106,7 +107,15 @@ export class CommunicatorCore {
     });
     for (const peer of peers) {
       const hello = Buffer.alloc(headerBytes);
-      writeHeader(hello, { phase: 'hello', sender: rank, runTag, generation, exchange: 0, sequence: 0, step: 0 });
+      writeHeader(hello, {
+        phase: 'hello',
+        sender: rank,
+        runTag,
+        generation,
+        exchange: 0,
+        sequence: 0,
+        step: 0,
+      });
       data.send(peer.rank, hello);
     }
     this.#hear();
@@ -170,16 +179,26 @@ export class CommunicatorCore {
     if (this.#state !== 'running' || this.#failure || !this.#plan || !this.#request) return;
     const worker = this.#plan.workers.find((other) => other.rank === rank);
     const who = `rank ${rank} (pid ${worker?.pid ?? '?'} on ${worker?.host ?? '?'})`;
-    this.send({ type: 'lost', generation: this.#plan.generation, rank, reason: 'the connection to it broke' });
+    this.send({
+      type: 'lost',
+      generation: this.#plan.generation,
+      rank,
+      reason: 'the connection to it broke',
+    });
     this.#verdict ??= setTimeout(
-      () => this.#fail(new PeerLostError(`Worker lost: the connection to ${who} broke and no verdict came.`, { rank })),
+      () =>
+        this.#fail(
+          new PeerLostError(`Worker lost: the connection to ${who} broke and no verdict came.`, { rank }),
+        ),
       this.#request.peerTimeoutMs,
     );
   }
 
   #onCoordinatorLost(how: string): void {
     if (this.#state === 'leaving' || this.#state === 'closed') return;
-    this.#fail(new PeerLostError(`Coordinator lost: it ${how}. Start the run again.`, { who: 'coordinator' }));
+    this.#fail(
+      new PeerLostError(`Coordinator lost: it ${how}. Start the run again.`, { who: 'coordinator' }),
+    );
   }
 
   #beat(): void {

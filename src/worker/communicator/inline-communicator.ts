@@ -57,7 +57,9 @@ export class InlineCommunicator implements Communicator {
     const spec: ExchangeSpec = { ...partial, id: ++this.#registered };
     const { start, end } = this.#core.engine.mesh.localShards;
     const bytes = spec.elementCount * bytesPerElement(spec.reduction);
-    const inputs = Array.from({ length: end - start }, () => vectorOver(spec.reduction, new ArrayBuffer(bytes)));
+    const inputs = Array.from({ length: end - start }, () =>
+      vectorOver(spec.reduction, new ArrayBuffer(bytes)),
+    );
     const output = vectorOver(spec.reduction, new ArrayBuffer(bytes));
     this.#core.register(spec, { inputs, output });
     return {

@@ -11,7 +11,13 @@ import { InvariantError, fromWireError, invariant, type WireError } from '../../
 import { shardRanges } from '../../shared/sharding/ranges.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { Communicator, CommunicatorEvents, DataPlaneRequest, ExchangeHandle } from './communicator.js';
-import { maxExchanges, words, type FromThread, type ThreadOptions, type ToThread } from './thread-protocol.js';
+import {
+  maxExchanges,
+  words,
+  type FromThread,
+  type ThreadOptions,
+  type ToThread,
+} from './thread-protocol.js';
 
 /** How long a worker may take to end after the run has failed, before its communicator kills it. */
 const graceMs = 5_000;
@@ -38,7 +44,7 @@ export class ThreadCommunicator implements Communicator {
     const { port1, port2 } = new MessageChannel();
     this.#failures = port1;
     port1.unref();
-    const state = this.#state.buffer as SharedArrayBuffer;
+    const state = this.#state.buffer;
     const workerData: ThreadOptions = { coordinator, state, failures: port2, graceMs };
     this.#thread = new Worker(new URL('./thread.js', import.meta.url), {
       workerData,
@@ -46,7 +52,9 @@ export class ThreadCommunicator implements Communicator {
       name: 'communicator',
     });
     this.#thread.on('message', (message: FromThread) => this.#onMessage(message));
-    this.#thread.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
+    this.#thread.on('error', (error) =>
+      this.#fail(error instanceof Error ? error : new Error(String(error))),
+    );
     this.#thread.on('exit', () => this.#closed?.());
   }
 

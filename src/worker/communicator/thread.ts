@@ -11,7 +11,13 @@ import { openControlClient } from '../../shared/transport/zmq/control.js';
 import { openDataPlane } from '../../shared/transport/zmq/data-plane.js';
 import { localAddressTowards } from '../../shared/transport/zmq/local-address.js';
 import { CommunicatorCore } from './communicator-core.js';
-import { maxExchanges, words, type FromThread, type ThreadOptions, type ToThread } from './thread-protocol.js';
+import {
+  maxExchanges,
+  words,
+  type FromThread,
+  type ThreadOptions,
+  type ToThread,
+} from './thread-protocol.js';
 
 const port = parentPort;
 invariant(port, 'thread.js is started by ThreadCommunicator');

@@ -32,10 +32,17 @@ export interface EngineHost {
 }
 
 /** The host as the caller's environment describes it: `engineHost(process.env, os.homedir())`. */
-export function engineHost(variables: Readonly<Record<string, string | undefined>>, home: string): EngineHost {
+export function engineHost(
+  variables: Readonly<Record<string, string | undefined>>,
+  home: string,
+): EngineHost {
   const cacheHome = variables['XDG_CACHE_HOME'];
   // The XDG rule: a relative path is to be ignored.
-  return { home, variables, cacheHome: cacheHome !== undefined && path.isAbsolute(cacheHome) ? cacheHome : undefined };
+  return {
+    home,
+    variables,
+    cacheHome: cacheHome !== undefined && path.isAbsolute(cacheHome) ? cacheHome : undefined,
+  };
 }
 
 /** `<cache>/lockstep/engine`, which holds one folder for each key. */
@@ -80,14 +87,19 @@ export function packageDirectory(host: EngineHost): string | undefined {
 
 /** An engine that seems to be there. Its files have not been verified. */
 export type FoundEngine =
-  | { readonly from: 'cache'; readonly variant: EngineVariant; readonly directory: string; readonly binding: string }
+  | {
+      readonly from: 'cache';
+      readonly variant: EngineVariant;
+      readonly directory: string;
+      readonly binding: string;
+    }
   | { readonly from: 'package'; readonly directory: string; readonly binding: string };
 
 /** The binding that tfjs-node-gpu's own install script left inside the package, with its library. */
 export function findPackageEngine(host: EngineHost): FoundEngine | undefined {
   const directory = packageDirectory(host);
   if (directory === undefined || !existsSync(path.join(directory, 'deps'))) return undefined;
-  for (let version = engineRelease.nodeApiVersion; version >= 3; version--) {
+  for (let version: number = engineRelease.nodeApiVersion; version >= 3; version--) {
     const binding = path.join(directory, 'lib', `napi-v${version}`, 'tfjs_binding.node');
     if (existsSync(binding)) return { from: 'package', directory, binding };
   }

@@ -28,6 +28,8 @@ export function engineEnvironment({
     // tfjs runs one op after the other, so threads between ops would only wait.
     TF_NUM_INTEROP_THREADS: '1',
     TF_CPP_MIN_LOG_LEVEL: logLevel,
+    // TensorFlow's default on x86, said aloud: it changes the bits, and a default may change.
+    TF_ENABLE_ONEDNN_OPTS: '1',
     ...visibleDevices(device),
   };
 }
@@ -35,6 +37,11 @@ export function engineEnvironment({
 function visibleDevices(device: EngineDevice): Record<string, string> {
   if (device === 'cpu') return { CUDA_VISIBLE_DEVICES: '-1' };
   // Without growth, the first process on a GPU takes all of its memory and the second one fails.
-  const growth = { TF_FORCE_GPU_ALLOW_GROWTH: 'true' };
+  const growth = {
+    TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+    // Convolution gradients and reductions that add in a fixed order, and products in full float32: the bits promise.
+    TF_DETERMINISTIC_OPS: '1',
+    NVIDIA_TF32_OVERRIDE: '0',
+  };
   return device === 'auto' ? growth : { ...growth, CUDA_VISIBLE_DEVICES: String(device) };
 }

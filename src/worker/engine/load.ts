@@ -70,7 +70,8 @@ function absent(host: EngineHost): EngineError {
 
 async function loadNative(found: FoundEngine, options: LoadEngineOptions): Promise<Engine> {
   requireEnvironment(options);
-  if (found.from === 'cache') await verifyFiles(found.directory, await readManifest(found.directory), 'quick');
+  if (found.from === 'cache')
+    await verifyFiles(found.directory, await readManifest(found.directory), 'quick');
   const tf = requireNative(found.binding);
   const backend = tf.backend() as unknown as {
     readonly isUsingGpuDevice: boolean;
@@ -78,7 +79,11 @@ async function loadNative(found: FoundEngine, options: LoadEngineOptions): Promi
   };
   const kind = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
   const name = kind === 'gpu' ? 'GPU 0 of those visible' : cpuName();
-  return describeEngine('tensorflow', tf, backend.binding.TF_Version, { kind, name, threads: options.threads });
+  return describeEngine('tensorflow', tf, backend.binding.TF_Version, {
+    kind,
+    name,
+    threads: options.threads,
+  });
 }
 
 /** A thread count that TensorFlow never saw would change the bits of a run without a word. */

@@ -64,7 +64,11 @@ export function parseManifest(text: string, file: string): EngineManifest {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new EngineError(`Engine manifest ${file}: expected JSON, got other text. ${remedy}`, { path: file }, error);
+    throw new EngineError(
+      `Engine manifest ${file}: expected JSON, got other text. ${remedy}`,
+      { path: file },
+      error,
+    );
   }
   const parsed = manifestSchema.safeParse(value);
   if (parsed.success) return parsed.data;

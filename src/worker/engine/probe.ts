@@ -5,7 +5,11 @@ import { z } from 'zod';
 import { EngineError } from '../../shared/errors.js';
 import { runProgram } from './process.js';
 
-const probeSchema = z.object({ tensorflowVersion: z.string(), gpu: z.boolean(), squares: z.array(z.number()) });
+const probeSchema = z.object({
+  tensorflowVersion: z.string(),
+  gpu: z.boolean(),
+  squares: z.array(z.number()),
+});
 
 export interface ProbeResult {
   readonly tensorflowVersion: string;

@@ -77,7 +77,8 @@ function cpuModel(): string {
   return os.cpus()[0]?.model.trim() ?? process.arch;
 }
 
-const interesting = /^(sse4_1|sse4_2|avx|avx2|fma|f16c|avx512f|avx512_vnni|avx512_bf16|avx_vnni|amx_tile|amx_bf16|asimd|sve|bf16)$/;
+const interesting =
+  /^(sse4_1|sse4_2|avx|avx2|fma|f16c|avx512f|avx512_vnni|avx512_bf16|avx_vnni|amx_tile|amx_bf16|asimd|sve|bf16)$/;
 
 /** As Linux names them; empty elsewhere. */
 function instructionSets(): string[] {

@@ -13,7 +13,14 @@ import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { fuse, type FusedNode } from './fusion.js';
 import { buildGraph, type Graph } from './graph.js';
-import type { Forward, LayerImplementation, LayerOp, LayerVariable, ShardedTensors, StepContext } from './layer-op.js';
+import type {
+  Forward,
+  LayerImplementation,
+  LayerOp,
+  LayerVariable,
+  ShardedTensors,
+  StepContext,
+} from './layer-op.js';
 import { batchNormalization } from './layers/batch-normalization.js';
 import { conv2d } from './layers/conv2d.js';
 import { dense } from './layers/dense.js';
@@ -71,12 +78,16 @@ export class Executor {
       const { layer } = node;
       const refusal = refusalOf(layer);
       if (refusal !== undefined) {
-        throw new ModelError(`Layer "${layer.name}" (${layer.getClassName()}) can't be trained here: ${refusal}.`);
+        throw new ModelError(
+          `Layer "${layer.name}" (${layer.getClassName()}) can't be trained here: ${refusal}.`,
+        );
       }
       const needsInputGradient = node.inputs.some((slot) => trainableBefore.has(slot));
       const trainable = layer.trainableWeights as unknown as LayerVariable[];
-      if (needsInputGradient || trainable.length > 0) for (const slot of node.outputs) trainableBefore.add(slot);
-      for (const variable of trainable) uses.set(weightIndex(variable), (uses.get(weightIndex(variable)) ?? 0) + 1);
+      if (needsInputGradient || trainable.length > 0)
+        for (const slot of node.outputs) trainableBefore.add(slot);
+      for (const variable of trainable)
+        uses.set(weightIndex(variable), (uses.get(weightIndex(variable)) ?? 0) + 1);
       const services = {
         tf,
         kernels,
@@ -86,7 +97,10 @@ export class Executor {
         weightIndex,
         register: communicator.register.bind(communicator),
       };
-      return { node, op: implementations[layer.getClassName()]?.(layer, services) ?? recorded(layer, services) };
+      return {
+        node,
+        op: implementations[layer.getClassName()]?.(layer, services) ?? recorded(layer, services),
+      };
     });
     this.uses = uses;
     const order = [...this.#nodes]
@@ -105,7 +119,7 @@ export class Executor {
     inputs: ShardedTensors,
     loss: (outputs: ShardedTensors) => ShardedTensors,
   ): void {
-    const values: (readonly Tensor[] | undefined)[] = new Array(this.#graph.slotCount).fill(undefined);
+    const values: (readonly Tensor[] | undefined)[] = [];
     this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
     const passes = this.#nodes.map(({ node, op }): Forward => {
       const pass = op.forward(context, take(values, node.inputs));
@@ -114,7 +128,7 @@ export class Executor {
       return pass;
     });
 
-    const gradients: (Tensor[] | undefined)[] = new Array(this.#graph.slotCount).fill(undefined);
+    const gradients: (Tensor[] | undefined)[] = [];
     const accumulate = (slot: number, more: readonly Tensor[]): void => {
       const held = gradients[slot];
       gradients[slot] = held ? held.map((tensor, i) => replaceSum(tensor, more[i] as Tensor)) : [...more];
@@ -145,7 +159,7 @@ export class Executor {
 
   /** Inference on shards of any size, with the running statistics; [model output][shard], owned by the caller's tidy. */
   infer(context: StepContext, inputs: ShardedTensors): ShardedTensors {
-    const values: (readonly Tensor[] | undefined)[] = new Array(this.#graph.slotCount).fill(undefined);
+    const values: (readonly Tensor[] | undefined)[] = [];
     this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
     const lastUse = new Map<number, number>();
     this.#nodes.forEach(({ node }, i) => node.inputs.forEach((slot) => lastUse.set(slot, i)));

@@ -20,7 +20,8 @@ export interface FusedNode extends GraphNode {
 
 export function fuse({ nodes, outputs }: Graph): FusedNode[] {
   const consumers = new Map<number, GraphNode[]>();
-  for (const node of nodes) for (const slot of node.inputs) consumers.set(slot, [...(consumers.get(slot) ?? []), node]);
+  for (const node of nodes)
+    for (const slot of node.inputs) consumers.set(slot, [...(consumers.get(slot) ?? []), node]);
   /** The one node that reads all there is of `node`; undefined when there are several or the model gives it out. */
   const only = (node: GraphNode): GraphNode | undefined => {
     const [slot] = node.outputs;
@@ -35,9 +36,17 @@ export function fuse({ nodes, outputs }: Graph): FusedNode[] {
   for (const [index, node] of nodes.entries()) {
     if (drawnIn.has(node)) continue;
     const next = only(node);
-    const biasCancelled = next !== undefined && isBatchNorm(next.layer) && cancellableBias(node.layer) !== undefined;
+    const biasCancelled =
+      next !== undefined && isBatchNorm(next.layer) && cancellableBias(node.layer) !== undefined;
     if (biasCancelled) cancelled.set(next, cancellableBias(node.layer) as LayerVariable);
-    const plain = { ...node, index, relu: false, pool: false, biasCancelled, cancelledBias: cancelled.get(node) };
+    const plain = {
+      ...node,
+      index,
+      relu: false,
+      pool: false,
+      biasCancelled,
+      cancelledBias: cancelled.get(node),
+    };
     if (!isBatchNorm(node.layer)) {
       fused.push(plain);
       continue;
@@ -76,7 +85,8 @@ function isHalvingPool(layer: Layer): boolean {
   const { poolSize, strides, dataFormat } = fieldsOf<PoolFields>(layer);
   const shapes: unknown = layer.inboundNodes[0]?.inputShapes;
   const shape: unknown = Array.isArray(shapes) && Array.isArray(shapes[0]) ? shapes[0] : shapes;
-  const even = Array.isArray(shape) && [shape[1], shape[2]].every((size) => typeof size === 'number' && size % 2 === 0);
+  const even =
+    Array.isArray(shape) && [shape[1], shape[2]].every((size) => typeof size === 'number' && size % 2 === 0);
   return dataFormat === 'channelsLast' && even && [...poolSize, ...strides].every((size) => size === 2);
 }
 

@@ -72,7 +72,12 @@ export class GradientBuckets {
       const bucket: Bucket = { exchange, start: first.offset, missing: 0 };
       for (const parameter of group) {
         const at = parameter.offset - first.offset;
-        this.#places.set(parameter.weight, { bucket, at, size: parameter.size, uses: uses.get(parameter.weight) ?? 1 });
+        this.#places.set(parameter.weight, {
+          bucket,
+          at,
+          size: parameter.size,
+          uses: uses.get(parameter.weight) ?? 1,
+        });
       }
       this.#buckets.push(bucket);
       group = [];
@@ -111,10 +116,14 @@ export class GradientBuckets {
     const { bucket, at, size, uses } = place;
     const values = value instanceof Float32Array ? value : value.dataSync<'float32'>();
     const target = bucket.exchange.inputs[shard.local];
-    invariant(target && values.length === size, `gradient of weight ${weight}: ${values.length} of ${size} elements`);
+    invariant(
+      target && values.length === size,
+      `gradient of weight ${weight}: ${values.length} of ${size} elements`,
+    );
     const key = `${weight}/${shard.local}`;
     const seen = (this.#seen.get(key) ?? 0) + 1;
-    if (seen > uses) throw new InvariantError(`weight ${weight} has ${seen} gradients of shard ${shard.local}`);
+    if (seen > uses)
+      throw new InvariantError(`weight ${weight} has ${seen} gradients of shard ${shard.local}`);
     this.#seen.set(key, seen);
     if (seen === 1) target.set(values, at);
     else for (let i = 0; i < size; i++) target[at + i] = (target[at + i] as number) + (values[i] as number);
@@ -140,7 +149,7 @@ export class GradientBuckets {
     }
     for (const { exchange, start } of this.#buckets) {
       exchange.wait();
-      this.#flat.set(exchange.output as Float32Array, start);
+      this.#flat.set(exchange.output, start);
     }
     return this.#flat;
   }

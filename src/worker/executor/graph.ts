@@ -18,7 +18,6 @@ export interface Graph {
   readonly nodes: readonly GraphNode[];
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
-  readonly slotCount: number;
 }
 
 interface InboundNode {
@@ -53,11 +52,13 @@ export function buildGraph(model: LayersModel): Graph {
   const resolve = (tensor: SymbolicTensor, scope: Scope): number => {
     const known = scope.get(tensor.id);
     if (known !== undefined) return known;
-    const layer = tensor.sourceLayer as Layer;
+    const layer = tensor.sourceLayer;
     const container = fieldsOf<ContainerFields>(layer);
     const inbound = container.inboundNodes[tensor.nodeIndex];
     if (!inbound || inbound.inputTensors.some((input) => input.id === tensor.id)) {
-      throw new ModelError(`Model "${model.name}": layer "${layer.name}" is not connected to the model's inputs.`);
+      throw new ModelError(
+        `Model "${model.name}": layer "${layer.name}" is not connected to the model's inputs.`,
+      );
     }
     const inputs = inbound.inputTensors.map((input) => resolve(input, scope));
     let outputs: number[];
@@ -81,5 +82,5 @@ export function buildGraph(model: LayersModel): Graph {
     return slot;
   });
   const outputs = model.outputs.map((output) => resolve(output, scope));
-  return { nodes, inputs, outputs, slotCount: slots };
+  return { nodes, inputs, outputs };
 }

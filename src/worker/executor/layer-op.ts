@@ -82,7 +82,11 @@ export function fieldsOf<T>(layer: Layer): T {
 
 /** For a layer with one input and one output: forward shard by shard, each with its own backward. */
 export function shardwise(
-  forward: (x: Tensor, shard: ActiveShard, context: StepContext) => [Tensor, (dy: Tensor) => Tensor | undefined],
+  forward: (
+    x: Tensor,
+    shard: ActiveShard,
+    context: StepContext,
+  ) => [Tensor, (dy: Tensor) => Tensor | undefined],
 ): LayerOp {
   return {
     forward: (context, inputs) => {

@@ -65,8 +65,18 @@ export interface AdamState {
 
 export interface Kernels {
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D;
-  conv2dFilterGradient(x: Tensor4D, filterShape: readonly number[], dy: Tensor4D, window: ConvWindow): Tensor4D;
-  conv2dInputGradient(xShape: readonly number[], filter: Tensor4D, dy: Tensor4D, window: ConvWindow): Tensor4D;
+  conv2dFilterGradient(
+    x: Tensor4D,
+    filterShape: readonly number[],
+    dy: Tensor4D,
+    window: ConvWindow,
+  ): Tensor4D;
+  conv2dInputGradient(
+    xShape: readonly number[],
+    filter: Tensor4D,
+    dy: Tensor4D,
+    window: ConvWindow,
+  ): Tensor4D;
   /** x + bias over the last axis. */
   biasAdd(x: Tensor, bias: Tensor1D): Tensor;
   /** Sum over all axes but the last. */
@@ -90,6 +100,11 @@ export interface Kernels {
    * [rows, columns] of float32 in [0, 1) from Philox4x32-10 under `key`; columns % 4 == 0. Row r column c comes from block
    * counter[0] + (r * columns + c) / 4; counter words 2 and 3 are taken as they are.
    */
-  philoxUniform(rows: number, columns: number, key: readonly [number, number], counter: readonly [number, number, number]): Tensor2D;
+  philoxUniform(
+    rows: number,
+    columns: number,
+    key: readonly [number, number],
+    counter: readonly [number, number, number],
+  ): Tensor2D;
   adam(parameters: Float32Array, beta1: number, beta2: number): AdamState;
 }

@@ -44,7 +44,12 @@ export class OwnOps {
       },
       inputGradient: (dy, coefficients) =>
         this.#tf.tidy(() =>
-          this.#ops.one('LockstepBatchNormGradient', mode, [dy, x, parameters, this.#tf.tensor1d(coefficients)]),
+          this.#ops.one('LockstepBatchNormGradient', mode, [
+            dy,
+            x,
+            parameters,
+            this.#tf.tensor1d(coefficients),
+          ]),
         ),
     };
   }
@@ -83,7 +88,7 @@ export class OwnOps {
   }
 
   #copy(tensor: Tensor1D): Tensor1D {
-    return this.#ops.one('DeepCopy', [this.#ops.type('T', dtypes.float32)], [tensor]) as Tensor1D;
+    return this.#ops.one<Tensor1D>('DeepCopy', [this.#ops.type('T', dtypes.float32)], [tensor]);
   }
 
   /** Two float64 vectors, which come as [2, channels, 2] int32 words since tfjs has no name for float64. */

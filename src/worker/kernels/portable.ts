@@ -27,12 +27,30 @@ export class PortableKernels implements Kernels {
     return this.#tf.conv2d(x, filter, [...strides], padding, 'NHWC', [...dilations]);
   }
 
-  conv2dFilterGradient(x: Tensor4D, filterShape: readonly number[], dy: Tensor4D, window: ConvWindow): Tensor4D {
-    return this.#run('Conv2DBackpropFilter', { x, dy }, { ...conv(window), filterShape: [...filterShape] }) as Tensor4D;
+  conv2dFilterGradient(
+    x: Tensor4D,
+    filterShape: readonly number[],
+    dy: Tensor4D,
+    window: ConvWindow,
+  ): Tensor4D {
+    return this.#run(
+      'Conv2DBackpropFilter',
+      { x, dy },
+      { ...conv(window), filterShape: [...filterShape] },
+    ) as Tensor4D;
   }
 
-  conv2dInputGradient(xShape: readonly number[], filter: Tensor4D, dy: Tensor4D, window: ConvWindow): Tensor4D {
-    return this.#run('Conv2DBackpropInput', { dy, filter }, { ...conv(window), inputShape: [...xShape] }) as Tensor4D;
+  conv2dInputGradient(
+    xShape: readonly number[],
+    filter: Tensor4D,
+    dy: Tensor4D,
+    window: ConvWindow,
+  ): Tensor4D {
+    return this.#run(
+      'Conv2DBackpropInput',
+      { dy, filter },
+      { ...conv(window), inputShape: [...xShape] },
+    ) as Tensor4D;
   }
 
   biasAdd(x: Tensor, bias: Tensor1D): Tensor {
@@ -57,7 +75,10 @@ export class PortableKernels implements Kernels {
   ): { y: Tensor4D; gradient: (dy: Tensor4D) => Tensor4D } {
     const y = this.#tf.maxPool(x, [...size], [...strides], padding);
     const attributes = { filterSize: [...size], strides: [...strides], pad: padding };
-    return { y, gradient: (dy) => this.#run('MaxPoolGrad', { dy, input: x, output: y }, attributes) as Tensor4D };
+    return {
+      y,
+      gradient: (dy) => this.#run('MaxPoolGrad', { dy, input: x, output: y }, attributes) as Tensor4D,
+    };
   }
 
   moments(x: Tensor): BatchMoments {
@@ -147,5 +168,11 @@ export class PortableKernels implements Kernels {
 }
 
 function conv({ strides, padding, dilations }: ConvWindow): object {
-  return { strides: [...strides], pad: padding, dataFormat: 'NHWC', dilations: [...dilations], dimRoundingMode: undefined };
+  return {
+    strides: [...strides],
+    pad: padding,
+    dataFormat: 'NHWC',
+    dilations: [...dilations],
+    dimRoundingMode: undefined,
+  };
 }

@@ -91,7 +91,11 @@ export class RawOps {
   }
 
   /** Runs an op on raw inputs whose one output is an ordinary tensor. */
-  tensor<T extends Tensor>(name: string, attributes: readonly Attribute[], inputs: readonly (Tensor | RawId)[]): T {
+  tensor<T extends Tensor>(
+    name: string,
+    attributes: readonly Attribute[],
+    inputs: readonly (Tensor | RawId)[],
+  ): T {
     const [output] = this.#backend.binding.executeOp(name, attributes, this.#ids(inputs), 1);
     invariant(output, `${name} gave no output`);
     return this.#backend.createOutputTensor(output) as T;

@@ -32,7 +32,12 @@ export function tensorflowAdam(
   const variable = (name: string): RawId =>
     ops.raw(
       'VarHandleOp',
-      [...type, ops.shape('shape', [size]), ops.string('container', ''), ops.string('shared_name', `adam${run}/${name}`)],
+      [
+        ...type,
+        ops.shape('shape', [size]),
+        ops.string('container', ''),
+        ops.string('shared_name', `adam${run}/${name}`),
+      ],
       [],
     );
   const parameters = variable('parameters');
@@ -55,12 +60,16 @@ export function tensorflowAdam(
 
   return {
     write,
-    read: () => ({ parameters: readValues(parameters), first: readValues(first), second: readValues(second) }),
+    read: () => ({
+      parameters: readValues(parameters),
+      first: readValues(first),
+      second: readValues(second),
+    }),
     parameters: () => read(parameters),
     apply: (gradient, { stepSize, correction, epsilon }) => {
       tf.tidy(() => {
-        const scalars: Tensor[] = [0, 0, stepSize * correction, beta1, beta2, epsilon * correction].map((value) =>
-          tf.scalar(value),
+        const scalars: Tensor[] = [0, 0, stepSize * correction, beta1, beta2, epsilon * correction].map(
+          (value) => tf.scalar(value),
         );
         ops.effect(
           'ResourceApplyAdam',

@@ -35,12 +35,22 @@ export class TensorflowKernels implements Kernels {
     return this.#ops.one('Conv2D', this.#conv(window), [x, filter]);
   }
 
-  conv2dFilterGradient(x: Tensor4D, filterShape: readonly number[], dy: Tensor4D, window: ConvWindow): Tensor4D {
+  conv2dFilterGradient(
+    x: Tensor4D,
+    filterShape: readonly number[],
+    dy: Tensor4D,
+    window: ConvWindow,
+  ): Tensor4D {
     const shape = this.#tf.tensor1d([...filterShape], 'int32');
     return this.#ops.one('Conv2DBackpropFilter', this.#conv(window), [x, shape, dy]);
   }
 
-  conv2dInputGradient(xShape: readonly number[], filter: Tensor4D, dy: Tensor4D, window: ConvWindow): Tensor4D {
+  conv2dInputGradient(
+    xShape: readonly number[],
+    filter: Tensor4D,
+    dy: Tensor4D,
+    window: ConvWindow,
+  ): Tensor4D {
     const shape = this.#tf.tensor1d([...xShape], 'int32');
     return this.#ops.one('Conv2DBackpropInput', this.#conv(window), [shape, filter, dy]);
   }
@@ -182,7 +192,11 @@ export class TensorflowKernels implements Kernels {
       [wordPairs.length / 2, 2],
       'int32',
     );
-    return this.#ops.raw('Bitcast', [this.#ops.type('T', dtypes.int32), this.#ops.type('type', dtypes.uint64)], [pairs]);
+    return this.#ops.raw(
+      'Bitcast',
+      [this.#ops.type('T', dtypes.int32), this.#ops.type('type', dtypes.uint64)],
+      [pairs],
+    );
   }
 
   #as4d(x: Tensor): Tensor4D {

@@ -27,7 +27,7 @@ export class Optimizer {
     this.#tf = tf;
     this.#config = config;
     this.#parameters = parameters;
-    this.#variables = model.weights as unknown as LayerVariable[];
+    this.#variables = model.weights;
     const flat = new Float32Array(parameters.reduce((sum, { size }) => sum + size, 0));
     for (const { weight, offset } of parameters) {
       const values = this.#variables[weight]?.read().dataSync<'float32'>();

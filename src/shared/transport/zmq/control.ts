@@ -11,7 +11,16 @@ import type {
   ControlServer,
   ControlServerEvents,
 } from '../transport.js';
-import { Outbox, bind, common, newContext, onDisconnect, receiveLoop, receiving, sending } from './sockets.js';
+import {
+  Outbox,
+  bind,
+  common,
+  newContext,
+  onDisconnect,
+  receiveLoop,
+  receiving,
+  sending,
+} from './sockets.js';
 
 const both = { ...sending, ...receiving };
 
@@ -49,7 +58,12 @@ class ZmqControlClient implements ControlClient {
 
   constructor(endpoint: string, maxMessageBytes: number) {
     this.#endpoint = endpoint;
-    this.#dealer = new Dealer({ context: newContext(), ...common(maxMessageBytes), ...both, reconnectInterval: 100 });
+    this.#dealer = new Dealer({
+      context: newContext(),
+      ...common(maxMessageBytes),
+      ...both,
+      reconnectInterval: 100,
+    });
     this.#outbox = new Outbox<Buffer>(this.#dealer);
   }
 

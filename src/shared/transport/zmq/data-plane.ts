@@ -9,7 +9,16 @@ import { Pull, Push, type Context } from 'zeromq';
 import { InvariantError } from '../../errors.js';
 import type { Rank } from '../../words.js';
 import type { DataPlane, DataPlaneEvents, PeerAddress } from '../transport.js';
-import { Outbox, bind, common, newContext, onDisconnect, receiveLoop, receiving, sending } from './sockets.js';
+import {
+  Outbox,
+  bind,
+  common,
+  newContext,
+  onDisconnect,
+  receiveLoop,
+  receiving,
+  sending,
+} from './sockets.js';
 
 export interface DataPlaneOptions {
   /** Folder for ipc sockets, private to the user; null: TCP. */

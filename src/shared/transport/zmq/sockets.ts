@@ -97,7 +97,7 @@ export async function receiveLoop(
     try {
       parts = await socket.receive();
     } catch (error) {
-      if (socket.closed || systemCode(error) === 'EAGAIN') return;
+      if (isClosed(socket) || systemCode(error) === 'EAGAIN') return;
       throw error;
     }
     handle(parts);
@@ -107,4 +107,9 @@ export async function receiveLoop(
 /** Calls `handle` each time that a connection of the socket breaks. */
 export function onDisconnect(socket: Socket, handle: () => void): void {
   socket.events.on('disconnect', handle);
+}
+
+/** A call, since the compiler takes a field for unchanged across an await. */
+function isClosed(socket: { readonly closed: boolean }): boolean {
+  return socket.closed;
 }

@@ -42,7 +42,9 @@ export async function compileBinding(
       `Compiling the binding: expected the package ${engineRelease.packageName}, got none. Run \`npm install\`.`,
     );
   }
-  const { include_dir: nodeApi } = createRequire(import.meta.url)('node-api-headers') as { include_dir: string };
+  const { include_dir: nodeApi } = createRequire(import.meta.url)('node-api-headers') as {
+    include_dir: string;
+  };
   const libraries = (await readdir(path.join(directory, 'tensorflow')))
     .filter((name) => /^libtensorflow.*\.(so|dylib)/.test(name))
     .map((name) => path.join(directory, 'tensorflow', name));
@@ -68,7 +70,9 @@ export async function compileBinding(
     if (whole.status === 0) return { compiler, ownKernels: own.length > 0 };
     const plain = await runProgram(compiler, argumentsFor([]), { timeoutMs: 10 * 60_000 });
     if (plain.status === 0) {
-      log(`Warning: ${compiler} can't compile Lockstep's own kernels (${whole.failure}); TensorFlow's are used, slower.`);
+      log(
+        `Warning: ${compiler} can't compile Lockstep's own kernels (${whole.failure}); TensorFlow's are used, slower.`,
+      );
       return { compiler, ownKernels: false };
     }
     failures.push(`${compiler}: ${plain.failure}`);

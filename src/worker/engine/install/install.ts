@@ -49,7 +49,11 @@ export async function installEngine(options: InstallOptions): Promise<string> {
   const { host, variant } = options;
   const root = engineRoot(host);
   await mkdir(root, { recursive: true }).catch((error: unknown) => {
-    throw new EngineError(`Engine cache ${root}: expected a folder that can be written. Set XDG_CACHE_HOME.`, { path: root }, error);
+    throw new EngineError(
+      `Engine cache ${root}: expected a folder that can be written. Set XDG_CACHE_HOME.`,
+      { path: root },
+      error,
+    );
   });
   const release = await lockfile.lock(root, {
     lockfilePath: path.join(root, `${engineKey(variant)}.lock`),
@@ -180,7 +184,8 @@ async function packageDownload(host: EngineHost, log: (line: string) => void): P
 /** Only the holder of the lock may call this: every draft is then a dead process's. */
 async function removeLeftovers(root: string, variant: EngineVariant): Promise<void> {
   for (const name of await readdir(root)) {
-    if (name.startsWith(`${engineKey(variant)}.draft-`)) await rm(path.join(root, name), { recursive: true, force: true });
+    if (name.startsWith(`${engineKey(variant)}.draft-`))
+      await rm(path.join(root, name), { recursive: true, force: true });
   }
 }
 

@@ -30,9 +30,14 @@ export async function provideFrom(from: string, target: string): Promise<Provide
     const found = (await readdir(libraries).catch(() => [])).filter((name) =>
       /^libtensorflow(_cc|_framework)?\.(so\.2|2\.dylib)$/.test(name),
     );
-    if (found.length === 0 || !(await stat(path.join(headers, 'tensorflow', 'c', 'c_api.h')).catch(() => undefined))) continue;
+    if (
+      found.length === 0 ||
+      !(await stat(path.join(headers, 'tensorflow', 'c', 'c_api.h')).catch(() => undefined))
+    )
+      continue;
     await mkdir(path.join(target, 'tensorflow'), { recursive: true });
-    for (const name of found) await cp(path.join(libraries, name), path.join(target, 'tensorflow', name), { dereference: true });
+    for (const name of found)
+      await cp(path.join(libraries, name), path.join(target, 'tensorflow', name), { dereference: true });
     await cp(headers, path.join(target, 'tensorflow', 'include'), { recursive: true });
     return { source: 'from', reason: `--from ${from}: libraries in ${libraries}`, wheels: [] };
   }
@@ -69,7 +74,10 @@ export async function providePypi(
   return { source: 'pypi', reason: `pip download ${requirement}`, wheels };
 }
 
-async function unpack(wheels: readonly string[], target: string): Promise<{ name: string; sha256: string }[]> {
+async function unpack(
+  wheels: readonly string[],
+  target: string,
+): Promise<{ name: string; sha256: string }[]> {
   const unpacked: { name: string; sha256: string }[] = [];
   for (const wheel of wheels) {
     await extractWheel(wheel, target);

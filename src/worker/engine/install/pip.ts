@@ -13,7 +13,18 @@ const pips: readonly (readonly [string, ...string[]])[] = [
 ];
 
 /** Any wheel has the same library; pip wants to know for which Python. */
-const python = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311', '--abi', 'none', '--abi', 'abi3'];
+const python = [
+  '--python-version',
+  '3.11',
+  '--implementation',
+  'cp',
+  '--abi',
+  'cp311',
+  '--abi',
+  'none',
+  '--abi',
+  'abi3',
+];
 
 function platforms(): string[] {
   const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
@@ -33,7 +44,14 @@ export function tensorflowRequirement(variant: 'cpu' | 'cuda'): string {
 export async function downloadWheels(requirements: readonly string[], directory: string): Promise<string[]> {
   const failures: string[] = [];
   for (const [program, ...first] of pips) {
-    const args = [...first, 'download', '--no-deps', '--only-binary=:all:', '--disable-pip-version-check', '--quiet'];
+    const args = [
+      ...first,
+      'download',
+      '--no-deps',
+      '--only-binary=:all:',
+      '--disable-pip-version-check',
+      '--quiet',
+    ];
     const { status, failure } = await runProgram(
       program,
       [...args, ...python, ...platforms(), '--dest', directory, ...requirements],
@@ -47,5 +65,7 @@ export async function downloadWheels(requirements: readonly string[], directory:
     // A pip that ran and failed would fail under its other names as well.
     if (!failure.includes('not found') && !failure.includes('No module named pip')) break;
   }
-  throw new EngineError(`pip download ${requirements.join(' ')}: expected a wheel, got ${failures.join('; ')}.`);
+  throw new EngineError(
+    `pip download ${requirements.join(' ')}: expected a wheel, got ${failures.join('; ')}.`,
+  );
 }

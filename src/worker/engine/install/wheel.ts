@@ -18,7 +18,11 @@ export interface WheelLimits {
 }
 
 /** Four times what the largest wheel of today needs. */
-export const defaultLimits: WheelLimits = { entries: 200_000, entryBytes: 8 * 2 ** 30, totalBytes: 16 * 2 ** 30 };
+export const defaultLimits: WheelLimits = {
+  entries: 200_000,
+  entryBytes: 8 * 2 ** 30,
+  totalBytes: 16 * 2 ** 30,
+};
 
 /** What the binding is compiled and linked against, in the wheel's own layout. */
 export function isWanted(name: string): boolean {
@@ -61,7 +65,12 @@ export async function extractWheel(
       if (!isRecord && !isMetadata && !isWanted(name)) continue;
       total += entry.uncompressedSize;
       if (entry.uncompressedSize > limits.entryBytes || total > limits.totalBytes) {
-        throw refused(wheel, name, `at most ${limits.entryBytes} bytes, ${limits.totalBytes} in all`, `${total}`);
+        throw refused(
+          wheel,
+          name,
+          `at most ${limits.entryBytes} bytes, ${limits.totalBytes} in all`,
+          `${total}`,
+        );
       }
       const stream = await zip.openReadStreamPromise(entry);
       if (isRecord) record = await text(stream);
@@ -77,9 +86,9 @@ export async function extractWheel(
     );
   }
   checkRecord(wheel, record, digests);
-  const cudaRequirements = [...metadata.matchAll(/^Requires-Dist: ([^;\n]+);.*extra == ['"]and-cuda['"]/gm)].map(
-    ([, requirement = '']) => requirement.trim(),
-  );
+  const cudaRequirements = [
+    ...metadata.matchAll(/^Requires-Dist: ([^;\n]+);.*extra == ['"]and-cuda['"]/gm),
+  ].map(([, requirement = '']) => requirement.trim());
   return { files: [...digests.keys()], cudaRequirements };
 }
 
@@ -124,9 +133,12 @@ function checkRecord(wheel: string, record: string, digests: ReadonlyMap<string,
 }
 
 function refused(wheel: string, name: string, expected: string, got: string): EngineError {
-  return new EngineError(`Wheel ${wheel}, entry ${name}: expected ${expected}, got ${got}. Download it again.`, {
-    path: wheel,
-    expected,
-    got,
-  });
+  return new EngineError(
+    `Wheel ${wheel}, entry ${name}: expected ${expected}, got ${got}. Download it again.`,
+    {
+      path: wheel,
+      expected,
+      got,
+    },
+  );
 }

@@ -48,7 +48,8 @@ export const batchNormalization: LayerImplementation = (layer, services) => {
   const fields = fieldsOf<BatchNormFields>(layer);
   const channels = fields.movingMean.shape[0] ?? 0;
   const inputShape = layer.inboundNodes[0]?.inputShapes;
-  const rank = Array.isArray(inputShape) && Array.isArray(inputShape[0]) ? inputShape[0].length : inputShape?.length;
+  const rank =
+    Array.isArray(inputShape) && Array.isArray(inputShape[0]) ? inputShape[0].length : inputShape?.length;
   if (fields.axis !== -1 && fields.axis !== (rank ?? 0) - 1) {
     throw new ModelError(
       `Layer "${layer.name}" (BatchNormalization): expected the last axis (channels last), got axis ${fields.axis}. ` +

@@ -17,7 +17,8 @@ export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needs
   const { kernel, bias, strides, padding, dilationRate, dataFormat } = fieldsOf<Conv2dFields>(layer);
   const activation = layer.getConfig()['activation'] ?? 'linear';
   const known = activation === 'linear' || activation === 'relu';
-  if (dataFormat !== 'channelsLast' || (padding !== 'same' && padding !== 'valid') || !known) return undefined;
+  if (dataFormat !== 'channelsLast' || (padding !== 'same' && padding !== 'valid') || !known)
+    return undefined;
   const window: ConvWindow = { strides, padding, dilations: dilationRate };
 
   return shardwise((x, shard, context) => {
@@ -39,7 +40,9 @@ export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needs
         context.gradient(weightIndex(kernel), shard, filterGradient);
         filterGradient.dispose();
       }
-      const dx = needsInputGradient ? kernels.conv2dInputGradient(input.shape, filter, dy, window) : undefined;
+      const dx = needsInputGradient
+        ? kernels.conv2dInputGradient(input.shape, filter, dy, window)
+        : undefined;
       if (dy !== gradient) dy.dispose();
       return dx;
     };

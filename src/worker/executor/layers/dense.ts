@@ -11,8 +11,14 @@ interface DenseFields {
 export const dense: LayerImplementation = (layer, { kernels, weightIndex, needsInputGradient, node }) => {
   const { kernel, bias } = fieldsOf<DenseFields>(layer);
   const activation = layer.getConfig()['activation'] ?? 'linear';
-  const rank = Array.isArray(layer.inputSpec) ? (layer.inputSpec[0]?.ndim ?? layer.inputSpec[0]?.minNDim) : undefined;
-  if (rank !== 2 || !isFlat(layer.inboundNodes[0]?.inputShapes) || (activation !== 'linear' && activation !== 'relu')) {
+  const rank = Array.isArray(layer.inputSpec)
+    ? (layer.inputSpec[0]?.ndim ?? layer.inputSpec[0]?.minNDim)
+    : undefined;
+  if (
+    rank !== 2 ||
+    !isFlat(layer.inboundNodes[0]?.inputShapes) ||
+    (activation !== 'linear' && activation !== 'relu')
+  ) {
     return undefined;
   }
 

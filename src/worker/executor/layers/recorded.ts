@@ -35,9 +35,12 @@ export function recorded(layer: Layer, { tf, weightIndex, needsInputGradient }: 
   const call = (inputs: Tensor[], training: boolean): Tensor[] => {
     const result = withMathRandom(
       () => refuseRandom(layer),
-      () => layer.apply(inputs.length === 1 ? (inputs[0] as Tensor) : inputs, { training }) as Tensor | Tensor[],
+      () =>
+        layer.apply(inputs.length === 1 ? (inputs[0] as Tensor) : inputs, { training }) as Tensor | Tensor[],
     );
-    return (Array.isArray(result) ? result : [result]).map((output) => (inputs.includes(output) ? output.clone() : output));
+    return (Array.isArray(result) ? result : [result]).map((output) =>
+      inputs.includes(output) ? output.clone() : output,
+    );
   };
 
   return {
@@ -150,7 +153,8 @@ export function refusalOf(layer: Layer): string | undefined {
   if (['GaussianNoise', 'GaussianDropout', 'AlphaDropout', 'SpatialDropout1D'].includes(name)) {
     return 'it draws random numbers that would depend on the worker. Use Dropout';
   }
-  const { kernelRegularizer, biasRegularizer, activityRegularizer } = fieldsOf<Record<string, unknown>>(layer);
+  const { kernelRegularizer, biasRegularizer, activityRegularizer } =
+    fieldsOf<Record<string, unknown>>(layer);
   if (kernelRegularizer ?? biasRegularizer ?? activityRegularizer) {
     return 'regularizers are not part of the loss here. Remove them';
   }

@@ -5,14 +5,9 @@ import { fieldsOf, shardwise, type LayerImplementation } from '../layer-op.js';
 
 /** Activation('relu' | 'linear'); other activations are recorded. */
 export const activation: LayerImplementation = (layer, services) => {
-  switch (layer.getConfig()['activation']) {
-    case 'relu':
-      return reluOp(services);
-    case 'linear':
-      return shardwise((x) => [x.clone(), (dy) => dy.clone()]);
-    default:
-      return undefined;
-  }
+  const name = layer.getConfig()['activation'];
+  if (name === 'relu') return reluOp(services);
+  return name === 'linear' ? shardwise((x) => [x.clone(), (dy) => dy.clone()]) : undefined;
 };
 
 export const relu: LayerImplementation = (layer, services) => {
@@ -29,7 +24,7 @@ const reluOp = ({ kernels }: Parameters<LayerImplementation>[1]) =>
 export const flatten: LayerImplementation = (layer, { tf }) => {
   if (layer.getConfig()['dataFormat'] === 'channelsFirst') return undefined;
   return shardwise((x) => {
-    const rows = x.shape[0] ?? 0;
+    const [rows = 0] = x.shape;
     return [tf.reshape(x, [rows, x.size / rows]), (dy) => tf.reshape(dy, x.shape)];
   });
 };

@@ -1,0 +1,54 @@
+/** `lockstep predict`: which class each picture shows. */
+
+import { DataError, ModelError } from '../../shared/errors.js';
+import { classify } from '../../worker/predict/classify.js';
+import { loadDigitImage } from '../../worker/predict/digit-image.js';
+import { describeError, exitStatus } from '../exit.js';
+import { openSavedRun } from '../saved-run.js';
+
+export interface PredictFlags {
+  readonly engine: string;
+  readonly json?: boolean;
+}
+
+/** A picture that can't be read is reported and the others are answered; the status is then 2. */
+export async function predict(
+  directory: string,
+  files: readonly string[],
+  flags: PredictFlags,
+): Promise<number> {
+  const { engine, config, model } = await openSavedRun(directory, flags.engine);
+  const [, height, width, channels] = model.inputs[0]?.shape ?? [];
+  if (typeof height !== 'number' || typeof width !== 'number' || channels !== 1) {
+    throw new ModelError(
+      `Model in ${directory}: expected an input of height x width x 1, got ${String(model.inputs[0]?.shape)}. ` +
+        'Only models of grey pictures can predict from files.',
+    );
+  }
+  let status: number = exitStatus.done;
+  for (const file of files) {
+    try {
+      const pixels = await loadDigitImage(file, { height, width });
+      const ranked = classify(engine.tf, model, { pixels, height, width }, config.normalize);
+      const [best, ...others] = ranked;
+      if (!best) throw new ModelError(`Model in ${directory} has no outputs.`);
+      if (flags.json === true) {
+        process.stdout.write(
+          `${JSON.stringify({ event: 'prediction', file, label: best.label, probability: best.probability, ranked })}\n`,
+        );
+      } else {
+        const percent = (probability: number): string => `${(probability * 100).toFixed(1)}%`;
+        const rest = others.slice(0, 2).map(({ label, probability }) => `${label} ${percent(probability)}`);
+        process.stdout.write(
+          `${file}: ${best.label} (${percent(best.probability)}; then ${rest.join(', ')})\n`,
+        );
+      }
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      process.stderr.write(`${describeError(error)}\n`);
+      status = exitStatus.usage;
+    }
+  }
+  model.dispose();
+  return status;
+}

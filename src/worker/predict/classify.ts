@@ -1,0 +1,27 @@
+/** From a picture's pixels to classes with their probabilities. */
+
+import type { LayersModel, Tensor } from '@tensorflow/tfjs';
+import { normalizePixels, type Normalization } from '../../shared/data/normalize.js';
+import type { Tensorflow } from '../engine/native.js';
+import type { Plane } from './mnist-field.js';
+
+export interface RankedClass {
+  readonly label: number;
+  readonly probability: number;
+}
+
+/** All classes, the likeliest first. `model` gives logits for [1, height, width, 1]. */
+export function classify(
+  tf: Tensorflow,
+  model: LayersModel,
+  { pixels, height, width }: Plane,
+  normalization: Normalization,
+): RankedClass[] {
+  const values = tf.tidy(() => {
+    const input = tf.tensor4d(normalizePixels(pixels, normalization), [1, height, width, 1]);
+    return tf.softmax(model.predict(input) as Tensor).dataSync<'float32'>();
+  });
+  return Array.from(values, (probability, label) => ({ label, probability })).sort(
+    (a, b) => b.probability - a.probability || a.label - b.label,
+  );
+}
