@@ -75,7 +75,7 @@ export const runConfigSchema = z.strictObject({
     .describe('test: the test set after every epoch; both: and the training set after the last'),
   logEvery: positiveInt(1_000_000).default(100).describe('steps between two printed lines'),
   bucketBytes: positiveInt(1_073_741_824)
-    .default(1_048_576)
+    .default(524_288)
     .describe('bytes of gradients sent together; smaller starts earlier, larger costs fewer messages'),
   data: z
     .string()

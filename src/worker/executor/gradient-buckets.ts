@@ -2,6 +2,9 @@
  * Collects the gradients of each shard into buckets and sends a bucket as soon as it is complete, while backward goes
  * on (as PyTorch DDP's Reducer does; Li et al., VLDB 2020). Owns the flat order of the trainable parameters: the order in
  * which backward reaches them.
+ *
+ * A bucket is a stretch of that vector and may begin or end inside a parameter: a large one then travels in pieces that
+ * stay in a core's cache while they are copied and summed, and between which BatchNorm's small vectors get through.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
@@ -38,10 +41,18 @@ interface Bucket {
   missing: number;
 }
 
-interface Place {
+/** The part of a parameter that lies in one bucket. */
+interface Segment {
   readonly bucket: Bucket;
   /** Element inside the bucket. */
   readonly at: number;
+  /** Elements [from, to) of the parameter. */
+  readonly from: number;
+  readonly to: number;
+}
+
+interface Place {
+  readonly segments: readonly Segment[];
   readonly size: number;
   readonly uses: number;
 }
@@ -62,36 +73,23 @@ export class GradientBuckets {
     bucketBytes: number,
   ) {
     this.#flat = new Float32Array(parameters.reduce((sum, { size }) => sum + size, 0));
-    let group: FlatParameter[] = [];
-    const close = (): void => {
-      const [first] = group;
-      if (!first) return;
-      const size = group.reduce((sum, parameter) => sum + parameter.size, 0);
+    const capacity = Math.max(1, Math.floor(bucketBytes / 4));
+    for (let start = 0; start < this.#flat.length; start += capacity) {
+      const elementCount = Math.min(capacity, this.#flat.length - start);
       const name = `gradients/${this.#buckets.length}`;
-      const exchange = communicator.register({ name, reduction: 'sum-float32', elementCount: size });
-      const bucket: Bucket = { exchange, start: first.offset, missing: 0 };
-      for (const parameter of group) {
-        const at = parameter.offset - first.offset;
-        this.#places.set(parameter.weight, {
-          bucket,
-          at,
-          size: parameter.size,
-          uses: uses.get(parameter.weight) ?? 1,
-        });
-      }
-      this.#buckets.push(bucket);
-      group = [];
-    };
-    let bytes = 0;
-    for (const parameter of parameters) {
-      group.push(parameter);
-      bytes += parameter.size * 4;
-      if (bytes >= bucketBytes) {
-        close();
-        bytes = 0;
-      }
+      const exchange = communicator.register({ name, reduction: 'sum-float32', elementCount });
+      this.#buckets.push({ exchange, start, missing: 0 });
     }
-    close();
+    for (const { weight, offset, size } of parameters) {
+      const segments = this.#buckets
+        .slice(Math.floor(offset / capacity), Math.ceil((offset + size) / capacity))
+        .map((bucket): Segment => {
+          const from = Math.max(0, bucket.start - offset);
+          const to = Math.min(size, bucket.start + capacity - offset);
+          return { bucket, at: offset + from - bucket.start, from, to };
+        });
+      this.#places.set(weight, { segments, size, uses: uses.get(weight) ?? 1 });
+    }
   }
 
   /** Opens a step. Shards without samples contribute zeros. */
@@ -105,7 +103,9 @@ export class GradientBuckets {
       }
       bucket.missing = 0;
     }
-    for (const { bucket, uses } of this.#places.values()) bucket.missing += uses * active.length;
+    for (const { segments, uses } of this.#places.values()) {
+      for (const { bucket } of segments) bucket.missing += uses * active.length;
+    }
     for (const bucket of this.#buckets) if (bucket.missing === 0) bucket.exchange.start(step);
   }
 
@@ -113,21 +113,23 @@ export class GradientBuckets {
   add(weight: number, shard: ActiveShard, value: Tensor | Float32Array): void {
     const place = this.#places.get(weight);
     invariant(place, `weight ${weight} is not trainable`);
-    const { bucket, at, size, uses } = place;
+    const { segments, size, uses } = place;
     const values = value instanceof Float32Array ? value : value.dataSync<'float32'>();
-    const target = bucket.exchange.inputs[shard.local];
-    invariant(
-      target && values.length === size,
-      `gradient of weight ${weight}: ${values.length} of ${size} elements`,
-    );
+    invariant(values.length === size, `gradient of weight ${weight}: ${values.length} of ${size} elements`);
     const key = `${weight}/${shard.local}`;
     const seen = (this.#seen.get(key) ?? 0) + 1;
     if (seen > uses)
       throw new InvariantError(`weight ${weight} has ${seen} gradients of shard ${shard.local}`);
     this.#seen.set(key, seen);
-    if (seen === 1) target.set(values, at);
-    else for (let i = 0; i < size; i++) target[at + i] = (target[at + i] as number) + (values[i] as number);
-    if (--bucket.missing === 0) bucket.exchange.start(this.#step);
+    for (const { bucket, at, from, to } of segments) {
+      const target = bucket.exchange.inputs[shard.local];
+      invariant(target, `shard ${shard.local} is not this worker's`);
+      if (seen === 1) target.set(values.subarray(from, to), at);
+      else
+        for (let i = from; i < to; i++)
+          target[at + i - from] = (target[at + i - from] as number) + (values[i] as number);
+      if (--bucket.missing === 0) bucket.exchange.start(this.#step);
+    }
   }
 
   /**
@@ -135,16 +137,18 @@ export class GradientBuckets {
    * step. Weights that backward didn't reach have gradient zero.
    */
   finish(): Float32Array {
-    for (const [weight, { bucket, at, size, uses }] of this.#places) {
-      if (bucket.missing === 0) continue;
-      for (const [local, vector] of bucket.exchange.inputs.entries()) {
-        const seen = this.#seen.get(`${weight}/${local}`) ?? 0;
-        if (seen === 0) vector.fill(0, at, at + size);
-        bucket.missing -= this.#active > 0 ? uses - seen : 0;
-      }
-      if (bucket.missing <= 0) {
-        bucket.missing = 0;
-        bucket.exchange.start(this.#step);
+    for (const [weight, { segments, uses }] of this.#places) {
+      for (const { bucket, at, from, to } of segments) {
+        if (bucket.missing === 0) continue;
+        for (const [local, vector] of bucket.exchange.inputs.entries()) {
+          const seen = this.#seen.get(`${weight}/${local}`) ?? 0;
+          if (seen === 0) vector.fill(0, at, at + to - from);
+          bucket.missing -= this.#active > 0 ? uses - seen : 0;
+        }
+        if (bucket.missing <= 0) {
+          bucket.missing = 0;
+          bucket.exchange.start(this.#step);
+        }
       }
     }
     for (const { exchange, start } of this.#buckets) {
