@@ -69,14 +69,14 @@ export class Child {
   }
 }
 
-/** In a child: calls `gone` when the launcher has ended. Without a launcher, nothing happens. */
+/** In a launched child: calls `gone` when the launcher has ended, also when it had before. */
 export function onLauncherGone(gone: () => void): void {
   if (process.connected) process.once('disconnect', gone);
+  else gone();
 }
 
-/** In a child: Ctrl-C reaches the whole group, but only the launcher acts on it. */
+/** In a launched child: Ctrl-C reaches the whole group, but only the launcher acts on it. */
 export function leaveSignalsToLauncher(): void {
-  if (!process.connected) return;
   process.on('SIGINT', () => undefined);
   process.on('SIGTERM', () => undefined);
 }

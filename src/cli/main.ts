@@ -2,7 +2,7 @@
 /** The command line: argv to a command, its result to an exit status. No logic of its own. */
 
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import type { CoordinatorFlags } from './commands/coordinator.js';
 import type { InstallFlags } from './commands/engine.js';
 import type { EvalFlags } from './commands/eval.js';
@@ -23,6 +23,9 @@ const program = new Command('lockstep')
   .exitOverride()
   .showHelpAfterError('(see --help)');
 
+/** Said by the launcher alone. */
+const launched = (): Option => new Option('--launched').hideHelp();
+
 /** Each command is loaded when it is called, so that `--help` needs neither ZeroMQ nor TensorFlow. */
 let status: Promise<number> | undefined;
 
@@ -36,7 +39,7 @@ addTrainOptions(
   program.command('coordinator').description('coordinate a run whose workers are started separately'),
 )
   .option('--listen <endpoint>', 'address for the workers, tcp://host:port or ipc://path', defaultCoordinator)
-  .option('--launched')
+  .addOption(launched())
   .action((flags: CoordinatorFlags) => {
     status = import('./commands/coordinator.js').then(({ coordinate }) => coordinate(flags));
   });
@@ -46,6 +49,7 @@ program
   .description('take part in a run as one worker')
   .option('--coordinator <endpoint>', "the coordinator's address", defaultCoordinator)
   .option('--device <device>', 'cpu or the number of a GPU (default: by instance)')
+  .addOption(launched())
   .action((flags: WorkerFlags) => {
     status = import('./commands/worker.js').then(({ work }) => work(flags));
   });

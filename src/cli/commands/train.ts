@@ -85,7 +85,7 @@ function startWorker(
   tell: (message: ToCoordinator) => void,
 ): Child {
   const device = gpus.length === 0 ? 'cpu' : String(gpus[index % gpus.length]);
-  const worker = new Child(['worker', '--coordinator', endpoint, '--device', device]);
+  const worker = new Child(['worker', '--launched', '--coordinator', endpoint, '--device', device]);
   void worker.ended.then(({ how, ok }) => {
     if (!ok) tell({ kind: 'exited', pid: worker.pid, how });
   });

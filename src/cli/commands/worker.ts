@@ -14,14 +14,16 @@ import { loadWorkerEngine } from '../load-worker-engine.js';
 export interface WorkerFlags {
   readonly coordinator: string;
   readonly device?: string;
+  /** Set by the launcher. Not to be guessed from an IPC channel: pm2 opens one as well. */
+  readonly launched?: boolean;
 }
 
-export async function work({ coordinator, device }: WorkerFlags): Promise<number> {
+export async function work({ coordinator, device, launched = false }: WorkerFlags): Promise<number> {
   const communicator = new ThreadCommunicator(coordinator);
-  const launched = process.connected;
-  leaveSignalsToLauncher();
-  onLauncherGone(() => communicator.abandon(new PeerLostError('Launcher lost: its process ended.')));
-  if (!launched) {
+  if (launched) {
+    leaveSignalsToLauncher();
+    onLauncherGone(() => communicator.abandon(new PeerLostError('Launcher lost: its process ended.')));
+  } else {
     const leave = (): void => {
       communicator.send({ type: 'leave' });
       communicator.abandon(new PeerLostError('This worker was told to stop.'));

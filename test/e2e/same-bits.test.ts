@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { RunEvent } from '../../src/shared/run-events.js';
+import { lockstep, temporaryFolder } from '../support/lockstep.js';
+import { writeSmallTraining } from '../support/small-training.js';
+
+interface Trace {
+  readonly losses: readonly number[];
+  readonly evaluations: readonly unknown[];
+  readonly weightsSha256: string;
+}
+
+async function trace(args: readonly string[]): Promise<Trace> {
+  const out = await temporaryFolder();
+  const { status, events, stderr } = await lockstep([
+    'train',
+    ...args,
+    '--threads',
+    '1',
+    '--out',
+    out,
+    '--json',
+  ]);
+  expect(status, stderr).toBe(0);
+  const of = <Name extends RunEvent['event']>(name: Name) =>
+    events.filter((event): event is Extract<RunEvent, { event: Name }> => event.event === name);
+  return {
+    losses: of('step').map(({ loss }) => loss),
+    evaluations: of('eval').map(({ split, loss, correct, count }) => ({ split, loss, correct, count })),
+    weightsSha256: of('done')[0]?.weightsSha256 ?? 'none',
+  };
+}
+
+describe('the same bits', () => {
+  it('come from 1, 2 and 3 workers and from a single process, with Dropout, BatchNorm and partial batches', async () => {
+    const folder = await temporaryFolder();
+    // 70 = 64 + 6: the last batch gives one sample to some of the 8 shards, and none to others.
+    const { config } = await writeSmallTraining(folder, { count: 70 });
+    const common = ['--config', config, '--shards', '8', '--epochs', '50'];
+    const one = await trace([...common, '--workers', '1']);
+    expect(one.losses).toHaveLength(100);
+    expect(new Set(one.losses).size).toBeGreaterThan(90);
+    for (const place of [['--workers', '2'], ['--workers', '3'], ['--single-process']]) {
+      expect(await trace([...common, ...place]), place.join(' ')).toEqual(one);
+    }
+  });
+
+  it('come for the ConvNet on MNIST', async () => {
+    const common = ['--shards', '3', '--max-steps', '12', '--evaluate', 'none'];
+    const one = await trace([...common, '--workers', '1']);
+    for (const place of [['--workers', '2'], ['--workers', '3'], ['--single-process']]) {
+      expect(await trace([...common, ...place]), place.join(' ')).toEqual(one);
+    }
+  });
+
+  it('do not come from another seed', async () => {
+    const folder = await temporaryFolder();
+    const { config } = await writeSmallTraining(folder);
+    const args = ['--config', config, '--epochs', '1', '--single-process'];
+    const [one, other] = [await trace([...args, '--seed', '1']), await trace([...args, '--seed', '2'])];
+    expect(other.weightsSha256).not.toBe(one.weightsSha256);
+    expect(join(...[one.weightsSha256])).toHaveLength(64);
+  });
+});

@@ -1,0 +1,133 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { RunEvent } from '../../src/shared/run-events.js';
+import { Lockstep, alive, descendants, temporaryFolder } from '../support/lockstep.js';
+import { writeSmallTraining } from '../support/small-training.js';
+
+/** Everyone must be gone after so long, whatever happens. */
+const boundMs = 30_000;
+
+interface Run {
+  readonly launcher: Lockstep;
+  readonly workers: readonly Extract<RunEvent, { event: 'worker' }>[];
+  readonly everyone: readonly number[];
+  readonly coordinator: number;
+  /** The run's TMPDIR, where its sockets are. */
+  readonly sockets: string;
+}
+
+/** A run that would take hours, caught in mid-training. */
+async function midTraining(): Promise<Run> {
+  const folder = await temporaryFolder();
+  const { config } = await writeSmallTraining(folder);
+  const sockets = await temporaryFolder();
+  const launcher = new Lockstep(
+    [
+      ...[
+        'train',
+        '--config',
+        config,
+        '--workers',
+        '3',
+        '--epochs',
+        '100000',
+        '--evaluate',
+        'none',
+        '--json',
+      ],
+      ...[
+        '--heartbeat-ms',
+        '200',
+        '--peer-timeout-ms',
+        '2000',
+        '--threads',
+        '1',
+        '--out',
+        join(folder, 'run'),
+      ],
+    ],
+    { env: { TMPDIR: sockets } },
+  );
+  await launcher.event('step', ({ step }) => step === 5);
+  const workers = launcher.events.filter((event) => event.event === 'worker');
+  const below = await descendants(launcher.pid);
+  const coordinator = below.find((pid) => !workers.some((worker) => worker.pid === pid));
+  expect(below).toHaveLength(4);
+  expect(await readdir(sockets)).toHaveLength(1);
+  return { launcher, workers, everyone: [launcher.pid, ...below], coordinator: coordinator!, sockets };
+}
+
+async function endsWith({ launcher, everyone, sockets }: Run) {
+  const startedMs = performance.now();
+  const ended = await launcher.ended;
+  // Workers whose launcher was killed end a little later than it.
+  while ((await alive(everyone)).length > 0 && performance.now() - startedMs < boundMs)
+    await new Promise(setImmediate);
+  expect(performance.now() - startedMs).toBeLessThan(boundMs);
+  expect(await alive(everyone)).toEqual([]);
+  expect(await readdir(sockets)).toEqual([]);
+  return ended;
+}
+
+const errorOf = (events: readonly RunEvent[]) => events.find((event) => event.event === 'error');
+
+describe('a process is lost in mid-training', () => {
+  it('kill -9 of a worker ends everyone, naming it', async () => {
+    const run = await midTraining();
+    const victim = run.workers[1]!;
+    process.kill(victim.pid, 'SIGKILL');
+    const { status, events } = await endsWith(run);
+    expect(status).toBe(1);
+    expect(errorOf(events)).toMatchObject({ code: 'PEER_LOST' });
+    expect(errorOf(events)!.message).toContain(`rank ${victim.rank} (pid ${victim.pid}`);
+  });
+
+  it('a worker that is stopped (SIGSTOP) ends everyone, naming it', async () => {
+    const run = await midTraining();
+    const victim = run.workers[2]!;
+    process.kill(victim.pid, 'SIGSTOP');
+    const { status, events } = await endsWith(run);
+    expect(status).toBe(1);
+    expect(errorOf(events)!.code).toMatch(/PEER_LOST|DEADLINE/);
+    expect(errorOf(events)!.message).toContain(`rank ${victim.rank} (pid ${victim.pid}`);
+  });
+
+  it('kill -9 of the coordinator ends everyone, naming it', async () => {
+    const run = await midTraining();
+    process.kill(run.coordinator, 'SIGKILL');
+    const { status, events } = await endsWith(run);
+    expect(status).toBe(1);
+    expect(errorOf(events)!.message).toMatch(
+      new RegExp(`Coordinator lost: pid ${run.coordinator} was killed by SIGKILL`),
+    );
+  });
+
+  it('a coordinator that is stopped (SIGSTOP) ends everyone', async () => {
+    const run = await midTraining();
+    process.kill(run.coordinator, 'SIGSTOP');
+    const startedMs = performance.now();
+    const pids = run.workers.map(({ pid }) => pid);
+    while ((await alive(pids)).length > 0 && performance.now() - startedMs < boundMs)
+      await new Promise(setImmediate);
+    expect(await alive(pids)).toEqual([]);
+    process.kill(run.coordinator, 'SIGKILL');
+    const { status } = await run.launcher.ended;
+    expect(status).toBe(1);
+  });
+
+  it('kill -9 of the launcher leaves no orphan', async () => {
+    const run = await midTraining();
+    run.launcher.kill('SIGKILL');
+    const { signal } = await endsWith(run);
+    expect(signal).toBe('SIGKILL');
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('%s stops the run with status 130', async (signal) => {
+    const run = await midTraining();
+    run.launcher.kill(signal);
+    const { status, events } = await endsWith(run);
+    expect(status).toBe(130);
+    expect(errorOf(events)).toMatchObject({ code: 'INTERRUPTED' });
+  });
+});

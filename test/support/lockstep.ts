@@ -1,0 +1,164 @@
+/** Starts the real command in real processes, and sees to it that none of them outlives its test. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach } from 'vitest';
+import type { RunEvent } from '../../src/shared/run-events.js';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const main = join(root, 'dist', 'cli', 'main.js');
+
+export interface Ended {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Lines of stdout that are JSON. */
+  readonly events: readonly RunEvent[];
+}
+
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** After so long the process is killed and the test fails by what it finds. */
+  readonly timeoutMs?: number;
+}
+
+export class Lockstep {
+  readonly #process: ChildProcess;
+  readonly #waiting = new Set<() => void>();
+  readonly ended: Promise<Ended>;
+  stdout = '';
+  stderr = '';
+  #over = false;
+
+  constructor(args: readonly string[], { env = {}, cwd = root, timeoutMs = 120_000 }: StartOptions = {}) {
+    this.#process = spawn(process.execPath, [main, ...args], {
+      cwd,
+      env: { ...process.env, NO_COLOR: '1', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const timer = setTimeout(() => this.#process.kill('SIGKILL'), timeoutMs);
+    this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+      for (const wake of this.#waiting) wake();
+    });
+    this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    this.ended = new Promise((resolve) => {
+      this.#process.once('close', (status, signal) => {
+        clearTimeout(timer);
+        this.#over = true;
+        for (const wake of this.#waiting) wake();
+        resolve({ status, signal, stdout: this.stdout, stderr: this.stderr, events: this.events });
+      });
+    });
+    running.add(this);
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  get events(): RunEvent[] {
+    const lines = this.stdout.split('\n').slice(0, -1);
+    return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as RunEvent);
+  }
+
+  /** Resolves with the first event that fits; rejects when the process ends without one. */
+  event<Name extends RunEvent['event']>(
+    name: Name,
+    fits: (event: Extract<RunEvent, { event: Name }>) => boolean = () => true,
+  ): Promise<Extract<RunEvent, { event: Name }>> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        const found = this.events.find(
+          (event): event is Extract<RunEvent, { event: Name }> =>
+            event.event === name && fits(event as Extract<RunEvent, { event: Name }>),
+        );
+        if (!found && !this.#over) return;
+        this.#waiting.delete(look);
+        if (found) resolve(found);
+        else reject(new Error(`ended without the event "${name}": ${this.stderr.slice(-2000)}`));
+      };
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+}
+
+const running = new Set<Lockstep>();
+
+/** Kills whatever a test left, children included, and waits for it. */
+export async function endAll(): Promise<void> {
+  for (const command of running) {
+    for (const pid of [...(await descendants(command.pid)), command.pid]) {
+      try {
+        process.kill(pid, 'SIGCONT');
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // Ended already.
+      }
+    }
+    await command.ended;
+  }
+  running.clear();
+}
+
+/** Runs the command to its end. */
+export function lockstep(args: readonly string[], options?: StartOptions): Promise<Ended> {
+  return new Lockstep(args, options).ended;
+}
+
+interface ProcessLine {
+  readonly pid: number;
+  readonly parent: number;
+  readonly command: string;
+}
+
+async function processes(): Promise<ProcessLine[]> {
+  const lines: ProcessLine[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const [stat, command] = await Promise.all([
+      readFile(`/proc/${name}/stat`, 'utf8').catch(() => ''),
+      readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => ''),
+    ]);
+    const [, state, parent] = /\) (\S) (\d+)/.exec(stat) ?? [];
+    if (state !== undefined && state !== 'Z')
+      lines.push({ pid: Number(name), parent: Number(parent), command });
+  }
+  return lines;
+}
+
+/** Every process below `pid`. */
+export async function descendants(pid: number): Promise<number[]> {
+  const all = await processes();
+  const below = (parent: number): number[] =>
+    all.filter((line) => line.parent === parent).flatMap((line) => [line.pid, ...below(line.pid)]);
+  return below(pid);
+}
+
+/** Those of `pids` that still run. */
+export async function alive(pids: readonly number[]): Promise<number[]> {
+  const all = new Set((await processes()).map(({ pid }) => pid));
+  return pids.filter((pid) => all.has(pid));
+}
+
+/** A folder of its own for each test that asks, removed afterwards. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-test-'));
+  folders.push(folder);
+  return folder;
+}
+const folders: string[] = [];
+
+afterEach(async () => {
+  await endAll();
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+});
