@@ -40,6 +40,12 @@ export function instanceNumber(): number {
   return Number.isInteger(value) && value >= 0 ? value : 0;
 }
 
+/** How often pm2 has started this process again; 0 without pm2. */
+export function restartCount(): number {
+  const count = process.env['pm_id'] === undefined ? 0 : Number(process.env['restart_time'] ?? 0);
+  return Number.isInteger(count) && count > 0 ? count : 0;
+}
+
 /** Numbers of the GPUs that the NVIDIA driver shows; empty without one. */
 export function presentGpus(): number[] {
   try {

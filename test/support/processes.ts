@@ -56,11 +56,11 @@ export function killGroup(group: number): void {
 export async function eventually<T>(
   what: string,
   timeoutMs: number,
-  condition: () => T | undefined | false,
+  condition: () => T | undefined | false | Promise<T | undefined | false>,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    const value = condition();
+    const value = await condition();
     if (value !== undefined && value !== false) return value;
     if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs} ms for ${what}.`);
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,6 +1,7 @@
 /** `lockstep coordinator`: started by the launcher, by pm2 or by hand on the host that others connect to. */
 
 import { resolve } from 'node:path';
+import { backOff } from '../back-off.js';
 import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
 import { describeError, exitStatus, statusOf } from '../exit.js';
 import type { CoordinatorStart, FromCoordinator, ToCoordinator } from '../launch-messages.js';
@@ -21,6 +22,7 @@ export async function coordinate(flags: CoordinatorFlags): Promise<number> {
 }
 
 async function standalone(flags: CoordinatorFlags): Promise<number> {
+  await backOff();
   const { config, definition } = await readSetup(flags);
   const out = flags.out === undefined ? defaultOut(new Date()) : resolve(flags.out);
   const reporters = openReporters({ out, json: flags.json === true });

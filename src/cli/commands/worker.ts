@@ -6,6 +6,7 @@ import { PeerLostError } from '../../shared/errors.js';
 import { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
 import type { EngineDevice } from '../../worker/engine/environment.js';
 import { runSession } from '../../worker/session.js';
+import { backOff } from '../back-off.js';
 import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
 import { host, instanceNumber, machine } from '../environment.js';
 import { describeError, exitStatus } from '../exit.js';
@@ -19,6 +20,7 @@ export interface WorkerFlags {
 }
 
 export async function work({ coordinator, device, launched = false }: WorkerFlags): Promise<number> {
+  if (!launched) await backOff();
   const communicator = new ThreadCommunicator(coordinator);
   if (launched) {
     leaveSignalsToLauncher();

@@ -14,7 +14,8 @@ const uint32 = z.int().min(0).max(0xffffffff);
 const shortText = z.string().max(1_024);
 const text = z.string().max(16_384);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const loss = z.number().or(z.nan());
+/** NaN and the infinities too: a diverged run must be able to say so. */
+const loss = z.custom<number>((value) => typeof value === 'number', 'must be a number');
 const wireError = z.strictObject({ code: z.enum([...errorCodes, 'INVARIANT']), message: text });
 
 export const workerMessageSchema = z.discriminatedUnion('type', [

@@ -33,7 +33,8 @@ export function maximalSubtrees(range: Range, shards: number): TreeNode[] {
   const end = range.end === shards ? 2 ** rootLevel(shards) : range.end;
   let start = range.start;
   if (range.start >= range.end) return nodes;
-  while (start < end) {
+  // Not up to `end`: a node of absent leaves alone has no value.
+  while (start < range.end) {
     let level = 0;
     while (start % 2 ** (level + 1) === 0 && start + 2 ** (level + 1) <= end) level++;
     nodes.push({ level, index: start / 2 ** level });

@@ -1,0 +1,100 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { MemoryNetwork } from '../../src/shared/transport/memory.js';
+import type { DataPlane } from '../../src/shared/transport/transport.js';
+import { openDataPlane } from '../../src/shared/transport/zmq/data-plane.js';
+import type { Rank } from '../../src/shared/words.js';
+
+const maxFrameBytes = 64 * 1024 * 1024;
+let folder: string | undefined;
+let network = new MemoryNetwork();
+const open: DataPlane[] = [];
+
+const transports: Readonly<Record<string, () => Promise<DataPlane>>> = {
+  memory: () => Promise.resolve(network.open()),
+  'ZeroMQ over ipc': async () => {
+    folder ??= await mkdtemp(join(tmpdir(), 'lockstep-plane-'));
+    return openDataPlane({ socketDirectory: folder, host: '127.0.0.1', maxFrameBytes });
+  },
+  'ZeroMQ over TCP': () => openDataPlane({ socketDirectory: null, host: '127.0.0.1', maxFrameBytes }),
+};
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((plane) => plane.close()));
+  network = new MemoryNetwork();
+  if (folder !== undefined) {
+    await rm(folder, { recursive: true, force: true });
+    folder = undefined;
+  }
+});
+
+/** `count` planes that know each other, each with the frames that it received and a way to wait for more. */
+async function mesh(make: () => Promise<DataPlane>, count: number) {
+  const planes = await Promise.all(Array.from({ length: count }, make));
+  open.push(...planes);
+  return planes.map((plane, own) => {
+    const frames: Buffer[] = [];
+    const lost: Rank[] = [];
+    let wake = (): void => undefined;
+    const peers = planes
+      .map(({ endpoint }, rank) => ({ endpoint, rank: rank as Rank }))
+      .filter(({ rank }) => rank !== own);
+    plane.connect(peers, {
+      frame: (frame) => {
+        frames.push(frame);
+        wake();
+      },
+      disconnected: (rank) => {
+        lost.push(rank);
+        wake();
+      },
+    });
+    const until = async (done: () => boolean): Promise<void> => {
+      while (!done()) await new Promise<void>((resolve) => (wake = resolve));
+    };
+    return { plane, frames, lost, until };
+  });
+}
+
+describe.each(Object.entries(transports))('the data plane: %s', (_, make) => {
+  it('delivers every frame of every sender once, in the order of its sender', async () => {
+    const workers = await mesh(make, 3);
+    const count = 200;
+    for (let i = 0; i < count; i++) {
+      for (const [own, { plane }] of workers.entries()) {
+        for (const to of [0, 1, 2])
+          if (to !== own) plane.send(to as Rank, Buffer.from([own, i & 0xff, i >> 8]));
+      }
+    }
+    for (const [own, { frames, until }] of workers.entries()) {
+      await until(() => frames.length >= 2 * count);
+      for (const sender of [0, 1, 2].filter((rank) => rank !== own)) {
+        const numbers = frames
+          .filter((frame) => frame[0] === sender)
+          .map((frame) => frame[1]! + 256 * frame[2]!);
+        expect(numbers).toEqual(Array.from({ length: count }, (_, i) => i));
+      }
+    }
+  });
+
+  it('delivers large frames whole', async () => {
+    const [one, other] = await mesh(make, 2);
+    const frame = Buffer.alloc(9_000_001, 'lockstep');
+    one!.plane.send(1 as Rank, frame);
+    await other!.until(() => other!.frames.length === 1);
+    expect(other!.frames[0]!.equals(frame)).toBe(true);
+  });
+
+  it('tells the others when a plane is closed, and delivers what was sent before', async () => {
+    const [one, other] = await mesh(make, 2);
+    other!.plane.send(0 as Rank, Buffer.from('first'));
+    one!.plane.send(1 as Rank, Buffer.from('last words'));
+    await other!.until(() => other!.frames.length === 1);
+    await one!.plane.close();
+    await other!.until(() => other!.lost.length > 0);
+    expect(other!.frames[0]!.toString()).toBe('last words');
+    expect(other!.lost[0]).toBe(0);
+  });
+});

@@ -1,0 +1,192 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CollectiveEngine } from '../../src/shared/collectives/collective-engine.js';
+import {
+  bytesPerElement,
+  vectorOver,
+  type Vector,
+  type VectorReduction,
+} from '../../src/shared/collectives/reduction.js';
+import { ProtocolError } from '../../src/shared/errors.js';
+import { readHeader } from '../../src/shared/protocol/frame.js';
+import { shardRanges } from '../../src/shared/sharding/ranges.js';
+import type { Generation, Rank } from '../../src/shared/words.js';
+
+interface Case {
+  readonly world: number;
+  readonly shards: number;
+  readonly reduction: VectorReduction;
+  readonly elementCount: number;
+  readonly seed: number;
+}
+
+/** Values of shard `shard` in use `use`, the same whoever owns it. */
+function fill(vector: Vector, { seed, reduction }: Case, shard: number, use: number): void {
+  let state = (seed ^ (shard * 0x9e3779b9) ^ (use * 0x85ebca6b)) >>> 0;
+  const next = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32 - 0.5;
+  };
+  for (let i = 0; i < vector.length; i++) vector[i] = next() * 10 ** Math.floor(next() * 6);
+  if (reduction === 'moments') {
+    vector[0] = shard % 3 === 2 ? 0 : 1 + (shard % 5);
+    for (let i = 1 + (vector.length - 1) / 2; i < vector.length; i++) vector[i] = Math.abs(vector[i]!);
+  }
+}
+
+/** Runs `uses` uses of one exchange on `world` workers; frames arrive in an order that `pick` chooses. */
+function run(test: Case, uses: number, pick: (choices: number) => number): Vector[][] {
+  const { world, shards, reduction, elementCount } = test;
+  const links = new Map<string, Buffer[]>();
+  const results: Vector[][] = Array.from({ length: world }, () => []);
+  const workers = shardRanges(shards, world).map((range, rank) => {
+    const send = (to: number, frame: Buffer): void => {
+      const link = `${rank}>${to}`;
+      links.set(link, [...(links.get(link) ?? []), Buffer.from(frame)]);
+    };
+    const bytes = elementCount * bytesPerElement(reduction);
+    const inputs = Array.from({ length: range.end - range.start }, () =>
+      vectorOver(reduction, new ArrayBuffer(bytes)),
+    );
+    const output = vectorOver(reduction, new ArrayBuffer(bytes));
+    let use = 0;
+    const begin = (): void => {
+      use++;
+      inputs.forEach((vector, i) => fill(vector, test, range.start + i, use));
+      engine.start(1, use);
+    };
+    const plan = { runTag: 7n, generation: 1 as Generation, rank: rank as Rank, worldSize: world, shards };
+    const engine = new CollectiveEngine(plan, send, () => {
+      results[rank]!.push(output.slice());
+      if (use < uses) begin();
+    });
+    engine.register({ id: 1, name: 'test', reduction, elementCount }, { inputs, output });
+    return { engine, begin };
+  });
+  for (const worker of workers) worker.begin();
+  for (;;) {
+    const waiting = [...links].filter(([, frames]) => frames.length > 0);
+    const chosen = waiting[waiting.length > 1 ? pick(waiting.length) : 0];
+    if (!chosen) return results;
+    const [link, [frame, ...rest]] = chosen;
+    links.set(link, rest);
+    workers[Number(link.split('>')[1])]!.engine.receive(frame!);
+  }
+}
+
+const lengths = [0, 1, 2, 15, 16, 17, 255, 10_000];
+
+describe('an all-reduce', () => {
+  const cases = fc.record({
+    world: fc.integer({ min: 1, max: 9 }),
+    spare: fc.integer({ min: 0, max: 5 }),
+    reduction: fc.constantFrom<VectorReduction>('sum-float32', 'sum-float64'),
+    elementCount: fc.constantFrom(...lengths),
+    seed: fc.integer(),
+  });
+
+  it('gives every rank the sum over all shards, with the same bits at every world size and order of arrival', () => {
+    fc.assert(
+      fc.property(cases, fc.infiniteStream(fc.nat()), ({ spare, ...rest }, order) => {
+        const test: Case = { ...rest, shards: rest.world + spare };
+        const uses = test.elementCount > 1000 ? 2 : 4;
+        const pick = (choices: number): number => (order.next().value as number) % choices;
+        const results = run(test, uses, pick);
+        const alone = run({ ...test, world: 1 }, uses, pick)[0]!;
+        for (const [rank, outputs] of results.entries()) {
+          expect(outputs, `rank ${rank}`).toHaveLength(uses);
+          outputs.forEach((output, use) =>
+            expect(Buffer.from(output.buffer).equals(Buffer.from(alone[use]!.buffer))).toBe(true),
+          );
+        }
+        const exact = new Float64Array(test.elementCount);
+        let scale = 0;
+        for (let shard = 0; shard < test.shards; shard++) {
+          const vector = vectorOver(
+            test.reduction,
+            new ArrayBuffer(test.elementCount * bytesPerElement(test.reduction)),
+          );
+          fill(vector, test, shard, 1);
+          vector.forEach((value, i) => {
+            exact[i]! += value;
+            scale = Math.max(scale, Math.abs(value));
+          });
+        }
+        const epsilon = test.reduction === 'sum-float32' ? 2 ** -23 : 2 ** -52;
+        alone[0]!.forEach((value, i) =>
+          expect(Math.abs(value - exact[i]!)).toBeLessThanOrEqual(epsilon * scale * test.shards * 4),
+        );
+      }),
+      { numRuns: 120 },
+    );
+  });
+
+  it('merges moments as one pass over all rows would find them, without cancellation', () => {
+    const shards = 7;
+    const rows = Array.from({ length: shards }, (_, shard) =>
+      Array.from({ length: shard === 4 ? 0 : 3 + shard }, (_, i) => 1e6 + Math.sin(shard * 31 + i)),
+    );
+    const test: Case = { world: 3, shards, reduction: 'moments', elementCount: 3, seed: 0 };
+    const links: [number, Buffer][] = [];
+    const outputs: Float64Array[] = [];
+    const workers = shardRanges(shards, 3).map((range, rank) => {
+      const inputs = rows.slice(range.start, range.end).map((values) => {
+        const mean = values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+        const m2 = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+        return Float64Array.from([values.length, values.length > 0 ? mean : 0, m2]);
+      });
+      const output = new Float64Array(3);
+      outputs.push(output);
+      const plan = { runTag: 7n, generation: 1 as Generation, rank: rank as Rank, worldSize: 3, shards };
+      const engine = new CollectiveEngine(
+        plan,
+        (to, frame) => links.push([to, Buffer.from(frame)]),
+        () => undefined,
+      );
+      engine.register(
+        { id: 1, name: 'moments', reduction: test.reduction, elementCount: 3 },
+        { inputs, output },
+      );
+      return engine;
+    });
+    workers.forEach((engine) => engine.start(1, 1));
+    for (const [to, frame] of links) workers[to]!.receive(frame);
+    const all = rows.flat();
+    const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
+    const m2 = all.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    for (const [count, foundMean, foundM2] of outputs) {
+      expect(count).toBe(all.length);
+      expect(foundMean).toBeCloseTo(mean, 8);
+      expect(foundM2! / m2).toBeCloseTo(1, 6);
+    }
+  });
+
+  it('refuses frames that are repeated, stale or of the wrong size, and goes on', () => {
+    const sent: Buffer[] = [];
+    let finished = 0;
+    const plan = { runTag: 7n, generation: 1 as Generation, rank: 0 as Rank, worldSize: 2, shards: 2 };
+    const engine = new CollectiveEngine(
+      plan,
+      () => undefined,
+      () => finished++,
+    );
+    const peer = new CollectiveEngine(
+      { ...plan, rank: 1 as Rank },
+      (_, frame) => sent.push(Buffer.from(frame)),
+      () => undefined,
+    );
+    const buffers = () => ({ inputs: [new Float32Array([1, 2])], output: new Float32Array(2) });
+    const spec = { id: 1, name: 'test', reduction: 'sum-float32', elementCount: 2 } as const;
+    const mine = buffers();
+    engine.register(spec, mine);
+    peer.register(spec, buffers());
+    peer.start(1, 1);
+    engine.receive(sent[0]!);
+    expect(() => engine.receive(sent[0]!)).toThrow(ProtocolError);
+    engine.start(1, 1);
+    expect(finished).toBe(1);
+    expect([...mine.output]).toEqual([2, 4]);
+    expect(() => engine.receive(sent[0]!)).toThrow(/expected use 2 or 3, got use 1/);
+    expect(readHeader(sent[0]!).sequence).toBe(1);
+  });
+});

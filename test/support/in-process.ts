@@ -1,0 +1,77 @@
+/** One worker in this process, with nobody to talk to: the training step itself, for tests that look inside. */
+import os from 'node:os';
+import type { ModelContext } from '../../src/api/define-training.js';
+import type { LayersModel } from '@tensorflow/tfjs';
+import { resolveConfig } from '../../src/shared/config/resolve.js';
+import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
+import type { TrainingData } from '../../src/shared/data/training-data.js';
+import { MemoryControl, MemoryNetwork } from '../../src/shared/transport/memory.js';
+import { InlineCommunicator } from '../../src/worker/communicator/inline-communicator.js';
+import { engineHost } from '../../src/worker/engine/cache.js';
+import { engineEnvironment } from '../../src/worker/engine/environment.js';
+import { loadEngine, type Engine, type EngineChoice } from '../../src/worker/engine/load.js';
+import { createReplica, participate, type Participation } from '../../src/worker/replica.js';
+
+export async function engineFor(choice: EngineChoice): Promise<Engine> {
+  Object.assign(process.env, engineEnvironment({ threads: 1, device: 'cpu' }));
+  const host = engineHost(process.env, os.homedir());
+  return loadEngine({ choice, threads: 1, device: 'cpu', host, warn: () => undefined });
+}
+
+/** Random images of 8x8 in `classes` classes. */
+export function syntheticData(count: number, classes = 10): TrainingData {
+  const split = {
+    count,
+    sampleShape: [8, 8, 1],
+    fill: (indices: Int32Array, inputs: Float32Array, labels: Int32Array) => {
+      for (const [i, index] of indices.entries()) {
+        labels[i] = index % classes;
+        for (let p = 0; p < 64; p++)
+          inputs[i * 64 + p] = Math.sin(index * 12.9898 + p * 78.233 + (index % classes)) * 1.5;
+      }
+    },
+  };
+  return { name: 'synthetic', sha256: '0'.repeat(64), classCount: classes, train: split, test: split };
+}
+
+export async function alone(
+  engine: Engine,
+  model: (context: ModelContext) => LayersModel,
+  config: RunConfigInput,
+  data: TrainingData,
+): Promise<Participation> {
+  const resolved = resolveConfig(runConfigSchema.parse({ workers: 1, threads: 1, ...config }), {
+    cores: 1,
+    gpus: [],
+  });
+  const definition = {
+    path: 'test',
+    sha256: '0'.repeat(64),
+    model,
+    source: { load: () => Promise.resolve(data) },
+    values: {},
+  };
+  const replica = await createReplica(engine, resolved, definition);
+  const server = new MemoryControl();
+  const communicator = new InlineCommunicator(server.client(), new MemoryNetwork());
+  communicator.listen({
+    message: () => undefined,
+    failed: (error) => {
+      throw error;
+    },
+  });
+  const endpoint = await communicator.openDataPlane({
+    runId: '00000000-0000-4000-8000-000000000000',
+    socketDirectory: null,
+    maxFrameBytes: 2 ** 24,
+    heartbeatMs: 60_000,
+    peerTimeoutMs: 3_600_000,
+  });
+  await communicator.join({
+    generation: 1,
+    rank: 0,
+    shards: resolved.shards,
+    workers: [{ rank: 0, endpoint, pid: process.pid, host: 'test' }],
+  });
+  return participate(replica, communicator, { rank: 0, worldSize: 1 });
+}

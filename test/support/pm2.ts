@@ -1,0 +1,72 @@
+/** The real pm2 with a daemon of its own in a temporary PM2_HOME. Whoever starts one must call `kill`. */
+import { execFile } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { cleanEnvironment } from './run-lockstep.js';
+
+const run = promisify(execFile);
+const pm2File = createRequire(import.meta.url).resolve('pm2/bin/pm2');
+
+const listSchema = z.array(
+  z.object({
+    name: z.string(),
+    pm2_env: z.object({
+      status: z.string(),
+      exit_code: z.union([z.number(), z.string()]).optional(),
+      restart_time: z.number(),
+      NODE_APP_INSTANCE: z.union([z.number(), z.string()]),
+    }),
+  }),
+);
+
+export interface Pm2App {
+  readonly name: string;
+  /** online, stopping, stopped, errored, "waiting restart". */
+  readonly status: string;
+  readonly exitCode: number | undefined;
+  readonly restarts: number;
+  readonly instance: number;
+}
+
+export class Pm2 {
+  readonly #environment: Record<string, string>;
+  readonly #cwd: string;
+
+  constructor(home: string, environment: Readonly<Record<string, string>>) {
+    this.#cwd = home;
+    this.#environment = cleanEnvironment({
+      ...environment,
+      PM2_HOME: home,
+      PM2_DISABLE_VERSION_CHECK: 'true',
+    });
+  }
+
+  /** Runs `pm2 ...args`; returns what it printed. */
+  async command(...args: readonly string[]): Promise<string> {
+    const { stdout } = await run(process.execPath, [pm2File, ...args], {
+      env: this.#environment,
+      cwd: this.#cwd,
+      timeout: 45_000,
+      maxBuffer: 16 * 2 ** 20,
+    });
+    return stdout;
+  }
+
+  async list(): Promise<Pm2App[]> {
+    const printed = await this.command('jlist');
+    // Its greeting may come before the list.
+    const list = listSchema.parse(JSON.parse(printed.trim().split('\n').at(-1) ?? ''));
+    return list.map(({ name, pm2_env: env }) => ({
+      name,
+      status: env.status,
+      exitCode: env.exit_code === undefined ? undefined : Number(env.exit_code),
+      restarts: env.restart_time,
+      instance: Number(env.NODE_APP_INSTANCE),
+    }));
+  }
+
+  async kill(): Promise<void> {
+    await this.command('kill');
+  }
+}

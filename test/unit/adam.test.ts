@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
+import { PortableKernels } from '../../src/worker/kernels/portable.js';
+import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
+import { engineFor } from '../support/in-process.js';
+
+const [beta1, beta2, epsilon] = [0.9, 0.999, 1e-8];
+
+/** PyTorch's formulas (torch/optim/adam.py, single tensor) in float64. */
+function reference(
+  initial: Float32Array,
+  gradients: (step: number) => Float32Array,
+  steps: number,
+  lr: number,
+): number[] {
+  const p = Array.from(initial);
+  const [m, v] = [p.map(() => 0), p.map(() => 0)];
+  for (let step = 1; step <= steps; step++) {
+    gradients(step).forEach((g, i) => {
+      m[i] = beta1 * m[i]! + (1 - beta1) * g;
+      v[i] = beta2 * v[i]! + (1 - beta2) * g * g;
+      const denominator = Math.sqrt(v[i]) / Math.sqrt(1 - beta2 ** step) + epsilon;
+      p[i] = p[i]! - ((lr / (1 - beta1 ** step)) * m[i]) / denominator;
+    });
+  }
+  return p;
+}
+
+const size = 1003;
+const initial = Float32Array.from({ length: size }, (_, i) => Math.sin(i));
+/** From ordinary ones down to 1e-10, where epsilon decides. */
+const gradients = (step: number): Float32Array =>
+  Float32Array.from({ length: size }, (_, i) => Math.cos(i * 7 + step) * 10 ** -(i % 11));
+
+describe.each(['js', 'tensorflow'] as const)('Adam on the engine %s', (choice) => {
+  it('follows PyTorch over 200 steps, tiny gradients included, and restores its state', async () => {
+    const engine = await engineFor(choice);
+    const kernels = choice === 'js' ? new PortableKernels(engine.tf) : new TensorflowKernels(engine.tf);
+    const adam = kernels.adam(initial, beta1, beta2);
+    const restored = kernels.adam(new Float32Array(size), beta1, beta2);
+    const before = engine.tf.memory().numTensors;
+    for (let step = 1; step <= 200; step++) {
+      const update = {
+        stepSize: 1e-3 / (1 - beta1 ** step),
+        correction: Math.sqrt(1 - beta2 ** step),
+        epsilon,
+      };
+      adam.apply(gradients(step), update);
+      if (step === 100) restored.write(adam.read());
+      if (step > 100) restored.apply(gradients(step), update);
+    }
+    expect(engine.tf.memory().numTensors).toBe(before);
+    const expected = reference(initial, gradients, 200, 1e-3);
+    const { parameters } = adam.read();
+    // Each step moves a parameter by about the learning rate: errors are measured against the way it has gone.
+    parameters.forEach((value, i) =>
+      expect(Math.abs(value - expected[i]!)).toBeLessThan(2e-6 + 1e-5 * Math.abs(expected[i]! - initial[i]!)),
+    );
+    expect(restored.read()).toEqual(adam.read());
+    adam.dispose();
+    restored.dispose();
+  });
+});
+
+describe('StepLR', () => {
+  it('decays at the boundary of its epochs and not before', () => {
+    const optimizer = { kind: 'adam', learningRate: 0.001, beta1, beta2, epsilon } as const;
+    const schedule = { kind: 'step', stepSize: 6, gamma: 0.1 } as const;
+    const rates = [0, 5, 6, 11, 12].map((epoch) => learningRateAt(optimizer, schedule, epoch));
+    expect(rates.slice(0, 2)).toEqual([0.001, 0.001]);
+    expect(rates[2]).toBeCloseTo(1e-4, 12);
+    expect(rates[3]).toBe(rates[2]);
+    expect(rates[4]).toBeCloseTo(1e-5, 13);
+  });
+});

@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import { chooseGpus, mergeConfig, resolveConfig } from '../../src/shared/config/resolve.js';
+import { ConfigError, errorCodes, fromWireError, toWireError } from '../../src/shared/errors.js';
+
+const machine = { cores: 8, gpus: [] };
+
+describe('the configuration', () => {
+  it('lets flags win over the environment, the environment over the file, the file over defaults', () => {
+    const config = mergeConfig([
+      { source: 'file', values: { epochs: 5, seed: 5, batchSize: 5 } },
+      { source: 'LOCKSTEP_SEED', values: { seed: 6, batchSize: 6 } },
+      { source: '--batch-size', values: { batchSize: 7 } },
+    ]);
+    expect(config).toMatchObject({ epochs: 5, seed: 6, batchSize: 7, logEvery: 100 });
+    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  it('names every bad field in one message, with its value and its source', () => {
+    const merge = () =>
+      mergeConfig([
+        {
+          source: 'lockstep.config.ts',
+          values: { epochs: 0, colour: 'red', optimizer: { kind: 'adam', beta1: 2 } },
+        },
+        { source: '--devices', values: { devices: 'gpu' } },
+      ]);
+    expect(merge).toThrow(ConfigError);
+    expect(merge).toThrow(/epochs: .*got 0 \(from lockstep\.config\.ts\)/);
+    expect(merge).toThrow(/colour: no such field; got "red"/);
+    expect(merge).toThrow(/optimizer\.beta1: .*got 2/);
+    expect(merge).toThrow(/devices: must be auto, cpu.*got "gpu" \(from --devices\)/);
+  });
+
+  it('takes as many shards as workers and divides the cores among the shards', () => {
+    expect(resolveConfig(mergeConfig([]), machine)).toMatchObject({ workers: 2, shards: 2, threads: 4 });
+    const kept = mergeConfig([{ source: 'test', values: { workers: 1, shards: 2 } }]);
+    // The thread count is part of the bits, so it may not follow the workers.
+    expect(resolveConfig(kept, machine)).toMatchObject({ workers: 1, shards: 2, threads: 4 });
+    const many = mergeConfig([{ source: 'test', values: { workers: 20 } }]);
+    expect(resolveConfig(many, machine).threads).toBe(1);
+    expect(resolveConfig(mergeConfig([]), { cores: 8, gpus: [0, 1, 2] }).workers).toBe(3);
+  });
+
+  it('gives out the GPUs that are there and refuses the others', () => {
+    expect(chooseGpus('auto', [0, 1])).toEqual([0, 1]);
+    expect(chooseGpus('cpu', [0, 1])).toEqual([]);
+    expect(chooseGpus('1', [0, 1])).toEqual([1]);
+    expect(() => chooseGpus('0,2', [0, 1])).toThrow(/GPU 2 is not present; this machine has 0, 1/);
+    expect(() => chooseGpus('1,1', [0, 1])).toThrow(/distinct/);
+  });
+});
+
+describe('errors', () => {
+  it.each(errorCodes)('%s keeps its class and message over a wire', (code) => {
+    const error = fromWireError({ code, message: 'What failed.' });
+    expect(error).toMatchObject({ code, message: 'What failed.' });
+    expect(toWireError(error)).toEqual({ code, message: 'What failed.' });
+  });
+});

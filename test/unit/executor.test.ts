@@ -1,0 +1,142 @@
+import type { LayersModel, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs';
+import { describe, expect, it } from 'vitest';
+import type { ModelContext } from '../../src/api/define-training.js';
+import { ModelError } from '../../src/shared/errors.js';
+import type { LayerVariable } from '../../src/worker/executor/layer-op.js';
+import { readSamples, trainStep } from '../../src/worker/train-step.js';
+import { alone, engineFor, syntheticData } from '../support/in-process.js';
+
+const data = syntheticData(96);
+
+/** Every layer with an implementation of its own, and some that are recorded on the tape. */
+const model = ({ tf }: ModelContext): LayersModel =>
+  tf.sequential({
+    layers: [
+      tf.layers.conv2d({ inputShape: [8, 8, 1], filters: 16, kernelSize: 3, padding: 'same' }),
+      tf.layers.batchNormalization({ epsilon: 1e-3 }),
+      tf.layers.reLU(),
+      tf.layers.maxPooling2d({ poolSize: 2 }),
+      tf.layers.conv2d({ filters: 5, kernelSize: 3, padding: 'valid', activation: 'relu' }),
+      tf.layers.batchNormalization({ epsilon: 1e-3 }),
+      tf.layers.flatten(),
+      tf.layers.dense({ units: 16, activation: 'tanh' }),
+      tf.layers.dense({ units: 12 }),
+      tf.layers.batchNormalization({ epsilon: 1e-3 }),
+      tf.layers.activation({ activation: 'relu' }),
+      tf.layers.dense({ units: 10 }),
+    ],
+  });
+
+const norm = (values: ArrayLike<number>): number => Math.hypot(...Array.from(values));
+
+describe.each(['js', 'tensorflow'] as const)('the executor on the engine %s', (choice) => {
+  it.each([1, 2, 3])('computes the loss and the gradients of tfjs with %i shards', async (shards) => {
+    const engine = await engineFor(choice);
+    const { tf } = engine;
+    const participation = await alone(engine, model, { batchSize: 48, shards, seed: 3 }, data);
+    const { replica, sampler, buckets, executor } = participation;
+    const { inputs, labels, shape } = readSamples(
+      data.train,
+      sampler.indices(sampler.plan(1), { start: 0, end: 48 }),
+    );
+    const variables = replica.model.trainableWeights.map(({ originalName }) => originalName);
+    // tfjs's own tape over the whole batch, with its own BatchNormalization.
+    const { value, grads } = tf.variableGrads(() => {
+      const logits = replica.model.apply(tf.tensor(inputs, shape), { training: true }) as Tensor2D;
+      return tf.losses.softmaxCrossEntropy(tf.oneHot(tf.tensor1d(labels, 'int32'), 10), logits);
+    });
+    const expectedLoss = value.dataSync()[0]!;
+
+    const finish = buckets.finish.bind(buckets);
+    let flat = new Float32Array(0);
+    buckets.finish = () => (flat = Float32Array.from(finish()));
+    const { loss } = trainStep(participation, sampler.plan(1));
+    expect(loss / expectedLoss).toBeCloseTo(1, 6);
+    expect(variables).toHaveLength(executor.backwardOrder.length);
+
+    let offset = 0;
+    const weights = replica.model.weights as unknown as (LayerVariable & { readonly val: Variable })[];
+    for (const index of executor.backwardOrder) {
+      const { val, originalName } = weights[index]!;
+      const expected = grads[val.name]!.dataSync<'float32'>();
+      const found = flat.subarray(offset, (offset += expected.length));
+      const scale = norm(expected);
+      const distance = norm(expected.map((gradient, i) => gradient - found[i]!));
+      // A bias before BatchNorm has gradient zero in exact arithmetic, and noise in tfjs's.
+      if (scale < 1e-5) expect(norm(found), originalName).toBeLessThan(1e-5);
+      else expect(distance / scale, originalName).toBeLessThan(2e-4);
+    }
+    expect(offset).toBe(flat.length);
+  });
+
+  it('keeps the number of tensors flat over 500 steps', async () => {
+    const engine = await engineFor(choice);
+    const small = ({ tf }: ModelContext): LayersModel =>
+      tf.sequential({
+        layers: [
+          tf.layers.flatten({ inputShape: [8, 8, 1] }),
+          tf.layers.dense({ units: 16 }),
+          tf.layers.batchNormalization(),
+          tf.layers.reLU(),
+          tf.layers.dropout({ rate: 0.5 }),
+          tf.layers.dense({ units: 10, activation: 'elu' }),
+        ],
+      });
+    const participation = await alone(engine, small, { batchSize: 32, shards: 3 }, data);
+    const counts = new Set<number>();
+    for (let step = 1; step <= 500; step++) {
+      trainStep(participation, participation.sampler.plan(step));
+      if (step > 2) counts.add(engine.tf.memory().numTensors);
+    }
+    expect(counts.size).toBe(1);
+    expect(participation.sampler.plan(500).epoch).toBe(166);
+  });
+
+  it('updates the running statistics by the unbiased variance of the global batch, bias included', async () => {
+    const engine = await engineFor(choice);
+    const { tf } = engine;
+    const one = ({ tf }: ModelContext): LayersModel =>
+      tf.sequential({
+        layers: [
+          tf.layers.flatten({ inputShape: [8, 8, 1] }),
+          tf.layers.dense({ units: 16, biasInitializer: tf.initializers.constant({ value: 3 }) }),
+          tf.layers.batchNormalization({ momentum: 0.9 }),
+          tf.layers.dense({ units: 10 }),
+        ],
+      });
+    const participation = await alone(engine, one, { batchSize: 48, shards: 2 }, data);
+    const { replica, sampler } = participation;
+    const { inputs, shape } = readSamples(
+      data.train,
+      sampler.indices(sampler.plan(1), { start: 0, end: 48 }),
+    );
+    const dense = replica.model.layers[1]!;
+    const flat = tf.tensor(inputs, [shape[0]!, 64]);
+    const { mean, variance } = tf.moments(dense.apply(flat) as Tensor, 0);
+    const expected = [mean.mul(0.1), variance.mul(0.1 * (48 / 47)).add(0.9)].map((tensor) =>
+      tensor.dataSync<'float32'>(),
+    );
+    trainStep(participation, sampler.plan(1));
+    const [, , movingMean, movingVariance] = replica.model.layers[2]!.getWeights().map((tensor) =>
+      tensor.dataSync<'float32'>(),
+    );
+    movingMean!.forEach((value, c) => expect(value).toBeCloseTo(expected[0]![c]!, 5));
+    movingVariance!.forEach((value, c) => expect(value).toBeCloseTo(expected[1]![c]!, 5));
+  });
+});
+
+describe('the executor', () => {
+  it('refuses a layer whose result would depend on the sharding, by name and with the reason', async () => {
+    const engine = await engineFor('js');
+    const noisy = ({ tf }: ModelContext): LayersModel =>
+      tf.sequential({
+        layers: [
+          tf.layers.flatten({ inputShape: [8, 8, 1] }),
+          tf.layers.gaussianNoise({ stddev: 0.1, name: 'noise' }),
+          tf.layers.dense({ units: 10 }),
+        ],
+      });
+    await expect(alone(engine, noisy, {}, data)).rejects.toThrow(ModelError);
+    await expect(alone(engine, noisy, {}, data)).rejects.toThrow(/"noise" \(GaussianNoise\)/);
+  });
+});
