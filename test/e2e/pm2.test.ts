@@ -1,79 +1,102 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
-import { backOffMs } from '../../src/cli/back-off.js';
-import { freePort } from '../support/free-port.js';
-import { Pm2 } from '../support/pm2.js';
-import { eventually } from '../support/processes.js';
-import { repository } from '../support/run-lockstep.js';
-import { tempDir } from '../support/temp-dir.js';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/lockstep.js';
+import { writeSmallTraining } from '../support/small-training.js';
 
-const ecosystem = join(repository, 'ecosystem.config.js');
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const pm2Program = join(createRequire(import.meta.url).resolve('pm2/package.json'), '..', 'bin', 'pm2');
 
-const started: Pm2[] = [];
-afterEach(async () => {
-  for (const pm2 of started.splice(0)) await pm2.kill();
-}, 60_000);
-
-/** Starts a run of so many steps on two workers; `out` is its folder, with a blank in its name. */
-async function start(steps: number): Promise<{ pm2: Pm2; out: string }> {
-  const home = tempDir();
-  const out = join(home, 'the run');
-  const pm2 = new Pm2(home, {
-    LOCKSTEP_WORKERS: '2',
-    LOCKSTEP_COORDINATOR: `tcp://127.0.0.1:${await freePort()}`,
-    LOCKSTEP_ARGS: `--max-steps ${steps} --evaluate none --out '${out}'`,
-    LOCKSTEP_THREADS: '1',
-  });
-  started.push(pm2);
-  await pm2.command('start', ecosystem);
-  return { pm2, out };
+interface Listed {
+  readonly name: string;
+  readonly pm2_env: { readonly status: string; readonly restart_time: number; readonly exit_code?: number };
 }
 
-const logged = (out: string, event: string): boolean => {
-  const file = join(out, 'events.ndjson');
-  return existsSync(file) && readFileSync(file, 'utf8').includes(`{"event":"${event}"`);
-};
-
-const expectedApps = [
-  { name: 'lockstep-coordinator', instance: 0 },
-  { name: 'lockstep-worker', instance: 0 },
-  { name: 'lockstep-worker', instance: 1 },
-];
-
-it('finishes a run under pm2, which then restarts nothing', async () => {
-  const { pm2, out } = await start(20);
-  await eventually('the end of the run', 60_000, () => logged(out, 'done'));
-  const apps = await eventually('all processes to stop', 30_000, async () => {
-    const list = await pm2.list();
-    return list.every(({ status }) => status !== 'online') && list;
+let environment: Record<string, string> | undefined;
+async function pm2(...args: string[]): Promise<string> {
+  const { stdout } = await run(process.execPath, [pm2Program, ...args], {
+    cwd: root,
+    env: { ...process.env, ...environment },
+    timeout: 60_000,
   });
-  expect(apps).toEqual(expectedApps.map((app) => ({ ...app, status: 'stopped', exitCode: 0, restarts: 0 })));
-  expect(existsSync(join(out, 'model', 'model.json'))).toBe(true);
-}, 120_000);
+  return stdout;
+}
 
-it('stops in the middle of a run without being killed, and starts again what crashed', async () => {
-  const { pm2, out } = await start(100_000);
-  await eventually('the first step', 60_000, () => logged(out, 'step'));
+async function list(): Promise<Listed[]> {
+  const text = await pm2('jlist');
+  return JSON.parse(text.slice(text.indexOf('['))) as Listed[];
+}
 
-  await pm2.command('stop', 'lockstep-worker');
-  const workers = (await pm2.list()).filter(({ name }) => name === 'lockstep-worker');
-  // Status 1 is of their own accord: pm2 notes 0 for a process that it had to kill.
-  expect(workers.map(({ status, exitCode }) => ({ status, exitCode }))).toEqual([
-    { status: 'stopped', exitCode: 1 },
-    { status: 'stopped', exitCode: 1 },
-  ]);
-  // Its workers are gone, which for the coordinator is a failure like any other.
-  await eventually('the coordinator to start again', 30_000, async () =>
-    (await pm2.list()).some(({ restarts, status }) => restarts === 1 && status === 'online'),
-  );
+/** Asks pm2 again and again, each time a process of its own, until `done`. */
+async function until(done: (apps: readonly Listed[]) => boolean, deadlineMs: number): Promise<Listed[]> {
+  const startedMs = performance.now();
+  for (;;) {
+    const apps = await list();
+    if (done(apps) || performance.now() - startedMs > deadlineMs) return apps;
+  }
+}
 
-  await pm2.command('stop', 'all');
-  expect((await pm2.list()).map(({ name, instance, status }) => ({ name, instance, status }))).toEqual(
-    expectedApps.map((app) => ({ ...app, status: 'stopped' })),
-  );
-}, 120_000);
+afterEach(async () => {
+  if (environment) await pm2('kill');
+  environment = undefined;
+});
 
-it('waits longer after each crash, up to a limit', () => {
-  expect([0, 1, 2, 3, 50].map(backOffMs)).toEqual([0, 1_000, 1_500, 2_250, 15_000]);
+async function start(extra: string): Promise<string> {
+  const folder = await temporaryFolder();
+  const { config } = await writeSmallTraining(folder);
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { port } = server.address() as { port: number };
+  await new Promise((closed) => server.close(closed));
+  environment = {
+    PM2_HOME: join(folder, 'pm2'),
+    LOCKSTEP_WORKERS: '2',
+    LOCKSTEP_COORDINATOR: `tcp://127.0.0.1:${port}`,
+    LOCKSTEP_ARGS: `--config ${config} --threads 1 --out ${join(folder, 'run')} ${extra}`,
+  };
+  await pm2('start', 'ecosystem.config.js');
+  return folder;
+}
+
+const stopped = (apps: readonly Listed[]): boolean =>
+  apps.every(({ pm2_env }) => pm2_env.status === 'stopped');
+
+describe('pm2 start ecosystem.config.js', () => {
+  it('runs a coordinator and its workers to the end, and restarts none of them', async () => {
+    const folder = await start('--epochs 2');
+    const apps = await until(stopped, 60_000);
+    expect(apps.map(({ name }) => name).sort()).toEqual([
+      'lockstep-coordinator',
+      'lockstep-worker',
+      'lockstep-worker',
+    ]);
+    for (const { name, pm2_env } of apps) {
+      expect(pm2_env, name).toMatchObject({ status: 'stopped', exit_code: 0, restart_time: 0 });
+    }
+    const events = await readFile(join(folder, 'run', 'events.ndjson'), 'utf8');
+    expect(events).toContain('"event":"done"');
+    expect(await readFile(join(folder, 'run', 'model', 'model.json'), 'utf8')).toContain('layers-model');
+  });
+
+  it('stops in mid-run within its kill_timeout', async () => {
+    const folder = await start('--epochs 1000000 --evaluate none');
+    const log = join(folder, 'run', 'events.ndjson');
+    await until((apps) => apps.length === 3, 10_000);
+    const startedMs = performance.now();
+    while (
+      !(await readFile(log, 'utf8').catch(() => '')).includes('"event":"step"') &&
+      performance.now() - startedMs < 40_000
+    ) {
+      await new Promise(setImmediate);
+    }
+    await pm2('stop', 'all');
+    expect(stopped(await list())).toBe(true);
+    expect(await readFile(log, 'utf8')).toMatch(/"code":"(INTERRUPTED|PEER_LOST)"/);
+  });
 });
