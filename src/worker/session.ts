@@ -66,7 +66,10 @@ async function takePart(
     );
   }
   const engine = await loadEngine(config);
+  // Seconds have passed in which nobody listened: the run may be over.
+  await mailbox.breathe();
   const replica = await createReplica(engine, config, definition);
+  await mailbox.breathe();
   const hashes = replicaHashes(replica);
   const endpoint = await communicator.openDataPlane({
     runId: welcome.runId,

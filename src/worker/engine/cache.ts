@@ -126,7 +126,12 @@ export function findEngine(host: EngineHost): FoundEngine | undefined {
 export function installedPackageVersion(host: EngineHost): string | undefined {
   const directory = packageDirectory(host);
   if (directory === undefined) return undefined;
-  const text = readFileSync(path.join(directory, 'package.json'), 'utf8');
-  const { version } = JSON.parse(text) as { version?: string };
-  return version;
+  try {
+    const { version } = JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8')) as {
+      version?: string;
+    };
+    return version;
+  } catch {
+    return undefined;
+  }
 }
