@@ -1,102 +1,87 @@
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
+import { backOffMs } from '../../src/cli/back-off.js';
+import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/free-port.js';
 import { temporaryFolder } from '../support/lockstep.js';
+import { Pm2 } from '../support/pm2.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
-const run = promisify(execFile);
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const pm2Program = join(createRequire(import.meta.url).resolve('pm2/package.json'), '..', 'bin', 'pm2');
+const ecosystem = fileURLToPath(new URL('../../ecosystem.config.js', import.meta.url));
 
-interface Listed {
-  readonly name: string;
-  readonly pm2_env: { readonly status: string; readonly restart_time: number; readonly exit_code?: number };
-}
-
-let environment: Record<string, string> | undefined;
-async function pm2(...args: string[]): Promise<string> {
-  const { stdout } = await run(process.execPath, [pm2Program, ...args], {
-    cwd: root,
-    env: { ...process.env, ...environment },
-    timeout: 60_000,
-  });
-  return stdout;
-}
-
-async function list(): Promise<Listed[]> {
-  const text = await pm2('jlist');
-  return JSON.parse(text.slice(text.indexOf('['))) as Listed[];
-}
-
-/** Asks pm2 again and again, each time a process of its own, until `done`. */
-async function until(done: (apps: readonly Listed[]) => boolean, deadlineMs: number): Promise<Listed[]> {
-  const startedMs = performance.now();
-  for (;;) {
-    const apps = await list();
-    if (done(apps) || performance.now() - startedMs > deadlineMs) return apps;
-  }
-}
-
+const started: Pm2[] = [];
 afterEach(async () => {
-  if (environment) await pm2('kill');
-  environment = undefined;
+  for (const pm2 of started.splice(0)) await pm2.kill();
 });
 
-async function start(extra: string): Promise<string> {
+/** Starts a small training on two workers; `out` is its folder, with a blank in its name. */
+async function start(options: string): Promise<{ pm2: Pm2; home: string; out: string }> {
   const folder = await temporaryFolder();
   const { config } = await writeSmallTraining(folder);
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const { port } = server.address() as { port: number };
-  await new Promise((closed) => server.close(closed));
-  environment = {
-    PM2_HOME: join(folder, 'pm2'),
+  const out = join(folder, 'the run');
+  const home = join(folder, 'pm2');
+  await mkdir(home);
+  const pm2 = new Pm2(home, {
     LOCKSTEP_WORKERS: '2',
-    LOCKSTEP_COORDINATOR: `tcp://127.0.0.1:${port}`,
-    LOCKSTEP_ARGS: `--config ${config} --threads 1 --out ${join(folder, 'run')} ${extra}`,
-  };
-  await pm2('start', 'ecosystem.config.js');
-  return folder;
+    LOCKSTEP_COORDINATOR: `tcp://127.0.0.1:${await freePort()}`,
+    LOCKSTEP_ARGS: `--config ${config} --threads 1 --out '${out}' ${options}`,
+  });
+  started.push(pm2);
+  await pm2.command('start', ecosystem);
+  return { pm2, home, out };
 }
 
-const stopped = (apps: readonly Listed[]): boolean =>
-  apps.every(({ pm2_env }) => pm2_env.status === 'stopped');
+const logged = (out: string, event: string): boolean => {
+  const file = join(out, 'events.ndjson');
+  return existsSync(file) && readFileSync(file, 'utf8').includes(`{"event":"${event}"`);
+};
+
+const expectedApps = [
+  { name: 'lockstep-coordinator', instance: 0 },
+  { name: 'lockstep-worker', instance: 0 },
+  { name: 'lockstep-worker', instance: 1 },
+];
 
 describe('pm2 start ecosystem.config.js', () => {
   it('runs a coordinator and its workers to the end, and restarts none of them', async () => {
-    const folder = await start('--epochs 2');
-    const apps = await until(stopped, 60_000);
-    expect(apps.map(({ name }) => name).sort()).toEqual([
-      'lockstep-coordinator',
-      'lockstep-worker',
-      'lockstep-worker',
-    ]);
-    for (const { name, pm2_env } of apps) {
-      expect(pm2_env, name).toMatchObject({ status: 'stopped', exit_code: 0, restart_time: 0 });
-    }
-    const events = await readFile(join(folder, 'run', 'events.ndjson'), 'utf8');
-    expect(events).toContain('"event":"done"');
-    expect(await readFile(join(folder, 'run', 'model', 'model.json'), 'utf8')).toContain('layers-model');
+    const { pm2, out } = await start('--epochs 2');
+    await eventually('the end of the run', 50_000, () => logged(out, 'done'));
+    const apps = await eventually('all processes to stop', 20_000, async () => {
+      const list = await pm2.list();
+      return list.every(({ status }) => status !== 'online') && list;
+    });
+    expect(apps).toEqual(
+      expectedApps.map((app) => ({ ...app, status: 'stopped', exitCode: 0, restarts: 0 })),
+    );
+    expect(readFileSync(join(out, 'model', 'model.json'), 'utf8')).toContain('layers-model');
   });
 
-  it('stops in mid-run within its kill_timeout', async () => {
-    const folder = await start('--epochs 1000000 --evaluate none');
-    const log = join(folder, 'run', 'events.ndjson');
-    await until((apps) => apps.length === 3, 10_000);
-    const startedMs = performance.now();
-    while (
-      !(await readFile(log, 'utf8').catch(() => '')).includes('"event":"step"') &&
-      performance.now() - startedMs < 40_000
-    ) {
-      await new Promise(setImmediate);
-    }
-    await pm2('stop', 'all');
-    expect(stopped(await list())).toBe(true);
-    expect(await readFile(log, 'utf8')).toMatch(/"code":"(INTERRUPTED|PEER_LOST)"/);
+  it('stops processes in mid-run without having to kill them, and starts again what crashed', async () => {
+    const { pm2, home, out } = await start('--epochs 1000000 --evaluate none');
+    await eventually('the first step', 50_000, () => logged(out, 'step'));
+    await pm2.command('stop', 'lockstep-worker');
+    const workers = (await pm2.list()).filter(({ name }) => name === 'lockstep-worker');
+    expect(workers.map(({ status }) => status)).toEqual(['stopped', 'stopped']);
+    // That its workers are gone is a failure to the coordinator, and no end: pm2 starts it again.
+    const log = join(home, 'logs', 'lockstep-coordinator-error.log');
+    await eventually('the coordinator to name who left', 20_000, () =>
+      /PEER_LOST.*was told to stop/.test(readFileSync(log, 'utf8')),
+    );
+    await eventually('the coordinator to start again', 20_000, async () =>
+      (await pm2.list()).some(({ restarts, status }) => restarts === 1 && status === 'online'),
+    );
+    await pm2.command('stop', 'all');
+    const all = await pm2.list();
+    expect(all.map(({ name, instance, status }) => ({ name, instance, status }))).toEqual(
+      expectedApps.map((app) => ({ ...app, status: 'stopped' })),
+    );
+    expect(readFileSync(join(home, 'pm2.log'), 'utf8')).not.toContain('SIGKILL');
   });
+});
+
+it('a process that pm2 starts again waits longer each time, up to a limit', () => {
+  expect([0, 1, 2, 3, 50].map(backOffMs)).toEqual([0, 1_000, 1_500, 2_250, 15_000]);
 });

@@ -3,7 +3,6 @@ import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { cleanEnvironment } from './run-lockstep.js';
 
 const run = promisify(execFile);
 const pm2File = createRequire(import.meta.url).resolve('pm2/bin/pm2');
@@ -30,22 +29,19 @@ export interface Pm2App {
 }
 
 export class Pm2 {
-  readonly #environment: Record<string, string>;
+  readonly #environment: Readonly<Record<string, string>>;
   readonly #cwd: string;
 
+  /** `environment` is added to this process's own; `home` becomes PM2_HOME and the working folder. */
   constructor(home: string, environment: Readonly<Record<string, string>>) {
     this.#cwd = home;
-    this.#environment = cleanEnvironment({
-      ...environment,
-      PM2_HOME: home,
-      PM2_DISABLE_VERSION_CHECK: 'true',
-    });
+    this.#environment = { ...environment, PM2_HOME: home, PM2_DISABLE_VERSION_CHECK: 'true' };
   }
 
   /** Runs `pm2 ...args`; returns what it printed. */
   async command(...args: readonly string[]): Promise<string> {
     const { stdout } = await run(process.execPath, [pm2File, ...args], {
-      env: this.#environment,
+      env: { ...process.env, ...this.#environment },
       cwd: this.#cwd,
       timeout: 45_000,
       maxBuffer: 16 * 2 ** 20,
@@ -66,6 +62,7 @@ export class Pm2 {
     }));
   }
 
+  /** Ends the daemon and every process under it. */
   async kill(): Promise<void> {
     await this.command('kill');
   }
