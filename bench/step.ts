@@ -1,0 +1,67 @@
+/**
+ * One process, one ConvNet, one batch after the other: the straightforward tfjs step (model.apply on the tape,
+ * tf.train.adam) against Lockstep's, in turn on the same batches and threads. `npm run bench:step -- [batch] [threads] [rounds]`
+ */
+import os from 'node:os';
+import type { LayersModel, Tensor2D } from '@tensorflow/tfjs';
+import convnet from '../examples/mnist/lockstep.config.js';
+import { loadMnist } from '../src/shared/data/dataset.js';
+import { imageData } from '../src/shared/data/training-data.js';
+import { engineHost } from '../src/worker/engine/cache.js';
+import { engineEnvironment } from '../src/worker/engine/environment.js';
+import { loadEngine } from '../src/worker/engine/load.js';
+import { readSamples, trainStep } from '../src/worker/train-step.js';
+import { alone } from '../test/support/in-process.js';
+
+const [batchSize = 64, threads = 2, rounds = 5] = process.argv.slice(2).map(Number);
+const stepsARound = 10;
+
+Object.assign(process.env, engineEnvironment({ threads, device: 'cpu' }));
+const host = engineHost(process.env, os.homedir());
+const engine = await loadEngine({ choice: 'tensorflow', threads, device: 'cpu', host, warn: console.warn });
+const { tf } = engine;
+const data = imageData(await loadMnist(), { mean: 0.5, std: 0.5 });
+const lockstep = await alone(engine, convnet.model, { batchSize, shards: 1, threads }, data);
+const straight: LayersModel = convnet.model({ tf, seed: 1 });
+const optimizer = tf.train.adam(0.001, 0.9, 0.999, 1e-8);
+const { sampler } = lockstep;
+
+function straightStep(step: number): number {
+  const batch = sampler.plan(step);
+  const { inputs, labels, shape } = readSamples(
+    data.train,
+    sampler.indices(batch, { start: 0, end: batch.count }),
+  );
+  return tf.tidy(() => {
+    const loss = optimizer.minimize(() => {
+      const logits = straight.apply(tf.tensor(inputs, shape), { training: true }) as Tensor2D;
+      return tf.losses.softmaxCrossEntropy(tf.oneHot(tf.tensor1d(labels, 'int32'), 10), logits);
+    }, true);
+    return loss?.dataSync()[0] ?? Number.NaN;
+  });
+}
+
+let step = 0;
+function timed(run: (step: number) => unknown): number {
+  const startedMs = performance.now();
+  for (let i = 0; i < stepsARound; i++) run(++step);
+  return (performance.now() - startedMs) / stepsARound;
+}
+const ours = (number: number): unknown => trainStep(lockstep, sampler.plan(number));
+timed(straightStep);
+timed(ours);
+const times = Array.from({ length: rounds }, () => ({
+  straight: timed(straightStep),
+  lockstep: timed(ours),
+}));
+const median = (values: number[]): number =>
+  values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+const result = {
+  engine: engine.describe(),
+  batchSize,
+  straightMs: median(times.map(({ straight }) => straight)),
+  lockstepMs: median(times.map(({ lockstep }) => lockstep)),
+  ratio: median(times.map(({ straight, lockstep }) => straight / lockstep)),
+};
+console.log(JSON.stringify(result, undefined, 2));
+process.exit();
