@@ -18,10 +18,12 @@ export class Child {
   /** How it ended, in words: `exited with status 1`, `was killed by SIGKILL`. */
   readonly ended: Promise<{ how: string; ok: boolean }>;
 
-  constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  constructor(
+    args: readonly string[],
+    { stdout = 'ignore' }: { readonly stdout?: 'ignore' | 'inherit' } = {},
+  ) {
     this.#process = fork(main, [...args], {
-      env: { ...process.env, ...environment },
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      stdio: ['ignore', stdout, 'pipe', 'ipc'],
       serialization: 'advanced',
     });
     const { stderr } = this.#process;

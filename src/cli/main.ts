@@ -11,6 +11,7 @@ import type { TrainCommandFlags } from './commands/train.js';
 import type { WorkerFlags } from './commands/worker.js';
 import { defaultCoordinator } from './environment.js';
 import { describeError, exitStatus, statusOf } from './exit.js';
+import { inQuietChild } from './quiet-child.js';
 import { addTrainOptions } from './train-options.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -63,8 +64,11 @@ program
   .option('--split <name>', 'test or train', 'test')
   .option('--engine <name>', 'auto, tensorflow or js', 'auto')
   .option('--json', 'one JSON line on stdout')
+  .addOption(launched())
   .action((dir: string, flags: EvalFlags) => {
-    status = import('./commands/eval.js').then(({ evaluateSaved }) => evaluateSaved(dir, flags));
+    status = inQuietChild(flags.launched === true, async () =>
+      (await import('./commands/eval.js')).evaluateSaved(dir, flags),
+    );
   });
 
 program
@@ -74,12 +78,15 @@ program
   .argument('<image...>', 'picture files of one digit each')
   .option('--engine <name>', 'auto, tensorflow or js', 'auto')
   .option('--json', 'one JSON line a picture on stdout')
+  .addOption(launched())
   .addHelpText(
     'after',
     '\nA picture that can not be read is reported, the others are answered, and the exit status is 2.',
   )
   .action((dir: string, images: string[], flags: PredictFlags) => {
-    status = import('./commands/predict.js').then(({ predict }) => predict(dir, images, flags));
+    status = inQuietChild(flags.launched === true, async () =>
+      (await import('./commands/predict.js')).predict(dir, images, flags),
+    );
   });
 
 const engine = program.command('engine').description('the native TensorFlow library');

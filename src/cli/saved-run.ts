@@ -8,7 +8,7 @@ import { describeIssues, resolveConfig } from '../shared/config/resolve.js';
 import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig } from '../shared/config/run-config.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import type { Engine, EngineChoice } from '../worker/engine/load.js';
-import { loadModel } from '../worker/load-model.js';
+import { openModel, readModelFiles } from '../worker/load-model.js';
 import { loadWorkerEngine } from './load-worker-engine.js';
 
 export interface SavedRun {
@@ -26,10 +26,12 @@ export async function openSavedRun(directory: string, choice: string): Promise<S
   const saved = await readConfig(join(directory, 'config.json'));
   const engineName: EngineChoice = engineChoice.data;
   const config = { ...saved, engine: engineName };
+  // Before the engine, which takes seconds to load.
+  const files = await readModelFiles(directory);
   const engine = await loadWorkerEngine(config, 'auto', (message) =>
     process.stderr.write(`Warning: ${message}\n`),
   );
-  return { engine, config, model: await loadModel(engine.tf, directory) };
+  return { engine, config, model: await openModel(engine.tf, files) };
 }
 
 /** A run's config; defaults for a model that no run is around. */

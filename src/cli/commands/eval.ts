@@ -16,6 +16,8 @@ export interface EvalFlags {
   readonly split: string;
   readonly engine: string;
   readonly json?: boolean;
+  /** Set by the process that a person started; see quiet-child.ts. */
+  readonly launched?: boolean;
 }
 
 /** @throws ConfigError, DataError, ModelError, EngineError */

@@ -9,6 +9,8 @@ import { openSavedRun } from '../saved-run.js';
 export interface PredictFlags {
   readonly engine: string;
   readonly json?: boolean;
+  /** Set by the process that a person started; see quiet-child.ts. */
+  readonly launched?: boolean;
 }
 
 /** A picture that can't be read is reported and the others are answered; the status is then 2. */
