@@ -49,6 +49,7 @@ describe('lockstep train', () => {
     });
 
     const again = await lockstep(['eval', out, '--json']);
+    expect(again.stderr).toBe('');
     expect(again.status).toBe(0);
     const [evaluated] = of(again.events, 'eval');
     // Same shards, same tree: the same bits as the workers' own evaluation.
