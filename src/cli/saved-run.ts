@@ -1,6 +1,6 @@
 /** Opens what a run has left, for the commands that use it. */
 
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
@@ -32,6 +32,27 @@ export async function openSavedRun(directory: string, choice: string): Promise<S
     process.stderr.write(`Warning: ${message}\n`),
   );
   return { engine, config, model: await openModel(engine.tf, files) };
+}
+
+/** SHA-256 of the data that a run was trained on, from its event log; undefined where there is no log that says so. */
+export async function trainedOn(directory: string): Promise<string | undefined> {
+  // The event comes before the first step: what a run of thousands of workers logs until then is shorter than this.
+  const head = Buffer.alloc(2 ** 20);
+  try {
+    const log = await open(join(directory, 'events.ndjson'));
+    try {
+      const { bytesRead } = await log.read(head, 0, head.length, 0);
+      const start = /^\{"event":"start",.*"dataSha256":"([0-9a-f]{64})"/m.exec(
+        head.toString('utf8', 0, bytesRead),
+      );
+      return start?.[1];
+    } finally {
+      await log.close();
+    }
+  } catch {
+    // A model that was copied without its run, or a log that this user may not read: then nothing is known.
+    return undefined;
+  }
 }
 
 /** A run's config; defaults for a model that no run is around. */

@@ -335,6 +335,7 @@ function startEvent(state: State): Extract<Action, { kind: 'emit' }>['event'] {
     steps: Math.min(all, state.config.maxSteps ?? all),
     stepsPerEpoch,
     parameters: ready?.parameterCount ?? 0,
+    dataSha256: ready?.dataSha256 ?? '',
   };
 }
 

@@ -18,7 +18,14 @@ export type RunEvent =
       generation: number;
       reason?: string;
     }
-  | { event: 'start'; epochs: number; steps: number; stepsPerEpoch: number; parameters: number }
+  | {
+      event: 'start';
+      epochs: number;
+      steps: number;
+      stepsPerEpoch: number;
+      parameters: number;
+      dataSha256: string;
+    }
   | {
       event: 'step';
       epoch: number;

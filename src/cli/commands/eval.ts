@@ -2,13 +2,14 @@
 
 import { resolve } from 'node:path';
 import { loadDefinition } from '../../api/load-definition.js';
-import { ConfigError } from '../../shared/errors.js';
+import { ConfigError, DataError } from '../../shared/errors.js';
+import type { TrainingData } from '../../shared/data/training-data.js';
 import type { RunEvent } from '../../shared/run-events.js';
 import { evaluateAlone } from '../../worker/evaluate.js';
 import { openEvaluator } from '../../worker/replica.js';
 import { exitStatus } from '../exit.js';
 import { HumanReporter } from '../reporters/human.js';
-import { openSavedRun } from '../saved-run.js';
+import { openSavedRun, trainedOn } from '../saved-run.js';
 
 export interface EvalFlags {
   readonly config?: string;
@@ -29,10 +30,24 @@ export async function evaluateSaved(directory: string, flags: EvalFlags): Promis
   const { engine, config, model } = await openSavedRun(directory, flags.engine);
   const data = flags.data === undefined ? config.data : resolve(flags.data);
   const evaluator = await openEvaluator(engine, { ...config, data }, model, definition?.source);
+  if (flags.data === undefined && flags.config === undefined) {
+    await checkSameData(directory, evaluator.replica.data);
+  }
   const { loss, correct, count } = await evaluateAlone(evaluator, split);
   const event: RunEvent = { event: 'eval', split, epoch: 0, loss, accuracy: correct / count, correct, count };
   if (flags.json === true) process.stdout.write(`${JSON.stringify(event)}\n`);
   else new HumanReporter({ stream: process.stdout }).emit(event);
   model.dispose();
   return exitStatus.done;
+}
+
+/** A run may have had a data source of its own, or its folder of data may have changed: no numbers of other data by accident. */
+async function checkSameData(directory: string, { name, sha256 }: TrainingData): Promise<void> {
+  const expected = await trainedOn(directory);
+  if (expected === undefined || expected === sha256) return;
+  throw new DataError(
+    `Run ${directory}: expected the data that it was trained on (SHA-256 ${expected.slice(0, 12)}…), got ${name} ` +
+      `(${sha256.slice(0, 12)}…). Name its data source with --config FILE, or any data with --data DIR.`,
+    { directory, expected, got: sha256 },
+  );
 }

@@ -1,0 +1,157 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import type { RunEvent } from '../../src/shared/run-events.js';
+import { lockstep, temporaryFolder } from '../support/lockstep.js';
+import { writeSmallTraining } from '../support/small-training.js';
+
+type Evaluation = Extract<RunEvent, { event: 'eval' }>;
+const evaluations = (events: readonly RunEvent[]): Evaluation[] =>
+  events.filter((event): event is Evaluation => event.event === 'eval');
+
+/** Trains the small model in `folder`; gives its config, its data, its run and the events. */
+async function trained(folder: string) {
+  const { config, data } = await writeSmallTraining(folder);
+  const out = join(folder, 'run');
+  const args = ['--config', config, '--epochs', '2', '--workers', '2', '--shards', '3', '--threads', '1'];
+  const { status, events } = await lockstep(['train', ...args, '--out', out, '--json']);
+  expect(status).toBe(0);
+  return { data, out, events };
+}
+
+/** A data source of its own, in the shape of MNIST: three classes, told apart by where a bar lies. */
+const ownSource = `
+import { defineTraining } from 'lockstep';
+
+const split = (count, shift) => ({
+  count,
+  sampleShape: [28, 28, 1],
+  fill(indices, inputs, labels) {
+    indices.forEach((index, i) => {
+      labels[i] = (index + shift) % 3;
+      inputs.fill(-1, i * 784, (i + 1) * 784);
+      inputs.fill(1, i * 784 + labels[i] * 224 + (index % 20), i * 784 + labels[i] * 224 + 150);
+    });
+  },
+});
+
+export default defineTraining({
+  data: {
+    load: async () => ({ name: 'bars', sha256: '0'.repeat(64), classCount: 3, train: split(200, 0), test: split(50, 1) }),
+  },
+  model: ({ tf }) =>
+    tf.sequential({ layers: [tf.layers.flatten({ inputShape: [28, 28, 1] }), tf.layers.dense({ units: 10 })] }),
+});
+`;
+
+describe('lockstep eval', () => {
+  it('gives the very numbers that training printed, for both sets, as JSON and in words', async () => {
+    const { out, events } = await trained(await temporaryFolder());
+    for (const split of ['test', 'train'] as const) {
+      const printed = evaluations(events).findLast((event) => event.split === split)!;
+      const {
+        status,
+        stdout,
+        stderr,
+        events: answer,
+      } = await lockstep(['eval', out, '--split', split, '--json']);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      expect(stdout.trim().split('\n')).toHaveLength(1);
+      expect(answer).toEqual([{ ...printed, epoch: 0 }]);
+    }
+    const { loss, correct } = evaluations(events).findLast(({ split }) => split === 'train')!;
+    const { stdout } = await lockstep(['eval', out, '--split', 'train']);
+    const percent = ((correct / 70) * 100).toFixed(3);
+    expect(stdout).toBe(
+      `Train set: Average loss: ${loss.toFixed(4)}, Accuracy: ${correct}/70 (${percent}%)\n`,
+    );
+  });
+
+  it('gives nearly the same numbers on the other engine, without the run, from its model alone', async () => {
+    const { data, out, events } = await trained(await temporaryFolder());
+    const printed = evaluations(events).findLast(({ split }) => split === 'test')!;
+    const args = [join(out, 'model', 'model.json'), '--data', data, '--engine', 'js', '--json'];
+    const { status, events: answer } = await lockstep(['eval', ...args]);
+    expect(status).toBe(0);
+    expect(evaluations(answer)[0]!.loss).toBeCloseTo(printed.loss, 4);
+    expect(evaluations(answer)[0]).toMatchObject({ correct: printed.correct, count: 20 });
+  });
+
+  it('asks for the data source of a run that had one of its own, instead of taking MNIST', async () => {
+    const folder = await temporaryFolder();
+    const config = join(folder, 'bars.js');
+    await writeFile(config, ownSource);
+    const out = join(folder, 'run');
+    const args = [
+      '--config',
+      config,
+      '--epochs',
+      '2',
+      '--single-process',
+      '--threads',
+      '1',
+      '--out',
+      out,
+      '--json',
+    ];
+    const { status, events } = await lockstep(['train', ...args]);
+    expect(status).toBe(0);
+    const printed = evaluations(events).findLast(({ split }) => split === 'test')!;
+
+    const without = await lockstep(['eval', out]);
+    expect(without.stderr).toMatch(
+      /^Error \(DATA\): .*expected the data that it was trained on.*got mnist.*--config/,
+    );
+    expect(without.status).toBe(2);
+    const again = await lockstep(['eval', out, '--config', config, '--json']);
+    expect(evaluations(again.events)).toEqual([{ ...printed, epoch: 0 }]);
+  });
+});
+
+describe('lockstep predict', () => {
+  it('answers a line a picture, names the pictures that it cannot read, and says so by its status', async () => {
+    const folder = await temporaryFolder();
+    const { out } = await trained(folder);
+    const bar = { create: { width: 10, height: 60, channels: 4, background: '#203080' } } as const;
+    const dark = join(folder, 'dark on clear.png');
+    await sharp(bar).extend({ left: 40, right: 40, top: 20, bottom: 20, background: '#0000' }).toFile(dark);
+    const light = join(folder, 'light.jpg');
+    await sharp(bar)
+      .extend({ left: 40, right: 40, top: 20, bottom: 20, background: '#fff' })
+      .negate({ alpha: false })
+      .toFile(light);
+    const text = join(folder, 'text.png');
+    await writeFile(text, 'no picture');
+
+    const good = await lockstep(['predict', out, dark, light, '--json']);
+    expect({ status: good.status, stderr: good.stderr }).toEqual({ status: 0, stderr: '' });
+    const answers = good.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Answer);
+    expect(answers.map(({ file }) => file)).toEqual([dark, light]);
+    for (const { label, probability, ranked } of answers) {
+      expect(ranked.map((entry) => entry.label).sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+      expect(ranked[0]).toEqual({ label, probability });
+      expect(ranked.reduce((sum, entry) => sum + entry.probability, 0)).toBeCloseTo(1, 5);
+    }
+    // The same bar, whatever its colours.
+    expect(answers[0]!.label).toBe(answers[1]!.label);
+
+    const mixed = await lockstep(['predict', out, text, dark]);
+    expect(mixed.status).toBe(2);
+    expect(mixed.stderr).toMatch(/^Error \(DATA\): .*text\.png: expected a whole image[^\n]*\n$/);
+    const words = /^.*dark on clear\.png: (\d) \(\d+\.\d%; then \d \d+\.\d%, \d \d+\.\d%\)\n$/.exec(
+      mixed.stdout,
+    );
+    expect(words?.[1]).toBe(String(answers[0]!.label));
+  });
+});
+
+interface Answer {
+  readonly file: string;
+  readonly label: number;
+  readonly probability: number;
+  readonly ranked: readonly { readonly label: number; readonly probability: number }[];
+}
