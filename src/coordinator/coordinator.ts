@@ -2,22 +2,14 @@
  * Carries out what membership.ts decides: reads messages, keeps the clock, sends and emits. Holds no tensors.
  */
 
-import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { OperationalError } from '../shared/errors.js';
 import { decodeWorkerMessage, encodeMessage } from '../shared/protocol/codec.js';
 import type { RunEvent } from '../shared/run-events.js';
 import type { ControlServer } from '../shared/transport/transport.js';
 import { decide } from './membership.js';
-import type { CoordinatorEvent, State } from './state.js';
+import { initialState, type CoordinatorEvent, type RunDescription, type State } from './state.js';
 
-export interface CoordinatorOptions {
-  readonly runId: string;
-  readonly host: string;
-  readonly config: ResolvedConfig;
-  readonly definition: { readonly path: string; readonly sha256: string };
-  readonly socketDirectory: string | null;
-  /** Folder of the run, made by the caller; null: nothing is saved. */
-  readonly out: string | null;
+export interface CoordinatorOptions extends RunDescription {
   readonly server: ControlServer;
   readonly emit: (event: RunEvent) => void;
   /** Milliseconds; monotonic. */
@@ -39,31 +31,7 @@ export class Coordinator {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     const nowMs = this.#now();
-    const { runId, host, config, definition, socketDirectory, out } = options;
-    this.#state = {
-      phase: 'gathering',
-      phaseSinceMs: nowMs,
-      runId,
-      host,
-      config,
-      definition,
-      socketDirectory,
-      out,
-      generation: 0,
-      workers: new Map(),
-      suspicions: [],
-      progress: {
-        step: 0,
-        loss: Number.NaN,
-        evaluations: [],
-        startedMs: nowMs,
-        markMs: nowMs,
-        trainingMs: 0,
-        samples: 0,
-        rate: 0,
-      },
-      lastBeatMs: nowMs,
-    };
+    this.#state = initialState(options, nowMs);
   }
 
   /** Runs until the run is over; resolves with the exit status. */

@@ -31,15 +31,21 @@ export interface Suspicion {
   readonly untilMs: number;
 }
 
-export interface State {
-  readonly phase: Phase;
-  readonly phaseSinceMs: number;
+/** What is fixed for the whole run. */
+export interface RunDescription {
   readonly runId: string;
+  /** The coordinator's host. */
   readonly host: string;
   readonly config: ResolvedConfig;
   readonly definition: { readonly path: string; readonly sha256: string };
   readonly socketDirectory: string | null;
+  /** Folder of the run, made by the caller; null: nothing is saved. */
   readonly out: string | null;
+}
+
+export interface State extends RunDescription {
+  readonly phase: Phase;
+  readonly phaseSinceMs: number;
   readonly generation: number;
   readonly workers: ReadonlyMap<ConnectionId, WorkerRecord>;
   readonly suspicions: readonly Suspicion[];
@@ -59,6 +65,24 @@ export interface Progress {
   readonly samples: number;
   /** Smoothed images a second. */
   readonly rate: number;
+}
+
+export function initialState(run: RunDescription, nowMs: number): State {
+  const { runId, host, config, definition, socketDirectory, out } = run;
+  return {
+    ...{ runId, host, config, definition, socketDirectory, out },
+    phase: 'gathering',
+    phaseSinceMs: nowMs,
+    generation: 0,
+    workers: new Map(),
+    suspicions: [],
+    progress: {
+      ...{ step: 0, loss: Number.NaN, evaluations: [], trainingMs: 0, samples: 0, rate: 0 },
+      startedMs: nowMs,
+      markMs: nowMs,
+    },
+    lastBeatMs: nowMs,
+  };
 }
 
 export type CoordinatorEvent =

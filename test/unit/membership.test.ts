@@ -1,0 +1,253 @@
+import { describe, expect, it } from 'vitest';
+import { decide } from '../../src/coordinator/membership.js';
+import { initialState, type Action, type CoordinatorEvent } from '../../src/coordinator/state.js';
+import { resolveConfig } from '../../src/shared/config/resolve.js';
+import { runConfigSchema } from '../../src/shared/config/run-config.js';
+import { protocolVersion, type WorkerMessage } from '../../src/shared/protocol/messages.js';
+
+const times = { heartbeatMs: 100, peerTimeoutMs: 1000, stepTimeoutMs: 5000, joinTimeoutMs: 9000 };
+const sha = (digit: string): string => digit.repeat(64);
+
+/** The state machine with a clock that only moves when told to. */
+class Run {
+  nowMs = 0;
+  #state;
+  actions: Action[] = [];
+
+  constructor(workers = 2) {
+    const config = resolveConfig(runConfigSchema.parse({ workers, ...times, maxSteps: 3 }), {
+      cores: 2,
+      gpus: [],
+    });
+    const definition = { path: '/config.ts', sha256: sha('c') };
+    const runId = '00000000-0000-4000-8000-000000000000';
+    this.#state = initialState(
+      { runId, host: 'box', config, definition, socketDirectory: null, out: '/out' },
+      0,
+    );
+  }
+
+  get phase(): string {
+    return this.#state.phase;
+  }
+
+  on(event: CoordinatorEvent): void {
+    const { state, actions } = decide(this.#state, event, this.nowMs);
+    this.#state = state;
+    this.actions.push(...actions);
+  }
+
+  say(from: string, message: WorkerMessage): void {
+    this.on({ kind: 'message', from, message });
+  }
+
+  join(from: string, pid: number, host = 'box', protocol = protocolVersion): void {
+    this.say(from, {
+      type: 'join',
+      protocol,
+      workerId: `00000000-0000-4000-8000-00000000000${pid}`,
+      pid,
+      host,
+    });
+  }
+
+  ready(from: string, change: Partial<Extract<WorkerMessage, { type: 'ready' }>> = {}): void {
+    const hashes = { layoutHash: sha('a'), weightsSha256: sha('b'), dataSha256: sha('d') };
+    const counts = { parameterCount: 10, trainCount: 100, testCount: 10 };
+    const place = { device: 'CPU', engine: 'test', endpoint: `tcp://${from}` };
+    this.say(from, { type: 'ready', ...hashes, ...counts, ...place, ...change });
+  }
+
+  /** Two workers in mid-training: `a` is pid 1, `b` is pid 2. */
+  static running(): Run {
+    const run = new Run();
+    run.join('a', 1);
+    run.join('b', 2);
+    run.ready('a');
+    run.ready('b');
+    run.say('a', { type: 'connected', generation: 1 });
+    run.say('b', { type: 'connected', generation: 1 });
+    run.actions = [];
+    return run;
+  }
+
+  beat(from: string, ticks: number, waitingFor = ''): void {
+    this.say(from, { type: 'heartbeat', generation: 1, ticks, waitingFor });
+  }
+
+  tick(atMs: number): void {
+    this.nowMs = atMs;
+    this.on({ kind: 'tick' });
+  }
+
+  sent(to: string): string[] {
+    return this.actions.flatMap((action) =>
+      action.kind === 'send' && action.to === to ? [action.message.type] : [],
+    );
+  }
+
+  get error(): { code: string; message: string } | undefined {
+    return this.actions.flatMap((action) =>
+      action.kind === 'emit' && action.event.event === 'error' ? [action.event] : [],
+    )[0];
+  }
+
+  get status(): number | undefined {
+    return this.actions.flatMap((action) => (action.kind === 'end' ? [action.status] : []))[0];
+  }
+}
+
+describe('membership', () => {
+  it('welcomes workers, plans when all are ready, and starts when all have met', () => {
+    const run = new Run();
+    run.join('a', 1, 'elsewhere');
+    expect(run.sent('a')).toEqual(['welcome']);
+    run.join('b', 2);
+    run.ready('a');
+    expect(run.phase).toBe('preparing');
+    run.ready('b');
+    const plans = run.actions.flatMap((action) =>
+      action.kind === 'send' && action.message.type === 'plan' ? [[action.to, action.message.plan.rank]] : [],
+    );
+    // Rank 0 saves the model, so it is a worker on the coordinator's own host.
+    expect(plans).toEqual([
+      ['b', 0],
+      ['a', 1],
+    ]);
+    run.say('a', { type: 'connected', generation: 1 });
+    expect(run.phase).toBe('connecting');
+    run.say('b', { type: 'connected', generation: 1 });
+    expect(run.phase).toBe('running');
+    expect(run.sent('a').at(-1)).toBe('go');
+  });
+
+  it('turns away who speaks another protocol, and who comes too late', () => {
+    const run = new Run(1);
+    run.join('old', 3, 'box', protocolVersion + 1);
+    expect(run.sent('old')).toEqual(['abort']);
+    run.join('a', 1);
+    run.join('late', 2);
+    expect(run.sent('late')).toEqual(['abort']);
+    expect(run.phase).toBe('preparing');
+  });
+
+  it.each([
+    ['layoutHash', 'LAYOUT_MISMATCH', /parameters/],
+    ['weightsSha256', 'LAYOUT_MISMATCH', /initial weights/],
+    ['dataSha256', 'DATA', /data/],
+  ] as const)('refuses to start when workers differ in %s', (field, code, words) => {
+    const run = new Run();
+    run.join('a', 1);
+    run.join('b', 2);
+    run.ready('a');
+    run.ready('b', { [field]: sha('e') });
+    expect(run.error).toMatchObject({ code, message: expect.stringMatching(words) as string });
+    expect(run.status).toBe(2);
+    expect(run.sent('a').at(-1)).toBe('abort');
+  });
+
+  it('ends the run when a process exits, naming it, and once only', () => {
+    const run = Run.running();
+    run.on({ kind: 'exited', pid: 2, how: 'was killed by SIGKILL' });
+    run.on({ kind: 'exited', pid: 1, how: 'exited with status 1' });
+    expect(run.error).toMatchObject({
+      code: 'PEER_LOST',
+      message: 'Worker lost: rank 1 (pid 2 on box) was killed by SIGKILL.',
+    });
+    expect(run.actions.filter(({ kind }) => kind === 'end')).toHaveLength(1);
+    expect(run.status).toBe(1);
+  });
+
+  it('blames who is silent after a broken connection, not who reported it', () => {
+    const run = Run.running();
+    run.nowMs = 50;
+    run.say('a', { type: 'lost', generation: 1, rank: 1, reason: 'closed' });
+    run.nowMs = 250;
+    run.beat('a', 5);
+    run.tick(349);
+    expect(run.error).toBeUndefined();
+    run.beat('a', 6);
+    run.tick(351);
+    expect(run.error?.message).toMatch(/rank 1 \(pid 2 on box\) closed its connections and is silent/);
+  });
+
+  it('blames the network when both ends of a broken connection are alive', () => {
+    const run = Run.running();
+    run.say('a', { type: 'lost', generation: 1, rank: 1, reason: 'closed' });
+    for (const atMs of [100, 200, 300]) {
+      run.nowMs = atMs;
+      run.beat('a', atMs);
+      run.beat('b', atMs);
+    }
+    run.tick(301);
+    expect(run.error?.message).toMatch(/rank 0 can't reach rank 1 .* although both are alive/);
+  });
+
+  it('tells a slow worker from a hung one by the ticks of its main thread', () => {
+    const run = Run.running();
+    for (let atMs = 100; atMs <= 6000; atMs += 100) {
+      run.nowMs = atMs;
+      run.beat('a', 1, 'gradients/0 from rank 1');
+      run.beat('b', atMs);
+      run.tick(atMs);
+    }
+    expect(run.error).toBeUndefined();
+    for (let atMs = 6100; atMs <= 11_100 && !run.error; atMs += 100) {
+      run.nowMs = atMs;
+      run.beat('a', 1, 'gradients/0 from rank 1');
+      run.beat('b', 6000);
+      run.tick(atMs);
+    }
+    expect(run.error).toMatchObject({
+      code: 'DEADLINE',
+      message: expect.stringMatching(/rank 1 \(pid 2 on box\) made no progress/) as string,
+    });
+  });
+
+  it('names who has not answered, and who never came', () => {
+    const run = Run.running();
+    run.nowMs = 900;
+    run.beat('a', 1);
+    run.tick(1001);
+    expect(run.error?.message).toMatch(/rank 1 \(pid 2 on box\) has not answered for 1\.0 s/);
+    const empty = new Run(3);
+    empty.join('a', 1);
+    empty.tick(9001);
+    expect(empty.error).toMatchObject({
+      code: 'DEADLINE',
+      message: expect.stringMatching(/expected 3, 1 joined/) as string,
+    });
+  });
+
+  it('fails as our own bug when workers report different losses or weights', () => {
+    const step = { type: 'committed', generation: 1, step: 1, epoch: 1, learningRate: 0.001 } as const;
+    const losses = Run.running();
+    losses.say('a', { ...step, loss: 2 });
+    losses.say('b', { ...step, loss: 2.0000001 });
+    expect(losses.error).toMatchObject({
+      code: 'INVARIANT',
+      message: expect.stringMatching(/step 1/) as string,
+    });
+    const weights = Run.running();
+    weights.say('a', { type: 'finished', generation: 1, steps: 3, weightsSha256: sha('1') });
+    weights.say('b', { type: 'finished', generation: 1, steps: 3, weightsSha256: sha('2') });
+    expect(weights.error?.message).toMatch(/different weights/);
+  });
+
+  it('saves on rank 0 once all have finished, then ends with status 0', () => {
+    const run = Run.running();
+    for (const from of ['b', 'a'])
+      run.say(from, { type: 'finished', generation: 1, steps: 3, weightsSha256: sha('1') });
+    expect([run.sent('a'), run.sent('b')]).toEqual([['save'], []]);
+    run.say('a', { type: 'saved', path: '/out/model/model.json' });
+    expect(run.status).toBe(0);
+    expect(run.sent('b')).toEqual(['finish']);
+  });
+
+  it('ends with status 130 when it is interrupted', () => {
+    const run = Run.running();
+    run.on({ kind: 'interrupt', signal: 'SIGINT' });
+    expect(run.error?.code).toBe('INTERRUPTED');
+    expect(run.status).toBe(130);
+  });
+});
