@@ -7,18 +7,23 @@ import { fileURLToPath } from 'node:url';
 /** The repository's or the package's top, from src/worker/engine as well as from dist/worker/engine. */
 const folder = fileURLToPath(new URL('../../../native/', import.meta.url));
 
-/** Paths of the sources, sorted; empty where the package came without them. */
-export function nativeSources(): string[] {
+/** Sources and headers, sorted; empty where the package came without them. */
+function files(): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
-    .filter((name) => name.endsWith('.cc'))
+    .filter((name) => /\.(cc|h)$/.test(name))
     .sort()
     .map((name) => path.join(folder, name));
+}
+
+/** Paths of what is compiled. */
+export function nativeSources(): string[] {
+  return files().filter((name) => name.endsWith('.cc'));
 }
 
 /** Twelve hex digits that change with the sources. */
 export function nativeHash(): string {
   const hash = createHash('sha256');
-  for (const file of nativeSources()) hash.update(readFileSync(file));
+  for (const file of files()) hash.update(readFileSync(file));
   return hash.digest('hex').slice(0, 12);
 }

@@ -1,4 +1,4 @@
-/** Lockstep's own TensorFlow ops (native/lockstep_kernels.cc), on the CPU. */
+/** Lockstep's own TensorFlow ops (native/lockstep_ops.cc), on the CPU. */
 
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';

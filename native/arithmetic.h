@@ -1,26 +1,18 @@
-// Lockstep's own TensorFlow ops for the CPU: BatchNorm with the ReLU and the 2x2 max-pool that follow it, in as few passes
-// over memory as they can have, and Adam in place. Compiled with tfjs-node's binding by `lockstep engine install`, and
-// registered through TensorFlow's stable C API when the binding is loaded.
+// The arithmetic of Lockstep's own ops, without TensorFlow: BatchNorm with the ReLU and the 2x2 max-pool that follow it, in as
+// few passes over memory as they can have, and Adam.
 //
 // The same bits everywhere: each channel's arithmetic is the same at any vector width (lanes are channels), products and
-// sums are never contracted (-ffp-contract=off; -fno-math-errno makes the square root one instruction), and sums go in blocks of a fixed number of rows, in float32 inside a block
-// and in float64 between blocks, whatever the number of threads.
+// sums are never contracted (-ffp-contract=off; -fno-math-errno makes the square root one instruction), and
+// sums go in blocks of a fixed number of rows, in float32 inside a block and in float64 between blocks.
 //
 // A tensor here is [rows, C] with channels last; for the pool [N, H, W, C] with even H and W.
+
+#pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <vector>
-
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
-#include "tensorflow/c/kernels.h"
-#include "tensorflow/c/ops.h"
-#include "tensorflow/c/tf_status.h"
-#include "tensorflow/c/tf_tensor.h"
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -28,7 +20,8 @@
 #define FOR_EACH_CPU
 #endif
 
-namespace {
+namespace lockstep {
+
 
 constexpr int kLanes = 16;
 constexpr int64_t kBlockRows = 64;
@@ -253,195 +246,4 @@ FOR_EACH_CPU void Adam(float* __restrict p, float* __restrict m,
   }
 }
 
-// ---- the C API -----------------------------------------------------------------------------------------------------
-
-struct Status {
-  TF_Status* status = TF_NewStatus();
-  ~Status() { TF_DeleteStatus(status); }
-  bool ok() const { return TF_GetCode(status) == TF_OK; }
-};
-
-struct Input {
-  TF_Tensor* tensor = nullptr;
-  Input(TF_OpKernelContext* context, int index, Status& s) { TF_GetInput(context, index, &tensor, s.status); }
-  ~Input() {
-    if (tensor) TF_DeleteTensor(tensor);
-  }
-  float* data() const { return static_cast<float*>(TF_TensorData(tensor)); }
-  int64_t count() const { return TF_TensorElementCount(tensor); }
-  int rank() const { return TF_NumDims(tensor); }
-  int64_t dim(int i) const { return TF_Dim(tensor, i); }
-};
-
-struct Output {
-  TF_Tensor* tensor;
-  Output(TF_OpKernelContext* context, TF_DataType type, const std::vector<int64_t>& dims, size_t element, Status& s) {
-    size_t bytes = element;
-    for (int64_t d : dims) bytes *= static_cast<size_t>(d);
-    tensor = TF_AllocateOutput(context, 0, type, dims.data(), static_cast<int>(dims.size()), bytes, s.status);
-  }
-  ~Output() {
-    if (tensor) TF_DeleteTensor(tensor);
-  }
-  void* data() const { return TF_TensorData(tensor); }
-};
-
-bool Require(TF_OpKernelContext* context, bool condition, const char* what) {
-  if (condition) return true;
-  Status s;
-  TF_SetStatus(s.status, TF_INVALID_ARGUMENT, what);
-  TF_OpKernelContext_Failure(context, s.status);
-  return false;
-}
-
-// 1: ReLU, 2: pool.
-struct Mode {
-  int32_t bits = 0;
-};
-void* CreateMode(TF_OpKernelConstruction* construction) {
-  Mode* mode = new Mode;
-  Status s;
-  TF_OpKernelConstruction_GetAttrInt32(construction, "mode", &mode->bits, s.status);
-  if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
-  return mode;
-}
-void DeleteMode(void* kernel) { delete static_cast<Mode*>(kernel); }
-void* CreateNothing(TF_OpKernelConstruction*) { return nullptr; }
-void DeleteNothing(void*) {}
-
-bool ReadShape(TF_OpKernelContext* context, const Input& x, const Mode& mode, Shape* shape) {
-  const int rank = x.rank();
-  if (!Require(context, rank == 2 || rank == 4, "Lockstep: x must be [rows, C] or [N, H, W, C]")) return false;
-  shape->channels = x.dim(rank - 1);
-  if (!Require(context, shape->channels > 0 && shape->channels % kLanes == 0, "Lockstep: C must be a multiple of 16"))
-    return false;
-  shape->rows = x.count() / shape->channels;
-  shape->images = x.dim(0);
-  shape->height = rank == 4 ? x.dim(1) : 1;
-  shape->width = rank == 4 ? x.dim(2) : 1;
-  shape->relu = (mode.bits & 1) != 0;
-  shape->pool = (mode.bits & 2) != 0;
-  return Require(context, !shape->pool || (shape->height % 2 == 0 && shape->width % 2 == 0),
-                 "Lockstep: the pool needs an even height and width");
-}
-
-// Two float64 vectors as [2, C, 2] int32 words, since tfjs has no name for float64.
-void WriteWide(TF_OpKernelContext* context, const std::vector<double>& values, int64_t channels) {
-  Status s;
-  Output out(context, TF_INT32, {2, channels, 2}, 4, s);
-  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  std::memcpy(out.data(), values.data(), values.size() * sizeof(double));
-}
-
-void ComputeMoments(void*, TF_OpKernelContext* context) {
-  Status s;
-  Input x(context, 0, s);
-  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  Shape shape;
-  if (!ReadShape(context, x, Mode{}, &shape)) return;
-  std::vector<double> out(2 * shape.channels);
-  Moments(x.data(), shape.rows, shape.channels, out.data(), out.data() + shape.channels);
-  WriteWide(context, out, shape.channels);
-}
-
-void ComputeForward(void* kernel, TF_OpKernelContext* context) {
-  Status s;
-  Input x(context, 0, s), parameters(context, 1, s);
-  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  Shape shape;
-  if (!ReadShape(context, x, *static_cast<Mode*>(kernel), &shape)) return;
-  if (!Require(context, parameters.count() == 3 * shape.channels, "Lockstep: parameters must be [3, C]")) return;
-  std::vector<int64_t> dims;
-  for (int i = 0; i < x.rank(); i++) dims.push_back(x.dim(i));
-  if (shape.pool) {
-    dims[1] /= 2;
-    dims[2] /= 2;
-  }
-  Output y(context, TF_FLOAT, dims, 4, s);
-  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  Forward(x.data(), parameters.data(), shape, static_cast<float*>(y.data()));
-}
-
-bool ReadGradientInputs(TF_OpKernelContext* context, const Mode& mode, const Input& dy, const Input& x,
-                        const Input& parameters, Shape* shape) {
-  return ReadShape(context, x, mode, shape) &&
-         Require(context, parameters.count() == 3 * shape->channels, "Lockstep: parameters must be [3, C]") &&
-         Require(context, dy.count() == (shape->pool ? x.count() / 4 : x.count()), "Lockstep: dy doesn't fit x");
-}
-
-void ComputeSums(void* kernel, TF_OpKernelContext* context) {
-  Status s;
-  Input dy(context, 0, s), x(context, 1, s), parameters(context, 2, s);
-  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  Shape shape;
-  if (!ReadGradientInputs(context, *static_cast<Mode*>(kernel), dy, x, parameters, &shape)) return;
-  std::vector<double> out(2 * shape.channels);
-  Sums(dy.data(), x.data(), parameters.data(), shape, out.data(), out.data() + shape.channels);
-  WriteWide(context, out, shape.channels);
-}
-
-void ComputeInputGradient(void* kernel, TF_OpKernelContext* context) {
-  Status s;
-  Input dy(context, 0, s), x(context, 1, s), parameters(context, 2, s), coefficients(context, 3, s);
-  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  Shape shape;
-  if (!ReadGradientInputs(context, *static_cast<Mode*>(kernel), dy, x, parameters, &shape)) return;
-  if (!Require(context, coefficients.count() == 3 * shape.channels, "Lockstep: coefficients must be [3, C]")) return;
-  std::vector<int64_t> dims;
-  for (int i = 0; i < x.rank(); i++) dims.push_back(x.dim(i));
-  Output dx(context, TF_FLOAT, dims, 4, s);
-  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  InputGradient(dy.data(), x.data(), parameters.data(), coefficients.data(), shape, static_cast<float*>(dx.data()));
-}
-
-// Updates its first three inputs in place: the caller owns them alone and never shares their buffers. The output only
-// makes it an op like others.
-void ComputeAdam(void*, TF_OpKernelContext* context) {
-  Status s;
-  Input p(context, 0, s), m(context, 1, s), v(context, 2, s), g(context, 3, s), scalars(context, 4, s);
-  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  const int64_t count = p.count();
-  if (!Require(context, m.count() == count && v.count() == count && g.count() == count && scalars.count() == 6,
-               "Lockstep: Adam needs four vectors of one length and six scalars"))
-    return;
-  Adam(p.data(), m.data(), v.data(), g.data(), scalars.data(), count);
-  Output done(context, TF_FLOAT, {0}, 4, s);
-  if (!s.ok()) TF_OpKernelContext_Failure(context, s.status);
-}
-
-void Register(const char* name, const std::vector<const char*>& inputs, const char* output, bool mode,
-              void (*compute)(void*, TF_OpKernelContext*)) {
-  TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
-  for (const char* input : inputs) TF_OpDefinitionBuilderAddInput(op, input);
-  TF_OpDefinitionBuilderAddOutput(op, output);
-  if (mode) TF_OpDefinitionBuilderAddAttr(op, "mode: int = 0");
-  Status s;
-  TF_RegisterOpDefinition(op, s.status);
-  TF_KernelBuilder* builder = TF_NewKernelBuilder(name, "CPU", mode ? CreateMode : CreateNothing, compute,
-                                                  mode ? DeleteMode : DeleteNothing);
-  TF_RegisterKernelBuilder(name, builder, s.status);
-}
-
-#ifdef __GLIBC__
-// Activations are freed and allocated again many times a step. By default glibc gives that memory back to the system and
-// pays a page fault for each 4 KB when it returns, which took longer than the arithmetic (docs/performance.md).
-const bool memory_kept = [] {
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  mallopt(M_TOP_PAD, 256 << 20);
-  return true;
-}();
-#endif
-
-const bool registered = [] {
-  Register("LockstepMoments", {"x: float"}, "y: int32", false, ComputeMoments);
-  Register("LockstepBatchNorm", {"x: float", "parameters: float"}, "y: float", true, ComputeForward);
-  Register("LockstepBatchNormSums", {"dy: float", "x: float", "parameters: float"}, "y: int32", true, ComputeSums);
-  Register("LockstepBatchNormGradient", {"dy: float", "x: float", "parameters: float", "coefficients: float"},
-           "dx: float", true, ComputeInputGradient);
-  Register("LockstepAdam", {"p: float", "m: float", "v: float", "g: float", "scalars: float"}, "done: float", false,
-           ComputeAdam);
-  return true;
-}();
-
-}  // namespace
+}  // namespace lockstep
