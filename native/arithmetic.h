@@ -22,7 +22,6 @@
 
 namespace lockstep {
 
-
 constexpr int kLanes = 16;
 constexpr int64_t kBlockRows = 64;
 
@@ -230,9 +229,10 @@ FOR_EACH_CPU void InputGradient(const float* dy, const float* x, const float* pa
 
 // PyTorch's order of operations (torch/optim/adam.py, _single_tensor_adam).
 // Vectors are independent of each other, and the square root is that of IEEE 754: the same bits at any width.
-FOR_EACH_CPU void Adam(float* __restrict p, float* __restrict m,
-                                                                  float* __restrict v, const float* __restrict g,
-                                                                  const float* scalars, int64_t count) {
+//
+// The state is in place; the new parameters go into `out` as well.
+FOR_EACH_CPU void Adam(float* __restrict p, float* __restrict m, float* __restrict v, const float* __restrict g,
+                       const float* scalars, int64_t count, float* __restrict out) {
   const float first = scalars[0];        // 1 - beta1
   const float keep = scalars[1];         // beta2
   const float second = scalars[2];       // 1 - beta2
@@ -243,7 +243,13 @@ FOR_EACH_CPU void Adam(float* __restrict p, float* __restrict m,
     m[i] = m[i] + first * (g[i] - m[i]);
     v[i] = v[i] * keep + second * g[i] * g[i];
     p[i] = p[i] + step * m[i] / (std::sqrt(v[i]) / correction + epsilon);
+    out[i] = p[i];
   }
+}
+
+// out = left + right, each sum rounded once: the same bits at any width. `out` may be `left` or `right`.
+FOR_EACH_CPU void Add(float* out, const float* left, const float* right, int64_t count) {
+  for (int64_t i = 0; i < count; i++) out[i] = left[i] + right[i];
 }
 
 }  // namespace lockstep

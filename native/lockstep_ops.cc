@@ -159,31 +159,76 @@ void ComputeInputGradient(void* kernel, TF_OpKernelContext* context) {
   InputGradient(dy.data(), x.data(), parameters.data(), coefficients.data(), shape, static_cast<float*>(dx.data()));
 }
 
-// Updates its first three inputs in place: the caller owns them alone and never shares their buffers. The output only
-// makes it an op like others.
-void ComputeAdam(void*, TF_OpKernelContext* context) {
+// Where an op finds or leaves floats that are not a tensor's, and how many. The caller keeps them alive and is alone with them.
+struct Place {
+  int64_t address = 0;
+  int64_t offset = 0;
+  int64_t count = 0;
+  float* data() const { return reinterpret_cast<float*>(static_cast<intptr_t>(address)); }
+};
+void* CreatePlace(TF_OpKernelConstruction* construction) {
+  Place* place = new Place;
   Status s;
-  Input p(context, 0, s), m(context, 1, s), v(context, 2, s), g(context, 3, s), scalars(context, 4, s);
+  TF_OpKernelConstruction_GetAttrInt64(construction, "address", &place->address, s.status);
+  if (s.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, "offset", &place->offset, s.status);
+  if (s.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, "count", &place->count, s.status);
+  if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
+  return place;
+}
+void DeletePlace(void* kernel) { delete static_cast<Place*>(kernel); }
+
+// Copies x to `address`. The output only makes it an op like others.
+void ComputeStore(void* kernel, TF_OpKernelContext* context) {
+  const Place& to = *static_cast<Place*>(kernel);
+  Status s;
+  Input x(context, 0, s);
   if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  const int64_t count = p.count();
-  if (!Require(context, m.count() == count && v.count() == count && g.count() == count && scalars.count() == 6,
-               "Lockstep: Adam needs four vectors of one length and six scalars"))
-    return;
-  Adam(p.data(), m.data(), v.data(), g.data(), scalars.data(), count);
+  if (!Require(context, x.count() == to.count, "Lockstep: x doesn't fit its place")) return;
+  std::memcpy(to.data(), x.data(), static_cast<size_t>(to.count) * sizeof(float));
   Output done(context, TF_FLOAT, {0}, 4, s);
   if (!s.ok()) TF_OpKernelContext_Failure(context, s.status);
 }
 
-void Register(const char* name, const std::vector<const char*>& inputs, const char* output, bool mode,
+// One parameter's part, `count` elements from `offset` on, of the three state vectors, which are updated in place: the caller
+// owns them alone and never shares their buffers. The gradient's part is at `address`. Gives the parameter's new value.
+void ComputeAdam(void* kernel, TF_OpKernelContext* context) {
+  const Place& at = *static_cast<Place*>(kernel);
+  Status s;
+  Input p(context, 0, s), m(context, 1, s), v(context, 2, s), scalars(context, 3, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  const int64_t size = p.count();
+  if (!Require(context,
+               m.count() == size && v.count() == size && scalars.count() == 6 && at.offset >= 0 && at.count >= 0 &&
+                   at.count <= size - at.offset,
+               "Lockstep: Adam needs three vectors of one length, a part of them, and six scalars"))
+    return;
+  Output out(context, TF_FLOAT, {at.count}, 4, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  Adam(p.data() + at.offset, m.data() + at.offset, v.data() + at.offset, at.data(), scalars.data(), at.count,
+       static_cast<float*>(out.data()));
+}
+
+enum class Attributes { kNone, kMode, kPlace };
+
+void Register(const char* name, const std::vector<const char*>& inputs, const char* output, Attributes attributes,
               void (*compute)(void*, TF_OpKernelContext*)) {
   TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
   for (const char* input : inputs) TF_OpDefinitionBuilderAddInput(op, input);
   TF_OpDefinitionBuilderAddOutput(op, output);
-  if (mode) TF_OpDefinitionBuilderAddAttr(op, "mode: int = 0");
+  auto create = CreateNothing;
+  auto destroy = DeleteNothing;
+  if (attributes == Attributes::kMode) {
+    TF_OpDefinitionBuilderAddAttr(op, "mode: int = 0");
+    create = CreateMode;
+    destroy = DeleteMode;
+  } else if (attributes == Attributes::kPlace) {
+    for (const char* name : {"address: int", "offset: int", "count: int"}) TF_OpDefinitionBuilderAddAttr(op, name);
+    create = CreatePlace;
+    destroy = DeletePlace;
+  }
   Status s;
   TF_RegisterOpDefinition(op, s.status);
-  TF_KernelBuilder* builder = TF_NewKernelBuilder(name, "CPU", mode ? CreateMode : CreateNothing, compute,
-                                                  mode ? DeleteMode : DeleteNothing);
+  TF_KernelBuilder* builder = TF_NewKernelBuilder(name, "CPU", create, compute, destroy);
   TF_RegisterKernelBuilder(name, builder, s.status);
 }
 
@@ -199,12 +244,14 @@ const bool memory_kept = [] {
 #endif
 
 const bool registered = [] {
-  Register("LockstepMoments", {"x: float"}, "y: int32", false, ComputeMoments);
-  Register("LockstepBatchNorm", {"x: float", "parameters: float"}, "y: float", true, ComputeForward);
-  Register("LockstepBatchNormSums", {"dy: float", "x: float", "parameters: float"}, "y: int32", true, ComputeSums);
+  Register("LockstepMoments", {"x: float"}, "y: int32", Attributes::kNone, ComputeMoments);
+  Register("LockstepBatchNorm", {"x: float", "parameters: float"}, "y: float", Attributes::kMode, ComputeForward);
+  Register("LockstepBatchNormSums", {"dy: float", "x: float", "parameters: float"}, "y: int32", Attributes::kMode,
+           ComputeSums);
   Register("LockstepBatchNormGradient", {"dy: float", "x: float", "parameters: float", "coefficients: float"},
-           "dx: float", true, ComputeInputGradient);
-  Register("LockstepAdam", {"p: float", "m: float", "v: float", "g: float", "scalars: float"}, "done: float", false,
+           "dx: float", Attributes::kMode, ComputeInputGradient);
+  Register("LockstepStore", {"x: float"}, "done: float", Attributes::kPlace, ComputeStore);
+  Register("LockstepAdam", {"p: float", "m: float", "v: float", "scalars: float"}, "out: float", Attributes::kPlace,
            ComputeAdam);
   return true;
 }();

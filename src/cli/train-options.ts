@@ -42,6 +42,7 @@ const textFlags: readonly [string, Field][] = [
   ['--precision <type>', 'precision'],
   ['--data <dir>', 'data'],
   ['--evaluate <sets>', 'evaluate'],
+  ['--shared-memory <auto|off>', 'sharedMemory'],
 ];
 
 export interface TrainFlags extends Partial<Record<Field, unknown>> {

@@ -197,6 +197,7 @@ function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
   const members = ranked.map(({ rank, ready: r, join }) => ({
     rank,
     endpoint: r?.endpoint ?? '',
+    memory: r?.memory ?? null,
     pid: join.pid,
     host: join.host,
   }));

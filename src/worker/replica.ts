@@ -95,7 +95,9 @@ export async function openEvaluator(
 }
 
 function kernelsOf(engine: Engine): Kernels {
-  return engine.kind === 'tensorflow' ? new TensorflowKernels(engine.tf) : new PortableKernels(engine.tf);
+  return engine.kind === 'tensorflow'
+    ? new TensorflowKernels(engine.tf, engine.memory)
+    : new PortableKernels(engine.tf);
 }
 
 async function loadData(config: ResolvedConfig, source: DataSource | undefined): Promise<TrainingData> {
@@ -167,7 +169,13 @@ export function participate(
     communicator,
     executor,
     optimizer: new Optimizer(tf, kernels, model, parameters, config.optimizer),
-    buckets: new GradientBuckets(communicator, parameters, executor.uses, config.bucketBytes),
+    buckets: new GradientBuckets(
+      communicator,
+      parameters,
+      executor.uses,
+      config.bucketBytes,
+      (value, target) => kernels.store(value, target),
+    ),
     sampler: new Sampler({
       seed: config.seed,
       count: data.train.count,

@@ -71,12 +71,13 @@ async function takePart(
   const replica = await createReplica(engine, config, definition);
   await mailbox.breathe();
   const hashes = replicaHashes(replica);
-  const endpoint = await communicator.openDataPlane({
+  const address = await communicator.openDataPlane({
     runId: welcome.runId,
     socketDirectory: welcome.socketDirectory,
     maxFrameBytes: largestFrame(hashes.parameterCount, config.shards),
     heartbeatMs: config.heartbeatMs,
     peerTimeoutMs: config.peerTimeoutMs,
+    sharedMemory: config.sharedMemory === 'auto',
   });
   communicator.send({
     type: 'ready',
@@ -86,7 +87,7 @@ async function takePart(
     trainCount: replica.data.train.count,
     testCount: replica.data.test.count,
     dataSha256: replica.data.sha256,
-    endpoint,
+    ...address,
   });
   const { plan } = await mailbox.take('plan');
   await communicator.join(plan);

@@ -40,7 +40,12 @@ describe('the same bits', () => {
     const one = await trace([...common, '--workers', '1']);
     expect(one.losses).toHaveLength(100);
     expect(new Set(one.losses).size).toBeGreaterThan(90);
-    for (const place of [['--workers', '2'], ['--workers', '3'], ['--single-process']]) {
+    for (const place of [
+      ['--workers', '2'],
+      ['--workers', '3'],
+      ['--workers', '2', '--shared-memory', 'off'],
+      ['--single-process'],
+    ]) {
       expect(await trace([...common, ...place]), place.join(' ')).toEqual(one);
     }
   });
@@ -48,7 +53,12 @@ describe('the same bits', () => {
   it('come for the ConvNet on MNIST', async () => {
     const common = ['--shards', '3', '--max-steps', '12', '--evaluate', 'none'];
     const one = await trace([...common, '--workers', '1']);
-    for (const place of [['--workers', '2'], ['--workers', '3'], ['--single-process']]) {
+    for (const place of [
+      ['--workers', '2'],
+      ['--workers', '3'],
+      ['--workers', '2', '--shared-memory', 'off'],
+      ['--single-process'],
+    ]) {
       expect(await trace([...common, ...place]), place.join(' ')).toEqual(one);
     }
   });

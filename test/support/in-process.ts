@@ -60,18 +60,19 @@ export async function alone(
       throw error;
     },
   });
-  const endpoint = await communicator.openDataPlane({
+  const address = await communicator.openDataPlane({
     runId: '00000000-0000-4000-8000-000000000000',
     socketDirectory: null,
     maxFrameBytes: 2 ** 24,
     heartbeatMs: 60_000,
+    sharedMemory: true,
     peerTimeoutMs: 3_600_000,
   });
   await communicator.join({
     generation: 1,
     rank: 0,
     shards: resolved.shards,
-    workers: [{ rank: 0, endpoint, pid: process.pid, host: 'test' }],
+    workers: [{ rank: 0, ...address, pid: process.pid, host: 'test' }],
   });
   return participate(replica, communicator, { rank: 0, worldSize: 1 });
 }

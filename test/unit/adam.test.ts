@@ -27,6 +27,7 @@ function reference(
 }
 
 const size = 1003;
+const sizes = [1000, 3];
 const initial = Float32Array.from({ length: size }, (_, i) => Math.sin(i));
 /** From ordinary ones down to 1e-10, where epsilon decides. */
 const gradients = (step: number): Float32Array =>
@@ -35,9 +36,12 @@ const gradients = (step: number): Float32Array =>
 describe.each(['js', 'tensorflow'] as const)('Adam on the engine %s', (choice) => {
   it('follows PyTorch over 200 steps, tiny gradients included, and restores its state', async () => {
     const engine = await engineFor(choice);
-    const kernels = choice === 'js' ? new PortableKernels(engine.tf) : new TensorflowKernels(engine.tf);
-    const adam = kernels.adam(initial, beta1, beta2);
-    const restored = kernels.adam(new Float32Array(size), beta1, beta2);
+    const kernels =
+      choice === 'js' ? new PortableKernels(engine.tf) : new TensorflowKernels(engine.tf, engine.memory);
+    const adam = kernels.adam(initial, sizes, beta1, beta2);
+    const restored = kernels.adam(new Float32Array(size), sizes, beta1, beta2);
+    const gradient = new Float32Array(size);
+    const last: number[] = [];
     const before = engine.tf.memory().numTensors;
     for (let step = 1; step <= 200; step++) {
       const update = {
@@ -45,13 +49,17 @@ describe.each(['js', 'tensorflow'] as const)('Adam on the engine %s', (choice) =
         correction: Math.sqrt(1 - beta2 ** step),
         epsilon,
       };
-      adam.apply(gradients(step), update);
+      gradient.set(gradients(step));
+      const updated = adam.apply(gradient, update);
+      if (step === 200) last.push(...updated.flatMap((tensor) => [...tensor.dataSync()]));
+      engine.tf.dispose(updated);
       if (step === 100) restored.write(adam.read());
-      if (step > 100) restored.apply(gradients(step), update);
+      if (step > 100) engine.tf.dispose(restored.apply(gradient, update));
     }
     expect(engine.tf.memory().numTensors).toBe(before);
     const expected = reference(initial, gradients, 200, 1e-3);
     const { parameters } = adam.read();
+    expect(last).toEqual([...parameters]);
     // Each step moves a parameter by about the learning rate: errors are measured against the way it has gone.
     parameters.forEach((value, i) =>
       expect(Math.abs(value - expected[i]!)).toBeLessThan(2e-6 + 1e-5 * Math.abs(expected[i]! - initial[i]!)),

@@ -54,7 +54,7 @@ class Run {
   ready(from: string, change: Partial<Extract<WorkerMessage, { type: 'ready' }>> = {}): void {
     const hashes = { layoutHash: sha('a'), weightsSha256: sha('b'), dataSha256: sha('d') };
     const counts = { parameterCount: 10, trainCount: 100, testCount: 10 };
-    const place = { device: 'CPU', engine: 'test', endpoint: `tcp://${from}` };
+    const place = { device: 'CPU', engine: 'test', endpoint: `tcp://${from}`, memory: null };
     this.say(from, { type: 'ready', ...hashes, ...counts, ...place, ...change });
   }
 

@@ -7,9 +7,11 @@ import { randomUUID } from 'node:crypto';
 import { Coordinator } from '../../coordinator/coordinator.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { MemoryControl, MemoryNetwork } from '../../shared/transport/memory.js';
+import { loadNativeMemory } from '../../shared/memory/native-memory.js';
+import { findMemoryAddon } from '../../worker/engine/cache.js';
 import { InlineCommunicator } from '../../worker/communicator/inline-communicator.js';
 import { runSession } from '../../worker/session.js';
-import { host } from '../environment.js';
+import { currentEngineHost, host } from '../environment.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 import type { Reporters } from '../reporters/reporters.js';
 import type { RunSetup } from '../train-options.js';
@@ -39,7 +41,11 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
   process.once('SIGTERM', interrupt);
   const status = coordinator.run();
   const session = runSession({
-    communicator: new InlineCommunicator(server.client(), new MemoryNetwork()),
+    communicator: new InlineCommunicator(
+      server.client(),
+      new MemoryNetwork(),
+      loadNativeMemory(findMemoryAddon(currentEngineHost()))?.add,
+    ),
     host,
     loadEngine: (run) =>
       loadWorkerEngine(run, setup.gpus[0] ?? 'cpu', (message) =>

@@ -4,11 +4,12 @@ import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { chooseGpus } from '../../shared/config/resolve.js';
 import { PeerLostError } from '../../shared/errors.js';
 import { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
+import { findMemoryAddon } from '../../worker/engine/cache.js';
 import type { EngineDevice } from '../../worker/engine/environment.js';
 import { runSession } from '../../worker/session.js';
 import { backOff } from '../back-off.js';
 import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
-import { host, instanceNumber, machine } from '../environment.js';
+import { currentEngineHost, host, instanceNumber, machine } from '../environment.js';
 import { describeError, exitStatus } from '../exit.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 
@@ -21,7 +22,7 @@ export interface WorkerFlags {
 
 export async function work({ coordinator, device, launched = false }: WorkerFlags): Promise<number> {
   if (!launched) await backOff();
-  const communicator = new ThreadCommunicator(coordinator);
+  const communicator = new ThreadCommunicator(coordinator, findMemoryAddon(currentEngineHost()));
   if (launched) {
     leaveSignalsToLauncher();
     onLauncherGone(() => communicator.abandon(new PeerLostError('Launcher lost: its process ended.')));

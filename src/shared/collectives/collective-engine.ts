@@ -5,7 +5,13 @@
 
 import { InvariantError, ProtocolError, StaleGenerationError } from '../errors.js';
 import { readHeader, type FrameHeader } from '../protocol/frame.js';
-import { Exchange, type ExchangeBuffers, type ExchangeSpec, type SendFrame } from './exchange.js';
+import {
+  Exchange,
+  type ExchangeBuffers,
+  type ExchangeSpec,
+  type SendFrame,
+  type SharedPeers,
+} from './exchange.js';
 import { Mesh, type MeshPlan } from './mesh.js';
 
 /** Bytes of frames for exchanges that aren't registered here yet. A peer gets this far ahead only at the very start. */
@@ -25,9 +31,9 @@ export class CollectiveEngine {
     this.#onFinished = onFinished;
   }
 
-  register(spec: ExchangeSpec, buffers: ExchangeBuffers): void {
+  register(spec: ExchangeSpec, buffers: ExchangeBuffers, shared?: SharedPeers): void {
     if (this.#exchanges.has(spec.id)) throw new InvariantError(`exchange ${spec.id} registered twice`);
-    this.#exchanges.set(spec.id, new Exchange(this.mesh, spec, buffers, this.#send));
+    this.#exchanges.set(spec.id, new Exchange(this.mesh, spec, buffers, this.#send, shared));
     const early = this.#early;
     this.#early = [];
     this.#earlyBytes = 0;

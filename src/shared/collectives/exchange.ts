@@ -13,7 +13,8 @@
 import { ProtocolError, invariant } from '../errors.js';
 import { headerBytes, writeHeader, type FrameHeader, type Phase } from '../protocol/frame.js';
 import type { Rank } from '../words.js';
-import type { Mesh } from './mesh.js';
+import { Scratch, type Mesh } from './mesh.js';
+import type { Vectors } from './vector-layout.js';
 import { bytesPerElement, vectorOver, type Vector, type VectorReduction } from './reduction.js';
 import { SendBuffers } from './send-buffers.js';
 
@@ -36,6 +37,16 @@ export interface ExchangeBuffers {
   readonly output: Vector;
 }
 
+/** What this worker shares memory with. Frames between the two announce vectors instead of carrying them. */
+export interface SharedPeers {
+  /** Vectors of this exchange in the memory of those whose memory this worker can read. */
+  readonly readable: ReadonlyMap<Rank, Vectors>;
+  /** Those who can read this worker's. */
+  readonly readers: ReadonlySet<Rank>;
+}
+
+const alone: SharedPeers = { readable: new Map(), readers: new Set() };
+
 export type SendFrame = (to: Rank, frame: Buffer) => void;
 
 /** The payloads of one use of an exchange that have come so far. */
@@ -52,7 +63,9 @@ export class Exchange {
   readonly #mesh: Mesh;
   readonly #send: SendFrame;
   readonly #buffers: ExchangeBuffers;
+  readonly #shared: SharedPeers;
   readonly #frames = new SendBuffers();
+  readonly #scratch = new Scratch();
   readonly #oneHop: boolean;
   readonly #elementBytes: 4 | 8;
   #finished = 0;
@@ -62,7 +75,13 @@ export class Exchange {
   /** The use in flight (or next) and the one after it, of which early frames may come. */
   #uses: [Use, Use] = [newUse(1), newUse(2)];
 
-  constructor(mesh: Mesh, spec: ExchangeSpec, buffers: ExchangeBuffers, send: SendFrame) {
+  constructor(
+    mesh: Mesh,
+    spec: ExchangeSpec,
+    buffers: ExchangeBuffers,
+    send: SendFrame,
+    shared: SharedPeers = alone,
+  ) {
     const local = mesh.localShards;
     invariant(
       buffers.inputs.length === local.end - local.start,
@@ -77,6 +96,7 @@ export class Exchange {
     this.#mesh = mesh;
     this.spec = spec;
     this.#send = send;
+    this.#shared = shared;
     this.#buffers = buffers;
     this.#elementBytes = bytesPerElement(spec.reduction);
     this.#oneHop = spec.elementCount * this.#elementBytes <= oneHopBytes;
@@ -109,7 +129,8 @@ export class Exchange {
     } else {
       for (const other of this.#mesh.others) {
         const { start, end } = this.#mesh.chunk(this.spec.elementCount, other);
-        this.#send(other, this.#frame('scatter', String(other), partials, start, end));
+        const carried = this.#shared.readers.has(other) ? [] : partials;
+        this.#send(other, this.#frame('scatter', String(other), carried, start, end));
       }
       const { start, end } = this.#mesh.chunk(this.spec.elementCount, own);
       this.#uses[0].partials.set(
@@ -144,7 +165,8 @@ export class Exchange {
         throw this.#refusal(header, 'no result before the contribution', 'one');
       }
       const { start, end } = this.#mesh.chunk(this.spec.elementCount, header.sender);
-      this.#buffers.output.set(this.#vector(header, frame, 0, end - start, 1), start);
+      const there = this.#announced(header, frame)?.output.subarray(start, end);
+      this.#buffers.output.set(there ?? this.#vector(header, frame, 0, end - start, 1), start);
       use.gathered.add(header.sender);
     } else {
       if (use.partials.has(header.sender))
@@ -152,9 +174,14 @@ export class Exchange {
       const { start, end } = this.#oneHop
         ? { start: 0, end: this.spec.elementCount }
         : this.#mesh.chunk(this.spec.elementCount, this.#mesh.plan.rank);
-      const count = this.#mesh.subtrees[header.sender]?.length ?? 0;
-      const partials = Array.from({ length: count }, (_, i) =>
-        this.#vector(header, frame, i, end - start, count),
+      const nodes = this.#mesh.subtrees[header.sender] ?? [];
+      const there = this.#announced(header, frame);
+      const first = this.#mesh.ranges[header.sender]?.start ?? 0;
+      const partials = nodes.map(({ level, index }, i) =>
+        // A node's value is in the vector of its first shard.
+        there
+          ? (there.inputs[index * 2 ** level - first] as Vector).subarray(start, end)
+          : this.#vector(header, frame, i, end - start, nodes.length),
       );
       use.partials.set(header.sender, partials);
     }
@@ -168,23 +195,37 @@ export class Exchange {
     if (use.partials.size < plan.worldSize) return false;
     if (!this.#reduced) {
       const everyone = Array.from({ length: plan.worldSize }, (_, rank) => use.partials.get(rank) ?? []);
-      const sum = this.#mesh.foldAll(this.spec.reduction, everyone);
+      const { output } = this.#buffers;
+      const { start, end } = this.#oneHop
+        ? { start: 0, end: output.length }
+        : this.#mesh.chunk(output.length, plan.rank);
+      this.#mesh.foldAll(this.spec.reduction, everyone, output.subarray(start, end), this.#scratch);
       this.#reduced = true;
-      if (this.#oneHop) {
-        this.#buffers.output.set(sum);
-      } else {
-        const { start, end } = this.#mesh.chunk(this.spec.elementCount, plan.rank);
-        this.#buffers.output.set(sum, start);
-        if (others.length > 0) {
-          const frame = this.#frame('gather', 'gather', [sum], 0, end - start);
-          for (const other of others) this.#send(other, frame);
-        }
-      }
+      if (!this.#oneHop) this.#gather(others, output, start, end);
     }
     if (!this.#oneHop && use.gathered.size < others.length) return false;
     this.#finished++;
     this.#uses = [this.#uses[1], newUse(this.#finished + 2)];
     return true;
+  }
+
+  /** Sends this worker's chunk of the result to all, or word that it is there. */
+  #gather(others: readonly Rank[], output: Vector, start: number, end: number): void {
+    const { readers } = this.#shared;
+    const far = others.filter((other) => !readers.has(other));
+    const carrying = far.length > 0 ? this.#frame('gather', 'carrying', [output], start, end) : undefined;
+    const announcing =
+      far.length < others.length ? this.#frame('gather', 'announcing', [], start, end) : undefined;
+    for (const other of others) {
+      const frame = readers.has(other) ? announcing : carrying;
+      if (frame) this.#send(other, frame);
+    }
+  }
+
+  /** The sender's vectors, when the frame only announces them. */
+  #announced(header: FrameHeader, frame: Buffer): Vectors | undefined {
+    if (this.#oneHop || frame.length > headerBytes) return undefined;
+    return this.#shared.readable.get(header.sender as Rank);
   }
 
   #frame(phase: Phase, key: string, vectors: readonly Vector[], start: number, end: number): Buffer {

@@ -6,7 +6,7 @@
 import { chunkRange, shardRanges } from '../sharding/ranges.js';
 import { foldTree, maximalSubtrees, rootLevel, type TreeNode } from '../sharding/tree.js';
 import type { Generation, Range, Rank } from '../words.js';
-import { combineInto, type Vector, type VectorReduction } from './reduction.js';
+import { addFloat32, combineInto, type AddFloat32, type Vector, type VectorReduction } from './reduction.js';
 
 export interface MeshPlan {
   readonly runTag: bigint;
@@ -14,6 +14,8 @@ export interface MeshPlan {
   readonly rank: Rank;
   readonly worldSize: number;
   readonly shards: number;
+  /** Takes the place of a loop in JavaScript; the same bits. */
+  readonly add?: AddFloat32 | undefined;
 }
 
 export class Mesh {
@@ -48,13 +50,21 @@ export class Mesh {
         node,
         this.plan.shards,
         ({ level, index }) => (level === 0 ? inputs[index - first] : undefined),
-        (left, right) => combineInto(reduction, left, right),
+        (left, right) => this.#combine(reduction, left, left, right),
       ),
     );
   }
 
-  /** The root of the tree from everybody's partials, `partials[rank][i]` for the i-th maximal subtree of `rank`. */
-  foldAll<T extends Vector>(reduction: VectorReduction, partials: readonly (readonly T[])[]): T {
+  /**
+   * The root of the tree from everybody's partials, `partials[rank][i]` for the i-th maximal subtree of `rank`, written to
+   * `output`. The partials are only read: they may lie in other workers' memory.
+   */
+  foldAll<T extends Vector>(
+    reduction: VectorReduction,
+    partials: readonly (readonly T[])[],
+    output: T,
+    scratch: Scratch,
+  ): void {
     const byNode = new Map<string, T>();
     for (const [rank, nodes] of this.subtrees.entries()) {
       for (const [i, node] of nodes.entries()) {
@@ -62,11 +72,40 @@ export class Mesh {
         if (partial) byNode.set(`${node.level}/${node.index}`, partial);
       }
     }
-    return foldTree(
+    const own = new Set<T>();
+    const take = (): T => {
+      const taken = own.size === 0 ? output : (scratch.take(own.size, reduction, output.length) as T);
+      own.add(taken);
+      return taken;
+    };
+    const root = foldTree(
       { level: rootLevel(this.plan.shards), index: 0 },
       this.plan.shards,
       ({ level, index }) => byNode.get(`${level}/${index}`),
-      (left, right) => combineInto(reduction, left, right),
+      (left, right) => this.#combine(reduction, own.has(left) ? left : take(), left, right),
     );
+    if (root !== output) output.set(root);
+  }
+
+  #combine<T extends Vector>(reduction: VectorReduction, out: T, left: T, right: T): T {
+    if (reduction === 'sum-float32') {
+      (this.plan.add ?? addFloat32)(out as Float32Array, left as Float32Array, right as Float32Array);
+      return out;
+    }
+    if (out !== left) out.set(left);
+    return combineInto(reduction, out, right);
+  }
+}
+
+/** Vectors for the inner nodes of a tree, kept between uses. */
+export class Scratch {
+  readonly #vectors = new Map<number, Vector>();
+
+  take(index: number, reduction: VectorReduction, length: number): Vector {
+    const held = this.#vectors.get(index);
+    if (held?.length === length) return held;
+    const made = reduction === 'sum-float32' ? new Float32Array(length) : new Float64Array(length);
+    this.#vectors.set(index, made);
+    return made;
   }
 }

@@ -27,10 +27,13 @@ export function vectorOver(
     : new Float64Array(buffer, offset, length);
 }
 
-function addFloat32(left: Float32Array, right: Float32Array): void {
-  // Both are float32 and the sum of two is rounded once on storing: the same bits as a float32 addition.
-  for (let i = 0; i < left.length; i++) left[i] = (left[i] as number) + (right[i] as number);
-}
+/** out = left + right; all of one length. */
+export type AddFloat32 = (out: Float32Array, left: Float32Array, right: Float32Array) => void;
+
+/** Both are float32 and the sum of two is rounded once on storing: the same bits as a float32 addition. */
+export const addFloat32: AddFloat32 = (out, left, right) => {
+  for (let i = 0; i < out.length; i++) out[i] = (left[i] as number) + (right[i] as number);
+};
 
 function addFloat64(left: Float64Array, right: Float64Array): void {
   for (let i = 0; i < left.length; i++) left[i] = (left[i] as number) + (right[i] as number);
@@ -61,7 +64,7 @@ function mergeMoments(left: Float64Array, right: Float64Array): void {
 export function combineInto<T extends Vector>(reduction: VectorReduction, left: T, right: T): T {
   switch (reduction) {
     case 'sum-float32':
-      addFloat32(left as Float32Array, right as Float32Array);
+      addFloat32(left as Float32Array, left as Float32Array, right as Float32Array);
       break;
     case 'sum-float64':
       addFloat64(left as Float64Array, right as Float64Array);

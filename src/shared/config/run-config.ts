@@ -74,6 +74,10 @@ export const runConfigSchema = z.strictObject({
     .default('both')
     .describe('test: the test set after every epoch; both: and the training set after the last'),
   logEvery: positiveInt(1_000_000).default(100).describe('steps between two printed lines'),
+  sharedMemory: z
+    .enum(['auto', 'off'])
+    .default('auto')
+    .describe('auto: workers of one host exchange gradients through shared memory; off: through sockets'),
   bucketBytes: positiveInt(1_073_741_824)
     .default(524_288)
     .describe('bytes of gradients sent together; smaller starts earlier, larger costs fewer messages'),

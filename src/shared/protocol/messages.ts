@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { errorCodes } from '../errors.js';
 
@@ -17,6 +18,9 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 /** NaN and the infinities too: a diverged run must be able to say so. */
 const loss = z.custom<number>((value) => typeof value === 'number', 'must be a number');
 const wireError = z.strictObject({ code: z.enum([...errorCodes, 'INVARIANT']), message: text });
+
+/** Where workers of the same host can open this worker's memory (see memory/shared-memory.ts); null: nowhere. */
+const memory = z.string().regex(addressPattern).nullable();
 
 export const workerMessageSchema = z.discriminatedUnion('type', [
   /** First word of a worker. */
@@ -40,6 +44,7 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     testCount: count,
     dataSha256: sha256,
     endpoint: shortText,
+    memory,
   }),
   /** Connected to every other worker of the generation, and heard from each. */
   z.strictObject({ type: z.literal('connected'), generation: uint32 }),
@@ -74,7 +79,7 @@ export const planSchema = z.strictObject({
   rank: uint32,
   shards: uint32.min(1),
   workers: z
-    .array(z.strictObject({ rank: uint32, endpoint: shortText, pid: count, host: shortText }))
+    .array(z.strictObject({ rank: uint32, endpoint: shortText, memory, pid: count, host: shortText }))
     .min(1)
     .max(4_096),
 });

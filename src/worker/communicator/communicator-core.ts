@@ -7,7 +7,16 @@
  */
 
 import { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
-import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange.js';
+import type { ExchangeBuffers, ExchangeSpec, SharedPeers } from '../../shared/collectives/exchange.js';
+import {
+  VectorLayout,
+  bytesOf,
+  part,
+  vectorsIn,
+  type Placement,
+  type Vectors,
+} from '../../shared/collectives/vector-layout.js';
+import type { AddFloat32 } from '../../shared/collectives/reduction.js';
 import { OperationalError, PeerLostError, fromWireError, invariant } from '../../shared/errors.js';
 import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/codec.js';
 import { headerBytes, writeHeader } from '../../shared/protocol/frame.js';
@@ -29,6 +38,20 @@ export interface CoreEvents {
 export interface CoreTransports {
   readonly control: ControlClient;
   openDataPlane(request: DataPlaneRequest): Promise<DataPlane>;
+  /** Another worker's memory, if this process can read it. */
+  openMemory?(address: string | null): PeerMemory | undefined;
+  readonly add?: AddFloat32 | undefined;
+}
+
+export interface PeerMemory {
+  map(offset: number, bytes: number): ArrayBuffer;
+  close(): void;
+}
+
+/** Vectors that exchanges have parts of: this worker's, and those of the workers whose memory it can read. */
+interface AllocatedVectors {
+  readonly own: Vectors;
+  readonly peers: ReadonlyMap<Rank, Vectors>;
 }
 
 /** First 8 bytes of the run's id (a UUID). */
@@ -47,6 +70,10 @@ export class CommunicatorCore {
   #request: DataPlaneRequest | undefined;
   #plan: Plan | undefined;
   #engine: CollectiveEngine | undefined;
+  #layout: VectorLayout | undefined;
+  #allocations: AllocatedVectors[] = [];
+  #memories = new Map<Rank, PeerMemory>();
+  readonly #readers = new Set<Rank>();
   #unheard = new Set<number>();
   #connected: (() => void) | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -95,10 +122,22 @@ export class CommunicatorCore {
     const runTag = runTagOf(this.#request.runId);
     const generation = asGeneration(plan.generation);
     this.#engine = new CollectiveEngine(
-      { runTag, generation, rank, worldSize: plan.workers.length, shards: plan.shards },
+      {
+        runTag,
+        generation,
+        rank,
+        worldSize: plan.workers.length,
+        shards: plan.shards,
+        add: this.#transports.add,
+      },
       (to, frame) => data.send(to, frame),
       (id) => this.#events.finished(id),
     );
+    this.#layout = new VectorLayout(this.#engine.mesh.ranges);
+    for (const worker of plan.workers) {
+      const memory = worker.rank === plan.rank ? undefined : this.#transports.openMemory?.(worker.memory);
+      if (memory) this.#memories.set(asRank(worker.rank), memory);
+    }
     this.#unheard = new Set(peers.map((peer) => peer.rank));
     const connected = new Promise<void>((resolve) => (this.#connected = resolve));
     data.connect(peers, {
@@ -106,7 +145,8 @@ export class CommunicatorCore {
       disconnected: (lost) => this.#onPeerLost(lost),
     });
     for (const peer of peers) {
-      const hello = Buffer.alloc(headerBytes);
+      const hello = Buffer.alloc(headerBytes + 1);
+      hello[headerBytes] = this.#memories.has(peer.rank) ? 1 : 0;
       writeHeader(hello, {
         phase: 'hello',
         sender: rank,
@@ -122,8 +162,40 @@ export class CommunicatorCore {
     return connected;
   }
 
+  /** `provide` gives this worker's own memory at the place that the others expect. */
+  allocate(elementCount: number, provide: (place: Placement) => ArrayBufferLike): Vectors {
+    const { ranges, plan } = this.engine.mesh;
+    const places = this.#layout?.add(elementCount) ?? [];
+    const vectors = (rank: number, memory: (place: Placement) => ArrayBufferLike): Vectors => {
+      const [range, place] = [ranges[rank], places[rank]];
+      invariant(range && place, `no rank ${rank} in the plan`);
+      invariant(place.bytes >= bytesOf(range, elementCount), 'an allocation without room');
+      return vectorsIn(memory(place), range, elementCount);
+    };
+    const peers = new Map<Rank, Vectors>();
+    for (const [rank, memory] of this.#memories) {
+      peers.set(
+        rank,
+        vectors(rank, ({ offset, bytes }) => memory.map(offset, bytes)),
+      );
+    }
+    const own = vectors(plan.rank, provide);
+    this.#allocations.push({ own, peers });
+    return own;
+  }
+
   register(spec: ExchangeSpec, buffers: ExchangeBuffers): void {
     this.engine.register(spec, buffers);
+  }
+
+  /** Registers an exchange over elements [start, start + elementCount) of an allocation. */
+  registerPart(spec: ExchangeSpec, allocation: number, start: number): void {
+    const allocated = this.#allocations[allocation];
+    invariant(allocated, `no allocation ${allocation}`);
+    const cut = (vectors: Vectors): Vectors => part(vectors, start, spec.elementCount);
+    const readable = new Map([...allocated.peers].map(([rank, vectors]) => [rank, cut(vectors)]));
+    const shared: SharedPeers = { readable, readers: this.#readers };
+    this.engine.register(spec, cut(allocated.own), shared);
   }
 
   start(exchangeId: number, step: number): void {
@@ -134,6 +206,8 @@ export class CommunicatorCore {
     this.#state = 'closed';
     clearInterval(this.#heartbeat);
     clearTimeout(this.#verdict);
+    for (const memory of this.#memories.values()) memory.close();
+    this.#memories.clear();
     await Promise.all([this.#data?.close(), this.#transports.control.close()]);
   }
 
@@ -156,6 +230,7 @@ export class CommunicatorCore {
     try {
       const { phase, sender } = this.engine.receive(frame);
       if (phase === 'hello') {
+        if (frame[headerBytes] === 1) this.#readers.add(asRank(sender));
         this.#unheard.delete(sender);
         this.#hear();
       }

@@ -5,6 +5,7 @@
 
 import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
 import type { Vector } from '../../shared/collectives/reduction.js';
+import type { Vectors } from '../../shared/collectives/vector-layout.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 
 /** A registered all-reduce over shards. One use at a time: fill the inputs, start, wait, read the output. */
@@ -23,6 +24,24 @@ export interface ExchangeHandle {
   wait(): void;
 }
 
+/** Vectors that several exchanges share, each over its own part: one a local shard and one for the result. */
+export interface Allocation extends Vectors {
+  /** 0, 1, 2 ... in the order of allocation. */
+  readonly index: number;
+}
+
+/** The elements of an allocation that an exchange is over; it has as many as its `elementCount` says. */
+export interface AllocationPart {
+  readonly allocation: Allocation;
+  readonly start: number;
+}
+
+export interface DataPlaneAddress {
+  readonly endpoint: string;
+  /** Where workers of the same host can open this worker's memory. */
+  readonly memory: string | null;
+}
+
 export interface CommunicatorEvents {
   message(message: CoordinatorMessage): void;
   /** The run can't go on. Comes once; every `wait` throws the same error from then on. */
@@ -32,12 +51,17 @@ export interface CommunicatorEvents {
 export interface Communicator {
   listen(events: CommunicatorEvents): void;
   send(message: WorkerMessage): void;
-  /** Opens this worker's data plane and returns its endpoint. */
-  openDataPlane(options: DataPlaneRequest): Promise<string>;
+  /** Opens this worker's data plane. */
+  openDataPlane(options: DataPlaneRequest): Promise<DataPlaneAddress>;
   /** Connects to every worker of the plan; resolves once each has been heard from. */
   join(plan: Plan): Promise<void>;
-  /** Same order of calls on every worker, after `join`. */
-  register(spec: Omit<ExchangeSpec, 'id'>): ExchangeHandle;
+  /**
+   * Float32 vectors, zero at first, where the workers of this host can read them if they share memory.
+   * Same order of calls on every worker, after `join`.
+   */
+  allocate(elementCount: number): Allocation;
+  /** Same order of calls on every worker, after `join`. The exchange has vectors of its own, or a part of others. */
+  register(spec: Omit<ExchangeSpec, 'id'>, within?: AllocationPart): ExchangeHandle;
   /** Says that the main thread made progress; what a deadline is measured by. */
   tick(): void;
   close(): Promise<void>;
@@ -47,6 +71,8 @@ export interface DataPlaneRequest {
   readonly runId: string;
   readonly socketDirectory: string | null;
   readonly maxFrameBytes: number;
+  /** Whether payloads between workers of one host may go through shared memory. */
+  readonly sharedMemory: boolean;
   readonly heartbeatMs: number;
   readonly peerTimeoutMs: number;
 }

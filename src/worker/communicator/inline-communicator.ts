@@ -3,14 +3,28 @@
  * every exchange ends inside `start`, so `wait` never has to block.
  */
 
-import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
-import { vectorOver, bytesPerElement } from '../../shared/collectives/reduction.js';
+import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange.js';
+import {
+  vectorOver,
+  bytesPerElement,
+  type AddFloat32,
+  type Vector,
+} from '../../shared/collectives/reduction.js';
+import { part } from '../../shared/collectives/vector-layout.js';
 import { invariant } from '../../shared/errors.js';
 import type { MemoryNetwork } from '../../shared/transport/memory.js';
 import type { ControlClient } from '../../shared/transport/transport.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import { CommunicatorCore } from './communicator-core.js';
-import type { Communicator, CommunicatorEvents, DataPlaneRequest, ExchangeHandle } from './communicator.js';
+import type {
+  Allocation,
+  AllocationPart,
+  Communicator,
+  CommunicatorEvents,
+  DataPlaneAddress,
+  DataPlaneRequest,
+  ExchangeHandle,
+} from './communicator.js';
 
 export class InlineCommunicator implements Communicator {
   readonly #core: CommunicatorCore;
@@ -18,11 +32,12 @@ export class InlineCommunicator implements Communicator {
   #finished = new Set<number>();
   #failure: Error | undefined;
   #registered = 0;
+  #allocated = 0;
   #ticks = 0;
 
-  constructor(control: ControlClient, network: MemoryNetwork) {
+  constructor(control: ControlClient, network: MemoryNetwork, add?: AddFloat32) {
     this.#core = new CommunicatorCore(
-      { control, openDataPlane: () => Promise.resolve(network.open()) },
+      { control, openDataPlane: () => Promise.resolve(network.open()), add },
       {
         message: (message) => this.#events?.message(message),
         finished: (id) => this.#finished.add(id),
@@ -44,8 +59,8 @@ export class InlineCommunicator implements Communicator {
     this.#core.send(message);
   }
 
-  openDataPlane(request: DataPlaneRequest): Promise<string> {
-    return this.#core.openDataPlane(request);
+  async openDataPlane(request: DataPlaneRequest): Promise<DataPlaneAddress> {
+    return { endpoint: await this.#core.openDataPlane(request), memory: null };
   }
 
   join(plan: Plan): Promise<void> {
@@ -53,19 +68,21 @@ export class InlineCommunicator implements Communicator {
     return this.#core.join(plan);
   }
 
-  register(partial: Omit<ExchangeSpec, 'id'>): ExchangeHandle {
+  allocate(elementCount: number): Allocation {
+    const vectors = this.#core.allocate(elementCount, ({ bytes }) => new ArrayBuffer(bytes));
+    return { ...vectors, index: this.#allocated++ };
+  }
+
+  register(partial: Omit<ExchangeSpec, 'id'>, within?: AllocationPart): ExchangeHandle {
     const spec: ExchangeSpec = { ...partial, id: ++this.#registered };
-    const { start, end } = this.#core.engine.mesh.localShards;
-    const bytes = spec.elementCount * bytesPerElement(spec.reduction);
-    const inputs = Array.from({ length: end - start }, () =>
-      vectorOver(spec.reduction, new ArrayBuffer(bytes)),
-    );
-    const output = vectorOver(spec.reduction, new ArrayBuffer(bytes));
-    this.#core.register(spec, { inputs, output });
+    const buffers = within
+      ? part(within.allocation, within.start, spec.elementCount)
+      : this.#ownBuffers(spec);
+    if (within) this.#core.registerPart(spec, within.allocation.index, within.start);
+    else this.#core.register(spec, buffers);
     return {
       spec,
-      inputs,
-      output,
+      ...buffers,
       start: (step) => {
         this.#finished.delete(spec.id);
         this.#core.start(spec.id, step);
@@ -75,6 +92,13 @@ export class InlineCommunicator implements Communicator {
         invariant(this.#finished.has(spec.id), `${spec.name} did not finish`);
       },
     };
+  }
+
+  #ownBuffers({ elementCount, reduction }: ExchangeSpec): ExchangeBuffers {
+    const { start, end } = this.#core.engine.mesh.localShards;
+    const vector = (): Vector =>
+      vectorOver(reduction, new ArrayBuffer(elementCount * bytesPerElement(reduction)));
+    return { inputs: Array.from({ length: end - start }, vector), output: vector() };
   }
 
   tick(): void {

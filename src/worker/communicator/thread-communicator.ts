@@ -5,12 +5,24 @@
  */
 
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
-import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
+import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange.js';
 import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
 import { InvariantError, fromWireError, invariant, type WireError } from '../../shared/errors.js';
 import { shardRanges } from '../../shared/sharding/ranges.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
-import type { Communicator, CommunicatorEvents, DataPlaneRequest, ExchangeHandle } from './communicator.js';
+import { VectorLayout, bytesOf, part, vectorsIn } from '../../shared/collectives/vector-layout.js';
+import { loadNativeMemory } from '../../shared/memory/native-memory.js';
+import { SharedMemory } from '../../shared/memory/shared-memory.js';
+import type { Range } from '../../shared/words.js';
+import type {
+  Allocation,
+  AllocationPart,
+  Communicator,
+  CommunicatorEvents,
+  DataPlaneAddress,
+  DataPlaneRequest,
+  ExchangeHandle,
+} from './communicator.js';
 import {
   maxExchanges,
   words,
@@ -34,18 +46,27 @@ export class ThreadCommunicator implements Communicator {
   #events: CommunicatorEvents | undefined;
   #failure: Error | undefined;
   #registered = 0;
-  #localShards = 0;
+  #localShards: Range = { start: 0, end: 0 };
+  #rank = 0;
+  #layout: VectorLayout | undefined;
+  #allocated = 0;
+  readonly #memoryAddon: string | undefined;
+  #memory: SharedMemory | undefined;
   #opened: Pending<string> | undefined;
   #joined: Pending<undefined> | undefined;
   #closed: (() => void) | undefined;
 
-  /** @param coordinator its endpoint, ipc://… or tcp://… */
-  constructor(coordinator: string) {
+  /**
+   * @param coordinator its endpoint, ipc://… or tcp://…
+   * @param memoryAddon file of the addon for shared memory; without it everything goes through sockets
+   */
+  constructor(coordinator: string, memoryAddon?: string) {
+    this.#memoryAddon = memoryAddon;
     const { port1, port2 } = new MessageChannel();
     this.#failures = port1;
     port1.unref();
     const state = this.#state.buffer;
-    const workerData: ThreadOptions = { coordinator, state, failures: port2, graceMs };
+    const workerData: ThreadOptions = { coordinator, memoryAddon, state, failures: port2, graceMs };
     this.#thread = new Worker(new URL('./thread.js', import.meta.url), {
       workerData,
       transferList: [port2],
@@ -66,36 +87,66 @@ export class ThreadCommunicator implements Communicator {
     this.#post({ kind: 'send', message });
   }
 
-  openDataPlane(request: DataPlaneRequest): Promise<string> {
-    return new Promise((resolve, reject) => {
+  async openDataPlane(request: DataPlaneRequest): Promise<DataPlaneAddress> {
+    const shared = request.sharedMemory
+      ? SharedMemory.create(loadNativeMemory(this.#memoryAddon))
+      : undefined;
+    this.#memory = shared?.memory;
+    const endpoint = await new Promise<string>((resolve, reject) => {
       this.#opened = { resolve, reject };
-      this.#post({ kind: 'open', request });
+      this.#post({ kind: 'open', request, memory: shared?.descriptor });
     });
+    return { endpoint, memory: shared?.address ?? null };
   }
 
   join(plan: Plan): Promise<void> {
-    const range = shardRanges(plan.shards, plan.workers.length)[plan.rank];
+    const ranges = shardRanges(plan.shards, plan.workers.length);
+    const range = ranges[plan.rank];
     invariant(range, `rank ${plan.rank} is not in the plan`);
-    this.#localShards = range.end - range.start;
+    this.#localShards = range;
+    this.#rank = plan.rank;
+    this.#layout = new VectorLayout(ranges);
     return new Promise<undefined>((resolve, reject) => {
       this.#joined = { resolve, reject };
       this.#post({ kind: 'join', plan });
     });
   }
 
-  register(partial: Omit<ExchangeSpec, 'id'>): ExchangeHandle {
+  allocate(elementCount: number): Allocation {
+    const place = this.#layout?.add(elementCount)[this.#rank];
+    invariant(place, 'no generation has been joined');
+    const buffer = this.#memory ? undefined : new SharedArrayBuffer(bytesOf(this.#localShards, elementCount));
+    this.#post({ kind: 'allocate', elementCount, buffer });
+    const memory = buffer ?? this.#memory?.map(place.offset, place.bytes);
+    invariant(memory, 'an allocation without memory');
+    return { ...vectorsIn(memory, this.#localShards, elementCount), index: this.#allocated++ };
+  }
+
+  register(partial: Omit<ExchangeSpec, 'id'>, within?: AllocationPart): ExchangeHandle {
     const spec: ExchangeSpec = { ...partial, id: ++this.#registered };
     invariant(spec.id < maxExchanges, `more than ${maxExchanges} exchanges`);
+    if (within) {
+      const { allocation, start } = within;
+      this.#post({ kind: 'registerPart', spec, allocation: allocation.index, start });
+      return this.#handle(spec, part(allocation, start, spec.elementCount));
+    }
     const bytes = spec.elementCount * bytesPerElement(spec.reduction);
-    const inputs = Array.from({ length: this.#localShards }, () => new SharedArrayBuffer(bytes));
+    const { start, end } = this.#localShards;
+    const inputs = Array.from({ length: end - start }, () => new SharedArrayBuffer(bytes));
     const output = new SharedArrayBuffer(bytes);
     this.#post({ kind: 'register', spec, inputs, output });
+    return this.#handle(spec, {
+      inputs: inputs.map((buffer) => vectorOver(spec.reduction, buffer)),
+      output: vectorOver(spec.reduction, output),
+    });
+  }
+
+  #handle(spec: ExchangeSpec, buffers: ExchangeBuffers): ExchangeHandle {
     const word = words.exchanges + spec.id;
     let started = 0;
     return {
       spec,
-      inputs: inputs.map((buffer) => vectorOver(spec.reduction, buffer)),
-      output: vectorOver(spec.reduction, output),
+      ...buffers,
       start: (step) => {
         this.tick();
         started++;

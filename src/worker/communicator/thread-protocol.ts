@@ -25,6 +25,8 @@ export const maxExchanges = 4_096;
 
 export interface ThreadOptions {
   readonly coordinator: string;
+  /** File of the addon for shared memory. */
+  readonly memoryAddon: string | undefined;
   readonly state: SharedArrayBuffer;
   /** Carries the reason of a failure (WireError) to a main thread that is blocked and has no event loop. */
   readonly failures: MessagePort;
@@ -34,9 +36,12 @@ export interface ThreadOptions {
 
 export type ToThread =
   | { kind: 'send'; message: WorkerMessage }
-  | { kind: 'open'; request: DataPlaneRequest }
+  | { kind: 'open'; request: DataPlaneRequest; memory: number | undefined }
   | { kind: 'join'; plan: Plan }
   | { kind: 'register'; spec: ExchangeSpec; inputs: SharedArrayBuffer[]; output: SharedArrayBuffer }
+  /** Without a buffer: in this process's shared memory, at the place that follows from the plan. */
+  | { kind: 'allocate'; elementCount: number; buffer: SharedArrayBuffer | undefined }
+  | { kind: 'registerPart'; spec: ExchangeSpec; allocation: number; start: number }
   | { kind: 'start'; id: number; step: number }
   | { kind: 'close' };
 

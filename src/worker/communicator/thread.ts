@@ -6,6 +6,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { vectorOver } from '../../shared/collectives/reduction.js';
 import { invariant, toWireError } from '../../shared/errors.js';
+import { loadNativeMemory } from '../../shared/memory/native-memory.js';
+import { SharedMemory } from '../../shared/memory/shared-memory.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import { openControlClient } from '../../shared/transport/zmq/control.js';
 import { openDataPlane } from '../../shared/transport/zmq/data-plane.js';
@@ -24,6 +26,8 @@ invariant(port, 'thread.js is started by ThreadCommunicator');
 const options = workerData as ThreadOptions;
 const state = new Int32Array(options.state);
 const post = (message: FromThread): void => port.postMessage(message);
+const native = loadNativeMemory(options.memoryAddon);
+let memory: SharedMemory | undefined;
 const refusals = new Map<string, number>();
 
 function fail(error: Error): void {
@@ -44,6 +48,8 @@ const core = new CommunicatorCore(
     control: openControlClient(options.coordinator, controlMessageBytes),
     openDataPlane: async ({ socketDirectory, maxFrameBytes }) =>
       openDataPlane({ socketDirectory, maxFrameBytes, host: await localAddressTowards(options.coordinator) }),
+    openMemory: (address) => (memory ? SharedMemory.open(native, address) : undefined),
+    add: native?.add,
   },
   {
     message: (message) => post({ kind: 'message', message }),
@@ -70,10 +76,23 @@ function handle(message: ToThread): void {
       core.send(message.message);
       break;
     case 'open':
+      memory = SharedMemory.over(native, message.memory);
       core.openDataPlane(message.request).then((endpoint) => post({ kind: 'opened', endpoint }), fail);
       break;
     case 'join':
       core.join(message.plan).then(() => post({ kind: 'joined' }), fail);
+      break;
+    case 'allocate': {
+      const { elementCount, buffer } = message;
+      core.allocate(elementCount, ({ offset, bytes }) => {
+        const own = buffer ?? memory?.map(offset, bytes);
+        invariant(own, 'an allocation without memory');
+        return own;
+      });
+      break;
+    }
+    case 'registerPart':
+      core.registerPart(message.spec, message.allocation, message.start);
       break;
     case 'register': {
       const { spec, inputs, output } = message;

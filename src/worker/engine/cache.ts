@@ -73,6 +73,13 @@ export function bindingName(): string {
   return `${bindingPrefix}${nativeHash()}.node`;
 }
 
+/** What every addon for shared memory in the cache is called at the beginning. */
+export const memoryPrefix = 'lockstep_memory-';
+
+export function memoryName(): string {
+  return `${memoryPrefix}${nativeHash()}.node`;
+}
+
 const ownRequire = createRequire(import.meta.url);
 
 /** The folder of tfjs-node-gpu, or undefined where npm left it out. Loads nothing. */
@@ -134,4 +141,12 @@ export function installedPackageVersion(host: EngineHost): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The addon for memory shared between processes, where one was compiled. */
+export function findMemoryAddon(host: EngineHost): string | undefined {
+  const found = findEngine(host);
+  if (found?.from !== 'cache') return undefined;
+  const file = path.join(found.directory, memoryName());
+  return existsSync(file) ? file : undefined;
 }

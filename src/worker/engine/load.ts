@@ -4,7 +4,14 @@
  */
 import os from 'node:os';
 import { EngineError, InvariantError } from '../../shared/errors.js';
-import { findEngine, installedPackageVersion, type EngineHost, type FoundEngine } from './cache.js';
+import { loadNativeMemory, type NativeMemory } from '../../shared/memory/native-memory.js';
+import {
+  findEngine,
+  findMemoryAddon,
+  installedPackageVersion,
+  type EngineHost,
+  type FoundEngine,
+} from './cache.js';
 import { engineEnvironment, type EngineDevice } from './environment.js';
 import { readManifest, verifyFiles } from './manifest.js';
 import { requireJavaScript, requireNative, type Tensorflow } from './native.js';
@@ -37,6 +44,8 @@ export interface Engine {
   /** TensorFlow's version; that of tfjs for the JavaScript engine. Workers of one run must agree on it. */
   readonly version: string;
   readonly device: EngineDeviceDescription;
+  /** Addresses and sums for native code, where the addon for them is installed. */
+  readonly memory: NativeMemory | undefined;
   /** One line for people. */
   describe(): string;
 }
@@ -79,11 +88,9 @@ async function loadNative(found: FoundEngine, options: LoadEngineOptions): Promi
   };
   const kind = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
   const name = kind === 'gpu' ? 'GPU 0 of those visible' : cpuName();
-  return describeEngine('tensorflow', tf, backend.binding.TF_Version, {
-    kind,
-    name,
-    threads: options.threads,
-  });
+  const device = { kind, name, threads: options.threads } as const;
+  const memory = loadNativeMemory(findMemoryAddon(options.host));
+  return describeEngine('tensorflow', tf, backend.binding.TF_Version, device, memory);
 }
 
 /** A thread count that TensorFlow never saw would change the bits of a run without a word. */
@@ -121,13 +128,14 @@ function describeEngine(
   tf: Tensorflow,
   version: string,
   device: EngineDeviceDescription,
+  memory?: NativeMemory,
 ): Engine {
   const describe = (): string => {
     const what = kind === 'tensorflow' ? `TensorFlow ${version}` : `pure JavaScript (tfjs ${version})`;
     const threads = kind === 'js' || device.threads === 1 ? '1 thread' : `${device.threads} threads`;
     return `${what} on ${device.kind.toUpperCase()}, ${device.name}, ${threads}`;
   };
-  return { kind, tf, backendName: tf.getBackend(), version, device, describe };
+  return { kind, tf, backendName: tf.getBackend(), version, device, memory, describe };
 }
 
 function cpuName(): string {

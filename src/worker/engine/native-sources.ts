@@ -16,10 +16,15 @@ function files(): string[] {
     .map((name) => path.join(folder, name));
 }
 
-/** Paths of what is compiled. */
-export function nativeSources(): string[] {
-  return files().filter((name) => name.endsWith('.cc'));
+/** The sources called `name`, as paths; none where the package came without them. */
+function sources(name: string): string[] {
+  return files().filter((file) => path.basename(file) === name);
 }
+
+/** What is compiled into tfjs-node's binding. */
+export const opSources = (): string[] => sources('lockstep_ops.cc');
+/** What is compiled into an addon of its own. */
+export const memorySources = (): string[] => sources('shared_memory.cc');
 
 /** Twelve hex digits that change with the sources. */
 export function nativeHash(): string {

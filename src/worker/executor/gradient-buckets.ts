@@ -10,7 +10,8 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import { InvariantError, invariant } from '../../shared/errors.js';
 import { elementCount, type Layout } from '../../shared/layout.js';
-import type { Communicator, ExchangeHandle } from '../communicator/communicator.js';
+import { addFloat32 } from '../../shared/collectives/reduction.js';
+import type { Allocation, Communicator, ExchangeHandle } from '../communicator/communicator.js';
 import type { ActiveShard } from './layer-op.js';
 
 export interface FlatParameter {
@@ -53,31 +54,43 @@ interface Segment {
 
 interface Place {
   readonly segments: readonly Segment[];
+  /** Where its gradient goes, for each local shard. */
+  readonly targets: readonly Float32Array[];
   readonly size: number;
   readonly uses: number;
 }
 
+/** Copies a tensor's values. */
+export type Store = (value: Tensor, target: Float32Array) => void;
+
 export class GradientBuckets {
   readonly #buckets: Bucket[] = [];
   readonly #places = new Map<number, Place>();
-  readonly #flat: Float32Array;
+  readonly #vectors: Allocation;
+  readonly #store: Store;
   /** Contributions so far, by `weight/shard`. */
   readonly #seen = new Map<string, number>();
   #step = 0;
   #active = 0;
 
   constructor(
-    communicator: Pick<Communicator, 'register'>,
+    communicator: Pick<Communicator, 'allocate' | 'register'>,
     parameters: readonly FlatParameter[],
     uses: ReadonlyMap<number, number>,
     bucketBytes: number,
+    store: Store,
   ) {
-    this.#flat = new Float32Array(parameters.reduce((sum, { size }) => sum + size, 0));
+    this.#store = store;
+    const total = parameters.reduce((sum, { size }) => sum + size, 0);
+    this.#vectors = communicator.allocate(total);
     const capacity = Math.max(1, Math.floor(bucketBytes / 4));
-    for (let start = 0; start < this.#flat.length; start += capacity) {
-      const elementCount = Math.min(capacity, this.#flat.length - start);
+    for (let start = 0; start < total; start += capacity) {
+      const elementCount = Math.min(capacity, total - start);
       const name = `gradients/${this.#buckets.length}`;
-      const exchange = communicator.register({ name, reduction: 'sum-float32', elementCount });
+      const exchange = communicator.register(
+        { name, reduction: 'sum-float32', elementCount },
+        { allocation: this.#vectors, start },
+      );
       this.#buckets.push({ exchange, start, missing: 0 });
     }
     for (const { weight, offset, size } of parameters) {
@@ -88,7 +101,8 @@ export class GradientBuckets {
           const to = Math.min(size, bucket.start + capacity - offset);
           return { bucket, at: offset + from - bucket.start, from, to };
         });
-      this.#places.set(weight, { segments, size, uses: uses.get(weight) ?? 1 });
+      const targets = this.#vectors.inputs.map((vector) => vector.subarray(offset, offset + size));
+      this.#places.set(weight, { segments, targets, size, uses: uses.get(weight) ?? 1 });
     }
   }
 
@@ -113,23 +127,25 @@ export class GradientBuckets {
   add(weight: number, shard: ActiveShard, value: Tensor | Float32Array): void {
     const place = this.#places.get(weight);
     invariant(place, `weight ${weight} is not trainable`);
-    const { segments, size, uses } = place;
-    const values = value instanceof Float32Array ? value : value.dataSync<'float32'>();
-    invariant(values.length === size, `gradient of weight ${weight}: ${values.length} of ${size} elements`);
+    const { segments, targets, size, uses } = place;
+    const length = value instanceof Float32Array ? value.length : value.size;
+    invariant(length === size, `gradient of weight ${weight}: ${length} of ${size} elements`);
     const key = `${weight}/${shard.local}`;
     const seen = (this.#seen.get(key) ?? 0) + 1;
     if (seen > uses)
       throw new InvariantError(`weight ${weight} has ${seen} gradients of shard ${shard.local}`);
     this.#seen.set(key, seen);
-    for (const { bucket, at, from, to } of segments) {
-      const target = bucket.exchange.inputs[shard.local];
-      invariant(target, `shard ${shard.local} is not this worker's`);
-      if (seen === 1) target.set(values.subarray(from, to), at);
-      else
-        for (let i = from; i < to; i++)
-          target[at + i - from] = (target[at + i - from] as number) + (values[i] as number);
-      if (--bucket.missing === 0) bucket.exchange.start(this.#step);
+    const target = targets[shard.local];
+    invariant(target, `shard ${shard.local} is not this worker's`);
+    if (seen > 1) {
+      const values = value instanceof Float32Array ? value : value.dataSync<'float32'>();
+      addFloat32(target, target, values);
+    } else if (value instanceof Float32Array) {
+      target.set(value);
+    } else {
+      this.#store(value, target);
     }
+    for (const { bucket } of segments) if (--bucket.missing === 0) bucket.exchange.start(this.#step);
   }
 
   /**
@@ -151,10 +167,7 @@ export class GradientBuckets {
         }
       }
     }
-    for (const { exchange, start } of this.#buckets) {
-      exchange.wait();
-      this.#flat.set(exchange.output, start);
-    }
-    return this.#flat;
+    for (const { exchange } of this.#buckets) exchange.wait();
+    return this.#vectors.output;
   }
 }

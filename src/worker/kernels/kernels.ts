@@ -53,10 +53,11 @@ export interface AdamStep {
 
 /** Adam's state over one flat vector of all trainable parameters. */
 export interface AdamState {
-  /** Applies one update; `gradient` is averaged over the global batch. */
-  apply(gradient: Float32Array, step: AdamStep): void;
-  /** The parameters now; the caller disposes it. */
-  parameters(): Tensor1D;
+  /**
+   * Applies one update; `gradient` is averaged over the global batch and stays where it is from step to step.
+   * Returns the parameters after it, one vector each; the caller disposes them.
+   */
+  apply(gradient: Float32Array, step: AdamStep): Tensor1D[];
   /** Copies of the parameters and both moments. */
   read(): { parameters: Float32Array; first: Float32Array; second: Float32Array };
   write(state: { parameters: Float32Array; first: Float32Array; second: Float32Array }): void;
@@ -106,5 +107,8 @@ export interface Kernels {
     key: readonly [number, number],
     counter: readonly [number, number, number],
   ): Tensor2D;
-  adam(parameters: Float32Array, beta1: number, beta2: number): AdamState;
+  /** Copies the values of a float32 tensor; `target` has as many elements and stays where it is. */
+  store(value: Tensor, target: Float32Array): void;
+  /** `sizes` are those of the parameters that the flat vector consists of. */
+  adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState;
 }

@@ -3,8 +3,9 @@
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
 import type { AdamState, BatchMoments, BatchNormPass, BatchNormTail } from './kernels.js';
-import type { RawOps } from './raw-ops.js';
-import { dtypes } from './raw-ops.js';
+import { invariant } from '../../shared/errors.js';
+import type { NativeMemory } from '../../shared/memory/native-memory.js';
+import { dtypes, type Attribute, type RawOps } from './raw-ops.js';
 
 /** Channels are dealt with in groups of this many. */
 const lanes = 16;
@@ -17,15 +18,17 @@ export function takesChannels(x: Tensor): boolean {
 export class OwnOps {
   readonly #tf: Tensorflow;
   readonly #ops: RawOps;
+  readonly #native: NativeMemory | undefined;
 
-  private constructor(tf: Tensorflow, ops: RawOps) {
+  private constructor(tf: Tensorflow, ops: RawOps, native: NativeMemory | undefined) {
     this.#tf = tf;
     this.#ops = ops;
+    this.#native = native;
   }
 
   /** Undefined on a GPU and where the binding was built without them. */
-  static find(tf: Tensorflow, ops: RawOps): OwnOps | undefined {
-    return !ops.onGpu && hasOwnOps(tf, ops) ? new OwnOps(tf, ops) : undefined;
+  static find(tf: Tensorflow, ops: RawOps, native: NativeMemory | undefined): OwnOps | undefined {
+    return !ops.onGpu && hasOwnOps(tf, ops) ? new OwnOps(tf, ops, native) : undefined;
   }
 
   moments(x: Tensor): BatchMoments {
@@ -54,11 +57,21 @@ export class OwnOps {
     };
   }
 
+  /** Whether `store` and `adam` can be used: they need addresses. */
+  get placesMemory(): boolean {
+    return this.#native !== undefined;
+  }
+
+  store(value: Tensor, target: Float32Array): void {
+    if (target.length === 0) return;
+    this.#ops.one('LockstepStore', this.#place(target, 0), [value]).dispose();
+  }
+
   /**
    * In place: the three state tensors belong to this object alone and are never handed out, since whoever shared their
-   * memory would see it change. `parameters()` is a real copy (DeepCopy), for Identity and Slice may share.
+   * memory would see it change. Copies are real ones (DeepCopy), for Identity and Slice may share.
    */
-  adam(initial: Float32Array, beta1: number, beta2: number): AdamState {
+  adam(initial: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
     const { tensor1d, keep } = this.#tf;
     const owned = (values: Float32Array): Tensor1D => keep(this.#copy(tensor1d(values)));
     const zeros = new Float32Array(initial.length);
@@ -72,12 +85,17 @@ export class OwnOps {
     };
     return {
       apply: (gradient, { stepSize, correction, epsilon }) => {
-        this.#tf.tidy(() => {
-          const scalars = tensor1d([1 - beta1, beta2, 1 - beta2, correction, epsilon, -stepSize]);
-          this.#ops.one('LockstepAdam', [], [...state, tensor1d(gradient), scalars]);
+        const scalars = tensor1d([1 - beta1, beta2, 1 - beta2, correction, epsilon, -stepSize]);
+        let offset = 0;
+        const updated = sizes.map((size) => {
+          const part = gradient.subarray(offset, offset + size);
+          const place = this.#place(part, offset);
+          offset += size;
+          return this.#ops.one<Tensor1D>('LockstepAdam', place, [...state, scalars]);
         });
+        scalars.dispose();
+        return updated;
       },
-      parameters: () => this.#copy(state[0]),
       read: () => ({ parameters: values(state[0]), first: values(state[1]), second: values(state[2]) }),
       write: ({ parameters, first, second }) => {
         dispose();
@@ -85,6 +103,16 @@ export class OwnOps {
       },
       dispose,
     };
+  }
+
+  /** TensorFlow keeps one kernel for each set of attributes, so places must be few: the same ones every step. */
+  #place(values: Float32Array, offset: number): Attribute[] {
+    invariant(this.#native, 'addresses need the addon');
+    return [
+      this.#ops.int('address', this.#native.address(values)),
+      this.#ops.int('offset', offset),
+      this.#ops.int('count', values.length),
+    ];
   }
 
   #copy(tensor: Tensor1D): Tensor1D {

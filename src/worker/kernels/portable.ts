@@ -130,7 +130,11 @@ export class PortableKernels implements Kernels {
   }
 
   /** In JavaScript: the arrays are at hand, and the JavaScript engine's tensors are arrays anyway. */
-  adam(initial: Float32Array, beta1: number, beta2: number): AdamState {
+  store(value: Tensor, target: Float32Array): void {
+    target.set(value.dataSync<'float32'>());
+  }
+
+  adam(initial: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
     let parameters = Float32Array.from(initial);
     let first = new Float32Array(initial.length);
     let second = new Float32Array(initial.length);
@@ -144,8 +148,9 @@ export class PortableKernels implements Kernels {
           second[i] = v;
           parameters[i] = (parameters[i] as number) - (stepSize * m) / (Math.sqrt(v) / correction + epsilon);
         }
+        let offset = 0;
+        return sizes.map((size) => this.#tf.tensor1d(parameters.slice(offset, (offset += size))));
       },
-      parameters: () => this.#tf.tensor1d(parameters.slice()),
       read: () => ({ parameters: parameters.slice(), first: first.slice(), second: second.slice() }),
       write: (state) => {
         parameters = state.parameters.slice();

@@ -17,6 +17,7 @@ export function tensorflowAdam(
   tf: Tensorflow,
   ops: RawOps,
   initial: Float32Array,
+  sizes: readonly number[],
   beta1: number,
   beta2: number,
 ): AdamState {
@@ -65,7 +66,6 @@ export function tensorflowAdam(
       first: readValues(first),
       second: readValues(second),
     }),
-    parameters: () => read(parameters),
     apply: (gradient, { stepSize, correction, epsilon }) => {
       tf.tidy(() => {
         const scalars: Tensor[] = [0, 0, stepSize * correction, beta1, beta2, epsilon * correction].map(
@@ -77,6 +77,7 @@ export function tensorflowAdam(
           [parameters, first, second, ...scalars, tf.tensor1d(gradient)],
         );
       });
+      return tf.tidy(() => tf.split(read(parameters), [...sizes]));
     },
     dispose: () => {
       for (const held of [parameters, first, second]) {

@@ -2,6 +2,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { elementCount } from '../../shared/layout.js';
+import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import type { Tensorflow } from '../engine/native.js';
 import { composedBatchNorm } from './composed-batch-norm.js';
 import type {
@@ -25,10 +26,11 @@ export class TensorflowKernels implements Kernels {
   readonly #ops: RawOps;
   readonly #own: OwnOps | undefined;
 
-  constructor(tf: Tensorflow) {
+  /** `native` gives addresses to the ops that store and update in place; without it they are composed. */
+  constructor(tf: Tensorflow, native?: NativeMemory) {
     this.#tf = tf;
     this.#ops = new RawOps(tf);
-    this.#own = OwnOps.find(tf, this.#ops);
+    this.#own = OwnOps.find(tf, this.#ops, native);
   }
 
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D {
@@ -180,9 +182,14 @@ export class TensorflowKernels implements Kernels {
     });
   }
 
-  adam(parameters: Float32Array, beta1: number, beta2: number): AdamState {
-    if (this.#own) return this.#own.adam(parameters, beta1, beta2);
-    return tensorflowAdam(this.#tf, this.#ops, parameters, beta1, beta2);
+  store(value: Tensor, target: Float32Array): void {
+    if (this.#own?.placesMemory) this.#own.store(value, target);
+    else target.set(value.dataSync<'float32'>());
+  }
+
+  adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
+    if (this.#own?.placesMemory) return this.#own.adam(parameters, sizes, beta1, beta2);
+    return tensorflowAdam(this.#tf, this.#ops, parameters, sizes, beta1, beta2);
   }
 
   /** uint64 values from pairs of 32-bit words, low word first; tfjs can't make them, Bitcast can. */

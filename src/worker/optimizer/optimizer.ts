@@ -33,7 +33,8 @@ export class Optimizer {
       const values = this.#variables[weight]?.read().dataSync<'float32'>();
       if (values) flat.set(values, offset);
     }
-    this.#adam = kernels.adam(flat, config.beta1, config.beta2);
+    const sizes = parameters.map(({ size }) => size);
+    this.#adam = kernels.adam(flat, sizes, config.beta1, config.beta2);
   }
 
   /**
@@ -42,19 +43,18 @@ export class Optimizer {
    */
   apply(gradient: Float32Array, step: number, learningRate: number): void {
     const { beta1, beta2, epsilon } = this.#config;
-    this.#adam.apply(gradient, {
+    const updated = this.#adam.apply(gradient, {
       stepSize: learningRate / (1 - beta1 ** step),
       correction: Math.sqrt(1 - beta2 ** step),
       epsilon,
     });
     this.#tf.tidy(() => {
-      const sizes = this.#parameters.map(({ size }) => size);
-      const pieces = this.#tf.split(this.#adam.parameters(), sizes);
       for (const [i, { weight, shape }] of this.#parameters.entries()) {
-        const piece = pieces[i];
-        if (piece) this.#variables[weight]?.write(this.#tf.reshape(piece, [...shape]));
+        const values = updated[i];
+        if (values) this.#variables[weight]?.write(this.#tf.reshape(values, [...shape]));
       }
     });
+    for (const tensor of updated) tensor.dispose();
   }
 
   dispose(): void {

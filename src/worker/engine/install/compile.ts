@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError } from '../../../shared/errors.js';
 import { engineRelease, packageDirectory, type EngineHost } from '../cache.js';
-import { nativeSources } from '../native-sources.js';
+import { memorySources, opSources } from '../native-sources.js';
 import { runProgram } from '../process.js';
 
 export interface CompiledBinding {
@@ -29,6 +29,27 @@ const flags = [
   `-DNAPI_VERSION=${engineRelease.nodeApiVersion}`,
 ];
 
+function commonArguments(): string[] {
+  const { include_dir: nodeApi } = createRequire(import.meta.url)('node-api-headers') as {
+    include_dir: string;
+  };
+  return [
+    ...flags,
+    ...(process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []),
+    `-I${nodeApi}`,
+  ];
+}
+
+/** Compiles the addon for shared memory into `output`. Says why it failed; workers do without it then, slower. */
+export async function compileMemory(compiler: string, output: string): Promise<string | undefined> {
+  const own = memorySources();
+  if (own.length === 0) return 'the package came without its source';
+  const { status, failure } = await runProgram(compiler, [...commonArguments(), ...own, '-o', output], {
+    timeoutMs: 5 * 60_000,
+  });
+  return status === 0 ? undefined : failure;
+}
+
 /** Compiles into `output`, a file beside `directory`/tensorflow. @throws EngineError */
 export async function compileBinding(
   host: EngineHost,
@@ -42,19 +63,14 @@ export async function compileBinding(
       `Compiling the binding: expected the package ${engineRelease.packageName}, got none. Run \`npm install\`.`,
     );
   }
-  const { include_dir: nodeApi } = createRequire(import.meta.url)('node-api-headers') as {
-    include_dir: string;
-  };
   const libraries = (await readdir(path.join(directory, 'tensorflow')))
     .filter((name) => /^libtensorflow.*\.(so|dylib)/.test(name))
     .map((name) => path.join(directory, 'tensorflow', name));
   const origin = process.platform === 'darwin' ? '@loader_path' : '$ORIGIN';
-  const own = nativeSources();
+  const own = opSources();
   const argumentsFor = (sources: readonly string[]): string[] => [
-    ...flags,
-    ...(process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []),
+    ...commonArguments(),
     `-I${path.join(directory, 'tensorflow', 'include')}`,
-    `-I${nodeApi}`,
     `-I${path.join(source, 'binding')}`,
     ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((name) => path.join(source, 'binding', name)),
     ...sources,

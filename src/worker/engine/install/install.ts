@@ -15,6 +15,8 @@ import {
   findCachedEngine,
   findPackageEngine,
   manifestName,
+  memoryName,
+  memoryPrefix,
   packageDirectory,
   type EngineHost,
   type EngineVariant,
@@ -22,7 +24,7 @@ import {
 import { describeFiles, readManifest, verifyFiles, type EngineManifest } from '../manifest.js';
 import { probeBinding } from '../probe.js';
 import { runProgram } from '../process.js';
-import { compileBinding } from './compile.js';
+import { compileBinding, compileMemory } from './compile.js';
 import { provideFrom, providePypi, type Provided } from './libraries.js';
 
 export interface InstallOptions {
@@ -83,7 +85,7 @@ async function takePresent({ host, variant, verify, log }: InstallOptions): Prom
     }
     log('Engine: compiling the binding again, since its sources changed ...');
     const { files, ...rest } = manifest;
-    const libraries = files.filter(({ path: name }) => !name.startsWith(bindingPrefix));
+    const libraries = files.filter(({ path: name }) => !isCompiled(name));
     await verifyFiles(directory, { ...manifest, files: libraries }, 'quick');
     await finish(host, directory, rest, log);
     return directory;
@@ -131,6 +133,11 @@ async function installNew({ host, variant, from, log }: InstallOptions): Promise
   );
 }
 
+/** Whether an engine's file depends on Lockstep's own sources. */
+function isCompiled(name: string): boolean {
+  return name.startsWith(bindingPrefix) || name.startsWith(memoryPrefix);
+}
+
 /** Compiles and tries the binding in `directory`, then states all files in the manifest, which comes last. */
 async function finish(
   host: EngineHost,
@@ -141,9 +148,13 @@ async function finish(
   const draft = path.join(directory, `draft-${process.pid}.node`);
   const { compiler, ownKernels } = await compileBinding(host, directory, draft, log);
   const { tensorflowVersion } = await probeBinding(draft);
+  const memoryDraft = path.join(directory, `draft-${process.pid}-memory.node`);
+  const withoutMemory = await compileMemory(compiler, memoryDraft);
   for (const name of await readdir(directory)) {
-    if (name.startsWith(bindingPrefix)) await rm(path.join(directory, name));
+    if (isCompiled(name)) await rm(path.join(directory, name));
   }
+  if (withoutMemory === undefined) await rename(memoryDraft, path.join(directory, memoryName()));
+  else log(`Warning: workers of one host will share no memory (${withoutMemory}); they use sockets, slower.`);
   await rename(draft, path.join(directory, bindingName()));
   const manifest: EngineManifest = {
     version: 1,

@@ -1,0 +1,146 @@
+// Memory that the workers of one host share, as a Node-API addon without TensorFlow, so that the communicator thread can load it
+// as well. Anonymous (memfd): nothing of it has a name in a file system, and the kernel takes it back when the last process
+// that mapped it is gone, however it died.
+
+#include "arithmetic.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <node_api.h>
+
+#ifdef __linux__
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+namespace {
+
+napi_value Fail(napi_env env, const char* what) {
+  napi_throw_error(env, nullptr, what);
+  return nullptr;
+}
+
+struct Arguments {
+  size_t count = 3;
+  napi_value values[3];
+  Arguments(napi_env env, napi_callback_info info) { napi_get_cb_info(env, info, &count, values, nullptr, nullptr); }
+  int64_t Integer(napi_env env, size_t i) const {
+    int64_t value = -1;
+    if (i < count) napi_get_value_int64(env, values[i], &value);
+    return value;
+  }
+};
+
+napi_value Number(napi_env env, int64_t value) {
+  napi_value result;
+  napi_create_int64(env, value, &result);
+  return result;
+}
+
+struct Floats {
+  float* data = nullptr;
+  size_t length = 0;
+  Floats(napi_env env, napi_value value) {
+    napi_typedarray_type type;
+    void* memory = nullptr;
+    bool is = false;
+    if (napi_is_typedarray(env, value, &is) != napi_ok || !is) return;
+    if (napi_get_typedarray_info(env, value, &type, &length, &memory, nullptr, nullptr) != napi_ok) return;
+    if (type == napi_float32_array) data = static_cast<float*>(memory);
+  }
+};
+
+// add(out, left, right): out = left + right, elementwise in float32.
+napi_value Add(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  if (arguments.count < 3) return Fail(env, "add: expected three Float32Arrays");
+  Floats out(env, arguments.values[0]), left(env, arguments.values[1]), right(env, arguments.values[2]);
+  if (out.length == 0 && left.length == 0 && right.length == 0) return nullptr;
+  if (!out.data || !left.data || !right.data || left.length != out.length || right.length != out.length)
+    return Fail(env, "add: expected three Float32Arrays of one length");
+  lockstep::Add(out.data, left.data, right.data, static_cast<int64_t>(out.length));
+  return nullptr;
+}
+
+// address(Float32Array): where its elements are, for ops that read or write them. The caller keeps it alive.
+napi_value Address(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  if (arguments.count < 1) return Fail(env, "address: expected a Float32Array");
+  Floats of(env, arguments.values[0]);
+  if (!of.data) return Fail(env, "address: expected a Float32Array with elements");
+  return Number(env, static_cast<int64_t>(reinterpret_cast<intptr_t>(of.data)));
+}
+
+#ifdef __linux__
+
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+// create(bytes): a descriptor of `bytes` bytes of zeros, of which only what is touched takes memory.
+napi_value Create(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  const int fd = memfd_create("lockstep", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return Fail(env, std::strerror(errno));
+  if (ftruncate(fd, arguments.Integer(env, 0)) != 0 || fcntl(fd, F_ADD_SEALS, kSeals) != 0) {
+    const int reason = errno;
+    close(fd);
+    return Fail(env, std::strerror(reason));
+  }
+  return Number(env, fd);
+}
+
+struct Mapping {
+  size_t bytes;
+};
+
+void Unmap(napi_env, void* data, void* hint) {
+  Mapping* mapping = static_cast<Mapping*>(hint);
+  munmap(data, mapping->bytes);
+  delete mapping;
+}
+
+// map(descriptor, offset, bytes): an ArrayBuffer over that part. Refuses memory that could shrink under the reader, which
+// would kill it with SIGBUS.
+napi_value Map(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  const int fd = static_cast<int>(arguments.Integer(env, 0));
+  const int64_t offset = arguments.Integer(env, 1), bytes = arguments.Integer(env, 2);
+  struct stat about;
+  if (fstat(fd, &about) != 0) return Fail(env, std::strerror(errno));
+  if (offset < 0 || bytes <= 0 || offset > about.st_size || bytes > about.st_size - offset)
+    return Fail(env, "map: outside of the memory");
+  const int seals = fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return Fail(env, "map: the memory is not sealed");
+  void* data = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+  if (data == MAP_FAILED) return Fail(env, std::strerror(errno));
+  Mapping* mapping = new Mapping{static_cast<size_t>(bytes)};
+  napi_value result;
+  if (napi_create_external_arraybuffer(env, data, mapping->bytes, Unmap, mapping, &result) != napi_ok) {
+    Unmap(env, data, mapping);
+    return Fail(env, "map: this runtime has no external ArrayBuffers");
+  }
+  return result;
+}
+
+#endif
+
+napi_value Init(napi_env env, napi_value exports) {
+  const auto add = [&](const char* name, napi_callback function) {
+    napi_value value;
+    napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);
+    napi_set_named_property(env, exports, name, value);
+  };
+  add("add", Add);
+  add("address", Address);
+#ifdef __linux__
+  add("create", Create);
+  add("map", Map);
+#endif
+  return exports;
+}
+
+}  // namespace
+
+NAPI_MODULE(NODE_GYP_MODULE_NAME, Init)

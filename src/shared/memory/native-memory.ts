@@ -1,0 +1,27 @@
+/**
+ * The addon of native/shared_memory.cc: sums at memory speed, and memory that the processes of one host share. Everything
+ * works without it, slower; no result depends on it.
+ */
+
+import { createRequire } from 'node:module';
+
+export interface NativeMemory {
+  /** out = left + right in float32; all of one length. `out` may be one of the others. */
+  add(out: Float32Array, left: Float32Array, right: Float32Array): void;
+  /** Where the elements are, for native code. Keep `of` alive as long as that is used. */
+  address(of: Float32Array): number;
+  /** A descriptor of sparse, sealed memory without a name. Linux only. */
+  create?(bytes: number): number;
+  /** @throws Error when the part isn't inside the memory, or the memory could shrink. */
+  map?(descriptor: number, offset: number, bytes: number): ArrayBuffer;
+}
+
+/** Undefined where the addon doesn't load; then sockets and JavaScript do its work. */
+export function loadNativeMemory(file: string | undefined): NativeMemory | undefined {
+  if (file === undefined) return undefined;
+  try {
+    return createRequire(import.meta.url)(file) as NativeMemory;
+  } catch {
+    return undefined;
+  }
+}

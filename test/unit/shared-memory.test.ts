@@ -1,0 +1,107 @@
+import { execFile } from 'node:child_process';
+import { homedir } from 'node:os';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Mesh } from '../../src/shared/collectives/mesh.js';
+import { addFloat32 } from '../../src/shared/collectives/reduction.js';
+import { VectorLayout, bytesOf, vectorsIn } from '../../src/shared/collectives/vector-layout.js';
+import { loadNativeMemory } from '../../src/shared/memory/native-memory.js';
+import { SharedMemory, pageBytes } from '../../src/shared/memory/shared-memory.js';
+import { shardRanges } from '../../src/shared/sharding/ranges.js';
+import { asGeneration, asRank } from '../../src/shared/words.js';
+import { engineHost, findMemoryAddon } from '../../src/worker/engine/cache.js';
+
+const addon = findMemoryAddon(engineHost(process.env, homedir()));
+const native = loadNativeMemory(addon);
+const own = SharedMemory.create(native);
+afterAll(() => own?.memory.close());
+
+function owned(): NonNullable<typeof own> {
+  if (!own) throw new Error('the engine was installed without its addon for shared memory');
+  return own;
+}
+
+describe('shared memory', () => {
+  it('is read and written by another process', async () => {
+    const { memory, address } = owned();
+    const mine = new Float32Array(memory.map(pageBytes, 4_096));
+    mine.set([1.5, 2.5]);
+    const [pid, descriptor] = address.split('/');
+    const script = `
+      const native = require(${JSON.stringify(addon)});
+      const fd = require('fs').openSync('/proc/${pid ?? ''}/fd/${descriptor ?? ''}', 'r+');
+      const theirs = new Float32Array(native.map(fd, ${pageBytes}, 4096));
+      theirs[2] = theirs[0] + theirs[1];`;
+    await promisify(execFile)(process.execPath, ['-e', script], { timeout: 20_000 });
+    expect([...mine.subarray(0, 3)]).toEqual([1.5, 2.5, 4]);
+  });
+
+  it('is opened by its address alone, and by no other token, descriptor or text', () => {
+    const { memory, address } = owned();
+    const [pid, descriptor, token] = address.split('/') as [string, string, string];
+    const other = `${token.startsWith('0') ? '1' : '0'}${token.slice(1)}`;
+    expect(SharedMemory.open(native, `${pid}/${descriptor}/${other}`)).toBeUndefined();
+    expect(SharedMemory.open(native, `${pid}/2147483647/${token}`)).toBeUndefined();
+    expect(SharedMemory.open(native, `../${descriptor}/${token}`)).toBeUndefined();
+    expect(SharedMemory.open(native, null)).toBeUndefined();
+    const opened = SharedMemory.open(native, address);
+    const there = new Uint8Array(memory.map(2 * pageBytes, 16));
+    there[7] = 42;
+    expect(opened && new Uint8Array(opened.map(2 * pageBytes, 16))[7]).toBe(42);
+    opened?.close();
+  });
+
+  it('refuses a part that is not inside', () => {
+    const { memory } = owned();
+    for (const [offset, bytes] of [
+      [0, 2 ** 40],
+      [2 ** 36, 1],
+      [-pageBytes, pageBytes],
+      [0, 0],
+    ] as const) {
+      expect(() => memory.map(offset, bytes), `${offset}, ${bytes}`).toThrow(/outside/);
+    }
+  });
+});
+
+describe('the native sum', () => {
+  it('has the bits of the loop in JavaScript, and refuses other lengths', () => {
+    const count = 10_007;
+    const values = (scale: number): Float32Array =>
+      Float32Array.from({ length: count }, (_, i) => Math.sin(i * scale) * 2 ** ((i % 60) - 30));
+    const [left, right] = [values(1), values(3)];
+    const expected = new Float32Array(count);
+    addFloat32(expected, left, right);
+    native?.add(left, left, right);
+    expect(Buffer.from(left.buffer).equals(Buffer.from(expected.buffer))).toBe(true);
+    expect(() => native?.add(left, left, right.subarray(1))).toThrow(/one length/);
+  });
+});
+
+describe('the layout of vectors', () => {
+  it('gives every worker of every plan places that do not overlap and hold its vectors', () => {
+    for (const [shards, workers] of [
+      [1, 1],
+      [8, 3],
+      [2, 4],
+      [7, 5],
+    ] as const) {
+      const plan = { runTag: 1n, generation: asGeneration(1), rank: asRank(0), worldSize: workers, shards };
+      const { ranges } = new Mesh(plan);
+      expect(ranges).toEqual(shardRanges(shards, workers));
+      const layout = new VectorLayout(ranges);
+      const [first, second] = [layout.add(100_003), layout.add(1)];
+      for (const [rank, range] of ranges.entries()) {
+        const [a, b] = [first[rank], second[rank]];
+        if (!a || !b) throw new Error(`no place for rank ${rank}`);
+        expect(a.offset).toBeGreaterThanOrEqual(pageBytes);
+        expect(a.offset % pageBytes).toBe(0);
+        expect(a.bytes).toBeGreaterThanOrEqual(bytesOf(range, 100_003));
+        expect(b.offset).toBeGreaterThanOrEqual(a.offset + a.bytes);
+        const { inputs, output } = vectorsIn(new ArrayBuffer(a.bytes), range, 100_003);
+        expect(inputs).toHaveLength(range.end - range.start);
+        expect([...inputs, output].every((vector) => vector.length === 100_003)).toBe(true);
+      }
+    }
+  });
+});
