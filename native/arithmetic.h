@@ -247,6 +247,33 @@ FOR_EACH_CPU void Adam(float* __restrict p, float* __restrict m, float* __restri
   }
 }
 
+// The ledger's hash (src/shared/ledger/hash.ts has the same function in JavaScript and its reasons).
+typedef uint32_t Words __attribute__((vector_size(64)));
+static inline uint32_t Rotate(uint32_t x, int by) { return (x << by) | (x >> (32 - by)); }
+FOR_EACH_CPU void Hash(const float* values, int64_t count, uint32_t* out) {
+  Words state;
+  for (int lane = 0; lane < kLanes; lane++) state[lane] = 0x9e3779b9u * static_cast<uint32_t>(lane + 1);
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    Words words;
+    __builtin_memcpy(&words, values + i, sizeof words);
+    state = (state ^ words) * 0x85ebca6bu;
+    state = (state << 13) | (state >> 19);
+  }
+  for (; i < count; i++) {
+    uint32_t word;
+    __builtin_memcpy(&word, values + i, sizeof word);
+    state[i % kLanes] = Rotate((state[i % kLanes] ^ word) * 0x85ebca6bu, 13);
+  }
+  uint32_t a = static_cast<uint32_t>(count), b = ~a;
+  for (int lane = 0; lane < kLanes; lane++) {
+    a = Rotate((a ^ state[lane]) * 0xc2b2ae35u, 15);
+    b = Rotate((b ^ state[lane]) * 0x27d4eb2fu, 11);
+  }
+  out[0] = a ^ (b >> 16);
+  out[1] = b ^ (a >> 15);
+}
+
 // out = left + right, each sum rounded once: the same bits at any width. `out` may be `left` or `right`.
 FOR_EACH_CPU void Add(float* out, const float* left, const float* right, int64_t count) {
   for (int64_t i = 0; i < count; i++) out[i] = left[i] + right[i];

@@ -189,6 +189,16 @@ void ComputeStore(void* kernel, TF_OpKernelContext* context) {
   if (!s.ok()) TF_OpKernelContext_Failure(context, s.status);
 }
 
+// The ledger's hash of x, as two words.
+void ComputeHash(void*, TF_OpKernelContext* context) {
+  Status s;
+  Input x(context, 0, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  Output out(context, TF_INT32, {2}, 4, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  Hash(x.data(), x.count(), static_cast<uint32_t*>(out.data()));
+}
+
 // One parameter's part, `count` elements from `offset` on, of the three state vectors, which are updated in place: the caller
 // owns them alone and never shares their buffers. The gradient's part is at `address`. Gives the parameter's new value.
 void ComputeAdam(void* kernel, TF_OpKernelContext* context) {
@@ -250,6 +260,7 @@ const bool registered = [] {
            ComputeSums);
   Register("LockstepBatchNormGradient", {"dy: float", "x: float", "parameters: float", "coefficients: float"},
            "dx: float", Attributes::kMode, ComputeInputGradient);
+  Register("LockstepHash", {"x: float"}, "hash: int32", Attributes::kNone, ComputeHash);
   Register("LockstepStore", {"x: float"}, "done: float", Attributes::kPlace, ComputeStore);
   Register("LockstepAdam", {"p: float", "m: float", "v: float", "scalars: float"}, "out: float", Attributes::kPlace,
            ComputeAdam);

@@ -65,6 +65,25 @@ napi_value Add(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// hash(Float32Array, Uint8Array of at least 8 bytes)
+napi_value HashInto(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  if (arguments.count < 2) return Fail(env, "hash: expected a Float32Array and a Uint8Array");
+  Floats values(env, arguments.values[0]);
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* target = nullptr;
+  bool is = false;
+  if (napi_is_typedarray(env, arguments.values[1], &is) != napi_ok || !is) return Fail(env, "hash: expected a Uint8Array");
+  napi_get_typedarray_info(env, arguments.values[1], &type, &length, &target, nullptr, nullptr);
+  if (type != napi_uint8_array || length < 8 || (values.length > 0 && !values.data))
+    return Fail(env, "hash: expected a Float32Array and a Uint8Array of 8 bytes");
+  uint32_t hash[2];
+  lockstep::Hash(values.data, static_cast<int64_t>(values.length), hash);
+  std::memcpy(target, hash, sizeof hash);
+  return nullptr;
+}
+
 // address(Float32Array): where its elements are, for ops that read or write them. The caller keeps it alive.
 napi_value Address(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
@@ -134,6 +153,7 @@ napi_value Init(napi_env env, napi_value exports) {
   };
   add("add", Add);
   add("address", Address);
+  add("hash", HashInto);
 #ifdef __linux__
   add("create", Create);
   add("map", Map);

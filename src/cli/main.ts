@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import type { CoordinatorFlags } from './commands/coordinator.js';
+import type { DiffFlags } from './commands/diff.js';
 import type { InstallFlags } from './commands/engine.js';
 import type { EvalFlags } from './commands/eval.js';
 import type { PredictFlags } from './commands/predict.js';
@@ -87,6 +88,16 @@ program
     status = inQuietChild(flags.launched === true, async () =>
       (await import('./commands/predict.js')).predict(dir, images, flags),
     );
+  });
+
+program
+  .command('diff')
+  .description('say at which step, shard and parameter two audited runs first differ')
+  .argument('<run-a>', 'folder of a run trained with --audit')
+  .argument('<run-b>', 'folder of another')
+  .option('--json', 'one JSON line on stdout')
+  .action((a: string, b: string, flags: DiffFlags) => {
+    status = import('./commands/diff.js').then(({ diff }) => diff(a, b, flags));
   });
 
 const engine = program.command('engine').description('the native TensorFlow library');

@@ -7,6 +7,7 @@ import type { RunEvent } from '../shared/run-events.js';
 import { openControlServer } from '../shared/transport/zmq/control.js';
 import { host } from './environment.js';
 import type { CoordinatorStart } from './launch-messages.js';
+import { openLedgerFile } from './reporters/ledger-file.js';
 
 export interface RunningCoordinator {
   readonly endpoint: string;
@@ -22,6 +23,7 @@ export async function startCoordinator(
 ): Promise<RunningCoordinator> {
   const { config, definition, socketDirectory, out, listen } = start;
   const server = await openControlServer(listen, controlMessageBytes);
+  const ledger = openLedgerFile(out);
   const coordinator = new Coordinator({
     runId: randomUUID(),
     host,
@@ -31,6 +33,8 @@ export async function startCoordinator(
     out,
     server,
     emit,
+    record: (entries) => ledger.record(entries),
   });
-  return { endpoint: server.endpoint, coordinator, ended: coordinator.run() };
+  const ended = coordinator.run().finally(() => ledger.close());
+  return { endpoint: server.endpoint, coordinator, ended };
 }

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loadDefinition, type LoadedDefinition } from '../api/load-definition.js';
 import { chooseGpus, mergeConfig, resolveConfig } from '../shared/config/resolve.js';
 import { runConfigSchema, type ResolvedConfig } from '../shared/config/run-config.js';
@@ -42,7 +42,13 @@ const textFlags: readonly [string, Field][] = [
   ['--precision <type>', 'precision'],
   ['--data <dir>', 'data'],
   ['--evaluate <sets>', 'evaluate'],
+  ['--on-mismatch <fail|warn>', 'onMismatch'],
   ['--shared-memory <auto|off>', 'sharedMemory'],
+];
+
+const otherFlags: readonly [string, Field][] = [
+  ['--audit', 'audit'],
+  ['--inject <fault>', 'inject'],
 ];
 
 export interface TrainFlags extends Partial<Record<Field, unknown>> {
@@ -58,6 +64,8 @@ export function addTrainOptions(command: Command): Command {
   );
   for (const [flags, field] of numberFlags) command.option(flags, describe(field), numeric);
   for (const [flags, field] of textFlags) command.option(flags, describe(field));
+  command.option('--audit', describe('audit'));
+  command.addOption(new Option('--inject <fault>', describe('inject')).hideHelp());
   command.option('--out <dir>', 'folder of the run (default: runs/<time>)');
   command.option('--json', 'one JSON event a line on stdout');
   return command;
@@ -77,7 +85,7 @@ export interface RunSetup {
 /** Defaults < file < environment < flags. @throws ConfigError */
 export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
   const definition = await loadDefinition(definitionPath(flags.config));
-  const given = [...numberFlags, ...textFlags].flatMap(([flag, field]) => {
+  const given = [...numberFlags, ...textFlags, ...otherFlags].flatMap(([flag, field]) => {
     const value = flags[field];
     return value === undefined ? [] : [{ source: flag.split(' ')[0] ?? flag, values: { [field]: value } }];
   });

@@ -3,6 +3,7 @@
  */
 
 import { OperationalError } from '../shared/errors.js';
+import type { LedgerEntry } from '../shared/ledger/entries.js';
 import { decodeWorkerMessage, encodeMessage } from '../shared/protocol/codec.js';
 import type { RunEvent } from '../shared/run-events.js';
 import type { ControlServer } from '../shared/transport/transport.js';
@@ -12,6 +13,8 @@ import { initialState, type CoordinatorEvent, type RunDescription, type State } 
 export interface CoordinatorOptions extends RunDescription {
   readonly server: ControlServer;
   readonly emit: (event: RunEvent) => void;
+  /** Keeps entries of the audit ledger. */
+  readonly record: (entries: readonly LedgerEntry[]) => void;
   /** Milliseconds; monotonic. */
   readonly now?: () => number;
 }
@@ -60,6 +63,9 @@ export class Coordinator {
           break;
         case 'emit':
           this.#options.emit(action.event);
+          break;
+        case 'record':
+          this.#options.record(action.entries);
           break;
         case 'end':
           this.#end?.(action.status);

@@ -5,6 +5,7 @@
 
 import { protocolVersion, type CoordinatorMessage, type WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
+import { contradiction, mismatch } from './agreement.js';
 import { blame } from './liveness.js';
 import { applyProgress } from './progress.js';
 import {
@@ -82,6 +83,8 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
         diverged(heard, message)
       );
     }
+    case 'ledger':
+      return { state: heard, actions: [{ kind: 'record', entries: message.entries }] };
     case 'finished':
       return onFinished(heard, { ...worker, finished: message }, nowMs);
     case 'saved': {
@@ -175,21 +178,16 @@ function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
   const workers = [...next.workers.values()];
   const reference = workers.find(({ ready }) => ready !== null)?.ready;
   const { ready } = worker;
+  const actions: Action[] = [];
   if (reference && ready) {
-    for (const [field, code, what] of [
-      ['layoutHash', 'LAYOUT_MISMATCH', 'parameters (names, shapes or dtypes)'],
-      ['weightsSha256', 'LAYOUT_MISMATCH', 'initial weights'],
-      ['dataSha256', 'DATA', 'data'],
-    ] as const) {
-      if (ready[field] === reference[field]) continue;
-      const message =
-        `Workers disagree on their ${what}: expected ${reference[field].slice(0, 12)}…, got ${ready[field].slice(0, 12)}… ` +
-        `from ${who(worker)}. Give every worker the same config file, data and Lockstep; draw no unseeded numbers.`;
-      return fail(next, { code, message }, 2);
-    }
+    const wrong = contradiction(reference, ready, who(worker));
+    if (wrong) return fail(next, wrong, 2);
+    const different = mismatch(reference, ready, who(worker));
+    if (different && state.config.onMismatch === 'fail') return fail(next, different, 2);
+    if (different) actions.push(emit({ event: 'warning', message: different.message }));
   }
   if (workers.length < state.config.workers || workers.some((other) => other.ready === null)) {
-    return { state: next, actions: [] };
+    return { state: next, actions };
   }
   // Rank 0 writes the model: a worker on the coordinator's own host if there is one.
   const local = (other: WorkerRecord): number => (other.join.host === state.host ? 0 : 1);
@@ -213,26 +211,28 @@ function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
   const { generation, config } = connecting;
   return {
     state: connecting,
-    actions: ranked.flatMap((other): Action[] => [
-      emit({
-        event: 'worker',
-        state: 'joined',
-        rank: other.rank,
-        pid: other.join.pid,
-        host: other.join.host,
-        device: other.ready?.device ?? '',
-        engine: other.ready?.engine ?? '',
-        generation,
-      }),
-      {
-        kind: 'send',
-        to: other.connection,
-        message: {
-          type: 'plan',
-          plan: { generation, rank: other.rank, shards: config.shards, workers: members },
+    actions: actions.concat(
+      ranked.flatMap((other): Action[] => [
+        emit({
+          event: 'worker',
+          state: 'joined',
+          rank: other.rank,
+          pid: other.join.pid,
+          host: other.join.host,
+          device: other.ready?.device ?? '',
+          engine: other.ready?.engine ?? '',
+          generation,
+        }),
+        {
+          kind: 'send',
+          to: other.connection,
+          message: {
+            type: 'plan',
+            plan: { generation, rank: other.rank, shards: config.shards, workers: members },
+          },
         },
-      },
-    ]),
+      ]),
+    ),
   };
 }
 

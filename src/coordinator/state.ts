@@ -2,6 +2,7 @@
 
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import type { ErrorCode, WireError } from '../shared/errors.js';
+import type { LedgerEntry } from '../shared/ledger/entries.js';
 import type { CoordinatorMessage, MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { RunEvent } from '../shared/run-events.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
@@ -97,6 +98,7 @@ export type CoordinatorEvent =
 export type Action =
   | { readonly kind: 'send'; readonly to: ConnectionId; readonly message: CoordinatorMessage }
   | { readonly kind: 'emit'; readonly event: RunEvent }
+  | { readonly kind: 'record'; readonly entries: readonly LedgerEntry[] }
   /** The run is over; exit with this status once everything has been sent. */
   | { readonly kind: 'end'; readonly status: number };
 

@@ -13,6 +13,7 @@ import { Sampler } from '../shared/data/sampler.js';
 import { imageData, type TrainingData } from '../shared/data/training-data.js';
 import { InvariantError, ModelError } from '../shared/errors.js';
 import { elementCount, layoutHash, weightsSha256, type Layout } from '../shared/layout.js';
+import { hashBytes, hashFloats } from '../shared/ledger/hash.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
 import { withMathRandom } from '../shared/random/math-random.js';
 import { shardRanges } from '../shared/sharding/ranges.js';
@@ -26,6 +27,8 @@ import type { LayerVariable } from './executor/layer-op.js';
 import type { Kernels } from './kernels/kernels.js';
 import { PortableKernels } from './kernels/portable.js';
 import { TensorflowKernels } from './kernels/tensorflow.js';
+import { tamperOf } from './injected-fault.js';
+import { Ledger } from './ledger.js';
 import { Optimizer } from './optimizer/optimizer.js';
 
 /** What exists before the worker knows who else takes part. */
@@ -46,6 +49,8 @@ export interface Participation {
   readonly optimizer: Optimizer;
   readonly buckets: GradientBuckets;
   readonly sampler: Sampler;
+  /** With `--audit`. */
+  readonly ledger: Ledger | undefined;
   readonly localShards: Range;
   /** [sum of the samples' losses / N]. */
   readonly loss: ExchangeHandle;
@@ -142,6 +147,22 @@ export function readWeights({ model }: Replica): Float32Array[] {
   return model.weights.map((variable) => Float32Array.from(variable.read().dataSync<'float32'>()));
 }
 
+/** The ledger's hash of what isn't trained: BatchNorm's statistics. */
+export function hashStatistics({ model, layout, engine }: Replica): Uint8Array {
+  const values = model.weights.flatMap((variable, i) =>
+    layout[i]?.trainable ? [] : [variable.read().dataSync<'float32'>()],
+  );
+  const all = new Float32Array(values.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const part of values) {
+    all.set(part, offset);
+    offset += part.length;
+  }
+  const target = new Uint8Array(hashBytes);
+  (engine.memory?.hash ?? hashFloats)(all, target);
+  return target;
+}
+
 export function replicaHashes(replica: Replica): {
   layoutHash: string;
   weightsSha256: string;
@@ -158,31 +179,47 @@ export function replicaHashes(replica: Replica): {
 export function participate(
   replica: Replica,
   communicator: Communicator,
-  place: { rank: number; worldSize: number },
+  place: { rank: number; worldSize: number; generation: number },
 ): Participation {
   const { engine, kernels, config, model, layout, data } = replica;
   const { tf } = engine;
   const executor = new Executor({ tf, kernels, model, communicator, seed: config.seed });
   const parameters = flatten(layout, executor.backwardOrder);
+  const localShards = shardRanges(config.shards, place.worldSize)[place.rank] ?? { start: 0, end: 0 };
+  const tamper = tamperOf(config.inject, layout);
+  const ledger = config.audit
+    ? new Ledger({
+        names: parameters.map(({ weight }) => layout[weight]?.name ?? String(weight)),
+        weights: parameters.map(({ weight }) => weight),
+        rank: place.rank,
+        firstShard: localShards.start,
+        hash: engine.memory?.hash ?? hashFloats,
+        send: (entries) => communicator.send({ type: 'ledger', generation: place.generation, entries }),
+      })
+    : undefined;
   return {
     replica,
     communicator,
     executor,
     optimizer: new Optimizer(tf, kernels, model, parameters, config.optimizer),
-    buckets: new GradientBuckets(
-      communicator,
-      parameters,
-      executor.uses,
-      config.bucketBytes,
-      (value, target) => kernels.store(value, target),
-    ),
+    buckets: new GradientBuckets(communicator, parameters, executor.uses, config.bucketBytes, {
+      store: (value, target) => kernels.store(value, target),
+      complete:
+        ledger || tamper
+          ? (step, weight, local, gradient) => {
+              tamper?.(step, weight, localShards.start + local, gradient);
+              ledger?.gradient(weight, local, gradient);
+            }
+          : undefined,
+    }),
+    ledger,
     sampler: new Sampler({
       seed: config.seed,
       count: data.train.count,
       batchSize: config.batchSize,
       shards: config.shards,
     }),
-    localShards: shardRanges(config.shards, place.worldSize)[place.rank] ?? { start: 0, end: 0 },
+    localShards,
     loss: communicator.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
     evaluation: communicator.register({ name: 'evaluation', reduction: 'sum-float64', elementCount: 3 }),
   };

@@ -13,6 +13,7 @@ import { weightsSha256 } from '../shared/layout.js';
 import { chunkRange } from '../shared/sharding/ranges.js';
 import type { Communicator } from './communicator/communicator.js';
 import type { Engine } from './engine/load.js';
+import { identityOf } from './engine/identity.js';
 import { evaluate } from './evaluate.js';
 import { Mailbox } from './mailbox.js';
 import { createReplica, participate, readWeights, replicaHashes, type Participation } from './replica.js';
@@ -88,17 +89,21 @@ async function takePart(
     testCount: replica.data.test.count,
     dataSha256: replica.data.sha256,
     ...address,
+    identity: identityOf(engine, replica.kernels.name),
   });
   const { plan } = await mailbox.take('plan');
   await communicator.join(plan);
   const participation = participate(replica, communicator, {
     rank: plan.rank,
     worldSize: plan.workers.length,
+    generation: plan.generation,
   });
   communicator.send({ type: 'connected', generation: plan.generation });
   await mailbox.take('go');
 
-  const steps = await train(participation, plan.generation, mailbox);
+  const steps = await train(participation, plan.generation, mailbox).finally(() =>
+    participation.ledger?.flush(),
+  );
   communicator.send({
     type: 'finished',
     generation: plan.generation,

@@ -9,7 +9,7 @@ import { DivergedError } from '../shared/errors.js';
 import { elementCount } from '../shared/layout.js';
 import type { ActiveShard, StepContext } from './executor/layer-op.js';
 import { learningRateAt } from './optimizer/schedule.js';
-import type { Participation } from './replica.js';
+import { hashStatistics, type Participation } from './replica.js';
 
 export interface StepResult {
   /** Mean over the global batch, before the update. */
@@ -23,7 +23,7 @@ export interface StepResult {
  * @throws DivergedError when the loss is not finite.
  */
 export function trainStep(participation: Participation, batch: BatchPlan): StepResult {
-  const { replica, executor, optimizer, buckets, sampler, localShards } = participation;
+  const { replica, executor, optimizer, buckets, sampler, localShards, ledger } = participation;
   const { config, data, kernels } = replica;
   const { tf } = replica.engine;
   const lossExchange = participation.loss;
@@ -41,6 +41,8 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
   // ---- forward, loss, backward; gradients leave while backward goes on
   buckets.begin(batch.step, shards);
   for (const vector of lossExchange.inputs) vector.fill(0);
+  /** Each local shard's part of the loss. */
+  const parts = new Map<number, number>();
   const context: StepContext = {
     training: true,
     step: batch.step,
@@ -53,7 +55,9 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
       const gradients = shards.map(({ local }, i): Tensor => {
         const labels = tf.tensor1d(samples[i]?.labels ?? [], 'int32');
         const { losses, gradient } = kernels.softmaxCrossEntropy(logits[i] as Tensor2D, labels);
-        lossExchange.inputs[local]?.fill(sum(losses) / batch.count);
+        const part = sum(losses) / batch.count;
+        parts.set(local, part);
+        lossExchange.inputs[local]?.fill(part);
         // Of the mean over the global batch: shards then simply add up.
         return tf.mul(gradient, 1 / batch.count);
       });
@@ -77,6 +81,10 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
   const learningRate = learningRateAt(config.optimizer, config.schedule, batch.epoch);
   optimizer.apply(gradient, batch.step, learningRate);
   executor.commit();
+  if (ledger) {
+    for (const [local, part] of parts) ledger.shard(batch.step, local, part);
+    ledger.weights(batch.step, [optimizer.hash(), hashStatistics(replica)]);
+  }
   return { loss, learningRate };
 }
 

@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -14,8 +15,9 @@ const open: DataPlane[] = [];
 
 const transports: Readonly<Record<string, () => Promise<DataPlane>>> = {
   memory: () => Promise.resolve(network.open()),
-  'ZeroMQ over ipc': async () => {
-    folder ??= await mkdtemp(join(tmpdir(), 'lockstep-plane-'));
+  'ZeroMQ over ipc': () => {
+    // Not awaited: two planes that open at once must not make two folders.
+    folder ??= mkdtempSync(join(tmpdir(), 'lockstep-plane-'));
     return openDataPlane({ socketDirectory: folder, host: '127.0.0.1', maxFrameBytes });
   },
   'ZeroMQ over TCP': () => openDataPlane({ socketDirectory: null, host: '127.0.0.1', maxFrameBytes }),

@@ -74,5 +74,5 @@ export async function alone(
     shards: resolved.shards,
     workers: [{ rank: 0, ...address, pid: process.pid, host: 'test' }],
   });
-  return participate(replica, communicator, { rank: 0, worldSize: 1 });
+  return participate(replica, communicator, { rank: 0, worldSize: 1, generation: 1 });
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { decide } from '../../src/coordinator/membership.js';
 import { initialState, type Action, type CoordinatorEvent } from '../../src/coordinator/state.js';
 import { resolveConfig } from '../../src/shared/config/resolve.js';
-import { runConfigSchema } from '../../src/shared/config/run-config.js';
+import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
 import { protocolVersion, type WorkerMessage } from '../../src/shared/protocol/messages.js';
 
 const times = { heartbeatMs: 100, peerTimeoutMs: 1000, stepTimeoutMs: 5000, joinTimeoutMs: 9000 };
@@ -14,8 +14,8 @@ class Run {
   #state;
   actions: Action[] = [];
 
-  constructor(workers = 2) {
-    const config = resolveConfig(runConfigSchema.parse({ workers, ...times, maxSteps: 3 }), {
+  constructor(workers = 2, change: RunConfigInput = {}) {
+    const config = resolveConfig(runConfigSchema.parse({ workers, ...times, maxSteps: 3, ...change }), {
       cores: 2,
       gpus: [],
     });
@@ -54,7 +54,7 @@ class Run {
   ready(from: string, change: Partial<Extract<WorkerMessage, { type: 'ready' }>> = {}): void {
     const hashes = { layoutHash: sha('a'), weightsSha256: sha('b'), dataSha256: sha('d') };
     const counts = { parameterCount: 10, trainCount: 100, testCount: 10 };
-    const place = { device: 'CPU', engine: 'test', endpoint: `tcp://${from}`, memory: null };
+    const place = { device: 'CPU', engine: 'test', endpoint: `tcp://${from}`, memory: null, identity };
     this.say(from, { type: 'ready', ...hashes, ...counts, ...place, ...change });
   }
 
@@ -96,6 +96,15 @@ class Run {
     return this.actions.flatMap((action) => (action.kind === 'end' ? [action.status] : []))[0];
   }
 }
+
+const identity = {
+  engine: 'tensorflow 2',
+  kernels: 'own',
+  device: 'cpu',
+  threads: '1',
+  cpu: 'x64 A 6 1',
+  instructions: 'avx2 fma',
+};
 
 describe('membership', () => {
   it('welcomes workers, plans when all are ready, and starts when all have met', () => {
@@ -232,6 +241,35 @@ describe('membership', () => {
     weights.say('a', { type: 'finished', generation: 1, steps: 3, weightsSha256: sha('1') });
     weights.say('b', { type: 'finished', generation: 1, steps: 3, weightsSha256: sha('2') });
     expect(weights.error?.message).toMatch(/different weights/);
+  });
+
+  it('refuses a worker whose machine would change the bits, or says so and goes on', () => {
+    for (const [field, value] of Object.entries({
+      ...identity,
+      engine: 'js 4',
+      threads: '2',
+      cpu: 'x64 B 7 2',
+    })) {
+      const other = { ...identity, [field]: value };
+      for (const onMismatch of ['fail', 'warn'] as const) {
+        const run = new Run(2, { onMismatch });
+        run.join('a', 1);
+        run.join('b', 2);
+        run.ready('a');
+        run.ready('b', { identity: other });
+        const same = value === identity[field as keyof typeof identity];
+        if (same || onMismatch === 'warn') expect(run.phase).toBe('connecting');
+        else
+          expect(run.error).toMatchObject({
+            code: 'ENGINE',
+            message: expect.stringContaining(field) as string,
+          });
+        const warnings = run.actions.filter(
+          (action) => action.kind === 'emit' && action.event.event === 'warning',
+        );
+        expect(warnings).toHaveLength(!same && onMismatch === 'warn' ? 1 : 0);
+      }
+    }
   });
 
   it('saves on rank 0 once all have finished, then ends with status 0', () => {

@@ -95,6 +95,22 @@ export const runConfigSchema = z.strictObject({
   loss: lossSchema.default('softmaxCrossEntropy').describe('mean over the batch'),
   optimizer: optimizerSchema.prefault({ kind: 'adam' }).describe('PyTorch arithmetic'),
   schedule: scheduleSchema.prefault({ kind: 'step' }).describe('learning rate by epoch'),
+  onMismatch: z
+    .enum(['fail', 'warn'])
+    .default('fail')
+    .describe(
+      'what happens when workers differ in engine, kernels, CPU family or threads, so that the bits may',
+    ),
+  audit: z
+    .boolean()
+    .default(false)
+    .describe('writes a hash of every gradient and of the weights, each step, to ledger.ndjson'),
+  inject: z
+    .string()
+    .regex(/^flip:\d{1,9}:\d{1,4}:[\w/.-]{1,200}:\d{1,2}$/, 'must be flip:STEP:SHARD:PARAMETER:BIT')
+    .nullable()
+    .default(null)
+    .describe("a fault for tests: flip:STEP:SHARD:PARAMETER:BIT flips a bit of a gradient's first element"),
   heartbeatMs: positiveInt(60_000).default(1_000).describe('milliseconds between signs of life'),
   peerTimeoutMs: positiveInt(3_600_000)
     .default(10_000)

@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { ledgerEntrySchema } from '../ledger/entries.js';
 import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { errorCodes } from '../errors.js';
@@ -18,6 +19,17 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 /** NaN and the infinities too: a diverged run must be able to say so. */
 const loss = z.custom<number>((value) => typeof value === 'number', 'must be a number');
 const wireError = z.strictObject({ code: z.enum([...errorCodes, 'INVARIANT']), message: text });
+
+/** What the bits depend on besides the config (see worker/engine/identity.ts). */
+const identitySchema = z.strictObject({
+  engine: shortText,
+  kernels: shortText,
+  device: shortText,
+  threads: shortText,
+  cpu: shortText,
+  instructions: shortText,
+});
+export type WorkerIdentity = z.infer<typeof identitySchema>;
 
 /** Where workers of the same host can open this worker's memory (see memory/shared-memory.ts); null: nowhere. */
 const memory = z.string().regex(addressPattern).nullable();
@@ -45,6 +57,7 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     dataSha256: sha256,
     endpoint: shortText,
     memory,
+    identity: identitySchema,
   }),
   /** Connected to every other worker of the generation, and heard from each. */
   z.strictObject({ type: z.literal('connected'), generation: uint32 }),
@@ -67,6 +80,11 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   }),
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
   z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),
+  z.strictObject({
+    type: z.literal('ledger'),
+    generation: uint32,
+    entries: z.array(ledgerEntrySchema).max(65_536),
+  }),
   z.strictObject({ type: z.literal('heartbeat'), generation: uint32, ticks: count, waitingFor: text }),
   /** The connection to another worker broke. */
   z.strictObject({ type: z.literal('lost'), generation: uint32, rank: uint32, reason: shortText }),

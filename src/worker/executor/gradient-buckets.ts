@@ -60,14 +60,19 @@ interface Place {
   readonly uses: number;
 }
 
-/** Copies a tensor's values. */
-export type Store = (value: Tensor, target: Float32Array) => void;
+export interface GradientHooks {
+  /** Copies a tensor's values. */
+  readonly store: (value: Tensor, target: Float32Array) => void;
+  /** Sees each shard's whole gradient of a weight before it leaves; may change it. */
+  readonly complete?:
+    ((step: number, weight: number, local: number, gradient: Float32Array) => void) | undefined;
+}
 
 export class GradientBuckets {
   readonly #buckets: Bucket[] = [];
   readonly #places = new Map<number, Place>();
   readonly #vectors: Allocation;
-  readonly #store: Store;
+  readonly #hooks: GradientHooks;
   /** Contributions so far, by `weight/shard`. */
   readonly #seen = new Map<string, number>();
   #step = 0;
@@ -78,9 +83,9 @@ export class GradientBuckets {
     parameters: readonly FlatParameter[],
     uses: ReadonlyMap<number, number>,
     bucketBytes: number,
-    store: Store,
+    hooks: GradientHooks,
   ) {
-    this.#store = store;
+    this.#hooks = hooks;
     const total = parameters.reduce((sum, { size }) => sum + size, 0);
     this.#vectors = communicator.allocate(total);
     const capacity = Math.max(1, Math.floor(bucketBytes / 4));
@@ -143,8 +148,9 @@ export class GradientBuckets {
     } else if (value instanceof Float32Array) {
       target.set(value);
     } else {
-      this.#store(value, target);
+      this.#hooks.store(value, target);
     }
+    if (seen === uses) this.#hooks.complete?.(this.#step, weight, shard.local, target);
     for (const { bucket } of segments) if (--bucket.missing === 0) bucket.exchange.start(this.#step);
   }
 

@@ -58,6 +58,8 @@ export interface AdamState {
    * Returns the parameters after it, one vector each; the caller disposes them.
    */
   apply(gradient: Float32Array, step: AdamStep): Tensor1D[];
+  /** The ledger's hash of the parameters, 8 bytes. */
+  hash(): Uint8Array;
   /** Copies of the parameters and both moments. */
   read(): { parameters: Float32Array; first: Float32Array; second: Float32Array };
   write(state: { parameters: Float32Array; first: Float32Array; second: Float32Array }): void;
@@ -65,6 +67,8 @@ export interface AdamState {
 }
 
 export interface Kernels {
+  /** Names the implementation: others may round differently. */
+  readonly name: string;
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D;
   conv2dFilterGradient(
     x: Tensor4D,

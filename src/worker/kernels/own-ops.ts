@@ -96,6 +96,12 @@ export class OwnOps {
         scalars.dispose();
         return updated;
       },
+      hash: () => {
+        const words = this.#ops.one('LockstepHash', [], [state[0]]);
+        const hash = Int32Array.from(words.dataSync<'int32'>());
+        words.dispose();
+        return new Uint8Array(hash.buffer);
+      },
       read: () => ({ parameters: values(state[0]), first: values(state[1]), second: values(state[2]) }),
       write: ({ parameters, first, second }) => {
         dispose();

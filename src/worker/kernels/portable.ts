@@ -2,6 +2,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { philoxBlock, unitFloat } from '../../shared/random/philox.js';
+import { hashBytes, hashFloats } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../engine/native.js';
 import { composedBatchNorm } from './composed-batch-norm.js';
 import type {
@@ -17,6 +18,7 @@ import type {
 type KernelRunner = { runKernel(name: string, inputs: object, attributes: object): Tensor };
 
 export class PortableKernels implements Kernels {
+  readonly name = 'portable';
   readonly #tf: Tensorflow;
 
   constructor(tf: Tensorflow) {
@@ -150,6 +152,11 @@ export class PortableKernels implements Kernels {
         }
         let offset = 0;
         return sizes.map((size) => this.#tf.tensor1d(parameters.slice(offset, (offset += size))));
+      },
+      hash: () => {
+        const target = new Uint8Array(hashBytes);
+        hashFloats(parameters, target);
+        return target;
       },
       read: () => ({ parameters: parameters.slice(), first: first.slice(), second: second.slice() }),
       write: (state) => {

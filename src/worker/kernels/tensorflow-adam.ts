@@ -7,6 +7,7 @@
  */
 
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
+import { hashBytes, hashFloats } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { AdamState } from './kernels.js';
 import { dtypes, type RawId, type RawOps } from './raw-ops.js';
@@ -61,6 +62,11 @@ export function tensorflowAdam(
 
   return {
     write,
+    hash: () => {
+      const target = new Uint8Array(hashBytes);
+      hashFloats(readValues(parameters), target);
+      return target;
+    },
     read: () => ({
       parameters: readValues(parameters),
       first: readValues(first),

@@ -3,6 +3,7 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { elementCount } from '../../shared/layout.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
+import { nativeHash } from '../engine/native-sources.js';
 import type { Tensorflow } from '../engine/native.js';
 import { composedBatchNorm } from './composed-batch-norm.js';
 import type {
@@ -180,6 +181,11 @@ export class TensorflowKernels implements Kernels {
       ops.delete(rawCounter);
       return uniform;
     });
+  }
+
+  get name(): string {
+    if (!this.#own) return 'tensorflow';
+    return this.#own.placesMemory ? `own ${nativeHash()}` : `own ${nativeHash()}, Adam of tensorflow`;
   }
 
   store(value: Tensor, target: Float32Array): void {

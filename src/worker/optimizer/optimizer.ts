@@ -57,6 +57,11 @@ export class Optimizer {
     for (const tensor of updated) tensor.dispose();
   }
 
+  /** The ledger's hash of the parameters. */
+  hash(): Uint8Array {
+    return this.#adam.hash();
+  }
+
   dispose(): void {
     this.#adam.dispose();
   }

@@ -1,0 +1,91 @@
+/** `lockstep diff RUN_A RUN_B`: where two audited runs first part. */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { compareLedgers, type Difference } from '../../shared/ledger/compare.js';
+import { readLedger } from '../../shared/ledger/read-ledger.js';
+import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
+import { exitStatus } from '../exit.js';
+
+export interface DiffFlags {
+  readonly json?: boolean;
+}
+
+/** What of a config has no part in the bits. */
+const irrelevant: readonly (keyof ResolvedConfig)[] = [
+  ...([
+    'name',
+    'workers',
+    'epochs',
+    'maxSteps',
+    'evaluate',
+    'logEvery',
+    'bucketBytes',
+    'sharedMemory',
+  ] as const),
+  ...([
+    'audit',
+    'inject',
+    'onMismatch',
+    'heartbeatMs',
+    'peerTimeoutMs',
+    'stepTimeoutMs',
+    'joinTimeoutMs',
+  ] as const),
+];
+
+/** Exit status 0: identical as far as both go; 1: they differ. @throws ConfigError, DataError */
+export async function diff(a: string, b: string, { json = false }: DiffFlags): Promise<number> {
+  const [left, right] = await Promise.all([readLedger(a), readLedger(b)]);
+  const config = await differingConfig(a, b);
+  const { steps, difference } = compareLedgers(left, right);
+  if (json) {
+    const last = { a: left.lastStep, b: right.lastStep };
+    process.stdout.write(`${JSON.stringify({ steps, last, config, difference: difference ?? null })}\n`);
+  } else {
+    const lines = config.map((line) => `Configs differ: ${line}`);
+    lines.push(difference ? describe(difference) : `Identical over ${steps} steps.`);
+    if (left.lastStep !== right.lastStep)
+      lines.push(`${a} ends after step ${left.lastStep}, ${b} after step ${right.lastStep}.`);
+    process.stdout.write(`${lines.join('\n')}\n`);
+  }
+  return difference || steps === 0 ? exitStatus.failed : exitStatus.done;
+}
+
+function describe({ step, what, shard, parameter, others = 0, a, b }: Difference): string {
+  const values = `${a} and ${b}`;
+  switch (what) {
+    case 'shards':
+      return `First difference: step ${step}, the shards themselves (${values}). Compare runs with the same --shards.`;
+    case 'loss':
+      return `First difference: step ${step}, shard ${shard}, loss (${values}). The forward pass differs: data, weights before the first step, Dropout or statistics.`;
+    case 'gradient':
+      return `First difference: step ${step}, shard ${shard}, gradient of ${parameter} (${values})${others > 0 ? `, and of ${others} more parameters` : ''}.`;
+    case 'weights':
+      return `First difference: step ${step}, the weights after it (${values}), from equal gradients.`;
+    case 'statistics':
+      return `First difference: step ${step}, BatchNorm's statistics after it (${values}), from equal gradients.`;
+    case 'workers':
+      return `Workers of one run differ after step ${step}: ${values}.`;
+  }
+}
+
+/** `seed: 1 and 2`, for what has a part in the bits; nothing where a run has no readable config. */
+async function differingConfig(a: string, b: string): Promise<string[]> {
+  const [left, right] = await Promise.all([readConfig(a), readConfig(b)]);
+  if (!left || !right) return [];
+  return (Object.keys(left) as (keyof ResolvedConfig)[])
+    .filter((key) => !irrelevant.includes(key))
+    .map((key) => [key, JSON.stringify(left[key]), JSON.stringify(right[key])] as const)
+    .filter(([, x, y]) => x !== y)
+    .map(([key, x, y]) => `${key}: ${x} and ${y}`);
+}
+
+async function readConfig(directory: string): Promise<ResolvedConfig | undefined> {
+  try {
+    const text = await readFile(join(directory, 'config.json'), 'utf8');
+    return resolvedConfigSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}

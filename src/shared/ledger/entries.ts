@@ -1,0 +1,31 @@
+/**
+ * The ledger's entries, as workers send them and as `ledger.ndjson` keeps them, one JSON object a line. A shard's entry is
+ * the same whoever owns the shard, so two runs can be compared whatever their workers.
+ */
+
+import { z } from 'zod';
+
+export const ledgerName = 'ledger.ndjson';
+
+const uint32 = z.int().min(0).max(0xffff_ffff);
+const hex = z
+  .string()
+  .max(2 ** 19)
+  .regex(/^(?:[0-9a-f]{16})*$/, 'must be hashes of 16 hex digits');
+
+export const ledgerEntrySchema = z.discriminatedUnion('type', [
+  /** The trainable parameters' names, in the order of the hashes. Once a worker, before its first step. */
+  z.strictObject({ type: z.literal('parameters'), names: z.array(z.string().max(256)).max(32_768) }),
+  /** What one shard contributed to a step: its part of the loss, and a hash of each parameter's gradient. */
+  z.strictObject({
+    type: z.literal('shard'),
+    step: uint32,
+    shard: uint32,
+    loss: z.number(),
+    gradients: hex,
+  }),
+  /** The state after a step: hashes of the trainable parameters and of the statistics, by one worker. */
+  z.strictObject({ type: z.literal('weights'), step: uint32, rank: uint32, hash: hex }),
+]);
+
+export type LedgerEntry = z.infer<typeof ledgerEntrySchema>;
