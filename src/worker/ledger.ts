@@ -18,6 +18,7 @@ export interface LedgerOptions {
   /** The same parameters as indices into the layout. */
   readonly weights: readonly number[];
   readonly rank: number;
+  readonly worldSize: number;
   readonly firstShard: number;
   readonly hash: HashFloats;
   readonly send: (entries: LedgerEntry[]) => void;
@@ -39,7 +40,7 @@ export class Ledger {
   constructor(options: LedgerOptions) {
     this.#options = options;
     this.#places = new Map(options.weights.map((weight, place) => [weight, place]));
-    this.#entries = [{ type: 'parameters', names: [...options.names] }];
+    this.#entries = [{ type: 'parameters', names: [...options.names], workers: options.worldSize }];
   }
 
   /** Notes local shard `local`'s gradient of a weight (index in the layout). */

@@ -192,6 +192,7 @@ export function participate(
         names: parameters.map(({ weight }) => layout[weight]?.name ?? String(weight)),
         weights: parameters.map(({ weight }) => weight),
         rank: place.rank,
+        worldSize: place.worldSize,
         firstShard: localShards.start,
         hash: engine.memory?.hash ?? hashFloats,
         send: (entries) => communicator.send({ type: 'ledger', generation: place.generation, entries }),

@@ -55,6 +55,8 @@ export async function diff(a: string, b: string, { json = false }: DiffFlags): P
 function describe({ step, what, shard, parameter, others = 0, a, b }: Difference): string {
   const values = `${a} and ${b}`;
   switch (what) {
+    case 'parameters':
+      return `The models differ: parameters ${a}; and ${b}.`;
     case 'shards':
       return `First difference: step ${step}, the shards themselves (${values}). Compare runs with the same --shards.`;
     case 'loss':

@@ -7,7 +7,7 @@ import type { RunLedger, StepRecord } from './read-ledger.js';
 
 export interface Difference {
   readonly step: number;
-  readonly what: 'shards' | 'loss' | 'gradient' | 'weights' | 'statistics' | 'workers';
+  readonly what: 'parameters' | 'shards' | 'loss' | 'gradient' | 'weights' | 'statistics' | 'workers';
   readonly shard?: number;
   readonly parameter?: string;
   /** How many other parameters of the same shard differ in this step. */
@@ -24,6 +24,11 @@ export interface Comparison {
 
 export function compareLedgers(a: RunLedger, b: RunLedger): Comparison {
   const common = [...a.steps.keys()].filter((step) => b.steps.has(step)).sort((x, y) => x - y);
+  const [names, others] = [a.parameters.join(', '), b.parameters.join(', ')];
+  // Of two models no hash can be compared, and a name would be another's.
+  if (names !== others) {
+    return { steps: common.length, difference: { step: 0, what: 'parameters', a: names, b: others } };
+  }
   for (const step of common) {
     const [left, right] = [a.steps.get(step), b.steps.get(step)];
     const difference = left && right && compareStep(step, left, right, a.parameters);

@@ -14,8 +14,15 @@ const hex = z
   .regex(/^(?:[0-9a-f]{16})*$/, 'must be hashes of 16 hex digits');
 
 export const ledgerEntrySchema = z.discriminatedUnion('type', [
-  /** The trainable parameters' names, in the order of the hashes. Once a worker, before its first step. */
-  z.strictObject({ type: z.literal('parameters'), names: z.array(z.string().max(256)).max(32_768) }),
+  /**
+   * The trainable parameters' names, in the order of the hashes, and how many workers the steps are by. Once a worker, before
+   * its first step.
+   */
+  z.strictObject({
+    type: z.literal('parameters'),
+    names: z.array(z.string().max(256)).max(32_768),
+    workers: uint32.min(1),
+  }),
   /** What one shard contributed to a step: its part of the loss, and a hash of each parameter's gradient. */
   z.strictObject({
     type: z.literal('shard'),

@@ -24,6 +24,7 @@ export interface StepRecord {
 export interface RunLedger {
   readonly directory: string;
   readonly parameters: readonly string[];
+  /** Those that every worker's entries are there of: a worker that dies takes its last few steps' with it. */
   readonly steps: ReadonlyMap<number, StepRecord>;
   readonly lastStep: number;
 }
@@ -36,12 +37,14 @@ export async function readLedger(directory: string): Promise<RunLedger> {
   const file = join(directory, ledgerName);
   const steps = new Map<number, StepRecord>();
   let parameters: readonly string[] | undefined;
+  let workers = 1;
   let pending: { entry: LedgerEntry | DataError; line: number } | undefined;
   const take = (entry: LedgerEntry, line: number): void => {
     if (entry.type === 'parameters') {
       if (parameters && parameters.join() !== entry.names.join())
         throw new DataError(`Ledger ${file}, line ${line}: expected the parameters of line 1, got others.`);
       parameters = entry.names;
+      workers = entry.workers;
       return;
     }
     const step = steps.get(entry.step) ?? { shards: new Map(), weights: new Map() };
@@ -75,7 +78,12 @@ export async function readLedger(directory: string): Promise<RunLedger> {
   }
   if (pending && !(pending.entry instanceof DataError)) take(pending.entry, pending.line);
   if (!parameters) throw new DataError(`Ledger ${file}: expected entries, got none.`);
-  return { directory, parameters, steps, lastStep: Math.max(0, ...steps.keys()) };
+  let lastStep = 0;
+  for (const [step, { weights }] of steps) {
+    if (weights.size < workers) steps.delete(step);
+    else lastStep = Math.max(lastStep, step);
+  }
+  return { directory, parameters, steps, lastStep };
 }
 
 /** Refuses an endless line before it is held in memory. */
