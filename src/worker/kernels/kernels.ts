@@ -42,6 +42,13 @@ export interface BatchNormPass {
   inputGradient(dy: Tensor, coefficients: Float32Array): Tensor;
 }
 
+/** Flat vectors of all trainable parameters. */
+export interface OptimizerState {
+  readonly parameters: Float32Array;
+  readonly first: Float32Array;
+  readonly second: Float32Array;
+}
+
 export interface AdamStep {
   /** lr / (1 - beta1^t), computed in float64 like the next one. */
   readonly stepSize: number;
@@ -61,8 +68,8 @@ export interface AdamState {
   /** The ledger's hash of the parameters, 8 bytes. */
   hash(): Uint8Array;
   /** Copies of the parameters and both moments. */
-  read(): { parameters: Float32Array; first: Float32Array; second: Float32Array };
-  write(state: { parameters: Float32Array; first: Float32Array; second: Float32Array }): void;
+  read(): OptimizerState;
+  write(state: OptimizerState): void;
   dispose(): void;
 }
 

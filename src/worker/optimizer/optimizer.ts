@@ -8,7 +8,7 @@ import type { OptimizerConfig } from '../../shared/config/run-config.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { LayerVariable } from '../executor/layer-op.js';
-import type { AdamState, Kernels } from '../kernels/kernels.js';
+import type { AdamState, Kernels, OptimizerState } from '../kernels/kernels.js';
 
 export class Optimizer {
   readonly #tf: Tensorflow;
@@ -55,6 +55,16 @@ export class Optimizer {
       }
     });
     for (const tensor of updated) tensor.dispose();
+  }
+
+  /** Copies of the parameters and both moments, flat, in backward order. */
+  save(): OptimizerState {
+    return this.#adam.read();
+  }
+
+  /** Goes on from a saved state. The model's own variables are the caller's to set. */
+  restore(state: OptimizerState): void {
+    this.#adam.write(state);
   }
 
   /** The ledger's hash of the parameters. */

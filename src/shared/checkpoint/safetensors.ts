@@ -1,0 +1,118 @@
+/**
+ * The safetensors format (huggingface/safetensors, README "Format"): 8 bytes of length, a JSON header, raw little-endian values.
+ * Hostile until parsed: every length, dtype, shape and offset is checked before a byte of the values is looked at.
+ */
+
+import { z } from 'zod';
+import { DataError } from '../errors.js';
+
+export type TensorValues = Float32Array | Float64Array | Int32Array | Uint8Array;
+
+export interface NamedTensor {
+  readonly shape: readonly number[];
+  readonly values: TensorValues;
+}
+
+export interface Safetensors {
+  readonly tensors: ReadonlyMap<string, NamedTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const kinds = { F32: Float32Array, F64: Float64Array, I32: Int32Array, U8: Uint8Array } as const;
+type Kind = keyof typeof kinds;
+
+const lengthBytes = 8;
+const longestHeader = 16 * 2 ** 20;
+const alignment = 8;
+
+const size = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+const entrySchema = z.strictObject({
+  dtype: z.enum(Object.keys(kinds) as [Kind, ...Kind[]]),
+  shape: z.array(size).max(16),
+  data_offsets: z.tuple([size, size]),
+});
+const headerSchema = z.record(z.string().max(1_024), z.unknown());
+const metadataSchema = z.record(z.string(), z.string());
+
+/** The file's bytes; values are copied. */
+export function encodeSafetensors(
+  tensors: ReadonlyMap<string, NamedTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Buffer {
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let offset = 0;
+  for (const [name, { shape, values }] of tensors) {
+    const end = offset + values.byteLength;
+    header[name] = { dtype: kindOf(values), shape, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const json = JSON.stringify(header);
+  // Spaces at the end are the format's own way to align the values.
+  const text = Buffer.from(
+    json + ' '.repeat((alignment - (Buffer.byteLength(json) % alignment)) % alignment),
+  );
+  const length = Buffer.alloc(lengthBytes);
+  length.writeBigUInt64LE(BigInt(text.length));
+  const parts = [...tensors.values()].map(({ values }) =>
+    Buffer.from(values.buffer, values.byteOffset, values.byteLength),
+  );
+  return Buffer.concat([length, text, ...parts]);
+}
+
+/** @param file names the source in errors. @throws DataError with the field, what was expected and what came */
+export function decodeSafetensors(bytes: Buffer, file: string): Safetensors {
+  const wrong = (expected: string, got: string): DataError =>
+    new DataError(`${file}: expected ${expected}, got ${got}.`, { file, expected, got });
+  if (bytes.length < lengthBytes) throw wrong('a safetensors file', `${bytes.length} bytes`);
+  const headerLength = bytes.readBigUInt64LE();
+  const available = Math.min(longestHeader, bytes.length - lengthBytes);
+  if (headerLength > BigInt(available))
+    throw wrong(`a header of at most ${available} bytes`, `${headerLength}`);
+  const start = lengthBytes + Number(headerLength);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(bytes.toString('utf8', lengthBytes, start));
+  } catch {
+    throw wrong('a header in JSON', 'other text');
+  }
+  const header = headerSchema.safeParse(parsed);
+  if (!header.success) throw wrong('an object of tensors as header', typeof parsed);
+  const { __metadata__: about = {}, ...entries } = header.data;
+  const metadata = metadataSchema.safeParse(about);
+  if (!metadata.success) throw wrong('metadata of strings', JSON.stringify(about).slice(0, 100));
+  const tensors = new Map<string, NamedTensor>();
+  const dataBytes = bytes.length - start;
+  let expectedOffset = 0;
+  const sorted = Object.entries(entries).map(([name, value]) => {
+    const entry = entrySchema.safeParse(value);
+    if (!entry.success)
+      throw wrong(`a tensor "${name}" of a known dtype`, JSON.stringify(value).slice(0, 200));
+    return [name, entry.data] as const;
+  });
+  sorted.sort(([, a], [, b]) => a.data_offsets[0] - b.data_offsets[0]);
+  for (const [name, { dtype, shape, data_offsets }] of sorted) {
+    const [from, to] = data_offsets;
+    const make = kinds[dtype];
+    const elements = shape.reduce((product, extent) => product * extent, 1);
+    // One after the other without a gap: no byte is read twice, and none is hidden.
+    if (from !== expectedOffset || to - from !== elements * make.BYTES_PER_ELEMENT || to > dataBytes)
+      throw wrong(
+        `"${name}" at ${expectedOffset} with ${elements} x ${dtype}`,
+        `offsets ${from} to ${to} of ${dataBytes}`,
+      );
+    expectedOffset = to;
+    const copy = bytes.buffer.slice(
+      bytes.byteOffset + start + from,
+      bytes.byteOffset + start + to,
+    ) as ArrayBuffer;
+    tensors.set(name, { shape, values: new make(copy) });
+  }
+  if (expectedOffset !== dataBytes) throw wrong(`${expectedOffset} bytes of values`, `${dataBytes}`);
+  return { tensors, metadata: metadata.data };
+}
+
+function kindOf(values: TensorValues): Kind {
+  if (values instanceof Float32Array) return 'F32';
+  if (values instanceof Float64Array) return 'F64';
+  return values instanceof Int32Array ? 'I32' : 'U8';
+}
