@@ -79,8 +79,9 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
 
   // ---- commit
   const learningRate = learningRateAt(config.optimizer, config.schedule, batch.epoch);
-  optimizer.apply(gradient, batch.step, learningRate);
+  // Statistics first: they belong to the parameters that the forward pass saw, biases that BatchNorm cancels included.
   executor.commit();
+  optimizer.apply(gradient, batch.step, learningRate);
   if (ledger) {
     for (const [local, part] of parts) ledger.shard(batch.step, local, part);
     ledger.weights(batch.step, [optimizer.hash(), hashStatistics(replica)]);
