@@ -40,7 +40,7 @@ describe.each<EngineChoice>(['tensorflow', 'js'])('PyTorch, layer by layer, on t
   const given = <T extends Tensor>(name: string): T => {
     const { values, shape } = fixture(name);
     const type = name.endsWith('labels') ? 'int32' : 'float32';
-    return engine.tf.tensor(values as Float32Array, [...shape], type) as T;
+    return engine.tf.tensor(values, [...shape], type) as T;
   };
   const near = (tensor: Tensor, name: string): void =>
     expect(error(tensor.dataSync(), name), name).toBeLessThan(bound);
@@ -92,7 +92,7 @@ describe.each<EngineChoice>(['tensorflow', 'js'])('PyTorch, layer by layer, on t
       const { mean, m2 } = kernels.moments(part);
       for (let c = 0; c < 16; c++) {
         running.mean[c] = 0.9 * (running.mean[c] ?? 0) + 0.1 * (mean[c] ?? 0);
-        const unbiased = (m2[c] ?? 0) / ((part.shape[0] ?? 2) - 1);
+        const unbiased = (m2[c] ?? 0) / (part.shape[0] - 1);
         running.variance[c] = 0.9 * (running.variance[c] ?? 0) + 0.1 * unbiased;
       }
     }

@@ -31,5 +31,6 @@ function narrow(whole: ReturnType<typeof convNet>, { tf }: ModelContext): Layers
     if (layer.config.units === 512) layer.config.units = thinWidth;
   }
   whole.dispose();
-  return tf.Sequential.fromConfig(tf.Sequential, config as never) as LayersModel;
+  const narrowed: unknown = tf.Sequential.fromConfig(tf.Sequential, config as never);
+  return narrowed as LayersModel;
 }
