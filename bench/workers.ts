@@ -1,19 +1,43 @@
-/** Two workers against one, one thread and one core each: `npm run bench:workers -- [rounds] [steps]`. */
-import { compareRuns } from './measure-run.js';
+/**
+ * Two workers against one, one thread and one core each, through the real command and in turn:
+ * `npm run bench:workers -- [rounds] [steps]`. Pins the one worker to a core (taskset), since otherwise its communicator
+ * thread would have the other core to itself.
+ */
+import { imagesPerSecond, machineLine, median } from './measure.js';
 
 const [rounds = 3, steps = 100] = process.argv.slice(2).map(Number);
-compareRuns(
-  [
-    { name: '1 worker, batch 64', workers: 1, batchSize: 64 },
-    { name: '2 workers, batch 128 (64 each)', workers: 2, batchSize: 128 },
-    { name: '2 workers, batch 64 (32 each)', workers: 2, batchSize: 64 },
-    {
-      name: '2 workers, batch 128, through sockets',
-      workers: 2,
-      batchSize: 128,
-      options: ['--shared-memory', 'off'],
-    },
-  ],
-  rounds,
-  steps,
-);
+
+interface Variant {
+  readonly name: string;
+  readonly workers: number;
+  readonly batchSize: number;
+  readonly options: readonly string[];
+}
+
+const variants: readonly Variant[] = [
+  { name: '1 worker, batch 64', workers: 1, batchSize: 64, options: [] },
+  { name: '2 workers, batch 128 (64 each)', workers: 2, batchSize: 128, options: [] },
+  { name: '2 workers, batch 64 (32 each)', workers: 2, batchSize: 64, options: [] },
+  {
+    name: '2 workers, batch 128, through sockets',
+    workers: 2,
+    batchSize: 128,
+    options: ['--shared-memory', 'off'],
+  },
+];
+
+function measure({ workers, batchSize, options }: Variant): number {
+  const all = ['--workers', workers, '--batch-size', batchSize, ...options];
+  return imagesPerSecond({ options: all, pinned: workers === 1, steps, warmUp: 20 });
+}
+
+const measured = variants.map((): number[] => []);
+for (let round = 0; round < rounds; round++) {
+  for (const [i, variant] of variants.entries()) measured[i]?.push(measure(variant));
+}
+console.log(`${machineLine()}, ${rounds} rounds`);
+const base = median(measured[0] ?? []);
+for (const [i, { name }] of variants.entries()) {
+  const rate = median(measured[i] ?? []);
+  console.log(`${name.padEnd(40)} ${rate.toFixed(0).padStart(6)} images/s  ${(rate / base).toFixed(2)}x`);
+}

@@ -1,89 +1,128 @@
 /**
- * The promise on the recipe itself, at full length: `npm run verify:bits -- [--steps N] [--repeat N]`. One and the same config at
- * several world sizes and in a single process, then several times with the machine loaded by other work; every loss and
- * the final hash must be equal. Exit status 1 when they are not.
+ * The promise of equal bits, checked in full through the real command: `npm run verify:bits`. Prints a table a check and ends
+ * with status 1 when any result differs from the first of its check, in the weights or in the loss of any step.
+ *
+ *   --steps N     steps of the ConvNet on MNIST at each number of workers (120)
+ *   --repeat N    how often the same run is repeated (10); 0: not at all
+ *   --load        with other work on every core while it is repeated
+ *   --only NAMES  of workers,epochs,repeat
  */
-import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
 import type { RunEvent } from '../src/shared/run-events.js';
+import { writeSmallMnist } from '../test/support/small-mnist.js';
 
 const { values } = parseArgs({
-  options: { steps: { type: 'string', default: '120' }, repeat: { type: 'string', default: '10' } },
+  options: {
+    steps: { type: 'string', default: '120' },
+    repeat: { type: 'string', default: '10' },
+    load: { type: 'boolean', default: false },
+    only: { type: 'string', default: 'workers,epochs,repeat' },
+  },
 });
-const common = ['--shards', '8', '--batch-size', '60', '--seed', '7', '--threads', '1', '--evaluate', 'none'];
-const timeoutMs = 10 * 60_000;
 
-interface Result {
-  readonly weights: string;
-  /** Of every step's loss as printed, all digits. */
-  readonly losses: string;
-  readonly rate: number;
+const places = [...[1, 2, 3, 4, 5, 7, 8].map((n) => ['--workers', String(n)]), ['--single-process']];
+const common = ['--shards', '8', '--batch-size', '60', '--seed', '7', '--threads', '1'];
+
+interface Outcome {
+  /** What must be equal: every loss, every evaluation, the weights. */
+  readonly bits: string;
+  readonly weightsSha256: string;
+  readonly steps: number;
+  readonly loss: number;
+  readonly seconds: number;
 }
 
-async function train(args: readonly string[]): Promise<Result> {
-  const out = await mkdtemp(path.join(os.tmpdir(), 'lockstep-bits-'));
+function run(args: readonly string[]): Outcome {
+  const out = mkdtempSync(path.join(os.tmpdir(), 'lockstep-verify-'));
+  const all = ['dist/cli/main.js', 'train', ...common, ...args, '--out', out, '--json'];
   try {
-    const child = spawn(
-      process.execPath,
-      ['dist/cli/main.js', 'train', ...common, ...args, '--json', '--out', out],
-      { stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs },
-    );
-    const collect = async (stream: NodeJS.ReadableStream): Promise<string> => {
-      let text = '';
-      for await (const chunk of stream) text += String(chunk);
-      return text;
-    };
-    const [stdout, stderr] = await Promise.all([collect(child.stdout), collect(child.stderr)]);
-    const events = stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as RunEvent);
-    const done = events.find((event) => event.event === 'done');
-    if (!done) throw new Error(stderr);
-    const losses = events.flatMap((event) => (event.event === 'step' ? [event.loss] : []));
-    const digest = createHash('sha256').update(losses.join()).digest('hex');
-    return { weights: done.weightsSha256, losses: `${losses.length} ${digest}`, rate: done.imagesPerSecond };
+    const begun = performance.now();
+    const limits = { timeout: 900_000, maxBuffer: 2 ** 28 };
+    const { stdout, stderr, status } = spawnSync(process.execPath, all, { encoding: 'utf8', ...limits });
+    if (status !== 0) throw new Error(`${args.join(' ')} ended with status ${status ?? 'none'}: ${stderr}`);
+    return outcome(stdout, (performance.now() - begun) / 1000);
   } finally {
-    await rm(out, { recursive: true, force: true });
+    rmSync(out, { recursive: true, force: true });
   }
 }
 
-/** Keeps every core busy until it is terminated. */
-function load(): () => Promise<unknown> {
-  const busy = os.cpus().map(() => new Worker('for (;;) Math.sqrt(Math.random());', { eval: true }));
-  return () => Promise.all(busy.map((worker) => worker.terminate()));
+function outcome(stdout: string, seconds: number): Outcome {
+  const events = stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as RunEvent);
+  const losses = events.flatMap((event) => (event.event === 'step' ? [event.loss] : []));
+  const evaluations = events.filter((event) => event.event === 'eval');
+  const weightsSha256 = events.flatMap((event) => (event.event === 'done' ? [event.weightsSha256] : []))[0];
+  if (weightsSha256 === undefined) throw new Error('a run without the event "done"');
+  // JSON writes a double with as many digits as tell it from every other.
+  const bits = JSON.stringify([losses, evaluations, weightsSha256]);
+  return { bits, weightsSha256, steps: losses.length, loss: losses.at(-1) ?? Number.NaN, seconds };
 }
 
-let reference: Result | undefined;
-let failed = 0;
-async function check(name: string, args: readonly string[]): Promise<void> {
-  const result = await train(args);
-  reference ??= result;
-  const same = result.weights === reference.weights && result.losses === reference.losses;
-  if (!same) failed++;
-  const rate = `${result.rate.toFixed(0)} images/s`;
-  console.log(
-    `${name.padEnd(28)} ${result.weights.slice(0, 16)}  ${rate.padStart(13)}  ${same ? 'same' : 'DIFFERENT'}`,
-  );
-}
-
-const steps = ['--max-steps', values.steps];
-for (const workers of [1, 2, 3, 4, 5, 7, 8]) {
-  await check(`${workers} workers`, [...steps, '--workers', String(workers)]);
-}
-await check('single process', [...steps, '--single-process']);
-const unload = load();
-try {
-  for (let i = 1; i <= Number(values.repeat); i++) {
-    await check(`2 workers, loaded, run ${i}`, [...steps, '--workers', '2']);
+/** Runs each variant, prints a line for it, and says whether all agree. */
+function check(title: string, variants: readonly { name: string; args: readonly string[] }[]): boolean {
+  console.log(`\n${title}`);
+  let first: Outcome | undefined;
+  let same = true;
+  for (const { name, args } of variants) {
+    const result = run(args);
+    first ??= result;
+    const equal = result.bits === first.bits;
+    same &&= equal;
+    const { steps, loss, weightsSha256, seconds } = result;
+    console.log(
+      `  ${name.padEnd(18)} ${steps} steps  last loss ${loss}  weights ${weightsSha256.slice(0, 16)}  ` +
+        `${seconds.toFixed(0).padStart(4)} s  ${equal ? 'same' : 'DIFFERENT'}`,
+    );
   }
-} finally {
-  await unload();
+  return same;
 }
-console.log(failed === 0 ? 'All the same bits.' : `${failed} runs differ.`);
-process.exitCode = failed === 0 ? 0 : 1;
+
+/** Processes that compute without end, one a core. */
+function makeLoad(): ChildProcess[] {
+  const busy = 'const a = new Float64Array(4e6); for (;;) for (let i = 0; i < a.length; i++) a[i] += i;';
+  return os.cpus().map(() => spawn(process.execPath, ['-e', busy], { stdio: 'ignore' }));
+}
+
+const cores = os.cpus();
+console.log(`${cores[0]?.model ?? ''}, ${cores.length} cores, Node ${process.version}`);
+const chosen = values.only.split(',');
+const named = places.map((args) => ({ name: args.join(' ').replaceAll('--', ''), args }));
+let same = true;
+
+if (chosen.includes('workers')) {
+  const steps = ['--max-steps', values.steps, '--evaluate', 'none'];
+  const variants = named.map(({ name, args }) => ({ name, args: [...steps, ...args] }));
+  same = check(`ConvNet on MNIST, ${common.join(' ')}`, variants) && same;
+}
+
+if (chosen.includes('epochs')) {
+  const data = mkdtempSync(path.join(os.tmpdir(), 'lockstep-verify-data-'));
+  await writeSmallMnist(data, 640);
+  const twice = ['--data', data, '--epochs', '2'];
+  const variants = named.map(({ name, args }) => ({ name, args: [...twice, ...args] }));
+  // 640 = 10 * 60 + 40: both epochs end with a partial batch, and each with an evaluation.
+  same = check('ConvNet on 640 pictures, two epochs with their evaluations', variants) && same;
+  rmSync(data, { recursive: true, force: true });
+}
+
+const repeats = Number(values.repeat);
+if (chosen.includes('repeat') && repeats > 0) {
+  const load = values.load ? makeLoad() : [];
+  try {
+    const args = ['--workers', '2', '--max-steps', '60', '--evaluate', 'none'];
+    const variants = Array.from({ length: repeats }, (_, i) => ({ name: `run ${i + 1}`, args }));
+    const title = `The same run ${repeats} times${values.load ? ', every core busy with other work' : ''}`;
+    same = check(title, variants) && same;
+  } finally {
+    for (const child of load) child.kill('SIGKILL');
+  }
+}
+
+console.log(same ? '\nAll the same bits.' : '\nDIFFERENT bits.');
+process.exitCode = same ? 0 : 1;
