@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
+import type { BenchAllreduceFlags } from './commands/bench-allreduce.js';
 import type { CoordinatorFlags } from './commands/coordinator.js';
 import type { DiffFlags } from './commands/diff.js';
 import type { InstallFlags } from './commands/engine.js';
@@ -98,6 +99,20 @@ program
   .option('--json', 'one JSON line on stdout')
   .action((a: string, b: string, flags: DiffFlags) => {
     status = import('./commands/diff.js').then(({ diff }) => diff(a, b, flags));
+  });
+
+program
+  .command('bench')
+  .description('measure parts of a training step by themselves')
+  .command('allreduce')
+  .description('the all-reduce between processes of this machine, without TensorFlow')
+  .option('--workers <n>', 'processes', '2')
+  .option('--bytes <list>', 'sizes of float32 vectors, with commas', '512,65536,7800000,25000000,100000000')
+  .option('--rounds <n>', 'repetitions of each; the median is printed', '50')
+  .option('--shared-memory <auto|off>', 'as for train', 'auto')
+  .option('--json', 'one JSON line on stdout')
+  .action((flags: BenchAllreduceFlags) => {
+    status = import('./commands/bench-allreduce.js').then(({ benchAllreduce }) => benchAllreduce(flags));
   });
 
 const engine = program.command('engine').description('the native TensorFlow library');

@@ -30,6 +30,8 @@ if (python === undefined) {
 }
 const engine = await engineFor('tensorflow');
 let missed = 0;
+/** One tie or ReLU that falls the other way moves a small gradient of the first layers by up to a percent. */
+const cap = 2e-2;
 
 async function teacherForced(network: Network, dropout: boolean, visits: readonly number[]): Promise<void> {
   const side = await LockstepSide.open(engine, network, dropout, seed);
@@ -42,7 +44,7 @@ async function teacherForced(network: Network, dropout: boolean, visits: readonl
       const name = `${network}-${dropout ? 'dropout' : 'plain'}-${n}.safetensors`;
       await writeFile(fileURLToPath(new URL(name, folder)), bytes);
     }
-    const lines = compare(side, teacher);
+    const lines = compare(side, teacher, cap);
     const bad = lines.filter(({ measured, bar }) => !(measured <= bar));
     missed += bad.length;
     const [loss] = lines;
@@ -51,7 +53,8 @@ async function teacherForced(network: Network, dropout: boolean, visits: readonl
       const [first] = chosen.sort((a, b) => b.measured / b.bar - a.measured / a.bar);
       if (!first) return '-';
       const name = first.what.split(' ')[1] ?? '';
-      return `${first.measured.toExponential(1)} of ${first.bar.toExponential(1)} (${name})`;
+      const theirs = first.theirs === undefined ? '' : `; PyTorch ${first.theirs}`;
+      return `${first.measured.toExponential(1)} of ${first.bar.toExponential(1)} (${name}${theirs})`;
     };
     console.log(
       `| ${network} | ${dropout ? 'on' : 'off'} | ${n} | ${loss?.measured.toExponential(1) ?? ''} | ${worst('gradient')} ` +
@@ -119,7 +122,7 @@ if (options['write-fixtures']) {
   await teacherForced('thin', true, [10]);
 } else {
   for (const dropout of [false, true]) await teacherForced('convnet', dropout, [0, 1, 10, 50, 200]);
-  await freeRunning(Number(options['free-seeds']));
+  if (Number(options['free-seeds']) > 0) await freeRunning(Number(options['free-seeds']));
 }
 console.log(missed === 0 ? '\nAll within their bars.' : `\n${missed} bars missed.`);
 process.exit(missed === 0 ? 0 : 1);

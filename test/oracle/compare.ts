@@ -8,6 +8,8 @@ export interface Line {
   readonly what: string;
   readonly measured: number;
   readonly bar: number;
+  /** PyTorch's own float32, by its own kernels and as installed (oneDNN). */
+  readonly theirs?: string;
 }
 
 const aboutSchema = z.object({
@@ -59,9 +61,9 @@ const distance = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
  */
 const zeroBound = 1e-6;
 const zeroNorm = 1e-9;
-const gradientCap = 2e-3;
 
-export function compare(side: LockstepSide, teacher: Teacher): Line[] {
+/** @param cap the most that a gradient's bar may be, however far PyTorch's float32 is */
+export function compare(side: LockstepSide, teacher: Teacher, cap: number): Line[] {
   const { about, state } = teacher;
   const step = side.from(state, about.n);
   const lines: Line[] = [
@@ -76,8 +78,11 @@ export function compare(side: LockstepSide, teacher: Teacher): Line[] {
     } else {
       // Twice the distance that PyTorch's own float32 has from float64, but never more than the cap: where max-pool ties of the
       // flat background are broken by roundings, float32 differs by up to 1.8e-3 whoever computes it, and oneDNN by percents.
-      const bar = Math.min(gradientCap, (2 * (about.distances32[i] ?? 0)) / norm(exact));
-      lines.push({ what: `gradient ${name}`, measured: distance(ours, exact) / norm(exact), bar });
+      const bar = Math.min(cap, (2 * (about.distances32[i] ?? 0)) / norm(exact));
+      const theirs = [about.distances32_own_kernels, about.distances32]
+        .map((distances) => ((distances[i] ?? Number.NaN) / norm(exact)).toExponential(1))
+        .join(', ');
+      lines.push({ what: `gradient ${name}`, measured: distance(ours, exact) / norm(exact), bar, theirs });
     }
   }
   lines.push(...compareStatistics(step, teacher), ...compareAdam(step, teacher));
