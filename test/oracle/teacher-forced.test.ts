@@ -9,6 +9,14 @@ import { LockstepSide } from './lockstep-side.js';
  * One step from PyTorch's own state after n steps, since free-running float32 trajectories part chaotically. The fixtures are of
  * the narrow ConvNet on real MNIST; `npm run oracle` compares the whole one (docs/oracle.md).
  */
+const states = [
+  ['thin-plain-0', false],
+  ['thin-plain-1', false],
+  ['thin-plain-10', false],
+  ['thin-plain-50', false],
+  ['thin-dropout-10', true],
+] as const;
+
 /** Measured: up to 3.3e-4, in the first convolution. */
 const cap = 2e-3;
 
@@ -18,13 +26,7 @@ describe('one step from the state of PyTorch', () => {
     engine = await engineFor('tensorflow');
   });
 
-  for (const [name, dropout] of [
-    ['thin-plain-0', false],
-    ['thin-plain-1', false],
-    ['thin-plain-10', false],
-    ['thin-plain-50', false],
-    ['thin-dropout-10', true],
-  ] as const) {
+  for (const [name, dropout] of states) {
     it(`has the loss, gradients, statistics and update of float64: ${name}`, async () => {
       const file = new URL(`./fixtures/${name}.safetensors`, import.meta.url);
       const teacher = readTeacher(await readFile(file), name);
