@@ -36,7 +36,14 @@ const cap = 2e-2;
 async function teacherForced(network: Network, dropout: boolean, visits: readonly number[]): Promise<void> {
   const side = await LockstepSide.open(engine, network, dropout, seed);
   const batches = Math.max(...visits) + 1;
-  const answer = await askPytorch(python as string, side, { seed, batches, visits, dropout, threads: [1] });
+  const answer = await askPytorch(python as string, side, {
+    seed,
+    batches,
+    visits,
+    dropout,
+    onednn: false,
+    threads: [1],
+  });
   for (const [n, { teacher, bytes }] of answer.teachers) {
     if (options['write-fixtures']) {
       const folder = new URL('./fixtures/', import.meta.url);
@@ -80,7 +87,14 @@ async function freeRunning(seeds: number): Promise<void> {
   const totals = spans.map(() => ({ ours: 0, theirs: 0 }));
   for (let k = 0; k < seeds; k++) {
     const side = await LockstepSide.open(engine, 'convnet', false, seed + k);
-    const request = { seed: seed + k, batches: 100, visits: [], dropout: false, threads: [1, 2] };
+    const request = {
+      seed: seed + k,
+      batches: 100,
+      visits: [],
+      dropout: false,
+      onednn: true,
+      threads: [1, 2],
+    };
     const { losses } = await askPytorch(python as string, side, request);
     const ours = [...side.run(100)];
     const [one = [], two = []] = [losses['1'], losses['2']];

@@ -33,6 +33,8 @@ export interface Request {
   /** The n at which a step is compared. */
   readonly visits: readonly number[];
   readonly dropout: boolean;
+  /** Whether PyTorch trains with oneDNN, as it does by default. */
+  readonly onednn: boolean;
   /** PyTorch trains once with each of these thread counts. */
   readonly threads: readonly number[];
 }
