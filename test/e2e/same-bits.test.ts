@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/run-events.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
+import { writeSmallMnist } from '../support/small-mnist.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
 interface Trace {
@@ -50,18 +51,22 @@ describe('the same bits', () => {
     }
   });
 
-  it('come for the ConvNet on MNIST', async () => {
-    const common = ['--shards', '3', '--max-steps', '12', '--evaluate', 'none'];
-    const one = await trace([...common, '--workers', '1']);
+  it('come for the ConvNet at every number of workers, also over the ends of epochs', async () => {
+    const data = await temporaryFolder();
+    // 130 = 60 + 60 + 10: each epoch ends with a batch that has a sample or two for each of the 8 shards.
+    await writeSmallMnist(data, 130);
+    const fixed = ['--data', data, '--shards', '8', '--batch-size', '60', '--seed', '7', '--epochs', '2'];
+    const one = await trace([...fixed, '--workers', '1']);
+    expect(one.losses).toHaveLength(6);
+    expect(one.evaluations).toHaveLength(3);
     for (const place of [
-      ['--workers', '2'],
-      ['--workers', '3'],
-      ['--workers', '2', '--shared-memory', 'off'],
+      ...[2, 3, 5, 7, 8].map((workers) => ['--workers', String(workers)]),
+      ['--workers', '4', '--shared-memory', 'off'],
       ['--single-process'],
     ]) {
-      expect(await trace([...common, ...place]), place.join(' ')).toEqual(one);
+      expect(await trace([...fixed, ...place]), place.join(' ')).toEqual(one);
     }
-  });
+  }, 180_000);
 
   it('do not come from another seed', async () => {
     const folder = await temporaryFolder();
