@@ -46,6 +46,7 @@ describe('safetensors', () => {
           expect(found.get(name)?.values).toEqual(written);
         }
       }),
+      { numRuns: 1_000 },
     );
   });
 

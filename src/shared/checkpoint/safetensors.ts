@@ -89,7 +89,8 @@ export function decodeSafetensors(bytes: Buffer, file: string): Safetensors {
       throw wrong(`a tensor "${name}" of a known dtype`, JSON.stringify(value).slice(0, 200));
     return [name, entry.data] as const;
   });
-  sorted.sort(([, a], [, b]) => a.data_offsets[0] - b.data_offsets[0]);
+  // Empty tensors begin where the next one does: they come first.
+  sorted.sort(([, { data_offsets: a }], [, { data_offsets: b }]) => a[0] - b[0] || a[1] - b[1]);
   for (const [name, { dtype, shape, data_offsets }] of sorted) {
     const [from, to] = data_offsets;
     const make = kinds[dtype];
