@@ -52,6 +52,10 @@ program
   .description('take part in a run as one worker')
   .option('--coordinator <endpoint>', "the coordinator's address", defaultCoordinator)
   .option('--device <device>', 'cpu or the number of a GPU (default: by instance)')
+  .option(
+    '--threads <n>',
+    "TensorFlow threads, other than the run's; refused unless it has --on-mismatch warn",
+  )
   .addOption(launched())
   .action((flags: WorkerFlags) => {
     status = import('./commands/worker.js').then(({ work }) => work(flags));

@@ -176,7 +176,8 @@ function onJoin(
 function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
   const next = withWorker(state, worker);
   const workers = [...next.workers.values()];
-  const reference = workers.find(({ ready }) => ready !== null)?.ready;
+  // Another's: the first to join may be the last to be ready.
+  const reference = workers.find((other) => other.ready && other.connection !== worker.connection)?.ready;
   const { ready } = worker;
   const actions: Action[] = [];
   if (reference && ready) {

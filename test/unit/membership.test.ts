@@ -255,8 +255,9 @@ describe('membership', () => {
         const run = new Run(2, { onMismatch });
         run.join('a', 1);
         run.join('b', 2);
-        run.ready('a');
-        run.ready('b', { identity: other });
+        // Whoever is ready last, also when it was the first to join.
+        run.ready(onMismatch === 'fail' ? 'b' : 'a');
+        run.ready(onMismatch === 'fail' ? 'a' : 'b', { identity: other });
         const same = value === identity[field as keyof typeof identity];
         if (same || onMismatch === 'warn') expect(run.phase).toBe('connecting');
         else

@@ -1,8 +1,8 @@
 /** `lockstep worker`: one replica. Started by the launcher, by pm2, or by hand on another host. */
 
-import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import { chooseGpus } from '../../shared/config/resolve.js';
-import { PeerLostError } from '../../shared/errors.js';
+import { ConfigError, PeerLostError } from '../../shared/errors.js';
 import { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
 import { findMemoryAddon } from '../../worker/engine/cache.js';
 import type { EngineDevice } from '../../worker/engine/environment.js';
@@ -16,11 +16,15 @@ import { loadWorkerEngine } from '../load-worker-engine.js';
 export interface WorkerFlags {
   readonly coordinator: string;
   readonly device?: string;
+  readonly threads?: string;
   /** Set by the launcher. Not to be guessed from an IPC channel: pm2 opens one as well. */
   readonly launched?: boolean;
 }
 
-export async function work({ coordinator, device, launched = false }: WorkerFlags): Promise<number> {
+/** @throws ConfigError */
+export async function work(flags: WorkerFlags): Promise<number> {
+  const { coordinator, device, launched = false } = flags;
+  const threads = threadsOf(flags.threads);
   if (!launched) await backOff();
   const communicator = new ThreadCommunicator(coordinator, findMemoryAddon(currentEngineHost()));
   if (launched) {
@@ -39,7 +43,7 @@ export async function work({ coordinator, device, launched = false }: WorkerFlag
       communicator,
       host,
       loadEngine: (config) =>
-        loadWorkerEngine(config, chooseDevice(config, device), (message) =>
+        loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), (message) =>
           process.stderr.write(`Warning: ${message}\n`),
         ),
     });
@@ -49,6 +53,15 @@ export async function work({ coordinator, device, launched = false }: WorkerFlag
     if (!launched || !('code' in (error as object))) process.stderr.write(`${describeError(error)}\n`);
     return exitStatus.failed;
   }
+}
+
+/** For a host with other cores than the rest; nothing where the run's own number holds. @throws ConfigError */
+function threadsOf(given: string | undefined): Partial<Pick<ResolvedConfig, 'threads'>> {
+  if (given === undefined) return {};
+  const parsed = resolvedConfigSchema.shape.threads.safeParse(Number(given));
+  if (!parsed.success)
+    throw new ConfigError(`--threads: expected a whole number from 1 to 1024, got "${given}".`);
+  return { threads: parsed.data };
 }
 
 /** The launcher says which; otherwise the instance's number picks one of the GPUs that the config allows. */
