@@ -227,51 +227,111 @@ FOR_EACH_CPU void InputGradient(const float* dy, const float* x, const float* pa
   }
 }
 
+// The ledger's hash (src/shared/ledger/hash.ts has the same function in JavaScript and its reasons): four vectors of lanes,
+// because one would wait for its own product at each step.
+typedef uint32_t Words __attribute__((vector_size(64)));
+constexpr int kChains = 4;
+constexpr int kHashLanes = kChains * kLanes;
+constexpr int64_t kHashBlock = 16 * kHashLanes;
+struct HashState {
+  Words lanes[kChains];
+};
+INLINE uint32_t Rotate(uint32_t x, int by) { return (x << by) | (x >> (32 - by)); }
+INLINE Words LoadWords(const float* from) {
+  Words words;
+  __builtin_memcpy(&words, from, sizeof words);
+  return words;
+}
+INLINE Words MixWords(Words state, Words words) {
+  state = (state ^ words) * 0x85ebca6bu;
+  return (state << 13) | (state >> 19);
+}
+INLINE void BeginHash(HashState* state) {
+  for (int lane = 0; lane < kHashLanes; lane++)
+    state->lanes[lane / kLanes][lane % kLanes] = 0x9e3779b9u * static_cast<uint32_t>(lane + 1);
+}
+// Only the last piece of a vector may have a length that is not a multiple of kHashLanes.
+INLINE void UpdateHash(HashState* state, const float* values, int64_t count) {
+  Words a = state->lanes[0], b = state->lanes[1], c = state->lanes[2], d = state->lanes[3];
+  int64_t i = 0;
+  for (; i + kHashLanes <= count; i += kHashLanes) {
+    a = MixWords(a, LoadWords(values + i));
+    b = MixWords(b, LoadWords(values + i + kLanes));
+    c = MixWords(c, LoadWords(values + i + 2 * kLanes));
+    d = MixWords(d, LoadWords(values + i + 3 * kLanes));
+  }
+  state->lanes[0] = a;
+  state->lanes[1] = b;
+  state->lanes[2] = c;
+  state->lanes[3] = d;
+  for (; i < count; i++) {
+    uint32_t word;
+    __builtin_memcpy(&word, values + i, sizeof word);
+    const int lane = static_cast<int>(i % kHashLanes);
+    Words& of = state->lanes[lane / kLanes];
+    of[lane % kLanes] = Rotate((of[lane % kLanes] ^ word) * 0x85ebca6bu, 13);
+  }
+}
+INLINE void FinishHash(const HashState& state, int64_t count, uint32_t* out) {
+  uint32_t a = static_cast<uint32_t>(count), b = ~a;
+  for (int lane = 0; lane < kHashLanes; lane++) {
+    const uint32_t word = state.lanes[lane / kLanes][lane % kLanes];
+    a = Rotate((a ^ word) * 0xc2b2ae35u, 15);
+    b = Rotate((b ^ word) * 0x27d4eb2fu, 11);
+  }
+  out[0] = a ^ (b >> 16);
+  out[1] = b ^ (a >> 15);
+}
+FOR_EACH_CPU void Hash(const float* values, int64_t count, uint32_t* out) {
+  HashState state;
+  BeginHash(&state);
+  UpdateHash(&state, values, count);
+  FinishHash(state, count, out);
+}
+
 // PyTorch's order of operations (torch/optim/adam.py, _single_tensor_adam).
 // Vectors are independent of each other, and the square root is that of IEEE 754: the same bits at any width.
 //
 // The state is in place; the new parameters go into `out` as well.
+//
+// With `hash`, the ledger's hash of the new parameters: a block at a time, while it is in the first-level cache.
 FOR_EACH_CPU void Adam(float* __restrict p, float* __restrict m, float* __restrict v, const float* __restrict g,
-                       const float* scalars, int64_t count, float* __restrict out) {
+                       const float* scalars, int64_t count, float* __restrict out, uint32_t* hash) {
   const float first = scalars[0];        // 1 - beta1
   const float keep = scalars[1];         // beta2
   const float second = scalars[2];       // 1 - beta2
   const float correction = scalars[3];   // sqrt(1 - beta2^t)
   const float epsilon = scalars[4];
   const float step = scalars[5];         // -lr / (1 - beta1^t)
-  for (int64_t i = 0; i < count; i++) {
-    m[i] = m[i] + first * (g[i] - m[i]);
-    v[i] = v[i] * keep + second * g[i] * g[i];
-    p[i] = p[i] + step * m[i] / (std::sqrt(v[i]) / correction + epsilon);
-    out[i] = p[i];
+  HashState state;
+  BeginHash(&state);
+  for (int64_t start = 0; start < count; start += kHashBlock) {
+    const int64_t end = start + kHashBlock < count ? start + kHashBlock : count;
+    for (int64_t i = start; i < end; i++) {
+      m[i] = m[i] + first * (g[i] - m[i]);
+      v[i] = v[i] * keep + second * g[i] * g[i];
+      p[i] = p[i] + step * m[i] / (std::sqrt(v[i]) / correction + epsilon);
+      out[i] = p[i];
+    }
+    if (hash) UpdateHash(&state, out + start, end - start);
   }
+  if (hash) FinishHash(state, count, hash);
 }
 
-// The ledger's hash (src/shared/ledger/hash.ts has the same function in JavaScript and its reasons).
-typedef uint32_t Words __attribute__((vector_size(64)));
-static inline uint32_t Rotate(uint32_t x, int by) { return (x << by) | (x >> (32 - by)); }
-FOR_EACH_CPU void Hash(const float* values, int64_t count, uint32_t* out) {
-  Words state;
-  for (int lane = 0; lane < kLanes; lane++) state[lane] = 0x9e3779b9u * static_cast<uint32_t>(lane + 1);
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    Words words;
-    __builtin_memcpy(&words, values + i, sizeof words);
-    state = (state ^ words) * 0x85ebca6bu;
-    state = (state << 13) | (state >> 19);
+// Copies; with `hash`, the ledger's hash of what was copied as well.
+FOR_EACH_CPU void Copy(float* __restrict to, const float* __restrict from, int64_t count, uint32_t* hash) {
+  if (!hash) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+    return;
   }
-  for (; i < count; i++) {
-    uint32_t word;
-    __builtin_memcpy(&word, values + i, sizeof word);
-    state[i % kLanes] = Rotate((state[i % kLanes] ^ word) * 0x85ebca6bu, 13);
+  HashState state;
+  BeginHash(&state);
+  for (int64_t start = 0; start < count; start += kHashBlock) {
+    const int64_t size = start + kHashBlock < count ? kHashBlock : count - start;
+    std::memcpy(to + start, from + start, static_cast<size_t>(size) * sizeof(float));
+    UpdateHash(&state, from + start, size);
   }
-  uint32_t a = static_cast<uint32_t>(count), b = ~a;
-  for (int lane = 0; lane < kLanes; lane++) {
-    a = Rotate((a ^ state[lane]) * 0xc2b2ae35u, 15);
-    b = Rotate((b ^ state[lane]) * 0x27d4eb2fu, 11);
-  }
-  out[0] = a ^ (b >> 16);
-  out[1] = b ^ (a >> 15);
+  FinishHash(state, count, hash);
 }
 
 // out = left + right, each sum rounded once: the same bits at any width. `out` may be `left` or `right`.

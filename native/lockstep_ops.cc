@@ -164,7 +164,9 @@ struct Place {
   int64_t address = 0;
   int64_t offset = 0;
   int64_t count = 0;
+  int64_t hash = 0;  // where the ledger's hash of what was written goes; 0 for none
   float* data() const { return reinterpret_cast<float*>(static_cast<intptr_t>(address)); }
+  uint32_t* hash_data() const { return reinterpret_cast<uint32_t*>(static_cast<intptr_t>(hash)); }
 };
 void* CreatePlace(TF_OpKernelConstruction* construction) {
   Place* place = new Place;
@@ -172,6 +174,7 @@ void* CreatePlace(TF_OpKernelConstruction* construction) {
   TF_OpKernelConstruction_GetAttrInt64(construction, "address", &place->address, s.status);
   if (s.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, "offset", &place->offset, s.status);
   if (s.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, "count", &place->count, s.status);
+  if (s.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, "hash", &place->hash, s.status);
   if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
   return place;
 }
@@ -184,19 +187,9 @@ void ComputeStore(void* kernel, TF_OpKernelContext* context) {
   Input x(context, 0, s);
   if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
   if (!Require(context, x.count() == to.count, "Lockstep: x doesn't fit its place")) return;
-  std::memcpy(to.data(), x.data(), static_cast<size_t>(to.count) * sizeof(float));
+  Copy(to.data(), x.data(), to.count, to.hash_data());
   Output done(context, TF_FLOAT, {0}, 4, s);
   if (!s.ok()) TF_OpKernelContext_Failure(context, s.status);
-}
-
-// The ledger's hash of x, as two words.
-void ComputeHash(void*, TF_OpKernelContext* context) {
-  Status s;
-  Input x(context, 0, s);
-  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  Output out(context, TF_INT32, {2}, 4, s);
-  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  Hash(x.data(), x.count(), static_cast<uint32_t*>(out.data()));
 }
 
 // One parameter's part, `count` elements from `offset` on, of the three state vectors, which are updated in place: the caller
@@ -215,7 +208,7 @@ void ComputeAdam(void* kernel, TF_OpKernelContext* context) {
   Output out(context, TF_FLOAT, {at.count}, 4, s);
   if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
   Adam(p.data() + at.offset, m.data() + at.offset, v.data() + at.offset, at.data(), scalars.data(), at.count,
-       static_cast<float*>(out.data()));
+       static_cast<float*>(out.data()), at.hash_data());
 }
 
 enum class Attributes { kNone, kMode, kPlace };
@@ -232,7 +225,7 @@ void Register(const char* name, const std::vector<const char*>& inputs, const ch
     create = CreateMode;
     destroy = DeleteMode;
   } else if (attributes == Attributes::kPlace) {
-    for (const char* name : {"address: int", "offset: int", "count: int"}) TF_OpDefinitionBuilderAddAttr(op, name);
+    for (const char* name : {"address: int", "offset: int", "count: int", "hash: int"}) TF_OpDefinitionBuilderAddAttr(op, name);
     create = CreatePlace;
     destroy = DeletePlace;
   }
@@ -260,7 +253,6 @@ const bool registered = [] {
            ComputeSums);
   Register("LockstepBatchNormGradient", {"dy: float", "x: float", "parameters: float", "coefficients: float"},
            "dx: float", Attributes::kMode, ComputeInputGradient);
-  Register("LockstepHash", {"x: float"}, "hash: int32", Attributes::kNone, ComputeHash);
   Register("LockstepStore", {"x: float"}, "done: float", Attributes::kPlace, ComputeStore);
   Register("LockstepAdam", {"p: float", "m: float", "v: float", "scalars: float"}, "out: float", Attributes::kPlace,
            ComputeAdam);

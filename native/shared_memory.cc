@@ -84,13 +84,16 @@ napi_value HashInto(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// address(Float32Array): where its elements are, for ops that read or write them. The caller keeps it alive.
+// address(typed array): where its elements are, for ops that read or write them. The caller keeps it alive.
 napi_value Address(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
-  if (arguments.count < 1) return Fail(env, "address: expected a Float32Array");
-  Floats of(env, arguments.values[0]);
-  if (!of.data) return Fail(env, "address: expected a Float32Array with elements");
-  return Number(env, static_cast<int64_t>(reinterpret_cast<intptr_t>(of.data)));
+  size_t length = 0;
+  void* data = nullptr;
+  bool is = false;
+  if (arguments.count > 0 && napi_is_typedarray(env, arguments.values[0], &is) == napi_ok && is)
+    napi_get_typedarray_info(env, arguments.values[0], nullptr, &length, &data, nullptr, nullptr);
+  if (!data || length == 0) return Fail(env, "address: expected a typed array with elements");
+  return Number(env, static_cast<int64_t>(reinterpret_cast<intptr_t>(data)));
 }
 
 #ifdef __linux__

@@ -4,7 +4,7 @@
  * its hashes. A worker that dies takes the last few steps' entries with it.
  */
 
-import { hashBytes, type HashFloats } from '../shared/ledger/hash.js';
+import { hashBytes, hashPlace, type HashFloats } from '../shared/ledger/hash.js';
 import type { LedgerEntry } from '../shared/ledger/entries.js';
 import { invariant } from '../shared/errors.js';
 
@@ -36,19 +36,32 @@ export class Ledger {
   #entries: LedgerEntry[];
   #steps = 0;
   #characters = 0;
+  /** Each parameter's hash after the step, in backward order, and the statistics'; the optimizer writes the former. */
+  readonly #after: Buffer;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
     this.#places = new Map(options.weights.map((weight, place) => [weight, place]));
+    this.#after = Buffer.alloc(hashBytes * (options.weights.length + 1));
     this.#entries = [{ type: 'parameters', names: [...options.names], workers: options.worldSize }];
   }
 
-  /** Notes local shard `local`'s gradient of a weight (index in the layout). */
-  gradient(weight: number, local: number, values: Float32Array): void {
+  /** Where the hash of local shard `local`'s gradient of a weight (index in the layout) belongs. */
+  gradientPlace(weight: number, local: number): Uint8Array {
     const place = this.#places.get(weight);
     const target = place === undefined ? undefined : this.#of(local).each[place];
     invariant(target, `weight ${weight} is not in the ledger`);
-    this.#options.hash(values, target);
+    return target;
+  }
+
+  /** Notes that gradient, where the op that copied it has not. */
+  gradient(weight: number, local: number, values: Float32Array): void {
+    this.#options.hash(values, this.gradientPlace(weight, local));
+  }
+
+  /** Where each parameter's hash after a step belongs, 8 bytes each, in backward order. */
+  get parameters(): Uint8Array {
+    return this.#after.subarray(0, -hashBytes);
   }
 
   /** Closes local shard `local`'s entry of a step, with its part of the loss. */
@@ -60,10 +73,10 @@ export class Ledger {
     this.#characters += gradients.length;
   }
 
-  /** Closes the step. */
-  weights(step: number, hashes: readonly Uint8Array[]): void {
-    const hash = Buffer.concat(hashes).toString('hex');
-    this.#add({ type: 'weights', step, rank: this.#options.rank, hash });
+  /** Closes the step, whose parameters' hashes are in their places. */
+  weights(step: number, statistics: Uint8Array): void {
+    this.#after.set(statistics, this.#after.length - hashBytes);
+    this.#add({ type: 'weights', step, rank: this.#options.rank, hash: this.#after.toString('hex') });
     if (++this.#steps >= stepsTogether) this.flush();
   }
 
@@ -83,7 +96,7 @@ export class Ledger {
     const held = this.#shards.get(local);
     if (held) return held;
     const all = Buffer.alloc(hashBytes * this.#options.weights.length);
-    const each = this.#options.weights.map((_, i) => all.subarray(i * hashBytes, (i + 1) * hashBytes));
+    const each = this.#options.weights.map((_, i) => hashPlace(all, i));
     const made = { all, each };
     this.#shards.set(local, made);
     return made;

@@ -204,12 +204,13 @@ export function participate(
     executor,
     optimizer: new Optimizer(tf, kernels, model, parameters, config.optimizer),
     buckets: new GradientBuckets(communicator, parameters, executor.uses, config.bucketBytes, {
-      store: (value, target) => kernels.store(value, target),
+      store: (value, target, weight, local) =>
+        kernels.store(value, target, ledger?.gradientPlace(weight, local)),
       complete:
         ledger || tamper
-          ? (step, weight, local, gradient) => {
+          ? (step, weight, local, gradient, stored) => {
               tamper?.(step, weight, localShards.start + local, gradient);
-              ledger?.gradient(weight, local, gradient);
+              if (tamper || !stored) ledger?.gradient(weight, local, gradient);
             }
           : undefined,
     }),

@@ -81,10 +81,10 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
   const learningRate = learningRateAt(config.optimizer, config.schedule, batch.epoch);
   // Statistics first: they belong to the parameters that the forward pass saw, biases that BatchNorm cancels included.
   executor.commit();
-  optimizer.apply(gradient, batch.step, learningRate);
+  optimizer.apply(gradient, batch.step, learningRate, ledger?.parameters);
   if (ledger) {
     for (const [local, part] of parts) ledger.shard(batch.step, local, part);
-    ledger.weights(batch.step, [optimizer.hash(), hashStatistics(replica)]);
+    ledger.weights(batch.step, hashStatistics(replica));
   }
   return { loss, learningRate };
 }

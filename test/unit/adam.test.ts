@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
+import { hashEach, hashFloats } from '../../src/shared/ledger/hash.js';
 import { PortableKernels } from '../../src/worker/kernels/portable.js';
 import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
 import { engineFor } from '../support/in-process.js';
@@ -33,7 +34,7 @@ const initial = Float32Array.from({ length: size }, (_, i) => Math.sin(i));
 const gradients = (step: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => Math.cos(i * 7 + step) * 10 ** -(i % 11));
 
-describe.each(['js', 'tensorflow'] as const)('Adam on the engine %s', (choice) => {
+describe.each(['js', 'tensorflow'] as const)('Adam and its gradient on the engine %s', (choice) => {
   it('follows PyTorch over 200 steps, tiny gradients included, and restores its state', async () => {
     const engine = await engineFor(choice);
     const kernels =
@@ -41,6 +42,7 @@ describe.each(['js', 'tensorflow'] as const)('Adam on the engine %s', (choice) =
     const adam = kernels.adam(initial, sizes, beta1, beta2);
     const restored = kernels.adam(new Float32Array(size), sizes, beta1, beta2);
     const gradient = new Float32Array(size);
+    const [hashes, expectedHashes] = [new Uint8Array(16), new Uint8Array(16)];
     const last: number[] = [];
     const before = engine.tf.memory().numTensors;
     for (let step = 1; step <= 200; step++) {
@@ -50,8 +52,12 @@ describe.each(['js', 'tensorflow'] as const)('Adam on the engine %s', (choice) =
         epsilon,
       };
       gradient.set(gradients(step));
-      const updated = adam.apply(gradient, update);
-      if (step === 200) last.push(...updated.flatMap((tensor) => [...tensor.dataSync()]));
+      const updated = adam.apply(gradient, update, step > 100 ? hashes : undefined);
+      if (step === 200) {
+        const values = updated.map((tensor) => tensor.dataSync<'float32'>());
+        last.push(...values.flatMap((part) => [...part]));
+        hashEach(values, expectedHashes);
+      }
       engine.tf.dispose(updated);
       if (step === 100) restored.write(adam.read());
       if (step > 100) engine.tf.dispose(restored.apply(gradient, update));
@@ -60,6 +66,7 @@ describe.each(['js', 'tensorflow'] as const)('Adam on the engine %s', (choice) =
     const expected = reference(initial, gradients, 200, 1e-3);
     const { parameters } = adam.read();
     expect(last).toEqual([...parameters]);
+    expect(hashes).toEqual(expectedHashes);
     // Each step moves a parameter by about the learning rate: errors are measured against the way it has gone.
     parameters.forEach((value, i) =>
       expect(Math.abs(value - expected[i]!)).toBeLessThan(2e-6 + 1e-5 * Math.abs(expected[i]! - initial[i]!)),
@@ -67,6 +74,21 @@ describe.each(['js', 'tensorflow'] as const)('Adam on the engine %s', (choice) =
     expect(restored.read()).toEqual(adam.read());
     adam.dispose();
     restored.dispose();
+  });
+
+  it('hashes a gradient while it copies it', async () => {
+    const { tf, memory } = await engineFor(choice);
+    const kernels = choice === 'js' ? new PortableKernels(tf) : new TensorflowKernels(tf, memory);
+    // Less than a block, a block, and several with a rest.
+    for (const count of [1, 63, 1024, 5000]) {
+      const value = tf.tensor1d(Float32Array.from({ length: count }, (_, i) => Math.sin(i)));
+      const [target, hash, expected] = [new Float32Array(count), new Uint8Array(8), new Uint8Array(8)];
+      kernels.store(value, target, hash);
+      hashFloats(value.dataSync<'float32'>(), expected);
+      expect(target).toEqual(value.dataSync());
+      expect(hash).toEqual(expected);
+      value.dispose();
+    }
   });
 });
 

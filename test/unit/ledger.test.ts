@@ -15,12 +15,18 @@ const names = ['kernel', 'bias'];
 const hash = (digit: number): string => digit.toString(16).repeat(16);
 
 /** A step of two shards by `workers` workers: what each of them sends. */
-function step(number: number, change: { gradient?: string; weights?: string } = {}): LedgerEntry[] {
-  const { gradient = hash(2), weights = hash(5) } = change;
+function step(
+  number: number,
+  change: { gradient?: string; weights?: string; statistics?: string } = {},
+): LedgerEntry[] {
+  const { gradient = hash(2), weights = hash(5), statistics = hash(6) } = change;
   return [
     { type: 'shard', step: number, shard: 0, loss: 0.5, gradients: hash(1) + gradient },
     { type: 'shard', step: number, shard: 1, loss: 0.25, gradients: hash(3) + hash(4) },
-    ...[0, 1].map((rank) => ({ type: 'weights' as const, step: number, rank, hash: weights + hash(6) })),
+    ...[0, 1].map((rank) => ({
+      ...{ type: 'weights' as const, step: number, rank },
+      hash: hash(7) + weights + statistics,
+    })),
   ];
 }
 
@@ -55,8 +61,14 @@ describe('the ledger', () => {
         ...{ a: hash(2), b: hash(9) },
       },
     });
-    const later = await ledgerOf([begin, ...step(1, { weights: hash(7) })]);
-    expect(compareLedgers(a, later).difference).toMatchObject({ step: 1, what: 'weights' });
+    const later = await ledgerOf([begin, ...step(1, { weights: hash(8) })]);
+    expect(compareLedgers(a, later).difference).toMatchObject({
+      ...{ step: 1, what: 'weights', parameter: 'bias', others: 0, a: hash(5), b: hash(8) },
+    });
+    const statistics = await ledgerOf([begin, ...step(1, { statistics: hash(9) })]);
+    expect(compareLedgers(a, statistics).difference).toEqual({
+      ...{ step: 1, what: 'statistics', a: hash(6), b: hash(9) },
+    });
   });
 
   it('leaves out steps that a lost worker took with it', async () => {
@@ -78,15 +90,16 @@ describe('the ledger', () => {
 
   it('can be as long as the longest run', async () => {
     const weights = Array.from({ length: 150_000 }, (_, i) => ({
-      ...{ type: 'weights', step: i + 1, rank: 0, hash: '' },
+      ...{ type: 'weights', step: i + 1, rank: 0, hash: hash(1) },
     }));
-    expect((await ledgerOf([{ ...begin, workers: 1 }, ...weights])).lastStep).toBe(150_000);
+    expect((await ledgerOf([{ ...begin, names: [], workers: 1 }, ...weights])).lastStep).toBe(150_000);
   });
 
   it.each([
     ['other text', 'no JSON\n{}\n', /line 6: expected an entry, got other text/],
     ['a number that no step has', '{"type":"weights","step":-1,"rank":0,"hash":""}\n\n', /line 6: .*"step"/],
     ['too few hashes', '{"type":"shard","step":2,"shard":0,"loss":0,"gradients":""}\n', /line 6: .*2 hashes/],
+    ['too few of the weights', '{"type":"weights","step":2,"rank":0,"hash":""}\n', /line 6: .*3 hashes/],
     ['other parameters', '{"type":"parameters","names":[],"workers":1}\n', /line 6: .*parameters of line 1/],
     ['an endless line', ' '.repeat(5 * 2 ** 20), /a longer one/],
   ])('is refused by file and line for %s', async (_, tail, message) => {
@@ -97,7 +110,7 @@ describe('the ledger', () => {
 });
 
 describe("the ledger's hash", () => {
-  const floats = fc.float32Array({ maxLength: 100 });
+  const floats = fc.float32Array({ maxLength: 300 });
   const hashed = (values: Float32Array, by = hashFloats): string => {
     const target = Buffer.alloc(hashBytes);
     by(values, target);

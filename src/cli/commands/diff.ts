@@ -54,6 +54,7 @@ export async function diff(a: string, b: string, { json = false }: DiffFlags): P
 
 function describe({ step, what, shard, parameter, others = 0, a, b }: Difference): string {
   const values = `${a} and ${b}`;
+  const more = others > 0 ? `, and of ${others} more parameters` : '';
   switch (what) {
     case 'parameters':
       return `The models differ: parameters ${a}; and ${b}.`;
@@ -62,13 +63,13 @@ function describe({ step, what, shard, parameter, others = 0, a, b }: Difference
     case 'loss':
       return `First difference: step ${step}, shard ${shard}, loss (${values}). The forward pass differs: data, weights before the first step, Dropout or statistics.`;
     case 'gradient':
-      return `First difference: step ${step}, shard ${shard}, gradient of ${parameter} (${values})${others > 0 ? `, and of ${others} more parameters` : ''}.`;
+      return `First difference: step ${step}, shard ${shard}, gradient of ${parameter} (${values})${more}.`;
     case 'weights':
-      return `First difference: step ${step}, the weights after it (${values}), from equal gradients.`;
+      return `First difference: step ${step}, ${parameter} after it (${values})${more}, from equal gradients.`;
     case 'statistics':
       return `First difference: step ${step}, BatchNorm's statistics after it (${values}), from equal gradients.`;
     case 'workers':
-      return `Workers of one run differ after step ${step}: ${values}.`;
+      return `Workers of one run differ after step ${step}, in ${parameter}: ${values}.`;
   }
 }
 

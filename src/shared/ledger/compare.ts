@@ -53,28 +53,43 @@ function compareStep(
   }
   for (const shard of shards) {
     const [left = '', right = ''] = [a.shards.get(shard)?.gradients, b.shards.get(shard)?.gradients];
-    if (left === right) continue;
-    const hash = (of: string, i: number): string => of.slice(16 * i, 16 * i + 16);
-    const different = parameters.flatMap((name, i) =>
-      hash(left, i) === hash(right, i) ? [] : [{ name, a: hash(left, i), b: hash(right, i) }],
-    );
-    const [first] = different;
-    if (!first) continue;
-    const { name: parameter, ...hashes } = first;
-    return { step, what: 'gradient', shard, parameter, others: different.length - 1, ...hashes };
+    const difference = firstOf(left, right, parameters);
+    if (difference) return { step, what: 'gradient', shard, ...difference };
   }
-  const [left, right] = [weightsOf(step, a), weightsOf(step, b)];
+  const [left, right] = [weightsOf(step, a, parameters), weightsOf(step, b, parameters)];
   if (typeof left === 'object') return left;
   if (typeof right === 'object') return right;
   if (left === undefined || right === undefined || left === right) return undefined;
-  const what = left.slice(0, 16) === right.slice(0, 16) ? 'statistics' : 'weights';
-  return { step, what, a: left, b: right };
+  const difference = firstOf(left, right, parameters);
+  if (difference) return { step, what: 'weights', ...difference };
+  const statistics = 16 * parameters.length;
+  return { step, what: 'statistics', a: left.slice(statistics), b: right.slice(statistics) };
+}
+
+/** The first parameter whose hash differs, and how many others' do. */
+function firstOf(
+  left: string,
+  right: string,
+  parameters: readonly string[],
+): Pick<Difference, 'parameter' | 'others' | 'a' | 'b'> | undefined {
+  if (left === right) return undefined;
+  const hash = (of: string, i: number): string => of.slice(16 * i, 16 * i + 16);
+  const different = parameters.flatMap((parameter, i) =>
+    hash(left, i) === hash(right, i) ? [] : [{ parameter, a: hash(left, i), b: hash(right, i) }],
+  );
+  const [first] = different;
+  return first && { ...first, others: different.length - 1 };
 }
 
 /** A run's weights after a step; a difference when its own workers don't agree. */
-function weightsOf(step: number, { weights }: StepRecord): string | Difference | undefined {
+function weightsOf(
+  step: number,
+  { weights }: StepRecord,
+  parameters: readonly string[],
+): string | Difference | undefined {
   const [first, ...rest] = [...weights];
   const other = rest.find(([, hash]) => hash !== first?.[1]);
   if (!first || !other) return first?.[1];
-  return { step, what: 'workers', a: `rank ${first[0]}: ${first[1]}`, b: `rank ${other[0]}: ${other[1]}` };
+  const { parameter = "BatchNorm's statistics" } = firstOf(first[1], other[1], parameters) ?? {};
+  return { step, what: 'workers', parameter, a: `rank ${first[0]}`, b: `rank ${other[0]}` };
 }

@@ -31,7 +31,7 @@ export const ledgerEntrySchema = z.discriminatedUnion('type', [
     loss: z.number(),
     gradients: hex,
   }),
-  /** The state after a step: hashes of the trainable parameters and of the statistics, by one worker. */
+  /** The state after a step, by one worker: a hash of each trainable parameter, then one of the statistics. */
   z.strictObject({ type: z.literal('weights'), step: uint32, rank: uint32, hash: hex }),
 ]);
 

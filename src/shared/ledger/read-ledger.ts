@@ -17,7 +17,7 @@ export interface ShardRecord {
 
 export interface StepRecord {
   readonly shards: Map<number, ShardRecord>;
-  /** By rank: hashes of the parameters and of the statistics. */
+  /** By rank: 16 hex digits a parameter, then those of the statistics. */
   readonly weights: Map<number, string>;
 }
 
@@ -49,15 +49,14 @@ export async function readLedger(directory: string): Promise<RunLedger> {
     }
     const step = steps.get(entry.step) ?? { shards: new Map(), weights: new Map() };
     steps.set(entry.step, step);
-    if (entry.type === 'shard') {
-      if (entry.gradients.length !== 16 * (parameters?.length ?? 0))
-        throw new DataError(
-          `Ledger ${file}, line ${line}: expected ${parameters?.length ?? 0} hashes, got ${entry.gradients.length / 16}.`,
-        );
-      step.shards.set(entry.shard, { loss: entry.loss, gradients: entry.gradients });
-    } else {
-      step.weights.set(entry.rank, entry.hash);
-    }
+    const count = parameters?.length ?? 0;
+    const [hashes, expected] = entry.type === 'shard' ? [entry.gradients, count] : [entry.hash, count + 1];
+    if (hashes.length !== 16 * expected)
+      throw new DataError(
+        `Ledger ${file}, line ${line}: expected ${expected} hashes, got ${hashes.length / 16}.`,
+      );
+    if (entry.type === 'shard') step.shards.set(entry.shard, { loss: entry.loss, gradients: hashes });
+    else step.weights.set(entry.rank, hashes);
   };
   try {
     const lines = createInterface({ input: Readable.from(chunksOf(file)), crlfDelay: Infinity });

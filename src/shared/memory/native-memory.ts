@@ -10,7 +10,7 @@ export interface NativeMemory {
   /** out = left + right in float32; all of one length. `out` may be one of the others. */
   add(out: Float32Array, left: Float32Array, right: Float32Array): void;
   /** Where the elements are, for native code. Keep `of` alive as long as that is used. */
-  address(of: Float32Array): number;
+  address(of: Float32Array | Uint8Array): number;
   /** The ledger's hash (ledger/hash.ts). */
   readonly hash: HashFloats;
   /** A descriptor of sparse, sealed memory without a name. Linux only. */

@@ -61,11 +61,12 @@ interface Place {
 }
 
 export interface GradientHooks {
-  /** Copies a tensor's values. */
-  readonly store: (value: Tensor, target: Float32Array) => void;
-  /** Sees each shard's whole gradient of a weight before it leaves; may change it. */
+  /** Copies a tensor's values: the first of a local shard's gradients of a weight, and most often the only one. */
+  readonly store: (value: Tensor, target: Float32Array, weight: number, local: number) => void;
+  /** Sees each shard's whole gradient of a weight before it leaves; may change it. `stored`: it is what was stored. */
   readonly complete?:
-    ((step: number, weight: number, local: number, gradient: Float32Array) => void) | undefined;
+    | ((step: number, weight: number, local: number, gradient: Float32Array, stored: boolean) => void)
+    | undefined;
 }
 
 export class GradientBuckets {
@@ -148,9 +149,10 @@ export class GradientBuckets {
     } else if (value instanceof Float32Array) {
       target.set(value);
     } else {
-      this.#hooks.store(value, target);
+      this.#hooks.store(value, target, weight, shard.local);
     }
-    if (seen === uses) this.#hooks.complete?.(this.#step, weight, shard.local, target);
+    const stored = seen === 1 && !(value instanceof Float32Array);
+    if (seen === uses) this.#hooks.complete?.(this.#step, weight, shard.local, target, stored);
     for (const { bucket } of segments) if (--bucket.missing === 0) bucket.exchange.start(this.#step);
   }
 

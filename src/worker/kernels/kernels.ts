@@ -62,11 +62,10 @@ export interface AdamStep {
 export interface AdamState {
   /**
    * Applies one update; `gradient` is averaged over the global batch and stays where it is from step to step.
-   * Returns the parameters after it, one vector each; the caller disposes them.
+   * Returns the parameters after it, one vector each; the caller disposes them. With `hashes`, the ledger's hash of each
+   * goes there, 8 bytes a parameter; it stays where it is as well.
    */
-  apply(gradient: Float32Array, step: AdamStep): Tensor1D[];
-  /** The ledger's hash of the parameters, 8 bytes. */
-  hash(): Uint8Array;
+  apply(gradient: Float32Array, step: AdamStep, hashes?: Uint8Array): Tensor1D[];
   /** Copies of the parameters and both moments. */
   read(): OptimizerState;
   write(state: OptimizerState): void;
@@ -118,8 +117,11 @@ export interface Kernels {
     key: readonly [number, number],
     counter: readonly [number, number, number],
   ): Tensor2D;
-  /** Copies the values of a float32 tensor; `target` has as many elements and stays where it is. */
-  store(value: Tensor, target: Float32Array): void;
+  /**
+   * Copies the values of a float32 tensor; `target` has as many elements and stays where it is, as does `hash`, which takes
+   * the ledger's hash of them.
+   */
+  store(value: Tensor, target: Float32Array, hash?: Uint8Array): void;
   /** `sizes` are those of the parameters that the flat vector consists of. */
   adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState;
 }

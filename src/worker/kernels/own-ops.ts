@@ -4,6 +4,7 @@ import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
 import type { AdamState, BatchMoments, BatchNormPass, BatchNormTail } from './kernels.js';
 import { invariant } from '../../shared/errors.js';
+import { hashPlace } from '../../shared/ledger/hash.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import { dtypes, type Attribute, type RawOps } from './raw-ops.js';
 
@@ -62,9 +63,9 @@ export class OwnOps {
     return this.#native !== undefined;
   }
 
-  store(value: Tensor, target: Float32Array): void {
+  store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
     if (target.length === 0) return;
-    this.#ops.one('LockstepStore', this.#place(target, 0), [value]).dispose();
+    this.#ops.one('LockstepStore', this.#place(target, 0, hash), [value]).dispose();
   }
 
   /**
@@ -84,23 +85,17 @@ export class OwnOps {
       return result;
     };
     return {
-      apply: (gradient, { stepSize, correction, epsilon }) => {
+      apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
         const scalars = tensor1d([1 - beta1, beta2, 1 - beta2, correction, epsilon, -stepSize]);
         let offset = 0;
-        const updated = sizes.map((size) => {
+        const updated = sizes.map((size, i) => {
           const part = gradient.subarray(offset, offset + size);
-          const place = this.#place(part, offset);
+          const place = this.#place(part, offset, hashes && hashPlace(hashes, i));
           offset += size;
           return this.#ops.one<Tensor1D>('LockstepAdam', place, [...state, scalars]);
         });
         scalars.dispose();
         return updated;
-      },
-      hash: () => {
-        const words = this.#ops.one('LockstepHash', [], [state[0]]);
-        const hash = Int32Array.from(words.dataSync<'int32'>());
-        words.dispose();
-        return new Uint8Array(hash.buffer);
       },
       read: () => ({ parameters: values(state[0]), first: values(state[1]), second: values(state[2]) }),
       write: ({ parameters, first, second }) => {
@@ -112,12 +107,13 @@ export class OwnOps {
   }
 
   /** TensorFlow keeps one kernel for each set of attributes, so places must be few: the same ones every step. */
-  #place(values: Float32Array, offset: number): Attribute[] {
+  #place(values: Float32Array, offset: number, hash: Uint8Array | undefined): Attribute[] {
     invariant(this.#native, 'addresses need the addon');
     return [
       this.#ops.int('address', this.#native.address(values)),
       this.#ops.int('offset', offset),
       this.#ops.int('count', values.length),
+      this.#ops.int('hash', hash ? this.#native.address(hash) : 0),
     ];
   }
 

@@ -2,7 +2,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { philoxBlock, unitFloat } from '../../shared/random/philox.js';
-import { hashBytes, hashFloats } from '../../shared/ledger/hash.js';
+import { hashEach, hashFloats } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../engine/native.js';
 import { composedBatchNorm } from './composed-batch-norm.js';
 import type {
@@ -132,8 +132,9 @@ export class PortableKernels implements Kernels {
   }
 
   /** In JavaScript: the arrays are at hand, and the JavaScript engine's tensors are arrays anyway. */
-  store(value: Tensor, target: Float32Array): void {
+  store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
     target.set(value.dataSync<'float32'>());
+    if (hash) hashFloats(target, hash);
   }
 
   adam(initial: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
@@ -141,7 +142,7 @@ export class PortableKernels implements Kernels {
     let first = new Float32Array(initial.length);
     let second = new Float32Array(initial.length);
     return {
-      apply: (gradient, { stepSize, correction, epsilon }) => {
+      apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
         for (let i = 0; i < parameters.length; i++) {
           const g = gradient[i] as number;
           const m = (first[i] as number) + (1 - beta1) * (g - (first[i] as number));
@@ -151,12 +152,9 @@ export class PortableKernels implements Kernels {
           parameters[i] = (parameters[i] as number) - (stepSize * m) / (Math.sqrt(v) / correction + epsilon);
         }
         let offset = 0;
-        return sizes.map((size) => this.#tf.tensor1d(parameters.slice(offset, (offset += size))));
-      },
-      hash: () => {
-        const target = new Uint8Array(hashBytes);
-        hashFloats(parameters, target);
-        return target;
+        const parts = sizes.map((size) => parameters.slice(offset, (offset += size)));
+        if (hashes) hashEach(parts, hashes);
+        return parts.map((part) => this.#tf.tensor1d(part));
       },
       read: () => ({ parameters: parameters.slice(), first: first.slice(), second: second.slice() }),
       write: (state) => {

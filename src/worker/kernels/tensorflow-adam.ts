@@ -7,7 +7,7 @@
  */
 
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
-import { hashBytes, hashFloats } from '../../shared/ledger/hash.js';
+import { hashEach } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { AdamState } from './kernels.js';
 import { dtypes, type RawId, type RawOps } from './raw-ops.js';
@@ -62,17 +62,12 @@ export function tensorflowAdam(
 
   return {
     write,
-    hash: () => {
-      const target = new Uint8Array(hashBytes);
-      hashFloats(readValues(parameters), target);
-      return target;
-    },
     read: () => ({
       parameters: readValues(parameters),
       first: readValues(first),
       second: readValues(second),
     }),
-    apply: (gradient, { stepSize, correction, epsilon }) => {
+    apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
       tf.tidy(() => {
         const scalars: Tensor[] = [0, 0, stepSize * correction, beta1, beta2, epsilon * correction].map(
           (value) => tf.scalar(value),
@@ -83,7 +78,13 @@ export function tensorflowAdam(
           [parameters, first, second, ...scalars, tf.tensor1d(gradient)],
         );
       });
-      return tf.tidy(() => tf.split(read(parameters), [...sizes]));
+      const updated = tf.tidy(() => tf.split<Tensor1D>(read(parameters), [...sizes]));
+      if (hashes)
+        hashEach(
+          updated.map((tensor) => tensor.dataSync<'float32'>()),
+          hashes,
+        );
+      return updated;
     },
     dispose: () => {
       for (const held of [parameters, first, second]) {

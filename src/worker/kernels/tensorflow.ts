@@ -2,6 +2,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { elementCount } from '../../shared/layout.js';
+import { hashFloats } from '../../shared/ledger/hash.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import { nativeHash } from '../engine/native-sources.js';
 import type { Tensorflow } from '../engine/native.js';
@@ -188,9 +189,10 @@ export class TensorflowKernels implements Kernels {
     return this.#own.placesMemory ? `own ${nativeHash()}` : `own ${nativeHash()}, Adam of tensorflow`;
   }
 
-  store(value: Tensor, target: Float32Array): void {
-    if (this.#own?.placesMemory) this.#own.store(value, target);
-    else target.set(value.dataSync<'float32'>());
+  store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
+    if (this.#own?.placesMemory) return this.#own.store(value, target, hash);
+    target.set(value.dataSync<'float32'>());
+    if (hash) hashFloats(target, hash);
   }
 
   adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {

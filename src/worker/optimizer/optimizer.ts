@@ -39,15 +39,17 @@ export class Optimizer {
 
   /**
    * Applies update `step` (from 1) with the averaged `gradient` and writes the parameters into the model.
-   * Bias corrections are computed in float64 from the step's number, so a resumed run has the same ones.
+   * Bias corrections are computed in float64 from the step's number, so a resumed run has the same ones. With `hashes`,
+   * the ledger's hash of each parameter goes there, 8 bytes each, in backward order.
    */
-  apply(gradient: Float32Array, step: number, learningRate: number): void {
+  apply(gradient: Float32Array, step: number, learningRate: number, hashes?: Uint8Array): void {
     const { beta1, beta2, epsilon } = this.#config;
-    const updated = this.#adam.apply(gradient, {
+    const update = {
       stepSize: learningRate / (1 - beta1 ** step),
       correction: Math.sqrt(1 - beta2 ** step),
       epsilon,
-    });
+    };
+    const updated = this.#adam.apply(gradient, update, hashes);
     this.#tf.tidy(() => {
       for (const [i, { weight, shape }] of this.#parameters.entries()) {
         const values = updated[i];
@@ -65,11 +67,6 @@ export class Optimizer {
   /** Goes on from a saved state. The model's own variables are the caller's to set. */
   restore(state: OptimizerState): void {
     this.#adam.write(state);
-  }
-
-  /** The ledger's hash of the parameters. */
-  hash(): Uint8Array {
-    return this.#adam.hash();
   }
 
   dispose(): void {
