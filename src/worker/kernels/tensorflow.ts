@@ -190,7 +190,10 @@ export class TensorflowKernels implements Kernels {
   }
 
   store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
-    if (this.#own?.placesMemory) return this.#own.store(value, target, hash);
+    if (this.#own?.placesMemory) {
+      this.#own.store(value, target, hash);
+      return;
+    }
     target.set(value.dataSync<'float32'>());
     if (hash) hashFloats(target, hash);
   }
