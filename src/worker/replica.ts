@@ -11,7 +11,7 @@ import { loadIdxDirectory, loadMnist } from '../shared/data/dataset.js';
 import type { ExchangeSpec } from '../shared/collectives/exchange.js';
 import { Sampler } from '../shared/data/sampler.js';
 import { imageData, type TrainingData } from '../shared/data/training-data.js';
-import { InvariantError, ModelError } from '../shared/errors.js';
+import { ConfigError, InvariantError, ModelError } from '../shared/errors.js';
 import { elementCount, layoutHash, weightsSha256, type Layout } from '../shared/layout.js';
 import { hashBytes, hashFloats } from '../shared/ledger/hash.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
@@ -71,7 +71,7 @@ export async function createReplica(
     () => definition.model({ tf: engine.tf, seed: config.seed }),
   );
   checkFit(model, data);
-  return { engine, kernels: kernelsOf(engine), config, model, data, layout: layoutOf(model) };
+  return { engine, kernels: kernelsOf(engine, config), config, model, data, layout: layoutOf(model) };
 }
 
 /** What evaluates a saved model: no optimizer, nobody to talk to. @throws ModelError, DataError */
@@ -83,7 +83,7 @@ export async function openEvaluator(
 ): Promise<Evaluator> {
   const data = await loadData(config, source);
   checkFit(model, data);
-  const kernels = kernelsOf(engine);
+  const kernels = kernelsOf(engine, config);
   const unused = (): never => {
     throw new InvariantError('an evaluation in one process exchanges nothing');
   };
@@ -99,10 +99,13 @@ export async function openEvaluator(
   return { replica: { engine, config, kernels, data }, executor };
 }
 
-function kernelsOf(engine: Engine): Kernels {
-  return engine.kind === 'tensorflow'
-    ? new TensorflowKernels(engine.tf, engine.memory)
-    : new PortableKernels(engine.tf);
+/** @throws ConfigError when the engine doesn't have the precision. */
+function kernelsOf(engine: Engine, { precision }: ResolvedConfig): Kernels {
+  if (engine.kind === 'tensorflow') return new TensorflowKernels(engine.tf, engine.memory, precision);
+  if (precision === 'float32') return new PortableKernels(engine.tf);
+  throw new ConfigError(
+    `--precision: the JavaScript engine computes in float32 only, got "${precision}". Use --engine tensorflow.`,
+  );
 }
 
 async function loadData(config: ResolvedConfig, source: DataSource | undefined): Promise<TrainingData> {

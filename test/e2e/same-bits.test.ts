@@ -51,6 +51,18 @@ describe('the same bits', () => {
     }
   });
 
+  it('come in bfloat16 as well, and are others than in float32', async () => {
+    const folder = await temporaryFolder();
+    const { config } = await writeSmallTraining(folder, { count: 70 });
+    const common = ['--config', config, '--shards', '3', '--epochs', '10'];
+    const one = await trace([...common, '--precision', 'bfloat16', '--workers', '1']);
+    const two = await trace([...common, '--precision', 'bfloat16', '--workers', '2']);
+    expect(two).toEqual(one);
+    const full = await trace([...common, '--workers', '2']);
+    expect(full.losses[0]).not.toBe(one.losses[0]);
+    expect(Math.abs((full.losses[0] ?? 0) / (one.losses[0] ?? 0) - 1)).toBeLessThan(0.02);
+  });
+
   it('come for the ConvNet at every number of workers, also over the ends of epochs', async () => {
     const data = await temporaryFolder();
     // 130 = 60 + 60 + 10: each epoch ends with a batch that has a sample or two for each of the 8 shards.

@@ -65,7 +65,10 @@ export const runConfigSchema = z.strictObject({
     .default(null)
     .describe('TensorFlow threads a worker on CPU; part of what fixes the bits (default: cores / shards)'),
   engine: z.enum(['auto', 'tensorflow', 'js']).default('auto').describe('tensor engine'),
-  precision: z.enum(['float32']).default('float32').describe('arithmetic of activations and products'),
+  precision: z
+    .enum(['float32', 'bfloat16'])
+    .default('float32')
+    .describe('of convolutions and matrix products; weights, statistics, loss and optimizer stay float32'),
   evalBatchSize: positiveInt(1_048_576)
     .default(250)
     .describe('samples a forward pass of the evaluation, a shard'),
@@ -127,6 +130,7 @@ export type RunConfig = Readonly<z.infer<typeof runConfigSchema>>;
 export type RunConfigInput = z.input<typeof runConfigSchema>;
 export type OptimizerConfig = z.infer<typeof optimizerSchema>;
 export type ScheduleConfig = z.infer<typeof scheduleSchema>;
+export type Precision = RunConfig['precision'];
 export type LossName = z.infer<typeof lossSchema>;
 
 /** A run config whose open questions (how many workers, shards, threads) have been answered. */

@@ -75,6 +75,12 @@ export interface AdamState {
 export interface Kernels {
   /** Names the implementation: others may round differently. */
   readonly name: string;
+  /**
+   * A factor of the convolutions and products below, in the run's precision: `x` itself in float32, else a bfloat16 copy
+   * (rounded to nearest, ties to even) that nothing else may read; the caller's tidy frees it. Their results are float32
+   * again, rounded once more.
+   */
+  operand<T extends Tensor>(x: T): T;
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D;
   conv2dFilterGradient(
     x: Tensor4D,

@@ -45,7 +45,7 @@ interface Backend {
 }
 
 /** TensorFlow's numbers of the dtypes used here (TF_DataType in the C API). */
-export const dtypes = { float32: 1, int32: 3, uint64: 23 } as const;
+export const dtypes = { float32: 1, int32: 3, bfloat16: 14, uint64: 23 } as const;
 
 /** Something of a dtype unknown to tfjs. Delete it, or it stays for the life of the process. */
 export type RawId = number & { readonly raw: true };
@@ -99,6 +99,24 @@ export class RawOps {
     const [output] = this.#backend.binding.executeOp(name, attributes, this.#ids(inputs), 1);
     invariant(output, `${name} gave no output`);
     return this.#backend.createOutputTensor(output) as T;
+  }
+
+  /**
+   * Casts. tfjs has no name for bfloat16: it takes such a tensor for float32 of the same shape, so that a tidy frees it. Only
+   * raw ops may read it.
+   */
+  cast(x: Tensor, from: number, to: number): Tensor {
+    const attributes = [this.type('SrcT', from), this.type('DstT', to), this.bool('Truncate', false)];
+    const [output] = this.#backend.binding.executeOp('Cast', attributes, this.#ids([x]), 1);
+    invariant(output, 'Cast gave no output');
+    return this.#backend.createOutputTensor({ ...output, dtype: dtypes.float32 });
+  }
+
+  /** As `one`, for an op whose output is of a dtype unknown to tfjs; see `cast`. */
+  unnamed(name: string, attributes: readonly Attribute[], inputs: readonly Tensor[]): Tensor {
+    const [output] = this.#backend.binding.executeOp(name, attributes, this.#ids(inputs), 1);
+    invariant(output, `${name} gave no output`);
+    return this.#backend.createOutputTensor({ ...output, dtype: dtypes.float32 });
   }
 
   delete(id: RawId): void {

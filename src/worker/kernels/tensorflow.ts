@@ -1,6 +1,7 @@
 /** Kernels on native TensorFlow: raw ops, chosen by measurement (docs/performance.md). */
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Precision } from '../../shared/config/run-config.js';
 import { elementCount } from '../../shared/layout.js';
 import { hashFloats } from '../../shared/ledger/hash.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
@@ -28,15 +29,22 @@ export class TensorflowKernels implements Kernels {
   readonly #ops: RawOps;
   readonly #own: OwnOps | undefined;
 
+  readonly #compact: boolean;
+
   /** `native` gives addresses to the ops that store and update in place; without it they are composed. */
-  constructor(tf: Tensorflow, native?: NativeMemory) {
+  constructor(tf: Tensorflow, native?: NativeMemory, precision: Precision = 'float32') {
+    this.#compact = precision === 'bfloat16';
     this.#tf = tf;
     this.#ops = new RawOps(tf);
     this.#own = OwnOps.find(tf, this.#ops, native);
   }
 
+  operand<T extends Tensor>(x: T): T {
+    return this.#compact ? (this.#ops.cast(x, dtypes.float32, dtypes.bfloat16) as T) : x;
+  }
+
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D {
-    return this.#ops.one('Conv2D', this.#conv(window), [x, filter]);
+    return this.#product('Conv2D', this.#conv(window), [x, filter]);
   }
 
   conv2dFilterGradient(
@@ -46,7 +54,7 @@ export class TensorflowKernels implements Kernels {
     window: ConvWindow,
   ): Tensor4D {
     const shape = this.#tf.tensor1d([...filterShape], 'int32');
-    return this.#ops.one('Conv2DBackpropFilter', this.#conv(window), [x, shape, dy]);
+    return this.#product('Conv2DBackpropFilter', this.#conv(window), [x, shape, dy]);
   }
 
   conv2dInputGradient(
@@ -56,7 +64,7 @@ export class TensorflowKernels implements Kernels {
     window: ConvWindow,
   ): Tensor4D {
     const shape = this.#tf.tensor1d([...xShape], 'int32');
-    return this.#ops.one('Conv2DBackpropInput', this.#conv(window), [shape, filter, dy]);
+    return this.#product('Conv2DBackpropInput', this.#conv(window), [shape, filter, dy]);
   }
 
   biasAdd(x: Tensor, bias: Tensor1D): Tensor {
@@ -145,9 +153,9 @@ export class TensorflowKernels implements Kernels {
 
   matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D {
     const ops = this.#ops;
-    return ops.one(
+    return this.#product(
       'MatMul',
-      [this.#float(), ops.bool('transpose_a', transposeA), ops.bool('transpose_b', transposeB)],
+      [this.#operandType(), ops.bool('transpose_a', transposeA), ops.bool('transpose_b', transposeB)],
       [a, b],
     );
   }
@@ -222,11 +230,25 @@ export class TensorflowKernels implements Kernels {
     return x.rank === 4 ? (x as Tensor4D) : this.#tf.reshape(x, [x.size / channels, 1, 1, channels]);
   }
 
+  /** An op on operands, with a float32 result. */
+  #product<T extends Tensor>(
+    name: string,
+    attributes: Parameters<RawOps['one']>[1],
+    inputs: readonly Tensor[],
+  ): T {
+    if (!this.#compact) return this.#ops.one(name, attributes, inputs);
+    const compact = this.#ops.unnamed(name, attributes, inputs);
+    const result = this.#ops.cast(compact, dtypes.bfloat16, dtypes.float32);
+    compact.dispose();
+    return result as T;
+  }
+
   #float = () => this.#ops.type('T', dtypes.float32);
+  #operandType = () => this.#ops.type('T', this.#compact ? dtypes.bfloat16 : dtypes.float32);
   #nhwc = () => this.#ops.string('data_format', 'NHWC');
 
   #conv = ({ strides, padding, dilations }: ConvWindow) => [
-    this.#float(),
+    this.#operandType(),
     this.#ops.int('strides', [1, ...strides, 1]),
     this.#ops.string('padding', padding.toUpperCase()),
     this.#nhwc(),

@@ -13,7 +13,10 @@ interface Conv2dFields {
   readonly dataFormat: string;
 }
 
-export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needsInputGradient, node }) => {
+export const conv2d: LayerImplementation = (
+  layer,
+  { tf, kernels, weightIndex, needsInputGradient, node },
+) => {
   const { kernel, bias, strides, padding, dilationRate, dataFormat } = fieldsOf<Conv2dFields>(layer);
   const activation = layer.getConfig()['activation'] ?? 'linear';
   const known = activation === 'linear' || activation === 'relu';
@@ -22,8 +25,9 @@ export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needs
   const window: ConvWindow = { strides, padding, dilations: dilationRate };
 
   return shardwise((x, shard, context) => {
-    const input = x as Tensor4D;
-    const filter = kernel.read() as Tensor4D;
+    const input = kernels.operand(x as Tensor4D);
+    const { shape } = kernel.read();
+    const filter = kernels.operand(kernel.read() as Tensor4D);
     let y: Tensor = kernels.conv2d(input, filter, window);
     // A bias before BatchNorm changes nothing but the running mean, which BatchNorm's commit makes up for.
     const cancelled = node.biasCancelled && context.training;
@@ -32,17 +36,19 @@ export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needs
     const backward = (gradient: Tensor): Tensor | undefined => {
       const dy = (activation === 'relu' ? kernels.reluGradient(gradient, y) : gradient) as Tensor4D;
       if (bias?.trainable) {
-        const biasGradient = cancelled ? new Float32Array(filter.shape[3]) : kernels.columnSums(dy);
+        const biasGradient = cancelled ? new Float32Array(shape[3] ?? 0) : kernels.columnSums(dy);
         context.gradient(weightIndex(bias), shard, biasGradient);
       }
+      const factor = kernels.operand(dy);
       if (kernel.trainable) {
-        const filterGradient = kernels.conv2dFilterGradient(input, filter.shape, dy, window);
+        const filterGradient = kernels.conv2dFilterGradient(input, shape, factor, window);
         context.gradient(weightIndex(kernel), shard, filterGradient);
         filterGradient.dispose();
       }
       const dx = needsInputGradient
-        ? kernels.conv2dInputGradient(input.shape, filter, dy, window)
+        ? kernels.conv2dInputGradient(x.shape, filter, factor, window)
         : undefined;
+      if (factor !== dy) tf.dispose([factor, input, filter]);
       if (dy !== gradient) dy.dispose();
       return dx;
     };

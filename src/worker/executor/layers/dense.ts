@@ -8,7 +8,7 @@ interface DenseFields {
   readonly bias: LayerVariable | null;
 }
 
-export const dense: LayerImplementation = (layer, { kernels, weightIndex, needsInputGradient, node }) => {
+export const dense: LayerImplementation = (layer, { tf, kernels, weightIndex, needsInputGradient, node }) => {
   const { kernel, bias } = fieldsOf<DenseFields>(layer);
   const activation = layer.getConfig()['activation'] ?? 'linear';
   const rank = Array.isArray(layer.inputSpec)
@@ -23,8 +23,9 @@ export const dense: LayerImplementation = (layer, { kernels, weightIndex, needsI
   }
 
   return shardwise((x, shard, context) => {
-    const input = x as Tensor2D;
-    const weights = kernel.read() as Tensor2D;
+    const input = kernels.operand(x as Tensor2D);
+    const { shape } = kernel.read();
+    const weights = kernels.operand(kernel.read() as Tensor2D);
     const product = kernels.matMul(input, weights, false, false);
     // See Conv2D: BatchNorm cancels it.
     const cancelled = node.biasCancelled && context.training;
@@ -33,15 +34,18 @@ export const dense: LayerImplementation = (layer, { kernels, weightIndex, needsI
     const backward = (gradient: Tensor): Tensor | undefined => {
       const dy = (activation === 'relu' ? kernels.reluGradient(gradient, y) : gradient) as Tensor2D;
       if (bias?.trainable) {
-        const biasGradient = cancelled ? new Float32Array(weights.shape[1]) : kernels.columnSums(dy);
+        const biasGradient = cancelled ? new Float32Array(shape[1] ?? 0) : kernels.columnSums(dy);
         context.gradient(weightIndex(bias), shard, biasGradient);
       }
+      const factor = kernels.operand(dy);
       if (kernel.trainable) {
-        const kernelGradient = kernels.matMul(input, dy, true, false);
+        const kernelGradient = kernels.matMul(input, factor, true, false);
         context.gradient(weightIndex(kernel), shard, kernelGradient);
         kernelGradient.dispose();
       }
-      return needsInputGradient ? kernels.matMul(dy, weights, false, true) : undefined;
+      const dx = needsInputGradient ? kernels.matMul(factor, weights, false, true) : undefined;
+      if (factor !== dy) tf.dispose([factor, input, weights]);
+      return dx;
     };
     return [y, backward];
   });
