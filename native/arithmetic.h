@@ -85,22 +85,28 @@ struct Shape {
   int64_t rows, channels;          // of x
   int64_t images, height, width;   // for the pool
   bool relu, pool;
+  int64_t units() const { return pool ? images * height / 2 : rows; }
+  int64_t unit_floats() const { return pool ? 2 * width * channels : channels; }
 };
 
+// What follows takes a part of the work, [from, to), which other parts don't touch, so that threads can share it: channels
+// (multiples of kLanes) where something is summed over rows, else rows, or lines of windows with the pool.
+
 // Blocks of rows outside, channels inside: a block stays in the first-level cache while its channels are summed.
-FOR_EACH_CPU void Moments(const float* x, int64_t rows, int64_t channels, double* mean, double* m2) {
+FOR_EACH_CPU void Moments(const float* x, int64_t rows, int64_t channels, int64_t from, int64_t to, double* mean,
+                          double* m2) {
   std::vector<float> centres(channels);
   std::vector<double> sums(channels), squares(channels);
   // Around a value close to the mean, so that the squares don't cancel.
   const int64_t first = rows < kBlockRows ? rows : kBlockRows;
-  for (int64_t c = 0; c < channels; c += kLanes) {
+  for (int64_t c = from; c < to; c += kLanes) {
     Vector sum = {};
     for (int64_t r = 0; r < first; r++) sum += Load(x + r * channels + c);
     Store(centres.data() + c, first > 0 ? sum / Splat(static_cast<float>(first)) : sum);
   }
   for (int64_t start = 0; start < rows; start += kBlockRows) {
     const int64_t end = start + kBlockRows < rows ? start + kBlockRows : rows;
-    for (int64_t c = 0; c < channels; c += kLanes) {
+    for (int64_t c = from; c < to; c += kLanes) {
       const Vector centre = Load(centres.data() + c);
       Vector sum = {}, square = {};
       for (int64_t r = start; r < end; r++) {
@@ -113,17 +119,17 @@ FOR_EACH_CPU void Moments(const float* x, int64_t rows, int64_t channels, double
     }
   }
   const double n = rows > 0 ? static_cast<double>(rows) : 1.0;
-  for (int64_t c = 0; c < channels; c++) {
+  for (int64_t c = from; c < to; c++) {
     mean[c] = centres[c] + sums[c] / n;
     const double deviation = squares[c] - sums[c] * sums[c] / n;
     m2[c] = deviation > 0 ? deviation : 0;
   }
 }
 
-FOR_EACH_CPU void Forward(const float* x, const float* parameters, const Shape& s, float* y) {
+FOR_EACH_CPU void Forward(const float* x, const float* parameters, const Shape& s, int64_t first, int64_t last, float* y) {
   const Vector zero = {};
   if (!s.pool) {
-    for (int64_t r = 0; r < s.rows; r++) {
+    for (int64_t r = first; r < last; r++) {
       for (int64_t c = 0; c < s.channels; c += kLanes) {
         const Channel p = LoadChannel(parameters, s.channels, c);
         const Vector z = (Load(x + r * s.channels + c) - p.mean) * p.scale + p.shift;
@@ -133,7 +139,7 @@ FOR_EACH_CPU void Forward(const float* x, const float* parameters, const Shape& 
     return;
   }
   const int64_t row = s.width * s.channels;
-  for (int64_t line = 0; line < s.images * s.height / 2; line++) {
+  for (int64_t line = first; line < last; line++) {
     for (int64_t column = 0; column < s.width / 2; column++) {
       const float* from = x + line * 2 * row + column * 2 * s.channels;
       float* to = y + (line * (s.width / 2) + column) * s.channels;
@@ -152,15 +158,15 @@ FOR_EACH_CPU void Forward(const float* x, const float* parameters, const Shape& 
 }
 
 // Sums of dz and dz * (x - mean), where dz is dy brought back through the pool and the ReLU. The sums start at zero.
-FOR_EACH_CPU void Sums(const float* dy, const float* x, const float* parameters, const Shape& s, double* dz_sums,
-                       double* product_sums) {
+FOR_EACH_CPU void Sums(const float* dy, const float* x, const float* parameters, const Shape& s, int64_t first,
+                       int64_t last, double* dz_sums, double* product_sums) {
   const Vector zero = {};
   const int64_t row = s.width * s.channels;
   const int64_t half = s.width / 2;
   const int64_t rows = s.pool ? s.rows / 4 : s.rows;
   for (int64_t start = 0; start < rows; start += kBlockRows) {
     const int64_t end = start + kBlockRows < rows ? start + kBlockRows : rows;
-    for (int64_t c = 0; c < s.channels; c += kLanes) {
+    for (int64_t c = first; c < last; c += kLanes) {
       const Channel p = LoadChannel(parameters, s.channels, c);
       Vector sum = {}, product = {};
       for (int64_t r = start; r < end; r++) {
@@ -185,10 +191,10 @@ FOR_EACH_CPU void Sums(const float* dy, const float* x, const float* parameters,
 
 // dx = a * dz + b * (x - mean) + d, with coefficients [a, b, d] of each channel.
 FOR_EACH_CPU void InputGradient(const float* dy, const float* x, const float* parameters, const float* coefficients,
-                                const Shape& s, float* dx) {
+                                const Shape& s, int64_t first, int64_t last, float* dx) {
   const Vector zero = {};
   if (!s.pool) {
-    for (int64_t r = 0; r < s.rows; r++) {
+    for (int64_t r = first; r < last; r++) {
       for (int64_t c = 0; c < s.channels; c += kLanes) {
         const Channel p = LoadChannel(parameters, s.channels, c);
         const Channel k = LoadChannel(coefficients, s.channels, c);
@@ -201,7 +207,7 @@ FOR_EACH_CPU void InputGradient(const float* dy, const float* x, const float* pa
     return;
   }
   const int64_t row = s.width * s.channels;
-  for (int64_t line = 0; line < s.images * s.height / 2; line++) {
+  for (int64_t line = first; line < last; line++) {
     for (int64_t column = 0; column < s.width / 2; column++) {
       const int64_t at = line * 2 * row + column * 2 * s.channels;
       const float* from = dy + (line * (s.width / 2) + column) * s.channels;

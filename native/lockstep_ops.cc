@@ -2,6 +2,7 @@
 // they are compiled by `lockstep engine install`, is loaded.
 
 #include "arithmetic.h"
+#include "parallel.h"
 
 #include <cstdint>
 #include <cstring>
@@ -59,6 +60,21 @@ bool Require(TF_OpKernelContext* context, bool condition, const char* what) {
   return false;
 }
 
+// Less than this, in floats, isn't worth another thread's waking.
+constexpr int64_t kGrainFloats = 1 << 15;
+// Calls work(from, to) for parts of the rows, or of the lines of windows.
+template <class Work>
+void ShareRows(const Shape& shape, const Work& work) {
+  Threads::Get().Share(shape.units(), kGrainFloats / shape.unit_floats() + 1, work);
+}
+// The same for parts of the channels.
+template <class Work>
+void ShareChannels(const Shape& shape, const Work& work) {
+  const int64_t grain = kGrainFloats / (shape.rows * kLanes + 1) + 1;
+  Threads::Get().Share(shape.channels / kLanes, grain,
+                       [&](int64_t from, int64_t to) { work(from * kLanes, to * kLanes); });
+}
+
 // 1: ReLU, 2: pool.
 struct Mode {
   int32_t bits = 0;
@@ -105,7 +121,9 @@ void ComputeMoments(void*, TF_OpKernelContext* context) {
   Shape shape;
   if (!ReadShape(context, x, Mode{}, &shape)) return;
   std::vector<double> out(2 * shape.channels);
-  Moments(x.data(), shape.rows, shape.channels, out.data(), out.data() + shape.channels);
+  ShareChannels(shape, [&](int64_t from, int64_t to) {
+    Moments(x.data(), shape.rows, shape.channels, from, to, out.data(), out.data() + shape.channels);
+  });
   WriteWide(context, out, shape.channels);
 }
 
@@ -124,7 +142,9 @@ void ComputeForward(void* kernel, TF_OpKernelContext* context) {
   }
   Output y(context, TF_FLOAT, dims, 4, s);
   if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  Forward(x.data(), parameters.data(), shape, static_cast<float*>(y.data()));
+  ShareRows(shape, [&](int64_t from, int64_t to) {
+    Forward(x.data(), parameters.data(), shape, from, to, static_cast<float*>(y.data()));
+  });
 }
 
 bool ReadGradientInputs(TF_OpKernelContext* context, const Mode& mode, const Input& dy, const Input& x,
@@ -141,7 +161,9 @@ void ComputeSums(void* kernel, TF_OpKernelContext* context) {
   Shape shape;
   if (!ReadGradientInputs(context, *static_cast<Mode*>(kernel), dy, x, parameters, &shape)) return;
   std::vector<double> out(2 * shape.channels);
-  Sums(dy.data(), x.data(), parameters.data(), shape, out.data(), out.data() + shape.channels);
+  ShareChannels(shape, [&](int64_t from, int64_t to) {
+    Sums(dy.data(), x.data(), parameters.data(), shape, from, to, out.data(), out.data() + shape.channels);
+  });
   WriteWide(context, out, shape.channels);
 }
 
@@ -156,7 +178,10 @@ void ComputeInputGradient(void* kernel, TF_OpKernelContext* context) {
   for (int i = 0; i < x.rank(); i++) dims.push_back(x.dim(i));
   Output dx(context, TF_FLOAT, dims, 4, s);
   if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  InputGradient(dy.data(), x.data(), parameters.data(), coefficients.data(), shape, static_cast<float*>(dx.data()));
+  ShareRows(shape, [&](int64_t from, int64_t to) {
+    InputGradient(dy.data(), x.data(), parameters.data(), coefficients.data(), shape, from, to,
+                  static_cast<float*>(dx.data()));
+  });
 }
 
 // Where an op finds or leaves floats that are not a tensor's, and how many. The caller keeps them alive and is alone with them.
@@ -187,7 +212,11 @@ void ComputeStore(void* kernel, TF_OpKernelContext* context) {
   Input x(context, 0, s);
   if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
   if (!Require(context, x.count() == to.count, "Lockstep: x doesn't fit its place")) return;
-  Copy(to.data(), x.data(), to.count, to.hash_data());
+  // A hash goes over its values in order.
+  const int64_t grain = to.hash_data() ? to.count + 1 : 8 * kGrainFloats;
+  Threads::Get().Share(to.count, grain, [&](int64_t from, int64_t end) {
+    Copy(to.data() + from, x.data() + from, end - from, to.hash_data());
+  });
   Output done(context, TF_FLOAT, {0}, 4, s);
   if (!s.ok()) TF_OpKernelContext_Failure(context, s.status);
 }
@@ -207,8 +236,12 @@ void ComputeAdam(void* kernel, TF_OpKernelContext* context) {
     return;
   Output out(context, TF_FLOAT, {at.count}, 4, s);
   if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  Adam(p.data() + at.offset, m.data() + at.offset, v.data() + at.offset, at.data(), scalars.data(), at.count,
-       static_cast<float*>(out.data()), at.hash_data());
+  const int64_t grain = at.hash_data() ? at.count + 1 : kGrainFloats;
+  Threads::Get().Share(at.count, grain, [&](int64_t from, int64_t end) {
+    const int64_t first = at.offset + from;
+    Adam(p.data() + first, m.data() + first, v.data() + first, at.data() + from, scalars.data(), end - from,
+         static_cast<float*>(out.data()) + from, at.hash_data());
+  });
 }
 
 enum class Attributes { kNone, kMode, kPlace };

@@ -25,6 +25,7 @@ const flags = [
   '-fno-math-errno',
   '-fPIC',
   '-shared',
+  '-pthread',
   '-w',
   `-DNAPI_VERSION=${engineRelease.nodeApiVersion}`,
 ];

@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+
+/** Hashes of what Lockstep's own ops give, in a process of its own since TensorFlow's threads are set once. */
+const script = `
+  import { createHash } from 'node:crypto';
+  import os from 'node:os';
+  import { engineHost } from './dist/worker/engine/cache.js';
+  import { engineEnvironment } from './dist/worker/engine/environment.js';
+  import { loadEngine } from './dist/worker/engine/load.js';
+  import { TensorflowKernels } from './dist/worker/kernels/tensorflow.js';
+  const threads = Number(process.argv.at(-1));
+  Object.assign(process.env, engineEnvironment({ threads, device: 'cpu' }));
+  const host = engineHost(process.env, os.homedir());
+  const { tf, memory } = await loadEngine({ choice: 'tensorflow', threads, device: 'cpu', host, warn: console.error });
+  const kernels = new TensorflowKernels(tf, memory);
+  const sha = (values) => createHash('sha256').update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)).digest('hex');
+  const results = { name: kernels.name };
+  // Shapes with and without work for every thread; the last has one group of channels only.
+  for (const shape of [[33, 28, 28, 32], [64, 512], [5, 14, 14, 48], [40, 20, 20, 16]]) {
+    const channels = shape.at(-1);
+    const x = tf.randomNormal(shape, 0.3, 2, 'float32', 5);
+    const affine = Float32Array.from({ length: 3 * channels }, (_, i) => Math.cos(i));
+    for (const tail of [{ relu: true, pool: false }, { relu: true, pool: true }, { relu: false, pool: false }]) {
+      if (tail.pool && shape.length !== 4) continue;
+      const { y, sums, inputGradient } = kernels.batchNorm(x, affine, tail, true);
+      const dy = tf.randomNormal(y.shape, 0, 1, 'float32', 6);
+      const { dz, dzCentred } = sums(dy);
+      results[shape.join('x') + JSON.stringify(tail)] =
+        [y.dataSync(), dz, dzCentred, inputGradient(dy, affine).dataSync()].map(sha);
+    }
+    const { mean, m2 } = kernels.moments(x);
+    results[shape.join('x')] = [mean, m2].map(sha);
+  }
+  const size = 300_001;
+  const values = (scale) => Float32Array.from({ length: size }, (_, i) => Math.sin(i * scale));
+  const adam = kernels.adam(values(1), [size - 3, 3], 0.9, 0.999);
+  const [gradient, copy] = [values(2), new Float32Array(size)];
+  adam.apply(gradient, { stepSize: 1e-3, correction: 0.03, epsilon: 1e-8 });
+  const { parameters, first, second } = adam.read();
+  kernels.store(tf.tensor1d(gradient), copy);
+  results.adam = [parameters, first, second, copy].map(sha);
+  console.log(JSON.stringify(results));`;
+
+async function results(threads: number): Promise<Record<string, unknown>> {
+  const args = ['--input-type=module', '-e', script, '--', String(threads)];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Record<string, unknown>;
+}
+
+describe("Lockstep's own ops", () => {
+  it('give the same bits whatever the number of threads that share them', async () => {
+    const one = await results(1);
+    expect(one['name']).toMatch(/^own/);
+    expect(Object.keys(one)).toHaveLength(17);
+    for (const threads of [2, 3, 7]) expect(await results(threads), `${threads} threads`).toEqual(one);
+  });
+});
