@@ -32,7 +32,7 @@ if __name__ == "__main__":
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    results = mp.Array("d", workers * len(sizes))
+    results = mp.get_context("spawn").Array("d", workers * len(sizes))
     mp.spawn(work, (workers, rounds, sizes, port, results), nprocs=workers)
     slowest = [max(results[r * len(sizes) + i] for r in range(workers)) for i in range(len(sizes))]
     print(json.dumps({"torch": torch.__version__, "results": slowest}))

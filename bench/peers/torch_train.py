@@ -82,7 +82,7 @@ if __name__ == "__main__":
     parser.add_argument("--layout", choices=["contiguous", "channels_last"], default="contiguous")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    results = mp.Array("d", options.processes)
+    results = mp.get_context("spawn").Array("d", options.processes)
     if options.processes == 1:
         work(0, options, 0, results)
     else:
