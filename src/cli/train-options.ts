@@ -44,6 +44,7 @@ const textFlags: readonly [string, Field][] = [
   ['--evaluate <sets>', 'evaluate'],
   ['--on-mismatch <fail|warn>', 'onMismatch'],
   ['--shared-memory <auto|off>', 'sharedMemory'],
+  ['--trace <file>', 'trace'],
 ];
 
 const otherFlags: readonly [string, Field][] = [
@@ -96,8 +97,9 @@ export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
   ]);
   const { cores, present } = machine(merged.devices);
   const gpus = chooseGpus(merged.devices, present);
-  const data = merged.data === null ? null : resolve(merged.data);
-  return { config: resolveConfig({ ...merged, data }, { cores, gpus }), definition, gpus };
+  const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));
+  const paths = { data: absolute(merged.data), trace: absolute(merged.trace) };
+  return { config: resolveConfig({ ...merged, ...paths }, { cores, gpus }), definition, gpus };
 }
 
 function definitionPath(given: string | undefined): string {

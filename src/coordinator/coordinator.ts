@@ -5,6 +5,7 @@
 import { OperationalError } from '../shared/errors.js';
 import type { LedgerEntry } from '../shared/ledger/entries.js';
 import { decodeWorkerMessage, encodeMessage } from '../shared/protocol/codec.js';
+import type { Span } from '../shared/timeline/spans.js';
 import type { RunEvent } from '../shared/run-events.js';
 import type { ControlServer } from '../shared/transport/transport.js';
 import { decide } from './membership.js';
@@ -15,6 +16,8 @@ export interface CoordinatorOptions extends RunDescription {
   readonly emit: (event: RunEvent) => void;
   /** Keeps entries of the audit ledger. */
   readonly record: (entries: readonly LedgerEntry[]) => void;
+  /** Keeps spans of a worker's time line. */
+  readonly trace: (rank: number, spans: readonly Span[]) => void;
   /** Milliseconds; monotonic. */
   readonly now?: () => number;
 }
@@ -66,6 +69,9 @@ export class Coordinator {
           break;
         case 'record':
           this.#options.record(action.entries);
+          break;
+        case 'trace':
+          this.#options.trace(action.rank, action.spans);
           break;
         case 'end':
           this.#end?.(action.status);

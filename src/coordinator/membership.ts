@@ -85,6 +85,8 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
     }
     case 'ledger':
       return { state: heard, actions: [{ kind: 'record', entries: message.entries }] };
+    case 'spans':
+      return { state: heard, actions: [{ kind: 'trace', rank: worker.rank ?? 0, spans: message.spans }] };
     case 'finished':
       return onFinished(heard, { ...worker, finished: message }, nowMs);
     case 'saved': {

@@ -4,6 +4,7 @@ import type { ResolvedConfig } from '../shared/config/run-config.js';
 import type { ErrorCode, WireError } from '../shared/errors.js';
 import type { LedgerEntry } from '../shared/ledger/entries.js';
 import type { CoordinatorMessage, MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
+import type { Span } from '../shared/timeline/spans.js';
 import type { RunEvent } from '../shared/run-events.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
 
@@ -99,6 +100,7 @@ export type Action =
   | { readonly kind: 'send'; readonly to: ConnectionId; readonly message: CoordinatorMessage }
   | { readonly kind: 'emit'; readonly event: RunEvent }
   | { readonly kind: 'record'; readonly entries: readonly LedgerEntry[] }
+  | { readonly kind: 'trace'; readonly rank: number; readonly spans: readonly Span[] }
   /** The run is over; exit with this status once everything has been sent. */
   | { readonly kind: 'end'; readonly status: number };
 

@@ -4,6 +4,7 @@
  */
 
 import type { ResolvedConfig } from './config/run-config.js';
+import type { StepTimes } from './timeline/summary.js';
 
 export type RunEvent =
   | { event: 'run'; runId: string; config: ResolvedConfig; out: string | null }
@@ -44,6 +45,8 @@ export type RunEvent =
       correct: number;
       count: number;
     }
+  /** With `--trace`: where the milliseconds of a worker's median step go. */
+  | { event: 'timeline'; path: string; workers: readonly (StepTimes & { rank: number })[] }
   | { event: 'saved'; path: string }
   | { event: 'done'; steps: number; seconds: number; imagesPerSecond: number; weightsSha256: string }
   | { event: 'warning'; message: string }

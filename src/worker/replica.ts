@@ -30,6 +30,7 @@ import { TensorflowKernels } from './kernels/tensorflow.js';
 import { tamperOf } from './injected-fault.js';
 import { Ledger } from './ledger.js';
 import { Optimizer } from './optimizer/optimizer.js';
+import { measuringWaits, Tracer, unmeasured, type Measure } from './tracer.js';
 
 /** What exists before the worker knows who else takes part. */
 export interface Replica {
@@ -51,6 +52,9 @@ export interface Participation {
   readonly sampler: Sampler;
   /** With `--audit`. */
   readonly ledger: Ledger | undefined;
+  /** With `--trace`. */
+  readonly tracer: Tracer | undefined;
+  readonly measure: Measure;
   readonly localShards: Range;
   /** [sum of the samples' losses / N]. */
   readonly loss: ExchangeHandle;
@@ -186,7 +190,11 @@ export function participate(
 ): Participation {
   const { engine, kernels, config, model, layout, data } = replica;
   const { tf } = engine;
-  const executor = new Executor({ tf, kernels, model, communicator, seed: config.seed });
+  const tracer =
+    config.trace === null ? undefined : new Tracer((spans) => communicator.send({ type: 'spans', spans }));
+  const measure = tracer?.measure ?? unmeasured;
+  const others = tracer ? measuringWaits(communicator, measure) : communicator;
+  const executor = new Executor({ tf, kernels, model, communicator: others, seed: config.seed, measure });
   const parameters = flatten(layout, executor.backwardOrder);
   const localShards = shardRanges(config.shards, place.worldSize)[place.rank] ?? { start: 0, end: 0 };
   const tamper = tamperOf(config.inject, layout);
@@ -206,7 +214,7 @@ export function participate(
     communicator,
     executor,
     optimizer: new Optimizer(tf, kernels, model, parameters, config.optimizer),
-    buckets: new GradientBuckets(communicator, parameters, executor.uses, config.bucketBytes, {
+    buckets: new GradientBuckets(others, parameters, executor.uses, config.bucketBytes, {
       store: (value, target, weight, local) =>
         kernels.store(value, target, ledger?.gradientPlace(weight, local)),
       complete:
@@ -218,6 +226,8 @@ export function participate(
           : undefined,
     }),
     ledger,
+    tracer,
+    measure,
     sampler: new Sampler({
       seed: config.seed,
       count: data.train.count,
@@ -225,7 +235,7 @@ export function participate(
       shards: config.shards,
     }),
     localShards,
-    loss: communicator.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
-    evaluation: communicator.register({ name: 'evaluation', reduction: 'sum-float64', elementCount: 3 }),
+    loss: others.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
+    evaluation: others.register({ name: 'evaluation', reduction: 'sum-float64', elementCount: 3 }),
   };
 }

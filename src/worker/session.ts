@@ -18,7 +18,7 @@ import { evaluate } from './evaluate.js';
 import { Mailbox } from './mailbox.js';
 import { createReplica, participate, readWeights, replicaHashes, type Participation } from './replica.js';
 import { saveModel } from './save-model.js';
-import { trainStep } from './train-step.js';
+import { trainStep, type StepResult } from './train-step.js';
 
 export interface SessionOptions {
   readonly communicator: Communicator;
@@ -79,6 +79,7 @@ async function takePart(
     heartbeatMs: config.heartbeatMs,
     peerTimeoutMs: config.peerTimeoutMs,
     sharedMemory: config.sharedMemory === 'auto',
+    trace: config.trace !== null,
   });
   communicator.send({
     type: 'ready',
@@ -101,9 +102,10 @@ async function takePart(
   communicator.send({ type: 'connected', generation: plan.generation });
   await mailbox.take('go');
 
-  const steps = await train(participation, plan.generation, mailbox).finally(() =>
-    participation.ledger?.flush(),
-  );
+  const steps = await train(participation, plan.generation, mailbox).finally(() => {
+    participation.ledger?.flush();
+    participation.tracer?.flush();
+  });
   communicator.send({
     type: 'finished',
     generation: plan.generation,
@@ -121,12 +123,13 @@ async function takePart(
 }
 
 async function train(participation: Participation, generation: number, mailbox: Mailbox): Promise<number> {
-  const { sampler, communicator, replica } = participation;
+  const { sampler, communicator, replica, tracer } = participation;
   const { config } = replica;
   const steps = totalSteps(sampler.stepsPerEpoch, config.epochs, config.maxSteps);
   for (let step = 1; step <= steps; step++) {
     const batch = sampler.plan(step);
-    const { loss, learningRate } = trainStep(participation, batch);
+    const work = (): StepResult => trainStep(participation, batch);
+    const { loss, learningRate } = tracer ? tracer.step(step, work) : work();
     communicator.send({ type: 'committed', generation, step, epoch: batch.epoch + 1, loss, learningRate });
     await mailbox.breathe();
     if (step === steps || batch.stepInEpoch === sampler.stepsPerEpoch) {

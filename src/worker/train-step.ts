@@ -23,7 +23,7 @@ export interface StepResult {
  * @throws DivergedError when the loss is not finite.
  */
 export function trainStep(participation: Participation, batch: BatchPlan): StepResult {
-  const { replica, executor, optimizer, buckets, sampler, localShards, ledger } = participation;
+  const { replica, executor, optimizer, buckets, sampler, localShards, ledger, measure } = participation;
   const { config, data, kernels } = replica;
   const { tf } = replica.engine;
   const lossExchange = participation.loss;
@@ -34,8 +34,10 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
     const { start, end } = sampler.slice(batch, shard);
     if (end > start) shards.push({ local: shard - localShards.start, start, count: end - start });
   }
-  const samples = shards.map(({ start, count }) =>
-    readSamples(data.train, sampler.indices(batch, { start, end: start + count })),
+  const samples = measure('data', 'samples', () =>
+    shards.map(({ start, count }) =>
+      readSamples(data.train, sampler.indices(batch, { start, end: start + count })),
+    ),
   );
 
   // ---- forward, loss, backward; gradients leave while backward goes on
@@ -50,7 +52,9 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
     gradient: (weight, shard, value) => buckets.add(weight, shard, value),
   };
   tf.tidy(() => {
-    const inputs = samples.map(({ inputs, shape }) => tf.tensor(inputs, shape));
+    const inputs = measure('data', 'tensors', () =>
+      samples.map(({ inputs, shape }) => tf.tensor(inputs, shape)),
+    );
     executor.train(context, [inputs], ([logits = []]) => {
       const gradients = shards.map(({ local }, i): Tensor => {
         const labels = tf.tensor1d(samples[i]?.labels ?? [], 'int32');
@@ -80,8 +84,8 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
   // ---- commit
   const learningRate = learningRateAt(config.optimizer, config.schedule, batch.epoch);
   // Statistics first: they belong to the parameters that the forward pass saw, biases that BatchNorm cancels included.
-  executor.commit();
-  optimizer.apply(gradient, batch.step, learningRate, ledger?.parameters);
+  measure('update', 'statistics', () => executor.commit());
+  measure('update', 'adam', () => optimizer.apply(gradient, batch.step, learningRate, ledger?.parameters));
   if (ledger) {
     for (const [local, part] of parts) ledger.shard(batch.step, local, part);
     ledger.weights(batch.step, hashStatistics(replica));

@@ -66,6 +66,7 @@ export async function alone(
     maxFrameBytes: 2 ** 24,
     heartbeatMs: 60_000,
     sharedMemory: true,
+    trace: false,
     peerTimeoutMs: 3_600_000,
   });
   await communicator.join({

@@ -12,7 +12,7 @@ import { findMemoryAddon } from '../../worker/engine/cache.js';
 import { InlineCommunicator } from '../../worker/communicator/inline-communicator.js';
 import { runSession } from '../../worker/session.js';
 import { currentEngineHost, host } from '../environment.js';
-import { openLedgerFile } from '../reporters/ledger-file.js';
+import { openRunFiles } from '../run-files.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 import type { Reporters } from '../reporters/reporters.js';
 import type { RunSetup } from '../train-options.js';
@@ -27,7 +27,7 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
     stepTimeoutMs: 86_400_000,
   };
   const server = new MemoryControl();
-  const ledger = openLedgerFile(out);
+  const files = openRunFiles({ out, trace: config.trace }, (event) => reporters.emit(event));
   const coordinator = new Coordinator({
     runId: randomUUID(),
     host,
@@ -36,8 +36,7 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
     socketDirectory: null,
     out,
     server,
-    emit: (event) => reporters.emit(event),
-    record: (entries) => ledger.record(entries),
+    ...files.sinks,
   });
   const interrupt = (signal: string): void => coordinator.handle({ kind: 'interrupt', signal });
   process.once('SIGINT', interrupt);
@@ -58,7 +57,7 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
   }).catch(() => undefined);
   const result = await status;
   await session;
-  await ledger.close();
+  await files.close();
   process.off('SIGINT', interrupt);
   process.off('SIGTERM', interrupt);
   return result;

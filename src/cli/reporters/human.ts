@@ -2,6 +2,7 @@
 
 import { Presets, SingleBar } from 'cli-progress';
 import type { RunEvent } from '../../shared/run-events.js';
+import { timelineTable } from './timeline-table.js';
 
 export interface HumanOptions {
   readonly stream: NodeJS.WritableStream & { isTTY?: boolean };
@@ -69,6 +70,10 @@ export class HumanReporter {
         );
         break;
       }
+      case 'timeline':
+        this.#stopBar();
+        for (const line of timelineTable(event)) this.#line(line);
+        break;
       case 'saved':
         this.#line(`Model saved to ${event.path}`);
         break;

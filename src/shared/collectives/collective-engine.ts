@@ -82,6 +82,11 @@ export class CollectiveEngine {
     return header;
   }
 
+  /** What people call an exchange. */
+  nameOf(id: number): string {
+    return this.#exchanges.get(id)?.spec.name ?? String(id);
+  }
+
   /** What is being waited for, and from whom: `gradients/3 from rank 1, 2`. */
   waitingFor(): { exchange: string; ranks: number[] }[] {
     return [...this.#exchanges.values()]

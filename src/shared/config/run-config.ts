@@ -108,6 +108,13 @@ export const runConfigSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('writes a hash of every gradient and of the weights, each step, to ledger.ndjson'),
+  trace: z
+    .string()
+    .min(1)
+    .max(4096)
+    .nullable()
+    .default(null)
+    .describe("file for a time line of the first 1000 steps, in Chrome's trace format"),
   inject: z
     .string()
     .regex(/^flip:\d{1,9}:\d{1,4}:[\w/.-]{1,200}:\d{1,2}$/, 'must be flip:STEP:SHARD:PARAMETER:BIT')

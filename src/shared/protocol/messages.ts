@@ -8,6 +8,7 @@ import { ledgerEntrySchema } from '../ledger/entries.js';
 import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { errorCodes } from '../errors.js';
+import { maxSpans, spanSchema } from '../timeline/spans.js';
 
 export const protocolVersion = 1;
 
@@ -85,6 +86,8 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     generation: uint32,
     entries: z.array(ledgerEntrySchema).max(65_536),
   }),
+  /** With `--trace`. */
+  z.strictObject({ type: z.literal('spans'), spans: z.array(spanSchema).max(maxSpans) }),
   z.strictObject({ type: z.literal('heartbeat'), generation: uint32, ticks: count, waitingFor: text }),
   /** The connection to another worker broke. */
   z.strictObject({ type: z.literal('lost'), generation: uint32, rank: uint32, reason: shortText }),

@@ -24,6 +24,7 @@ import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/proto
 import type { ControlClient, DataPlane } from '../../shared/transport/transport.js';
 import { asGeneration, asRank, type Rank } from '../../shared/words.js';
 import type { DataPlaneRequest } from './communicator.js';
+import { Flights } from './flights.js';
 
 export interface CoreEvents {
   message(message: CoordinatorMessage): void;
@@ -79,6 +80,7 @@ export class CommunicatorCore {
   #heartbeat: NodeJS.Timeout | undefined;
   #lastHeardMs = performance.now();
   #verdict: NodeJS.Timeout | undefined;
+  #flights: Flights | undefined;
 
   constructor(transports: CoreTransports, events: CoreEvents) {
     this.#transports = transports;
@@ -96,6 +98,7 @@ export class CommunicatorCore {
 
   send(message: WorkerMessage): void {
     if (this.#state === 'closed') return;
+    if (message.type === 'finished') this.#flights?.flush();
     // From its last message on, connections may close in any order without meaning a loss.
     if (message.type === 'finished' || message.type === 'failed' || message.type === 'leave')
       this.#state = 'leaving';
@@ -104,6 +107,7 @@ export class CommunicatorCore {
 
   async openDataPlane(request: DataPlaneRequest): Promise<string> {
     this.#request = request;
+    if (request.trace) this.#flights = new Flights((spans) => this.send({ type: 'spans', spans }));
     this.#lastHeardMs = performance.now();
     this.#heartbeat = setInterval(() => this.#beat(), request.heartbeatMs);
     this.#data = await this.#transports.openDataPlane(request);
@@ -131,7 +135,10 @@ export class CommunicatorCore {
         add: this.#transports.add,
       },
       (to, frame) => data.send(to, frame),
-      (id) => this.#events.finished(id),
+      (id) => {
+        this.#flights?.landed(id, this.engine.nameOf(id));
+        this.#events.finished(id);
+      },
     );
     this.#layout = new VectorLayout(this.#engine.mesh.ranges);
     for (const worker of plan.workers) {
@@ -199,7 +206,9 @@ export class CommunicatorCore {
   }
 
   start(exchangeId: number, step: number): void {
-    if (!this.#failure) this.engine.start(exchangeId, step);
+    if (this.#failure) return;
+    this.#flights?.started(exchangeId, step);
+    this.engine.start(exchangeId, step);
   }
 
   async close(): Promise<void> {

@@ -73,6 +73,8 @@ export interface DataPlaneRequest {
   readonly maxFrameBytes: number;
   /** Whether payloads between workers of one host may go through shared memory. */
   readonly sharedMemory: boolean;
+  /** Whether exchanges go on the time line. */
+  readonly trace: boolean;
   readonly heartbeatMs: number;
   readonly peerTimeoutMs: number;
 }

@@ -10,6 +10,7 @@ import type { LayersModel, Tensor } from '@tensorflow/tfjs';
 import { ModelError, invariant } from '../../shared/errors.js';
 import type { Communicator } from '../communicator/communicator.js';
 import type { Tensorflow } from '../engine/native.js';
+import { unmeasured, type Measure } from '../tracer.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { fuse, type FusedNode } from './fusion.js';
 import { buildGraph, type Graph } from './graph.js';
@@ -45,6 +46,8 @@ export interface ExecutorOptions {
   readonly model: LayersModel;
   readonly communicator: Pick<Communicator, 'register' | 'tick'>;
   readonly seed: number;
+  /** For the time line; measures nothing if left out. */
+  readonly measure?: Measure;
 }
 
 interface BoundNode {
@@ -56,15 +59,17 @@ export class Executor {
   readonly #graph: Graph;
   readonly #nodes: readonly BoundNode[];
   readonly #communicator: Pick<Communicator, 'tick'>;
+  readonly #measure: Measure;
   /** How often each weight gets a gradient a shard: once for each call of its layer. */
   readonly uses: ReadonlyMap<number, number>;
   /** Trainable weights in the order in which backward reaches them. */
   readonly backwardOrder: readonly number[];
 
   /** @throws ModelError naming the layer that can't be trained data-parallel, and why. */
-  constructor({ tf, kernels, model, communicator, seed }: ExecutorOptions) {
+  constructor({ tf, kernels, model, communicator, seed, measure = unmeasured }: ExecutorOptions) {
     this.#graph = buildGraph(model);
     this.#communicator = communicator;
+    this.#measure = measure;
     const weights = model.weights as unknown as LayerVariable[];
     const index = new Map(weights.map((variable, i) => [variable, i]));
     const weightIndex = (variable: LayerVariable): number => {
@@ -122,7 +127,9 @@ export class Executor {
     const values: (readonly Tensor[] | undefined)[] = [];
     this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
     const passes = this.#nodes.map(({ node, op }): Forward => {
-      const pass = op.forward(context, take(values, node.inputs));
+      const pass = this.#measure('forward', node.layer.name, () =>
+        op.forward(context, take(values, node.inputs)),
+      );
       node.outputs.forEach((slot, i) => (values[slot] = pass.outputs[i]));
       this.#communicator.tick();
       return pass;
@@ -133,7 +140,7 @@ export class Executor {
       const held = gradients[slot];
       gradients[slot] = held ? held.map((tensor, i) => replaceSum(tensor, more[i] as Tensor)) : [...more];
     };
-    const outputGradients = loss(take(values, this.#graph.outputs));
+    const outputGradients = this.#measure('loss', 'loss', () => loss(take(values, this.#graph.outputs)));
     this.#graph.outputs.forEach((slot, i) => accumulate(slot, outputGradients[i] ?? []));
 
     for (const [i, { node }] of [...this.#nodes.entries()].reverse()) {
@@ -142,7 +149,11 @@ export class Executor {
         const missing = () => (passes[i]?.outputs[output] ?? []).map((tensor) => tensor.mul(0));
         return gradients[slot] ?? missing();
       });
-      const inputGradients = passes[i]?.backward(arrived) ?? [];
+      const inputGradients = this.#measure(
+        'backward',
+        node.layer.name,
+        () => passes[i]?.backward(arrived) ?? [],
+      );
       node.inputs.forEach((slot, input) => {
         const more = inputGradients[input];
         if (more) accumulate(slot, more);

@@ -1,0 +1,85 @@
+/**
+ * Where a step's milliseconds go: each span's time less that of the spans inside it, summed by kind for every step, and the
+ * median over the steps. Exchanges lie beside the main thread's work and are not part of the sum.
+ */
+
+import type { Span, SpanKind } from './spans.js';
+
+export type StepPart = Exclude<SpanKind, 'exchange' | 'step'> | 'other';
+
+export const stepParts: readonly StepPart[] = [
+  'data',
+  'forward',
+  'loss',
+  'backward',
+  'waitBatchNorm',
+  'waitGradients',
+  'update',
+  'other',
+];
+
+/** First steps left out, where there are enough: memory is still being taken and code compiled. */
+const warmUp = 20;
+
+export interface StepTimes {
+  /** The median step, milliseconds. */
+  readonly step: number;
+  /** Medians of its parts, milliseconds; they need not add up to the median of their sum. */
+  readonly parts: Readonly<Record<StepPart, number>>;
+  /** Milliseconds that exchanges of a step were in flight, summed: more than the waiting where they overlap with work. */
+  readonly inFlight: number;
+  readonly steps: number;
+}
+
+export class TimelineSummary {
+  readonly #steps = new Map<number, Record<StepPart | 'step' | 'inFlight', number>>();
+
+  /** Spans of one worker, a step's together and each after those inside it. */
+  add(spans: readonly Span[]): void {
+    /** Time inside a span that came before it, by start and end. */
+    const inner: { start: number; end: number }[] = [];
+    for (const { kind, step, startUs, durationUs } of spans) {
+      const times = this.#of(step);
+      if (kind === 'exchange') {
+        times.inFlight += durationUs / 1_000;
+        continue;
+      }
+      let own = durationUs;
+      for (let last = inner.at(-1); last && last.start >= startUs; last = inner.at(-1)) {
+        own -= last.end - last.start;
+        inner.pop();
+      }
+      inner.push({ start: startUs, end: startUs + durationUs });
+      times[kind === 'step' ? 'other' : kind] += own / 1_000;
+      if (kind === 'step') {
+        times.step += durationUs / 1_000;
+        inner.length = 0;
+      }
+    }
+  }
+
+  /** Undefined before a step is complete. */
+  times(): StepTimes | undefined {
+    const complete = [...this.#steps.values()].filter(({ step }) => step > 0);
+    const kept = complete.length > 2 * warmUp ? complete.slice(warmUp) : complete;
+    if (kept.length === 0) return undefined;
+    const of = (name: StepPart | 'step' | 'inFlight'): number => median(kept.map((times) => times[name]));
+    const parts = Object.fromEntries(stepParts.map((part) => [part, of(part)])) as Record<StepPart, number>;
+    return { step: of('step'), parts, inFlight: of('inFlight'), steps: kept.length };
+  }
+
+  #of(step: number): Record<StepPart | 'step' | 'inFlight', number> {
+    const held = this.#steps.get(step);
+    if (held) return held;
+    const none = Object.fromEntries(stepParts.map((part) => [part, 0])) as Record<StepPart, number>;
+    const made = { ...none, step: 0, inFlight: 0 };
+    this.#steps.set(step, made);
+    return made;
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const [low, high] = [sorted[(sorted.length - 1) >> 1] ?? 0, sorted[sorted.length >> 1] ?? 0];
+  return (low + high) / 2;
+}
