@@ -11,8 +11,11 @@
 
 #ifdef __linux__
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #endif
 
@@ -24,8 +27,8 @@ napi_value Fail(napi_env env, const char* what) {
 }
 
 struct Arguments {
-  size_t count = 3;
-  napi_value values[3];
+  size_t count = 5;
+  napi_value values[5];
   Arguments(napi_env env, napi_callback_info info) { napi_get_cb_info(env, info, &count, values, nullptr, nullptr); }
   int64_t Integer(napi_env env, size_t i) const {
     int64_t value = -1;
@@ -98,6 +101,67 @@ napi_value Address(napi_env env, napi_callback_info info) {
 
 #ifdef __linux__
 
+// A word of memory that processes share, as a futex. Not FUTEX_PRIVATE: the waiters are in other processes.
+struct Word {
+  int32_t* at = nullptr;
+  Word(napi_env env, napi_value buffer, int64_t offset) {
+    void* data = nullptr;
+    size_t bytes = 0;
+    if (napi_get_arraybuffer_info(env, buffer, &data, &bytes) != napi_ok || offset < 0 || offset % 4 != 0) return;
+    if (static_cast<uint64_t>(offset) + 4 <= bytes) at = reinterpret_cast<int32_t*>(static_cast<char*>(data) + offset);
+  }
+};
+
+// publish(ArrayBuffer, offset, value): everything written before is visible to whoever sees the value; wakes who waits.
+napi_value Publish(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  if (arguments.count < 3) return Fail(env, "publish: expected an ArrayBuffer, an offset and a value");
+  Word word(env, arguments.values[0], arguments.Integer(env, 1));
+  if (!word.at) return Fail(env, "publish: expected a word inside an ArrayBuffer");
+  __atomic_store_n(word.at, static_cast<int32_t>(arguments.Integer(env, 2)), __ATOMIC_SEQ_CST);
+  syscall(SYS_futex, word.at, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
+  return nullptr;
+}
+
+int64_t NowMicroseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000;
+}
+
+// await(ArrayBuffer, offset, value, microseconds of spinning, microseconds in all): whether the word has the value.
+napi_value Await(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  if (arguments.count < 5) return Fail(env, "await: expected an ArrayBuffer, an offset, a value and two times");
+  Word word(env, arguments.values[0], arguments.Integer(env, 1));
+  if (!word.at) return Fail(env, "await: expected a word inside an ArrayBuffer");
+  const int32_t wanted = static_cast<int32_t>(arguments.Integer(env, 2));
+  const int64_t start = NowMicroseconds();
+  const int64_t spin_until = start + arguments.Integer(env, 3), give_up = start + arguments.Integer(env, 4);
+  bool is = false;
+  for (int round = 0;; ++round) {
+    const int32_t found = __atomic_load_n(word.at, __ATOMIC_SEQ_CST);
+    is = found == wanted;
+    if (is) break;
+    const int64_t now = (round & 63) == 63 ? NowMicroseconds() : 0;
+    if (now == 0 || now < spin_until) {
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+      continue;
+    }
+    if (now >= give_up) break;
+    const int64_t left = give_up - now;
+    const timespec timeout{static_cast<time_t>(left / 1000000), static_cast<long>(left % 1000000) * 1000};
+    syscall(SYS_futex, word.at, FUTEX_WAIT, found, &timeout, nullptr, 0);
+    // After a wake the next rounds look at the clock at once.
+    round = 62;
+  }
+  napi_value result;
+  napi_get_boolean(env, is, &result);
+  return result;
+}
+
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 // create(bytes): a descriptor of `bytes` bytes of zeros, of which only what is touched takes memory.
@@ -160,6 +224,8 @@ napi_value Init(napi_env env, napi_value exports) {
 #ifdef __linux__
   add("create", Create);
   add("map", Map);
+  add("publish", Publish);
+  add("await", Await);
 #endif
   return exports;
 }

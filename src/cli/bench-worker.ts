@@ -54,7 +54,7 @@ async function work(task: AllreduceTask, planned: Promise<Plan>): Promise<void> 
   });
   send({ kind: 'ready', address });
   const plan = await planned;
-  await communicator.join(plan);
+  communicator.begin(await communicator.join(plan));
   const handles = task.sizes.map((bytes) => register(communicator, bytes));
   const results = handles.map((parts, i) => {
     const own = plan.rank + 1;

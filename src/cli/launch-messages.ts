@@ -13,7 +13,7 @@ export interface CoordinatorStart {
 
 export type ToCoordinator =
   | { kind: 'start'; start: CoordinatorStart }
-  | { kind: 'exited'; pid: number; how: string }
+  | { kind: 'exited'; pid: number; how: string; final: boolean }
   | { kind: 'interrupt'; signal: string };
 
 export type FromCoordinator =

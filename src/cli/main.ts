@@ -57,6 +57,7 @@ program
     "TensorFlow threads, other than the run's; refused unless it has --on-mismatch warn",
   )
   .addOption(launched())
+  .addOption(new Option('--slot <name>', 'its place on this host; set by the launcher').hideHelp())
   .action((flags: WorkerFlags) => {
     status = import('./commands/worker.js').then(({ work }) => work(flags));
   });

@@ -22,6 +22,7 @@ type Field = keyof typeof runConfigSchema.shape;
 
 const numberFlags: readonly [string, Field][] = [
   ['--workers <n>', 'workers'],
+  ['--min-workers <n>', 'minWorkers'],
   ['--epochs <n>', 'epochs'],
   ['--max-steps <n>', 'maxSteps'],
   ['--batch-size <n>', 'batchSize'],

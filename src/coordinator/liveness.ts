@@ -3,44 +3,51 @@
  * it speaks, and its main thread moves.
  */
 
-import { who, type Failure, type State, type WorkerRecord } from './state.js';
+import { membersOf, who, type Failure, type State, type WorkerRecord } from './state.js';
 
 export interface Blame {
   readonly failure: Failure;
+  /** lose: this worker. regroup: nobody is guilty, the same workers try again. fail: the run. */
+  readonly remedy: 'lose' | 'regroup' | 'fail';
   readonly worker?: WorkerRecord;
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 export function blame(state: State, nowMs: number): Blame | undefined {
-  return overdue(state, nowMs) ?? silent(state, nowMs) ?? disconnected(state, nowMs) ?? stuck(state, nowMs);
+  return (
+    missing(state, nowMs) ??
+    silent(state, nowMs) ??
+    disconnected(state, nowMs) ??
+    late(state, nowMs) ??
+    stuck(state, nowMs)
+  );
 }
 
-/** Not everyone came, loaded or connected in time. */
-function overdue(state: State, nowMs: number): Blame | undefined {
-  const waiting = state.phase === 'gathering' || state.phase === 'preparing' || state.phase === 'connecting';
-  if (!waiting || nowMs - state.phaseSinceMs <= state.config.joinTimeoutMs) return undefined;
-  const after = `after ${seconds(state.config.joinTimeoutMs)}`;
-  if (state.phase === 'gathering') {
-    const message =
-      `Workers missing: expected ${state.config.workers}, ${state.workers.size} joined ${after}. ` +
-      'Start the others, or lower --workers.';
-    return { failure: { code: 'DEADLINE', message } };
-  }
-  const lacking = [...state.workers.values()].filter(({ ready, connected }) =>
-    state.phase === 'preparing' ? ready === null : !connected,
-  );
-  const message = `${state.phase === 'preparing' ? 'Not ready' : 'Not connected'} ${after}: ${lacking.map(who).join(', ')}.`;
-  return { failure: { code: 'DEADLINE', message } };
+/** Not everyone came and loaded in time. */
+function missing(state: State, nowMs: number): Blame | undefined {
+  const { workers, joinTimeoutMs } = state.config;
+  if (state.phase !== 'gathering' || nowMs - state.phaseSinceMs <= joinTimeoutMs) return undefined;
+  const after = `after ${seconds(joinTimeoutMs)}`;
+  const joined = [...state.workers.values()];
+  const message =
+    joined.length < workers
+      ? `Workers missing: expected ${workers}, ${joined.length} joined ${after}. Start the others, or lower --workers.`
+      : `Not ready ${after}: ${joined
+          .filter(({ ready }) => ready === null)
+          .map(who)
+          .join(', ')}.`;
+  return { failure: { code: 'DEADLINE', message }, remedy: 'fail' };
 }
 
 function silent(state: State, nowMs: number): Blame | undefined {
-  // Until its heartbeats begin (when it is ready) a worker is busy loading, and join has its own deadline.
+  // Until its heartbeats begin (when it is ready) a worker is busy loading.
   for (const worker of state.workers.values()) {
     const silentMs = nowMs - worker.lastHeardMs;
-    if (worker.ready === null || silentMs <= state.config.peerTimeoutMs) continue;
+    const limitMs = worker.ready === null ? state.config.joinTimeoutMs : state.config.peerTimeoutMs;
+    if (silentMs <= limitMs) continue;
     const message = `Worker lost: ${who(worker)} has not answered for ${seconds(silentMs)} (step ${state.progress.step}).`;
-    return { failure: { code: 'PEER_LOST', message }, worker };
+    return { failure: { code: 'PEER_LOST', message }, remedy: 'lose', worker };
   }
   return undefined;
 }
@@ -49,39 +56,58 @@ function silent(state: State, nowMs: number): Blame | undefined {
 function disconnected(state: State, nowMs: number): Blame | undefined {
   for (const suspicion of state.suspicions) {
     if (suspicion.untilMs > nowMs) continue;
-    const workers = [...state.workers.values()];
     const quietMs = 2 * state.config.heartbeatMs;
-    const gone = workers.find((worker) => worker.ready !== null && nowMs - worker.lastHeardMs > quietMs);
+    const [gone] = [...state.workers.values()]
+      .filter((worker) => worker.ready !== null && nowMs - worker.lastHeardMs > quietMs)
+      .sort((a, b) => a.lastHeardMs - b.lastHeardMs);
     if (gone) {
       const message = `Worker lost: ${who(gone)} closed its connections and is silent (step ${state.progress.step}).`;
-      return { failure: { code: 'PEER_LOST', message }, worker: gone };
+      return { failure: { code: 'PEER_LOST', message }, remedy: 'lose', worker: gone };
     }
-    if (suspicion.rank === null) continue;
-    const accused = workers.find(({ rank }) => rank === suspicion.rank);
+    if (suspicion.rank === null || state.phase === 'regrouping') continue;
+    const accused = membersOf(state).find(({ rank }) => rank === suspicion.rank);
     const message =
       `Connection lost: rank ${suspicion.reporter ?? '?'} can't reach ${accused ? who(accused) : `rank ${suspicion.rank}`}, ` +
       `although both are alive (step ${state.progress.step}). Check the network between them.`;
-    return { failure: { code: 'PEER_LOST', message }, ...(accused ? { worker: accused } : {}) };
+    // New sockets first; a link that stays broken costs the run one of its ends.
+    if (accused && state.barren > 0)
+      return { failure: { code: 'PEER_LOST', message }, remedy: 'lose', worker: accused };
+    return { failure: { code: 'PEER_LOST', message }, remedy: 'regroup' };
   }
   return undefined;
+}
+
+/** A member that doesn't meet the others, or doesn't stop, within a step's time. */
+function late(state: State, nowMs: number): Blame | undefined {
+  if (state.phase !== 'connecting' && state.phase !== 'regrouping') return undefined;
+  const { stepTimeoutMs } = state.config;
+  if (nowMs - state.phaseSinceMs <= stepTimeoutMs) return undefined;
+  const lacking = membersOf(state).filter(({ connected, standing }) =>
+    state.phase === 'connecting' ? !connected : standing === null,
+  );
+  // Where two can't reach each other both lack: the later one goes.
+  const worker = lacking.at(-1);
+  if (!worker) return undefined;
+  const what = state.phase === 'connecting' ? 'did not meet all others' : 'did not stop';
+  const message = `Worker lost: ${who(worker)} ${what} within ${seconds(stepTimeoutMs)}.`;
+  return { failure: { code: 'DEADLINE', message }, remedy: 'lose', worker };
 }
 
 /** Alive, but its main thread hasn't moved for longer than a step may take. */
 function stuck(state: State, nowMs: number): Blame | undefined {
   if (state.phase !== 'running') return undefined;
   const { stepTimeoutMs } = state.config;
-  const workers = [...state.workers.values()].filter(({ finished }) => finished === null);
+  const workers = membersOf(state).filter(({ finished }) => finished === null);
   const still = workers.filter((worker) => nowMs - worker.tickedMs > stepTimeoutMs);
   const culprit = still.find(({ waitingFor }) => waitingFor === '');
   if (culprit) {
     const message =
       `Step past its deadline: ${who(culprit)} made no progress for ${seconds(nowMs - culprit.tickedMs)} ` +
       `(after step ${culprit.committedStep}). Raise stepTimeoutMs if its steps are really that slow.`;
-    return { failure: { code: 'DEADLINE', message }, worker: culprit };
+    return { failure: { code: 'DEADLINE', message }, remedy: 'lose', worker: culprit };
   }
   if (workers.length === 0 || still.length < workers.length) return undefined;
   const list = still.map((worker) => `${who(worker)} waits for ${worker.waitingFor}`).join('; ');
-  return {
-    failure: { code: 'DEADLINE', message: `Step past its deadline: nobody makes progress. ${list}.` },
-  };
+  const message = `Step past its deadline: nobody makes progress. ${list}.`;
+  return { failure: { code: 'DEADLINE', message }, remedy: 'regroup' };
 }

@@ -1,20 +1,28 @@
 /**
  * The coordinator's decisions: (state, event, now) -> {state, actions}. Pure; coordinator.ts carries the actions out, and
- * tests replace the clock. Owns who takes part, when a phase begins, and who is to blame when the run can't go on.
+ * tests replace the clock. Owns who takes part and what a worker's word means; generations.ts, how memberships follow.
  */
 
 import { protocolVersion, type CoordinatorMessage, type WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import { contradiction, mismatch } from './agreement.js';
+import { contradiction, mismatch, type Disagreement } from './agreement.js';
+import { endBarren, endGeneration, flapping, goOn, lose, placeOf, planNext } from './generations.js';
 import { blame } from './liveness.js';
 import { applyProgress } from './progress.js';
 import {
+  emit,
+  enter,
+  fail,
+  membersOf,
+  sendTo,
+  andThen,
+  warn,
   who,
+  withWorker,
   type Action,
   type CoordinatorEvent,
   type Decision,
   type Failure,
-  type Phase,
   type State,
   type WorkerRecord,
 } from './state.js';
@@ -28,11 +36,11 @@ export function decide(state: State, event: CoordinatorEvent, nowMs: number): De
     case 'message':
       return onMessage(state, event.from, event.message, nowMs);
     case 'refused':
-      return { state, actions: [{ kind: 'emit', event: { event: 'warning', message: event.reason } }] };
+      return { state, actions: [warn(event.reason)] };
     case 'disconnected':
       return suspect(state, null, null, nowMs);
     case 'exited':
-      return onExit(state, event.pid, event.how);
+      return onExit(state, event, nowMs);
     case 'interrupt':
       return fail(
         state,
@@ -47,12 +55,10 @@ export function decide(state: State, event: CoordinatorEvent, nowMs: number): De
 function onMessage(state: State, from: ConnectionId, message: WorkerMessage, nowMs: number): Decision {
   if (message.type === 'join') return onJoin(state, from, message, nowMs);
   const known = state.workers.get(from);
-  if (!known) {
-    // Not one of this run's workers (any more); it has been told so.
-    return { state, actions: [] };
-  }
+  if (!known) return onStranger(state, from, message);
   const worker: WorkerRecord = { ...known, lastHeardMs: nowMs };
   const heard = withWorker(state, worker);
+  const current = 'generation' in message && message.generation === state.generation;
   switch (message.type) {
     case 'heartbeat': {
       const grown = message.ticks !== worker.ticks;
@@ -63,64 +69,52 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
     case 'ready':
       return onReady(heard, { ...worker, ready: message }, nowMs);
     case 'connected': {
-      const next = withWorker(heard, { ...worker, connected: true, tickedMs: nowMs });
-      if (![...next.workers.values()].every(({ connected }) => connected))
-        return { state: next, actions: [] };
-      const started = enter(next, 'running', nowMs);
-      return {
-        state: { ...started, progress: { ...started.progress, startedMs: nowMs, markMs: nowMs } },
-        actions: [
-          { kind: 'emit', event: startEvent(started) },
-          ...broadcast(started, { type: 'go', generation: state.generation }),
-        ],
-      };
+      if (!current || state.phase !== 'connecting') return { state: heard, actions: [] };
+      const next = withWorker(heard, {
+        ...worker,
+        ...{ connected: true, sharing: message.sharing, tickedMs: nowMs },
+      });
+      if (!membersOf(next).every(({ connected }) => connected)) return { state: next, actions: [] };
+      return goOn(next, nowMs);
     }
+    case 'standing':
+      if (!current || state.phase !== 'regrouping') return { state: heard, actions: [] };
+      return planNext(
+        withWorker(heard, { ...worker, standing: message.step, committedStep: message.step }),
+        nowMs,
+      );
     case 'committed':
     case 'evaluated': {
       const step = message.type === 'committed' ? message.step : worker.committedStep;
-      return (
-        applyProgress(withWorker(heard, { ...worker, committedStep: step }), message, nowMs) ??
-        diverged(heard, message)
-      );
+      const next = withWorker(heard, { ...worker, committedStep: step });
+      return applyProgress(next, message, nowMs) ?? diverged(heard, message);
     }
     case 'ledger':
       return { state: heard, actions: [{ kind: 'record', entries: message.entries }] };
     case 'spans':
       return { state: heard, actions: [{ kind: 'trace', rank: worker.rank ?? 0, spans: message.spans }] };
     case 'finished':
+      if (!current || state.phase !== 'running') return { state: heard, actions: [] };
       return onFinished(heard, { ...worker, finished: message }, nowMs);
-    case 'saved': {
-      const { progress } = heard;
-      const seconds = (nowMs - progress.startedMs) / 1000;
-      const finished = [...heard.workers.values()][0]?.finished;
-      return {
-        state: enter(heard, 'done', nowMs),
-        actions: [
-          ...(message.path === '' ? [] : [emit({ event: 'saved', path: message.path } as const)]),
-          emit({
-            event: 'done',
-            steps: finished?.steps ?? 0,
-            seconds,
-            imagesPerSecond: progress.trainingMs > 0 ? (progress.samples / progress.trainingMs) * 1000 : 0,
-            weightsSha256: finished?.weightsSha256 ?? '',
-          }),
-          ...broadcast(heard, { type: 'finish' }),
-          { kind: 'end', status: 0 },
-        ],
-      };
-    }
+    case 'saved':
+      return state.phase === 'saving' ? onSaved(heard, message.path, nowMs) : { state: heard, actions: [] };
     case 'lost':
-      return suspect(heard, message.rank, worker.rank, nowMs);
+      return current ? suspect(heard, message.rank, worker.rank, nowMs) : { state: heard, actions: [] };
     case 'failed':
-      return onFailed(heard, worker, message.error);
+      return onFailed(heard, worker, message.error, nowMs);
     case 'leave':
-      return fail(
-        heard,
-        { code: 'PEER_LOST', message: `Worker left: ${who(worker)} was told to stop.` },
-        1,
-        worker,
-      );
+      return lose(heard, worker, `Worker left: ${who(worker)} was told to stop.`, nowMs, 'left');
   }
+}
+
+/** Not one of this run's workers (any more): told so, for as long as it speaks. */
+function onStranger(state: State, from: ConnectionId, message: WorkerMessage): Decision {
+  if (message.type === 'failed' || message.type === 'leave') return { state, actions: [] };
+  const error = {
+    code: 'STALE_GENERATION',
+    message: 'This worker is not part of the run (any more): it was given up. Start it again to join.',
+  } as const;
+  return { state, actions: [{ kind: 'send', to: from, message: { type: 'abort', error } }] };
 }
 
 function onJoin(
@@ -129,31 +123,31 @@ function onJoin(
   join: Extract<WorkerMessage, { type: 'join' }>,
   nowMs: number,
 ): Decision {
-  const refuse = (code: 'PROTOCOL' | 'CONFIG', message: string): Decision => ({
-    state,
-    actions: [
-      { kind: 'send', to: from, message: { type: 'abort', error: { code, message } } },
-      emit({ event: 'warning', message }),
-    ],
-  });
+  const refuse = (code: 'PROTOCOL' | 'PEER_LOST', reason: string): Decision => {
+    const message = `Worker ${join.pid} on ${join.host} refused: ${reason}`;
+    return {
+      state,
+      actions: [
+        { kind: 'send', to: from, message: { type: 'abort', error: { code, message } } },
+        warn(message),
+      ],
+    };
+  };
   if (join.protocol !== protocolVersion) {
-    return refuse(
-      'PROTOCOL',
-      `Worker ${join.pid} refused: it speaks protocol ${join.protocol}, this run ${protocolVersion}.`,
-    );
+    return refuse('PROTOCOL', `it speaks protocol ${join.protocol}, this run ${protocolVersion}.`);
   }
-  if (state.phase !== 'gathering') {
-    return refuse(
-      'CONFIG',
-      `Worker ${join.pid} on ${join.host} refused: the run has its ${state.config.workers} workers.`,
-    );
-  }
+  const same = [...state.workers.values()].some(({ join: other }) => other.workerId === join.workerId);
+  if (state.workers.has(from) || same) return refuse('PROTOCOL', 'it has joined already.');
+  const flaps = flapping(state, placeOf({ join }), nowMs);
+  if (flaps !== undefined) return refuse('PEER_LOST', flaps);
   const worker: WorkerRecord = {
     connection: from,
     join,
     ready: null,
     rank: null,
     connected: false,
+    sharing: false,
+    standing: null,
     committedStep: 0,
     finished: null,
     lastHeardMs: nowMs,
@@ -161,7 +155,6 @@ function onJoin(
     tickedMs: nowMs,
     waitingFor: '',
   };
-  const joined = withWorker(state, worker);
   const welcome: CoordinatorMessage = {
     type: 'welcome',
     protocol: protocolVersion,
@@ -170,124 +163,132 @@ function onJoin(
     definition: state.definition,
     socketDirectory: state.socketDirectory,
   };
-  const actions: Action[] = [{ kind: 'send', to: from, message: welcome }];
-  if (joined.workers.size < state.config.workers) return { state: joined, actions };
-  return { state: enter(joined, 'preparing', nowMs), actions };
+  return { state: withWorker(state, worker), actions: [{ kind: 'send', to: from, message: welcome }] };
 }
 
 function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
-  const next = withWorker(state, worker);
-  const workers = [...next.workers.values()];
   // Another's: the first to join may be the last to be ready.
-  const reference = workers.find((other) => other.ready && other.connection !== worker.connection)?.ready;
+  const reference = [...state.workers.values()].find(
+    (other) => other.ready && other.connection !== worker.connection,
+  )?.ready;
   const { ready } = worker;
   const actions: Action[] = [];
   if (reference && ready) {
     const wrong = contradiction(reference, ready, who(worker));
-    if (wrong) return fail(next, wrong, 2);
+    if (wrong) return disagree(state, worker, wrong);
     const different = mismatch(reference, ready, who(worker));
-    if (different && state.config.onMismatch === 'fail') return fail(next, different, 2);
-    if (different) actions.push(emit({ event: 'warning', message: different.message }));
+    if (different && state.config.onMismatch === 'fail') return disagree(state, worker, different);
+    if (different) actions.push(warn(different.message));
   }
-  if (workers.length < state.config.workers || workers.some((other) => other.ready === null)) {
-    return { state: next, actions };
-  }
-  // Rank 0 writes the model: a worker on the coordinator's own host if there is one.
-  const local = (other: WorkerRecord): number => (other.join.host === state.host ? 0 : 1);
-  const ranked = [...workers].sort((a, b) => local(a) - local(b)).map((other, rank) => ({ ...other, rank }));
-  const members = ranked.map(({ rank, ready: r, join }) => ({
-    rank,
-    endpoint: r?.endpoint ?? '',
-    memory: r?.memory ?? null,
-    pid: join.pid,
-    host: join.host,
-  }));
-  const connecting = enter(
-    {
-      ...next,
-      generation: state.generation + 1,
-      workers: new Map(ranked.map((other) => [other.connection, other])),
-    },
-    'connecting',
-    nowMs,
-  );
-  const { generation, config } = connecting;
+  const next: Decision = { state: withWorker(state, worker), actions };
+  // A finished run needs nobody, and one with a worker for each shard has no use for another.
+  const full = membersOf(state).length >= state.config.shards;
+  if (state.phase === 'saving' || (state.phase === 'running' && full)) return next;
+  return andThen(next, (joined) => endGeneration(joined, nowMs));
+}
+
+/** Before the run has begun that ends it; later it only keeps the newcomer out. */
+function disagree(state: State, worker: WorkerRecord, error: Disagreement): Decision {
+  if (state.phase === 'gathering') return fail(withWorker(state, worker), error, 2);
+  const workers = new Map(state.workers);
+  workers.delete(worker.connection);
   return {
-    state: connecting,
-    actions: actions.concat(
-      ranked.flatMap((other): Action[] => [
-        emit({
-          event: 'worker',
-          state: 'joined',
-          rank: other.rank,
-          pid: other.join.pid,
-          host: other.join.host,
-          device: other.ready?.device ?? '',
-          engine: other.ready?.engine ?? '',
-          generation,
-        }),
-        {
-          kind: 'send',
-          to: other.connection,
-          message: {
-            type: 'plan',
-            plan: { generation, rank: other.rank, shards: config.shards, workers: members },
-          },
-        },
-      ]),
-    ),
+    state: { ...state, workers },
+    actions: [
+      { kind: 'send', to: worker.connection, message: { type: 'abort', error } },
+      warn(`Worker ${worker.join.pid} on ${worker.join.host} refused: ${error.message}`),
+    ],
   };
 }
 
 function onFinished(state: State, worker: WorkerRecord, nowMs: number): Decision {
   const next = withWorker(state, worker);
-  const workers = [...next.workers.values()];
-  if (workers.some(({ finished }) => finished === null)) return { state: next, actions: [] };
-  const hashes = new Set(workers.map(({ finished }) => finished?.weightsSha256));
+  const members = membersOf(next);
+  if (members.some(({ finished }) => finished === null)) return { state: next, actions: [] };
+  const hashes = new Set(members.map(({ finished }) => finished?.weightsSha256));
   if (hashes.size > 1) {
     const message = `Workers ended with different weights: ${[...hashes].join(', ')}.`;
     return fail(next, { code: 'INVARIANT', message }, 1);
   }
-  const saver = workers.find(({ rank }) => rank === 0);
-  const save: CoordinatorMessage = { type: 'save', directory: state.out ?? '' };
+  const saver = members.filter(({ rank }) => rank === 0);
   return {
     state: enter(next, 'saving', nowMs),
-    actions: saver ? [{ kind: 'send', to: saver.connection, message: save }] : [],
+    actions: sendTo(saver, { type: 'save', generation: state.generation, directory: state.out ?? '' }),
   };
 }
 
-function onFailed(state: State, worker: WorkerRecord, error: Failure): Decision {
-  const early = state.phase === 'gathering' || state.phase === 'preparing' || state.phase === 'connecting';
-  const status = early && usageCodes.includes(error.code) ? 2 : 1;
-  return fail(state, error, status, worker);
+function onSaved(state: State, path: string, nowMs: number): Decision {
+  const { progress } = state;
+  const finished = membersOf(state)[0]?.finished;
+  return {
+    state: enter(state, 'done', nowMs),
+    actions: [
+      ...(path === '' ? [] : [emit({ event: 'saved', path })]),
+      emit({
+        event: 'done',
+        steps: finished?.steps ?? 0,
+        seconds: (nowMs - progress.startedMs) / 1000,
+        imagesPerSecond: progress.trainingMs > 0 ? (progress.samples / progress.trainingMs) * 1000 : 0,
+        weightsSha256: finished?.weightsSha256 ?? '',
+      }),
+      ...sendTo(state.workers.values(), { type: 'finish' }),
+      { kind: 'end', status: 0 },
+    ],
+  };
 }
 
-function onExit(state: State, pid: number, how: string): Decision {
+/** What is wrong with the run would be wrong with every worker; what is wrong with one costs that one. */
+function onFailed(state: State, worker: WorkerRecord, error: Failure, nowMs: number): Decision {
+  const early = !state.progress.started;
+  const own = error.code === 'PEER_LOST' || error.code === 'STALE_GENERATION' || error.code === 'INTERRUPTED';
+  if (own || (!early && worker.rank === null)) {
+    return lose(state, worker, `Worker lost: ${who(worker)} failed: ${error.message}`, nowMs);
+  }
+  return fail(state, error, early && usageCodes.includes(error.code) ? 2 : 1);
+}
+
+function onExit(
+  state: State,
+  { pid, how, final }: Extract<CoordinatorEvent, { kind: 'exited' }>,
+  nowMs: number,
+): Decision {
   const worker = [...state.workers.values()].find(({ join }) => join.pid === pid && join.host === state.host);
-  if (worker)
-    return fail(state, { code: 'PEER_LOST', message: `Worker lost: ${who(worker)} ${how}.` }, 1, worker);
-  return fail(
-    state,
-    { code: 'PEER_LOST', message: `Worker lost: pid ${pid} ${how} before it had joined.` },
-    1,
-  );
+  const message = worker
+    ? `Worker lost: ${who(worker)} ${how}.`
+    : `Worker lost: pid ${pid} ${how} before it had joined.`;
+  const lost: Decision = worker
+    ? lose(state, worker, message, nowMs)
+    : { state, actions: final ? [warn(message)] : [] };
+  if (!final) return lost;
+  // Nobody will come in its place.
+  return andThen(lost, (next) => {
+    const enough = next.phase !== 'gathering' && next.workers.size >= next.config.minWorkers;
+    if (enough || next.phase === 'failed') return { state: next, actions: [] };
+    return fail(next, { code: 'PEER_LOST', message: `${message} It was started too often.` }, 1);
+  });
 }
 
 function onTick(state: State, nowMs: number): Decision {
   const guilty = blame(state, nowMs);
-  if (guilty) return fail(state, guilty.failure, 1, guilty.worker);
+  if (guilty) {
+    const { failure, worker, remedy } = guilty;
+    if (remedy === 'fail') return fail(state, failure, 1);
+    if (worker) return lose(state, worker, failure.message, nowMs);
+    return endBarren(state, failure.message, nowMs);
+  }
   const { heartbeatMs } = state.config;
   const suspicions = state.suspicions.filter(({ untilMs }) => untilMs > nowMs);
   if (nowMs - state.lastBeatMs < heartbeatMs) return { state: { ...state, suspicions }, actions: [] };
   return {
     state: { ...state, suspicions, lastBeatMs: nowMs },
-    actions: broadcast(state, { type: 'heartbeat' }),
+    actions: sendTo(state.workers.values(), { type: 'heartbeat' }),
   };
 }
 
 /** Whoever is gone stays silent; whoever speaks again within the time is not. */
 function suspect(state: State, rank: number | null, reporter: number | null, nowMs: number): Decision {
   const untilMs = nowMs + 3 * state.config.heartbeatMs;
+  if (rank !== null && state.phase === 'regrouping') return { state, actions: [] };
   if (state.suspicions.some((held) => held.rank === rank)) return { state, actions: [] };
   return { state: { ...state, suspicions: [...state.suspicions, { rank, reporter, untilMs }] }, actions: [] };
 }
@@ -295,66 +296,4 @@ function suspect(state: State, rank: number | null, reporter: number | null, now
 function diverged(state: State, message: WorkerMessage): Decision {
   const step = message.type === 'committed' ? message.step : state.progress.step;
   return fail(state, { code: 'INVARIANT', message: `Workers report different losses for step ${step}.` }, 1);
-}
-
-/** Ends the run: everyone is told why, once. */
-function fail(state: State, failure: Failure, status: number, worker?: WorkerRecord): Decision {
-  const lost: Action[] =
-    worker && failure.code === 'PEER_LOST'
-      ? [
-          emit({
-            event: 'worker',
-            state: failure.message.startsWith('Worker left') ? 'left' : 'lost',
-            rank: worker.rank,
-            pid: worker.join.pid,
-            host: worker.join.host,
-            device: worker.ready?.device ?? '',
-            engine: worker.ready?.engine ?? '',
-            generation: state.generation,
-            reason: failure.message,
-          }),
-        ]
-      : [];
-  return {
-    state: { ...state, phase: 'failed' },
-    actions: [
-      ...lost,
-      emit({ event: 'error', code: failure.code, message: failure.message }),
-      ...broadcast(state, {
-        type: 'abort',
-        error: { code: failure.code, message: failure.message.slice(0, 16_000) },
-      }),
-      { kind: 'end', status },
-    ],
-  };
-}
-
-function startEvent(state: State): Extract<Action, { kind: 'emit' }>['event'] {
-  const ready = [...state.workers.values()][0]?.ready;
-  const stepsPerEpoch = Math.ceil((ready?.trainCount ?? 0) / state.config.batchSize);
-  const all = stepsPerEpoch * state.config.epochs;
-  return {
-    event: 'start',
-    epochs: state.config.epochs,
-    steps: Math.min(all, state.config.maxSteps ?? all),
-    stepsPerEpoch,
-    parameters: ready?.parameterCount ?? 0,
-    dataSha256: ready?.dataSha256 ?? '',
-  };
-}
-
-function emit(event: Extract<Action, { kind: 'emit' }>['event']): Action {
-  return { kind: 'emit', event };
-}
-
-function enter(state: State, phase: Phase, nowMs: number): State {
-  return { ...state, phase, phaseSinceMs: nowMs };
-}
-
-function withWorker(state: State, worker: WorkerRecord): State {
-  return { ...state, workers: new Map(state.workers).set(worker.connection, worker) };
-}
-
-function broadcast(state: State, message: CoordinatorMessage): Action[] {
-  return [...state.workers.keys()].map((to) => ({ kind: 'send', to, message }));
 }

@@ -35,6 +35,7 @@ function committed(
   return {
     state: {
       ...state,
+      barren: 0,
       progress: {
         ...progress,
         step,
@@ -56,12 +57,13 @@ function evaluated(
   { split, epoch, loss, correct, count }: Extract<Report, { type: 'evaluated' }>,
   nowMs: number,
 ): Decision {
-  const key = `${split}/${epoch}`;
-  if (state.progress.evaluations.includes(key)) return { state, actions: [] };
-  const evaluations = [...state.progress.evaluations, key];
+  const { evaluated: before } = state.progress;
+  const known = epoch < before.epoch || (epoch === before.epoch && before.splits.includes(split));
+  if (known) return { state, actions: [] };
+  const splits = epoch === before.epoch ? [...before.splits, split] : [split];
   return {
     // An evaluation isn't training: the next step's rate is measured from its end.
-    state: { ...state, progress: { ...state.progress, evaluations, markMs: nowMs } },
+    state: { ...state, progress: { ...state.progress, evaluated: { epoch, splits }, markMs: nowMs } },
     actions: [
       {
         kind: 'emit',

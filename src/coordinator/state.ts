@@ -4,19 +4,27 @@ import type { ResolvedConfig } from '../shared/config/run-config.js';
 import type { ErrorCode, WireError } from '../shared/errors.js';
 import type { LedgerEntry } from '../shared/ledger/entries.js';
 import type { CoordinatorMessage, MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
-import type { Span } from '../shared/timeline/spans.js';
 import type { RunEvent } from '../shared/run-events.js';
+import type { Span } from '../shared/timeline/spans.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
 
-/** gathering: waiting for joins. preparing: workers load. connecting: workers meet each other. */
-export type Phase = 'gathering' | 'preparing' | 'connecting' | 'running' | 'saving' | 'done' | 'failed';
+/**
+ * gathering: until as many workers as the config says are ready. connecting: a generation's members meet each other.
+ * running, saving: as they say. regrouping: a generation has ended; its members stop, and the next one is planned.
+ */
+export type Phase = 'gathering' | 'connecting' | 'running' | 'saving' | 'regrouping' | 'done' | 'failed';
 
 export interface WorkerRecord {
   readonly connection: ConnectionId;
   readonly join: MessageOf<WorkerMessage, 'join'>;
   readonly ready: MessageOf<WorkerMessage, 'ready'> | null;
+  /** Its rank in the current generation, or in the one that ended last; null: it was not a member. */
   readonly rank: number | null;
   readonly connected: boolean;
+  /** Whether all others share memory with it; known once it is connected. */
+  readonly sharing: boolean;
+  /** After the end of a generation: the last step that it committed. */
+  readonly standing: number | null;
   readonly committedStep: number;
   readonly finished: MessageOf<WorkerMessage, 'finished'> | null;
   readonly lastHeardMs: number;
@@ -53,13 +61,23 @@ export interface State extends RunDescription {
   readonly suspicions: readonly Suspicion[];
   readonly progress: Progress;
   readonly lastBeatMs: number;
+  /** When the generation ended that is being replaced. */
+  readonly endedMs: number;
+  /** Generations that ended one after the other without a step between them, and without a loss to explain it. */
+  readonly barren: number;
+  /** When workers of one place (host and slot) were lost lately. */
+  readonly losses: ReadonlyMap<string, readonly number[]>;
+  /** A message that waits for workers has been given. */
+  readonly waitingSaid: boolean;
 }
 
 /** What has been reported of the run so far. */
 export interface Progress {
+  readonly started: boolean;
   readonly step: number;
   readonly loss: number;
-  readonly evaluations: readonly string[];
+  /** The last epoch that was evaluated, and on which splits. */
+  readonly evaluated: { readonly epoch: number; readonly splits: readonly ('train' | 'test')[] };
   readonly startedMs: number;
   /** Start of the interval that the next step's rate is measured over. */
   readonly markMs: number;
@@ -79,11 +97,16 @@ export function initialState(run: RunDescription, nowMs: number): State {
     workers: new Map(),
     suspicions: [],
     progress: {
-      ...{ step: 0, loss: Number.NaN, evaluations: [], trainingMs: 0, samples: 0, rate: 0 },
+      ...{ started: false, step: 0, loss: Number.NaN, evaluated: { epoch: 0, splits: [] } },
+      ...{ trainingMs: 0, samples: 0, rate: 0 },
       startedMs: nowMs,
       markMs: nowMs,
     },
     lastBeatMs: nowMs,
+    endedMs: nowMs,
+    barren: 0,
+    losses: new Map(),
+    waitingSaid: false,
   };
 }
 
@@ -91,8 +114,8 @@ export type CoordinatorEvent =
   | { readonly kind: 'message'; readonly from: ConnectionId; readonly message: WorkerMessage }
   | { readonly kind: 'refused'; readonly from: ConnectionId; readonly reason: string }
   | { readonly kind: 'disconnected' }
-  /** The launcher saw a worker process end. */
-  | { readonly kind: 'exited'; readonly pid: number; readonly how: string }
+  /** The launcher saw a worker process end; `final`: it will not start another in its place. */
+  | { readonly kind: 'exited'; readonly pid: number; readonly how: string; readonly final: boolean }
   | { readonly kind: 'interrupt'; readonly signal: string }
   | { readonly kind: 'tick' };
 
@@ -115,4 +138,64 @@ export type Failure = WireError & { readonly code: ErrorCode | 'INVARIANT' };
 export function who(worker: WorkerRecord): string {
   const rank = worker.rank === null ? 'a worker' : `rank ${worker.rank}`;
   return `${rank} (pid ${worker.join.pid} on ${worker.join.host})`;
+}
+
+export const emit = (event: RunEvent): Action => ({ kind: 'emit', event });
+
+export const warn = (message: string): Action => emit({ event: 'warning', message });
+
+export function enter(state: State, phase: Phase, nowMs: number): State {
+  return { ...state, phase, phaseSinceMs: nowMs };
+}
+
+export function withWorker(state: State, worker: WorkerRecord): State {
+  return { ...state, workers: new Map(state.workers).set(worker.connection, worker) };
+}
+
+/** Those of the current generation, or of the one that ended last. */
+export function membersOf(state: State): WorkerRecord[] {
+  return [...state.workers.values()].filter(({ rank }) => rank !== null);
+}
+
+export function sendTo(workers: Iterable<WorkerRecord>, message: CoordinatorMessage): Action[] {
+  return [...workers].map(({ connection }) => ({ kind: 'send', to: connection, message }));
+}
+
+/** First one, then the other. Not named `then`, which would make the module a thenable. */
+export function andThen(first: Decision, next: (state: State) => Decision): Decision {
+  const second = next(first.state);
+  return { state: second.state, actions: [...first.actions, ...second.actions] };
+}
+
+/** The event of a worker that came or went. */
+export function workerEvent(
+  state: State,
+  worker: WorkerRecord,
+  what: 'joined' | 'lost' | 'left',
+  reason?: string,
+): Action {
+  return emit({
+    event: 'worker',
+    state: what,
+    rank: worker.rank,
+    pid: worker.join.pid,
+    host: worker.join.host,
+    device: worker.ready?.device ?? '',
+    engine: worker.ready?.engine ?? '',
+    generation: state.generation,
+    ...(reason === undefined ? {} : { reason }),
+  });
+}
+
+/** Ends the run: everyone is told why, once. */
+export function fail(state: State, failure: Failure, status: number): Decision {
+  const error = { code: failure.code, message: failure.message.slice(0, 16_000) };
+  return {
+    state: { ...state, phase: 'failed' },
+    actions: [
+      emit({ event: 'error', code: failure.code, message: failure.message }),
+      ...sendTo(state.workers.values(), { type: 'abort', error }),
+      { kind: 'end', status },
+    ],
+  };
 }

@@ -35,6 +35,14 @@ export type RunEvent =
       learningRate: number;
       imagesPerSecond: number;
     }
+  /** Another membership goes on after `step`; `seconds` since the end of the one before. */
+  | {
+      event: 'generation';
+      generation: number;
+      step: number;
+      seconds: number;
+      workers: readonly { rank: number; pid: number; host: string }[];
+    }
   /** Epochs count from 1; 0 when a saved model is evaluated. */
   | {
       event: 'eval';

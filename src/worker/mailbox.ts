@@ -1,8 +1,9 @@
-/** The coordinator's messages as values to await, and the end of the run as an exception. */
+/** The coordinator's messages as values to await; the end of a generation, or of the run, as an exception. */
 
 import { fromWireError } from '../shared/errors.js';
 import type { CoordinatorMessage, MessageOf } from '../shared/protocol/messages.js';
 import type { Communicator } from './communicator/communicator.js';
+import { GenerationEnded } from './communicator/generation-ended.js';
 
 type Waiter = {
   type: CoordinatorMessage['type'];
@@ -11,9 +12,12 @@ type Waiter = {
 };
 
 export class Mailbox {
-  readonly #arrived: CoordinatorMessage[] = [];
+  #arrived: CoordinatorMessage[] = [];
   #waiter: Waiter | undefined;
   #failure: Error | undefined;
+  /** The last generation that is over, and the last one whose end was acknowledged. */
+  #ended = 0;
+  #acknowledged = 0;
 
   constructor(communicator: Communicator) {
     communicator.listen({
@@ -22,12 +26,13 @@ export class Mailbox {
     });
   }
 
-  /** The next message of `type`; others stay. Rejects when the run has ended. */
+  /** The next message of `type`; others stay. @throws GenerationEnded, or what ended the run */
   take<T extends CoordinatorMessage['type']>(type: T): Promise<MessageOf<CoordinatorMessage, T>> {
+    const interruption = this.#interruption();
+    if (interruption) return Promise.reject(interruption);
     const index = this.#arrived.findIndex((message) => message.type === type);
     const [held] = index < 0 ? [] : this.#arrived.splice(index, 1);
     if (held) return Promise.resolve(held as MessageOf<CoordinatorMessage, T>);
-    if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       this.#waiter = {
         type,
@@ -37,21 +42,40 @@ export class Mailbox {
     });
   }
 
-  /** Lets the event loop turn once, then throws if the run has ended. */
+  /** Lets the event loop turn once. @throws GenerationEnded, or what ended the run */
   async breathe(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
-    if (this.#failure) throw this.#failure;
+    const interruption = this.#interruption();
+    if (interruption) throw interruption;
+  }
+
+  /** The end of this generation is known; it isn't thrown again, and its messages are forgotten. */
+  acknowledge(generation: number): void {
+    this.#ended = Math.max(this.#ended, generation);
+    this.#acknowledged = this.#ended;
+    this.#forget();
   }
 
   fail(error: Error): void {
     this.#failure ??= error;
-    this.#waiter?.reject(this.#failure);
-    this.#waiter = undefined;
+    this.#reject(this.#failure);
+  }
+
+  #interruption(): Error | undefined {
+    if (this.#failure) return this.#failure;
+    return this.#ended > this.#acknowledged ? new GenerationEnded(this.#ended) : undefined;
   }
 
   #deliver(message: CoordinatorMessage): void {
     if (message.type === 'abort') {
       this.fail(fromWireError(message.error));
+    } else if (message.type === 'regroup') {
+      if (message.generation <= this.#ended) return;
+      this.#ended = message.generation;
+      this.#forget();
+      this.#reject(new GenerationEnded(this.#ended));
+    } else if (this.#isOver(message)) {
+      return;
     } else if (this.#waiter?.type === message.type) {
       const { resolve } = this.#waiter;
       this.#waiter = undefined;
@@ -59,5 +83,20 @@ export class Mailbox {
     } else {
       this.#arrived.push(message);
     }
+  }
+
+  #reject(error: Error): void {
+    this.#waiter?.reject(error);
+    this.#waiter = undefined;
+  }
+
+  #forget(): void {
+    this.#arrived = this.#arrived.filter((message) => !this.#isOver(message));
+  }
+
+  #isOver(message: CoordinatorMessage): boolean {
+    if (message.type === 'plan') return message.plan.generation <= this.#ended;
+    if (message.type === 'go' || message.type === 'save') return message.generation <= this.#ended;
+    return false;
   }
 }

@@ -58,6 +58,8 @@ export interface Participation {
   readonly localShards: Range;
   /** [sum of the samples' losses / N]. */
   readonly loss: ExchangeHandle;
+  /** What isn't trained, for a worker that joins. */
+  readonly statistics: ExchangeHandle;
   /** [sum of losses, correct, count]. */
   readonly evaluation: ExchangeHandle;
 }
@@ -154,19 +156,44 @@ export function readWeights({ model }: Replica): Float32Array[] {
   return model.weights.map((variable) => Float32Array.from(variable.read().dataSync<'float32'>()));
 }
 
-/** The ledger's hash of what isn't trained: BatchNorm's statistics. */
-export function hashStatistics({ model, layout, engine }: Replica): Uint8Array {
-  const values = model.weights.flatMap((variable, i) =>
-    layout[i]?.trainable ? [] : [variable.read().dataSync<'float32'>()],
+/** The weights that aren't trained, BatchNorm's statistics: their indices in the layout, and elements. */
+export function statisticsOf({
+  layout,
+}: Replica): { weight: number; shape: readonly number[]; size: number }[] {
+  return layout.flatMap(({ shape, trainable }, weight) =>
+    trainable ? [] : [{ weight, shape, size: elementCount(shape) }],
   );
-  const all = new Float32Array(values.reduce((sum, { length }) => sum + length, 0));
+}
+
+/** Their values, one after the other. */
+export function readStatistics(replica: Replica): Float32Array {
+  const all = statisticsOf(replica);
+  const values = new Float32Array(all.reduce((total, { size }) => total + size, 0));
   let offset = 0;
-  for (const part of values) {
-    all.set(part, offset);
-    offset += part.length;
+  for (const { weight, size } of all) {
+    const read = replica.model.weights[weight]?.read().dataSync<'float32'>();
+    if (read) values.set(read, offset);
+    offset += size;
   }
+  return values;
+}
+
+export function writeStatistics(replica: Replica, values: Float32Array): void {
+  const { tf } = replica.engine;
+  const variables = replica.model.weights as unknown as LayerVariable[];
+  let offset = 0;
+  tf.tidy(() => {
+    for (const { weight, shape, size } of statisticsOf(replica)) {
+      variables[weight]?.write(tf.tensor(values.slice(offset, offset + size), [...shape]));
+      offset += size;
+    }
+  });
+}
+
+/** The ledger's hash of what isn't trained: BatchNorm's statistics. */
+export function hashStatistics(replica: Replica): Uint8Array {
   const target = new Uint8Array(hashBytes);
-  (engine.memory?.hash ?? hashFloats)(all, target);
+  (replica.engine.memory?.hash ?? hashFloats)(readStatistics(replica), target);
   return target;
 }
 
@@ -182,11 +209,15 @@ export function replicaHashes(replica: Replica): {
   };
 }
 
-/** Registers the exchanges of a joined generation. The same calls in the same order on every worker. */
+/**
+ * Registers the exchanges of a joined generation. The same calls in the same order on every worker.
+ * @param held the optimizer of an earlier generation, whose state goes on
+ */
 export function participate(
   replica: Replica,
   communicator: Communicator,
   place: { rank: number; worldSize: number; generation: number },
+  held?: Optimizer,
 ): Participation {
   const { engine, kernels, config, model, layout, data } = replica;
   const { tf } = engine;
@@ -213,7 +244,7 @@ export function participate(
     replica,
     communicator,
     executor,
-    optimizer: new Optimizer(tf, kernels, model, parameters, config.optimizer),
+    optimizer: held ?? new Optimizer(tf, kernels, model, parameters, config.optimizer),
     buckets: new GradientBuckets(others, parameters, executor.uses, config.bucketBytes, {
       store: (value, target, weight, local) =>
         kernels.store(value, target, ledger?.gradientPlace(weight, local)),
@@ -236,6 +267,14 @@ export function participate(
     }),
     localShards,
     loss: others.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
+    statistics: others.register({
+      name: 'statistics',
+      reduction: 'sum-float32',
+      elementCount: Math.max(
+        1,
+        statisticsOf(replica).reduce((total, { size }) => total + size, 0),
+      ),
+    }),
     evaluation: others.register({ name: 'evaluation', reduction: 'sum-float64', elementCount: 3 }),
   };
 }

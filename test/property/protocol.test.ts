@@ -33,7 +33,9 @@ const workerMessage: fc.Arbitrary<WorkerMessage> = fc.oneof(
     workerId: fc.uuid(),
     pid: uint32,
     host: fc.string(),
+    slot: fc.string(),
   }),
+  fc.record({ type: fc.constant('standing' as const), generation: uint32, step: uint32 }),
   fc.record({
     type: fc.constant('committed' as const),
     generation: uint32,

@@ -42,13 +42,12 @@ class Run {
   }
 
   join(from: string, pid: number, host = 'box', protocol = protocolVersion): void {
-    this.say(from, {
-      type: 'join',
-      protocol,
-      workerId: `00000000-0000-4000-8000-00000000000${pid}`,
-      pid,
-      host,
-    });
+    this.say(from, this.joining(pid, host, protocol));
+  }
+
+  joining(pid: number, host = 'box', protocol = protocolVersion): Extract<WorkerMessage, { type: 'join' }> {
+    const workerId = `00000000-0000-4000-8000-00000000000${pid}`;
+    return { type: 'join', protocol, workerId, pid, host, slot: String(pid) };
   }
 
   ready(from: string, change: Partial<Extract<WorkerMessage, { type: 'ready' }>> = {}): void {
@@ -58,17 +57,45 @@ class Run {
     this.say(from, { type: 'ready', ...hashes, ...counts, ...place, ...change });
   }
 
-  /** Two workers in mid-training: `a` is pid 1, `b` is pid 2. */
-  static running(): Run {
-    const run = new Run();
-    run.join('a', 1);
-    run.join('b', 2);
-    run.ready('a');
-    run.ready('b');
-    run.say('a', { type: 'connected', generation: 1 });
-    run.say('b', { type: 'connected', generation: 1 });
+  /** Workers in mid-training: `a` is pid 1 and rank 0, `b` is pid 2 and rank 1, ... */
+  static running(workers = 2, change: RunConfigInput = {}): Run {
+    const run = new Run(workers, change);
+    const names = ['a', 'b', 'c', 'd'].slice(0, workers);
+    for (const [i, name] of names.entries()) run.join(name, i + 1);
+    for (const name of names) run.ready(name);
+    for (const name of names) run.say(name, { type: 'connected', generation: 1, sharing: true });
     run.actions = [];
     return run;
+  }
+
+  commit(from: string, step: number): void {
+    this.say(from, { type: 'committed', generation: 1, step, epoch: 1, loss: 1, learningRate: 0.1 });
+  }
+
+  /** Those of a generation, by rank. */
+  plans(generation: number) {
+    const plans = this.actions.flatMap((action) =>
+      action.kind === 'send' && action.message.type === 'plan'
+        ? [{ to: action.to, ...action.message.plan }]
+        : [],
+    );
+    return plans
+      .filter((plan) => plan.generation === generation)
+      .map(({ to, rank, workers, step, source }) => ({ to, rank, world: workers.length, step, source }));
+  }
+
+  get lost(): (string | undefined)[] {
+    return this.actions.flatMap((action) =>
+      action.kind === 'emit' && action.event.event === 'worker' && action.event.state === 'lost'
+        ? [action.event.reason]
+        : [],
+    );
+  }
+
+  get warnings(): string[] {
+    return this.actions.flatMap((action) =>
+      action.kind === 'emit' && action.event.event === 'warning' ? [action.event.message] : [],
+    );
   }
 
   beat(from: string, ticks: number, waitingFor = ''): void {
@@ -113,7 +140,7 @@ describe('membership', () => {
     expect(run.sent('a')).toEqual(['welcome']);
     run.join('b', 2);
     run.ready('a');
-    expect(run.phase).toBe('preparing');
+    expect(run.phase).toBe('gathering');
     run.ready('b');
     const plans = run.actions.flatMap((action) =>
       action.kind === 'send' && action.message.type === 'plan' ? [[action.to, action.message.plan.rank]] : [],
@@ -123,21 +150,24 @@ describe('membership', () => {
       ['b', 0],
       ['a', 1],
     ]);
-    run.say('a', { type: 'connected', generation: 1 });
+    run.say('a', { type: 'connected', generation: 1, sharing: true });
     expect(run.phase).toBe('connecting');
-    run.say('b', { type: 'connected', generation: 1 });
+    run.say('b', { type: 'connected', generation: 1, sharing: true });
     expect(run.phase).toBe('running');
     expect(run.sent('a').at(-1)).toBe('go');
   });
 
-  it('turns away who speaks another protocol, and who comes too late', () => {
-    const run = new Run(1);
+  it('turns away who speaks another protocol, who joins twice, and strangers', () => {
+    const run = new Run(2);
     run.join('old', 3, 'box', protocolVersion + 1);
     expect(run.sent('old')).toEqual(['abort']);
     run.join('a', 1);
-    run.join('late', 2);
-    expect(run.sent('late')).toEqual(['abort']);
-    expect(run.phase).toBe('preparing');
+    run.join('again', 1);
+    expect(run.sent('again')).toEqual(['abort']);
+    run.say('stranger', { type: 'heartbeat', generation: 1, ticks: 1, waitingFor: '' });
+    expect(run.sent('stranger')).toEqual(['abort']);
+    expect(run.phase).toBe('gathering');
+    expect(run.sent('a')).toEqual(['welcome']);
   });
 
   it.each([
@@ -155,16 +185,119 @@ describe('membership', () => {
     expect(run.sent('a').at(-1)).toBe('abort');
   });
 
-  it('ends the run when a process exits, naming it, and once only', () => {
+  it('goes on without a worker that exited, from the furthest step, and takes in the one that replaces it', () => {
     const run = Run.running();
-    run.on({ kind: 'exited', pid: 2, how: 'was killed by SIGKILL' });
-    run.on({ kind: 'exited', pid: 1, how: 'exited with status 1' });
-    expect(run.error).toMatchObject({
-      code: 'PEER_LOST',
-      message: 'Worker lost: rank 1 (pid 2 on box) was killed by SIGKILL.',
-    });
-    expect(run.actions.filter(({ kind }) => kind === 'end')).toHaveLength(1);
+    run.commit('a', 1);
+    run.on({ kind: 'exited', pid: 2, how: 'was killed by SIGKILL', final: false });
+    expect(run.lost).toEqual(['Worker lost: rank 1 (pid 2 on box) was killed by SIGKILL.']);
+    expect(run.sent('a').at(-1)).toBe('regroup');
+    expect(run.phase).toBe('regrouping');
+    run.say('a', { type: 'standing', generation: 1, step: 1 });
+    expect(run.plans(2)).toEqual([{ to: 'a', rank: 0, world: 1, step: 1, source: null }]);
+    run.say('a', { type: 'connected', generation: 2, sharing: true });
+    expect(run.phase).toBe('running');
+
+    run.join('c', 3);
+    run.ready('c');
+    expect(run.sent('a').at(-1)).toBe('regroup');
+    run.say('a', { type: 'standing', generation: 2, step: 2 });
+    expect(run.plans(3)).toEqual([
+      { to: 'a', rank: 0, world: 2, step: 2, source: 0 },
+      { to: 'c', rank: 1, world: 2, step: 2, source: 0 },
+    ]);
+  });
+
+  it('takes the state from the one that is a step ahead', () => {
+    const run = Run.running(3);
+    run.commit('b', 1);
+    run.on({ kind: 'exited', pid: 1, how: 'exited with status 1', final: false });
+    run.say('c', { type: 'standing', generation: 1, step: 0 });
+    expect(run.plans(2)).toEqual([]);
+    run.say('b', { type: 'standing', generation: 1, step: 1 });
+    expect(run.plans(2)).toEqual([
+      { to: 'b', rank: 0, world: 2, step: 1, source: 0 },
+      { to: 'c', rank: 1, world: 2, step: 1, source: 0 },
+    ]);
+  });
+
+  it('survives losses during recovery: while members stop, and while they meet', () => {
+    const run = Run.running(4);
+    run.on({ kind: 'exited', pid: 1, how: 'died', final: false });
+    run.on({ kind: 'exited', pid: 2, how: 'died', final: false });
+    run.say('c', { type: 'standing', generation: 1, step: 0 });
+    run.say('d', { type: 'standing', generation: 1, step: 0 });
+    expect(run.plans(2).map(({ to }) => to)).toEqual(['c', 'd']);
+    run.say('c', { type: 'connected', generation: 2, sharing: true });
+    run.on({ kind: 'exited', pid: 4, how: 'died', final: false });
+    // What it said about the generation before counts no more.
+    run.say('c', { type: 'standing', generation: 1, step: 0 });
+    expect(run.plans(3)).toEqual([]);
+    run.say('c', { type: 'standing', generation: 2, step: 0 });
+    expect(run.plans(3)).toEqual([{ to: 'c', rank: 0, world: 1, step: 0, source: null }]);
+  });
+
+  it('waits below the least number of workers, says so once, and goes on with them', () => {
+    const run = Run.running(2, { minWorkers: 2 });
+    run.on({ kind: 'exited', pid: 2, how: 'died', final: false });
+    run.say('a', { type: 'standing', generation: 1, step: 2 });
+    run.beat('a', 7);
+    expect(run.warnings).toEqual(['Waiting for workers: 1 of at least 2 are there (after step 0).']);
+    expect(run.plans(2)).toEqual([]);
+    run.join('c', 3);
+    run.ready('c');
+    expect(run.plans(2).map(({ to, step, source }) => [to, step, source])).toEqual([
+      ['a', 2, 0],
+      ['c', 2, 0],
+    ]);
+  });
+
+  it('keeps a worker beyond the shards standing by, and uses it when another is lost', () => {
+    const run = Run.running();
+    run.join('c', 3);
+    run.ready('c');
+    expect(run.phase).toBe('running');
+    run.on({ kind: 'exited', pid: 2, how: 'died', final: false });
+    run.say('a', { type: 'standing', generation: 1, step: 0 });
+    expect(run.plans(2).map(({ to }) => to)).toEqual(['a', 'c']);
+  });
+
+  it('refuses a place that loses one worker after the other, for a while', () => {
+    const run = Run.running();
+    for (let life = 0; life < 5; life++) {
+      run.say(`f${life}`, { ...run.joining(9), workerId: `00000000-0000-4000-8000-00000000001${life}` });
+      run.on({ kind: 'exited', pid: 9, how: 'died', final: false });
+    }
+    run.join('f6', 9);
+    expect(run.sent('f6')).toEqual(['abort']);
+    expect(run.warnings.at(-1)).toMatch(/refused: its place \(box 9\) lost 5 workers within a minute/);
+    expect(run.phase).toBe('running');
+    run.nowMs = 61_000;
+    run.join('f7', 9);
+    expect(run.sent('f7')).toEqual(['welcome']);
+  });
+
+  it('ends the run when everybody is lost after a step, or nobody can come any more', () => {
+    const run = Run.running();
+    run.commit('a', 1);
+    for (const pid of [1, 2]) run.on({ kind: 'exited', pid, how: 'died', final: false });
+    expect(run.error?.message).toMatch(/All workers were lost/);
     expect(run.status).toBe(1);
+    const early = new Run();
+    early.on({ kind: 'exited', pid: 7, how: 'exited with status 1', final: true });
+    expect(early.error?.message).toMatch(/pid 7 exited with status 1 before it had joined\. It was started/);
+  });
+
+  it('costs only the newcomer when it is the newcomer that is wrong', () => {
+    const run = Run.running();
+    run.on({ kind: 'exited', pid: 2, how: 'died', final: false });
+    run.join('c', 3);
+    run.ready('c', { dataSha256: sha('e') });
+    expect(run.sent('c').at(-1)).toBe('abort');
+    run.join('d', 4);
+    run.say('d', { type: 'failed', error: { code: 'ENGINE', message: 'no engine' } });
+    expect(run.error).toBeUndefined();
+    run.say('a', { type: 'standing', generation: 1, step: 0 });
+    expect(run.plans(2).map(({ to }) => to)).toEqual(['a']);
   });
 
   it('blames who is silent after a broken connection, not who reported it', () => {
@@ -174,22 +307,34 @@ describe('membership', () => {
     run.nowMs = 250;
     run.beat('a', 5);
     run.tick(349);
-    expect(run.error).toBeUndefined();
+    expect(run.lost).toEqual([]);
     run.beat('a', 6);
     run.tick(351);
-    expect(run.error?.message).toMatch(/rank 1 \(pid 2 on box\) closed its connections and is silent/);
+    expect(run.lost).toEqual([
+      expect.stringMatching(/rank 1 \(pid 2 on box\) closed its connections and is silent/),
+    ]);
   });
 
-  it('blames the network when both ends of a broken connection are alive', () => {
+  it('tries new connections when both ends of a broken one are alive, then gives up one of them', () => {
     const run = Run.running();
-    run.say('a', { type: 'lost', generation: 1, rank: 1, reason: 'closed' });
-    for (const atMs of [100, 200, 300]) {
-      run.nowMs = atMs;
-      run.beat('a', atMs);
-      run.beat('b', atMs);
-    }
-    run.tick(301);
-    expect(run.error?.message).toMatch(/rank 0 can't reach rank 1 .* although both are alive/);
+    const breakLink = (generation: number): void => {
+      const startMs = run.nowMs;
+      run.say('a', { type: 'lost', generation, rank: 1, reason: 'closed' });
+      for (const afterMs of [100, 200, 300]) {
+        run.nowMs = startMs + afterMs;
+        run.beat('a', run.nowMs);
+        run.beat('b', run.nowMs);
+      }
+      run.tick(startMs + 301);
+    };
+    breakLink(1);
+    expect(run.warnings.at(-1)).toMatch(/rank 0 can't reach rank 1 .* although both are alive/);
+    for (const from of ['a', 'b']) run.say(from, { type: 'standing', generation: 1, step: 0 });
+    expect(run.plans(2)).toHaveLength(2);
+    for (const from of ['a', 'b']) run.say(from, { type: 'connected', generation: 2, sharing: true });
+    breakLink(2);
+    expect(run.lost).toEqual([expect.stringMatching(/rank 0 can't reach rank 1/)]);
+    expect(run.sent('b').at(-1)).toBe('abort');
   });
 
   it('tells a slow worker from a hung one by the ticks of its main thread', () => {
@@ -200,17 +345,14 @@ describe('membership', () => {
       run.beat('b', atMs);
       run.tick(atMs);
     }
-    expect(run.error).toBeUndefined();
-    for (let atMs = 6100; atMs <= 11_100 && !run.error; atMs += 100) {
+    expect(run.lost).toEqual([]);
+    for (let atMs = 6100; atMs <= 11_100 && run.lost.length === 0; atMs += 100) {
       run.nowMs = atMs;
       run.beat('a', 1, 'gradients/0 from rank 1');
       run.beat('b', 6000);
       run.tick(atMs);
     }
-    expect(run.error).toMatchObject({
-      code: 'DEADLINE',
-      message: expect.stringMatching(/rank 1 \(pid 2 on box\) made no progress/) as string,
-    });
+    expect(run.lost).toEqual([expect.stringMatching(/rank 1 \(pid 2 on box\) made no progress/)]);
   });
 
   it('names who has not answered, and who never came', () => {
@@ -218,7 +360,7 @@ describe('membership', () => {
     run.nowMs = 900;
     run.beat('a', 1);
     run.tick(1001);
-    expect(run.error?.message).toMatch(/rank 1 \(pid 2 on box\) has not answered for 1\.0 s/);
+    expect(run.lost).toEqual([expect.stringMatching(/rank 1 \(pid 2 on box\) has not answered for 1\.0 s/)]);
     const empty = new Run(3);
     empty.join('a', 1);
     empty.tick(9001);

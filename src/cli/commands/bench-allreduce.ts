@@ -67,7 +67,15 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
       host,
     }));
     for (const [rank, child] of children.entries()) {
-      const plan: Plan = { generation: 1, rank, shards: workers, workers: members };
+      const plan: Plan = {
+        generation: 1,
+        rank,
+        step: 0,
+        source: null,
+        evaluated: { epoch: 0, splits: [] },
+        shards: workers,
+        workers: members,
+      };
       child.send({ kind: 'plan', plan } satisfies ToBenchWorker);
     }
     const measured = await Promise.all(children.map((child) => next(child, 'done')));

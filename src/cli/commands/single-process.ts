@@ -49,6 +49,7 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
       loadNativeMemory(findMemoryAddon(currentEngineHost()))?.add,
     ),
     host,
+    slot: '0',
     loadEngine: (run) =>
       loadWorkerEngine(run, setup.gpus[0] ?? 'cpu', (message) =>
         reporters.emit({ event: 'warning', message }),

@@ -8,6 +8,7 @@ import type { FromCoordinator, ToCoordinator } from '../launch-messages.js';
 import { defaultOut } from '../reporters/event-log.js';
 import { openReporters, type Reporters } from '../reporters/reporters.js';
 import { makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
+import { WorkerSlot } from '../worker-slot.js';
 import { readSetup, type RunSetup, type TrainFlags } from '../train-options.js';
 import { trainInOneProcess } from './single-process.js';
 
@@ -38,7 +39,7 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
   const listen =
     socketDirectory === null ? 'tcp://127.0.0.1:*' : `ipc://${join(socketDirectory, 'coordinator')}`;
   const coordinator = new Child(['coordinator', '--launched']);
-  const workers: Child[] = [];
+  const workers: WorkerSlot[] = [];
   const seen = { outcome: false };
   let refused: number | undefined;
   const tell = (message: ToCoordinator): void => coordinator.send(message);
@@ -55,6 +56,7 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
         break;
       case 'event':
         seen.outcome ||= message.event.event === 'error' || message.event.event === 'done';
+        if (seen.outcome) for (const worker of workers) worker.retire();
         reporters.emit(message.event);
         break;
       case 'refused':
@@ -83,13 +85,12 @@ function startWorker(
   { gpus }: RunSetup,
   index: number,
   tell: (message: ToCoordinator) => void,
-): Child {
+): WorkerSlot {
   const device = gpus.length === 0 ? 'cpu' : String(gpus[index % gpus.length]);
-  const worker = new Child(['worker', '--launched', '--coordinator', endpoint, '--device', device]);
-  void worker.ended.then(({ how, ok }) => {
-    if (!ok) tell({ kind: 'exited', pid: worker.pid, how });
-  });
-  return worker;
+  return new WorkerSlot(
+    ['worker', '--launched', '--coordinator', endpoint, '--device', device, '--slot', String(index)],
+    { exited: (pid, how, final) => tell({ kind: 'exited', pid, how, final }) },
+  );
 }
 
 function onSignals(handle: (signal: string, again: boolean) => void): { dispose(): void } {

@@ -17,6 +17,8 @@ export interface WorkerFlags {
   readonly coordinator: string;
   readonly device?: string;
   readonly threads?: string;
+  /** Set by the launcher: the same for the worker that replaces this one. */
+  readonly slot?: string;
   /** Set by the launcher. Not to be guessed from an IPC channel: pm2 opens one as well. */
   readonly launched?: boolean;
 }
@@ -42,6 +44,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
     await runSession({
       communicator,
       host,
+      slot: flags.slot ?? String(instanceNumber()),
       loadEngine: (config) =>
         loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), (message) =>
           process.stderr.write(`Warning: ${message}\n`),

@@ -40,9 +40,15 @@ export class HumanReporter {
         break;
       }
       case 'worker':
-        if (event.state === 'joined')
-          this.#line(`rank ${event.rank ?? '?'} (pid ${event.pid} on ${event.host}): ${event.engine}`);
+        if (event.state !== 'joined') this.#line(event.reason ?? `rank ${event.rank ?? '?'} left`);
+        else this.#line(`rank ${event.rank ?? '?'} (pid ${event.pid} on ${event.host}): ${event.engine}`);
         break;
+      case 'generation': {
+        const { length } = event.workers;
+        const workers = `${length} ${length === 1 ? 'worker' : 'workers'}`;
+        this.#line(`Going on after step ${event.step} with ${workers} (${event.seconds.toFixed(1)} s)`);
+        break;
+      }
       case 'start':
         this.#epochs = event.epochs;
         this.#stepsPerEpoch = event.stepsPerEpoch;

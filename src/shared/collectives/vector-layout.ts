@@ -3,6 +3,7 @@
  * compute the place of every other's, and no offset or length is ever read from the wire.
  */
 
+import { smallBytes } from './direct-exchange.js';
 import { pageBytes } from '../memory/shared-memory.js';
 import type { Range } from '../words.js';
 
@@ -25,8 +26,8 @@ export class VectorLayout {
 
   constructor(ranges: readonly Range[]) {
     this.#ranges = ranges;
-    // After the page with the token.
-    this.#next = ranges.map(() => pageBytes);
+    // After the page with the token and the room of small vectors.
+    this.#next = ranges.map(() => pageBytes + smallBytes);
   }
 
   /** The next allocation's place in each worker's memory, by rank. */

@@ -55,6 +55,9 @@ export const runConfigSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe('worker processes (default: one a GPU, or 2 on CPU)'),
+  minWorkers: positiveInt(1024)
+    .default(1)
+    .describe('fewer workers than this wait for others before they go on'),
   devices: z
     .string()
     .regex(/^(auto|cpu|\d{1,3}(,\d{1,3})*)$/, 'must be auto, cpu, or GPU numbers such as 0,1')
@@ -121,7 +124,7 @@ export const runConfigSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe("a fault for tests: flip:STEP:SHARD:PARAMETER:BIT flips a bit of a gradient's first element"),
-  heartbeatMs: positiveInt(60_000).default(1_000).describe('milliseconds between signs of life'),
+  heartbeatMs: positiveInt(60_000).default(250).describe('milliseconds between signs of life'),
   peerTimeoutMs: positiveInt(3_600_000)
     .default(10_000)
     .describe('silence after which a process counts as lost, milliseconds'),

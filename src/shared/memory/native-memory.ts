@@ -17,6 +17,10 @@ export interface NativeMemory {
   create?(bytes: number): number;
   /** @throws Error when the part isn't inside the memory, or the memory could shrink. */
   map?(descriptor: number, offset: number, bytes: number): ArrayBuffer;
+  /** Writes an int32 that other processes wait for; whatever was written before is visible to them with it. Linux only. */
+  publish?(memory: ArrayBuffer, offset: number, value: number): void;
+  /** Blocks the thread until that int32 has this value: true; or so many microseconds have passed: false. */
+  await?(memory: ArrayBuffer, offset: number, value: number, spinUs: number, timeoutUs: number): boolean;
 }
 
 /** Undefined where the addon doesn't load; then sockets and JavaScript do its work. */

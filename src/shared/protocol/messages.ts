@@ -43,6 +43,8 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     workerId: z.uuid(),
     pid: count,
     host: shortText,
+    /** Where on its host: the same for the process that replaces it. */
+    slot: shortText,
   }),
   /** Engine loaded, model built, data loaded, data plane bound. */
   z.strictObject({
@@ -60,8 +62,10 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     memory,
     identity: identitySchema,
   }),
-  /** Connected to every other worker of the generation, and heard from each. */
-  z.strictObject({ type: z.literal('connected'), generation: uint32 }),
+  /** Connected to every other worker of the generation, and heard from each; whether all of them share memory with it. */
+  z.strictObject({ type: z.literal('connected'), generation: uint32, sharing: z.boolean() }),
+  /** After the end of that generation: the last step that this worker committed. */
+  z.strictObject({ type: z.literal('standing'), generation: uint32, step: uint32 }),
   z.strictObject({
     type: z.literal('committed'),
     generation: uint32,
@@ -103,6 +107,12 @@ export const planSchema = z.strictObject({
     .array(z.strictObject({ rank: uint32, endpoint: shortText, memory, pid: count, host: shortText }))
     .min(1)
     .max(4_096),
+  /** Training goes on after this step. */
+  step: uint32,
+  /** Who gives its state to all others; null: all are at that step. */
+  source: uint32.nullable(),
+  /** Of the last epoch that was evaluated, the splits that need not be evaluated again. */
+  evaluated: z.strictObject({ epoch: uint32, splits: z.array(z.enum(['train', 'test'])).max(2) }),
 });
 
 export const coordinatorMessageSchema = z.discriminatedUnion('type', [
@@ -116,8 +126,10 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
     socketDirectory: z.string().max(4_096).nullable(),
   }),
   z.strictObject({ type: z.literal('plan'), plan: planSchema }),
-  z.strictObject({ type: z.literal('go'), generation: uint32 }),
-  z.strictObject({ type: z.literal('save'), directory: z.string().max(4_096) }),
+  /** That generation is over: stop, and say where you stand. */
+  z.strictObject({ type: z.literal('regroup'), generation: uint32 }),
+  z.strictObject({ type: z.literal('go'), generation: uint32, sharing: z.boolean() }),
+  z.strictObject({ type: z.literal('save'), generation: uint32, directory: z.string().max(4_096) }),
   z.strictObject({ type: z.literal('heartbeat') }),
   z.strictObject({ type: z.literal('finish') }),
   z.strictObject({ type: z.literal('abort'), error: wireError }),

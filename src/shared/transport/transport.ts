@@ -22,6 +22,7 @@ export interface DataPlaneEvents {
 export interface DataPlane {
   /** Where peers can connect to. */
   readonly endpoint: string;
+  /** Again for another membership: earlier connections are closed. */
   connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void;
   /** Sends without copying: `frame` must not change until the receiver is known to have it. */
   send(to: Rank, frame: Buffer): void;

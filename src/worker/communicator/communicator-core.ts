@@ -17,23 +17,34 @@ import {
   type Vectors,
 } from '../../shared/collectives/vector-layout.js';
 import type { AddFloat32 } from '../../shared/collectives/reduction.js';
-import { OperationalError, PeerLostError, fromWireError, invariant } from '../../shared/errors.js';
+import {
+  OperationalError,
+  PeerLostError,
+  StaleGenerationError,
+  fromWireError,
+  invariant,
+} from '../../shared/errors.js';
 import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/codec.js';
-import { headerBytes, writeHeader } from '../../shared/protocol/frame.js';
+import { headerBytes, readHeader, writeHeader } from '../../shared/protocol/frame.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { ControlClient, DataPlane } from '../../shared/transport/transport.js';
 import { asGeneration, asRank, type Rank } from '../../shared/words.js';
 import type { DataPlaneRequest } from './communicator.js';
 import { Flights } from './flights.js';
+import { GenerationEnded } from './generation-ended.js';
 
 export interface CoreEvents {
   message(message: CoordinatorMessage): void;
   finished(exchangeId: number): void;
   failed(error: Error): void;
+  /** The generation is over; nothing of it finishes any more. */
+  ended(generation: number): void;
   /** A message or frame was refused; for the log. */
   refused(error: OperationalError): void;
   /** How often the main thread has made progress. */
   ticks(): number;
+  /** The exchange that the main thread waits for by itself; 0: none. */
+  waiting(): number;
 }
 
 export interface CoreTransports {
@@ -60,6 +71,9 @@ export function runTagOf(runId: string): bigint {
   return BigInt(`0x${runId.replaceAll('-', '').slice(0, 16)}`);
 }
 
+/** Workers of a generation. */
+const earlyFrames = 4_096;
+
 type State = 'idle' | 'running' | 'leaving' | 'closed';
 
 export class CommunicatorCore {
@@ -76,7 +90,11 @@ export class CommunicatorCore {
   #memories = new Map<Rank, PeerMemory>();
   readonly #readers = new Set<Rank>();
   #unheard = new Set<number>();
-  #connected: (() => void) | undefined;
+  #connected: { resolve(): void; reject(error: Error): void } | undefined;
+  /** The last generation that is over. */
+  #ended = 0;
+  /** First frames of workers that know the next plan already. */
+  #early: Buffer[] = [];
   #heartbeat: NodeJS.Timeout | undefined;
   #lastHeardMs = performance.now();
   #verdict: NodeJS.Timeout | undefined;
@@ -89,6 +107,11 @@ export class CommunicatorCore {
       message: (bytes) => this.#onControl(bytes),
       disconnected: () => this.#onCoordinatorLost('closed the connection'),
     });
+  }
+
+  /** Whether a generation has been joined and isn't over. */
+  get joined(): boolean {
+    return this.#engine !== undefined;
   }
 
   get engine(): CollectiveEngine {
@@ -114,9 +137,11 @@ export class CommunicatorCore {
     return this.#data.endpoint;
   }
 
-  join(plan: Plan): Promise<void> {
+  /** Resolves with whether this worker can read the memory of all others and they its. */
+  async join(plan: Plan): Promise<boolean> {
     const data = this.#data;
     invariant(data && this.#request, 'the data plane is not open');
+    if (plan.generation <= this.#ended) throw new GenerationEnded(this.#ended);
     const rank = asRank(plan.rank);
     this.#plan = plan;
     this.#state = 'running';
@@ -136,7 +161,7 @@ export class CommunicatorCore {
       },
       (to, frame) => data.send(to, frame),
       (id) => {
-        this.#flights?.landed(id, this.engine.nameOf(id));
+        this.#flights?.landed(id, this.#engine?.nameOf(id) ?? String(id));
         this.#events.finished(id);
       },
     );
@@ -146,7 +171,7 @@ export class CommunicatorCore {
       if (memory) this.#memories.set(asRank(worker.rank), memory);
     }
     this.#unheard = new Set(peers.map((peer) => peer.rank));
-    const connected = new Promise<void>((resolve) => (this.#connected = resolve));
+    const connected = new Promise<void>((resolve, reject) => (this.#connected = { resolve, reject }));
     data.connect(peers, {
       frame: (frame) => this.#onFrame(frame),
       disconnected: (lost) => this.#onPeerLost(lost),
@@ -165,8 +190,12 @@ export class CommunicatorCore {
       });
       data.send(peer.rank, hello);
     }
+    const early = this.#early;
+    this.#early = [];
+    for (const frame of early) this.#onFrame(frame);
     this.#hear();
-    return connected;
+    await connected;
+    return peers.every(({ rank: other }) => this.#memories.has(other) && this.#readers.has(other));
   }
 
   /** `provide` gives this worker's own memory at the place that the others expect. */
@@ -206,9 +235,10 @@ export class CommunicatorCore {
   }
 
   start(exchangeId: number, step: number): void {
-    if (this.#failure) return;
+    // A main thread that hasn't heard yet that its generation is over.
+    if (this.#failure || !this.#engine) return;
     this.#flights?.started(exchangeId, step);
-    this.engine.start(exchangeId, step);
+    this.#engine.start(exchangeId, step);
   }
 
   async close(): Promise<void> {
@@ -231,13 +261,44 @@ export class CommunicatorCore {
     }
     if (message.type === 'heartbeat') return;
     if (message.type === 'finish') this.#state = 'leaving';
+    if (message.type === 'regroup') this.#endGeneration(message.generation);
     this.#events.message(message);
     if (message.type === 'abort') this.#fail(fromWireError(message.error));
   }
 
+  /** Forgets everything that belongs to a membership. */
+  #endGeneration(generation: number): void {
+    if (generation <= this.#ended) return;
+    this.#ended = generation;
+    this.#engine = undefined;
+    this.#plan = undefined;
+    this.#layout = undefined;
+    this.#allocations = [];
+    for (const memory of this.#memories.values()) memory.close();
+    this.#memories.clear();
+    this.#readers.clear();
+    clearTimeout(this.#verdict);
+    this.#verdict = undefined;
+    if (this.#state !== 'closed') this.#state = 'idle';
+    this.#connected?.reject(new GenerationEnded(generation));
+    this.#connected = undefined;
+    this.#events.ended(generation);
+  }
+
+  /** A worker that got its plan sooner says hello before this one knows of the generation. */
+  #keepEarly(frame: Buffer): boolean {
+    if (frame.length !== headerBytes + 1 || this.#early.length >= earlyFrames) return false;
+    const { phase, generation } = readHeader(frame);
+    if (phase !== 'hello' || generation <= Math.max(this.#ended, this.#plan?.generation ?? 0)) return false;
+    this.#early.push(frame);
+    return true;
+  }
+
   #onFrame(frame: Buffer): void {
     try {
-      const { phase, sender } = this.engine.receive(frame);
+      if (this.#keepEarly(frame)) return;
+      if (!this.#engine) throw new StaleGenerationError('Frame refused: no generation has been joined.');
+      const { phase, sender } = this.#engine.receive(frame);
       if (phase === 'hello') {
         if (frame[headerBytes] === 1) this.#readers.add(asRank(sender));
         this.#unheard.delete(sender);
@@ -250,7 +311,7 @@ export class CommunicatorCore {
 
   #hear(): void {
     if (this.#unheard.size > 0) return;
-    this.#connected?.();
+    this.#connected?.resolve();
     this.#connected = undefined;
   }
 
@@ -288,8 +349,13 @@ export class CommunicatorCore {
   #beat(): void {
     if (!this.#request) return;
     if (this.#state === 'running' || this.#state === 'idle') {
-      const waitingFor = (this.#engine?.waitingFor() ?? [])
-        .map(({ exchange, ranks }) => `${exchange} from ${ranks.join(', ')}`)
+      const waiting = this.#events.waiting();
+      const waitingFor = [
+        ...(waiting > 0 && this.#engine ? [`${this.#engine.nameOf(waiting)} from another`] : []),
+        ...(this.#engine?.waitingFor() ?? []).map(
+          ({ exchange, ranks }) => `${exchange} from ${ranks.join(', ')}`,
+        ),
+      ]
         .join('; ')
         .slice(0, 4_000);
       this.send({

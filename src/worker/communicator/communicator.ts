@@ -19,7 +19,7 @@ export interface ExchangeHandle {
   start(step: number): void;
   /**
    * Blocks the thread until the result is there.
-   * @throws PeerLostError, DeadlineError, or whatever ended the run; the output is undefined then.
+   * @throws GenerationEnded when the membership is over, or whatever ended the run; the output is undefined then.
    */
   wait(): void;
 }
@@ -53,8 +53,14 @@ export interface Communicator {
   send(message: WorkerMessage): void;
   /** Opens this worker's data plane. */
   openDataPlane(options: DataPlaneRequest): Promise<DataPlaneAddress>;
-  /** Connects to every worker of the plan; resolves once each has been heard from. */
-  join(plan: Plan): Promise<void>;
+  /**
+   * Connects to every worker of the plan; resolves once each has been heard from, with whether this worker shares memory
+   * with all of them. What was allocated and registered for an earlier plan is gone.
+   * @throws GenerationEnded when the plan is out of date already
+   */
+  join(plan: Plan): Promise<boolean>;
+  /** Before the first exchange. `sharing`: every worker shares memory with every other. */
+  begin(sharing: boolean): void;
   /**
    * Float32 vectors, zero at first, where the workers of this host can read them if they share memory.
    * Same order of calls on every worker, after `join`.

@@ -45,8 +45,11 @@ export class InlineCommunicator implements Communicator {
           this.#failure = error;
           this.#events?.failed(error);
         },
+        // With one worker there is nobody to lose.
+        ended: () => undefined,
         refused: (error) => this.#events?.failed(error),
         ticks: () => this.#ticks,
+        waiting: () => 0,
       },
     );
   }
@@ -63,9 +66,15 @@ export class InlineCommunicator implements Communicator {
     return { endpoint: await this.#core.openDataPlane(request), memory: null };
   }
 
-  join(plan: Plan): Promise<void> {
+  async join(plan: Plan): Promise<boolean> {
     invariant(plan.workers.length === 1, 'a single process is one worker');
-    return this.#core.join(plan);
+    await this.#core.join(plan);
+    return false;
+  }
+
+  /** Exchanges end in this thread anyway. */
+  begin(): void {
+    this.#ticks++;
   }
 
   allocate(elementCount: number): Allocation {

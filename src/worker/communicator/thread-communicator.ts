@@ -5,15 +5,28 @@
  */
 
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import {
+  DirectExchange,
+  DirectLayout,
+  smallBytes,
+  type DirectGroup,
+} from '../../shared/collectives/direct-exchange.js';
+import { Mesh } from '../../shared/collectives/mesh.js';
 import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange.js';
 import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
-import { InvariantError, fromWireError, invariant, type WireError } from '../../shared/errors.js';
+import { InvariantError, fromWireError, invariant } from '../../shared/errors.js';
 import { shardRanges } from '../../shared/sharding/ranges.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
-import { VectorLayout, bytesOf, part, vectorsIn } from '../../shared/collectives/vector-layout.js';
+import {
+  VectorLayout,
+  bytesOf,
+  part,
+  vectorsIn,
+  type Placement,
+} from '../../shared/collectives/vector-layout.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
-import { SharedMemory } from '../../shared/memory/shared-memory.js';
-import type { Range } from '../../shared/words.js';
+import { SharedMemory, pageBytes } from '../../shared/memory/shared-memory.js';
+import { asGeneration, asRank, type Range } from '../../shared/words.js';
 import type {
   Allocation,
   AllocationPart,
@@ -23,10 +36,12 @@ import type {
   DataPlaneRequest,
   ExchangeHandle,
 } from './communicator.js';
+import { GenerationEnded } from './generation-ended.js';
 import {
   maxExchanges,
   words,
   type FromThread,
+  type Interruption,
   type ThreadOptions,
   type ToThread,
 } from './thread-protocol.js';
@@ -52,8 +67,13 @@ export class ThreadCommunicator implements Communicator {
   #allocated = 0;
   readonly #memoryAddon: string | undefined;
   #memory: SharedMemory | undefined;
+  readonly #mapped = new Map<string, ArrayBuffer>();
   #opened: Pending<string> | undefined;
-  #joined: Pending<undefined> | undefined;
+  #joined: Pending<boolean> | undefined;
+  #mesh: Mesh | undefined;
+  #room: ArrayBuffer | undefined;
+  #small = new DirectLayout();
+  #direct: DirectGroup | undefined;
   #closed: (() => void) | undefined;
 
   /**
@@ -99,17 +119,59 @@ export class ThreadCommunicator implements Communicator {
     return { endpoint, memory: shared?.address ?? null };
   }
 
-  join(plan: Plan): Promise<void> {
+  join(plan: Plan): Promise<boolean> {
     const ranges = shardRanges(plan.shards, plan.workers.length);
     const range = ranges[plan.rank];
     invariant(range, `rank ${plan.rank} is not in the plan`);
     this.#localShards = range;
     this.#rank = plan.rank;
     this.#layout = new VectorLayout(ranges);
-    return new Promise<undefined>((resolve, reject) => {
+    this.#registered = 0;
+    this.#allocated = 0;
+    // Before the thread hears of the plan: what interrupts the new generation comes after.
+    if (!this.#failure) this.#state.fill(0, words.exchanges).fill(0, words.failed, words.failed + 1);
+    const { shards, workers } = plan;
+    const [rank, generation] = [asRank(plan.rank), asGeneration(plan.generation)];
+    const mesh = new Mesh({ runTag: 0n, generation, rank, worldSize: workers.length, shards });
+    this.#mesh = mesh;
+    this.#small = new DirectLayout();
+    this.#direct = this.#directGroup(
+      mesh,
+      workers.map(({ memory }) => memory),
+    );
+    return new Promise<boolean>((resolve, reject) => {
       this.#joined = { resolve, reject };
       this.#post({ kind: 'join', plan });
     });
+  }
+
+  begin(sharing: boolean): void {
+    if (!sharing) this.#direct = undefined;
+  }
+
+  /** What small vectors are exchanged by, if every other worker's memory can be opened. */
+  #directGroup(mesh: Mesh, addresses: readonly (string | null)[]): DirectGroup | undefined {
+    const [native, own] = [loadNativeMemory(this.#memoryAddon), this.#memory];
+    if (!native?.publish || !native.await || !own) return undefined;
+    const rooms: ArrayBuffer[] = [];
+    for (const [rank, address] of addresses.entries()) {
+      const memory: SharedMemory | undefined =
+        rank === mesh.plan.rank ? own : SharedMemory.open(native, address);
+      if (!memory) return undefined;
+      rooms.push(
+        memory === own ? (this.#room ??= own.map(pageBytes, smallBytes)) : memory.map(pageBytes, smallBytes),
+      );
+      if (memory !== own) memory.close();
+    }
+    return {
+      mesh,
+      rooms,
+      futex: { publish: native.publish, await: native.await },
+      check: () => {
+        if (Atomics.load(this.#state, words.failed) !== 0) throw this.#takeFailure();
+      },
+      waiting: (id) => Atomics.store(this.#state, words.waiting, id),
+    };
   }
 
   allocate(elementCount: number): Allocation {
@@ -117,9 +179,17 @@ export class ThreadCommunicator implements Communicator {
     invariant(place, 'no generation has been joined');
     const buffer = this.#memory ? undefined : new SharedArrayBuffer(bytesOf(this.#localShards, elementCount));
     this.#post({ kind: 'allocate', elementCount, buffer });
-    const memory = buffer ?? this.#memory?.map(place.offset, place.bytes);
+    const memory = buffer ?? this.#map(place);
     invariant(memory, 'an allocation without memory');
     return { ...vectorsIn(memory, this.#localShards, elementCount), index: this.#allocated++ };
+  }
+
+  /** The same part is mapped once: native code keeps what it knows of an address. */
+  #map({ offset, bytes }: Placement): ArrayBuffer | undefined {
+    const key = `${offset}/${bytes}`;
+    const mapped = this.#mapped.get(key) ?? this.#memory?.map(offset, bytes);
+    if (mapped) this.#mapped.set(key, mapped);
+    return mapped;
   }
 
   register(partial: Omit<ExchangeSpec, 'id'>, within?: AllocationPart): ExchangeHandle {
@@ -144,21 +214,29 @@ export class ThreadCommunicator implements Communicator {
   #handle(spec: ExchangeSpec, buffers: ExchangeBuffers): ExchangeHandle {
     const word = words.exchanges + spec.id;
     let started = 0;
+    const place = this.#mesh && this.#small.add(this.#mesh, spec);
+    let direct: DirectExchange | undefined;
     return {
       spec,
       ...buffers,
       start: (step) => {
         this.tick();
+        if (place && this.#direct) {
+          direct ??= new DirectExchange(this.#direct, spec, buffers, place);
+          direct.start();
+          return;
+        }
         started++;
         this.#post({ kind: 'start', id: spec.id, step });
       },
       wait: () => {
-        for (;;) {
+        for (; !direct;) {
           const finished = Atomics.load(this.#state, word);
           if (finished === started) break;
           if (finished < 0) throw this.#takeFailure();
           Atomics.wait(this.#state, word, finished);
         }
+        direct?.wait();
         this.tick();
       },
     };
@@ -192,10 +270,13 @@ export class ThreadCommunicator implements Communicator {
         this.#opened?.resolve(message.endpoint);
         break;
       case 'joined':
-        this.#joined?.resolve(undefined);
+        this.#joined?.resolve(message.sharing && this.#direct !== undefined);
         break;
       case 'refused':
         process.emitWarning(message.message, { code: message.code });
+        break;
+      case 'ended':
+        this.#joined?.reject(new GenerationEnded(message.generation));
         break;
       case 'failed':
         this.#fail(fromWireError(message.error));
@@ -211,10 +292,16 @@ export class ThreadCommunicator implements Communicator {
     this.#events?.failed(error);
   }
 
-  /** The reason of a failure that this blocked thread couldn't get from its event loop. */
+  /** Why nothing finishes any more, which this blocked thread couldn't get from its event loop. */
   #takeFailure(): Error {
-    const received = receiveMessageOnPort(this.#failures) as { message: WireError } | undefined;
-    this.#failure ??= received ? fromWireError(received.message) : undefined;
-    return this.#failure ?? new InvariantError('the communicator failed without a reason');
+    let ended = 0;
+    for (;;) {
+      const received = receiveMessageOnPort(this.#failures) as { message: Interruption } | undefined;
+      if (!received) break;
+      if (received.message.kind === 'ended') ended = Math.max(ended, received.message.generation);
+      else this.#failure ??= fromWireError(received.message.error);
+    }
+    if (this.#failure) return this.#failure;
+    return ended > 0 ? new GenerationEnded(ended) : new InvariantError('interrupted without a reason');
   }
 }

@@ -13,12 +13,14 @@ import type { DataPlaneRequest } from './communicator.js';
 
 /** Words of the state array (Int32). */
 export const words = {
-  /** 1 once the run can't go on; the reason is in the port `failures`. */
+  /** Not 0 once nothing finishes any more: the generation or the run is over; the reason is in the port `failures`. */
   failed: 0,
   /** Grows with the main thread's progress. */
   ticks: 1,
+  /** The exchange that the main thread waits for without this thread; 0: none. */
+  waiting: 2,
   /** Word `exchanges + id` counts the finished uses of an exchange; negative once the run has failed. */
-  exchanges: 2,
+  exchanges: 3,
 } as const;
 
 export const maxExchanges = 4_096;
@@ -28,11 +30,14 @@ export interface ThreadOptions {
   /** File of the addon for shared memory. */
   readonly memoryAddon: string | undefined;
   readonly state: SharedArrayBuffer;
-  /** Carries the reason of a failure (WireError) to a main thread that is blocked and has no event loop. */
+  /** Carries the reason (Interruption) to a main thread that is blocked and has no event loop. */
   readonly failures: MessagePort;
   /** After a failure the main thread has so long to end by itself; then the process is killed. */
   readonly graceMs: number;
 }
+
+/** Why nothing finishes any more. */
+export type Interruption = { kind: 'ended'; generation: number } | { kind: 'failed'; error: WireError };
 
 export type ToThread =
   | { kind: 'send'; message: WorkerMessage }
@@ -48,6 +53,6 @@ export type ToThread =
 export type FromThread =
   | { kind: 'message'; message: CoordinatorMessage }
   | { kind: 'opened'; endpoint: string }
-  | { kind: 'joined' }
+  | { kind: 'joined'; sharing: boolean }
   | { kind: 'refused'; code: string; message: string; count: number }
-  | { kind: 'failed'; error: WireError };
+  | Interruption;

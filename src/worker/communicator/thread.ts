@@ -13,10 +13,12 @@ import { openControlClient } from '../../shared/transport/zmq/control.js';
 import { openDataPlane } from '../../shared/transport/zmq/data-plane.js';
 import { localAddressTowards } from '../../shared/transport/zmq/local-address.js';
 import { CommunicatorCore } from './communicator-core.js';
+import { GenerationEnded } from './generation-ended.js';
 import {
   maxExchanges,
   words,
   type FromThread,
+  type Interruption,
   type ThreadOptions,
   type ToThread,
 } from './thread-protocol.js';
@@ -30,15 +32,23 @@ const native = loadNativeMemory(options.memoryAddon);
 let memory: SharedMemory | undefined;
 const refusals = new Map<string, number>();
 
-function fail(error: Error): void {
-  post({ kind: 'failed', error: toWireError(error) });
-  options.failures.postMessage(toWireError(error));
+function interrupt(reason: Interruption): void {
+  post(reason);
+  options.failures.postMessage(reason);
   // After the reason is in the port, else a woken main thread would find no reason there.
   Atomics.store(state, words.failed, 1);
   for (let id = 0; id < maxExchanges; id++) {
     Atomics.store(state, words.exchanges + id, -1);
     Atomics.notify(state, words.exchanges + id);
   }
+}
+
+function fail(error: Error): void {
+  if (error instanceof GenerationEnded) {
+    interrupt({ kind: 'ended', generation: error.generation });
+    return;
+  }
+  interrupt({ kind: 'failed', error: toWireError(error) });
   // A main thread that hangs in native code can't be told anything: the process ends without it.
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), options.graceMs).unref();
 }
@@ -58,16 +68,22 @@ const core = new CommunicatorCore(
       Atomics.notify(state, words.exchanges + id);
     },
     failed: fail,
+    ended: (generation) => interrupt({ kind: 'ended', generation }),
     refused: ({ code, message }) => {
       const count = (refusals.get(code) ?? 0) + 1;
       refusals.set(code, count);
       if (count === 1) post({ kind: 'refused', code, message, count });
     },
     ticks: () => Atomics.load(state, words.ticks),
+    waiting: () => Atomics.load(state, words.waiting),
   },
 );
 
+/** What the main thread says before it has heard that its generation is over. */
+const ofGeneration: readonly ToThread['kind'][] = ['start', 'allocate', 'register', 'registerPart'];
+
 function handle(message: ToThread): void {
+  if (!core.joined && ofGeneration.includes(message.kind)) return;
   switch (message.kind) {
     case 'start':
       core.start(message.id, message.step);
@@ -80,7 +96,7 @@ function handle(message: ToThread): void {
       core.openDataPlane(message.request).then((endpoint) => post({ kind: 'opened', endpoint }), fail);
       break;
     case 'join':
-      core.join(message.plan).then(() => post({ kind: 'joined' }), fail);
+      core.join(message.plan).then((sharing) => post({ kind: 'joined', sharing }), fail);
       break;
     case 'allocate': {
       const { elementCount, buffer } = message;

@@ -178,4 +178,19 @@ export class GradientBuckets {
     for (const { exchange } of this.#buckets) exchange.wait();
     return this.#vectors.output;
   }
+
+  /**
+   * One worker gives a vector of as many elements as there are parameters, all get it, bit for bit: an all-reduce in which
+   * everybody else adds -0, which changes no number. Valid until the next use.
+   * @param values undefined on all workers but one
+   */
+  broadcast(step: number, values: Float32Array | undefined): Float32Array {
+    for (const [local, vector] of this.#vectors.inputs.entries()) {
+      if (local === 0 && values) vector.set(values);
+      else vector.fill(-0);
+    }
+    for (const { exchange } of this.#buckets) exchange.start(step);
+    for (const { exchange } of this.#buckets) exchange.wait();
+    return this.#vectors.output;
+  }
 }

@@ -64,9 +64,15 @@ export class Optimizer {
     return this.#adam.read();
   }
 
-  /** Goes on from a saved state. The model's own variables are the caller's to set. */
+  /** Goes on from a saved state: moments, and parameters also in the model. */
   restore(state: OptimizerState): void {
     this.#adam.write(state);
+    this.#tf.tidy(() => {
+      for (const { weight, shape, offset, size } of this.#parameters) {
+        const values = state.parameters.slice(offset, offset + size);
+        this.#variables[weight]?.write(this.#tf.tensor(values, [...shape]));
+      }
+    });
   }
 
   dispose(): void {

@@ -35,6 +35,8 @@ class ZmqDataPlane implements DataPlane {
   readonly #pull: Pull;
   readonly #options: DataPlaneOptions;
   readonly #peers = new Map<Rank, Outbox<Buffer>>();
+  #events: DataPlaneEvents | undefined;
+  #receiving = false;
 
   constructor(endpoint: string, context: Context, pull: Pull, options: DataPlaneOptions) {
     this.endpoint = endpoint;
@@ -44,14 +46,23 @@ class ZmqDataPlane implements DataPlane {
   }
 
   connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void {
+    for (const old of this.#peers.values()) old.abandon();
+    this.#peers.clear();
+    this.#events = events;
     for (const { rank, endpoint } of peers) {
       const push = new Push({ context: this.#context, ...common(this.#options.maxFrameBytes), ...sending });
-      onDisconnect(push, () => events.disconnected(rank));
+      const outbox = new Outbox<Buffer>(push);
+      onDisconnect(push, () => {
+        // Not for a connection of an earlier membership.
+        if (this.#peers.get(rank) === outbox) events.disconnected(rank);
+      });
       push.connect(endpoint);
-      this.#peers.set(rank, new Outbox<Buffer>(push));
+      this.#peers.set(rank, outbox);
     }
+    if (this.#receiving) return;
+    this.#receiving = true;
     void receiveLoop(this.#pull, ([frame]) => {
-      if (frame) events.frame(frame);
+      if (frame) this.#events?.frame(frame);
     });
   }
 

@@ -68,6 +68,13 @@ export class Outbox<Message> {
     this.#socket.close();
   }
 
+  /** Closes at once; what hasn't left is dropped. */
+  abandon(): void {
+    this.#waiting.length = 0;
+    this.#socket.linger = 0;
+    this.#socket.close();
+  }
+
   push(message: Message): void {
     this.#waiting.push(message);
     if (!this.#sending) this.#idle = this.#drain();

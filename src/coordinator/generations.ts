@@ -1,0 +1,231 @@
+/**
+ * How one membership follows another. Pure. A generation ends when a member is lost or another worker is ready to join: its
+ * members stop where they are, say which step they committed last (they differ by one at most), and the next generation
+ * goes on from the furthest of these. Nothing is rolled back and no sample is skipped.
+ */
+
+import {
+  emit,
+  enter,
+  fail,
+  membersOf,
+  sendTo,
+  andThen,
+  warn,
+  workerEvent,
+  type Action,
+  type Decision,
+  type State,
+  type WorkerRecord,
+} from './state.js';
+
+/** Losses of one place within this time make the next worker of that place wait outside. */
+const flapWindowMs = 60_000;
+const flapLosses = 5;
+/** Generations in a row that end without a step and without a loss. */
+const mostBarren = 3;
+
+/** Where a worker runs: the same for the process that replaces it. */
+export const placeOf = ({ join }: WorkerRecord | Pick<WorkerRecord, 'join'>): string =>
+  `${join.host} ${join.slot}`;
+
+/** A reason to refuse a worker of this place, if it was lost too often lately. */
+export function flapping(state: State, place: string, nowMs: number): string | undefined {
+  const recent = (state.losses.get(place) ?? []).filter((atMs) => nowMs - atMs < flapWindowMs);
+  if (recent.length < flapLosses) return undefined;
+  return (
+    `its place (${place.trim()}) lost ${recent.length} workers within a minute. ` +
+    'Look at why they end; a minute after the last of them it may come back.'
+  );
+}
+
+/** Takes a worker out of the run, which goes on without it. */
+export function lose(
+  state: State,
+  worker: WorkerRecord,
+  reason: string,
+  nowMs: number,
+  how: 'lost' | 'left' = 'lost',
+): Decision {
+  const workers = new Map(state.workers);
+  workers.delete(worker.connection);
+  const place = placeOf(worker);
+  const recent = (state.losses.get(place) ?? []).filter((atMs) => nowMs - atMs < flapWindowMs);
+  const losses = how === 'left' ? state.losses : new Map(state.losses).set(place, [...recent, nowMs]);
+  const given = {
+    code: 'PEER_LOST',
+    message: `This worker is out of the run: ${reason}`.slice(0, 16_000),
+  } as const;
+  const without: Decision = {
+    state: { ...state, workers, losses, barren: 0 },
+    actions: [
+      workerEvent(state, worker, how, reason),
+      { kind: 'send', to: worker.connection, message: { type: 'abort', error: given } },
+    ],
+  };
+  if (worker.rank === null) return without;
+  return andThen(without, (next) => endGeneration(next, nowMs));
+}
+
+/** Members stop; the next generation is planned when all of them have said where they stand. */
+export function endGeneration(state: State, nowMs: number): Decision {
+  if (state.phase !== 'connecting' && state.phase !== 'running' && state.phase !== 'saving') {
+    return planNext(state, nowMs);
+  }
+  const members = membersOf(state);
+  const stopped = new Map(state.workers);
+  for (const member of members) {
+    const { connection } = member;
+    stopped.set(connection, { ...member, connected: false, standing: null, finished: null, tickedMs: nowMs });
+  }
+  const regrouping: State = {
+    ...enter(state, 'regrouping', nowMs),
+    workers: stopped,
+    suspicions: [],
+    endedMs: nowMs,
+  };
+  const stop: Decision = {
+    state: regrouping,
+    actions: sendTo(members, { type: 'regroup', generation: state.generation }),
+  };
+  return andThen(stop, (next) => planNext(next, nowMs));
+}
+
+/** A generation that ends though nobody is lost: too many of these in a row end the run. */
+export function endBarren(state: State, why: string, nowMs: number): Decision {
+  const barren = state.barren + 1;
+  if (barren >= mostBarren) {
+    return fail(state, { code: 'DEADLINE', message: `No progress in ${barren} generations: ${why}` }, 1);
+  }
+  return andThen({ state: { ...state, barren }, actions: [warn(`${why} Trying again.`)] }, (next) =>
+    endGeneration(next, nowMs),
+  );
+}
+
+/** Plans the next generation if everybody it needs is there. */
+export function planNext(state: State, nowMs: number): Decision {
+  if (state.phase !== 'gathering' && state.phase !== 'regrouping') return { state, actions: [] };
+  const members = membersOf(state);
+  if (members.some(({ standing }) => standing === null)) return { state, actions: [] };
+  const ready = [...state.workers.values()].filter((worker) => worker.ready !== null);
+  const { config, progress } = state;
+  if (state.phase === 'gathering' && ready.length < config.workers) return { state, actions: [] };
+  if (members.length === 0 && progress.step > 0) {
+    return fail(
+      state,
+      {
+        code: 'PEER_LOST',
+        message: `All workers were lost, and with them the state after step ${progress.step}.`,
+      },
+      1,
+    );
+  }
+  if (ready.length < config.minWorkers) {
+    if (state.waitingSaid) return { state, actions: [] };
+    const message = `Waiting for workers: ${ready.length} of at least ${config.minWorkers} are there (after step ${progress.step}).`;
+    return { state: { ...state, waitingSaid: true }, actions: [warn(message)] };
+  }
+  return plan(state, ready, nowMs);
+}
+
+function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Decision {
+  const { config, host } = state;
+  // Rank 0 writes the model: a worker on the coordinator's own host if there is one. Then those who have the state.
+  const order = (worker: WorkerRecord): readonly number[] => [
+    worker.rank === null ? 1 : 0,
+    worker.join.host === host ? 0 : 1,
+    worker.rank ?? 0,
+  ];
+  const sorted = [...ready].sort((a, b) => {
+    const [left, right] = [order(a), order(b)];
+    const place = left.findIndex((value, i) => value !== right[i]);
+    return place < 0 ? 0 : (left[place] ?? 0) - (right[place] ?? 0);
+  });
+  // A worker without a shard has nothing to do: it stands by.
+  const chosen = sorted.slice(0, config.shards);
+  const step = Math.max(0, ...chosen.map(({ standing }) => standing ?? 0));
+  const source = chosen.findIndex(({ standing }) => (standing ?? 0) === step);
+  const all = chosen.every(({ standing }) => (standing ?? 0) === step);
+  const generation = state.generation + 1;
+  const ranked = chosen.map((worker, rank): WorkerRecord => ({
+    ...worker,
+    ...{ rank, connected: false, finished: null, tickedMs: nowMs, waitingFor: '' },
+  }));
+  const workers = new Map<string, WorkerRecord>();
+  for (const [id, worker] of state.workers) workers.set(id, { ...worker, rank: null });
+  for (const worker of ranked) workers.set(worker.connection, worker);
+  const next: State = {
+    ...enter(state, 'connecting', nowMs),
+    // What was suspected was about other connections.
+    ...{ generation, workers, suspicions: [], waitingSaid: false },
+  };
+  const members = ranked.map(({ rank, ready: r, join }) => ({
+    rank: rank ?? 0,
+    endpoint: r?.endpoint ?? '',
+    memory: r?.memory ?? null,
+    pid: join.pid,
+    host: join.host,
+  }));
+  const newcomers = ranked.filter(({ connection }) => state.workers.get(connection)?.rank === null);
+  const { epoch, splits } = state.progress.evaluated;
+  const actions: Action[] = [
+    ...newcomers.map((worker) => workerEvent(next, worker, 'joined')),
+    ...ranked.map(({ rank, connection }): Action => ({
+      kind: 'send',
+      to: connection,
+      message: {
+        type: 'plan',
+        plan: {
+          ...{ generation, rank: rank ?? 0, shards: config.shards, workers: members },
+          ...{ step, source: all ? null : source, evaluated: { epoch, splits: [...splits] } },
+        },
+      },
+    })),
+  ];
+  return { state: next, actions };
+}
+
+/** All members have met: training goes on. */
+export function goOn(state: State, nowMs: number): Decision {
+  const members = membersOf(state);
+  const { progress, generation } = state;
+  const first = !progress.started;
+  const running: State = {
+    ...enter(state, 'running', nowMs),
+    progress: {
+      ...progress,
+      started: true,
+      startedMs: first ? nowMs : progress.startedMs,
+      markMs: nowMs,
+    },
+  };
+  return {
+    state: running,
+    actions: [
+      first
+        ? startEvent(running)
+        : emit({
+            event: 'generation',
+            generation,
+            step: progress.step,
+            seconds: (nowMs - state.endedMs) / 1000,
+            workers: members.map(({ rank, join }) => ({ rank: rank ?? 0, pid: join.pid, host: join.host })),
+          }),
+      ...sendTo(members, { type: 'go', generation, sharing: members.every(({ sharing }) => sharing) }),
+    ],
+  };
+}
+
+function startEvent(state: State): Action {
+  const ready = membersOf(state)[0]?.ready;
+  const stepsPerEpoch = Math.ceil((ready?.trainCount ?? 0) / state.config.batchSize);
+  const all = stepsPerEpoch * state.config.epochs;
+  return emit({
+    event: 'start',
+    epochs: state.config.epochs,
+    steps: Math.min(all, state.config.maxSteps ?? all),
+    stepsPerEpoch,
+    parameters: ready?.parameterCount ?? 0,
+    dataSha256: ready?.dataSha256 ?? '',
+  });
+}

@@ -1,0 +1,156 @@
+/**
+ * A worker's training across memberships. Each generation is joined, brought to the same state as all others, and trained in
+ * until it ends: by the end of the run, or because somebody was lost or came. An aborted step leaves the replica as it was
+ * before it, so the next generation goes on from there.
+ */
+
+import { totalSteps, type BatchPlan } from '../shared/data/sampler.js';
+import type { ResolvedConfig } from '../shared/config/run-config.js';
+import { invariant } from '../shared/errors.js';
+import { weightsSha256 } from '../shared/layout.js';
+import type { Plan } from '../shared/protocol/messages.js';
+import type { Communicator } from './communicator/communicator.js';
+import { GenerationEnded } from './communicator/generation-ended.js';
+import { evaluate, type Split } from './evaluate.js';
+import type { Mailbox } from './mailbox.js';
+import type { Optimizer } from './optimizer/optimizer.js';
+import {
+  participate,
+  readStatistics,
+  readWeights,
+  writeStatistics,
+  type Participation,
+  type Replica,
+} from './replica.js';
+import { saveModel } from './save-model.js';
+import { trainStep, type StepResult } from './train-step.js';
+
+/** What goes on from one generation to the next. */
+interface Position {
+  /** The last step that this replica has committed. */
+  step: number;
+  optimizer: Optimizer | undefined;
+}
+
+/** Until the coordinator says that the run is finished. @throws what ended it otherwise */
+export async function trainGenerations(
+  replica: Replica,
+  communicator: Communicator,
+  mailbox: Mailbox,
+): Promise<void> {
+  const position: Position = { step: 0, optimizer: undefined };
+  try {
+    for (;;) {
+      try {
+        const { plan } = await mailbox.take('plan');
+        await trainGeneration(replica, communicator, mailbox, plan, position);
+        return;
+      } catch (error) {
+        if (!(error instanceof GenerationEnded)) throw error;
+        mailbox.acknowledge(error.generation);
+        communicator.send({ type: 'standing', generation: error.generation, step: position.step });
+      }
+    }
+  } finally {
+    position.optimizer?.dispose();
+    replica.model.dispose();
+  }
+}
+
+async function trainGeneration(
+  replica: Replica,
+  communicator: Communicator,
+  mailbox: Mailbox,
+  plan: Plan,
+  position: Position,
+): Promise<void> {
+  const { rank, generation } = plan;
+  const sharing = await communicator.join(plan);
+  const place = { rank, worldSize: plan.workers.length, generation };
+  const participation = participate(replica, communicator, place, position.optimizer);
+  position.optimizer = participation.optimizer;
+  communicator.send({ type: 'connected', generation, sharing });
+  communicator.begin((await mailbox.take('go')).sharing);
+  try {
+    catchUp(participation, plan, position);
+    await train(participation, plan, position, mailbox);
+  } finally {
+    participation.ledger?.flush();
+    participation.tracer?.flush();
+  }
+  communicator.send({
+    type: 'finished',
+    generation,
+    steps: position.step,
+    weightsSha256: weightsSha256(readWeights(replica)),
+  });
+  if (rank === 0) {
+    const { directory } = await mailbox.take('save');
+    const path = directory === '' ? '' : await saveModel(replica.model, directory);
+    communicator.send({ type: 'saved', path });
+  }
+  await mailbox.take('finish');
+}
+
+/** Brings everybody to the state of the plan's source: weights, moments and statistics, bit for bit. */
+function catchUp(participation: Participation, { step, source, rank }: Plan, position: Position): void {
+  if (source === null) {
+    invariant(step === position.step, `step ${position.step} where the plan goes on after ${step}`);
+    return;
+  }
+  const { replica, buckets, optimizer, statistics } = participation;
+  const own = rank === source ? optimizer.save() : undefined;
+  const [parameters, first, second] = [own?.parameters, own?.first, own?.second].map((values) =>
+    // The result lies where the next one will.
+    Float32Array.from(buckets.broadcast(step, values)),
+  );
+  for (const [local, vector] of statistics.inputs.entries()) {
+    if (own && local === 0) vector.set(readStatistics(replica));
+    else vector.fill(-0);
+  }
+  statistics.start(step);
+  statistics.wait();
+  if (position.step === step) return;
+  invariant(parameters && first && second, 'a broadcast without values');
+  optimizer.restore({ parameters, first, second });
+  writeStatistics(replica, Float32Array.from(statistics.output));
+  position.step = step;
+}
+
+async function train(
+  participation: Participation,
+  { generation, evaluated }: Plan,
+  position: Position,
+  mailbox: Mailbox,
+): Promise<void> {
+  const { sampler, communicator, replica, tracer } = participation;
+  const { config } = replica;
+  const steps = totalSteps(sampler.stepsPerEpoch, config.epochs, config.maxSteps);
+  const evaluateAfter = async (batch: BatchPlan, step: number): Promise<void> => {
+    const epoch = batch.epoch + 1;
+    if (step !== steps && batch.stepInEpoch !== sampler.stepsPerEpoch) return;
+    for (const split of evaluationsAfter(config, step === steps)) {
+      if (epoch < evaluated.epoch || (epoch === evaluated.epoch && evaluated.splits.includes(split)))
+        continue;
+      const result = await evaluate(participation, split, step, () => mailbox.breathe());
+      communicator.send({ type: 'evaluated', generation, split, epoch, ...result });
+    }
+  };
+  // The last generation may have ended between a step and the evaluation that belongs to it.
+  if (position.step > 0) await evaluateAfter(sampler.plan(position.step), position.step);
+  for (let step = position.step + 1; step <= steps; step++) {
+    const batch = sampler.plan(step);
+    const work = (): StepResult => trainStep(participation, batch);
+    const { loss, learningRate } = tracer ? tracer.step(step, work) : work();
+    position.step = step;
+    communicator.send({ type: 'committed', generation, step, epoch: batch.epoch + 1, loss, learningRate });
+    await mailbox.breathe();
+    await evaluateAfter(batch, step);
+  }
+}
+
+/** The test set after every epoch; the training set after the last, as the recipe prints it. */
+function evaluationsAfter({ evaluate: what }: ResolvedConfig, last: boolean): Split[] {
+  if (what === 'none') return [];
+  return last && what === 'both' ? ['test', 'train'] : ['test'];
+}
