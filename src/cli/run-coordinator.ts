@@ -21,8 +21,8 @@ export async function startCoordinator(
   start: CoordinatorStart,
   emit: (event: RunEvent) => void,
 ): Promise<RunningCoordinator> {
-  const { config, definition, socketDirectory, out, listen } = start;
-  const files = openRunFiles({ out, trace: config.trace }, emit);
+  const { config, definition, socketDirectory, out, resume, listen } = start;
+  const files = openRunFiles({ out, trace: config.trace, resumed: resume !== null }, emit);
   const server = await openControlServer(listen, controlMessageBytes);
   const coordinator = new Coordinator({
     runId: randomUUID(),
@@ -31,6 +31,7 @@ export async function startCoordinator(
     definition,
     socketDirectory,
     out,
+    resume,
     server,
     ...files.sinks,
   });

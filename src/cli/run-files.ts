@@ -13,11 +13,11 @@ export interface RunFiles {
 
 /** @throws ConfigError when one can't be written. */
 export function openRunFiles(
-  { out, trace }: { out: string | null; trace: string | null },
+  { out, trace, resumed }: { out: string | null; trace: string | null; resumed: boolean },
   emit: (event: RunEvent) => void,
 ): RunFiles {
   const timeline = openTraceFile(trace);
-  const ledger = openLedgerFile(out);
+  const ledger = openLedgerFile(out, resumed);
   return {
     sinks: {
       emit: (event) => {

@@ -7,7 +7,12 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loadDefinition, type LoadedDefinition } from '../api/load-definition.js';
 import { chooseGpus, mergeConfig, resolveConfig } from '../shared/config/resolve.js';
 import { runConfigSchema, type ResolvedConfig } from '../shared/config/run-config.js';
+import { fieldsThatDiffer, type FoundCheckpoint } from '../shared/checkpoint/checkpoint.js';
+import type { CheckpointPlace } from '../coordinator/state.js';
+import { ConfigError } from '../shared/errors.js';
 import { environmentLayers, machine } from './environment.js';
+import { defaultOut } from './reporters/event-log.js';
+import { chooseResume, runOf } from './resume.js';
 
 /** The recipe that is trained when nobody says otherwise. */
 const defaultDefinition = fileURLToPath(new URL('../../examples/mnist/lockstep.config.ts', import.meta.url));
@@ -29,6 +34,7 @@ const numberFlags: readonly [string, Field][] = [
   ['--shards <k>', 'shards'],
   ['--threads <n>', 'threads'],
   ['--seed <n>', 'seed'],
+  ['--keep <n>', 'keep'],
   ['--log-every <n>', 'logEvery'],
   ['--bucket-bytes <n>', 'bucketBytes'],
   ['--heartbeat-ms <n>', 'heartbeatMs'],
@@ -46,6 +52,7 @@ const textFlags: readonly [string, Field][] = [
   ['--on-mismatch <fail|warn>', 'onMismatch'],
   ['--shared-memory <auto|off>', 'sharedMemory'],
   ['--trace <file>', 'trace'],
+  ['--checkpoint-every <interval>', 'checkpointEvery'],
 ];
 
 const otherFlags: readonly [string, Field][] = [
@@ -57,6 +64,7 @@ export interface TrainFlags extends Partial<Record<Field, unknown>> {
   readonly config?: string;
   readonly out?: string;
   readonly json?: boolean;
+  readonly resume?: string;
 }
 
 export function addTrainOptions(command: Command): Command {
@@ -68,6 +76,10 @@ export function addTrainOptions(command: Command): Command {
   for (const [flags, field] of textFlags) command.option(flags, describe(field));
   command.option('--audit', describe('audit'));
   command.addOption(new Option('--inject <fault>', describe('inject')).hideHelp());
+  command.option(
+    '--resume <dir>',
+    'go on from the newest checkpoint of a run; auto: of --out, or of the last run',
+  );
   command.option('--out <dir>', 'folder of the run (default: runs/<time>)');
   command.option('--json', 'one JSON event a line on stdout');
   return command;
@@ -82,17 +94,28 @@ export interface RunSetup {
   readonly definition: LoadedDefinition;
   /** GPUs to give to workers, in order; empty: CPU. */
   readonly gpus: readonly number[];
+  /** Folder of the run. */
+  readonly out: string;
+  readonly resume: FoundCheckpoint | null;
 }
 
-/** Defaults < file < environment < flags. @throws ConfigError */
+/** What the coordinator needs to know of it. */
+export const placeOf = (found: FoundCheckpoint | null): CheckpointPlace | null =>
+  found ? { path: found.path, step: found.manifest.step } : null;
+
+/** Defaults < file (or checkpoint) < environment < flags. @throws ConfigError */
 export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
-  const definition = await loadDefinition(definitionPath(flags.config));
+  const resume = await chooseResume(flags.resume, flags.out);
+  const before = resume?.manifest;
+  const definition = await loadDefinition(definitionPath(flags.config ?? before?.definition.path));
   const given = [...numberFlags, ...textFlags, ...otherFlags].flatMap(([flag, field]) => {
     const value = flags[field];
     return value === undefined ? [] : [{ source: flag.split(' ')[0] ?? flag, values: { [field]: value } }];
   });
   const merged = mergeConfig([
-    { source: definition.path, values: definition.values },
+    before
+      ? { source: resume.path, values: { ...before.config, trace: null, inject: null } }
+      : { source: definition.path, values: definition.values },
     ...environmentLayers(),
     ...given,
   ]);
@@ -100,7 +123,16 @@ export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
   const gpus = chooseGpus(merged.devices, present);
   const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));
   const paths = { data: absolute(merged.data), trace: absolute(merged.trace) };
-  return { config: resolveConfig({ ...merged, ...paths }, { cores, gpus }), definition, gpus };
+  const config = resolveConfig({ ...merged, ...paths }, { cores, gpus });
+  const changed = before ? fieldsThatDiffer(before.config, config) : [];
+  if (changed.length > 0) {
+    throw new ConfigError(
+      `--resume: expected the settings of ${resume?.path ?? ''}, got others: ${changed.join('; ')}. ` +
+        'Leave them out, or start a new run.',
+    );
+  }
+  const fresh = resume ? runOf(resume.path) : defaultOut(new Date());
+  return { config, definition, gpus, resume, out: flags.out === undefined ? fresh : resolve(flags.out) };
 }
 
 function definitionPath(given: string | undefined): string {

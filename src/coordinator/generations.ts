@@ -12,6 +12,8 @@ import {
   sendTo,
   andThen,
   warn,
+  who,
+  withWorker,
   workerEvent,
   type Action,
   type Decision,
@@ -67,6 +69,30 @@ export function lose(
   return andThen(without, (next) => endGeneration(next, nowMs));
 }
 
+/** Lets a worker go that was told to stop. The last one that has the state writes it down first. */
+export function leave(state: State, worker: WorkerRecord, nowMs: number): Decision {
+  const next = withWorker(state, worker);
+  const others = membersOf(next).some(({ leaving }) => !leaving);
+  if (others || worker.rank === null || state.progress.step === 0 || state.out === null) {
+    return lose(next, worker, `Worker left: ${who(worker)} was told to stop.`, nowMs, 'left');
+  }
+  return endGeneration(next, nowMs);
+}
+
+/** Those that waited only for the checkpoint. */
+export function dismiss(state: State, nowMs: number): Decision {
+  const start: Decision = { state: enter(state, 'regrouping', nowMs), actions: [] };
+  return membersOf(state)
+    .filter(({ leaving }) => leaving)
+    .reduce(
+      (decision, worker) =>
+        andThen(decision, (next) =>
+          lose(next, worker, `Worker left: ${who(worker)} was told to stop.`, nowMs, 'left'),
+        ),
+      start,
+    );
+}
+
 /** Members stop; the next generation is planned when all of them have said where they stand. */
 export function endGeneration(state: State, nowMs: number): Decision {
   if (state.phase !== 'connecting' && state.phase !== 'running' && state.phase !== 'saving') {
@@ -104,18 +130,21 @@ export function endBarren(state: State, why: string, nowMs: number): Decision {
 
 /** Plans the next generation if everybody it needs is there. */
 export function planNext(state: State, nowMs: number): Decision {
-  if (state.phase !== 'gathering' && state.phase !== 'regrouping') return { state, actions: [] };
+  const { phase } = state;
+  if (phase !== 'gathering' && phase !== 'regrouping' && phase !== 'stopping') return { state, actions: [] };
   const members = membersOf(state);
   if (members.some(({ standing }) => standing === null)) return { state, actions: [] };
-  const ready = [...state.workers.values()].filter((worker) => worker.ready !== null);
+  if (state.stopping !== null || (members.length > 0 && members.every(({ leaving }) => leaving)))
+    return lastCheckpoint(state, nowMs);
+  const ready = [...state.workers.values()].filter((worker) => worker.ready !== null && !worker.leaving);
   const { config, progress } = state;
   if (state.phase === 'gathering' && ready.length < config.workers) return { state, actions: [] };
-  if (members.length === 0 && progress.step > 0) {
+  if (members.length === 0 && progress.step > 0 && !state.checkpoint) {
     return fail(
       state,
       {
         code: 'PEER_LOST',
-        message: `All workers were lost, and with them the state after step ${progress.step}.`,
+        message: `All workers were lost, and with them the state after step ${progress.step}: there is no checkpoint.`,
       },
       1,
     );
@@ -143,9 +172,12 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
   });
   // A worker without a shard has nothing to do: it stands by.
   const chosen = sorted.slice(0, config.shards);
-  const step = Math.max(0, ...chosen.map(({ standing }) => standing ?? 0));
-  const source = chosen.findIndex(({ standing }) => (standing ?? 0) === step);
-  const all = chosen.every(({ standing }) => (standing ?? 0) === step);
+  // Nobody has the state (any more): the checkpoint, if there is one, gives it to the first.
+  const lost = chosen.every(({ standing }) => standing === null || standing === 0);
+  const restore = lost ? state.checkpoint : null;
+  const step = restore?.step ?? Math.max(0, ...chosen.map(({ standing }) => standing ?? 0));
+  const source = restore ? 0 : chosen.findIndex(({ standing }) => (standing ?? 0) === step);
+  const all = !restore && chosen.every(({ standing }) => (standing ?? 0) === step);
   const generation = state.generation + 1;
   const ranked = chosen.map((worker, rank): WorkerRecord => ({
     ...worker,
@@ -177,12 +209,35 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
         type: 'plan',
         plan: {
           ...{ generation, rank: rank ?? 0, shards: config.shards, workers: members },
-          ...{ step, source: all ? null : source, evaluated: { epoch, splits: [...splits] } },
+          ...{ step, source: all ? null : source, restore: restore?.path ?? null, out: state.out },
+          evaluated: { epoch, splits: [...splits] },
         },
       },
     })),
   ];
   return { state: next, actions };
+}
+
+/** All have stopped: the one that is furthest writes the checkpoint, on the coordinator's own host if it can. */
+function lastCheckpoint(state: State, nowMs: number): Decision {
+  const members = membersOf(state);
+  const step = Math.max(0, ...members.map(({ standing }) => standing ?? 0));
+  const able = members.filter(({ standing }) => standing === step);
+  const writer = able.find(({ join }) => join.host === state.host) ?? able[0];
+  if (!writer || step === 0 || state.out === null) {
+    return state.stopping === null ? dismiss(state, nowMs) : interrupted(state, state.stopping);
+  }
+  return {
+    state: enter(state, 'stopping', nowMs),
+    actions: sendTo([writer], { type: 'checkpoint', generation: state.generation, directory: state.out }),
+  };
+}
+
+/** Exit status 130. */
+export function interrupted(state: State, signal: string): Decision {
+  const message = `Interrupted by ${signal} after step ${state.progress.step}.`;
+  const go = state.checkpoint ? ` Go on with --resume ${state.checkpoint.path}` : '';
+  return fail(state, { code: 'INTERRUPTED', message: `${message}${go}` }, 130);
 }
 
 /** All members have met: training goes on. */

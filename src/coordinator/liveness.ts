@@ -20,6 +20,7 @@ export function blame(state: State, nowMs: number): Blame | undefined {
     silent(state, nowMs) ??
     disconnected(state, nowMs) ??
     late(state, nowMs) ??
+    unwritten(state, nowMs) ??
     stuck(state, nowMs)
   );
 }
@@ -75,6 +76,14 @@ function disconnected(state: State, nowMs: number): Blame | undefined {
     return { failure: { code: 'PEER_LOST', message }, remedy: 'regroup' };
   }
   return undefined;
+}
+
+/** A last checkpoint that doesn't come. */
+function unwritten(state: State, nowMs: number): Blame | undefined {
+  const { stepTimeoutMs } = state.config;
+  if (state.phase !== 'stopping' || nowMs - state.phaseSinceMs <= stepTimeoutMs) return undefined;
+  const message = `Interrupted, but no checkpoint was written within ${seconds(stepTimeoutMs)}.`;
+  return { failure: { code: 'DEADLINE', message }, remedy: 'fail' };
 }
 
 /** A member that doesn't meet the others, or doesn't stop, within a step's time. */

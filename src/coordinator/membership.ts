@@ -6,7 +6,18 @@
 import { protocolVersion, type CoordinatorMessage, type WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
 import { contradiction, mismatch, type Disagreement } from './agreement.js';
-import { endBarren, endGeneration, flapping, goOn, lose, placeOf, planNext } from './generations.js';
+import {
+  dismiss,
+  endBarren,
+  endGeneration,
+  flapping,
+  goOn,
+  interrupted,
+  leave,
+  lose,
+  placeOf,
+  planNext,
+} from './generations.js';
 import { blame } from './liveness.js';
 import { applyProgress } from './progress.js';
 import {
@@ -42,11 +53,9 @@ export function decide(state: State, event: CoordinatorEvent, nowMs: number): De
     case 'exited':
       return onExit(state, event, nowMs);
     case 'interrupt':
-      return fail(
-        state,
-        { code: 'INTERRUPTED', message: `Interrupted by ${event.signal} after step ${state.progress.step}.` },
-        130,
-      );
+      // Asked twice: at once.
+      if (state.stopping !== null || membersOf(state).length === 0) return interrupted(state, event.signal);
+      return endGeneration({ ...state, stopping: event.signal }, nowMs);
     case 'tick':
       return onTick(state, nowMs);
   }
@@ -89,6 +98,8 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
       const next = withWorker(heard, { ...worker, committedStep: step });
       return applyProgress(next, message, nowMs) ?? diverged(heard, message);
     }
+    case 'checkpointed':
+      return onCheckpoint(heard, message, nowMs);
     case 'ledger':
       return { state: heard, actions: [{ kind: 'record', entries: message.entries }] };
     case 'spans':
@@ -103,7 +114,7 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
     case 'failed':
       return onFailed(heard, worker, message.error, nowMs);
     case 'leave':
-      return lose(heard, worker, `Worker left: ${who(worker)} was told to stop.`, nowMs, 'left');
+      return leave(heard, { ...worker, leaving: true }, nowMs);
   }
 }
 
@@ -148,6 +159,7 @@ function onJoin(
     connected: false,
     sharing: false,
     standing: null,
+    leaving: false,
     committedStep: 0,
     finished: null,
     lastHeardMs: nowMs,
@@ -235,6 +247,25 @@ function onSaved(state: State, path: string, nowMs: number): Decision {
       { kind: 'end', status: 0 },
     ],
   };
+}
+
+function onCheckpoint(
+  state: State,
+  { step, path, error }: Extract<WorkerMessage, { type: 'checkpointed' }>,
+  nowMs: number,
+): Decision {
+  const stopping = state.phase === 'stopping' ? state.stopping : null;
+  if (error !== null) {
+    if (state.phase === 'stopping') return fail(state, { code: 'CHECKPOINT', message: error }, 1);
+    return { state, actions: error === '' ? [] : [warn(error)] };
+  }
+  const known = state.checkpoint?.step === step && state.checkpoint.path === path;
+  const written: Decision = {
+    state: { ...state, checkpoint: { path, step } },
+    actions: known ? [] : [emit({ event: 'checkpoint', step, path })],
+  };
+  if (stopping !== null) return andThen(written, (next) => interrupted(next, stopping));
+  return state.phase === 'stopping' ? andThen(written, (next) => dismiss(next, nowMs)) : written;
 }
 
 /** What is wrong with the run would be wrong with every worker; what is wrong with one costs that one. */

@@ -11,8 +11,10 @@ import type { ConnectionId } from '../shared/transport/transport.js';
 /**
  * gathering: until as many workers as the config says are ready. connecting: a generation's members meet each other.
  * running, saving: as they say. regrouping: a generation has ended; its members stop, and the next one is planned.
+ * stopping: the run was interrupted, and a member writes the last checkpoint.
  */
-export type Phase = 'gathering' | 'connecting' | 'running' | 'saving' | 'regrouping' | 'done' | 'failed';
+export type Phase =
+  'gathering' | 'connecting' | 'running' | 'saving' | 'regrouping' | 'stopping' | 'done' | 'failed';
 
 export interface WorkerRecord {
   readonly connection: ConnectionId;
@@ -25,6 +27,8 @@ export interface WorkerRecord {
   readonly sharing: boolean;
   /** After the end of a generation: the last step that it committed. */
   readonly standing: number | null;
+  /** Was told to stop; stays as long as the run needs it. */
+  readonly leaving: boolean;
   readonly committedStep: number;
   readonly finished: MessageOf<WorkerMessage, 'finished'> | null;
   readonly lastHeardMs: number;
@@ -51,6 +55,13 @@ export interface RunDescription {
   readonly socketDirectory: string | null;
   /** Folder of the run, made by the caller; null: nothing is saved. */
   readonly out: string | null;
+  /** The checkpoint that the run goes on from. */
+  readonly resume: CheckpointPlace | null;
+}
+
+export interface CheckpointPlace {
+  readonly path: string;
+  readonly step: number;
 }
 
 export interface State extends RunDescription {
@@ -67,6 +78,10 @@ export interface State extends RunDescription {
   readonly barren: number;
   /** When workers of one place (host and slot) were lost lately. */
   readonly losses: ReadonlyMap<string, readonly number[]>;
+  /** The newest checkpoint that can be gone on from when all workers are lost. */
+  readonly checkpoint: CheckpointPlace | null;
+  /** The signal that is to end the run. */
+  readonly stopping: string | null;
   /** A message that waits for workers has been given. */
   readonly waitingSaid: boolean;
 }
@@ -88,16 +103,16 @@ export interface Progress {
 }
 
 export function initialState(run: RunDescription, nowMs: number): State {
-  const { runId, host, config, definition, socketDirectory, out } = run;
+  const { runId, host, config, definition, socketDirectory, out, resume } = run;
   return {
-    ...{ runId, host, config, definition, socketDirectory, out },
+    ...{ runId, host, config, definition, socketDirectory, out, resume },
     phase: 'gathering',
     phaseSinceMs: nowMs,
     generation: 0,
     workers: new Map(),
     suspicions: [],
     progress: {
-      ...{ started: false, step: 0, loss: Number.NaN, evaluated: { epoch: 0, splits: [] } },
+      ...{ started: false, step: resume?.step ?? 0, loss: Number.NaN, evaluated: { epoch: 0, splits: [] } },
       ...{ trainingMs: 0, samples: 0, rate: 0 },
       startedMs: nowMs,
       markMs: nowMs,
@@ -106,6 +121,8 @@ export function initialState(run: RunDescription, nowMs: number): State {
     endedMs: nowMs,
     barren: 0,
     losses: new Map(),
+    checkpoint: resume,
+    stopping: null,
     waitingSaid: false,
   };
 }

@@ -43,6 +43,9 @@ export type RunEvent =
       seconds: number;
       workers: readonly { rank: number; pid: number; host: string }[];
     }
+  | { event: 'checkpoint'; step: number; path: string }
+  /** Training goes on after this step of an earlier run; `skipped`: newer checkpoints that don't verify, and why. */
+  | { event: 'resumed'; step: number; path: string; skipped: readonly string[] }
   /** Epochs count from 1; 0 when a saved model is evaluated. */
   | {
       event: 'eval';

@@ -11,6 +11,7 @@ import { weightsSha256 } from '../shared/layout.js';
 import type { Plan } from '../shared/protocol/messages.js';
 import type { Communicator } from './communicator/communicator.js';
 import { GenerationEnded } from './communicator/generation-ended.js';
+import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { evaluate, type Split } from './evaluate.js';
 import type { Mailbox } from './mailbox.js';
 import type { Optimizer } from './optimizer/optimizer.js';
@@ -25,25 +26,36 @@ import {
 import { saveModel } from './save-model.js';
 import { trainStep, type StepResult } from './train-step.js';
 
+export interface Trainee {
+  readonly replica: Replica;
+  readonly communicator: Communicator;
+  readonly mailbox: Mailbox;
+  readonly checkpoints: Checkpoints;
+}
+
 /** What goes on from one generation to the next. */
 interface Position {
   /** The last step that this replica has committed. */
   step: number;
   optimizer: Optimizer | undefined;
+  /** Folder of the run. */
+  out: string | null;
 }
 
 /** Until the coordinator says that the run is finished. @throws what ended it otherwise */
-export async function trainGenerations(
-  replica: Replica,
-  communicator: Communicator,
-  mailbox: Mailbox,
-): Promise<void> {
-  const position: Position = { step: 0, optimizer: undefined };
+export async function trainGenerations(trainee: Trainee): Promise<void> {
+  const { replica, communicator, mailbox, checkpoints } = trainee;
+  const position: Position = { step: 0, optimizer: undefined, out: null };
   try {
     for (;;) {
       try {
-        const { plan } = await mailbox.take('plan');
-        await trainGeneration(replica, communicator, mailbox, plan, position);
+        const message = await mailbox.take('plan', 'checkpoint');
+        if (message.type === 'checkpoint') {
+          if (position.optimizer)
+            await checkpoints.write(position.step, position.optimizer, message.directory);
+          continue;
+        }
+        await trainGeneration(trainee, message.plan, position);
         return;
       } catch (error) {
         if (!(error instanceof GenerationEnded)) throw error;
@@ -52,19 +64,16 @@ export async function trainGenerations(
       }
     }
   } finally {
+    await checkpoints.close();
     position.optimizer?.dispose();
     replica.model.dispose();
   }
 }
 
-async function trainGeneration(
-  replica: Replica,
-  communicator: Communicator,
-  mailbox: Mailbox,
-  plan: Plan,
-  position: Position,
-): Promise<void> {
+async function trainGeneration(trainee: Trainee, plan: Plan, position: Position): Promise<void> {
+  const { replica, communicator, mailbox, checkpoints } = trainee;
   const { rank, generation } = plan;
+  position.out = plan.out;
   const sharing = await communicator.join(plan);
   const place = { rank, worldSize: plan.workers.length, generation };
   const participation = participate(replica, communicator, place, position.optimizer);
@@ -72,12 +81,15 @@ async function trainGeneration(
   communicator.send({ type: 'connected', generation, sharing });
   communicator.begin((await mailbox.take('go')).sharing);
   try {
+    if (plan.restore !== null && rank === plan.source)
+      position.step = await checkpoints.restore(plan.restore, participation.optimizer);
     catchUp(participation, plan, position);
-    await train(participation, plan, position, mailbox);
+    await train(participation, plan, position, trainee);
   } finally {
     participation.ledger?.flush();
     participation.tracer?.flush();
   }
+  if (rank === 0) await checkpoints.last(position.step, participation.optimizer, position.out);
   communicator.send({
     type: 'finished',
     generation,
@@ -119,9 +131,9 @@ function catchUp(participation: Participation, { step, source, rank }: Plan, pos
 
 async function train(
   participation: Participation,
-  { generation, evaluated }: Plan,
+  { generation, evaluated, rank }: Plan,
   position: Position,
-  mailbox: Mailbox,
+  { mailbox, checkpoints }: Trainee,
 ): Promise<void> {
   const { sampler, communicator, replica, tracer } = participation;
   const { config } = replica;
@@ -144,6 +156,7 @@ async function train(
     const { loss, learningRate } = tracer ? tracer.step(step, work) : work();
     position.step = step;
     communicator.send({ type: 'committed', generation, step, epoch: batch.epoch + 1, loss, learningRate });
+    if (rank === 0) checkpoints.after(step, sampler.stepsPerEpoch, participation.optimizer, position.out);
     await mailbox.breathe();
     await evaluateAfter(batch, step);
   }

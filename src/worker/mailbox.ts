@@ -6,7 +6,7 @@ import type { Communicator } from './communicator/communicator.js';
 import { GenerationEnded } from './communicator/generation-ended.js';
 
 type Waiter = {
-  type: CoordinatorMessage['type'];
+  types: readonly CoordinatorMessage['type'][];
   resolve(message: CoordinatorMessage): void;
   reject(error: Error): void;
 };
@@ -26,16 +26,16 @@ export class Mailbox {
     });
   }
 
-  /** The next message of `type`; others stay. @throws GenerationEnded, or what ended the run */
-  take<T extends CoordinatorMessage['type']>(type: T): Promise<MessageOf<CoordinatorMessage, T>> {
+  /** The next message of one of these types; others stay. @throws GenerationEnded, or what ended the run */
+  take<T extends CoordinatorMessage['type']>(...types: T[]): Promise<MessageOf<CoordinatorMessage, T>> {
     const interruption = this.#interruption();
     if (interruption) return Promise.reject(interruption);
-    const index = this.#arrived.findIndex((message) => message.type === type);
+    const index = this.#arrived.findIndex((message) => types.some((type) => type === message.type));
     const [held] = index < 0 ? [] : this.#arrived.splice(index, 1);
     if (held) return Promise.resolve(held as MessageOf<CoordinatorMessage, T>);
     return new Promise((resolve, reject) => {
       this.#waiter = {
-        type,
+        types,
         resolve: (message) => resolve(message as MessageOf<CoordinatorMessage, T>),
         reject,
       };
@@ -76,7 +76,7 @@ export class Mailbox {
       this.#reject(new GenerationEnded(this.#ended));
     } else if (this.#isOver(message)) {
       return;
-    } else if (this.#waiter?.type === message.type) {
+    } else if (this.#waiter?.types.includes(message.type)) {
       const { resolve } = this.#waiter;
       this.#waiter = undefined;
       resolve(message);

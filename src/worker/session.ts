@@ -13,6 +13,7 @@ import type { Communicator } from './communicator/communicator.js';
 import type { Engine } from './engine/load.js';
 import { identityOf } from './engine/identity.js';
 import { Mailbox } from './mailbox.js';
+import { Checkpoints } from './checkpoint/checkpoints.js';
 import { trainGenerations } from './generations.js';
 import { createReplica, replicaHashes } from './replica.js';
 
@@ -91,7 +92,11 @@ async function takePart(
     ...address,
     identity: identityOf(engine, replica.kernels.name),
   });
-  await trainGenerations(replica, communicator, mailbox);
+  const { runId } = welcome;
+  const { layoutHash } = hashes;
+  const context = { runId, config, definition: expected, layoutHash, dataSha256: replica.data.sha256 };
+  const checkpoints = new Checkpoints(replica, context, (message) => communicator.send(message));
+  await trainGenerations({ replica, communicator, mailbox, checkpoints });
 }
 
 /** Longest frame that a peer may send: a bucket can be the whole model, times the subtrees of a range. */

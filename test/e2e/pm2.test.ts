@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { RunEvent } from '../../src/shared/run-events.js';
 import { backOffMs } from '../../src/cli/back-off.js';
 import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/free-port.js';
@@ -39,6 +40,14 @@ const logged = (out: string, event: string): boolean => {
   return existsSync(file) && readFileSync(file, 'utf8').includes(`{"event":"${event}"`);
 };
 
+const eventsOf = (out: string): RunEvent[] =>
+  readFileSync(join(out, 'events.ndjson'), 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as RunEvent);
+
+const generations = (out: string) => eventsOf(out).filter((event) => event.event === 'generation');
+
 const expectedApps = [
   { name: 'lockstep-coordinator', instance: 0 },
   { name: 'lockstep-worker', instance: 0 },
@@ -59,25 +68,29 @@ describe('pm2 start ecosystem.config.js', () => {
     expect(readFileSync(join(out, 'model', 'model.json'), 'utf8')).toContain('layers-model');
   });
 
-  it('stops processes in mid-run without having to kill them, and starts again what crashed', async () => {
-    const { pm2, home, out } = await start('--epochs 1000000 --evaluate none');
+  it('stops, starts and scales workers in mid-run without having to kill any', async () => {
+    const { pm2, home, out } = await start('--epochs 1000000 --evaluate none --shards 4');
     await eventually('the first step', 50_000, () => logged(out, 'step'));
     await pm2.command('stop', 'lockstep-worker');
     const workers = (await pm2.list()).filter(({ name }) => name === 'lockstep-worker');
     expect(workers.map(({ status }) => status)).toEqual(['stopped', 'stopped']);
-    // That its workers are gone is a failure to the coordinator, and no end: pm2 starts it again.
+    // The last to leave wrote the state down; the coordinator waits for others.
     const log = join(home, 'logs', 'lockstep-coordinator-error.log');
-    await eventually('the coordinator to name who left', 20_000, () =>
-      /PEER_LOST.*was told to stop/.test(readFileSync(log, 'utf8')),
+    await eventually('the coordinator to wait for workers', 20_000, () =>
+      /was told to stop[^]*Checkpoint of step[^]*Waiting for workers: 0/.test(readFileSync(log, 'utf8')),
     );
-    await eventually('the coordinator to start again', 20_000, async () =>
-      (await pm2.list()).some(({ restarts, status }) => restarts === 1 && status === 'online'),
-    );
+    await pm2.command('start', 'lockstep-worker');
+    await eventually('the run to go on', 30_000, () => generations(out).at(-1)?.workers.length === 2);
+    await pm2.command('scale', 'lockstep-worker', '3');
+    await eventually('a third worker', 30_000, () => generations(out).at(-1)?.workers.length === 3);
+    await pm2.command('scale', 'lockstep-worker', '2');
+    await eventually('two workers', 30_000, () => generations(out).at(-1)?.workers.length === 2);
+    expect((await pm2.list()).find(({ name }) => name === 'lockstep-coordinator')?.restarts).toBe(0);
     await pm2.command('stop', 'all');
     const all = await pm2.list();
-    expect(all.map(({ name, instance, status }) => ({ name, instance, status }))).toEqual(
-      expectedApps.map((app) => ({ ...app, status: 'stopped' })),
-    );
+    expect(all.map(({ status }) => status)).toEqual(['stopped', 'stopped', 'stopped']);
+    const steps = eventsOf(out).flatMap((event) => (event.event === 'step' ? [event.step] : []));
+    expect(steps).toEqual(steps.map((_, i) => i + 1));
     expect(readFileSync(join(home, 'pm2.log'), 'utf8')).not.toContain('SIGKILL');
   });
 });

@@ -73,7 +73,7 @@ export async function alone(
     generation: 1,
     rank: 0,
     shards: resolved.shards,
-    ...{ step: 0, source: null, evaluated: { epoch: 0, splits: [] } },
+    ...{ step: 0, source: null, restore: null, out: null, evaluated: { epoch: 0, splits: [] } },
     workers: [{ rank: 0, ...address, pid: process.pid, host: 'test' }],
   });
   return participate(replica, communicator, { rank: 0, worldSize: 1, generation: 1 });

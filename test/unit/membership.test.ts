@@ -22,7 +22,7 @@ class Run {
     const definition = { path: '/config.ts', sha256: sha('c') };
     const runId = '00000000-0000-4000-8000-000000000000';
     this.#state = initialState(
-      { runId, host: 'box', config, definition, socketDirectory: null, out: '/out' },
+      { runId, host: 'box', config, definition, socketDirectory: null, out: '/out', resume: null },
       0,
     );
   }
@@ -427,8 +427,51 @@ describe('membership', () => {
 
   it('ends with status 130 when it is interrupted', () => {
     const run = Run.running();
+    run.commit('b', 1);
     run.on({ kind: 'interrupt', signal: 'SIGINT' });
-    expect(run.error?.code).toBe('INTERRUPTED');
+    expect([run.sent('a'), run.sent('b')]).toEqual([['regroup'], ['regroup']]);
+    run.say('a', { type: 'standing', generation: 1, step: 0 });
+    run.say('b', { type: 'standing', generation: 1, step: 1 });
+    // Only one of them has the last step.
+    expect([run.sent('a'), run.sent('b')]).toEqual([['regroup'], ['regroup', 'checkpoint']]);
+    run.say('b', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });
+    expect(run.error).toEqual({
+      event: 'error',
+      code: 'INTERRUPTED',
+      message: 'Interrupted by SIGINT after step 1. Go on with --resume /out/checkpoints/step-1',
+    });
     expect(run.status).toBe(130);
+  });
+
+  it('ends at once when it is interrupted twice, and with status 1 when the checkpoint fails', () => {
+    const twice = Run.running();
+    twice.commit('a', 1);
+    for (const signal of ['SIGINT', 'SIGTERM']) twice.on({ kind: 'interrupt', signal });
+    expect(twice.error?.message).toBe('Interrupted by SIGTERM after step 1.');
+    expect(twice.status).toBe(130);
+    const full = Run.running();
+    full.commit('a', 1);
+    full.on({ kind: 'interrupt', signal: 'SIGINT' });
+    for (const from of ['a', 'b']) full.say(from, { type: 'standing', generation: 1, step: 1 });
+    full.say('a', { type: 'checkpointed', step: 1, path: '', error: 'no room' });
+    expect(full.error).toMatchObject({ code: 'CHECKPOINT', message: 'no room' });
+    expect(full.status).toBe(1);
+  });
+
+  it('lets workers leave; the last one writes the state down first, and others go on from there', () => {
+    const run = Run.running();
+    run.commit('a', 1);
+    run.say('b', { type: 'leave' });
+    expect(run.sent('b')).toEqual(['abort']);
+    run.say('a', { type: 'leave' });
+    expect(run.sent('a')).toEqual(['regroup']);
+    run.say('a', { type: 'standing', generation: 1, step: 1 });
+    expect(run.sent('a')).toEqual(['regroup', 'checkpoint']);
+    run.say('a', { type: 'checkpointed', step: 1, path: '/out/1', error: null });
+    expect(run.sent('a').at(-1)).toBe('abort');
+    expect(run.warnings).toEqual(['Waiting for workers: 0 of at least 1 are there (after step 1).']);
+    run.join('c', 3);
+    run.ready('c');
+    expect(run.plans(2)).toEqual([{ to: 'c', rank: 0, world: 1, step: 1, source: 0 }]);
   });
 });

@@ -72,6 +72,8 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
         rank,
         step: 0,
         source: null,
+        restore: null,
+        out: null,
         evaluated: { epoch: 0, splits: [] },
         shards: workers,
         workers: members,

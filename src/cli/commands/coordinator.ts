@@ -1,15 +1,13 @@
 /** `lockstep coordinator`: started by the launcher, by pm2 or by hand on the host that others connect to. */
 
-import { resolve } from 'node:path';
 import { backOff } from '../back-off.js';
 import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
 import { describeError, exitStatus, statusOf } from '../exit.js';
 import type { CoordinatorStart, FromCoordinator, ToCoordinator } from '../launch-messages.js';
-import { defaultOut } from '../reporters/event-log.js';
 import { openReporters } from '../reporters/reporters.js';
 import { startCoordinator } from '../run-coordinator.js';
 import { isLocal, makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
-import { readSetup, type TrainFlags } from '../train-options.js';
+import { placeOf, readSetup, type TrainFlags } from '../train-options.js';
 
 export interface CoordinatorFlags extends TrainFlags {
   readonly listen: string;
@@ -23,13 +21,20 @@ export async function coordinate(flags: CoordinatorFlags): Promise<number> {
 
 async function standalone(flags: CoordinatorFlags): Promise<number> {
   await backOff();
-  const { config, definition } = await readSetup(flags);
-  const out = flags.out === undefined ? defaultOut(new Date()) : resolve(flags.out);
-  const reporters = openReporters({ out, json: flags.json === true });
+  const { config, definition, out, resume: found } = await readSetup(flags);
+  const resume = placeOf(found);
+  const reporters = openReporters({ out, json: flags.json === true, resume: found });
   const socketDirectory = isLocal(flags.listen) ? makeSocketDirectory() : null;
   try {
     const { path, sha256 } = definition;
-    const start = { config, definition: { path, sha256 }, listen: flags.listen, socketDirectory, out };
+    const start = {
+      config,
+      definition: { path, sha256 },
+      listen: flags.listen,
+      socketDirectory,
+      out,
+      resume,
+    };
     const { coordinator, ended } = await startCoordinator(start, (event) => reporters.emit(event));
     const interrupt = (signal: string): void => coordinator.handle({ kind: 'interrupt', signal });
     process.once('SIGINT', interrupt);

@@ -15,7 +15,7 @@ import { currentEngineHost, host } from '../environment.js';
 import { openRunFiles } from '../run-files.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 import type { Reporters } from '../reporters/reporters.js';
-import type { RunSetup } from '../train-options.js';
+import { placeOf, type RunSetup } from '../train-options.js';
 
 /** Resolves with the exit status. */
 export async function trainInOneProcess(setup: RunSetup, out: string, reporters: Reporters): Promise<number> {
@@ -27,7 +27,9 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
     stepTimeoutMs: 86_400_000,
   };
   const server = new MemoryControl();
-  const files = openRunFiles({ out, trace: config.trace }, (event) => reporters.emit(event));
+  const files = openRunFiles({ out, trace: config.trace, resumed: setup.resume !== null }, (event) =>
+    reporters.emit(event),
+  );
   const coordinator = new Coordinator({
     runId: randomUUID(),
     host,
@@ -35,6 +37,7 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
     definition: { path: setup.definition.path, sha256: setup.definition.sha256 },
     socketDirectory: null,
     out,
+    resume: placeOf(setup.resume),
     server,
     ...files.sinks,
   });

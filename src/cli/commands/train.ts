@@ -1,15 +1,13 @@
 /** `lockstep train`: starts a coordinator and the workers, shows what happens, and leaves no process behind. */
 
-import { resolve } from 'node:path';
 import { join } from 'node:path';
 import { Child } from '../child-process.js';
 import { exitStatus } from '../exit.js';
 import type { FromCoordinator, ToCoordinator } from '../launch-messages.js';
-import { defaultOut } from '../reporters/event-log.js';
 import { openReporters, type Reporters } from '../reporters/reporters.js';
 import { makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
 import { WorkerSlot } from '../worker-slot.js';
-import { readSetup, type RunSetup, type TrainFlags } from '../train-options.js';
+import { placeOf, readSetup, type RunSetup, type TrainFlags } from '../train-options.js';
 import { trainInOneProcess } from './single-process.js';
 
 /** Besides the peers' timeout: time to end after a failure before a process is killed. */
@@ -22,8 +20,8 @@ export interface TrainCommandFlags extends TrainFlags {
 /** Resolves with the exit status. @throws ConfigError and its kin before anything has been started. */
 export async function train(flags: TrainCommandFlags): Promise<number> {
   const setup = await readSetup(flags);
-  const out = flags.out === undefined ? defaultOut(new Date()) : resolve(flags.out);
-  const reporters = openReporters({ out, json: flags.json === true });
+  const { out, resume } = setup;
+  const reporters = openReporters({ out, json: flags.json === true, resume });
   try {
     return flags.singleProcess === true
       ? await trainInOneProcess(setup, out, reporters)
@@ -35,6 +33,7 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
 
 async function launch(setup: RunSetup, out: string, reporters: Reporters): Promise<number> {
   const { config, definition } = setup;
+  const resume = placeOf(setup.resume);
   const socketDirectory = makeSocketDirectory();
   const listen =
     socketDirectory === null ? 'tcp://127.0.0.1:*' : `ipc://${join(socketDirectory, 'coordinator')}`;
@@ -67,7 +66,10 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
     }
   });
   const { path, sha256 } = definition;
-  tell({ kind: 'start', start: { config, definition: { path, sha256 }, listen, socketDirectory, out } });
+  tell({
+    kind: 'start',
+    start: { config, definition: { path, sha256 }, listen, socketDirectory, out, resume },
+  });
 
   const { how } = await coordinator.ended;
   if (!seen.outcome) {

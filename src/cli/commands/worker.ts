@@ -13,6 +13,9 @@ import { currentEngineHost, host, instanceNumber, machine } from '../environment
 import { describeError, exitStatus } from '../exit.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 
+/** Less than pm2's kill_timeout in ecosystem.config.js. */
+const leaveMs = 12_000;
+
 export interface WorkerFlags {
   readonly coordinator: string;
   readonly device?: string;
@@ -35,7 +38,9 @@ export async function work(flags: WorkerFlags): Promise<number> {
   } else {
     const leave = (): void => {
       communicator.send({ type: 'leave' });
-      communicator.abandon(new PeerLostError('This worker was told to stop.'));
+      // The coordinator lets it go, at once unless the state has to be saved first.
+      const stopped = (): void => communicator.abandon(new PeerLostError('This worker was told to stop.'));
+      setTimeout(stopped, leaveMs).unref();
     };
     process.once('SIGINT', leave);
     process.once('SIGTERM', leave);

@@ -10,13 +10,16 @@ export function defaultOut(now: Date): string {
   return resolve('runs', now.toISOString().slice(0, 19).replaceAll(':', '-'));
 }
 
-/** Makes the run's folder. @throws ConfigError when it can't be written. */
-export function openEventLog(out: string): { emit: (event: RunEvent) => void; close: () => Promise<void> } {
+/** Makes the run's folder; `append`: goes on after the events that are there. @throws ConfigError when it can't be written. */
+export function openEventLog(
+  out: string,
+  append = false,
+): { emit: (event: RunEvent) => void; close: () => Promise<void> } {
   let stream: WriteStream;
   try {
     mkdirSync(out, { recursive: true });
     const file = join(out, 'events.ndjson');
-    writeFileSync(file, '');
+    if (!append) writeFileSync(file, '');
     stream = createWriteStream(file, { flags: 'a' });
   } catch (cause) {
     throw new ConfigError(

@@ -76,6 +76,13 @@ export class HumanReporter {
         );
         break;
       }
+      case 'checkpoint':
+        this.#line(`Checkpoint of step ${event.step}: ${event.path}`);
+        break;
+      case 'resumed':
+        for (const reason of event.skipped) this.#line(`Skipped: ${reason}`);
+        this.#line(`Going on after step ${event.step} from ${event.path}`);
+        break;
       case 'timeline':
         this.#stopBar();
         for (const line of timelineTable(event)) this.#line(line);

@@ -10,11 +10,11 @@ export interface LedgerFile {
 }
 
 /** Made at the first entry, so that a run without `--audit` leaves none. A full disk ends the ledger, not the training. */
-export function openLedgerFile(out: string | null): LedgerFile {
+export function openLedgerFile(out: string | null, resumed: boolean): LedgerFile {
   let stream: WriteStream | undefined;
   let broken = false;
   const open = (folder: string): WriteStream => {
-    const made = createWriteStream(join(folder, ledgerName), { flags: 'w' });
+    const made = createWriteStream(join(folder, ledgerName), { flags: resumed ? 'a' : 'w' });
     made.on('error', (error) => {
       if (!broken) process.stderr.write(`The ledger in ${folder} stops: ${error.message}\n`);
       broken = true;

@@ -1,5 +1,6 @@
 /** Where a run's events go: the run's folder, and stdout as JSON or stderr for people. */
 
+import type { FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
 import type { RunEvent } from '../../shared/run-events.js';
 import { openEventLog } from './event-log.js';
 import { HumanReporter } from './human.js';
@@ -11,10 +12,15 @@ export interface Reporters {
 }
 
 /** @throws ConfigError when the folder can't be written. */
-export function openReporters(options: { out: string; json: boolean }): Reporters {
-  const log = openEventLog(options.out);
+export function openReporters(options: {
+  out: string;
+  json: boolean;
+  resume: FoundCheckpoint | null;
+}): Reporters {
+  const { resume } = options;
+  const log = openEventLog(options.out, resume !== null);
   const human = options.json ? undefined : new HumanReporter({ stream: process.stderr });
-  return {
+  const reporters: Reporters = {
     emit: (event) => {
       log.emit(event);
       if (options.json) process.stdout.write(`${JSON.stringify(event)}\n`);
@@ -25,4 +31,9 @@ export function openReporters(options: { out: string; json: boolean }): Reporter
       await log.close();
     },
   };
+  if (resume) {
+    const { path, skipped, manifest } = resume;
+    reporters.emit({ event: 'resumed', step: manifest.step, path, skipped });
+  }
+  return reporters;
 }

@@ -47,6 +47,7 @@ export function openTraceFile(file: string | null): TraceFile {
   const originUs = nowUs();
   const summaries = new Map<number, TimelineSummary>();
   let first = true;
+  let flights = 0;
   const write = (event: object): void => {
     if (!broken) stream.write(`${first ? '' : ',\n'}${JSON.stringify(event)}`);
     first = false;
@@ -74,7 +75,7 @@ export function openTraceFile(file: string | null): TraceFile {
         const dur = Math.round(durationUs * 10) / 10;
         if (kind === 'exchange') {
           // Exchanges overlap each other: asynchronous events, each with its own id.
-          const id = `${rank}/${name}/${step}`;
+          const id = `${rank}/${++flights}`;
           write({ ...common, ph: 'b', id, tid: 2, ts });
           write({ ...common, ph: 'e', id, tid: 2, ts: ts + dur });
         } else {

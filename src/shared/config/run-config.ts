@@ -5,6 +5,7 @@
  */
 
 import { z } from 'zod';
+import { intervalPattern } from './interval.js';
 
 const positiveInt = (max: number) => z.int().min(1).max(max);
 const finite = z.number().refine(Number.isFinite, 'must be a finite number');
@@ -107,6 +108,13 @@ export const runConfigSchema = z.strictObject({
     .describe(
       'what happens when workers differ in engine, kernels, CPU family or threads, so that the bits may',
     ),
+  checkpointEvery: z
+    .string()
+    .regex(intervalPattern, 'must be an interval such as 200steps, 1epoch, 30s, 5min or 1h')
+    .nullable()
+    .default(null)
+    .describe('writes a checkpoint so often (200steps, 1epoch, 5min), and after the last step'),
+  keep: positiveInt(1_000_000).default(3).describe('checkpoints that are kept; older ones are removed'),
   audit: z
     .boolean()
     .default(false)

@@ -16,6 +16,7 @@ const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
 const shortText = z.string().max(1_024);
 const text = z.string().max(16_384);
+const path = z.string().max(4_096);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 /** NaN and the infinities too: a diverged run must be able to say so. */
 const loss = z.custom<number>((value) => typeof value === 'number', 'must be a number');
@@ -85,6 +86,13 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   }),
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
   z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),
+  /** A checkpoint was written, or why not; an empty reason: the same as before. */
+  z.strictObject({
+    type: z.literal('checkpointed'),
+    step: uint32,
+    path: z.string().max(4_096),
+    error: text.nullable(),
+  }),
   z.strictObject({
     type: z.literal('ledger'),
     generation: uint32,
@@ -111,6 +119,10 @@ export const planSchema = z.strictObject({
   step: uint32,
   /** Who gives its state to all others; null: all are at that step. */
   source: uint32.nullable(),
+  /** A checkpoint that the source takes its state from; null: it has it. */
+  restore: path.nullable(),
+  /** Folder of the run, for checkpoints; null: none are written. */
+  out: path.nullable(),
   /** Of the last epoch that was evaluated, the splits that need not be evaluated again. */
   evaluated: z.strictObject({ epoch: uint32, splits: z.array(z.enum(['train', 'test'])).max(2) }),
 });
@@ -129,6 +141,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
   /** That generation is over: stop, and say where you stand. */
   z.strictObject({ type: z.literal('regroup'), generation: uint32 }),
   z.strictObject({ type: z.literal('go'), generation: uint32, sharing: z.boolean() }),
+  /** Write a checkpoint of where you stand. */
+  z.strictObject({ type: z.literal('checkpoint'), generation: uint32, directory: path }),
   z.strictObject({ type: z.literal('save'), generation: uint32, directory: z.string().max(4_096) }),
   z.strictObject({ type: z.literal('heartbeat') }),
   z.strictObject({ type: z.literal('finish') }),

@@ -123,8 +123,7 @@ export class CommunicatorCore {
     if (this.#state === 'closed') return;
     if (message.type === 'finished') this.#flights?.flush();
     // From its last message on, connections may close in any order without meaning a loss.
-    if (message.type === 'finished' || message.type === 'failed' || message.type === 'leave')
-      this.#state = 'leaving';
+    if (message.type === 'finished' || message.type === 'failed') this.#state = 'leaving';
     this.#transports.control.send(encodeMessage(message));
   }
 

@@ -13,7 +13,8 @@ import type { AdamState, Kernels, OptimizerState } from '../kernels/kernels.js';
 export class Optimizer {
   readonly #tf: Tensorflow;
   readonly #config: OptimizerConfig;
-  readonly #parameters: readonly FlatParameter[];
+  /** In the flat vectors' order. */
+  readonly parameters: readonly FlatParameter[];
   readonly #variables: readonly LayerVariable[];
   readonly #adam: AdamState;
 
@@ -26,13 +27,11 @@ export class Optimizer {
   ) {
     this.#tf = tf;
     this.#config = config;
-    this.#parameters = parameters;
+    this.parameters = parameters;
     this.#variables = model.weights;
-    const flat = new Float32Array(parameters.reduce((sum, { size }) => sum + size, 0));
-    for (const { weight, offset } of parameters) {
-      const values = this.#variables[weight]?.read().dataSync<'float32'>();
-      if (values) flat.set(values, offset);
-    }
+    const flat = this.flatten(
+      ({ weight, size }) => this.#variables[weight]?.read().dataSync<'float32'>() ?? new Float32Array(size),
+    );
     const sizes = parameters.map(({ size }) => size);
     this.#adam = kernels.adam(flat, sizes, config.beta1, config.beta2);
   }
@@ -51,12 +50,19 @@ export class Optimizer {
     };
     const updated = this.#adam.apply(gradient, update, hashes);
     this.#tf.tidy(() => {
-      for (const [i, { weight, shape }] of this.#parameters.entries()) {
+      for (const [i, { weight, shape }] of this.parameters.entries()) {
         const values = updated[i];
         if (values) this.#variables[weight]?.write(this.#tf.reshape(values, [...shape]));
       }
     });
     for (const tensor of updated) tensor.dispose();
+  }
+
+  /** One flat vector from each parameter's values. */
+  flatten(values: (parameter: FlatParameter) => Float32Array): Float32Array {
+    const flat = new Float32Array(this.parameters.reduce((total, { size }) => total + size, 0));
+    for (const parameter of this.parameters) flat.set(values(parameter), parameter.offset);
+    return flat;
   }
 
   /** Copies of the parameters and both moments, flat, in backward order. */
@@ -68,7 +74,7 @@ export class Optimizer {
   restore(state: OptimizerState): void {
     this.#adam.write(state);
     this.#tf.tidy(() => {
-      for (const { weight, shape, offset, size } of this.#parameters) {
+      for (const { weight, shape, offset, size } of this.parameters) {
         const values = state.parameters.slice(offset, offset + size);
         this.#variables[weight]?.write(this.#tf.tensor(values, [...shape]));
       }

@@ -1,0 +1,21 @@
+/** How often: `200steps`, `1epoch`, `30s`, `5min`, `1h`. */
+
+import { InvariantError } from '../errors.js';
+
+export const intervalPattern = /^([1-9]\d{0,8})(steps?|epochs?|s|min|h)$/;
+
+export type Interval =
+  | { readonly unit: 'steps' | 'epochs'; readonly count: number }
+  /** Milliseconds. */
+  | { readonly unit: 'time'; readonly count: number };
+
+const milliseconds = { s: 1_000, min: 60_000, h: 3_600_000 } as const;
+
+/** Of a text that fits the pattern. */
+export function parseInterval(text: string): Interval {
+  const [, count, unit = ''] = intervalPattern.exec(text) ?? [];
+  if (count === undefined) throw new InvariantError(`"${text}" is not an interval`);
+  if (unit.startsWith('step')) return { unit: 'steps', count: Number(count) };
+  if (unit.startsWith('epoch')) return { unit: 'epochs', count: Number(count) };
+  return { unit: 'time', count: Number(count) * milliseconds[unit as keyof typeof milliseconds] };
+}

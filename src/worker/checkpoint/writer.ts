@@ -1,0 +1,60 @@
+/**
+ * Writes checkpoints from a thread of its own. The step pays for a copy of the state in memory; the rest happens beside it.
+ * One at a time.
+ */
+
+import { Worker } from 'node:worker_threads';
+import type { CheckpointDescription, CheckpointState } from '../../shared/checkpoint/checkpoint.js';
+import { fromWireError, type WireError } from '../../shared/errors.js';
+import type { Layout } from '../../shared/layout.js';
+
+export interface ToWriter {
+  readonly directory: string;
+  readonly about: CheckpointDescription;
+  readonly layout: Layout;
+  readonly state: CheckpointState;
+  readonly keep: number;
+}
+
+export type FromWriter =
+  | { readonly kind: 'written'; readonly step: number; readonly path: string }
+  | { readonly kind: 'failed'; readonly step: number; readonly error: WireError };
+
+export class CheckpointWriter {
+  #thread: Worker | undefined;
+  #pending: { resolve(path: string): void; reject(error: Error): void } | undefined;
+
+  /** The state's memory goes to the thread. @returns the checkpoint's path @throws CheckpointError */
+  write(task: ToWriter): Promise<string> {
+    const thread = (this.#thread ??= this.#start());
+    const { weights, first, second } = task.state;
+    const buffers = [...weights, ...first, ...second].map((values) => values.buffer as ArrayBuffer);
+    return new Promise((resolve, reject) => {
+      this.#pending = { resolve, reject };
+      thread.postMessage(task, [...new Set(buffers)]);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#thread?.terminate();
+  }
+
+  #start(): Worker {
+    const thread = new Worker(new URL('./writer-thread.js', import.meta.url), { name: 'checkpoints' });
+    // The run's end doesn't wait for it; whoever needs the last checkpoint awaits it.
+    thread.unref();
+    thread.on('message', (message: FromWriter) => {
+      const pending = this.#pending;
+      this.#pending = undefined;
+      if (message.kind === 'written') pending?.resolve(message.path);
+      else pending?.reject(fromWireError(message.error));
+    });
+    thread.on('error', (error) => {
+      this.#thread = undefined;
+      const pending = this.#pending;
+      this.#pending = undefined;
+      pending?.reject(error instanceof Error ? error : new Error(String(error)));
+    });
+    return thread;
+  }
+}
