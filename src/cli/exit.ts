@@ -13,6 +13,7 @@ export function statusOf(error: unknown): number {
     case 'ENGINE':
     case 'MODEL':
     case 'LAYOUT_MISMATCH':
+    case 'CHECKPOINT':
       return exitStatus.usage;
     case 'INTERRUPTED':
       return exitStatus.interrupted;
@@ -20,7 +21,6 @@ export function statusOf(error: unknown): number {
     case 'STALE_GENERATION':
     case 'PEER_LOST':
     case 'DEADLINE':
-    case 'CHECKPOINT':
     case 'DIVERGED':
       return exitStatus.failed;
   }
