@@ -15,7 +15,7 @@ export async function chooseResume(
 ): Promise<FoundCheckpoint | null> {
   if (from === undefined) return null;
   if (from !== 'auto') return findCheckpoint(resolve(from));
-  const folder = out === undefined ? await newestRun() : resolve(out);
+  const folder = out === undefined ? await newestRun(checkpointsFolder) : resolve(out);
   const names = folder === undefined ? [] : await namesIn(join(folder, checkpointsFolder));
   if (folder === undefined || names.length === 0) return null;
   try {
@@ -33,11 +33,11 @@ export function runOf(path: string): string {
   return basename(folder) === checkpointsFolder ? dirname(folder) : path;
 }
 
-/** The last of `runs/` that has checkpoints; their names are times. */
-async function newestRun(): Promise<string | undefined> {
+/** The last of `runs/`, or the last that has something in this folder; their names are times. */
+export async function newestRun(having = ''): Promise<string | undefined> {
   const root = resolve('runs');
   for (const name of (await namesIn(root)).sort().reverse()) {
-    if ((await namesIn(join(root, name, checkpointsFolder))).length > 0) return join(root, name);
+    if ((await namesIn(join(root, name, having))).length > 0) return join(root, name);
   }
   return undefined;
 }

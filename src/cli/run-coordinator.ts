@@ -21,8 +21,11 @@ export async function startCoordinator(
   start: CoordinatorStart,
   emit: (event: RunEvent) => void,
 ): Promise<RunningCoordinator> {
-  const { config, definition, socketDirectory, out, resume, listen } = start;
-  const files = openRunFiles({ out, trace: config.trace, resumed: resume !== null }, emit);
+  const { config, definition, socketDirectory, out, resume, succeeds, listen } = start;
+  const files = openRunFiles(
+    { out, trace: config.trace, resumed: resume !== null || succeeds !== null },
+    emit,
+  );
   const server = await openControlServer(listen, controlMessageBytes);
   const coordinator = new Coordinator({
     runId: randomUUID(),
@@ -32,6 +35,7 @@ export async function startCoordinator(
     socketDirectory,
     out,
     resume,
+    succeeds,
     server,
     ...files.sinks,
   });

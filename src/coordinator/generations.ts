@@ -108,6 +108,7 @@ export function endGeneration(state: State, nowMs: number): Decision {
     ...enter(state, 'regrouping', nowMs),
     workers: stopped,
     suspicions: [],
+    adopting: null,
     endedMs: nowMs,
   };
   const stop: Decision = {

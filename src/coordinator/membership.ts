@@ -19,6 +19,7 @@ import {
   planNext,
 } from './generations.js';
 import { blame } from './liveness.js';
+import { adopt, impatient, mayAdopt } from './succession.js';
 import { applyProgress } from './progress.js';
 import {
   emit,
@@ -64,6 +65,7 @@ export function decide(state: State, event: CoordinatorEvent, nowMs: number): De
 function onMessage(state: State, from: ConnectionId, message: WorkerMessage, nowMs: number): Decision {
   if (message.type === 'join') return onJoin(state, from, message, nowMs);
   const known = state.workers.get(from);
+  if (!known && message.type === 'rejoin' && mayAdopt(state)) return adopt(state, from, message, nowMs);
   if (!known) return onStranger(state, from, message);
   const worker: WorkerRecord = { ...known, lastHeardMs: nowMs };
   const heard = withWorker(state, worker);
@@ -75,6 +77,8 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
       const next = { ...worker, ticks, waitingFor, tickedMs: grown ? nowMs : worker.tickedMs };
       return { state: withWorker(state, next), actions: [] };
     }
+    case 'rejoin':
+      return { state: heard, actions: [] };
     case 'ready':
       return onReady(heard, { ...worker, ready: message }, nowMs);
     case 'connected': {
@@ -121,6 +125,7 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
 /** Not one of this run's workers (any more): told so, for as long as it speaks. */
 function onStranger(state: State, from: ConnectionId, message: WorkerMessage): Decision {
   if (message.type === 'failed' || message.type === 'leave') return { state, actions: [] };
+  if (mayAdopt(state)) return { state, actions: [{ kind: 'send', to: from, message: { type: 'identify' } }] };
   const error = {
     code: 'STALE_GENERATION',
     message: 'This worker is not part of the run (any more): it was given up. Start it again to join.',
@@ -300,6 +305,8 @@ function onExit(
 }
 
 function onTick(state: State, nowMs: number): Decision {
+  const takeOver = impatient(state, nowMs);
+  if (takeOver) return takeOver;
   const guilty = blame(state, nowMs);
   if (guilty) {
     const { failure, worker, remedy } = guilty;

@@ -22,7 +22,8 @@ function committed(
   nowMs: number,
 ): Decision | undefined {
   const { progress } = state;
-  if (step === progress.step && !Object.is(loss, progress.loss)) return undefined;
+  const contradicts = progress.loss !== null && !Object.is(loss, progress.loss);
+  if (step === progress.step && contradicts) return undefined;
   if (step <= progress.step) return { state, actions: [] };
   const trainCount = [...state.workers.values()][0]?.ready?.trainCount ?? 0;
   const { batchSize } = state.config;

@@ -57,6 +57,15 @@ export interface RunDescription {
   readonly out: string | null;
   /** The checkpoint that the run goes on from. */
   readonly resume: CheckpointPlace | null;
+  /** Of a successor: what its predecessor passed on; null: this is the run's first coordinator. */
+  readonly succeeds: Inheritance | null;
+}
+
+/** What of a run is known already, from its events. */
+export interface Inheritance {
+  readonly step: number;
+  readonly evaluated: Progress['evaluated'];
+  readonly checkpoint: CheckpointPlace | null;
 }
 
 export interface CheckpointPlace {
@@ -80,6 +89,8 @@ export interface State extends RunDescription {
   readonly losses: ReadonlyMap<string, readonly number[]>;
   /** The newest checkpoint that can be gone on from when all workers are lost. */
   readonly checkpoint: CheckpointPlace | null;
+  /** Members of a generation that another coordinator led, as far as they have come; null: none. */
+  readonly adopting: { readonly worldSize: number; readonly sinceMs: number } | null;
   /** The signal that is to end the run. */
   readonly stopping: string | null;
   /** A message that waits for workers has been given. */
@@ -90,7 +101,8 @@ export interface State extends RunDescription {
 export interface Progress {
   readonly started: boolean;
   readonly step: number;
-  readonly loss: number;
+  /** Of that step; null: another coordinator got it. */
+  readonly loss: number | null;
   /** The last epoch that was evaluated, and on which splits. */
   readonly evaluated: { readonly epoch: number; readonly splits: readonly ('train' | 'test')[] };
   readonly startedMs: number;
@@ -103,16 +115,21 @@ export interface Progress {
 }
 
 export function initialState(run: RunDescription, nowMs: number): State {
-  const { runId, host, config, definition, socketDirectory, out, resume } = run;
+  const { runId, host, config, definition, socketDirectory, out, resume, succeeds } = run;
   return {
-    ...{ runId, host, config, definition, socketDirectory, out, resume },
+    ...{ runId, host, config, definition, socketDirectory, out, resume, succeeds },
     phase: 'gathering',
     phaseSinceMs: nowMs,
     generation: 0,
     workers: new Map(),
     suspicions: [],
     progress: {
-      ...{ started: false, step: resume?.step ?? 0, loss: Number.NaN, evaluated: { epoch: 0, splits: [] } },
+      ...{
+        started: succeeds !== null && succeeds.step > 0,
+        step: succeeds?.step ?? resume?.step ?? 0,
+        loss: null,
+        evaluated: succeeds?.evaluated ?? { epoch: 0, splits: [] },
+      },
       ...{ trainingMs: 0, samples: 0, rate: 0 },
       startedMs: nowMs,
       markMs: nowMs,
@@ -121,7 +138,8 @@ export function initialState(run: RunDescription, nowMs: number): State {
     endedMs: nowMs,
     barren: 0,
     losses: new Map(),
-    checkpoint: resume,
+    checkpoint: succeeds?.checkpoint ?? resume,
+    adopting: null,
     stopping: null,
     waitingSaid: false,
   };

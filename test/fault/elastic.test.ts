@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/run-events.js';
-import { Lockstep, alive, lockstep, temporaryFolder } from '../support/lockstep.js';
+import { Lockstep, alive, descendants, lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
 type Of<Name extends RunEvent['event']> = Extract<RunEvent, { event: Name }>;
@@ -150,6 +150,32 @@ describe('workers come and go in mid-training', () => {
     expect(await run.finish()).toBe(await undisturbed());
     const generations = run.launcher.events.filter((event) => event.event === 'generation');
     for (const { workers } of generations) expect(workers).toHaveLength(2);
+  }, 120_000);
+
+  it('kill -9 of the coordinator, again and again: its successor takes over, and no step is lost', async () => {
+    const run = await ElasticRun.start('--workers', '2');
+    await run.at(20);
+    for (let lives = 0; lives < 3; lives++) {
+      const before = run.generation;
+      const workers = [...run.members.values()];
+      const [coordinator = 0] = (await descendants(run.launcher.pid)).filter((pid) => !workers.includes(pid));
+      process.kill(coordinator, 'SIGKILL');
+      await run.launcher.event('generation', (event) => event.generation > before);
+      // The same workers: nobody had to start again.
+      expect([...run.members.values()].sort()).toEqual(workers.sort());
+    }
+    expect(await run.finish()).toBe(await undisturbed());
+  }, 120_000);
+
+  it('kill -9 of the coordinator and of a worker at once', async () => {
+    const run = await ElasticRun.start('--workers', '3');
+    await run.at(20);
+    const workers = [...run.members.values()];
+    const [coordinator = 0] = (await descendants(run.launcher.pid)).filter((pid) => !workers.includes(pid));
+    process.kill(coordinator, 'SIGKILL');
+    run.kill('SIGKILL', 1);
+    await run.launcher.event('generation', (event) => event.workers.length === 3);
+    expect(await run.finish()).toBe(await undisturbed());
   }, 120_000);
 
   it('a slow worker is no failure', async () => {

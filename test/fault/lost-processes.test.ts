@@ -73,16 +73,6 @@ async function endsWith({ launcher, everyone, sockets }: Run) {
 const errorOf = (events: readonly RunEvent[]) => events.find((event) => event.event === 'error');
 
 describe('a process that the run needs is lost in mid-training', () => {
-  it('kill -9 of the coordinator ends everyone, naming it', async () => {
-    const run = await midTraining();
-    process.kill(run.coordinator, 'SIGKILL');
-    const { status, events } = await endsWith(run);
-    expect(status).toBe(1);
-    expect(errorOf(events)!.message).toMatch(
-      new RegExp(`Coordinator lost: pid ${run.coordinator} was killed by SIGKILL`),
-    );
-  });
-
   it('a coordinator that is stopped (SIGSTOP) ends everyone', async () => {
     const run = await midTraining();
     process.kill(run.coordinator, 'SIGSTOP');

@@ -22,7 +22,16 @@ class Run {
     const definition = { path: '/config.ts', sha256: sha('c') };
     const runId = '00000000-0000-4000-8000-000000000000';
     this.#state = initialState(
-      { runId, host: 'box', config, definition, socketDirectory: null, out: '/out', resume: null },
+      {
+        runId,
+        host: 'box',
+        config,
+        definition,
+        socketDirectory: null,
+        out: '/out',
+        resume: null,
+        succeeds: null,
+      },
       0,
     );
   }

@@ -2,9 +2,12 @@
 
 import { backOff } from '../back-off.js';
 import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
+import { restartCount } from '../environment.js';
 import { describeError, exitStatus, statusOf } from '../exit.js';
+import { inheritFrom } from '../inheritance.js';
 import type { CoordinatorStart, FromCoordinator, ToCoordinator } from '../launch-messages.js';
 import { openReporters } from '../reporters/reporters.js';
+import { newestRun } from '../resume.js';
 import { startCoordinator } from '../run-coordinator.js';
 import { isLocal, makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
 import { placeOf, readSetup, type TrainFlags } from '../train-options.js';
@@ -21,9 +24,18 @@ export async function coordinate(flags: CoordinatorFlags): Promise<number> {
 
 async function standalone(flags: CoordinatorFlags): Promise<number> {
   await backOff();
-  const { config, definition, out, resume: found } = await readSetup(flags);
+  const { config, definition, out: fresh, resume: found } = await readSetup(flags);
+  // Started again by pm2: the workers of the run that it led may still be there.
+  const before = restartCount() > 0 ? (flags.out === undefined ? await newestRun() : fresh) : undefined;
+  const succeeds = before === undefined ? null : await inheritFrom(before);
+  const out = succeeds === null ? fresh : (before ?? fresh);
   const resume = placeOf(found);
-  const reporters = openReporters({ out, json: flags.json === true, resume: found });
+  const reporters = openReporters({
+    out,
+    json: flags.json === true,
+    resume: found,
+    append: succeeds !== null,
+  });
   const socketDirectory = isLocal(flags.listen) ? makeSocketDirectory() : null;
   try {
     const { path, sha256 } = definition;
@@ -34,6 +46,7 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
       socketDirectory,
       out,
       resume,
+      succeeds,
     };
     const { coordinator, ended } = await startCoordinator(start, (event) => reporters.emit(event));
     const interrupt = (signal: string): void => coordinator.handle({ kind: 'interrupt', signal });

@@ -38,6 +38,7 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
     socketDirectory: null,
     out,
     resume: placeOf(setup.resume),
+    succeeds: null,
     server,
     ...files.sinks,
   });

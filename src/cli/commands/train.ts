@@ -1,8 +1,11 @@
 /** `lockstep train`: starts a coordinator and the workers, shows what happens, and leaves no process behind. */
 
 import { join } from 'node:path';
+import type { Inheritance } from '../../coordinator/state.js';
+import type { RunEvent } from '../../shared/run-events.js';
 import { Child } from '../child-process.js';
 import { exitStatus } from '../exit.js';
+import { EventMemory } from '../inheritance.js';
 import type { FromCoordinator, ToCoordinator } from '../launch-messages.js';
 import { openReporters, type Reporters } from '../reporters/reporters.js';
 import { makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
@@ -12,6 +15,8 @@ import { trainInOneProcess } from './single-process.js';
 
 /** Besides the peers' timeout: time to end after a failure before a process is killed. */
 const graceMs = 5_000;
+/** A coordinator that dies over and over has a reason. */
+const mostSuccessors = 20;
 
 export interface TrainCommandFlags extends TrainFlags {
   readonly singleProcess?: boolean;
@@ -33,48 +38,65 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
 
 async function launch(setup: RunSetup, out: string, reporters: Reporters): Promise<number> {
   const { config, definition } = setup;
-  const resume = placeOf(setup.resume);
   const socketDirectory = makeSocketDirectory();
-  const listen =
+  let listen =
     socketDirectory === null ? 'tcp://127.0.0.1:*' : `ipc://${join(socketDirectory, 'coordinator')}`;
-  const coordinator = new Child(['coordinator', '--launched']);
   const workers: WorkerSlot[] = [];
-  const seen = { outcome: false };
+  const memory = new EventMemory();
   let refused: number | undefined;
+  const seen = { interrupted: false };
+  const emit = (event: RunEvent): void => {
+    memory.note(event);
+    if (memory.over) for (const worker of workers) worker.retire();
+    reporters.emit(event);
+  };
   const tell = (message: ToCoordinator): void => coordinator.send(message);
+
+  const startCoordinator = (succeeds: Inheritance | null): Child => {
+    const child = new Child(['coordinator', '--launched']);
+    child.onMessage((received) => {
+      const message = received as FromCoordinator;
+      switch (message.kind) {
+        case 'listening':
+          // The same address for a successor: the workers connect to it again by themselves.
+          listen = message.endpoint;
+          while (workers.length < config.workers)
+            workers.push(startWorker(message.endpoint, setup, workers.length, tell));
+          break;
+        case 'event':
+          emit(message.event);
+          break;
+        case 'refused':
+          refused = message.status;
+          emit({ event: 'error', code: 'CONFIG', message: message.message });
+          break;
+      }
+    });
+    const { path, sha256 } = definition;
+    const common = { config, definition: { path, sha256 }, listen, socketDirectory, out };
+    child.send({
+      kind: 'start',
+      start: { ...common, resume: placeOf(setup.resume), succeeds },
+    } satisfies ToCoordinator);
+    return child;
+  };
+
+  let coordinator = startCoordinator(null);
   const interrupt = onSignals((signal, again) => {
+    seen.interrupted = true;
     tell({ kind: 'interrupt', signal });
     if (again) for (const child of [coordinator, ...workers]) child.kill();
   });
-
-  coordinator.onMessage((received) => {
-    const message = received as FromCoordinator;
-    switch (message.kind) {
-      case 'listening':
-        for (let i = 0; i < config.workers; i++) workers.push(startWorker(message.endpoint, setup, i, tell));
-        break;
-      case 'event':
-        seen.outcome ||= message.event.event === 'error' || message.event.event === 'done';
-        if (seen.outcome) for (const worker of workers) worker.retire();
-        reporters.emit(message.event);
-        break;
-      case 'refused':
-        seen.outcome = true;
-        refused = message.status;
-        reporters.emit({ event: 'error', code: 'CONFIG', message: message.message });
-        break;
+  for (let lost = 1; ; lost++) {
+    const { how } = await coordinator.ended;
+    if (memory.over) break;
+    const message = `Coordinator lost: pid ${coordinator.pid} ${how}.`;
+    if (seen.interrupted || lost > mostSuccessors || workers.length === 0) {
+      emit({ event: 'error', code: 'PEER_LOST', message: `${message} Start the run again.` });
+      break;
     }
-  });
-  const { path, sha256 } = definition;
-  tell({
-    kind: 'start',
-    start: { config, definition: { path, sha256 }, listen, socketDirectory, out, resume },
-  });
-
-  const { how } = await coordinator.ended;
-  if (!seen.outcome) {
-    const message = `Coordinator lost: pid ${coordinator.pid} ${how}. Start the run again.`;
-    reporters.emit({ event: 'error', code: 'PEER_LOST', message });
+    emit({ event: 'warning', message: `${message} Its successor takes over.` });
+    coordinator = startCoordinator(memory.known);
   }
   await Promise.all(workers.map((worker) => worker.end(config.peerTimeoutMs + graceMs)));
   interrupt.dispose();

@@ -5,6 +5,8 @@ import { join, resolve } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import type { RunEvent } from '../../shared/run-events.js';
 
+export const eventsName = 'events.ndjson';
+
 /** `runs/2026-01-31T12-00-00` for a run that nobody named. */
 export function defaultOut(now: Date): string {
   return resolve('runs', now.toISOString().slice(0, 19).replaceAll(':', '-'));
@@ -18,7 +20,7 @@ export function openEventLog(
   let stream: WriteStream;
   try {
     mkdirSync(out, { recursive: true });
-    const file = join(out, 'events.ndjson');
+    const file = join(out, eventsName);
     if (!append) writeFileSync(file, '');
     stream = createWriteStream(file, { flags: 'a' });
   } catch (cause) {

@@ -16,9 +16,11 @@ export function openReporters(options: {
   out: string;
   json: boolean;
   resume: FoundCheckpoint | null;
+  /** Goes on with the log that is there, as a resumed run does. */
+  append?: boolean;
 }): Reporters {
   const { resume } = options;
-  const log = openEventLog(options.out, resume !== null);
+  const log = openEventLog(options.out, resume !== null || options.append === true);
   const human = options.json ? undefined : new HumanReporter({ stream: process.stderr });
   const reporters: Reporters = {
     emit: (event) => {

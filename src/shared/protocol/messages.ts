@@ -36,32 +36,46 @@ export type WorkerIdentity = z.infer<typeof identitySchema>;
 /** Where workers of the same host can open this worker's memory (see memory/shared-memory.ts); null: nowhere. */
 const memory = z.string().regex(addressPattern).nullable();
 
+const joinSchema = z.strictObject({
+  type: z.literal('join'),
+  protocol: uint32,
+  workerId: z.uuid(),
+  pid: count,
+  host: shortText,
+  /** Where on its host: the same for the process that replaces it. */
+  slot: shortText,
+});
+
+const readySchema = z.strictObject({
+  type: z.literal('ready'),
+  device: shortText,
+  engine: shortText,
+  layoutHash: sha256,
+  /** Of the initial weights: equal on every worker or the run doesn't start. */
+  weightsSha256: sha256,
+  parameterCount: count,
+  trainCount: count,
+  testCount: count,
+  dataSha256: sha256,
+  endpoint: shortText,
+  memory,
+  identity: identitySchema,
+});
+
 export const workerMessageSchema = z.discriminatedUnion('type', [
   /** First word of a worker. */
-  z.strictObject({
-    type: z.literal('join'),
-    protocol: uint32,
-    workerId: z.uuid(),
-    pid: count,
-    host: shortText,
-    /** Where on its host: the same for the process that replaces it. */
-    slot: shortText,
-  }),
+  joinSchema,
   /** Engine loaded, model built, data loaded, data plane bound. */
+  readySchema,
+  /** To the successor of a coordinator that is gone: what this worker is, and the generation that it is in. */
   z.strictObject({
-    type: z.literal('ready'),
-    device: shortText,
-    engine: shortText,
-    layoutHash: sha256,
-    /** Of the initial weights: equal on every worker or the run doesn't start. */
-    weightsSha256: sha256,
-    parameterCount: count,
-    trainCount: count,
-    testCount: count,
-    dataSha256: sha256,
-    endpoint: shortText,
-    memory,
-    identity: identitySchema,
+    type: z.literal('rejoin'),
+    runId: z.uuid(),
+    generation: uint32,
+    rank: uint32,
+    worldSize: uint32.min(1),
+    join: joinSchema,
+    ready: readySchema,
   }),
   /** Connected to every other worker of the generation, and heard from each; whether all of them share memory with it. */
   z.strictObject({ type: z.literal('connected'), generation: uint32, sharing: z.boolean() }),
@@ -144,6 +158,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
   /** Write a checkpoint of where you stand. */
   z.strictObject({ type: z.literal('checkpoint'), generation: uint32, directory: path }),
   z.strictObject({ type: z.literal('save'), generation: uint32, directory: z.string().max(4_096) }),
+  /** Asked by a coordinator that doesn't know the sender: it may be the successor of the one that did. */
+  z.strictObject({ type: z.literal('identify') }),
   z.strictObject({ type: z.literal('heartbeat') }),
   z.strictObject({ type: z.literal('finish') }),
   z.strictObject({ type: z.literal('abort'), error: wireError }),

@@ -32,6 +32,7 @@ import { asGeneration, asRank, type Rank } from '../../shared/words.js';
 import type { DataPlaneRequest } from './communicator.js';
 import { Flights } from './flights.js';
 import { GenerationEnded } from './generation-ended.js';
+import { RunMemory } from './run-memory.js';
 
 export interface CoreEvents {
   message(message: CoordinatorMessage): void;
@@ -99,13 +100,16 @@ export class CommunicatorCore {
   #lastHeardMs = performance.now();
   #verdict: NodeJS.Timeout | undefined;
   #flights: Flights | undefined;
+  readonly #memory = new RunMemory();
+  /** Of the last plan, also after its end. */
+  #membership: { generation: number; rank: number; worldSize: number } | undefined;
 
   constructor(transports: CoreTransports, events: CoreEvents) {
     this.#transports = transports;
     this.#events = events;
     transports.control.connect({
       message: (bytes) => this.#onControl(bytes),
-      disconnected: () => this.#onCoordinatorLost('closed the connection'),
+      disconnected: () => this.#onDisconnected(),
     });
   }
 
@@ -121,6 +125,7 @@ export class CommunicatorCore {
 
   send(message: WorkerMessage): void {
     if (this.#state === 'closed') return;
+    this.#memory.note(message);
     if (message.type === 'finished') this.#flights?.flush();
     // From its last message on, connections may close in any order without meaning a loss.
     if (message.type === 'finished' || message.type === 'failed') this.#state = 'leaving';
@@ -143,6 +148,7 @@ export class CommunicatorCore {
     if (plan.generation <= this.#ended) throw new GenerationEnded(this.#ended);
     const rank = asRank(plan.rank);
     this.#plan = plan;
+    this.#membership = { generation: plan.generation, rank: plan.rank, worldSize: plan.workers.length };
     this.#state = 'running';
     const peers = plan.workers
       .filter((worker) => worker.rank !== plan.rank)
@@ -259,6 +265,10 @@ export class CommunicatorCore {
       return;
     }
     if (message.type === 'heartbeat') return;
+    if (message.type === 'identify') {
+      this.#identify();
+      return;
+    }
     if (message.type === 'finish') this.#state = 'leaving';
     if (message.type === 'regroup') this.#endGeneration(message.generation);
     this.#events.message(message);
@@ -338,11 +348,26 @@ export class CommunicatorCore {
     );
   }
 
+  /** Tells the successor of a coordinator what this worker is, and again what the other may not have passed on. */
+  #identify(): void {
+    const { join, ready, reports } = this.#memory;
+    if (!join || !ready || !this.#request || this.#membership === undefined) return;
+    const { runId } = this.#request;
+    this.#transports.control.send(encodeMessage({ type: 'rejoin', runId, ...this.#membership, join, ready }));
+    for (const report of reports) this.#transports.control.send(encodeMessage(report));
+  }
+
+  /** Silence: its process hangs, or is gone and has no successor. */
   #onCoordinatorLost(how: string): void {
     if (this.#state === 'leaving' || this.#state === 'closed') return;
     this.#fail(
       new PeerLostError(`Coordinator lost: it ${how}. Start the run again.`, { who: 'coordinator' }),
     );
+  }
+
+  /** Before this worker has a membership there is nothing that a successor could go on from. */
+  #onDisconnected(): void {
+    if (this.#membership === undefined) this.#onCoordinatorLost('closed the connection');
   }
 
   #beat(): void {

@@ -1,0 +1,52 @@
+/** What a coordinator's successor has to know of the run: taken from the run's events as they pass, or from its folder. */
+
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Inheritance } from '../coordinator/state.js';
+import type { RunEvent } from '../shared/run-events.js';
+import { eventsName } from './reporters/event-log.js';
+
+export class EventMemory {
+  #known: Inheritance = { step: 0, evaluated: { epoch: 0, splits: [] }, checkpoint: null };
+  /** Its last word has been said. */
+  over = false;
+
+  note(event: RunEvent): void {
+    if (event.event === 'run' || event.event === 'resumed') this.over = false;
+    if (event.event === 'done' || event.event === 'error') this.over = true;
+    if (event.event === 'step')
+      this.#known = { ...this.#known, step: Math.max(event.step, this.#known.step) };
+    if (event.event === 'checkpoint')
+      this.#known = { ...this.#known, checkpoint: { path: event.path, step: event.step } };
+    if (event.event === 'eval') {
+      const { epoch, split } = event;
+      const before = this.#known.evaluated;
+      const splits = epoch === before.epoch ? [...before.splits, split] : [split];
+      this.#known = { ...this.#known, evaluated: { epoch, splits } };
+    }
+  }
+
+  get known(): Inheritance {
+    return this.#known;
+  }
+}
+
+/** Of a run whose coordinator may have died; null when there is none, or it came to its end. */
+export async function inheritFrom(out: string): Promise<Inheritance | null> {
+  const memory = new EventMemory();
+  let lines = 0;
+  try {
+    for await (const line of createInterface({ input: createReadStream(join(out, eventsName)) })) {
+      try {
+        memory.note(JSON.parse(line) as RunEvent);
+        lines++;
+      } catch {
+        // The line in which the coordinator died.
+      }
+    }
+  } catch {
+    return null;
+  }
+  return lines > 0 && !memory.over ? memory.known : null;
+}
