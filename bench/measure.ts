@@ -12,10 +12,12 @@ export interface Measured {
   readonly pinned?: boolean;
   readonly steps: number;
   readonly warmUp: number;
+  /** The rate of all steps, with all that happens between steps, instead of the median step's. */
+  readonly whole?: boolean;
 }
 
 /** Median over the steps after the warm-up of the rates that the run reported. */
-export function imagesPerSecond({ options, pinned = false, steps, warmUp }: Measured): number {
+export function imagesPerSecond({ options, pinned = false, steps, warmUp, whole = false }: Measured): number {
   const out = mkdtempSync(path.join(os.tmpdir(), 'lockstep-bench-'));
   const pin = pinned && process.platform === 'linux' ? ['taskset', '-c', '0'] : [];
   const fixed = ['--json', '--evaluate', 'none', '--out', out, '--threads', 1, '--max-steps', steps];
@@ -24,6 +26,7 @@ export function imagesPerSecond({ options, pinned = false, steps, warmUp }: Meas
   try {
     const { stdout, stderr, status } = spawnSync(program, args, { encoding: 'utf8', timeout: 300_000 });
     if (status !== 0) throw new Error(stderr);
+    if (whole) return wholeRate(stdout);
     const rates = stdout
       .split('\n')
       .filter((line) => line !== '')
@@ -33,6 +36,12 @@ export function imagesPerSecond({ options, pinned = false, steps, warmUp }: Meas
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
+}
+
+/** Of the `done` event. */
+function wholeRate(stdout: string): number {
+  const last = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as RunEvent;
+  return last.event === 'done' ? last.imagesPerSecond : Number.NaN;
 }
 
 export function median(values: readonly number[]): number {
