@@ -16,7 +16,6 @@ import {
   type Placement,
   type Vectors,
 } from '../../shared/collectives/vector-layout.js';
-import type { AddFloat32 } from '../../shared/collectives/reduction.js';
 import {
   OperationalError,
   PeerLostError,
@@ -27,39 +26,13 @@ import {
 import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/codec.js';
 import { headerBytes, readHeader, writeHeader } from '../../shared/protocol/frame.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
-import type { ControlClient, DataPlane } from '../../shared/transport/transport.js';
+import type { DataPlane } from '../../shared/transport/transport.js';
 import { asGeneration, asRank, type Rank } from '../../shared/words.js';
 import type { DataPlaneRequest } from './communicator.js';
+import type { CoreEvents, CoreTransports, PeerMemory } from './core-environment.js';
 import { Flights } from './flights.js';
 import { GenerationEnded } from './generation-ended.js';
 import { RunMemory } from './run-memory.js';
-
-export interface CoreEvents {
-  message(message: CoordinatorMessage): void;
-  finished(exchangeId: number): void;
-  failed(error: Error): void;
-  /** The generation is over; nothing of it finishes any more. */
-  ended(generation: number): void;
-  /** A message or frame was refused; for the log. */
-  refused(error: OperationalError): void;
-  /** How often the main thread has made progress. */
-  ticks(): number;
-  /** The exchange that the main thread waits for by itself; 0: none. */
-  waiting(): number;
-}
-
-export interface CoreTransports {
-  readonly control: ControlClient;
-  openDataPlane(request: DataPlaneRequest): Promise<DataPlane>;
-  /** Another worker's memory, if this process can read it. */
-  openMemory?(address: string | null): PeerMemory | undefined;
-  readonly add?: AddFloat32 | undefined;
-}
-
-export interface PeerMemory {
-  map(offset: number, bytes: number): ArrayBuffer;
-  close(): void;
-}
 
 /** Vectors that exchanges have parts of: this worker's, and those of the workers whose memory it can read. */
 interface AllocatedVectors {
