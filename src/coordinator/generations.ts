@@ -4,6 +4,7 @@
  * goes on from the furthest of these. Nothing is rolled back and no sample is skipped.
  */
 
+import { shardRanges } from '../shared/sharding/ranges.js';
 import {
   emit,
   enter,
@@ -192,8 +193,10 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
     // What was suspected was about other connections.
     ...{ generation, workers, suspicions: [], waitingSaid: false },
   };
-  const members = ranked.map(({ rank, ready: r, join }) => ({
-    rank: rank ?? 0,
+  const ranges = shardRanges(config.shards, ranked.length);
+  const members = ranked.map(({ ready: r, join }, rank) => ({
+    rank,
+    shards: ranges[rank] ?? { start: 0, end: 0 },
     endpoint: r?.endpoint ?? '',
     memory: r?.memory ?? null,
     pid: join.pid,

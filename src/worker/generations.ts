@@ -75,8 +75,7 @@ async function trainGeneration(trainee: Trainee, plan: Plan, position: Position)
   const { rank, generation } = plan;
   position.out = plan.out;
   const sharing = await communicator.join(plan);
-  const place = { rank, worldSize: plan.workers.length, generation };
-  const participation = participate(replica, communicator, place, position.optimizer);
+  const participation = participate(replica, communicator, plan, position.optimizer);
   position.optimizer = participation.optimizer;
   communicator.send({ type: 'connected', generation, sharing });
   communicator.begin((await mailbox.take('go')).sharing);

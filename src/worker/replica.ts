@@ -11,12 +11,12 @@ import { loadIdxDirectory, loadMnist } from '../shared/data/dataset.js';
 import type { ExchangeSpec } from '../shared/collectives/exchange.js';
 import { Sampler } from '../shared/data/sampler.js';
 import { imageData, type TrainingData } from '../shared/data/training-data.js';
-import { ConfigError, InvariantError, ModelError } from '../shared/errors.js';
+import { ConfigError, InvariantError, ModelError, invariant } from '../shared/errors.js';
 import { elementCount, layoutHash, weightsSha256, type Layout } from '../shared/layout.js';
 import { hashBytes, hashFloats } from '../shared/ledger/hash.js';
+import type { Plan } from '../shared/protocol/messages.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
 import { withMathRandom } from '../shared/random/math-random.js';
-import { shardRanges } from '../shared/sharding/ranges.js';
 import type { Range } from '../shared/words.js';
 import type { Communicator, ExchangeHandle } from './communicator/communicator.js';
 import type { Engine } from './engine/load.js';
@@ -216,7 +216,7 @@ export function replicaHashes(replica: Replica): {
 export function participate(
   replica: Replica,
   communicator: Communicator,
-  place: { rank: number; worldSize: number; generation: number },
+  { rank, workers, generation }: Pick<Plan, 'rank' | 'workers' | 'generation'>,
   held?: Optimizer,
 ): Participation {
   const { engine, kernels, config, model, layout, data } = replica;
@@ -227,17 +227,18 @@ export function participate(
   const others = tracer ? measuringWaits(communicator, measure) : communicator;
   const executor = new Executor({ tf, kernels, model, communicator: others, seed: config.seed, measure });
   const parameters = flatten(layout, executor.backwardOrder);
-  const localShards = shardRanges(config.shards, place.worldSize)[place.rank] ?? { start: 0, end: 0 };
+  const localShards = workers[rank]?.shards;
+  invariant(localShards, `rank ${rank} is not in the plan`);
   const tamper = tamperOf(config.inject, layout);
   const ledger = config.audit
     ? new Ledger({
         names: parameters.map(({ weight }) => layout[weight]?.name ?? String(weight)),
         weights: parameters.map(({ weight }) => weight),
-        rank: place.rank,
-        worldSize: place.worldSize,
+        rank,
+        worldSize: workers.length,
         firstShard: localShards.start,
         hash: engine.memory?.hash ?? hashFloats,
-        send: (entries) => communicator.send({ type: 'ledger', generation: place.generation, entries }),
+        send: (entries) => communicator.send({ type: 'ledger', generation, entries }),
       })
     : undefined;
   return {

@@ -9,11 +9,11 @@ import {
 } from '../../src/shared/collectives/reduction.js';
 import { ProtocolError } from '../../src/shared/errors.js';
 import { readHeader } from '../../src/shared/protocol/frame.js';
-import { shardRanges } from '../../src/shared/sharding/ranges.js';
-import type { Generation, Rank } from '../../src/shared/words.js';
+import { consecutiveRanges, shardRanges } from '../../src/shared/sharding/ranges.js';
+import type { Generation, Range, Rank } from '../../src/shared/words.js';
 
 interface Case {
-  readonly world: number;
+  readonly ranges: readonly Range[];
   readonly shards: number;
   readonly reduction: VectorReduction;
   readonly elementCount: number;
@@ -36,10 +36,10 @@ function fill(vector: Vector, { seed, reduction }: Case, shard: number, use: num
 
 /** Runs `uses` uses of one exchange on `world` workers; frames arrive in an order that `pick` chooses. */
 function run(test: Case, uses: number, pick: (choices: number) => number): Vector[][] {
-  const { world, shards, reduction, elementCount } = test;
+  const { ranges, shards, reduction, elementCount } = test;
   const links = new Map<string, Buffer[]>();
-  const results: Vector[][] = Array.from({ length: world }, () => []);
-  const workers = shardRanges(shards, world).map((range, rank) => {
+  const results: Vector[][] = ranges.map(() => []);
+  const workers = ranges.map((range, rank) => {
     const send = (to: number, frame: Buffer): void => {
       const link = `${rank}>${to}`;
       links.set(link, [...(links.get(link) ?? []), Buffer.from(frame)]);
@@ -55,7 +55,7 @@ function run(test: Case, uses: number, pick: (choices: number) => number): Vecto
       inputs.forEach((vector, i) => fill(vector, test, range.start + i, use));
       engine.start(1, use);
     };
-    const plan = { runTag: 7n, generation: 1 as Generation, rank: rank as Rank, worldSize: world, shards };
+    const plan = { runTag: 7n, generation: 1 as Generation, rank: rank as Rank, shards, ranges };
     const engine = new CollectiveEngine(plan, send, () => {
       results[rank]!.push(output.slice());
       if (use < uses) begin();
@@ -78,21 +78,24 @@ const lengths = [0, 1, 2, 15, 16, 17, 255, 10_000];
 
 describe('an all-reduce', () => {
   const cases = fc.record({
-    world: fc.integer({ min: 1, max: 9 }),
-    spare: fc.integer({ min: 0, max: 5 }),
+    // How many shards each worker owns: uneven, or none.
+    counts: fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 9 }),
+    last: fc.integer({ min: 1, max: 4 }),
     reduction: fc.constantFrom<VectorReduction>('sum-float32', 'sum-float64'),
     elementCount: fc.constantFrom(...lengths),
     seed: fc.integer(),
   });
 
-  it('gives every rank the sum over all shards, with the same bits at every world size and order of arrival', () => {
+  it('gives every rank the sum over all shards, with the same bits at every world size, dealing and order of arrival', () => {
     fc.assert(
-      fc.property(cases, fc.infiniteStream(fc.nat()), ({ spare, ...rest }, order) => {
-        const test: Case = { ...rest, shards: rest.world + spare };
+      fc.property(cases, fc.infiniteStream(fc.nat()), ({ counts, last, ...rest }, order) => {
+        const ranges = consecutiveRanges([...counts, last]);
+        const shards = ranges.at(-1)!.end;
+        const test: Case = { ...rest, shards, ranges };
         const uses = test.elementCount > 1000 ? 2 : 4;
         const pick = (choices: number): number => (order.next().value as number) % choices;
         const results = run(test, uses, pick);
-        const alone = run({ ...test, world: 1 }, uses, pick)[0]!;
+        const alone = run({ ...test, ranges: shardRanges(shards, 1) }, uses, pick)[0]!;
         for (const [rank, outputs] of results.entries()) {
           expect(outputs, `rank ${rank}`).toHaveLength(uses);
           outputs.forEach((output, use) =>
@@ -126,10 +129,11 @@ describe('an all-reduce', () => {
     const rows = Array.from({ length: shards }, (_, shard) =>
       Array.from({ length: shard === 4 ? 0 : 3 + shard }, (_, i) => 1e6 + Math.sin(shard * 31 + i)),
     );
-    const test: Case = { world: 3, shards, reduction: 'moments', elementCount: 3, seed: 0 };
+    const ranges = shardRanges(shards, 3);
+    const test: Case = { ranges, shards, reduction: 'moments', elementCount: 3, seed: 0 };
     const links: [number, Buffer][] = [];
     const outputs: Float64Array[] = [];
-    const workers = shardRanges(shards, 3).map((range, rank) => {
+    const workers = ranges.map((range, rank) => {
       const inputs = rows.slice(range.start, range.end).map((values) => {
         const mean = values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
         const m2 = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
@@ -137,7 +141,7 @@ describe('an all-reduce', () => {
       });
       const output = new Float64Array(3);
       outputs.push(output);
-      const plan = { runTag: 7n, generation: 1 as Generation, rank: rank as Rank, worldSize: 3, shards };
+      const plan = { runTag: 7n, generation: 1 as Generation, rank: rank as Rank, shards, ranges };
       const engine = new CollectiveEngine(
         plan,
         (to, frame) => links.push([to, Buffer.from(frame)]),
@@ -164,7 +168,8 @@ describe('an all-reduce', () => {
   it('refuses frames that are repeated, stale or of the wrong size, and goes on', () => {
     const sent: Buffer[] = [];
     let finished = 0;
-    const plan = { runTag: 7n, generation: 1 as Generation, rank: 0 as Rank, worldSize: 2, shards: 2 };
+    const ranges = shardRanges(2, 2);
+    const plan = { runTag: 7n, generation: 1 as Generation, rank: 0 as Rank, shards: 2, ranges };
     const engine = new CollectiveEngine(
       plan,
       () => undefined,

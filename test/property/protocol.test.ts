@@ -7,7 +7,8 @@ import {
   encodeMessage,
 } from '../../src/shared/protocol/codec.js';
 import { headerBytes, phases, readHeader, writeHeader } from '../../src/shared/protocol/frame.js';
-import type { WorkerMessage } from '../../src/shared/protocol/messages.js';
+import type { Plan, WorkerMessage } from '../../src/shared/protocol/messages.js';
+import { consecutiveRanges } from '../../src/shared/sharding/ranges.js';
 
 const uint32 = fc.integer({ min: 0, max: 0xffffffff });
 const header = fc.record({
@@ -55,6 +56,25 @@ const refusedOnly = (decode: () => unknown): void => {
     expect(error).toBeInstanceOf(ProtocolError);
   }
 };
+
+/** A plan for workers that own so many shards each. */
+function planOf(counts: readonly number[]) {
+  const place = { endpoint: 'tcp://x', memory: null, pid: 1, host: 'box' };
+  const ranges = consecutiveRanges(counts);
+  return {
+    ...{
+      generation: 1,
+      rank: 0,
+      shards: ranges.at(-1)?.end ?? 0,
+      step: 0,
+      source: null,
+      restore: null,
+      out: null,
+    },
+    evaluated: { epoch: 0, splits: [] },
+    workers: ranges.map((shards, rank) => ({ rank, shards, ...place })),
+  };
+}
 
 describe('data frames', () => {
   it('decode to what was encoded', () => {
@@ -120,6 +140,30 @@ describe('control messages', () => {
         refusedOnly(() => decodeWorkerMessage(bytes, 'test'));
       }),
       { numRuns: 500 },
+    );
+  });
+
+  it('take a plan that deals every shard once, to ranges in order of rank, and no other', () => {
+    const decode = (plan: Plan): void =>
+      void decodeCoordinatorMessage(encodeMessage({ type: 'plan', plan }), 'test');
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat(5), { maxLength: 6 }),
+        fc.nat(),
+        fc.constantFrom(-1, 1),
+        (counts, at, by) => {
+          const plan = planOf([...counts, 1]);
+          decode(plan);
+          const worker = plan.workers[at % plan.workers.length]!;
+          for (const edge of ['start', 'end'] as const) {
+            const shards = { ...worker.shards, [edge]: worker.shards[edge] + by };
+            const workers = plan.workers.with(worker.rank, { ...worker, shards });
+            expect(() => decode({ ...plan, workers })).toThrow(ProtocolError);
+          }
+          expect(() => decode({ ...plan, rank: plan.workers.length })).toThrow(ProtocolError);
+          expect(() => decode({ ...plan, workers: plan.workers.slice(1) })).toThrow(ProtocolError);
+        },
+      ),
     );
   });
 

@@ -5,6 +5,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import { resolveConfig } from '../../src/shared/config/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
 import type { TrainingData } from '../../src/shared/data/training-data.js';
+import type { Plan } from '../../src/shared/protocol/messages.js';
 import { MemoryControl, MemoryNetwork } from '../../src/shared/transport/memory.js';
 import { InlineCommunicator } from '../../src/worker/communicator/inline-communicator.js';
 import { engineHost } from '../../src/worker/engine/cache.js';
@@ -69,12 +70,15 @@ export async function alone(
     trace: false,
     peerTimeoutMs: 3_600_000,
   });
-  await communicator.join({
+  const plan: Plan = {
     generation: 1,
     rank: 0,
     shards: resolved.shards,
     ...{ step: 0, source: null, restore: null, out: null, evaluated: { epoch: 0, splits: [] } },
-    workers: [{ rank: 0, ...address, pid: process.pid, host: 'test' }],
-  });
-  return participate(replica, communicator, { rank: 0, worldSize: 1, generation: 1 });
+    workers: [
+      { rank: 0, shards: { start: 0, end: resolved.shards }, ...address, pid: process.pid, host: 'test' },
+    ],
+  };
+  await communicator.join(plan);
+  return participate(replica, communicator, plan);
 }

@@ -10,6 +10,7 @@ import {
 import { oneHopBytes, type ExchangeSpec } from '../../src/shared/collectives/exchange.js';
 import { Mesh } from '../../src/shared/collectives/mesh.js';
 import { loadNativeMemory } from '../../src/shared/memory/native-memory.js';
+import { shardRanges } from '../../src/shared/sharding/ranges.js';
 import { asGeneration, asRank } from '../../src/shared/words.js';
 import { engineHost, findMemoryAddon } from '../../src/worker/engine/cache.js';
 
@@ -37,8 +38,8 @@ function world({ shards, workers, generation = 1, rooms = [] }: World) {
       runTag: 1n,
       generation: asGeneration(generation),
       rank: asRank(rank),
-      worldSize: workers,
       shards,
+      ranges: shardRanges(shards, workers),
     };
     const mesh = new Mesh(plan);
     const place = new DirectLayout().add(mesh, spec);
@@ -107,7 +108,13 @@ describe('small vectors through shared memory', () => {
   });
 
   it('leave large vectors, and those without room, to messages', () => {
-    const plan = { runTag: 1n, generation: asGeneration(1), rank: asRank(0), worldSize: 2, shards: 2 };
+    const plan = {
+      runTag: 1n,
+      generation: asGeneration(1),
+      rank: asRank(0),
+      shards: 2,
+      ranges: shardRanges(2, 2),
+    };
     const mesh = new Mesh(plan);
     const layout = new DirectLayout();
     const longest = oneHopBytes / 4;

@@ -2,13 +2,11 @@ import { execFile } from 'node:child_process';
 import { homedir } from 'node:os';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Mesh } from '../../src/shared/collectives/mesh.js';
 import { addFloat32 } from '../../src/shared/collectives/reduction.js';
 import { VectorLayout, bytesOf, vectorsIn } from '../../src/shared/collectives/vector-layout.js';
 import { loadNativeMemory } from '../../src/shared/memory/native-memory.js';
 import { SharedMemory, pageBytes } from '../../src/shared/memory/shared-memory.js';
 import { shardRanges } from '../../src/shared/sharding/ranges.js';
-import { asGeneration, asRank } from '../../src/shared/words.js';
 import { engineHost, findMemoryAddon } from '../../src/worker/engine/cache.js';
 
 const addon = findMemoryAddon(engineHost(process.env, homedir()));
@@ -86,9 +84,7 @@ describe('the layout of vectors', () => {
       [2, 4],
       [7, 5],
     ] as const) {
-      const plan = { runTag: 1n, generation: asGeneration(1), rank: asRank(0), worldSize: workers, shards };
-      const { ranges } = new Mesh(plan);
-      expect(ranges).toEqual(shardRanges(shards, workers));
+      const ranges = shardRanges(shards, workers);
       const layout = new VectorLayout(ranges);
       const [first, second] = [layout.add(100_003), layout.add(1)];
       for (const [rank, range] of ranges.entries()) {

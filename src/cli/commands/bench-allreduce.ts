@@ -62,6 +62,7 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
     const addresses = await Promise.all(children.map((child) => next(child, 'ready')));
     const members = addresses.map(({ address }, rank) => ({
       rank,
+      shards: { start: rank, end: rank + 1 },
       ...address,
       pid: children[rank]?.pid ?? 0,
       host,

@@ -52,7 +52,8 @@ export class CollectiveEngine {
    */
   receive(frame: Buffer): FrameHeader {
     const header = readHeader(frame);
-    const { runTag, generation, worldSize, rank } = this.mesh.plan;
+    const { runTag, generation, rank } = this.mesh.plan;
+    const { worldSize } = this.mesh;
     if (header.runTag !== runTag) {
       throw new ProtocolError(`Frame from rank ${header.sender} refused: it belongs to another run.`);
     }

@@ -191,10 +191,10 @@ export class Exchange {
   /** Sums what is complete; true when the result is in the output. */
   #advance(): boolean {
     const use = this.#uses[0];
-    const { plan, others } = this.#mesh;
-    if (use.partials.size < plan.worldSize) return false;
+    const { plan, others, worldSize } = this.#mesh;
+    if (use.partials.size < worldSize) return false;
     if (!this.#reduced) {
-      const everyone = Array.from({ length: plan.worldSize }, (_, rank) => use.partials.get(rank) ?? []);
+      const everyone = Array.from({ length: worldSize }, (_, rank) => use.partials.get(rank) ?? []);
       const { output } = this.#buffers;
       const { start, end } = this.#oneHop
         ? { start: 0, end: output.length }
@@ -263,7 +263,8 @@ export class Exchange {
   }
 
   #refusal(header: FrameHeader, expected: string, got: string): ProtocolError {
-    const { rank, worldSize, generation } = this.#mesh.plan;
+    const { rank, generation } = this.#mesh.plan;
+    const { worldSize } = this.#mesh;
     return new ProtocolError(
       `Frame of ${this.spec.name} from rank ${header.sender} refused: expected ${expected}, got ${got} ` +
         `(rank ${rank}/${worldSize}, generation ${generation}, step ${header.step}).`,

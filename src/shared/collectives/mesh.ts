@@ -3,7 +3,7 @@
  * each kind must have. Pure arithmetic shared by the algorithms; opens no socket.
  */
 
-import { chunkRange, shardRanges } from '../sharding/ranges.js';
+import { chunkRange } from '../sharding/ranges.js';
 import { foldTree, maximalSubtrees, rootLevel, type TreeNode } from '../sharding/tree.js';
 import type { Generation, Range, Rank } from '../words.js';
 import { addFloat32, combineInto, type AddFloat32, type Vector, type VectorReduction } from './reduction.js';
@@ -12,23 +12,30 @@ export interface MeshPlan {
   readonly runTag: bigint;
   readonly generation: Generation;
   readonly rank: Rank;
-  readonly worldSize: number;
   readonly shards: number;
+  /** The shards that each rank owns, in order of rank: contiguous, together 0..shards-1. */
+  readonly ranges: readonly Range[];
   /** Takes the place of a loop in JavaScript; the same bits. */
   readonly add?: AddFloat32 | undefined;
 }
 
 export class Mesh {
   readonly plan: MeshPlan;
-  readonly ranges: readonly Range[];
   readonly subtrees: readonly (readonly TreeNode[])[];
   readonly others: readonly Rank[];
 
   constructor(plan: MeshPlan) {
     this.plan = plan;
-    this.ranges = shardRanges(plan.shards, plan.worldSize);
-    this.subtrees = this.ranges.map((range) => maximalSubtrees(range, plan.shards));
-    this.others = this.ranges.map((_, rank) => rank as Rank).filter((rank) => rank !== plan.rank);
+    this.subtrees = plan.ranges.map((range) => maximalSubtrees(range, plan.shards));
+    this.others = plan.ranges.map((_, rank) => rank as Rank).filter((rank) => rank !== plan.rank);
+  }
+
+  get ranges(): readonly Range[] {
+    return this.plan.ranges;
+  }
+
+  get worldSize(): number {
+    return this.plan.ranges.length;
   }
 
   get localShards(): Range {
@@ -36,7 +43,7 @@ export class Mesh {
   }
 
   chunk(elementCount: number, owner: number): Range {
-    return chunkRange(elementCount, this.plan.worldSize, owner);
+    return chunkRange(elementCount, this.worldSize, owner);
   }
 
   /**

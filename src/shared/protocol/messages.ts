@@ -121,25 +121,56 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('leave') }),
 ]);
 
-export const planSchema = z.strictObject({
-  generation: uint32,
+/** Half-open. */
+const range = z.strictObject({ start: uint32, end: uint32 });
+
+const plannedWorkerSchema = z.strictObject({
   rank: uint32,
-  shards: uint32.min(1),
-  workers: z
-    .array(z.strictObject({ rank: uint32, endpoint: shortText, memory, pid: count, host: shortText }))
-    .min(1)
-    .max(4_096),
-  /** Training goes on after this step. */
-  step: uint32,
-  /** Who gives its state to all others; null: all are at that step. */
-  source: uint32.nullable(),
-  /** A checkpoint that the source takes its state from; null: it has it. */
-  restore: path.nullable(),
-  /** Folder of the run, for checkpoints; null: none are written. */
-  out: path.nullable(),
-  /** Of the last epoch that was evaluated, the splits that need not be evaluated again. */
-  evaluated: z.strictObject({ epoch: uint32, splits: z.array(z.enum(['train', 'test'])).max(2) }),
+  /** The shards that it owns. */
+  shards: range,
+  endpoint: shortText,
+  memory,
+  pid: count,
+  host: shortText,
 });
+
+export const planSchema = z
+  .strictObject({
+    generation: uint32,
+    rank: uint32,
+    shards: uint32.min(1),
+    /** In order of rank. */
+    workers: z.array(plannedWorkerSchema).min(1).max(4_096),
+    /** Training goes on after this step. */
+    step: uint32,
+    /** Who gives its state to all others; null: all are at that step. */
+    source: uint32.nullable(),
+    /** A checkpoint that the source takes its state from; null: it has it. */
+    restore: path.nullable(),
+    /** Folder of the run, for checkpoints; null: none are written. */
+    out: path.nullable(),
+    /** Of the last epoch that was evaluated, the splits that need not be evaluated again. */
+    evaluated: z.strictObject({ epoch: uint32, splits: z.array(z.enum(['train', 'test'])).max(2) }),
+  })
+  .refine(
+    ({ rank, shards, workers }) => rank < workers.length && dealsAll(workers, shards),
+    'must name its own rank, and deal every shard once, in order of rank',
+  );
+
+function dealsAll(workers: readonly z.infer<typeof plannedWorkerSchema>[], shards: number): boolean {
+  let next = 0;
+  for (const [
+    index,
+    {
+      rank,
+      shards: { start, end },
+    },
+  ] of workers.entries()) {
+    if (rank !== index || start !== next || end < start) return false;
+    next = end;
+  }
+  return next === shards;
+}
 
 export const coordinatorMessageSchema = z.discriminatedUnion('type', [
   z.strictObject({

@@ -17,9 +17,15 @@ export function shardSlice(batchCount: number, shards: number, shard: number): R
   return partition(batchCount, shards, shard);
 }
 
-/** The shards that each rank owns: contiguous, disjoint, covering 0..shards-1. */
+/** The shards that each rank owns when all get as many, one more or less: contiguous, disjoint, covering 0..shards-1. */
 export function shardRanges(shards: number, worldSize: number): Range[] {
   return Array.from({ length: worldSize }, (_, rank) => partition(shards, worldSize, rank));
+}
+
+/** The shards that each rank owns when rank r gets `counts[r]` of them. */
+export function consecutiveRanges(counts: readonly number[]): Range[] {
+  let end = 0;
+  return counts.map((count) => ({ start: end, end: (end += count) }));
 }
 
 /**

@@ -15,7 +15,6 @@ import { Mesh } from '../../shared/collectives/mesh.js';
 import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange.js';
 import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
 import { InvariantError, fromWireError, invariant } from '../../shared/errors.js';
-import { shardRanges } from '../../shared/sharding/ranges.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import {
   VectorLayout,
@@ -120,7 +119,7 @@ export class ThreadCommunicator implements Communicator {
   }
 
   join(plan: Plan): Promise<boolean> {
-    const ranges = shardRanges(plan.shards, plan.workers.length);
+    const ranges = plan.workers.map(({ shards: owned }) => owned);
     const range = ranges[plan.rank];
     invariant(range, `rank ${plan.rank} is not in the plan`);
     this.#localShards = range;
@@ -132,7 +131,7 @@ export class ThreadCommunicator implements Communicator {
     if (!this.#failure) this.#state.fill(0, words.exchanges).fill(0, words.failed, words.failed + 1);
     const { shards, workers } = plan;
     const [rank, generation] = [asRank(plan.rank), asGeneration(plan.generation)];
-    const mesh = new Mesh({ runTag: 0n, generation, rank, worldSize: workers.length, shards });
+    const mesh = new Mesh({ runTag: 0n, generation, rank, shards, ranges });
     this.#mesh = mesh;
     this.#small = new DirectLayout();
     this.#direct = this.#directGroup(
