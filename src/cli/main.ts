@@ -1,144 +1,14 @@
 #!/usr/bin/env node
 /** The command line: argv to a command, its result to an exit status. No logic of its own. */
 
-import { readFileSync } from 'node:fs';
-import { Command, CommanderError, Option } from 'commander';
-import type { BenchAllreduceFlags } from './commands/bench-allreduce.js';
-import type { CoordinatorFlags } from './commands/coordinator.js';
-import type { DiffFlags } from './commands/diff.js';
-import type { InstallFlags } from './commands/engine.js';
-import type { EvalFlags } from './commands/eval.js';
-import type { PredictFlags } from './commands/predict.js';
-import type { TrainCommandFlags } from './commands/train.js';
-import type { WorkerFlags } from './commands/worker.js';
-import { defaultCoordinator } from './environment.js';
+import { CommanderError } from 'commander';
 import { describeError, exitStatus, statusOf } from './exit.js';
-import { inQuietChild } from './quiet-child.js';
-import { addTrainOptions } from './train-options.js';
+import { buildProgram } from './program.js';
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
-
-const program = new Command('lockstep')
-  .description('Synchronous data-parallel training for TensorFlow.js')
-  .version(version)
-  .exitOverride()
-  .showHelpAfterError('(see --help)');
-
-/** Said by the launcher alone. */
-const launched = (): Option => new Option('--launched').hideHelp();
-
-/** Each command is loaded when it is called, so that `--help` needs neither ZeroMQ nor TensorFlow. */
 let status: Promise<number> | undefined;
-
-addTrainOptions(program.command('train').description('train a model on several workers of this machine'))
-  .option('--single-process', 'everything in one process, without sockets; same result')
-  .action((flags: TrainCommandFlags) => {
-    status = import('./commands/train.js').then(({ train }) => train(flags));
-  });
-
-addTrainOptions(
-  program.command('coordinator').description('coordinate a run whose workers are started separately'),
-)
-  .option('--listen <endpoint>', 'address for the workers, tcp://host:port or ipc://path', defaultCoordinator)
-  .addOption(launched())
-  .action((flags: CoordinatorFlags) => {
-    status = import('./commands/coordinator.js').then(({ coordinate }) => coordinate(flags));
-  });
-
-program
-  .command('worker')
-  .description('take part in a run as one worker')
-  .option('--coordinator <endpoint>', "the coordinator's address", defaultCoordinator)
-  .option('--device <device>', 'cpu or the number of a GPU (default: by instance)')
-  .option(
-    '--threads <n>',
-    "TensorFlow threads, other than the run's; refused unless it has --on-mismatch warn",
-  )
-  .addOption(launched())
-  .addOption(new Option('--slot <name>', 'its place on this host; set by the launcher').hideHelp())
-  .action((flags: WorkerFlags) => {
-    status = import('./commands/worker.js').then(({ work }) => work(flags));
-  });
-
-program
-  .command('eval')
-  .description('evaluate a saved run or model on the test set')
-  .argument('<dir>', 'folder of a run, or of a tfjs model')
-  .option('--data <dir>', 'folder of the four IDX files (default: as the run)')
-  .option('--config <file>', 'training definition, when it brings a data source of its own')
-  .option('--split <name>', 'test or train', 'test')
-  .option('--engine <name>', 'auto, tensorflow or js', 'auto')
-  .option('--json', 'one JSON line on stdout')
-  .addOption(launched())
-  .action((dir: string, flags: EvalFlags) => {
-    status = inQuietChild(flags.launched === true, async () =>
-      (await import('./commands/eval.js')).evaluateSaved(dir, flags),
-    );
-  });
-
-program
-  .command('predict')
-  .description('classify pictures with a saved run or model')
-  .argument('<dir>', 'folder of a run, or of a tfjs model')
-  .argument('<image...>', 'picture files of one digit each')
-  .option('--engine <name>', 'auto, tensorflow or js', 'auto')
-  .option('--json', 'one JSON line a picture on stdout')
-  .addOption(launched())
-  .addHelpText(
-    'after',
-    '\nA picture that can not be read is reported, the others are answered, and the exit status is 2.',
-  )
-  .action((dir: string, images: string[], flags: PredictFlags) => {
-    status = inQuietChild(flags.launched === true, async () =>
-      (await import('./commands/predict.js')).predict(dir, images, flags),
-    );
-  });
-
-program
-  .command('diff')
-  .description('say at which step, shard and parameter two audited runs first differ')
-  .argument('<run-a>', 'folder of a run trained with --audit')
-  .argument('<run-b>', 'folder of another')
-  .option('--json', 'one JSON line on stdout')
-  .action((a: string, b: string, flags: DiffFlags) => {
-    status = import('./commands/diff.js').then(({ diff }) => diff(a, b, flags));
-  });
-
-program
-  .command('bench')
-  .description('measure parts of a training step by themselves')
-  .command('allreduce')
-  .description('the all-reduce between processes of this machine, without TensorFlow')
-  .option('--workers <n>', 'processes', '2')
-  .option('--bytes <list>', 'sizes of float32 vectors, with commas', '512,65536,7800000,25000000,100000000')
-  .option('--rounds <n>', 'repetitions of each; the median is printed', '50')
-  .option('--shared-memory <auto|off>', 'as for train', 'auto')
-  .option('--json', 'one JSON line on stdout')
-  .action((flags: BenchAllreduceFlags) => {
-    status = import('./commands/bench-allreduce.js').then(({ benchAllreduce }) => benchAllreduce(flags));
-  });
-
-const engine = program.command('engine').description('the native TensorFlow library');
-engine
-  .command('install')
-  .description('provide TensorFlow, from the first source that works')
-  .option('--from <dir>', 'a folder with the wheel, its contents, or libtensorflow')
-  .option('--cuda', 'the build for NVIDIA GPUs')
-  .option('--verify', 'check every file of an installed engine')
-  .option('--if-missing', 'do nothing when an engine is installed')
-  .option('--force', 'install again')
-  .action((flags: InstallFlags) => {
-    status = import('./commands/engine.js').then(({ install }) => install(flags));
-  });
-engine
-  .command('status')
-  .description('what is installed, what it runs on, and what to type next')
-  .option('--json', 'as JSON on stdout')
-  .action((flags: { readonly json?: boolean }) => {
-    status = import('./commands/engine.js').then(({ showStatus }) => showStatus(flags));
-  });
+const program = buildProgram((command) => {
+  status = command();
+});
 
 try {
   program.parse();
