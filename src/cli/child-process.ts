@@ -13,15 +13,20 @@ const main = fileURLToPath(new URL('./main.js', import.meta.url));
 const noise =
   /^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} \d\d:|[IW]0000 |\d{4}-\d\d-\d\d .*: [IW] )/;
 
+export interface ChildOptions {
+  readonly stdout?: 'ignore' | 'inherit';
+  /** Takes the lines of its stderr. */
+  readonly say?: (line: string) => void;
+}
+
+const toStderr = (line: string): void => void process.stderr.write(`${line}\n`);
+
 export class Child {
   readonly #process: ChildProcess;
   /** How it ended, in words: `exited with status 1`, `was killed by SIGKILL`. */
   readonly ended: Promise<{ how: string; ok: boolean }>;
 
-  constructor(
-    args: readonly string[],
-    { stdout = 'ignore' }: { readonly stdout?: 'ignore' | 'inherit' } = {},
-  ) {
+  constructor(args: readonly string[], { stdout = 'ignore', say = toStderr }: ChildOptions = {}) {
     this.#process = fork(main, [...args], {
       stdio: ['ignore', stdout, 'pipe', 'ipc'],
       serialization: 'advanced',
@@ -29,7 +34,7 @@ export class Child {
     const { stderr } = this.#process;
     if (stderr) {
       createInterface({ input: stderr }).on('line', (line) => {
-        if (!noise.test(line)) process.stderr.write(`${line}\n`);
+        if (!noise.test(line)) say(line);
       });
     }
     this.ended = new Promise((resolve) => {

@@ -65,6 +65,11 @@ export function machine(devices: string): Machine & { present: readonly number[]
   return { cores: availableParallelism(), gpus: present, present };
 }
 
+/** A terminal that can't move its cursor, or that a machine reads. */
+export function dumbTerminal(): boolean {
+  return process.env['TERM'] === 'dumb' || (process.env['CI'] ?? '') !== '';
+}
+
 export const host: string = hostname();
 
 export function currentEngineHost(): EngineHost {

@@ -12,6 +12,8 @@ import type { CheckpointPlace } from '../coordinator/state.js';
 import { ConfigError } from '../shared/errors.js';
 import { environmentLayers, machine } from './environment.js';
 import { defaultOut } from './reporters/event-log.js';
+import { logLevels, type LogLevel } from './reporters/lines.js';
+import type { ReporterOptions } from './reporters/reporters.js';
 import { chooseResume, runOf } from './resume.js';
 
 /** The recipe that is trained when nobody says otherwise. */
@@ -64,6 +66,8 @@ export interface TrainFlags extends Partial<Record<Field, unknown>> {
   readonly config?: string;
   readonly out?: string;
   readonly json?: boolean;
+  readonly logLevel?: LogLevel;
+  readonly logFormat?: 'text' | 'json';
   readonly resume?: string;
 }
 
@@ -82,6 +86,14 @@ export function addTrainOptions(command: Command): Command {
   );
   command.option('--out <dir>', 'folder of the run (default: runs/<time>)');
   command.option('--json', 'one JSON event a line on stdout');
+  command.addOption(
+    new Option('--log-level <level>', 'what is said on stderr').choices(logLevels).default('info'),
+  );
+  command.addOption(
+    new Option('--log-format <format>', 'text for people, json for log collectors')
+      .choices(['text', 'json'])
+      .default('text'),
+  );
   return command;
 }
 
@@ -98,6 +110,13 @@ export interface RunSetup {
   readonly out: string;
   readonly resume: FoundCheckpoint | null;
 }
+
+/** How the run is told of. */
+export const reporting = ({
+  json = false,
+  logLevel = 'info',
+  logFormat = 'text',
+}: TrainFlags): Pick<ReporterOptions, 'json' | 'logLevel' | 'logFormat'> => ({ json, logLevel, logFormat });
 
 /** What the coordinator needs to know of it. */
 export const placeOf = (found: FoundCheckpoint | null): CheckpointPlace | null =>

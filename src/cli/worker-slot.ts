@@ -12,6 +12,8 @@ const settledMs = 60_000;
 const mostStarts = 6;
 
 export interface SlotEvents {
+  /** A line that it printed on stderr. */
+  say(line: string): void;
   /** `final`: nobody will come in its place. */
   exited(pid: number, how: string, final: boolean): void;
 }
@@ -50,7 +52,7 @@ export class WorkerSlot {
 
   #start(): Child {
     this.#startedMs = performance.now();
-    const child = new Child(this.#args);
+    const child = new Child(this.#args, { say: (line) => this.#events.say(line) });
     void child.ended.then(({ how, ok }) => {
       if (ok || this.#over) return;
       if (performance.now() - this.#startedMs > settledMs) this.#starts = 0;

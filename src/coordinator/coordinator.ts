@@ -27,7 +27,7 @@ const tickMs = 100;
 export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #now: () => number;
-  /** Refused messages by sender: the first is reported, all are counted. */
+  /** Refused messages by sender. */
   readonly #refusals = new Map<string, number>();
   #state: State;
   #timer: NodeJS.Timeout | undefined;
@@ -87,7 +87,7 @@ export class Coordinator {
       if (!(error instanceof OperationalError)) throw error;
       const count = (this.#refusals.get(from) ?? 0) + 1;
       this.#refusals.set(from, count);
-      if (count === 1) this.handle({ kind: 'refused', from, reason: error.message });
+      this.handle({ kind: 'refused', from, reason: error.message, count });
     }
   }
 }

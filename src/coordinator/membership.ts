@@ -21,6 +21,7 @@ import {
 import { blame } from './liveness.js';
 import { adopt, impatient, mayAdopt } from './succession.js';
 import { applyProgress } from './progress.js';
+import { giveStatus, statusIsDue, withTimes } from './status.js';
 import {
   emit,
   enter,
@@ -48,7 +49,11 @@ export function decide(state: State, event: CoordinatorEvent, nowMs: number): De
     case 'message':
       return onMessage(state, event.from, event.message, nowMs);
     case 'refused':
-      return { state, actions: [warn(event.reason)] };
+      // The first of each sender is reported, all are counted.
+      return {
+        state: { ...state, refused: state.refused + 1 },
+        actions: event.count === 1 ? [warn(event.reason)] : [],
+      };
     case 'disconnected':
       return suspect(state, null, null, nowMs);
     case 'exited':
@@ -99,7 +104,8 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
     case 'committed':
     case 'evaluated': {
       const step = message.type === 'committed' ? message.step : worker.committedStep;
-      const next = withWorker(heard, { ...worker, committedStep: step });
+      const recent = message.type === 'committed' ? withTimes(worker, message) : worker.recent;
+      const next = withWorker(heard, { ...worker, committedStep: step, recent });
       return applyProgress(next, message, nowMs) ?? diverged(heard, message);
     }
     case 'checkpointed':
@@ -171,6 +177,7 @@ function onJoin(
     ticks: 0,
     tickedMs: nowMs,
     waitingFor: '',
+    recent: null,
   };
   const welcome: CoordinatorMessage = {
     type: 'welcome',
@@ -228,10 +235,11 @@ function onFinished(state: State, worker: WorkerRecord, nowMs: number): Decision
     return fail(next, { code: 'INVARIANT', message }, 1);
   }
   const saver = members.filter(({ rank }) => rank === 0);
-  return {
+  const saving: Decision = {
     state: enter(next, 'saving', nowMs),
     actions: sendTo(saver, { type: 'save', generation: state.generation, directory: state.out ?? '' }),
   };
+  return andThen(saving, (last) => giveStatus(last, nowMs));
 }
 
 function onSaved(state: State, path: string, nowMs: number): Decision {
@@ -316,11 +324,12 @@ function onTick(state: State, nowMs: number): Decision {
   }
   const { heartbeatMs } = state.config;
   const suspicions = state.suspicions.filter(({ untilMs }) => untilMs > nowMs);
-  if (nowMs - state.lastBeatMs < heartbeatMs) return { state: { ...state, suspicions }, actions: [] };
-  return {
-    state: { ...state, suspicions, lastBeatMs: nowMs },
-    actions: sendTo(state.workers.values(), { type: 'heartbeat' }),
+  const beats = nowMs - state.lastBeatMs >= heartbeatMs;
+  const heard: Decision = {
+    state: { ...state, suspicions, lastBeatMs: beats ? nowMs : state.lastBeatMs },
+    actions: beats ? sendTo(state.workers.values(), { type: 'heartbeat' }) : [],
   };
+  return statusIsDue(state, nowMs) ? andThen(heard, (next) => giveStatus(next, nowMs)) : heard;
 }
 
 /** Whoever is gone stays silent; whoever speaks again within the time is not. */

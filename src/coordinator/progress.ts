@@ -48,7 +48,13 @@ function committed(
       },
     },
     actions: [
-      { kind: 'emit', event: { event: 'step', epoch, step, loss, learningRate, imagesPerSecond: smoothed } },
+      {
+        kind: 'emit',
+        event: {
+          ...{ event: 'step', epoch, step, loss, learningRate },
+          ...{ imagesPerSecond: smoothed, seconds: elapsedMs / 1000, samples },
+        },
+      },
     ],
   };
 }

@@ -6,6 +6,7 @@ import type { LedgerEntry } from '../shared/ledger/entries.js';
 import type { CoordinatorMessage, MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { RunEvent } from '../shared/run-events.js';
 import type { Span } from '../shared/timeline/spans.js';
+import type { PartTimes } from '../shared/timeline/step-parts.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
 
 /**
@@ -36,6 +37,8 @@ export interface WorkerRecord {
   readonly ticks: number;
   readonly tickedMs: number;
   readonly waitingFor: string;
+  /** Sums over the steps that it has committed since the last status; null: there was none. */
+  readonly recent: { readonly steps: number; readonly times: PartTimes } | null;
 }
 
 /** A connection broke: whoever doesn't speak before `untilMs` is lost. */
@@ -95,6 +98,9 @@ export interface State extends RunDescription {
   readonly stopping: string | null;
   /** A message that waits for workers has been given. */
   readonly waitingSaid: boolean;
+  /** When the last status was given. */
+  readonly statusMs: number;
+  readonly refused: number;
 }
 
 /** What has been reported of the run so far. */
@@ -142,12 +148,14 @@ export function initialState(run: RunDescription, nowMs: number): State {
     adopting: null,
     stopping: null,
     waitingSaid: false,
+    statusMs: nowMs,
+    refused: 0,
   };
 }
 
 export type CoordinatorEvent =
   | { readonly kind: 'message'; readonly from: ConnectionId; readonly message: WorkerMessage }
-  | { readonly kind: 'refused'; readonly from: ConnectionId; readonly reason: string }
+  | { readonly kind: 'refused'; readonly from: ConnectionId; readonly reason: string; readonly count: number }
   | { readonly kind: 'disconnected' }
   /** The launcher saw a worker process end; `final`: it will not start another in its place. */
   | { readonly kind: 'exited'; readonly pid: number; readonly how: string; readonly final: boolean }

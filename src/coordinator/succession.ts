@@ -49,6 +49,7 @@ export function adopt(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: n
     ticks: 0,
     tickedMs: nowMs,
     waitingFor: '',
+    recent: null,
   };
   const adopting = state.adopting ?? { worldSize, sinceMs: nowMs };
   const adopted: State = {

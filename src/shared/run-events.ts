@@ -4,7 +4,23 @@
  */
 
 import type { ResolvedConfig } from './config/run-config.js';
+import type { PartTimes } from './timeline/step-parts.js';
 import type { StepTimes } from './timeline/summary.js';
+
+export interface WorkerStatus {
+  /** Null: not a member of the current generation. */
+  readonly rank: number | null;
+  readonly pid: number;
+  readonly host: string;
+  /** Empty while it loads. */
+  readonly device: string;
+  readonly state: 'loading' | 'ready' | 'training';
+  /** How many of the run's shards it computes. */
+  readonly shards: number;
+  readonly step: number;
+  /** Milliseconds of its mean step since the last status; null: there was none. */
+  readonly parts: PartTimes | null;
+}
 
 export type RunEvent =
   | { event: 'run'; runId: string; config: ResolvedConfig; out: string | null }
@@ -34,6 +50,19 @@ export type RunEvent =
       loss: number;
       learningRate: number;
       imagesPerSecond: number;
+      /** Since the step before, or since training went on. */
+      seconds: number;
+      samples: number;
+    }
+  /** About once a second: who is there, and where the time goes. */
+  | {
+      event: 'status';
+      phase: string;
+      generation: number;
+      step: number;
+      /** Messages and frames that were refused so far. */
+      refused: number;
+      workers: readonly WorkerStatus[];
     }
   /** Another membership goes on after `step`; `seconds` since the end of the one before. */
   | {
@@ -62,3 +91,6 @@ export type RunEvent =
   | { event: 'done'; steps: number; seconds: number; imagesPerSecond: number; weightsSha256: string }
   | { event: 'warning'; message: string }
   | { event: 'error'; code: string; message: string };
+
+/** As it is logged and printed: with the moment, in milliseconds since 1970. */
+export type TimedEvent = RunEvent & { readonly timeMs: number };

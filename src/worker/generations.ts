@@ -134,7 +134,7 @@ async function train(
   position: Position,
   { mailbox, checkpoints }: Trainee,
 ): Promise<void> {
-  const { sampler, communicator, replica, tracer } = participation;
+  const { sampler, communicator, replica, tracer, clock } = participation;
   const { config } = replica;
   const steps = totalSteps(sampler.stepsPerEpoch, config.epochs, config.maxSteps);
   const evaluateAfter = async (batch: BatchPlan, step: number): Promise<void> => {
@@ -152,9 +152,11 @@ async function train(
   for (let step = position.step + 1; step <= steps; step++) {
     const batch = sampler.plan(step);
     const work = (): StepResult => trainStep(participation, batch);
-    const { loss, learningRate } = tracer ? tracer.step(step, work) : work();
+    const { loss, learningRate } = clock.step(() => (tracer ? tracer.step(step, work) : work()));
     position.step = step;
-    communicator.send({ type: 'committed', generation, step, epoch: batch.epoch + 1, loss, learningRate });
+    const { times } = clock;
+    const epoch = batch.epoch + 1;
+    communicator.send({ type: 'committed', generation, step, epoch, loss, learningRate, times });
     if (rank === 0) checkpoints.after(step, sampler.stepsPerEpoch, participation.optimizer, position.out);
     await mailbox.breathe();
     await evaluateAfter(batch, step);

@@ -30,7 +30,8 @@ import { TensorflowKernels } from './kernels/tensorflow.js';
 import { tamperOf } from './injected-fault.js';
 import { Ledger } from './ledger.js';
 import { Optimizer } from './optimizer/optimizer.js';
-import { measuringWaits, Tracer, unmeasured, type Measure } from './tracer.js';
+import { PhaseClock } from './phase-clock.js';
+import { measuringWaits, Tracer, type Measure } from './tracer.js';
 
 /** What exists before the worker knows who else takes part. */
 export interface Replica {
@@ -54,6 +55,7 @@ export interface Participation {
   readonly ledger: Ledger | undefined;
   /** With `--trace`. */
   readonly tracer: Tracer | undefined;
+  readonly clock: PhaseClock;
   readonly measure: Measure;
   readonly localShards: Range;
   /** [sum of the samples' losses / N]. */
@@ -223,8 +225,11 @@ export function participate(
   const { tf } = engine;
   const tracer =
     config.trace === null ? undefined : new Tracer((spans) => communicator.send({ type: 'spans', spans }));
-  const measure = tracer?.measure ?? unmeasured;
-  const others = tracer ? measuringWaits(communicator, measure) : communicator;
+  const clock = new PhaseClock();
+  const measure: Measure = tracer
+    ? (kind, name, work) => clock.measure(kind, name, () => tracer.measure(kind, name, work))
+    : clock.measure;
+  const others = measuringWaits(communicator, measure);
   const executor = new Executor({ tf, kernels, model, communicator: others, seed: config.seed, measure });
   const parameters = flatten(layout, executor.backwardOrder);
   const localShards = workers[rank]?.shards;
@@ -259,6 +264,7 @@ export function participate(
     }),
     ledger,
     tracer,
+    clock,
     measure,
     sampler: new Sampler({
       seed: config.seed,

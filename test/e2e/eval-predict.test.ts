@@ -8,7 +8,11 @@ import { writeSmallTraining } from '../support/small-training.js';
 
 type Evaluation = Extract<RunEvent, { event: 'eval' }>;
 const evaluations = (events: readonly RunEvent[]): Evaluation[] =>
-  events.filter((event): event is Evaluation => event.event === 'eval');
+  events.flatMap((event) => {
+    if (event.event !== 'eval') return [];
+    const { split, epoch, loss, accuracy, correct, count } = event;
+    return [{ event: 'eval', split, epoch, loss, accuracy, correct, count }];
+  });
 
 /** Trains the small model in `folder`; gives its config, its data, its run and the events. */
 async function trained(folder: string) {

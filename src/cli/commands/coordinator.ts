@@ -10,7 +10,7 @@ import { openReporters } from '../reporters/reporters.js';
 import { newestRun } from '../resume.js';
 import { startCoordinator } from '../run-coordinator.js';
 import { isLocal, makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
-import { placeOf, readSetup, type TrainFlags } from '../train-options.js';
+import { placeOf, readSetup, reporting, type TrainFlags } from '../train-options.js';
 
 export interface CoordinatorFlags extends TrainFlags {
   readonly listen: string;
@@ -32,7 +32,7 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
   const resume = placeOf(found);
   const reporters = openReporters({
     out,
-    json: flags.json === true,
+    ...reporting(flags),
     resume: found,
     append: succeeds !== null,
   });

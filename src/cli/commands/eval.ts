@@ -8,7 +8,7 @@ import type { RunEvent } from '../../shared/run-events.js';
 import { evaluateAlone } from '../../worker/evaluate.js';
 import { openEvaluator } from '../../worker/replica.js';
 import { exitStatus } from '../exit.js';
-import { HumanReporter } from '../reporters/human.js';
+import { Lines } from '../reporters/lines.js';
 import { openSavedRun, trainedOn } from '../saved-run.js';
 
 export interface EvalFlags {
@@ -36,7 +36,7 @@ export async function evaluateSaved(directory: string, flags: EvalFlags): Promis
   const { loss, correct, count } = await evaluateAlone(evaluator, split);
   const event: RunEvent = { event: 'eval', split, epoch: 0, loss, accuracy: correct / count, correct, count };
   if (flags.json === true) process.stdout.write(`${JSON.stringify(event)}\n`);
-  else new HumanReporter({ stream: process.stdout }).emit(event);
+  else for (const { text } of new Lines({ rateInLine: false }).of(event)) process.stdout.write(`${text}\n`);
   model.dispose();
   return exitStatus.done;
 }

@@ -9,8 +9,8 @@ import { EventMemory } from '../inheritance.js';
 import type { FromCoordinator, ToCoordinator } from '../launch-messages.js';
 import { openReporters, type Reporters } from '../reporters/reporters.js';
 import { makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
-import { WorkerSlot } from '../worker-slot.js';
-import { placeOf, readSetup, type RunSetup, type TrainFlags } from '../train-options.js';
+import { WorkerSlot, type SlotEvents } from '../worker-slot.js';
+import { placeOf, readSetup, reporting, type RunSetup, type TrainFlags } from '../train-options.js';
 import { trainInOneProcess } from './single-process.js';
 
 /** Besides the peers' timeout: time to end after a failure before a process is killed. */
@@ -26,7 +26,7 @@ export interface TrainCommandFlags extends TrainFlags {
 export async function train(flags: TrainCommandFlags): Promise<number> {
   const setup = await readSetup(flags);
   const { out, resume } = setup;
-  const reporters = openReporters({ out, json: flags.json === true, resume });
+  const reporters = openReporters({ out, resume, ...reporting(flags) });
   try {
     return flags.singleProcess === true
       ? await trainInOneProcess(setup, out, reporters)
@@ -52,8 +52,13 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
   };
   const tell = (message: ToCoordinator): void => coordinator.send(message);
 
+  const slotEvents: SlotEvents = {
+    say: (line) => reporters.say(line),
+    exited: (pid, how, final) => tell({ kind: 'exited', pid, how, final }),
+  };
+
   const startCoordinator = (succeeds: Inheritance | null): Child => {
-    const child = new Child(['coordinator', '--launched']);
+    const child = new Child(['coordinator', '--launched'], { say: (line) => reporters.say(line) });
     child.onMessage((received) => {
       const message = received as FromCoordinator;
       switch (message.kind) {
@@ -61,7 +66,7 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
           // The same address for a successor: the workers connect to it again by themselves.
           listen = message.endpoint;
           while (workers.length < config.workers)
-            workers.push(startWorker(message.endpoint, setup, workers.length, tell));
+            workers.push(startWorker(message.endpoint, setup, workers.length, slotEvents));
           break;
         case 'event':
           emit(message.event);
@@ -104,16 +109,11 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
   return refused ?? coordinator.status ?? exitStatus.failed;
 }
 
-function startWorker(
-  endpoint: string,
-  { gpus }: RunSetup,
-  index: number,
-  tell: (message: ToCoordinator) => void,
-): WorkerSlot {
+function startWorker(endpoint: string, { gpus }: RunSetup, index: number, events: SlotEvents): WorkerSlot {
   const device = gpus.length === 0 ? 'cpu' : String(gpus[index % gpus.length]);
   return new WorkerSlot(
     ['worker', '--launched', '--coordinator', endpoint, '--device', device, '--slot', String(index)],
-    { exited: (pid, how, final) => tell({ kind: 'exited', pid, how, final }) },
+    events,
   );
 }
 

@@ -3,7 +3,7 @@
 import { createWriteStream, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
-import type { RunEvent } from '../../shared/run-events.js';
+import type { TimedEvent } from '../../shared/run-events.js';
 
 export const eventsName = 'events.ndjson';
 
@@ -16,7 +16,7 @@ export function defaultOut(now: Date): string {
 export function openEventLog(
   out: string,
   append = false,
-): { emit: (event: RunEvent) => void; close: () => Promise<void> } {
+): { emit: (event: TimedEvent) => void; close: () => Promise<void> } {
   let stream: WriteStream;
   try {
     mkdirSync(out, { recursive: true });

@@ -1,35 +1,56 @@
 /** Where a run's events go: the run's folder, and stdout as JSON or stderr for people. */
 
 import type { FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
-import type { RunEvent } from '../../shared/run-events.js';
+import type { RunEvent, TimedEvent } from '../../shared/run-events.js';
+import { dumbTerminal } from '../environment.js';
 import { openEventLog } from './event-log.js';
 import { HumanReporter } from './human.js';
+import type { LogLevel } from './lines.js';
+import { StructuredLog } from './structured-log.js';
 
 export interface Reporters {
   emit(event: RunEvent): void;
+  /** A line for people that is no event, such as what a worker's libraries print. */
+  say(text: string): void;
   /** Resolves when everything is on disk. */
   close(): Promise<void>;
 }
 
-/** @throws ConfigError when the folder can't be written. */
-export function openReporters(options: {
-  out: string;
-  json: boolean;
-  resume: FoundCheckpoint | null;
+export interface ReporterOptions {
+  readonly out: string;
+  readonly json: boolean;
+  readonly logLevel: LogLevel;
+  readonly logFormat: 'text' | 'json';
+  readonly resume: FoundCheckpoint | null;
   /** Goes on with the log that is there, as a resumed run does. */
-  append?: boolean;
-}): Reporters {
-  const { resume } = options;
-  const log = openEventLog(options.out, resume !== null || options.append === true);
-  const human = options.json ? undefined : new HumanReporter({ stream: process.stderr });
+  readonly append?: boolean;
+}
+
+/** @throws ConfigError when the folder can't be written. */
+export function openReporters({
+  out,
+  json,
+  logLevel,
+  logFormat,
+  resume,
+  append,
+}: ReporterOptions): Reporters {
+  const log = openEventLog(out, resume !== null || append === true);
+  const { stderr } = process;
+  const people =
+    logFormat === 'json'
+      ? new StructuredLog(logLevel, stderr)
+      : new HumanReporter({ stream: stderr, level: json ? 'silent' : logLevel, dumb: dumbTerminal() });
   const reporters: Reporters = {
     emit: (event) => {
-      log.emit(event);
-      if (options.json) process.stdout.write(`${JSON.stringify(event)}\n`);
-      human?.emit(event);
+      const timed: TimedEvent = { ...event, timeMs: Date.now() };
+      log.emit(timed);
+      if (json) process.stdout.write(`${JSON.stringify(timed)}\n`);
+      people.emit(timed);
     },
+    say: (text) => people.say(text),
     close: async () => {
-      human?.close();
+      people.close();
       await log.close();
     },
   };

@@ -1,7 +1,7 @@
 /** The summary of a time line, for people: one column a worker. */
 
 import type { RunEvent } from '../../shared/run-events.js';
-import { stepParts, type StepPart } from '../../shared/timeline/summary.js';
+import { stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
 
 const names: Readonly<Record<StepPart, string>> = {
   data: 'data',

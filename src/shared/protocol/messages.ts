@@ -9,6 +9,7 @@ import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { errorCodes } from '../errors.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
+import { partTimesSchema } from '../timeline/step-parts.js';
 
 export const protocolVersion = 1;
 
@@ -88,6 +89,8 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     epoch: uint32,
     loss,
     learningRate: z.number(),
+    /** Where this worker's time went. */
+    times: partTimesSchema.optional(),
   }),
   z.strictObject({
     type: z.literal('evaluated'),

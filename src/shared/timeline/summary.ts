@@ -3,20 +3,8 @@
  * median over the steps. Exchanges lie beside the main thread's work and are not part of the sum.
  */
 
-import type { Span, SpanKind } from './spans.js';
-
-export type StepPart = Exclude<SpanKind, 'exchange' | 'step'> | 'other';
-
-export const stepParts: readonly StepPart[] = [
-  'data',
-  'forward',
-  'loss',
-  'backward',
-  'waitBatchNorm',
-  'waitGradients',
-  'update',
-  'other',
-];
+import type { Span } from './spans.js';
+import { stepParts, type PartTimes, type StepPart } from './step-parts.js';
 
 /** First steps left out, where there are enough: memory is still being taken and code compiled. */
 const warmUp = 20;
@@ -25,7 +13,7 @@ export interface StepTimes {
   /** The median step, milliseconds. */
   readonly step: number;
   /** Medians of its parts, milliseconds; they need not add up to the median of their sum. */
-  readonly parts: Readonly<Record<StepPart, number>>;
+  readonly parts: PartTimes;
   /** Milliseconds that exchanges of a step were in flight, summed: more than the waiting where they overlap with work. */
   readonly inFlight: number;
   readonly steps: number;

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { totalOf } from '../../src/shared/timeline/step-parts.js';
+import { PhaseClock } from '../../src/worker/phase-clock.js';
+
+describe('the phase clock', () => {
+  it('counts time inside a stretch for that stretch alone, and all of a step for some part', () => {
+    let nowMs = 1000;
+    const pass = (ms: number): void => void (nowMs += ms);
+    const clock = new PhaseClock(() => nowMs);
+    clock.step(() => {
+      pass(1);
+      clock.measure('forward', 'conv', () => {
+        pass(10);
+        clock.measure('waitBatchNorm', 'bn', () => pass(5));
+        pass(2);
+      });
+      clock.measure('update', 'adam', () => pass(7));
+    });
+    expect(clock.times).toMatchObject({ forward: 12, waitBatchNorm: 5, update: 7, other: 1, backward: 0 });
+    expect(totalOf(clock.times)).toBe(25);
+  });
+
+  it('begins anew with each step, also after one that failed', () => {
+    let nowMs = 0;
+    const clock = new PhaseClock(() => nowMs);
+    const failing = (): void =>
+      clock.step(() =>
+        clock.measure('backward', 'dense', () => {
+          nowMs += 3;
+          throw new Error('aborted');
+        }),
+      );
+    expect(failing).toThrow('aborted');
+    expect(clock.times).toMatchObject({ backward: 3, other: 0 });
+    clock.measure('data', 'outside of a step', () => (nowMs += 50));
+    clock.step(() => (nowMs += 4));
+    expect(clock.times).toMatchObject({ backward: 0, data: 0, other: 4 });
+  });
+});

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { giveStatus, statusIsDue, withTimes } from '../../src/coordinator/status.js';
+import { initialState, type State, type WorkerRecord } from '../../src/coordinator/state.js';
+import type { MessageOf, WorkerMessage } from '../../src/shared/protocol/messages.js';
+import { noTimes } from '../../src/shared/timeline/step-parts.js';
+import { runEvent } from '../support/run-events.js';
+
+function worker(connection: string, pid: number, rank: number | null): WorkerRecord {
+  const workerId = `00000000-0000-4000-8000-00000000000${pid}`;
+  return {
+    ...{ connection, rank, connected: true, sharing: true, standing: null, leaving: false, committedStep: 0 },
+    ...{ finished: null, lastHeardMs: 0, ticks: 0, tickedMs: 0, waitingFor: '', recent: null, ready: null },
+    join: { type: 'join', protocol: 1, workerId, pid, host: 'box', slot: String(pid) },
+  };
+}
+
+function stateOf(...workers: WorkerRecord[]): State {
+  const { runId, config } = runEvent();
+  const initial = initialState(
+    {
+      ...{ runId, config, host: 'box', definition: { path: '/c.ts', sha256: '' } },
+      ...{ socketDirectory: null, out: null, resume: null, succeeds: null },
+    },
+    0,
+  );
+  return { ...initial, workers: new Map(workers.map((one) => [one.connection, one])) };
+}
+
+const committed = (forward: number): MessageOf<WorkerMessage, 'committed'> => ({
+  type: 'committed',
+  ...{ generation: 1, step: 1, epoch: 1, loss: 1, learningRate: 1 },
+  times: { ...noTimes(), forward },
+});
+
+describe('the status', () => {
+  it('is due each second that somebody is there', () => {
+    expect(statusIsDue(stateOf(), 5000)).toBe(false);
+    const state = stateOf(worker('a', 1, null));
+    expect(statusIsDue(state, 999)).toBe(false);
+    expect(statusIsDue(state, 1000)).toBe(true);
+    expect(statusIsDue(giveStatus(state, 1000).state, 1500)).toBe(false);
+  });
+
+  it('has the mean step since the last one, once', () => {
+    const first = worker('a', 1, 0);
+    const one = { ...first, recent: withTimes(first, committed(10)) };
+    const two = { ...one, recent: withTimes(one, committed(20)) };
+    const { state, actions } = giveStatus(stateOf(two), 1000);
+    const parts = { ...noTimes(), forward: 15 };
+    expect(actions).toMatchObject([
+      { kind: 'emit', event: { event: 'status', workers: [{ rank: 0, parts }] } },
+    ]);
+    expect(giveStatus(state, 2000).actions).toMatchObject([{ event: { workers: [{ parts: null }] } }]);
+  });
+
+  it('names the shards of each member, and those that have none last', () => {
+    const { actions } = giveStatus(stateOf(worker('c', 3, null), worker('b', 2, 1), worker('a', 1, 0)), 1000);
+    expect(actions).toMatchObject([
+      {
+        event: {
+          workers: [
+            { rank: 0, pid: 1, shards: 4 },
+            { rank: 1, pid: 2, shards: 4 },
+            { rank: null, pid: 3, shards: 0, state: 'loading' },
+          ],
+        },
+      },
+    ]);
+  });
+});
