@@ -1,64 +1,16 @@
-// Lockstep's own TensorFlow ops for the CPU, registered through TensorFlow's stable C API when tfjs-node's binding, with which
-// they are compiled by `lockstep engine install`, is loaded.
+// Lockstep's own TensorFlow ops for BatchNorm and Adam on the CPU.
 
 #include "arithmetic.h"
+#include "op.h"
 #include "parallel.h"
-
-#include <cstdint>
-#include <cstring>
-#include <vector>
 
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
-#include "tensorflow/c/kernels.h"
-#include "tensorflow/c/ops.h"
-#include "tensorflow/c/tf_status.h"
-#include "tensorflow/c/tf_tensor.h"
-
 namespace {
 
 using namespace lockstep;
-
-struct Status {
-  TF_Status* status = TF_NewStatus();
-  ~Status() { TF_DeleteStatus(status); }
-  bool ok() const { return TF_GetCode(status) == TF_OK; }
-};
-
-struct Input {
-  TF_Tensor* tensor = nullptr;
-  Input(TF_OpKernelContext* context, int index, Status& s) { TF_GetInput(context, index, &tensor, s.status); }
-  ~Input() {
-    if (tensor) TF_DeleteTensor(tensor);
-  }
-  float* data() const { return static_cast<float*>(TF_TensorData(tensor)); }
-  int64_t count() const { return TF_TensorElementCount(tensor); }
-  int rank() const { return TF_NumDims(tensor); }
-  int64_t dim(int i) const { return TF_Dim(tensor, i); }
-};
-
-struct Output {
-  TF_Tensor* tensor;
-  Output(TF_OpKernelContext* context, TF_DataType type, const std::vector<int64_t>& dims, size_t element, Status& s) {
-    size_t bytes = element;
-    for (int64_t d : dims) bytes *= static_cast<size_t>(d);
-    tensor = TF_AllocateOutput(context, 0, type, dims.data(), static_cast<int>(dims.size()), bytes, s.status);
-  }
-  ~Output() {
-    if (tensor) TF_DeleteTensor(tensor);
-  }
-  void* data() const { return TF_TensorData(tensor); }
-};
-
-bool Require(TF_OpKernelContext* context, bool condition, const char* what) {
-  if (condition) return true;
-  Status s;
-  TF_SetStatus(s.status, TF_INVALID_ARGUMENT, what);
-  TF_OpKernelContext_Failure(context, s.status);
-  return false;
-}
 
 // Less than this, in floats, isn't worth another thread's waking.
 constexpr int64_t kGrainFloats = 1 << 15;
@@ -87,8 +39,6 @@ void* CreateMode(TF_OpKernelConstruction* construction) {
   return mode;
 }
 void DeleteMode(void* kernel) { delete static_cast<Mode*>(kernel); }
-void* CreateNothing(TF_OpKernelConstruction*) { return nullptr; }
-void DeleteNothing(void*) {}
 
 bool ReadShape(TF_OpKernelContext* context, const Input& x, const Mode& mode, Shape* shape) {
   const int rank = x.rank();
@@ -244,30 +194,6 @@ void ComputeAdam(void* kernel, TF_OpKernelContext* context) {
   });
 }
 
-enum class Attributes { kNone, kMode, kPlace };
-
-void Register(const char* name, const std::vector<const char*>& inputs, const char* output, Attributes attributes,
-              void (*compute)(void*, TF_OpKernelContext*)) {
-  TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
-  for (const char* input : inputs) TF_OpDefinitionBuilderAddInput(op, input);
-  TF_OpDefinitionBuilderAddOutput(op, output);
-  auto create = CreateNothing;
-  auto destroy = DeleteNothing;
-  if (attributes == Attributes::kMode) {
-    TF_OpDefinitionBuilderAddAttr(op, "mode: int = 0");
-    create = CreateMode;
-    destroy = DeleteMode;
-  } else if (attributes == Attributes::kPlace) {
-    for (const char* name : {"address: int", "offset: int", "count: int", "hash: int"}) TF_OpDefinitionBuilderAddAttr(op, name);
-    create = CreatePlace;
-    destroy = DeletePlace;
-  }
-  Status s;
-  TF_RegisterOpDefinition(op, s.status);
-  TF_KernelBuilder* builder = TF_NewKernelBuilder(name, "CPU", create, compute, destroy);
-  TF_RegisterKernelBuilder(name, builder, s.status);
-}
-
 #ifdef __GLIBC__
 // Activations are freed and allocated again many times a step. By default glibc gives that memory back to the system and
 // pays a page fault for each 4 KB when it returns, which took longer than the arithmetic (docs/performance.md).
@@ -280,15 +206,15 @@ const bool memory_kept = [] {
 #endif
 
 const bool registered = [] {
-  Register("LockstepMoments", {"x: float"}, "y: int32", Attributes::kNone, ComputeMoments);
-  Register("LockstepBatchNorm", {"x: float", "parameters: float"}, "y: float", Attributes::kMode, ComputeForward);
-  Register("LockstepBatchNormSums", {"dy: float", "x: float", "parameters: float"}, "y: int32", Attributes::kMode,
-           ComputeSums);
+  const Attributes none, mode = {{"mode: int = 0"}, CreateMode, DeleteMode};
+  const Attributes place = {{"address: int", "offset: int", "count: int", "hash: int"}, CreatePlace, DeletePlace};
+  Register("LockstepMoments", {"x: float"}, "y: int32", none, ComputeMoments);
+  Register("LockstepBatchNorm", {"x: float", "parameters: float"}, "y: float", mode, ComputeForward);
+  Register("LockstepBatchNormSums", {"dy: float", "x: float", "parameters: float"}, "y: int32", mode, ComputeSums);
   Register("LockstepBatchNormGradient", {"dy: float", "x: float", "parameters: float", "coefficients: float"},
-           "dx: float", Attributes::kMode, ComputeInputGradient);
-  Register("LockstepStore", {"x: float"}, "done: float", Attributes::kPlace, ComputeStore);
-  Register("LockstepAdam", {"p: float", "m: float", "v: float", "scalars: float"}, "out: float", Attributes::kPlace,
-           ComputeAdam);
+           "dx: float", mode, ComputeInputGradient);
+  Register("LockstepStore", {"x: float"}, "done: float", place, ComputeStore);
+  Register("LockstepAdam", {"p: float", "m: float", "v: float", "scalars: float"}, "out: float", place, ComputeAdam);
   return true;
 }();
 

@@ -16,13 +16,13 @@ function files(): string[] {
     .map((name) => path.join(folder, name));
 }
 
-/** The sources called `name`, as paths; none where the package came without them. */
-function sources(name: string): string[] {
-  return files().filter((file) => path.basename(file) === name);
+/** The sources called so, as paths; none where the package came without them. */
+function sources(...names: readonly string[]): string[] {
+  return files().filter((file) => names.includes(path.basename(file)));
 }
 
 /** What is compiled into tfjs-node's binding. */
-export const opSources = (): string[] => sources('lockstep_ops.cc');
+export const opSources = (): string[] => sources('lockstep_ops.cc', 'convolution_ops.cc');
 /** What is compiled into an addon of its own. */
 export const memorySources = (): string[] => sources('shared_memory.cc');
 

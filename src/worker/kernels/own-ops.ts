@@ -1,8 +1,8 @@
-/** Lockstep's own TensorFlow ops (native/lockstep_ops.cc), on the CPU. */
+/** Lockstep's own TensorFlow ops (native/lockstep_ops.cc, native/convolution_ops.cc), on the CPU. */
 
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
-import type { AdamState, BatchMoments, BatchNormPass, BatchNormTail } from './kernels.js';
+import type { AdamState, BatchMoments, BatchNormPass, BatchNormTail, ConvWindow } from './kernels.js';
 import { invariant } from '../../shared/errors.js';
 import { hashPlace } from '../../shared/ledger/hash.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
@@ -20,16 +20,41 @@ export class OwnOps {
   readonly #tf: Tensorflow;
   readonly #ops: RawOps;
   readonly #native: NativeMemory | undefined;
+  /** The convolutions are for CPUs with AVX2 or more. */
+  readonly #convolutions: boolean;
 
   private constructor(tf: Tensorflow, ops: RawOps, native: NativeMemory | undefined) {
     this.#tf = tf;
     this.#ops = ops;
     this.#native = native;
+    this.#convolutions = runs(() => ops.one('LockstepConv', [], unitConvolution(tf)), tf);
   }
 
   /** Undefined on a GPU and where the binding was built without them. */
   static find(tf: Tensorflow, ops: RawOps, native: NativeMemory | undefined): OwnOps | undefined {
-    return !ops.onGpu && hasOwnOps(tf, ops) ? new OwnOps(tf, ops, native) : undefined;
+    const there = !ops.onGpu && runs(() => ops.one('LockstepMoments', [], [tf.zeros([1, lanes])]), tf);
+    return there ? new OwnOps(tf, ops, native) : undefined;
+  }
+
+  /** Whether the ops take a convolution with this filter: 3x3 with stride 1, channels in whole groups. */
+  takesConvolution(filterShape: readonly number[], images: number, window: ConvWindow): boolean {
+    const [height, width, inputs = 0, outputs = 0] = filterShape;
+    const plain = [...window.strides, ...window.dilations].every((value) => value === 1);
+    const grouped = inputs > 0 && outputs > 0 && inputs % lanes === 0 && outputs % lanes === 0;
+    const same = window.padding === 'same' && height === 3 && width === 3;
+    return this.#convolutions && plain && grouped && same && images > 0;
+  }
+
+  conv(x: Tensor4D, filter: Tensor4D): Tensor4D {
+    return this.#ops.one('LockstepConv', [], [x, filter]);
+  }
+
+  convInputGradient(dy: Tensor4D, filter: Tensor4D): Tensor4D {
+    return this.#ops.one('LockstepConvInputGradient', [], [dy, filter]);
+  }
+
+  convFilterGradient(x: Tensor4D, dy: Tensor4D): Tensor4D {
+    return this.#ops.one('LockstepConvFilterGradient', [], [x, dy]);
   }
 
   moments(x: Tensor): BatchMoments {
@@ -135,12 +160,17 @@ export class OwnOps {
   }
 }
 
-function hasOwnOps(tf: Tensorflow, ops: RawOps): boolean {
+/** Whether TensorFlow knows an op and its kernel takes what `op` gives it. */
+function runs(op: () => Tensor, tf: Tensorflow): boolean {
   try {
-    tf.tidy(() => ops.one('LockstepMoments', [], [tf.zeros([1, lanes])]));
+    tf.tidy(() => void op());
     return true;
   } catch {
     // TensorFlow's only way to say that it doesn't know an op.
     return false;
   }
+}
+
+function unitConvolution({ zeros }: Tensorflow): Tensor[] {
+  return [zeros([1, 1, 1, lanes]), zeros([3, 3, lanes, lanes])];
 }

@@ -44,6 +44,9 @@ export class TensorflowKernels implements Kernels {
   }
 
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D {
+    if (this.#winograd?.takesConvolution(filter.shape, x.shape[0], window)) {
+      return this.#winograd.conv(x, filter);
+    }
     return this.#product('Conv2D', this.#conv(window), [x, filter]);
   }
 
@@ -53,6 +56,9 @@ export class TensorflowKernels implements Kernels {
     dy: Tensor4D,
     window: ConvWindow,
   ): Tensor4D {
+    if (this.#winograd?.takesConvolution(filterShape, x.shape[0], window)) {
+      return this.#winograd.convFilterGradient(x, dy);
+    }
     const shape = this.#tf.tensor1d([...filterShape], 'int32');
     return this.#product('Conv2DBackpropFilter', this.#conv(window), [x, shape, dy]);
   }
@@ -63,6 +69,9 @@ export class TensorflowKernels implements Kernels {
     dy: Tensor4D,
     window: ConvWindow,
   ): Tensor4D {
+    if (this.#winograd?.takesConvolution(filter.shape, dy.shape[0], window)) {
+      return this.#winograd.convInputGradient(dy, filter);
+    }
     const shape = this.#tf.tensor1d([...xShape], 'int32');
     return this.#product('Conv2DBackpropInput', this.#conv(window), [shape, filter, dy]);
   }
@@ -228,6 +237,11 @@ export class TensorflowKernels implements Kernels {
   #as4d(x: Tensor): Tensor4D {
     const channels = x.shape.at(-1) ?? 0;
     return x.rank === 4 ? (x as Tensor4D) : this.#tf.reshape(x, [x.size / channels, 1, 1, channels]);
+  }
+
+  /** Our own convolutions take float32 alone. */
+  get #winograd(): OwnOps | undefined {
+    return this.#compact ? undefined : this.#own;
   }
 
   /** An op on operands, with a float32 result. */

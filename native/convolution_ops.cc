@@ -1,0 +1,133 @@
+// Lockstep's own TensorFlow ops for 3x3 convolutions on the CPU (winograd.h): x [N, H, W, C], filter [3, 3, C, K], y
+// [N, H, W, K], with C and K multiples of 16. Registered only where the CPU has an instruction set that they are written for.
+
+#include "op.h"
+#include "parallel.h"
+#include "winograd.h"
+
+#ifdef LOCKSTEP_WINOGRAD
+
+namespace {
+
+using namespace lockstep;
+using winograd::ConvShape;
+using winograd::Scratch;
+
+// The functions of winograd_kernels.h for this CPU.
+struct Kernels {
+  decltype(&winograd512::Filter) filter;
+  decltype(&winograd512::Forward) forward;
+  decltype(&winograd512::FilterGradientPart) filter_gradient_part;
+  decltype(&winograd512::FilterGradient) filter_gradient;
+};
+#define KERNELS(of) {of::Filter, of::Forward, of::FilterGradientPart, of::FilterGradient}
+
+const Kernels* FindKernels() {
+  static const Kernels wide = KERNELS(winograd512), narrow = KERNELS(winograd256);
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq"))
+    return &wide;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &narrow : nullptr;
+}
+const Kernels* const kernels = FindKernels();
+
+bool ReadShape(TF_OpKernelContext* context, const Input& x, int64_t outputs, ConvShape* s) {
+  if (!Require(context, x.rank() == 4, "Lockstep: a convolution's input must be [N, H, W, C]")) return false;
+  *s = {x.dim(0), x.dim(1), x.dim(2), x.dim(3), outputs};
+  return Require(context, s->valid(), "Lockstep: a convolution needs images, and channels in multiples of 16");
+}
+
+bool RequireFilter(TF_OpKernelContext* context, const Input& filter, const char* what) {
+  return Require(context, filter.rank() == 4 && filter.dim(0) == 3 && filter.dim(1) == 3, what);
+}
+
+// Filled with zeros once: the pixels outside of an image.
+const float* Zeros(const ConvShape& s) {
+  thread_local std::vector<float> zeros;
+  const size_t size = static_cast<size_t>(std::max(s.inputs, s.outputs));
+  if (zeros.size() < size) zeros.resize(size);
+  return zeros.data();
+}
+
+// y of x under `filter`, as it is or already turned.
+void Convolve(TF_OpKernelContext* context, const float* x, const float* filter, const ConvShape& s) {
+  Status status;
+  Output y(context, TF_FLOAT, {s.images, s.height, s.width, s.outputs}, 4, status);
+  if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
+  thread_local Scratch scratch;
+  float* transformed = scratch.Take(s.filter_floats());
+  kernels->filter(filter, s.inputs, s.outputs, transformed);
+  const float* zeros = Zeros(s);
+  Threads::Get().Share(s.blocks(), 1, [&](int64_t from, int64_t to) {
+    kernels->forward(x, transformed, zeros, s, from, to, static_cast<float*>(y.data()));
+  });
+}
+
+void ComputeForward(void*, TF_OpKernelContext* context) {
+  Status status;
+  Input x(context, 0, status), filter(context, 1, status);
+  if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
+  ConvShape s;
+  if (!RequireFilter(context, filter, "Lockstep: the filter must be [3, 3, C, K]")) return;
+  if (!ReadShape(context, x, filter.dim(3), &s)) return;
+  if (!Require(context, filter.dim(2) == s.inputs, "Lockstep: the filter doesn't fit the input")) return;
+  Convolve(context, x.data(), filter.data(), s);
+}
+
+// The filter turned by 180 degrees, its inputs and outputs exchanged.
+void Turn(const float* filter, int64_t inputs, int64_t outputs, float* turned) {
+  const int64_t plane = inputs * outputs;
+  for (int64_t tap = 0; tap < 9; tap++)
+    for (int64_t c = 0; c < inputs; c++)
+      for (int64_t k = 0; k < outputs; k++)
+        turned[(8 - tap) * plane + k * inputs + c] = filter[tap * plane + c * outputs + k];
+}
+
+void ComputeInputGradient(void*, TF_OpKernelContext* context) {
+  Status status;
+  Input dy(context, 0, status), filter(context, 1, status);
+  if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
+  ConvShape s;
+  if (!RequireFilter(context, filter, "Lockstep: the filter must be [3, 3, C, K]")) return;
+  if (!ReadShape(context, dy, filter.dim(2), &s)) return;
+  if (!Require(context, filter.dim(3) == s.inputs, "Lockstep: the filter doesn't fit the gradient")) return;
+  thread_local Scratch scratch;
+  float* turned = scratch.Take(filter.count());
+  Turn(filter.data(), s.outputs, s.inputs, turned);
+  Convolve(context, dy.data(), turned, s);
+}
+
+void ComputeFilterGradient(void*, TF_OpKernelContext* context) {
+  Status status;
+  Input x(context, 0, status), dy(context, 1, status);
+  if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
+  ConvShape s;
+  if (!Require(context, dy.rank() == 4, "Lockstep: a convolution's gradient must be [N, H, W, K]")) return;
+  if (!ReadShape(context, x, dy.dim(3), &s)) return;
+  if (!Require(context, dy.dim(0) == s.images && dy.dim(1) == s.height && dy.dim(2) == s.width,
+               "Lockstep: the gradient doesn't fit the input"))
+    return;
+  Output filter(context, TF_FLOAT, {3, 3, s.inputs, s.outputs}, 4, status);
+  if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
+  thread_local Scratch scratch;
+  float* parts = scratch.Take(s.parts() * s.filter_floats());
+  const float* zeros = Zeros(s);
+  Threads::Get().Share(s.parts(), 1, [&](int64_t from, int64_t to) {
+    for (int64_t part = from; part < to; part++)
+      kernels->filter_gradient_part(x.data(), dy.data(), zeros, s, part, parts + part * s.filter_floats());
+  });
+  kernels->filter_gradient(parts, s, static_cast<float*>(filter.data()));
+}
+
+const bool registered = [] {
+  if (kernels == nullptr) return false;
+  Register("LockstepConv", {"x: float", "filter: float"}, "y: float", {}, ComputeForward);
+  Register("LockstepConvInputGradient", {"dy: float", "filter: float"}, "dx: float", {}, ComputeInputGradient);
+  Register("LockstepConvFilterGradient", {"x: float", "dy: float"}, "gradient: float", {}, ComputeFilterGradient);
+  return true;
+}();
+
+}  // namespace
+
+#endif  // LOCKSTEP_WINOGRAD

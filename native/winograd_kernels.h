@@ -1,0 +1,282 @@
+// The arithmetic of winograd.h for one instruction set: included inside a namespace that has Floats, kWidth, kRows, kFilterRows,
+// Read, Write, All and MultiplyAdd. No header guard: it is included once for each.
+//
+// Transformed tiles are [point, tile, channel], transformed filters [point, input, output]; a product of a point is then
+// that of two ordinary matrices.
+
+// The 16 pixels of the patch at (top, left), in row-major order; zeros outside of the image.
+INLINE_SIMD void Patch(const float* image, const float* zeros, int64_t height, int64_t width, int64_t channels,
+                       int64_t top, int64_t left, int64_t size, const float** pixels) {
+  for (int64_t r = 0; r < size; r++) {
+    const int64_t y = top + r;
+    for (int64_t s = 0; s < size; s++) {
+      const int64_t x = left + s;
+      const bool inside = y >= 0 && y < height && x >= 0 && x < width;
+      pixels[r * size + s] = inside ? image + (y * width + x) * channels : zeros;
+    }
+  }
+}
+
+// B' d B of every tile of a block.
+INLINE_SIMD void TransformInput(const float* x, const float* zeros, const ConvShape& s, const Block& block, float* out) {
+  const int64_t channels = s.inputs;
+  const int64_t columns = s.tile_columns();
+  const int64_t plane = block.rows * columns * channels;
+  const float* image = x + block.image * s.height * s.width * channels;
+  for (int64_t row = 0; row < block.rows; row++) {
+    for (int64_t column = 0; column < columns; column++) {
+      const float* pixels[kPoints];
+      Patch(image, zeros, s.height, s.width, channels, 2 * (block.row + row) - 1, 2 * column - 1, 4, pixels);
+      float* to = out + (row * columns + column) * channels;
+      for (int64_t c = 0; c < channels; c += kWidth) {
+        Floats t[4][4];
+        for (int i = 0; i < 4; i++) {
+          const Floats d0 = Read(pixels[i] + c), d1 = Read(pixels[4 + i] + c);
+          const Floats d2 = Read(pixels[8 + i] + c), d3 = Read(pixels[12 + i] + c);
+          t[0][i] = d0 - d2;
+          t[1][i] = d1 + d2;
+          t[2][i] = d2 - d1;
+          t[3][i] = d1 - d3;
+        }
+        for (int r = 0; r < 4; r++) {
+          Write(to + (4 * r + 0) * plane + c, t[r][0] - t[r][2]);
+          Write(to + (4 * r + 1) * plane + c, t[r][1] + t[r][2]);
+          Write(to + (4 * r + 2) * plane + c, t[r][2] - t[r][1]);
+          Write(to + (4 * r + 3) * plane + c, t[r][1] - t[r][3]);
+        }
+      }
+    }
+  }
+}
+
+// A dY A' of every tile of a block.
+INLINE_SIMD void TransformGradient(const float* dy, const float* zeros, const ConvShape& s, const Block& block, float* out) {
+  const int64_t channels = s.outputs;
+  const int64_t columns = s.tile_columns();
+  const int64_t plane = block.rows * columns * channels;
+  const float* image = dy + block.image * s.height * s.width * channels;
+  for (int64_t row = 0; row < block.rows; row++) {
+    for (int64_t column = 0; column < columns; column++) {
+      const float* pixels[4];
+      Patch(image, zeros, s.height, s.width, channels, 2 * (block.row + row), 2 * column, 2, pixels);
+      float* to = out + (row * columns + column) * channels;
+      for (int64_t c = 0; c < channels; c += kWidth) {
+        Floats t[4][2];
+        for (int i = 0; i < 2; i++) {
+          const Floats d0 = Read(pixels[i] + c), d1 = Read(pixels[2 + i] + c);
+          t[0][i] = d0;
+          t[1][i] = d0 + d1;
+          t[2][i] = d0 - d1;
+          t[3][i] = All(0) - d1;
+        }
+        for (int r = 0; r < 4; r++) {
+          Write(to + (4 * r + 0) * plane + c, t[r][0]);
+          Write(to + (4 * r + 1) * plane + c, t[r][0] + t[r][1]);
+          Write(to + (4 * r + 2) * plane + c, t[r][0] - t[r][1]);
+          Write(to + (4 * r + 3) * plane + c, All(0) - t[r][1]);
+        }
+      }
+    }
+  }
+}
+
+// A' m A of every tile of a block, written to its place in y.
+INLINE_SIMD void TransformOutput(const float* products, const ConvShape& s, const Block& block, float* y) {
+  const int64_t channels = s.outputs;
+  const int64_t columns = s.tile_columns();
+  const int64_t plane = block.rows * columns * channels;
+  float* image = y + block.image * s.height * s.width * channels;
+  for (int64_t row = 0; row < block.rows; row++) {
+    const int64_t top = 2 * (block.row + row);
+    for (int64_t column = 0; column < columns; column++) {
+      const float* from = products + (row * columns + column) * channels;
+      float* to = image + (top * s.width + 2 * column) * channels;
+      const bool right = 2 * column + 1 < s.width, below = top + 1 < s.height;
+      for (int64_t c = 0; c < channels; c += kWidth) {
+        Floats t[2][4];
+        for (int i = 0; i < 4; i++) {
+          const Floats m0 = Read(from + i * plane + c), m1 = Read(from + (4 + i) * plane + c);
+          const Floats m2 = Read(from + (8 + i) * plane + c), m3 = Read(from + (12 + i) * plane + c);
+          t[0][i] = m0 + m1 + m2;
+          t[1][i] = m1 - m2 - m3;
+        }
+        Write(to + c, t[0][0] + t[0][1] + t[0][2]);
+        if (right) Write(to + channels + c, t[0][1] - t[0][2] - t[0][3]);
+        if (below) Write(to + s.width * channels + c, t[1][0] + t[1][1] + t[1][2]);
+        if (right && below) Write(to + (s.width + 1) * channels + c, t[1][1] - t[1][2] - t[1][3]);
+      }
+    }
+  }
+}
+
+// G g G' of a filter [3, 3, inputs, outputs].
+INLINE_SIMD void TransformFilter(const float* filter, int64_t inputs, int64_t outputs, float* out) {
+  const int64_t plane = inputs * outputs;
+  const Floats half = All(0.5f);
+  for (int64_t i = 0; i < plane; i += kWidth) {
+    Floats t[4][3];
+    for (int s = 0; s < 3; s++) {
+      const Floats g0 = Read(filter + s * plane + i), g1 = Read(filter + (3 + s) * plane + i);
+      const Floats g2 = Read(filter + (6 + s) * plane + i);
+      const Floats ends = g0 + g2;
+      t[0][s] = g0;
+      t[1][s] = (ends + g1) * half;
+      t[2][s] = (ends - g1) * half;
+      t[3][s] = g2;
+    }
+    for (int r = 0; r < 4; r++) {
+      const Floats ends = t[r][0] + t[r][2];
+      Write(out + (4 * r + 0) * plane + i, t[r][0]);
+      Write(out + (4 * r + 1) * plane + i, (ends + t[r][1]) * half);
+      Write(out + (4 * r + 2) * plane + i, (ends - t[r][1]) * half);
+      Write(out + (4 * r + 3) * plane + i, t[r][2]);
+    }
+  }
+}
+
+// G' u G: the gradient of a filter [3, 3, inputs, outputs] from that of its transform.
+INLINE_SIMD void TransformFilterGradient(const float* gradient, int64_t inputs, int64_t outputs, float* filter) {
+  const int64_t plane = inputs * outputs;
+  const Floats half = All(0.5f);
+  for (int64_t i = 0; i < plane; i += kWidth) {
+    Floats t[3][4];
+    for (int s = 0; s < 4; s++) {
+      const Floats u0 = Read(gradient + s * plane + i), u1 = Read(gradient + (4 + s) * plane + i);
+      const Floats u2 = Read(gradient + (8 + s) * plane + i), u3 = Read(gradient + (12 + s) * plane + i);
+      const Floats sum = (u1 + u2) * half;
+      t[0][s] = u0 + sum;
+      t[1][s] = (u1 - u2) * half;
+      t[2][s] = sum + u3;
+    }
+    for (int r = 0; r < 3; r++) {
+      const Floats sum = (t[r][1] + t[r][2]) * half;
+      Write(filter + (3 * r + 0) * plane + i, t[r][0] + sum);
+      Write(filter + (3 * r + 1) * plane + i, (t[r][1] - t[r][2]) * half);
+      Write(filter + (3 * r + 2) * plane + i, sum + t[r][3]);
+    }
+  }
+}
+
+// m = v * u for `rows` rows of v [tiles, inputs] and `vectors` vectors of the columns of u [inputs, outputs].
+template <int rows, int vectors>
+INLINE_SIMD void MultiplyRows(const float* v, const float* u, int64_t inputs, int64_t outputs, float* m) {
+  Floats sums[rows][vectors];
+  for (int r = 0; r < rows; r++)
+    for (int k = 0; k < vectors; k++) sums[r][k] = All(0);
+  for (int64_t c = 0; c < inputs; c++) {
+    Floats factors[vectors];
+    for (int k = 0; k < vectors; k++) factors[k] = Read(u + c * outputs + k * kWidth);
+    for (int r = 0; r < rows; r++) {
+      const Floats value = All(v[r * inputs + c]);
+      for (int k = 0; k < vectors; k++) sums[r][k] = MultiplyAdd(value, factors[k], sums[r][k]);
+    }
+  }
+  for (int r = 0; r < rows; r++)
+    for (int k = 0; k < vectors; k++) Write(m + r * outputs + k * kWidth, sums[r][k]);
+}
+
+template <int vectors>
+INLINE_SIMD void MultiplyColumns(const float* v, const float* u, int64_t tiles, int64_t inputs, int64_t outputs, float* m) {
+  // Parts of about one size, so that none is left over that is too short to fill the pipeline.
+  const int64_t parts = (tiles + kRows - 1) / kRows;
+  for (int64_t part = 0; part < parts; part++) {
+    const int64_t from = tiles * part / parts;
+    const float* rows = v + from * inputs;
+    float* to = m + from * outputs;
+    switch (tiles * (part + 1) / parts - from) {
+#define CASE(n)                                                          \
+  case n:                                                                \
+    if (n <= kRows) MultiplyRows<n, vectors>(rows, u, inputs, outputs, to); \
+    break;
+      CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#undef CASE
+    }
+  }
+}
+
+INLINE_SIMD void Multiply(const float* v, const float* u, int64_t tiles, int64_t inputs, int64_t outputs, float* m) {
+  int64_t k = 0;
+  for (; k + 2 * kWidth <= outputs; k += 2 * kWidth) MultiplyColumns<2>(v, u + k, tiles, inputs, outputs, m + k);
+  for (; k < outputs; k += kWidth) MultiplyColumns<1>(v, u + k, tiles, inputs, outputs, m + k);
+}
+
+// sums += v' * d over tiles: kFilterRows rows of [inputs, outputs].
+template <int vectors>
+INLINE_SIMD void AddProductsRows(const float* v, const float* d, int64_t tiles, int64_t inputs, int64_t outputs, float* out) {
+  Floats sums[kFilterRows][vectors];
+  for (int r = 0; r < kFilterRows; r++)
+    for (int k = 0; k < vectors; k++) sums[r][k] = All(0);
+  for (int64_t t = 0; t < tiles; t++) {
+    Floats factors[vectors];
+    for (int k = 0; k < vectors; k++) factors[k] = Read(d + t * outputs + k * kWidth);
+    for (int r = 0; r < kFilterRows; r++) {
+      const Floats value = All(v[t * inputs + r]);
+      for (int k = 0; k < vectors; k++) sums[r][k] = MultiplyAdd(value, factors[k], sums[r][k]);
+    }
+  }
+  for (int r = 0; r < kFilterRows; r++)
+    for (int k = 0; k < vectors; k++) {
+      float* to = out + r * outputs + k * kWidth;
+      Write(to, Read(to) + sums[r][k]);
+    }
+}
+
+INLINE_SIMD void AddProducts(const float* v, const float* d, int64_t tiles, int64_t inputs, int64_t outputs, float* sums) {
+  for (int64_t c = 0; c < inputs; c += kFilterRows) {
+    int64_t k = 0;
+    for (; k + 2 * kWidth <= outputs; k += 2 * kWidth)
+      AddProductsRows<2>(v + c, d + k, tiles, inputs, outputs, sums + c * outputs + k);
+    for (; k < outputs; k += kWidth)
+      AddProductsRows<1>(v + c, d + k, tiles, inputs, outputs, sums + c * outputs + k);
+  }
+}
+
+// ---- what the ops call
+
+static void Filter(const float* filter, int64_t inputs, int64_t outputs, float* out) {
+  TransformFilter(filter, inputs, outputs, out);
+}
+
+// `filter` is transformed; `zeros` holds as many as there are inputs. Writes y of the blocks [first, last).
+static void Forward(const float* x, const float* filter, const float* zeros, const ConvShape& s, int64_t first, int64_t last,
+                    float* y) {
+  thread_local Scratch scratch;
+  float* tiles = scratch.Take(kPoints * s.block_tiles() * (s.inputs + s.outputs));
+  float* products = tiles + kPoints * s.block_tiles() * s.inputs;
+  for (int64_t index = first; index < last; index++) {
+    const Block block = Block::Of(s, index);
+    const int64_t count = block.rows * s.tile_columns();
+    TransformInput(x, zeros, s, block, tiles);
+    for (int64_t p = 0; p < kPoints; p++)
+      Multiply(tiles + p * count * s.inputs, filter + p * s.inputs * s.outputs, count, s.inputs, s.outputs,
+               products + p * count * s.outputs);
+    TransformOutput(products, s, block, y);
+  }
+}
+
+// Writes the transformed gradient of one part of the images; `zeros` holds as many as inputs or outputs, whichever are more.
+static void FilterGradientPart(const float* x, const float* dy, const float* zeros, const ConvShape& s, int64_t part,
+                               float* sums) {
+  thread_local Scratch scratch;
+  float* tiles = scratch.Take(kPoints * s.block_tiles() * (s.inputs + s.outputs));
+  float* gradients = tiles + kPoints * s.block_tiles() * s.inputs;
+  std::memset(sums, 0, static_cast<size_t>(s.filter_floats()) * sizeof(float));
+  const int64_t last = std::min((part + 1) * s.blocks_a_part(), s.blocks());
+  for (int64_t index = part * s.blocks_a_part(); index < last; index++) {
+    const Block block = Block::Of(s, index);
+    const int64_t count = block.rows * s.tile_columns();
+    TransformInput(x, zeros, s, block, tiles);
+    TransformGradient(dy, zeros, s, block, gradients);
+    for (int64_t p = 0; p < kPoints; p++)
+      AddProducts(tiles + p * count * s.inputs, gradients + p * count * s.outputs, count, s.inputs, s.outputs,
+                  sums + p * s.inputs * s.outputs);
+  }
+}
+
+// Adds up the parts in order and writes the filter's gradient. The parts are overwritten.
+static void FilterGradient(float* parts, const ConvShape& s, float* filter) {
+  for (int64_t part = 1; part < s.parts(); part++)
+    for (int64_t i = 0; i < s.filter_floats(); i += kWidth)
+      Write(parts + i, Read(parts + i) + Read(parts + part * s.filter_floats() + i));
+  TransformFilterGradient(parts, s.inputs, s.outputs, filter);
+}
