@@ -1,5 +1,5 @@
 // Lockstep's own TensorFlow ops for 3x3 convolutions on the CPU (winograd.h): x [N, H, W, C], filter [3, 3, C, K], y
-// [N, H, W, K], with C and K multiples of 16. Registered only where the CPU has an instruction set that they are written for.
+// [N, H, W, K], with C and K multiples of 16. Their kernels can be made only where the CPU has the instructions.
 
 #include "op.h"
 #include "parallel.h"
@@ -13,7 +13,7 @@ using namespace lockstep;
 using winograd::ConvShape;
 using winograd::Scratch;
 
-// The functions of winograd_kernels.h for this CPU.
+// The functions of winograd_kernels.h for this CPU and a precision.
 struct Kernels {
   decltype(&winograd512::Filter) filter;
   decltype(&winograd512::Forward) forward;
@@ -22,15 +22,29 @@ struct Kernels {
 };
 #define KERNELS(of) {of::Filter, of::Forward, of::FilterGradientPart, of::FilterGradient}
 
-const Kernels* FindKernels() {
-  static const Kernels wide = KERNELS(winograd512), narrow = KERNELS(winograd256);
+enum Precision : int32_t { kFloat32 = 0, kBfloat16 = 1 };
+
+// Null where the CPU lacks the instructions.
+const Kernels* FindKernels(int32_t precision) {
+  static const Kernels wide = KERNELS(winograd512), compact = KERNELS(winograd_bfloat16), narrow = KERNELS(winograd256);
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
-    return &wide;
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  if (precision == kBfloat16) return avx512 && __builtin_cpu_supports("avx512bf16") ? &compact : nullptr;
+  if (avx512) return &wide;
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &narrow : nullptr;
 }
-const Kernels* const kernels = FindKernels();
+
+void* CreateKernels(TF_OpKernelConstruction* construction) {
+  Status s;
+  int32_t precision = kFloat32;
+  TF_OpKernelConstruction_GetAttrInt32(construction, "precision", &precision, s.status);
+  const Kernels* found = s.ok() ? FindKernels(precision) : nullptr;
+  if (s.ok() && found == nullptr)
+    TF_SetStatus(s.status, TF_UNIMPLEMENTED, "Lockstep: this CPU lacks the instructions for its convolutions");
+  if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
+  return const_cast<Kernels*>(found);
+}
 
 bool ReadShape(TF_OpKernelContext* context, const Input& x, int64_t outputs, ConvShape* s) {
   if (!Require(context, x.rank() == 4, "Lockstep: a convolution's input must be [N, H, W, C]")) return false;
@@ -51,20 +65,20 @@ const float* Zeros(const ConvShape& s) {
 }
 
 // y of x under `filter`, as it is or already turned.
-void Convolve(TF_OpKernelContext* context, const float* x, const float* filter, const ConvShape& s) {
+void Convolve(TF_OpKernelContext* context, const Kernels& kernels, const float* x, const float* filter, const ConvShape& s) {
   Status status;
   Output y(context, TF_FLOAT, {s.images, s.height, s.width, s.outputs}, 4, status);
   if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
   thread_local Scratch scratch;
   float* transformed = scratch.Take(s.filter_floats());
-  kernels->filter(filter, s.inputs, s.outputs, transformed);
+  kernels.filter(filter, s.inputs, s.outputs, transformed);
   const float* zeros = Zeros(s);
   Threads::Get().Share(s.blocks(), 1, [&](int64_t from, int64_t to) {
-    kernels->forward(x, transformed, zeros, s, from, to, static_cast<float*>(y.data()));
+    kernels.forward(x, transformed, zeros, s, from, to, static_cast<float*>(y.data()));
   });
 }
 
-void ComputeForward(void*, TF_OpKernelContext* context) {
+void ComputeForward(void* kernels, TF_OpKernelContext* context) {
   Status status;
   Input x(context, 0, status), filter(context, 1, status);
   if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
@@ -72,7 +86,7 @@ void ComputeForward(void*, TF_OpKernelContext* context) {
   if (!RequireFilter(context, filter, "Lockstep: the filter must be [3, 3, C, K]")) return;
   if (!ReadShape(context, x, filter.dim(3), &s)) return;
   if (!Require(context, filter.dim(2) == s.inputs, "Lockstep: the filter doesn't fit the input")) return;
-  Convolve(context, x.data(), filter.data(), s);
+  Convolve(context, *static_cast<const Kernels*>(kernels), x.data(), filter.data(), s);
 }
 
 // The filter turned by 180 degrees, its inputs and outputs exchanged.
@@ -84,7 +98,7 @@ void Turn(const float* filter, int64_t inputs, int64_t outputs, float* turned) {
         turned[(8 - tap) * plane + k * inputs + c] = filter[tap * plane + c * outputs + k];
 }
 
-void ComputeInputGradient(void*, TF_OpKernelContext* context) {
+void ComputeInputGradient(void* kernels, TF_OpKernelContext* context) {
   Status status;
   Input dy(context, 0, status), filter(context, 1, status);
   if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
@@ -95,10 +109,11 @@ void ComputeInputGradient(void*, TF_OpKernelContext* context) {
   thread_local Scratch scratch;
   float* turned = scratch.Take(filter.count());
   Turn(filter.data(), s.outputs, s.inputs, turned);
-  Convolve(context, dy.data(), turned, s);
+  Convolve(context, *static_cast<const Kernels*>(kernels), dy.data(), turned, s);
 }
 
-void ComputeFilterGradient(void*, TF_OpKernelContext* context) {
+void ComputeFilterGradient(void* found, TF_OpKernelContext* context) {
+  const Kernels& kernels = *static_cast<const Kernels*>(found);
   Status status;
   Input x(context, 0, status), dy(context, 1, status);
   if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
@@ -115,16 +130,16 @@ void ComputeFilterGradient(void*, TF_OpKernelContext* context) {
   const float* zeros = Zeros(s);
   Threads::Get().Share(s.parts(), 1, [&](int64_t from, int64_t to) {
     for (int64_t part = from; part < to; part++)
-      kernels->filter_gradient_part(x.data(), dy.data(), zeros, s, part, parts + part * s.filter_floats());
+      kernels.filter_gradient_part(x.data(), dy.data(), zeros, s, part, parts + part * s.filter_floats());
   });
-  kernels->filter_gradient(parts, s, static_cast<float*>(filter.data()));
+  kernels.filter_gradient(parts, s, static_cast<float*>(filter.data()));
 }
 
 const bool registered = [] {
-  if (kernels == nullptr) return false;
-  Register("LockstepConv", {"x: float", "filter: float"}, "y: float", {}, ComputeForward);
-  Register("LockstepConvInputGradient", {"dy: float", "filter: float"}, "dx: float", {}, ComputeInputGradient);
-  Register("LockstepConvFilterGradient", {"x: float", "dy: float"}, "gradient: float", {}, ComputeFilterGradient);
+  const Attributes precision = {{"precision: int = 0"}, CreateKernels, DeleteNothing};
+  Register("LockstepConv", {"x: float", "filter: float"}, "y: float", precision, ComputeForward);
+  Register("LockstepConvInputGradient", {"dy: float", "filter: float"}, "dx: float", precision, ComputeInputGradient);
+  Register("LockstepConvFilterGradient", {"x: float", "dy: float"}, "gradient: float", precision, ComputeFilterGradient);
   return true;
 }();
 

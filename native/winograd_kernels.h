@@ -1,81 +1,115 @@
-// The arithmetic of winograd.h for one instruction set: included inside a namespace that has Floats, kWidth, kRows, kFilterRows,
-// Read, Write, All and MultiplyAdd. No header guard: it is included once for each.
+// The arithmetic of winograd.h for one instruction set and precision: included inside a namespace that has Floats, kWidth, kRows,
+// kFilterRows, kPack, Read, Write, All, MultiplyAdd, WriteChannels and Pack. No header guard: it is included once for each.
 //
 // Transformed tiles are [point, tile, channel], transformed filters [point, input, output]; a product of a point is then
-// that of two ordinary matrices.
+// that of two ordinary matrices. What is summed over comes in words of kPack factors: one float, or two bfloat16.
+
+// Words of so many factors.
+INLINE_SIMD int64_t Words(int64_t factors) { return (factors + kPack - 1) / kPack; }
 
 // The 16 pixels of the patch at (top, left), in row-major order; zeros outside of the image.
 INLINE_SIMD void Patch(const float* image, const float* zeros, int64_t height, int64_t width, int64_t channels,
                        int64_t top, int64_t left, int64_t size, const float** pixels) {
-  for (int64_t r = 0; r < size; r++) {
-    const int64_t y = top + r;
+  const float* corner = image + (top * width + left) * channels;
+  if (top >= 0 && left >= 0 && top + size <= height && left + size <= width) {
+    for (int64_t r = 0; r < size; r++)
+      for (int64_t s = 0; s < size; s++) pixels[r * size + s] = corner + (r * width + s) * channels;
+    return;
+  }
+  for (int64_t r = 0; r < size; r++)
     for (int64_t s = 0; s < size; s++) {
-      const int64_t x = left + s;
-      const bool inside = y >= 0 && y < height && x >= 0 && x < width;
-      pixels[r * size + s] = inside ? image + (y * width + x) * channels : zeros;
+      const bool inside = top + r >= 0 && top + r < height && left + s >= 0 && left + s < width;
+      pixels[r * size + s] = inside ? corner + (r * width + s) * channels : zeros;
     }
+}
+
+// B' d B of one tile, of the kWidth channels from c on.
+INLINE_SIMD void TileOfInput(const float* const* pixels, int64_t c, Floats* points) {
+  Floats t[4][4];
+  for (int i = 0; i < 4; i++) {
+    const Floats d0 = Read(pixels[i] + c), d1 = Read(pixels[4 + i] + c);
+    const Floats d2 = Read(pixels[8 + i] + c), d3 = Read(pixels[12 + i] + c);
+    t[0][i] = d0 - d2;
+    t[1][i] = d1 + d2;
+    t[2][i] = d2 - d1;
+    t[3][i] = d1 - d3;
+  }
+  for (int r = 0; r < 4; r++) {
+    points[4 * r + 0] = t[r][0] - t[r][2];
+    points[4 * r + 1] = t[r][1] + t[r][2];
+    points[4 * r + 2] = t[r][2] - t[r][1];
+    points[4 * r + 3] = t[r][1] - t[r][3];
   }
 }
 
-// B' d B of every tile of a block.
-INLINE_SIMD void TransformInput(const float* x, const float* zeros, const ConvShape& s, const Block& block, float* out) {
-  const int64_t channels = s.inputs;
-  const int64_t columns = s.tile_columns();
-  const int64_t plane = block.rows * columns * channels;
+// A dY A' of one tile, of the kWidth channels from c on.
+INLINE_SIMD void TileOfGradient(const float* const* pixels, int64_t c, Floats* points) {
+  Floats t[4][2];
+  for (int i = 0; i < 2; i++) {
+    const Floats d0 = Read(pixels[i] + c), d1 = Read(pixels[2 + i] + c);
+    t[0][i] = d0;
+    t[1][i] = d0 + d1;
+    t[2][i] = d0 - d1;
+    t[3][i] = All(0) - d1;
+  }
+  for (int r = 0; r < 4; r++) {
+    points[4 * r + 0] = t[r][0];
+    points[4 * r + 1] = t[r][0] + t[r][1];
+    points[4 * r + 2] = t[r][0] - t[r][1];
+    points[4 * r + 3] = All(0) - t[r][1];
+  }
+}
+
+// The pixels of tile `index` of a block: 4x4 of the input (patch 4) or 2x2 of the output's gradient (patch 2).
+template <int64_t patch>
+INLINE_SIMD void TilePixels(const float* x, const float* zeros, const ConvShape& s, const Block& block, int64_t index,
+                            int64_t channels, const float** pixels) {
   const float* image = x + block.image * s.height * s.width * channels;
-  for (int64_t row = 0; row < block.rows; row++) {
-    for (int64_t column = 0; column < columns; column++) {
-      const float* pixels[kPoints];
-      Patch(image, zeros, s.height, s.width, channels, 2 * (block.row + row) - 1, 2 * column - 1, 4, pixels);
-      float* to = out + (row * columns + column) * channels;
-      for (int64_t c = 0; c < channels; c += kWidth) {
-        Floats t[4][4];
-        for (int i = 0; i < 4; i++) {
-          const Floats d0 = Read(pixels[i] + c), d1 = Read(pixels[4 + i] + c);
-          const Floats d2 = Read(pixels[8 + i] + c), d3 = Read(pixels[12 + i] + c);
-          t[0][i] = d0 - d2;
-          t[1][i] = d1 + d2;
-          t[2][i] = d2 - d1;
-          t[3][i] = d1 - d3;
-        }
-        for (int r = 0; r < 4; r++) {
-          Write(to + (4 * r + 0) * plane + c, t[r][0] - t[r][2]);
-          Write(to + (4 * r + 1) * plane + c, t[r][1] + t[r][2]);
-          Write(to + (4 * r + 2) * plane + c, t[r][2] - t[r][1]);
-          Write(to + (4 * r + 3) * plane + c, t[r][1] - t[r][3]);
-        }
-      }
+  const int64_t before = patch == 4 ? 1 : 0;
+  const int64_t row = block.row + index / s.tile_columns(), column = index % s.tile_columns();
+  Patch(image, zeros, s.height, s.width, channels, 2 * row - before, 2 * column - before, patch, pixels);
+}
+
+// Of every tile of a block, as factors of sums over channels: [point, tile, channel / kPack].
+INLINE_SIMD void TransformInput(const float* x, const float* zeros, const ConvShape& s, const Block& block, float* out) {
+  const int64_t count = block.tiles(s);
+  const int64_t words = s.inputs / kPack;
+  for (int64_t tile = 0; tile < count; tile++) {
+    const float* pixels[kPoints];
+    TilePixels<4>(x, zeros, s, block, tile, s.inputs, pixels);
+    for (int64_t c = 0; c < s.inputs; c += kWidth) {
+      Floats points[kPoints];
+      TileOfInput(pixels, c, points);
+      for (int64_t p = 0; p < kPoints; p++) WriteChannels(out + (p * count + tile) * words, c, points[p]);
     }
   }
 }
 
-// A dY A' of every tile of a block.
-INLINE_SIMD void TransformGradient(const float* dy, const float* zeros, const ConvShape& s, const Block& block, float* out) {
-  const int64_t channels = s.outputs;
-  const int64_t columns = s.tile_columns();
-  const int64_t plane = block.rows * columns * channels;
-  const float* image = dy + block.image * s.height * s.width * channels;
-  for (int64_t row = 0; row < block.rows; row++) {
-    for (int64_t column = 0; column < columns; column++) {
-      const float* pixels[4];
-      Patch(image, zeros, s.height, s.width, channels, 2 * (block.row + row), 2 * column, 2, pixels);
-      float* to = out + (row * columns + column) * channels;
-      for (int64_t c = 0; c < channels; c += kWidth) {
-        Floats t[4][2];
-        for (int i = 0; i < 2; i++) {
-          const Floats d0 = Read(pixels[i] + c), d1 = Read(pixels[2 + i] + c);
-          t[0][i] = d0;
-          t[1][i] = d0 + d1;
-          t[2][i] = d0 - d1;
-          t[3][i] = All(0) - d1;
-        }
-        for (int r = 0; r < 4; r++) {
-          Write(to + (4 * r + 0) * plane + c, t[r][0]);
-          Write(to + (4 * r + 1) * plane + c, t[r][0] + t[r][1]);
-          Write(to + (4 * r + 2) * plane + c, t[r][0] - t[r][1]);
-          Write(to + (4 * r + 3) * plane + c, All(0) - t[r][1]);
-        }
+// Of every tile of a block, as factors of sums over tiles: [point, tile / kPack, channel]. A missing last tile is zero.
+template <int64_t patch>
+INLINE_SIMD void TransformTiles(const float* x, const float* zeros, const ConvShape& s, const Block& block,
+                                int64_t channels, float* out) {
+  const int64_t count = block.tiles(s);
+  const int64_t words = Words(count);
+  for (int64_t word = 0; word < words; word++) {
+    const float* pixels[kPack][kPoints];
+    for (int64_t i = 0; i < kPack; i++) {
+      const int64_t tile = word * kPack + i;
+      if (tile < count)
+        TilePixels<patch>(x, zeros, s, block, tile, channels, pixels[i]);
+      else
+        std::fill(pixels[i], pixels[i] + kPoints, zeros);
+    }
+    for (int64_t c = 0; c < channels; c += kWidth) {
+      Floats points[kPack][kPoints];
+      for (int64_t i = 0; i < kPack; i++) {
+        if (patch == 4)
+          TileOfInput(pixels[i], c, points[i]);
+        else
+          TileOfGradient(pixels[i], c, points[i]);
       }
+      for (int64_t p = 0; p < kPoints; p++)
+        Write(out + (p * words + word) * channels + c, Pack(points[0][p], points[kPack - 1][p]));
     }
   }
 }
@@ -132,6 +166,15 @@ INLINE_SIMD void TransformFilter(const float* filter, int64_t inputs, int64_t ou
       Write(out + (4 * r + 3) * plane + i, t[r][2]);
     }
   }
+}
+
+// A transformed filter as factors of sums over its inputs, in place: [point, input / kPack, output].
+INLINE_SIMD void PackFilter(int64_t inputs, int64_t outputs, float* filter) {
+  for (int64_t word = 0; word < kPoints * inputs / kPack; word++)
+    for (int64_t k = 0; k < outputs; k += kWidth) {
+      const float* from = filter + word * kPack * outputs + k;
+      Write(filter + word * outputs + k, Pack(Read(from), Read(from + (kPack - 1) * outputs)));
+    }
 }
 
 // G' u G: the gradient of a filter [3, 3, inputs, outputs] from that of its transform.
@@ -235,6 +278,7 @@ INLINE_SIMD void AddProducts(const float* v, const float* d, int64_t tiles, int6
 
 static void Filter(const float* filter, int64_t inputs, int64_t outputs, float* out) {
   TransformFilter(filter, inputs, outputs, out);
+  if (kPack > 1) PackFilter(inputs, outputs, out);
 }
 
 // `filter` is transformed; `zeros` holds as many as there are inputs. Writes y of the blocks [first, last).
@@ -243,12 +287,13 @@ static void Forward(const float* x, const float* filter, const float* zeros, con
   thread_local Scratch scratch;
   float* tiles = scratch.Take(kPoints * s.block_tiles() * (s.inputs + s.outputs));
   float* products = tiles + kPoints * s.block_tiles() * s.inputs;
+  const int64_t words = s.inputs / kPack;
   for (int64_t index = first; index < last; index++) {
     const Block block = Block::Of(s, index);
-    const int64_t count = block.rows * s.tile_columns();
+    const int64_t count = block.tiles(s);
     TransformInput(x, zeros, s, block, tiles);
     for (int64_t p = 0; p < kPoints; p++)
-      Multiply(tiles + p * count * s.inputs, filter + p * s.inputs * s.outputs, count, s.inputs, s.outputs,
+      Multiply(tiles + p * count * words, filter + p * words * s.outputs, count, words, s.outputs,
                products + p * count * s.outputs);
     TransformOutput(products, s, block, y);
   }
@@ -264,11 +309,11 @@ static void FilterGradientPart(const float* x, const float* dy, const float* zer
   const int64_t last = std::min((part + 1) * s.blocks_a_part(), s.blocks());
   for (int64_t index = part * s.blocks_a_part(); index < last; index++) {
     const Block block = Block::Of(s, index);
-    const int64_t count = block.rows * s.tile_columns();
-    TransformInput(x, zeros, s, block, tiles);
-    TransformGradient(dy, zeros, s, block, gradients);
+    const int64_t words = Words(block.tiles(s));
+    TransformTiles<4>(x, zeros, s, block, s.inputs, tiles);
+    TransformTiles<2>(dy, zeros, s, block, s.outputs, gradients);
     for (int64_t p = 0; p < kPoints; p++)
-      AddProducts(tiles + p * count * s.inputs, gradients + p * count * s.outputs, count, s.inputs, s.outputs,
+      AddProducts(tiles + p * words * s.inputs, gradients + p * words * s.outputs, words, s.inputs, s.outputs,
                   sums + p * s.inputs * s.outputs);
   }
 }

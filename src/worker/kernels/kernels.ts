@@ -15,6 +15,12 @@ export interface Window2d {
 export interface ConvWindow extends Window2d {
   readonly dilations: readonly [number, number];
 }
+/** A convolution, as far as it can be known before it runs. */
+export interface Convolution {
+  /** [height, width, inputs, outputs] */
+  readonly filterShape: readonly number[];
+  readonly window: ConvWindow;
+}
 export interface PoolWindow extends Window2d {
   readonly size: readonly [number, number];
 }
@@ -78,9 +84,9 @@ export interface Kernels {
   /**
    * A factor of the convolutions and products below, in the run's precision: `x` itself in float32, else a bfloat16 copy
    * (rounded to nearest, ties to even) that nothing else may read; the caller's tidy frees it. Their results are float32
-   * again, rounded once more.
+   * again, rounded once more. A convolution that rounds its factors itself, after its transform, takes `x` as it is.
    */
-  operand<T extends Tensor>(x: T): T;
+  operand<T extends Tensor>(x: T, convolution?: Convolution): T;
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D;
   conv2dFilterGradient(
     x: Tensor4D,

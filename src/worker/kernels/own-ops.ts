@@ -2,7 +2,8 @@
 
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
-import type { AdamState, BatchMoments, BatchNormPass, BatchNormTail, ConvWindow } from './kernels.js';
+import type { AdamState, BatchMoments, BatchNormPass, BatchNormTail, Convolution } from './kernels.js';
+import type { Precision } from '../../shared/config/run-config.js';
 import { invariant } from '../../shared/errors.js';
 import { hashPlace } from '../../shared/ledger/hash.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
@@ -20,41 +21,54 @@ export class OwnOps {
   readonly #tf: Tensorflow;
   readonly #ops: RawOps;
   readonly #native: NativeMemory | undefined;
-  /** The convolutions are for CPUs with AVX2 or more. */
-  readonly #convolutions: boolean;
+  readonly #precision: readonly Attribute[];
+  readonly #convolves: boolean;
 
-  private constructor(tf: Tensorflow, ops: RawOps, native: NativeMemory | undefined) {
+  private constructor(
+    tf: Tensorflow,
+    ops: RawOps,
+    native: NativeMemory | undefined,
+    convolutions: Precision,
+  ) {
     this.#tf = tf;
     this.#ops = ops;
     this.#native = native;
-    this.#convolutions = runs(() => ops.one('LockstepConv', [], unitConvolution(tf)), tf);
+    this.#precision = [ops.int('precision', convolutions === 'bfloat16' ? 1 : 0)];
+    const { zeros } = tf;
+    const convolve = (): Tensor => this.conv(zeros([1, 1, 1, lanes]), zeros([3, 3, lanes, lanes]));
+    // Not on every CPU.
+    this.#convolves = runs(tf, convolve);
   }
 
   /** Undefined on a GPU and where the binding was built without them. */
-  static find(tf: Tensorflow, ops: RawOps, native: NativeMemory | undefined): OwnOps | undefined {
-    const there = !ops.onGpu && runs(() => ops.one('LockstepMoments', [], [tf.zeros([1, lanes])]), tf);
-    return there ? new OwnOps(tf, ops, native) : undefined;
+  static find(
+    tf: Tensorflow,
+    ops: RawOps,
+    native: NativeMemory | undefined,
+    convolutions: Precision,
+  ): OwnOps | undefined {
+    const there = !ops.onGpu && runs(tf, () => ops.one('LockstepMoments', [], [tf.zeros([1, lanes])]));
+    return there ? new OwnOps(tf, ops, native, convolutions) : undefined;
   }
 
-  /** Whether the ops take a convolution with this filter: 3x3 with stride 1, channels in whole groups. */
-  takesConvolution(filterShape: readonly number[], images: number, window: ConvWindow): boolean {
+  /** Whether the ops take a convolution: 3x3 with stride 1, channels in whole groups. */
+  takesConvolution({ filterShape, window }: Convolution): boolean {
     const [height, width, inputs = 0, outputs = 0] = filterShape;
     const plain = [...window.strides, ...window.dilations].every((value) => value === 1);
-    const grouped = inputs > 0 && outputs > 0 && inputs % lanes === 0 && outputs % lanes === 0;
     const same = window.padding === 'same' && height === 3 && width === 3;
-    return this.#convolutions && plain && grouped && same && images > 0;
+    return this.#convolves && plain && same && inputs % lanes === 0 && outputs % lanes === 0;
   }
 
   conv(x: Tensor4D, filter: Tensor4D): Tensor4D {
-    return this.#ops.one('LockstepConv', [], [x, filter]);
+    return this.#ops.one('LockstepConv', this.#precision, [x, filter]);
   }
 
   convInputGradient(dy: Tensor4D, filter: Tensor4D): Tensor4D {
-    return this.#ops.one('LockstepConvInputGradient', [], [dy, filter]);
+    return this.#ops.one('LockstepConvInputGradient', this.#precision, [dy, filter]);
   }
 
   convFilterGradient(x: Tensor4D, dy: Tensor4D): Tensor4D {
-    return this.#ops.one('LockstepConvFilterGradient', [], [x, dy]);
+    return this.#ops.one('LockstepConvFilterGradient', this.#precision, [x, dy]);
   }
 
   moments(x: Tensor): BatchMoments {
@@ -160,17 +174,13 @@ export class OwnOps {
   }
 }
 
-/** Whether TensorFlow knows an op and its kernel takes what `op` gives it. */
-function runs(op: () => Tensor, tf: Tensorflow): boolean {
+/** Whether TensorFlow knows an op and has a kernel for it. */
+function runs({ tidy }: Tensorflow, op: () => Tensor): boolean {
   try {
-    tf.tidy(() => void op());
+    tidy(() => void op());
     return true;
   } catch {
-    // TensorFlow's only way to say that it doesn't know an op.
+    // TensorFlow's only way to say that it doesn't.
     return false;
   }
-}
-
-function unitConvolution({ zeros }: Tensorflow): Tensor[] {
-  return [zeros([1, 1, 1, lanes]), zeros([3, 3, lanes, lanes])];
 }

@@ -13,6 +13,7 @@ import type {
   BatchMoments,
   BatchNormPass,
   BatchNormTail,
+  Convolution,
   ConvWindow,
   Kernels,
   PoolWindow,
@@ -36,17 +37,17 @@ export class TensorflowKernels implements Kernels {
     this.#compact = precision === 'bfloat16';
     this.#tf = tf;
     this.#ops = new RawOps(tf);
-    this.#own = OwnOps.find(tf, this.#ops, native);
+    this.#own = OwnOps.find(tf, this.#ops, native, precision);
   }
 
-  operand<T extends Tensor>(x: T): T {
-    return this.#compact ? (this.#ops.cast(x, dtypes.float32, dtypes.bfloat16) as T) : x;
+  operand<T extends Tensor>(x: T, convolution?: Convolution): T {
+    const own = convolution !== undefined && this.#own?.takesConvolution(convolution);
+    return this.#compact && own !== true ? (this.#ops.cast(x, dtypes.float32, dtypes.bfloat16) as T) : x;
   }
 
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D {
-    if (this.#winograd?.takesConvolution(filter.shape, x.shape[0], window)) {
-      return this.#winograd.conv(x, filter);
-    }
+    const filterShape = filter.shape;
+    if (this.#own?.takesConvolution({ filterShape, window })) return this.#own.conv(x, filter);
     return this.#product('Conv2D', this.#conv(window), [x, filter]);
   }
 
@@ -56,9 +57,7 @@ export class TensorflowKernels implements Kernels {
     dy: Tensor4D,
     window: ConvWindow,
   ): Tensor4D {
-    if (this.#winograd?.takesConvolution(filterShape, x.shape[0], window)) {
-      return this.#winograd.convFilterGradient(x, dy);
-    }
+    if (this.#own?.takesConvolution({ filterShape, window })) return this.#own.convFilterGradient(x, dy);
     const shape = this.#tf.tensor1d([...filterShape], 'int32');
     return this.#product('Conv2DBackpropFilter', this.#conv(window), [x, shape, dy]);
   }
@@ -69,9 +68,8 @@ export class TensorflowKernels implements Kernels {
     dy: Tensor4D,
     window: ConvWindow,
   ): Tensor4D {
-    if (this.#winograd?.takesConvolution(filter.shape, dy.shape[0], window)) {
-      return this.#winograd.convInputGradient(dy, filter);
-    }
+    const filterShape = filter.shape;
+    if (this.#own?.takesConvolution({ filterShape, window })) return this.#own.convInputGradient(dy, filter);
     const shape = this.#tf.tensor1d([...xShape], 'int32');
     return this.#product('Conv2DBackpropInput', this.#conv(window), [shape, filter, dy]);
   }
@@ -237,11 +235,6 @@ export class TensorflowKernels implements Kernels {
   #as4d(x: Tensor): Tensor4D {
     const channels = x.shape.at(-1) ?? 0;
     return x.rank === 4 ? (x as Tensor4D) : this.#tf.reshape(x, [x.size / channels, 1, 1, channels]);
-  }
-
-  /** Our own convolutions take float32 alone. */
-  get #winograd(): OwnOps | undefined {
-    return this.#compact ? undefined : this.#own;
   }
 
   /** An op on operands, with a float32 result. */

@@ -25,9 +25,10 @@ export const conv2d: LayerImplementation = (
   const window: ConvWindow = { strides, padding, dilations: dilationRate };
 
   return shardwise((x, shard, context) => {
-    const input = kernels.operand(x as Tensor4D);
     const { shape } = kernel.read();
-    const filter = kernels.operand(kernel.read() as Tensor4D);
+    const operand = (factor: Tensor4D): Tensor4D => kernels.operand(factor, { filterShape: shape, window });
+    const input = operand(x as Tensor4D);
+    const filter = operand(kernel.read() as Tensor4D);
     let y: Tensor = kernels.conv2d(input, filter, window);
     // A bias before BatchNorm changes nothing but the running mean, which BatchNorm's commit makes up for.
     const cancelled = node.biasCancelled && context.training;
@@ -39,7 +40,7 @@ export const conv2d: LayerImplementation = (
         const biasGradient = cancelled ? new Float32Array(shape[3] ?? 0) : kernels.columnSums(dy);
         context.gradient(weightIndex(bias), shard, biasGradient);
       }
-      const factor = kernels.operand(dy);
+      const factor = operand(dy);
       if (kernel.trainable) {
         const filterGradient = kernels.conv2dFilterGradient(input, shape, factor, window);
         context.gradient(weightIndex(kernel), shard, filterGradient);
