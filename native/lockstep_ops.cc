@@ -1,8 +1,10 @@
-// Lockstep's own TensorFlow ops for BatchNorm and Adam on the CPU.
+// Lockstep's own TensorFlow ops for BatchNorm, Dropout and Adam on the CPU.
 
 #include "arithmetic.h"
+#include "dropout.h"
 #include "op.h"
 #include "parallel.h"
+#include "place.h"
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -134,27 +136,6 @@ void ComputeInputGradient(void* kernel, TF_OpKernelContext* context) {
   });
 }
 
-// Where an op finds or leaves floats that are not a tensor's, and how many. The caller keeps them alive and is alone with them.
-struct Place {
-  int64_t address = 0;
-  int64_t offset = 0;
-  int64_t count = 0;
-  int64_t hash = 0;  // where the ledger's hash of what was written goes; 0 for none
-  float* data() const { return reinterpret_cast<float*>(static_cast<intptr_t>(address)); }
-  uint32_t* hash_data() const { return reinterpret_cast<uint32_t*>(static_cast<intptr_t>(hash)); }
-};
-void* CreatePlace(TF_OpKernelConstruction* construction) {
-  Place* place = new Place;
-  Status s;
-  TF_OpKernelConstruction_GetAttrInt64(construction, "address", &place->address, s.status);
-  if (s.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, "offset", &place->offset, s.status);
-  if (s.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, "count", &place->count, s.status);
-  if (s.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, "hash", &place->hash, s.status);
-  if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
-  return place;
-}
-void DeletePlace(void* kernel) { delete static_cast<Place*>(kernel); }
-
 // Copies x to `address`. The output only makes it an op like others.
 void ComputeStore(void* kernel, TF_OpKernelContext* context) {
   const Place& to = *static_cast<Place*>(kernel);
@@ -194,6 +175,28 @@ void ComputeAdam(void* kernel, TF_OpKernelContext* context) {
   });
 }
 
+// x where it is kept, scaled, else 0. `counter` is [key, key, first block, word 2, word 3] as int32, `rate`
+// [rate, scale]; each row begins at a block of its own.
+void ComputeDropout(void*, TF_OpKernelContext* context) {
+  Status s;
+  Input x(context, 0, s), counter(context, 1, s), rate(context, 2, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  if (!Require(context, x.rank() >= 1 && counter.count() == 5 && rate.count() == 2,
+               "Lockstep: Dropout needs rows, five words, a rate and a scale"))
+    return;
+  std::vector<int64_t> dims;
+  for (int i = 0; i < x.rank(); i++) dims.push_back(x.dim(i));
+  Output y(context, TF_FLOAT, dims, 4, s);
+  if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
+  const int64_t rows = x.dim(0), columns = rows > 0 ? x.count() / rows : 0;
+  const uint32_t* words = reinterpret_cast<const uint32_t*>(counter.data());
+  Threads::Get().Share(rows, kGrainFloats / (8 * columns + 1) + 1, [&](int64_t from, int64_t to) {
+    for (int64_t row = from; row < to; row++)
+      Dropout(x.data() + row * columns, words, static_cast<uint32_t>(row * ((columns + 3) / 4)), rate.data()[0], rate.data()[1], columns,
+              static_cast<float*>(y.data()) + row * columns);
+  });
+}
+
 #ifdef __GLIBC__
 // Activations are freed and allocated again many times a step. By default glibc gives that memory back to the system and
 // pays a page fault for each 4 KB when it returns, which took longer than the arithmetic (docs/performance.md).
@@ -207,12 +210,13 @@ const bool memory_kept = [] {
 
 const bool registered = [] {
   const Attributes none, mode = {{"mode: int = 0"}, CreateMode, DeleteMode};
-  const Attributes place = {{"address: int", "offset: int", "count: int", "hash: int"}, CreatePlace, DeletePlace};
+  const Attributes place = {Place::Names(), CreatePlace, DeletePlace};
   Register("LockstepMoments", {"x: float"}, "y: int32", none, ComputeMoments);
   Register("LockstepBatchNorm", {"x: float", "parameters: float"}, "y: float", mode, ComputeForward);
   Register("LockstepBatchNormSums", {"dy: float", "x: float", "parameters: float"}, "y: int32", mode, ComputeSums);
   Register("LockstepBatchNormGradient", {"dy: float", "x: float", "parameters: float", "coefficients: float"},
            "dx: float", mode, ComputeInputGradient);
+  Register("LockstepDropout", {"x: float", "counter: int32", "rate: float"}, "y: float", none, ComputeDropout);
   Register("LockstepStore", {"x: float"}, "done: float", place, ComputeStore);
   Register("LockstepAdam", {"p: float", "m: float", "v: float", "scalars: float"}, "out: float", place, ComputeAdam);
   return true;

@@ -1,11 +1,7 @@
-// The arithmetic of winograd.h for one instruction set and precision: included inside a namespace that has Floats, kWidth, kRows,
-// kFilterRows, kPack, Read, Write, All, MultiplyAdd, WriteChannels and Pack. No header guard: it is included once for each.
+// The arithmetic of winograd.h for one instruction set and precision (simd.h). No header guard: it is included once for each.
 //
 // Transformed tiles are [point, tile, channel], transformed filters [point, input, output]; a product of a point is then
-// that of two ordinary matrices. What is summed over comes in words of kPack factors: one float, or two bfloat16.
-
-// Words of so many factors.
-INLINE_SIMD int64_t Words(int64_t factors) { return (factors + kPack - 1) / kPack; }
+// that of two ordinary matrices.
 
 // The 16 pixels of the patch at (top, left), in row-major order; zeros outside of the image.
 INLINE_SIMD void Patch(const float* image, const float* zeros, int64_t height, int64_t width, int64_t channels,
@@ -62,7 +58,7 @@ INLINE_SIMD void TileOfGradient(const float* const* pixels, int64_t c, Floats* p
 
 // The pixels of tile `index` of a block: 4x4 of the input (patch 4) or 2x2 of the output's gradient (patch 2).
 template <int64_t patch>
-INLINE_SIMD void TilePixels(const float* x, const float* zeros, const ConvShape& s, const Block& block, int64_t index,
+INLINE_SIMD void TilePixels(const float* x, const float* zeros, const ConvShape& s, const TileBlock& block, int64_t index,
                             int64_t channels, const float** pixels) {
   const float* image = x + block.image * s.height * s.width * channels;
   const int64_t before = patch == 4 ? 1 : 0;
@@ -71,7 +67,7 @@ INLINE_SIMD void TilePixels(const float* x, const float* zeros, const ConvShape&
 }
 
 // Of every tile of a block, as factors of sums over channels: [point, tile, channel / kPack].
-INLINE_SIMD void TransformInput(const float* x, const float* zeros, const ConvShape& s, const Block& block, float* out) {
+INLINE_SIMD void TransformInput(const float* x, const float* zeros, const ConvShape& s, const TileBlock& block, float* out) {
   const int64_t count = block.tiles(s);
   const int64_t words = s.inputs / kPack;
   for (int64_t tile = 0; tile < count; tile++) {
@@ -87,7 +83,7 @@ INLINE_SIMD void TransformInput(const float* x, const float* zeros, const ConvSh
 
 // Of every tile of a block, as factors of sums over tiles: [point, tile / kPack, channel]. A missing last tile is zero.
 template <int64_t patch>
-INLINE_SIMD void TransformTiles(const float* x, const float* zeros, const ConvShape& s, const Block& block,
+INLINE_SIMD void TransformTiles(const float* x, const float* zeros, const ConvShape& s, const TileBlock& block,
                                 int64_t channels, float* out) {
   const int64_t count = block.tiles(s);
   const int64_t words = Words(count);
@@ -115,7 +111,7 @@ INLINE_SIMD void TransformTiles(const float* x, const float* zeros, const ConvSh
 }
 
 // A' m A of every tile of a block, written to its place in y.
-INLINE_SIMD void TransformOutput(const float* products, const ConvShape& s, const Block& block, float* y) {
+INLINE_SIMD void TransformOutput(const float* products, const ConvShape& s, const TileBlock& block, float* y) {
   const int64_t channels = s.outputs;
   const int64_t columns = s.tile_columns();
   const int64_t plane = block.rows * columns * channels;
@@ -200,96 +196,22 @@ INLINE_SIMD void TransformFilterGradient(const float* gradient, int64_t inputs, 
   }
 }
 
-// m = v * u for `rows` rows of v [tiles, inputs] and `vectors` vectors of the columns of u [inputs, outputs].
-template <int rows, int vectors>
-INLINE_SIMD void MultiplyRows(const float* v, const float* u, int64_t inputs, int64_t outputs, float* m) {
-  Floats sums[rows][vectors];
-  for (int r = 0; r < rows; r++)
-    for (int k = 0; k < vectors; k++) sums[r][k] = All(0);
-  for (int64_t c = 0; c < inputs; c++) {
-    Floats factors[vectors];
-    for (int k = 0; k < vectors; k++) factors[k] = Read(u + c * outputs + k * kWidth);
-    for (int r = 0; r < rows; r++) {
-      const Floats value = All(v[r * inputs + c]);
-      for (int k = 0; k < vectors; k++) sums[r][k] = MultiplyAdd(value, factors[k], sums[r][k]);
-    }
-  }
-  for (int r = 0; r < rows; r++)
-    for (int k = 0; k < vectors; k++) Write(m + r * outputs + k * kWidth, sums[r][k]);
-}
-
-template <int vectors>
-INLINE_SIMD void MultiplyColumns(const float* v, const float* u, int64_t tiles, int64_t inputs, int64_t outputs, float* m) {
-  // Parts of about one size, so that none is left over that is too short to fill the pipeline.
-  const int64_t parts = (tiles + kRows - 1) / kRows;
-  for (int64_t part = 0; part < parts; part++) {
-    const int64_t from = tiles * part / parts;
-    const float* rows = v + from * inputs;
-    float* to = m + from * outputs;
-    switch (tiles * (part + 1) / parts - from) {
-#define CASE(n)                                                          \
-  case n:                                                                \
-    if (n <= kRows) MultiplyRows<n, vectors>(rows, u, inputs, outputs, to); \
-    break;
-      CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#undef CASE
-    }
-  }
-}
-
-INLINE_SIMD void Multiply(const float* v, const float* u, int64_t tiles, int64_t inputs, int64_t outputs, float* m) {
-  int64_t k = 0;
-  for (; k + 2 * kWidth <= outputs; k += 2 * kWidth) MultiplyColumns<2>(v, u + k, tiles, inputs, outputs, m + k);
-  for (; k < outputs; k += kWidth) MultiplyColumns<1>(v, u + k, tiles, inputs, outputs, m + k);
-}
-
-// sums += v' * d over tiles: kFilterRows rows of [inputs, outputs].
-template <int vectors>
-INLINE_SIMD void AddProductsRows(const float* v, const float* d, int64_t tiles, int64_t inputs, int64_t outputs, float* out) {
-  Floats sums[kFilterRows][vectors];
-  for (int r = 0; r < kFilterRows; r++)
-    for (int k = 0; k < vectors; k++) sums[r][k] = All(0);
-  for (int64_t t = 0; t < tiles; t++) {
-    Floats factors[vectors];
-    for (int k = 0; k < vectors; k++) factors[k] = Read(d + t * outputs + k * kWidth);
-    for (int r = 0; r < kFilterRows; r++) {
-      const Floats value = All(v[t * inputs + r]);
-      for (int k = 0; k < vectors; k++) sums[r][k] = MultiplyAdd(value, factors[k], sums[r][k]);
-    }
-  }
-  for (int r = 0; r < kFilterRows; r++)
-    for (int k = 0; k < vectors; k++) {
-      float* to = out + r * outputs + k * kWidth;
-      Write(to, Read(to) + sums[r][k]);
-    }
-}
-
-INLINE_SIMD void AddProducts(const float* v, const float* d, int64_t tiles, int64_t inputs, int64_t outputs, float* sums) {
-  for (int64_t c = 0; c < inputs; c += kFilterRows) {
-    int64_t k = 0;
-    for (; k + 2 * kWidth <= outputs; k += 2 * kWidth)
-      AddProductsRows<2>(v + c, d + k, tiles, inputs, outputs, sums + c * outputs + k);
-    for (; k < outputs; k += kWidth)
-      AddProductsRows<1>(v + c, d + k, tiles, inputs, outputs, sums + c * outputs + k);
-  }
-}
-
 // ---- what the ops call
 
-static void Filter(const float* filter, int64_t inputs, int64_t outputs, float* out) {
+static void WinogradFilter(const float* filter, int64_t inputs, int64_t outputs, float* out) {
   TransformFilter(filter, inputs, outputs, out);
   if (kPack > 1) PackFilter(inputs, outputs, out);
 }
 
 // `filter` is transformed; `zeros` holds as many as there are inputs. Writes y of the blocks [first, last).
-static void Forward(const float* x, const float* filter, const float* zeros, const ConvShape& s, int64_t first, int64_t last,
+static void WinogradForward(const float* x, const float* filter, const float* zeros, const ConvShape& s, int64_t first, int64_t last,
                     float* y) {
   thread_local Scratch scratch;
   float* tiles = scratch.Take(kPoints * s.block_tiles() * (s.inputs + s.outputs));
   float* products = tiles + kPoints * s.block_tiles() * s.inputs;
   const int64_t words = s.inputs / kPack;
   for (int64_t index = first; index < last; index++) {
-    const Block block = Block::Of(s, index);
+    const TileBlock block = TileBlock::Of(s, index);
     const int64_t count = block.tiles(s);
     TransformInput(x, zeros, s, block, tiles);
     for (int64_t p = 0; p < kPoints; p++)
@@ -300,7 +222,7 @@ static void Forward(const float* x, const float* filter, const float* zeros, con
 }
 
 // Writes the transformed gradient of one part of the images; `zeros` holds as many as inputs or outputs, whichever are more.
-static void FilterGradientPart(const float* x, const float* dy, const float* zeros, const ConvShape& s, int64_t part,
+static void WinogradFilterGradientPart(const float* x, const float* dy, const float* zeros, const ConvShape& s, int64_t part,
                                float* sums) {
   thread_local Scratch scratch;
   float* tiles = scratch.Take(kPoints * s.block_tiles() * (s.inputs + s.outputs));
@@ -308,7 +230,7 @@ static void FilterGradientPart(const float* x, const float* dy, const float* zer
   std::memset(sums, 0, static_cast<size_t>(s.filter_floats()) * sizeof(float));
   const int64_t last = std::min((part + 1) * s.blocks_a_part(), s.blocks());
   for (int64_t index = part * s.blocks_a_part(); index < last; index++) {
-    const Block block = Block::Of(s, index);
+    const TileBlock block = TileBlock::Of(s, index);
     const int64_t words = Words(block.tiles(s));
     TransformTiles<4>(x, zeros, s, block, s.inputs, tiles);
     TransformTiles<2>(dy, zeros, s, block, s.outputs, gradients);
@@ -319,7 +241,7 @@ static void FilterGradientPart(const float* x, const float* dy, const float* zer
 }
 
 // Adds up the parts in order and writes the filter's gradient. The parts are overwritten.
-static void FilterGradient(float* parts, const ConvShape& s, float* filter) {
+static void WinogradFilterGradient(float* parts, const ConvShape& s, float* filter) {
   for (int64_t part = 1; part < s.parts(); part++)
     for (int64_t i = 0; i < s.filter_floats(); i += kWidth)
       Write(parts + i, Read(parts + i) + Read(parts + part * s.filter_floats() + i));

@@ -60,20 +60,27 @@ export class LockstepSide {
 
   /** The Dropout masks of the step after `n` steps, by layer. They don't depend on the weights, which this changes. */
   masks(n: number): Uint8Array[] {
-    const { kernels } = this.#participation.replica;
-    const masks: Uint8Array[] = [];
-    const draw = kernels.philoxUniform.bind(kernels);
-    kernels.philoxUniform = (...args) => {
-      const uniform = draw(...args);
-      masks.push(Uint8Array.from(uniform.dataSync<'float32'>(), (value) => (value >= 0.5 ? 1 : 0)));
-      return uniform;
+    const { replica } = this.#participation;
+    const { kernels } = replica;
+    // Each is drawn twice, forward and backward.
+    const masks = new Map<string, Uint8Array>();
+    const dropout = kernels.dropout.bind(kernels);
+    kernels.dropout = (x, rate, key, counter) => {
+      // Dropped is what becomes 0.
+      const ones = replica.engine.tf.onesLike(x);
+      const kept = dropout(ones, rate, key, counter);
+      masks.set(
+        counter.join(),
+        Uint8Array.from(kept.dataSync<'float32'>(), (value) => (value > 0 ? 1 : 0)),
+      );
+      return dropout(x, rate, key, counter);
     };
     try {
       this.#step(n);
     } finally {
-      kernels.philoxUniform = draw;
+      kernels.dropout = dropout;
     }
-    return masks;
+    return [...masks.values()];
   }
 
   /** Free-running: the loss of the next of `count` steps from the present weights. */

@@ -33,6 +33,27 @@ const script = `
     const { mean, m2 } = kernels.moments(x);
     results[shape.join('x')] = [mean, m2].map(sha);
   }
+  const window = { strides: [1, 1], padding: 'same', dilations: [1, 1] };
+  for (const precision of ['float32', 'bfloat16']) {
+    const products = new TensorflowKernels(tf, memory, precision);
+    for (const [images, height, width, inputs, outputs] of [[20, 28, 28, 32, 32], [9, 7, 5, 16, 48]]) {
+      const x = tf.randomNormal([images, height, width, inputs], 0.3, 2, 'float32', 5);
+      const filter = tf.randomNormal([3, 3, inputs, outputs], 0, 1, 'float32', 6);
+      const dy = tf.randomNormal([images, height, width, outputs], 0, 1, 'float32', 7);
+      const [a, f, g] = [x, filter, dy].map((factor) => products.operand(factor, { filterShape: filter.shape, window }));
+      results[[precision, height, width].join(' ')] = [
+        products.conv2d(a, f, window),
+        products.conv2dInputGradient(x.shape, f, g, window),
+        products.conv2dFilterGradient(a, filter.shape, g, window),
+      ].map((tensor) => sha(tensor.dataSync()));
+    }
+    const gradient = new Float32Array(3136 * 64);
+    const write = products.denseGradient(tf.randomNormal([33, 3136], 0, 1, 'float32', 8), tf.randomNormal([33, 64], 0, 1, 'float32', 9));
+    if (typeof write === 'function') write(gradient);
+    else gradient.set(write.dataSync());
+    results[precision + ' dense'] = sha(gradient);
+  }
+  results.dropout = sha(kernels.dropout(tf.ones([70, 3135]), 0.3, [1, 2], [3, 4, 5]).dataSync());
   const size = 300_001;
   const values = (scale) => Float32Array.from({ length: size }, (_, i) => Math.sin(i * scale));
   const adam = kernels.adam(values(1), [size - 3, 3], 0.9, 0.999);
@@ -53,7 +74,7 @@ describe("Lockstep's own ops", () => {
   it('give the same bits whatever the number of threads that share them', async () => {
     const one = await results(1);
     expect(one['name']).toMatch(/^own/);
-    expect(Object.keys(one)).toHaveLength(17);
+    expect(Object.keys(one)).toHaveLength(24);
     for (const threads of [2, 3, 7]) expect(await results(threads), `${threads} threads`).toEqual(one);
   });
 });

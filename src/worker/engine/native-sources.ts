@@ -22,7 +22,7 @@ function sources(...names: readonly string[]): string[] {
 }
 
 /** What is compiled into tfjs-node's binding. */
-export const opSources = (): string[] => sources('lockstep_ops.cc', 'convolution_ops.cc');
+export const opSources = (): string[] => sources('lockstep_ops.cc', 'product_ops.cc');
 /** What is compiled into an addon of its own. */
 export const memorySources = (): string[] => sources('shared_memory.cc');
 

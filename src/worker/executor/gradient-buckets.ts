@@ -12,6 +12,7 @@ import { InvariantError, invariant } from '../../shared/errors.js';
 import { elementCount, type Layout } from '../../shared/layout.js';
 import { addFloat32 } from '../../shared/collectives/reduction.js';
 import type { Allocation, Communicator, ExchangeHandle } from '../communicator/communicator.js';
+import type { GradientWriter } from '../kernels/kernels.js';
 import type { ActiveShard } from './layer-op.js';
 
 export interface FlatParameter {
@@ -76,6 +77,8 @@ export class GradientBuckets {
   readonly #hooks: GradientHooks;
   /** Contributions so far, by `weight/shard`. */
   readonly #seen = new Map<string, number>();
+  /** Where a writer puts a gradient of a weight that already has one: by weight, the same at every step. */
+  readonly #further = new Map<number, Float32Array>();
   #step = 0;
   #active = 0;
 
@@ -130,12 +133,14 @@ export class GradientBuckets {
   }
 
   /** Adds one shard's gradient of one weight; the bucket leaves when this was its last. */
-  add(weight: number, shard: ActiveShard, value: Tensor | Float32Array): void {
+  add(weight: number, shard: ActiveShard, value: Tensor | Float32Array | GradientWriter): void {
     const place = this.#places.get(weight);
     invariant(place, `weight ${weight} is not trainable`);
     const { segments, targets, size, uses } = place;
-    const length = value instanceof Float32Array ? value.length : value.size;
-    invariant(length === size, `gradient of weight ${weight}: ${length} of ${size} elements`);
+    if (typeof value !== 'function') {
+      const length = value instanceof Float32Array ? value.length : value.size;
+      invariant(length === size, `gradient of weight ${weight}: ${length} of ${size} elements`);
+    }
     const key = `${weight}/${shard.local}`;
     const seen = (this.#seen.get(key) ?? 0) + 1;
     if (seen > uses)
@@ -143,17 +148,22 @@ export class GradientBuckets {
     this.#seen.set(key, seen);
     const target = targets[shard.local];
     invariant(target, `shard ${shard.local} is not this worker's`);
-    if (seen > 1) {
-      const values = value instanceof Float32Array ? value : value.dataSync<'float32'>();
-      addFloat32(target, target, values);
-    } else if (value instanceof Float32Array) {
-      target.set(value);
-    } else {
-      this.#hooks.store(value, target, weight, shard.local);
-    }
-    const stored = seen === 1 && !(value instanceof Float32Array);
+    const stored = seen === 1 && typeof value !== 'function' && !(value instanceof Float32Array);
+    if (stored) this.#hooks.store(value, target, weight, shard.local);
+    else if (seen > 1) addFloat32(target, target, this.#valuesOf(value, weight, size));
+    else if (typeof value === 'function') value(target);
+    else target.set(value as Float32Array);
     if (seen === uses) this.#hooks.complete?.(this.#step, weight, shard.local, target, stored);
     for (const { bucket } of segments) if (--bucket.missing === 0) bucket.exchange.start(this.#step);
+  }
+
+  #valuesOf(value: Tensor | Float32Array | GradientWriter, weight: number, size: number): Float32Array {
+    if (value instanceof Float32Array) return value;
+    if (typeof value !== 'function') return value.dataSync<'float32'>();
+    const held = this.#further.get(weight) ?? new Float32Array(size);
+    this.#further.set(weight, held);
+    value(held);
+    return held;
   }
 
   /**

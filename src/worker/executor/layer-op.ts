@@ -9,7 +9,7 @@ import type { Tensor, layers } from '@tensorflow/tfjs';
 import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
 import type { ExchangeHandle } from '../communicator/communicator.js';
 import type { Tensorflow } from '../engine/native.js';
-import type { Kernels } from '../kernels/kernels.js';
+import type { GradientWriter, Kernels } from '../kernels/kernels.js';
 import type { FusedNode } from './fusion.js';
 
 export type Layer = layers.Layer;
@@ -30,8 +30,8 @@ export interface StepContext {
   /** Counts from 1 over the whole run; 0 outside training. */
   readonly step: number;
   readonly shards: readonly ActiveShard[];
-  /** Hands over the gradient of one weight on one shard; a Tensor stays the caller's. */
-  gradient(weight: number, shard: ActiveShard, value: Tensor | Float32Array): void;
+  /** Hands over the gradient of one weight on one shard. A Tensor stays the caller's; a writer is called before this returns. */
+  gradient(weight: number, shard: ActiveShard, value: Tensor | Float32Array | GradientWriter): void;
 }
 
 export interface Forward {

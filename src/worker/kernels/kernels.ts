@@ -78,6 +78,9 @@ export interface AdamState {
   dispose(): void;
 }
 
+/** Writes a gradient to `target`, which has as many elements and is the same at every step. Called once, inside the tidy. */
+export type GradientWriter = (target: Float32Array) => void;
+
 export interface Kernels {
   /** Names the implementation: others may round differently. */
   readonly name: string;
@@ -129,6 +132,21 @@ export interface Kernels {
     key: readonly [number, number],
     counter: readonly [number, number, number],
   ): Tensor2D;
+  /**
+   * x [rows, ...] scaled by 1 / (1 - rate) where its number is at least `rate`, else 0. The numbers of a row are those of
+   * `philoxUniform` with the columns rounded up to a multiple of 4. Of dy it is the gradient.
+   */
+  dropout(
+    x: Tensor,
+    rate: number,
+    key: readonly [number, number],
+    counter: readonly [number, number, number],
+  ): Tensor;
+  /**
+   * x' dy, the gradient of a dense layer's matrix: for x [rows, inputs] and dy [rows, outputs], neither an operand of the run's
+   * precision. A tensor, or what writes it to where it is needed.
+   */
+  denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter;
   /**
    * Copies the values of a float32 tensor; `target` has as many elements and stays where it is, as does `hash`, which takes
    * the ledger's hash of them.

@@ -1,8 +1,16 @@
-/** Lockstep's own TensorFlow ops (native/lockstep_ops.cc, native/convolution_ops.cc), on the CPU. */
+/** Lockstep's own TensorFlow ops (native/lockstep_ops.cc, native/product_ops.cc), on the CPU. */
 
-import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
-import type { AdamState, BatchMoments, BatchNormPass, BatchNormTail, Convolution } from './kernels.js';
+import type {
+  AdamState,
+  BatchMoments,
+  BatchNormPass,
+  BatchNormTail,
+  Convolution,
+  GradientWriter,
+  Kernels,
+} from './kernels.js';
 import type { Precision } from '../../shared/config/run-config.js';
 import { invariant } from '../../shared/errors.js';
 import { hashPlace } from '../../shared/ledger/hash.js';
@@ -22,7 +30,7 @@ export class OwnOps {
   readonly #ops: RawOps;
   readonly #native: NativeMemory | undefined;
   readonly #precision: readonly Attribute[];
-  readonly #convolves: boolean;
+  readonly #multiplies: boolean;
 
   private constructor(
     tf: Tensorflow,
@@ -37,7 +45,7 @@ export class OwnOps {
     const { zeros } = tf;
     const convolve = (): Tensor => this.conv(zeros([1, 1, 1, lanes]), zeros([3, 3, lanes, lanes]));
     // Not on every CPU.
-    this.#convolves = runs(tf, convolve);
+    this.#multiplies = runs(tf, convolve);
   }
 
   /** Undefined on a GPU and where the binding was built without them. */
@@ -56,7 +64,7 @@ export class OwnOps {
     const [height, width, inputs = 0, outputs = 0] = filterShape;
     const plain = [...window.strides, ...window.dilations].every((value) => value === 1);
     const same = window.padding === 'same' && height === 3 && width === 3;
-    return this.#convolves && plain && same && inputs % lanes === 0 && outputs % lanes === 0;
+    return this.#multiplies && plain && same && inputs % lanes === 0 && outputs % lanes === 0;
   }
 
   conv(x: Tensor4D, filter: Tensor4D): Tensor4D {
@@ -69,6 +77,27 @@ export class OwnOps {
 
   convFilterGradient(x: Tensor4D, dy: Tensor4D): Tensor4D {
     return this.#ops.one('LockstepConvFilterGradient', this.#precision, [x, dy]);
+  }
+
+  dropout(...[x, rate, key, counter]: Parameters<Kernels['dropout']>): Tensor {
+    const words = [...key, ...counter].map((word) => word | 0);
+    return this.#tf.tidy(() =>
+      this.#ops.one(
+        'LockstepDropout',
+        [],
+        [x, this.#tf.tensor1d(words, 'int32'), this.#tf.tensor1d([rate, 1 / (1 - rate)])],
+      ),
+    );
+  }
+
+  /** Straight to where it leaves from: a large matrix's gradient is all memory traffic. Undefined where it must be composed. */
+  denseGradient(x: Tensor2D, dy: Tensor2D): GradientWriter | undefined {
+    const whole = x.shape[1] % lanes === 0 && dy.shape[1] % lanes === 0 && x.size > 0 && dy.size > 0;
+    if (!whole || !this.#multiplies || !this.placesMemory) return undefined;
+    return (target) => {
+      const attributes = [...this.#place(target, 0, undefined), ...this.#precision];
+      this.#ops.one('LockstepDenseGradient', attributes, [x, dy]).dispose();
+    };
   }
 
   moments(x: Tensor): BatchMoments {

@@ -5,6 +5,7 @@ import { philoxBlock, unitFloat } from '../../shared/random/philox.js';
 import { hashEach, hashFloats } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../engine/native.js';
 import { composedBatchNorm } from './composed-batch-norm.js';
+import { composedDropout } from './composed-dropout.js';
 import type {
   AdamState,
   BatchMoments,
@@ -133,6 +134,14 @@ export class PortableKernels implements Kernels {
       for (let i = 0; i < 4; i++) values[block * 4 + i] = unitFloat(words[i] ?? 0);
     }
     return this.#tf.tensor2d(values, [rows, columns]);
+  }
+
+  dropout(...given: Parameters<Kernels['dropout']>): Tensor {
+    return composedDropout(this.#tf, this, ...given);
+  }
+
+  denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D {
+    return this.matMul(x, dy, true, false);
   }
 
   /** In JavaScript: the arrays are at hand, and the JavaScript engine's tensors are arrays anyway. */

@@ -8,6 +8,7 @@ import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import { nativeHash } from '../engine/native-sources.js';
 import type { Tensorflow } from '../engine/native.js';
 import { composedBatchNorm } from './composed-batch-norm.js';
+import { composedDropout } from './composed-dropout.js';
 import type {
   AdamState,
   BatchMoments,
@@ -15,6 +16,7 @@ import type {
   BatchNormTail,
   Convolution,
   ConvWindow,
+  GradientWriter,
   Kernels,
   PoolWindow,
 } from './kernels.js';
@@ -197,6 +199,16 @@ export class TensorflowKernels implements Kernels {
       ops.delete(rawCounter);
       return uniform;
     });
+  }
+
+  dropout(...given: Parameters<Kernels['dropout']>): Tensor {
+    return this.#own?.dropout(...given) ?? composedDropout(this.#tf, this, ...given);
+  }
+
+  denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter {
+    const own = this.#own?.denseGradient(x, dy);
+    if (own) return own;
+    return this.#tf.tidy(() => this.matMul(this.operand(x), this.operand(dy), true, false));
   }
 
   get name(): string {

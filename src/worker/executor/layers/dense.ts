@@ -27,6 +27,7 @@ export const dense: LayerImplementation = (layer, { tf, kernels, weightIndex, ne
     const { shape } = kernel.read();
     const weights = kernels.operand(kernel.read() as Tensor2D);
     const product = kernels.matMul(input, weights, false, false);
+    if (input !== x) input.dispose();
     // See Conv2D: BatchNorm cancels it.
     const cancelled = node.biasCancelled && context.training;
     const sum = bias && !cancelled ? kernels.biasAdd(product, bias.read() as Tensor1D) : product;
@@ -37,14 +38,15 @@ export const dense: LayerImplementation = (layer, { tf, kernels, weightIndex, ne
         const biasGradient = cancelled ? new Float32Array(shape[1] ?? 0) : kernels.columnSums(dy);
         context.gradient(weightIndex(bias), shard, biasGradient);
       }
-      const factor = kernels.operand(dy);
       if (kernel.trainable) {
-        const kernelGradient = kernels.matMul(input, factor, true, false);
+        const kernelGradient = kernels.denseGradient(x as Tensor2D, dy);
         context.gradient(weightIndex(kernel), shard, kernelGradient);
-        kernelGradient.dispose();
+        if (typeof kernelGradient !== 'function') kernelGradient.dispose();
       }
-      const dx = needsInputGradient ? kernels.matMul(factor, weights, false, true) : undefined;
-      if (factor !== dy) tf.dispose([factor, input, weights]);
+      if (!needsInputGradient) return undefined;
+      const factor = kernels.operand(dy);
+      const dx = kernels.matMul(factor, weights, false, true);
+      if (factor !== dy) tf.dispose([factor, weights]);
       return dx;
     };
     return [y, backward];

@@ -1,4 +1,4 @@
-// Vectors of AVX-512 for winograd_kernels.h, in either precision. No header guard: it is included once for each.
+// Vectors of AVX-512, for either precision (simd.h). No header guard: it is included once for each.
 
 typedef __m512 Floats;
 constexpr int64_t kWidth = 16;

@@ -1,32 +1,38 @@
-// Lockstep's own TensorFlow ops for 3x3 convolutions on the CPU (winograd.h): x [N, H, W, C], filter [3, 3, C, K], y
-// [N, H, W, K], with C and K multiples of 16. Their kernels can be made only where the CPU has the instructions.
+// Lockstep's own TensorFlow ops that multiply, on the CPU, with channels in multiples of 16; made only where the CPU has the
+// instructions. 3x3 convolutions (winograd.h): x [N, H, W, C], filter [3, 3, C, K], y [N, H, W, K]. The gradient of a dense
+// layer's matrix [C, K] from x [N, C] and dy [N, K], written where it leaves from.
 
 #include "op.h"
 #include "parallel.h"
-#include "winograd.h"
+#include "place.h"
+#include "simd.h"
 
-#ifdef LOCKSTEP_WINOGRAD
+#ifdef LOCKSTEP_SIMD
 
 namespace {
 
 using namespace lockstep;
-using winograd::ConvShape;
-using winograd::Scratch;
 
-// The functions of winograd_kernels.h for this CPU and a precision.
+// The functions of simd.h for this CPU and a precision.
 struct Kernels {
-  decltype(&winograd512::Filter) filter;
-  decltype(&winograd512::Forward) forward;
-  decltype(&winograd512::FilterGradientPart) filter_gradient_part;
-  decltype(&winograd512::FilterGradient) filter_gradient;
+  decltype(&float32_avx512::WinogradFilter) filter;
+  decltype(&float32_avx512::WinogradForward) forward;
+  decltype(&float32_avx512::WinogradFilterGradientPart) filter_gradient_part;
+  decltype(&float32_avx512::WinogradFilterGradient) filter_gradient;
+  decltype(&float32_avx512::DensePack) dense_pack;
+  decltype(&float32_avx512::DenseGradient) dense_gradient;
+  int64_t pack;
 };
-#define KERNELS(of) {of::Filter, of::Forward, of::FilterGradientPart, of::FilterGradient}
+#define KERNELS(of)                                                                                           \
+  {of::WinogradFilter, of::WinogradForward, of::WinogradFilterGradientPart, of::WinogradFilterGradient, of::DensePack, \
+   of::DenseGradient, of::kPack}
 
 enum Precision : int32_t { kFloat32 = 0, kBfloat16 = 1 };
 
 // Null where the CPU lacks the instructions.
 const Kernels* FindKernels(int32_t precision) {
-  static const Kernels wide = KERNELS(winograd512), compact = KERNELS(winograd_bfloat16), narrow = KERNELS(winograd256);
+  static const Kernels wide = KERNELS(float32_avx512), narrow = KERNELS(float32_avx2);
+  static const Kernels compact = KERNELS(bfloat16_avx512);
   __builtin_cpu_init();
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
@@ -35,16 +41,18 @@ const Kernels* FindKernels(int32_t precision) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &narrow : nullptr;
 }
 
-void* CreateKernels(TF_OpKernelConstruction* construction) {
+// Of the attribute; null, and the construction fails, where the CPU lacks the instructions.
+const Kernels* KernelsOf(TF_OpKernelConstruction* construction) {
   Status s;
   int32_t precision = kFloat32;
   TF_OpKernelConstruction_GetAttrInt32(construction, "precision", &precision, s.status);
   const Kernels* found = s.ok() ? FindKernels(precision) : nullptr;
   if (s.ok() && found == nullptr)
-    TF_SetStatus(s.status, TF_UNIMPLEMENTED, "Lockstep: this CPU lacks the instructions for its convolutions");
+    TF_SetStatus(s.status, TF_UNIMPLEMENTED, "Lockstep: this CPU lacks the instructions for its products");
   if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
-  return const_cast<Kernels*>(found);
+  return found;
 }
+void* CreateKernels(TF_OpKernelConstruction* construction) { return const_cast<Kernels*>(KernelsOf(construction)); }
 
 bool ReadShape(TF_OpKernelContext* context, const Input& x, int64_t outputs, ConvShape* s) {
   if (!Require(context, x.rank() == 4, "Lockstep: a convolution's input must be [N, H, W, C]")) return false;
@@ -135,14 +143,57 @@ void ComputeFilterGradient(void* found, TF_OpKernelContext* context) {
   kernels.filter_gradient(parts, s, static_cast<float*>(filter.data()));
 }
 
+struct DenseGradientKernel {
+  const Kernels* kernels;
+  Place place;
+};
+void* CreateDenseGradient(TF_OpKernelConstruction* construction) {
+  return new DenseGradientKernel{KernelsOf(construction), Place::Of(construction)};
+}
+void DeleteDenseGradient(void* kernel) { delete static_cast<DenseGradientKernel*>(kernel); }
+
+// The output only makes it an op like others.
+void ComputeDenseGradient(void* kernel, TF_OpKernelContext* context) {
+  const auto& [found, place] = *static_cast<DenseGradientKernel*>(kernel);
+  const Kernels& kernels = *found;
+  Status status;
+  Input x(context, 0, status), dy(context, 1, status);
+  if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
+  if (!Require(context, x.rank() == 2 && dy.rank() == 2 && x.dim(0) == dy.dim(0), "Lockstep: x and dy must be [N, C] and [N, K]"))
+    return;
+  const int64_t rows = x.dim(0), inputs = x.dim(1), outputs = dy.dim(1);
+  if (!Require(context, inputs % kGroup == 0 && outputs % kGroup == 0 && inputs * outputs == place.count,
+               "Lockstep: a dense gradient needs channels in multiples of 16, and a place of its size"))
+    return;
+  const float* factors = x.data();
+  const float* gradients = dy.data();
+  thread_local Scratch scratch;
+  if (kernels.pack > 1) {
+    const int64_t words = (rows + kernels.pack - 1) / kernels.pack;
+    float* packed = scratch.Take(words * (inputs + outputs));
+    kernels.dense_pack(x.data(), rows, inputs, packed);
+    kernels.dense_pack(dy.data(), rows, outputs, packed + words * inputs);
+    factors = packed;
+    gradients = packed + words * inputs;
+  }
+  Threads::Get().Share(inputs / kGroup, 1, [&](int64_t from, int64_t to) {
+    kernels.dense_gradient(factors, gradients, rows, inputs, outputs, from * kGroup, to * kGroup, place.data());
+  });
+  Output done(context, TF_FLOAT, {0}, 4, status);
+  if (!status.ok()) TF_OpKernelContext_Failure(context, status.status);
+}
+
 const bool registered = [] {
   const Attributes precision = {{"precision: int = 0"}, CreateKernels, DeleteNothing};
   Register("LockstepConv", {"x: float", "filter: float"}, "y: float", precision, ComputeForward);
   Register("LockstepConvInputGradient", {"dy: float", "filter: float"}, "dx: float", precision, ComputeInputGradient);
   Register("LockstepConvFilterGradient", {"x: float", "dy: float"}, "gradient: float", precision, ComputeFilterGradient);
+  Attributes placed = {Place::Names(), CreateDenseGradient, DeleteDenseGradient};
+  placed.names.push_back("precision: int = 0");
+  Register("LockstepDenseGradient", {"x: float", "dy: float"}, "done: float", placed, ComputeDenseGradient);
   return true;
 }();
 
 }  // namespace
 
-#endif  // LOCKSTEP_WINOGRAD
+#endif  // LOCKSTEP_SIMD

@@ -1,0 +1,135 @@
+import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import { describe, expect, it } from 'vitest';
+import type { Precision } from '../../src/shared/config/run-config.js';
+import { blocksOf, composedDropout } from '../../src/worker/kernels/composed-dropout.js';
+import type { ConvWindow } from '../../src/worker/kernels/kernels.js';
+import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
+import { engineFor } from '../support/in-process.js';
+
+const { tf, memory } = await engineFor('tensorflow');
+const window: ConvWindow = { strides: [1, 1], padding: 'same', dilations: [1, 1] };
+
+/** Of the largest difference by the size of what is compared. */
+function distance(got: Tensor | Float32Array, expected: Float64Array): number {
+  const values = got instanceof Float32Array ? got : got.dataSync<'float32'>();
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return (
+    values.reduce((most, value, i) => Math.max(most, Math.abs(value - (expected[i] ?? NaN))), 0) / largest
+  );
+}
+
+/** Calls back for each product of a 3x3 convolution: places in x, in the filter and in y. */
+function eachProduct(
+  [images, height, width, inputs, outputs]: readonly number[] & { length: 5 },
+  visit: (x: number, filter: number, y: number) => void,
+): void {
+  const pixel = (n: number, r: number, c: number): number => (n * (height ?? 0) + r) * (width ?? 0) + c;
+  for (let n = 0; n < (images ?? 0); n++)
+    for (let r = 0; r < (height ?? 0); r++)
+      for (let c = 0; c < (width ?? 0); c++)
+        for (let tap = 0; tap < 9; tap++) {
+          const [row, column] = [r + Math.floor(tap / 3) - 1, c + (tap % 3) - 1];
+          if (row < 0 || column < 0 || row >= (height ?? 0) || column >= (width ?? 0)) continue;
+          for (let i = 0; i < (inputs ?? 0); i++)
+            for (let o = 0; o < (outputs ?? 0); o++)
+              visit(
+                pixel(n, row, column) * (inputs ?? 0) + i,
+                (tap * (inputs ?? 0) + i) * (outputs ?? 0) + o,
+                pixel(n, r, c) * (outputs ?? 0) + o,
+              );
+        }
+}
+
+describe.each([
+  // A few units in the last place of a float32; two factors of 8 bits, whose transforms add up to four of them.
+  ['float32', 3e-6],
+  ['bfloat16', 2e-2],
+] as [Precision, number][])('products in %s', (precision, bar) => {
+  const kernels = new TensorflowKernels(tf, memory, precision);
+
+  it.each([
+    [2, 6, 8, 16, 32],
+    [1, 7, 5, 48, 16],
+    [3, 1, 1, 16, 16],
+    [1, 2, 9, 32, 64],
+    // More images than one part of a filter gradient takes.
+    [10, 4, 4, 16, 16],
+  ])('of a convolution of %d images of %dx%d, %d to %d channels', (...shape) => {
+    const [images, height, width, inputs, outputs] = shape;
+    tf.tidy(() => {
+      const x = tf.randomNormal([images, height, width, inputs], 0.2, 1, 'float32', 1) as Tensor4D;
+      const filter = tf.randomNormal([3, 3, inputs, outputs], 0, 1, 'float32', 2) as Tensor4D;
+      const dy = tf.randomNormal([images, height, width, outputs], 0, 1, 'float32', 3) as Tensor4D;
+      const [xs, fs, ds] = [x, filter, dy].map((tensor) => tensor.dataSync<'float32'>()) as [
+        Float32Array,
+        Float32Array,
+        Float32Array,
+      ];
+      const [y, dx, df] = [ds.length, xs.length, fs.length].map((size) => new Float64Array(size)) as [
+        Float64Array,
+        Float64Array,
+        Float64Array,
+      ];
+      eachProduct(shape, (i, f, o) => {
+        y[o] = (y[o] as number) + (xs[i] as number) * (fs[f] as number);
+        dx[i] = (dx[i] as number) + (ds[o] as number) * (fs[f] as number);
+        df[f] = (df[f] as number) + (xs[i] as number) * (ds[o] as number);
+      });
+      const [a, f, g] = [x, filter, dy].map((factor) =>
+        kernels.operand(factor, { filterShape: filter.shape, window }),
+      ) as [Tensor4D, Tensor4D, Tensor4D];
+      expect(distance(kernels.conv2d(a, f, window), y)).toBeLessThan(bar);
+      expect(distance(kernels.conv2dInputGradient(x.shape, f, g, window), dx)).toBeLessThan(bar);
+      expect(distance(kernels.conv2dFilterGradient(a, filter.shape, g, window), df)).toBeLessThan(bar);
+    });
+  });
+
+  it.each([
+    [1, 16, 16],
+    [33, 48, 80],
+    [64, 112, 32],
+    // Not in whole groups.
+    [5, 12, 10],
+  ])('of a dense gradient over %d rows, %d by %d', (rows, inputs, outputs) => {
+    tf.tidy(() => {
+      const x: Tensor2D = tf.randomNormal([rows, inputs], 0.2, 1, 'float32', 1);
+      const dy: Tensor2D = tf.randomNormal([rows, outputs], 0, 1, 'float32', 2);
+      const [xs, ds] = [x.dataSync<'float32'>(), dy.dataSync<'float32'>()];
+      const expected = new Float64Array(inputs * outputs);
+      for (let r = 0; r < rows; r++)
+        for (let i = 0; i < inputs; i++)
+          for (let o = 0; o < outputs; o++)
+            expected[i * outputs + o] =
+              (expected[i * outputs + o] as number) +
+              (xs[r * inputs + i] as number) * (ds[r * outputs + o] as number);
+      const gradient = kernels.denseGradient(x, dy);
+      const values = new Float32Array(inputs * outputs);
+      if (typeof gradient === 'function') gradient(values);
+      else values.set(gradient.dataSync<'float32'>());
+      expect(distance(values, expected)).toBeLessThan(bar);
+    });
+  });
+});
+
+describe('Dropout in one pass', () => {
+  it('drops what the composed one drops, to the bit, whatever the columns and the counter', () => {
+    const kernels = new TensorflowKernels(tf, memory);
+    for (const [rows, columns, rate] of [
+      [3, 64, 0.5],
+      [5, 7, 0.25],
+      [2, 131, 0.9],
+      [1, 1, 0.1],
+    ] as const) {
+      const before = tf.memory().numTensors;
+      const [own, composed] = tf.tidy(() => {
+        const x: Tensor = tf.randomNormal([rows, columns], 3, 0.5, 'float32', 4);
+        const given = [x, rate, [7, 2], [3 * blocksOf(columns), 11, 5]] as const;
+        return [kernels.dropout(...given), composedDropout(tf, kernels, ...given)].map((tensor) =>
+          tensor.dataSync<'float32'>(),
+        );
+      }) as unknown as [Float32Array, Float32Array];
+      expect(own).toEqual(composed);
+      expect(tf.memory().numTensors).toBe(before);
+    }
+  });
+});
