@@ -1,4 +1,4 @@
-import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Rank, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import type { Precision } from '../../src/shared/config/run-config.js';
 import { blocksOf, composedDropout } from '../../src/worker/kernels/composed-dropout.js';
@@ -57,9 +57,9 @@ describe.each([
   ])('of a convolution of %d images of %dx%d, %d to %d channels', (...shape) => {
     const [images, height, width, inputs, outputs] = shape;
     tf.tidy(() => {
-      const x = tf.randomNormal([images, height, width, inputs], 0.2, 1, 'float32', 1) as Tensor4D;
-      const filter = tf.randomNormal([3, 3, inputs, outputs], 0, 1, 'float32', 2) as Tensor4D;
-      const dy = tf.randomNormal([images, height, width, outputs], 0, 1, 'float32', 3) as Tensor4D;
+      const x = tf.randomNormal<Rank.R4>([images, height, width, inputs], 0.2, 1, 'float32', 1);
+      const filter = tf.randomNormal<Rank.R4>([3, 3, inputs, outputs], 0, 1, 'float32', 2);
+      const dy = tf.randomNormal<Rank.R4>([images, height, width, outputs], 0, 1, 'float32', 3);
       const [xs, fs, ds] = [x, filter, dy].map((tensor) => tensor.dataSync<'float32'>()) as [
         Float32Array,
         Float32Array,

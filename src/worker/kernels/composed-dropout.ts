@@ -14,7 +14,7 @@ export function composedDropout(
   ...[x, rate, key, counter]: Parameters<Kernels['dropout']>
 ): Tensor {
   return tf.tidy(() => {
-    const rows = x.shape[0] ?? 0;
+    const [rows = 0] = x.shape;
     const columns = x.size / rows;
     const padded = blocksOf(columns) * 4;
     const uniform = kernels.philoxUniform(rows, padded, key, counter);
