@@ -4,7 +4,8 @@
  */
 import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { machineLine, median } from './measure.js';
+import { median } from '../src/shared/statistics.js';
+import { machineLine } from './measure.js';
 
 const [rounds = 5] = process.argv.slice(2).map(Number);
 const sizes = [512, 65_536, 7_800_000, 25_000_000, 100_000_000];

@@ -3,7 +3,8 @@
  * `npm run bench:cost -- ledger|checkpoints [pairs] [steps] [options of train]`. The figure is the median of the pairs' ratios,
  * with their quartiles, because a shared machine's speed drifts by more than that. Rates are of whole runs.
  */
-import { imagesPerSecond, machineLine, median } from './measure.js';
+import { median, quantile } from '../src/shared/statistics.js';
+import { imagesPerSecond, machineLine } from './measure.js';
 
 const features: Readonly<Record<string, readonly string[]>> = {
   ledger: ['--audit'],
@@ -29,8 +30,7 @@ for (let pair = 0; pair < pairs; pair++) {
   console.log(`pair ${pair + 1}: ${plain.toFixed(0)} images/s, with ${name} ${used.toFixed(0)}`);
 }
 
-const sorted = [...ratios].sort((a, b) => a - b);
-const quartile = (part: number): string => cost(sorted[Math.round(part * (sorted.length - 1))] ?? Number.NaN);
+const quartile = (part: number): string => cost(quantile(ratios, part));
 const cost = (ratio: number): string => `${((1 - ratio) * 100).toFixed(1)} %`;
 console.log(
   `${machineLine()}, ${options.join(' ')}: ${name} cost ${cost(median(ratios))} ` +

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { RunEvent } from '../src/shared/run-events.js';
+import { median } from '../src/shared/statistics.js';
 
 export interface Measured {
   /** As `lockstep train` takes them; threads are 1 unless they say otherwise. */
@@ -42,12 +43,6 @@ export function imagesPerSecond({ options, pinned = false, steps, warmUp, whole 
 function wholeRate(stdout: string): number {
   const last = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as RunEvent;
   return last.event === 'done' ? last.imagesPerSecond : Number.NaN;
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
 }
 
 export function machineLine(): string {

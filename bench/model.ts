@@ -7,7 +7,8 @@
  */
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
-import { machineLine, median } from './measure.js';
+import { median } from '../src/shared/statistics.js';
+import { machineLine } from './measure.js';
 
 const [rounds = 3] = process.argv.slice(2).map(Number);
 

@@ -7,7 +7,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { RunEvent } from '../src/shared/run-events.js';
-import { machineLine, median } from './measure.js';
+import { median } from '../src/shared/statistics.js';
+import { machineLine } from './measure.js';
 
 const [rounds = 5] = process.argv.slice(2).map(Number);
 const steps = 60;

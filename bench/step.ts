@@ -7,6 +7,7 @@ import type { LayersModel, Tensor2D } from '@tensorflow/tfjs';
 import convnet from '../examples/mnist/lockstep.config.js';
 import { loadMnist } from '../src/shared/data/dataset.js';
 import { imageData } from '../src/shared/data/training-data.js';
+import { median } from '../src/shared/statistics.js';
 import { engineHost } from '../src/worker/engine/cache.js';
 import { engineEnvironment } from '../src/worker/engine/environment.js';
 import { loadEngine } from '../src/worker/engine/load.js';
@@ -54,8 +55,6 @@ const times = Array.from({ length: rounds }, () => ({
   straight: timed(straightStep),
   lockstep: timed(ours),
 }));
-const median = (values: number[]): number =>
-  values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 const result = {
   engine: engine.describe(),
   batchSize,

@@ -10,7 +10,8 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { imagesPerSecond, machineLine, median } from './measure.js';
+import { median } from '../src/shared/statistics.js';
+import { imagesPerSecond, machineLine } from './measure.js';
 
 const { values: given } = parseArgs({
   options: {

@@ -3,7 +3,8 @@
  * `npm run bench:workers -- [rounds] [steps]`. Pins the one worker to a core (taskset), since otherwise its communicator
  * thread would have the other core to itself.
  */
-import { imagesPerSecond, machineLine, median } from './measure.js';
+import { median } from '../src/shared/statistics.js';
+import { imagesPerSecond, machineLine } from './measure.js';
 
 const [rounds = 3, steps = 100] = process.argv.slice(2).map(Number);
 

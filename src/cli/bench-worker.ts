@@ -5,6 +5,7 @@ import { oneHopBytes } from '../shared/collectives/exchange.js';
 import { runConfigSchema } from '../shared/config/run-config.js';
 import { InvariantError } from '../shared/errors.js';
 import type { Plan } from '../shared/protocol/messages.js';
+import { median } from '../shared/statistics.js';
 import type { DataPlaneAddress, ExchangeHandle } from '../worker/communicator/communicator.js';
 import { ThreadCommunicator } from '../worker/communicator/thread-communicator.js';
 import { findMemoryAddon } from '../worker/engine/cache.js';
@@ -98,11 +99,6 @@ function copyTime(bytes: number): number {
     times.push(performance.now() - start);
   }
   return median(times);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 function send(message: FromBenchWorker): void {

@@ -53,6 +53,7 @@ const textFlags: readonly [string, Field][] = [
   ['--evaluate <sets>', 'evaluate'],
   ['--on-mismatch <fail|warn>', 'onMismatch'],
   ['--shared-memory <auto|off>', 'sharedMemory'],
+  ['--balance <off|speed>', 'balance'],
   ['--trace <file>', 'trace'],
   ['--checkpoint-every <interval>', 'checkpointEvery'],
 ];

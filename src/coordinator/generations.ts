@@ -4,9 +4,10 @@
  * goes on from the furthest of these. Nothing is rolled back and no sample is skipped.
  */
 
-import { shardRanges } from '../shared/sharding/ranges.js';
+import { deal, type Pace } from '../shared/sharding/dealing.js';
+import { consecutiveRanges, shardRanges } from '../shared/sharding/ranges.js';
+import type { Range } from '../shared/words.js';
 import {
-  emit,
   enter,
   fail,
   membersOf,
@@ -95,7 +96,8 @@ export function dismiss(state: State, nowMs: number): Decision {
 }
 
 /** Members stop; the next generation is planned when all of them have said where they stand. */
-export function endGeneration(state: State, nowMs: number): Decision {
+export function endGeneration(ending: State, nowMs: number, why: State['why'] = 'membership'): Decision {
+  const state: State = { ...ending, why };
   if (state.phase !== 'connecting' && state.phase !== 'running' && state.phase !== 'saving') {
     return planNext(state, nowMs);
   }
@@ -103,13 +105,17 @@ export function endGeneration(state: State, nowMs: number): Decision {
   const stopped = new Map(state.workers);
   for (const member of members) {
     const { connection } = member;
-    stopped.set(connection, { ...member, connected: false, standing: null, finished: null, tickedMs: nowMs });
+    stopped.set(connection, {
+      ...{ ...member, connected: false, standing: null, finished: null, tickedMs: nowMs },
+      ...{ stretch: null, paces: [], stopped: false },
+    });
   }
   const regrouping: State = {
     ...enter(state, 'regrouping', nowMs),
     workers: stopped,
     suspicions: [],
     adopting: null,
+    balance: { ...state.balance, stopAfter: null, stoppedMs: null },
     endedMs: nowMs,
   };
   const stop: Decision = {
@@ -181,22 +187,29 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
   const source = restore ? 0 : chosen.findIndex(({ standing }) => (standing ?? 0) === step);
   const all = !restore && chosen.every(({ standing }) => (standing ?? 0) === step);
   const generation = state.generation + 1;
+  const ranges = dealing(config, chosen);
   const ranked = chosen.map((worker, rank): WorkerRecord => ({
     ...worker,
-    ...{ rank, connected: false, finished: null, tickedMs: nowMs, waitingFor: '' },
+    ...{
+      rank,
+      shards: ranges[rank] ?? null,
+      connected: false,
+      finished: null,
+      tickedMs: nowMs,
+      waitingFor: '',
+    },
   }));
   const workers = new Map<string, WorkerRecord>();
-  for (const [id, worker] of state.workers) workers.set(id, { ...worker, rank: null });
+  for (const [id, worker] of state.workers) workers.set(id, { ...worker, rank: null, shards: null });
   for (const worker of ranked) workers.set(worker.connection, worker);
   const next: State = {
     ...enter(state, 'connecting', nowMs),
     // What was suspected was about other connections.
     ...{ generation, workers, suspicions: [], waitingSaid: false },
   };
-  const ranges = shardRanges(config.shards, ranked.length);
-  const members = ranked.map(({ ready: r, join }, rank) => ({
+  const members = ranked.map(({ ready: r, join, shards }, rank) => ({
     rank,
-    shards: ranges[rank] ?? { start: 0, end: 0 },
+    shards: shards ?? { start: 0, end: 0 },
     endpoint: r?.endpoint ?? '',
     memory: r?.memory ?? null,
     pid: join.pid,
@@ -222,6 +235,20 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
   return { state: next, actions };
 }
 
+/** Who owns which shards. By the pace of those that have been measured; a newcomer counts as one of them. */
+function dealing({ balance, shards }: State['config'], chosen: readonly WorkerRecord[]): Range[] {
+  const known = chosen.flatMap(({ pace }) => (pace ? [pace] : []));
+  if (balance === 'off' || known.length === 0) return shardRanges(shards, chosen.length);
+  const mean = (of: keyof Pace): number => known.reduce((sum, pace) => sum + pace[of], 0) / known.length;
+  const usual: Pace = { shardMs: mean('shardMs'), updateMs: mean('updateMs') };
+  return consecutiveRanges(
+    deal(
+      shards,
+      chosen.map(({ pace }) => pace ?? usual),
+    ),
+  );
+}
+
 /** All have stopped: the one that is furthest writes the checkpoint, on the coordinator's own host if it can. */
 function lastCheckpoint(state: State, nowMs: number): Decision {
   const members = membersOf(state);
@@ -242,49 +269,4 @@ export function interrupted(state: State, signal: string): Decision {
   const message = `Interrupted by ${signal} after step ${state.progress.step}.`;
   const go = state.checkpoint ? ` Go on with --resume ${state.checkpoint.path}` : '';
   return fail(state, { code: 'INTERRUPTED', message: `${message}${go}` }, 130);
-}
-
-/** All members have met: training goes on. */
-export function goOn(state: State, nowMs: number): Decision {
-  const members = membersOf(state);
-  const { progress, generation } = state;
-  const first = !progress.started;
-  const running: State = {
-    ...enter(state, 'running', nowMs),
-    progress: {
-      ...progress,
-      started: true,
-      startedMs: first ? nowMs : progress.startedMs,
-      markMs: nowMs,
-    },
-  };
-  return {
-    state: running,
-    actions: [
-      first
-        ? startEvent(running)
-        : emit({
-            event: 'generation',
-            generation,
-            step: progress.step,
-            seconds: (nowMs - state.endedMs) / 1000,
-            workers: members.map(({ rank, join }) => ({ rank: rank ?? 0, pid: join.pid, host: join.host })),
-          }),
-      ...sendTo(members, { type: 'go', generation, sharing: members.every(({ sharing }) => sharing) }),
-    ],
-  };
-}
-
-function startEvent(state: State): Action {
-  const ready = membersOf(state)[0]?.ready;
-  const stepsPerEpoch = Math.ceil((ready?.trainCount ?? 0) / state.config.batchSize);
-  const all = stepsPerEpoch * state.config.epochs;
-  return emit({
-    event: 'start',
-    epochs: state.config.epochs,
-    steps: Math.min(all, state.config.maxSteps ?? all),
-    stepsPerEpoch,
-    parameters: ready?.parameterCount ?? 0,
-    dataSha256: ready?.dataSha256 ?? '',
-  });
 }

@@ -5,19 +5,20 @@
 
 import { protocolVersion, type CoordinatorMessage, type WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
+import { balance, balanceAdvice, onStopped, overdue, withPace } from './balance.js';
 import { contradiction, mismatch, type Disagreement } from './agreement.js';
 import {
   dismiss,
   endBarren,
   endGeneration,
   flapping,
-  goOn,
   interrupted,
   leave,
   lose,
   placeOf,
   planNext,
 } from './generations.js';
+import { goOn } from './go-on.js';
 import { blame } from './liveness.js';
 import { adopt, impatient, mayAdopt } from './succession.js';
 import { applyProgress } from './progress.js';
@@ -27,6 +28,7 @@ import {
   enter,
   fail,
   membersOf,
+  newWorker,
   sendTo,
   andThen,
   warn,
@@ -93,7 +95,10 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
         ...{ connected: true, sharing: message.sharing, tickedMs: nowMs },
       });
       if (!membersOf(next).every(({ connected }) => connected)) return { state: next, actions: [] };
-      return goOn(next, nowMs);
+      return andThen(goOn(next, nowMs), (going) => ({
+        state: going,
+        actions: next.progress.started ? [] : balanceAdvice(next),
+      }));
     }
     case 'standing':
       if (!current || state.phase !== 'regrouping') return { state: heard, actions: [] };
@@ -101,13 +106,19 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
         withWorker(heard, { ...worker, standing: message.step, committedStep: message.step }),
         nowMs,
       );
-    case 'committed':
-    case 'evaluated': {
-      const step = message.type === 'committed' ? message.step : worker.committedStep;
-      const recent = message.type === 'committed' ? withTimes(worker, message) : worker.recent;
-      const next = withWorker(heard, { ...worker, committedStep: step, recent });
-      return applyProgress(next, message, nowMs) ?? diverged(heard, message);
+    case 'stopped':
+      return current ? onStopped(heard, worker, nowMs) : { state: heard, actions: [] };
+    case 'committed': {
+      // What the members are about to be dealt is settled.
+      const measuring = current && state.balance.stopAfter === null;
+      const measured = measuring ? withPace(worker, message, nowMs) : worker;
+      const committedStep = message.step;
+      const next = withWorker(heard, { ...measured, committedStep, recent: withTimes(worker, message) });
+      const progressed = applyProgress(next, message, nowMs);
+      return progressed ? andThen(progressed, (going) => balance(going, nowMs)) : diverged(next, message);
     }
+    case 'evaluated':
+      return applyProgress(heard, message, nowMs) ?? diverged(heard, message);
     case 'checkpointed':
       return onCheckpoint(heard, message, nowMs);
     case 'ledger':
@@ -162,23 +173,6 @@ function onJoin(
   if (state.workers.has(from) || same) return refuse('PROTOCOL', 'it has joined already.');
   const flaps = flapping(state, placeOf({ join }), nowMs);
   if (flaps !== undefined) return refuse('PEER_LOST', flaps);
-  const worker: WorkerRecord = {
-    connection: from,
-    join,
-    ready: null,
-    rank: null,
-    connected: false,
-    sharing: false,
-    standing: null,
-    leaving: false,
-    committedStep: 0,
-    finished: null,
-    lastHeardMs: nowMs,
-    ticks: 0,
-    tickedMs: nowMs,
-    waitingFor: '',
-    recent: null,
-  };
   const welcome: CoordinatorMessage = {
     type: 'welcome',
     protocol: protocolVersion,
@@ -187,7 +181,10 @@ function onJoin(
     definition: state.definition,
     socketDirectory: state.socketDirectory,
   };
-  return { state: withWorker(state, worker), actions: [{ kind: 'send', to: from, message: welcome }] };
+  return {
+    state: withWorker(state, newWorker(from, join, nowMs)),
+    actions: [{ kind: 'send', to: from, message: welcome }],
+  };
 }
 
 function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
@@ -313,8 +310,8 @@ function onExit(
 }
 
 function onTick(state: State, nowMs: number): Decision {
-  const takeOver = impatient(state, nowMs);
-  if (takeOver) return takeOver;
+  const due = impatient(state, nowMs) ?? overdue(state, nowMs);
+  if (due) return due;
   const guilty = blame(state, nowMs);
   if (guilty) {
     const { failure, worker, remedy } = guilty;

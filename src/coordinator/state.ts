@@ -5,9 +5,11 @@ import type { ErrorCode, WireError } from '../shared/errors.js';
 import type { LedgerEntry } from '../shared/ledger/entries.js';
 import type { CoordinatorMessage, MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { RunEvent } from '../shared/run-events.js';
+import type { Pace } from '../shared/sharding/dealing.js';
 import type { Span } from '../shared/timeline/spans.js';
 import type { PartTimes } from '../shared/timeline/step-parts.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
+import type { Range } from '../shared/words.js';
 
 /**
  * gathering: until as many workers as the config says are ready. connecting: a generation's members meet each other.
@@ -24,6 +26,8 @@ export interface WorkerRecord {
   /** Its rank in the current generation, or in the one that ended last; null: it was not a member. */
   readonly rank: number | null;
   readonly connected: boolean;
+  /** The shards that it owns in that generation; null as well when another coordinator dealt them. */
+  readonly shards: Range | null;
   /** Whether all others share memory with it; known once it is connected. */
   readonly sharing: boolean;
   /** After the end of a generation: the last step that it committed. */
@@ -31,6 +35,13 @@ export interface WorkerRecord {
   /** Was told to stop; stays as long as the run needs it. */
   readonly leaving: boolean;
   readonly committedStep: number;
+  /** The steps of the current generation that are measured together, and the last of such stretches; see balance.ts. */
+  readonly stretch: Stretch | null;
+  readonly paces: readonly Pace[];
+  /** What has been typical of it. */
+  readonly pace: Pace | null;
+  /** Stands at the boundary after which its generation is to end. */
+  readonly stopped: boolean;
   readonly finished: MessageOf<WorkerMessage, 'finished'> | null;
   readonly lastHeardMs: number;
   /** Progress of its main thread, and when that was last seen to grow. */
@@ -94,6 +105,9 @@ export interface State extends RunDescription {
   readonly checkpoint: CheckpointPlace | null;
   /** Members of a generation that another coordinator led, as far as they have come; null: none. */
   readonly adopting: { readonly worldSize: number; readonly sinceMs: number } | null;
+  /** Why the current generation follows the one before. */
+  readonly why: 'membership' | 'balance';
+  readonly balance: Balancing;
   /** The signal that is to end the run. */
   readonly stopping: string | null;
   /** A message that waits for workers has been given. */
@@ -101,6 +115,26 @@ export interface State extends RunDescription {
   /** When the last status was given. */
   readonly statusMs: number;
   readonly refused: number;
+}
+
+/** Sums over some steps of one worker. */
+export interface Stretch {
+  readonly sinceMs: number;
+  readonly steps: number;
+  readonly shardsMs: number;
+  readonly updateMs: number;
+}
+
+/** Of `--balance speed`; see balance.ts. */
+export interface Balancing {
+  /** The members are to stop after this step; null: they aren't. When the first of them did. */
+  readonly stopAfter: number | null;
+  readonly stoppedMs: number | null;
+  /** Dealings anew so far, and until when there is no other. */
+  readonly deals: number;
+  readonly restUntilMs: number;
+  /** From the end of a generation to the next, the last time; null: never measured. */
+  readonly costMs: number | null;
 }
 
 /** What has been reported of the run so far. */
@@ -146,6 +180,8 @@ export function initialState(run: RunDescription, nowMs: number): State {
     losses: new Map(),
     checkpoint: succeeds?.checkpoint ?? resume,
     adopting: null,
+    why: 'membership',
+    balance: { stopAfter: null, stoppedMs: null, deals: 0, restUntilMs: nowMs, costMs: null },
     stopping: null,
     waitingSaid: false,
     statusMs: nowMs,
@@ -202,6 +238,23 @@ export function membersOf(state: State): WorkerRecord[] {
 
 export function sendTo(workers: Iterable<WorkerRecord>, message: CoordinatorMessage): Action[] {
   return [...workers].map(({ connection }) => ({ kind: 'send', to: connection, message }));
+}
+
+/** A worker of which nothing is known but that it joined. */
+export function newWorker(connection: ConnectionId, join: WorkerRecord['join'], nowMs: number): WorkerRecord {
+  return {
+    ...{ connection, join, ready: null, rank: null, shards: null, connected: false, sharing: false },
+    ...{
+      standing: null,
+      leaving: false,
+      committedStep: 0,
+      stretch: null,
+      paces: [],
+      pace: null,
+      stopped: false,
+    },
+    ...{ finished: null, lastHeardMs: nowMs, ticks: 0, tickedMs: nowMs, waitingFor: '', recent: null },
+  };
 }
 
 /** First one, then the other. Not named `then`, which would make the module a thenable. */

@@ -2,9 +2,8 @@
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { WorkerStatus } from '../shared/run-events.js';
-import { shardRanges } from '../shared/sharding/ranges.js';
 import { stepParts, type PartTimes, type StepPart } from '../shared/timeline/step-parts.js';
-import { emit, membersOf, type Decision, type State, type WorkerRecord } from './state.js';
+import { emit, type Decision, type State, type WorkerRecord } from './state.js';
 
 const everyMs = 1_000;
 
@@ -15,18 +14,16 @@ export function statusIsDue(state: State, nowMs: number): boolean {
 /** The event, and sums that begin anew. */
 export function giveStatus(state: State, nowMs: number): Decision {
   const { phase, generation, progress, refused } = state;
-  const ranges = shardRanges(state.config.shards, Math.max(1, membersOf(state).length));
   const all = [...state.workers.values()];
   const workers = all.map((worker): WorkerStatus => {
-    const { rank, join, ready, committedStep, recent } = worker;
-    const { start, end } = ranges[rank ?? -1] ?? { start: 0, end: 0 };
+    const { rank, join, ready, committedStep, recent, shards } = worker;
     return {
       rank,
       pid: join.pid,
       host: join.host,
       device: ready?.device ?? '',
       state: ready === null ? 'loading' : rank === null || phase !== 'running' ? 'ready' : 'training',
-      shards: end - start,
+      shards: shards ? shards.end - shards.start : 0,
       step: committedStep,
       parts: recent && perStep(recent),
     };

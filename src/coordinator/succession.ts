@@ -7,7 +7,7 @@
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
 import { endGeneration } from './generations.js';
-import { enter, warn, withWorker, type Decision, type State, type WorkerRecord } from './state.js';
+import { enter, newWorker, warn, withWorker, type Decision, type State, type WorkerRecord } from './state.js';
 
 type Rejoin = MessageOf<WorkerMessage, 'rejoin'>;
 
@@ -34,23 +34,7 @@ export function adopt(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: n
       ],
     };
   }
-  const worker: WorkerRecord = {
-    connection: from,
-    join,
-    ready,
-    rank,
-    connected: true,
-    sharing: false,
-    standing: null,
-    leaving: false,
-    committedStep: 0,
-    finished: null,
-    lastHeardMs: nowMs,
-    ticks: 0,
-    tickedMs: nowMs,
-    waitingFor: '',
-    recent: null,
-  };
+  const worker: WorkerRecord = { ...newWorker(from, join, nowMs), ready, rank, connected: true };
   const adopting = state.adopting ?? { worldSize, sinceMs: nowMs };
   const adopted: State = {
     ...withWorker(first ? enter(state, 'running', nowMs) : state, worker),

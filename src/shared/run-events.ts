@@ -64,13 +64,24 @@ export type RunEvent =
       refused: number;
       workers: readonly WorkerStatus[];
     }
-  /** Another membership goes on after `step`; `seconds` since the end of the one before. */
+  /**
+   * Another generation goes on after `step`; `seconds` since the end of the one before. `why`: somebody came or went, or the
+   * shards are dealt anew (`--balance`). Each worker owns the shards from `start` up to `end`; `shardMs` is its own time for
+   * one, where that was measured.
+   */
   | {
       event: 'generation';
       generation: number;
       step: number;
       seconds: number;
-      workers: readonly { rank: number; pid: number; host: string }[];
+      why: 'membership' | 'balance';
+      workers: readonly {
+        rank: number;
+        pid: number;
+        host: string;
+        shards: { start: number; end: number };
+        shardMs: number | null;
+      }[];
     }
   | { event: 'checkpoint'; step: number; path: string }
   /** Training goes on after this step of an earlier run; `skipped`: newer checkpoints that don't verify, and why. */

@@ -160,6 +160,10 @@ async function train(
     if (rank === 0) checkpoints.after(step, sampler.stepsPerEpoch, participation.optimizer, position.out);
     await mailbox.breathe();
     await evaluateAfter(batch, step);
+    if (mailbox.stopsAfter(step)) {
+      communicator.send({ type: 'stopped', generation, step });
+      await mailbox.end();
+    }
   }
 }
 

@@ -18,6 +18,8 @@ export class Mailbox {
   /** The last generation that is over, and the last one whose end was acknowledged. */
   #ended = 0;
   #acknowledged = 0;
+  /** The boundary that the current generation is to end at. */
+  #stop: { readonly generation: number; readonly after: number } | undefined;
 
   constructor(communicator: Communicator) {
     communicator.listen({
@@ -49,6 +51,16 @@ export class Mailbox {
     if (interruption) throw interruption;
   }
 
+  /** Whether the generation is to end after this step. */
+  stopsAfter(step: number): boolean {
+    return this.#stop !== undefined && step >= this.#stop.after;
+  }
+
+  /** Waits for the end of the generation. @throws GenerationEnded, or what ended the run */
+  end(): Promise<never> {
+    return this.take<never>();
+  }
+
   /** The end of this generation is known; it isn't thrown again, and its messages are forgotten. */
   acknowledge(generation: number): void {
     this.#ended = Math.max(this.#ended, generation);
@@ -76,6 +88,8 @@ export class Mailbox {
       this.#reject(new GenerationEnded(this.#ended));
     } else if (this.#isOver(message)) {
       return;
+    } else if (message.type === 'stop') {
+      this.#stop = message;
     } else if (this.#waiter?.types.includes(message.type)) {
       const { resolve } = this.#waiter;
       this.#waiter = undefined;
@@ -92,11 +106,13 @@ export class Mailbox {
 
   #forget(): void {
     this.#arrived = this.#arrived.filter((message) => !this.#isOver(message));
+    if (this.#stop && this.#isOver({ type: 'stop', ...this.#stop })) this.#stop = undefined;
   }
 
   #isOver(message: CoordinatorMessage): boolean {
     if (message.type === 'plan') return message.plan.generation <= this.#ended;
-    if (message.type === 'go' || message.type === 'save') return message.generation <= this.#ended;
+    if (message.type === 'go' || message.type === 'save' || message.type === 'stop')
+      return message.generation <= this.#ended;
     return false;
   }
 }

@@ -1,17 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { giveStatus, statusIsDue, withTimes } from '../../src/coordinator/status.js';
-import { initialState, type State, type WorkerRecord } from '../../src/coordinator/state.js';
+import { initialState, newWorker, type State, type WorkerRecord } from '../../src/coordinator/state.js';
 import type { MessageOf, WorkerMessage } from '../../src/shared/protocol/messages.js';
 import { noTimes } from '../../src/shared/timeline/step-parts.js';
 import { runEvent } from '../support/run-events.js';
 
 function worker(connection: string, pid: number, rank: number | null): WorkerRecord {
   const workerId = `00000000-0000-4000-8000-00000000000${pid}`;
-  return {
-    ...{ connection, rank, connected: true, sharing: true, standing: null, leaving: false, committedStep: 0 },
-    ...{ finished: null, lastHeardMs: 0, ticks: 0, tickedMs: 0, waitingFor: '', recent: null, ready: null },
-    join: { type: 'join', protocol: 1, workerId, pid, host: 'box', slot: String(pid) },
-  };
+  const join = { type: 'join', protocol: 1, workerId, pid, host: 'box', slot: String(pid) } as const;
+  const shards = rank === null ? null : { start: rank, end: 2 * rank + 3 };
+  return { ...newWorker(connection, join, 0), rank, shards };
 }
 
 function stateOf(...workers: WorkerRecord[]): State {
@@ -59,7 +57,7 @@ describe('the status', () => {
       {
         event: {
           workers: [
-            { rank: 0, pid: 1, shards: 4 },
+            { rank: 0, pid: 1, shards: 3 },
             { rank: 1, pid: 2, shards: 4 },
             { rank: null, pid: 3, shards: 0, state: 'loading' },
           ],

@@ -52,8 +52,11 @@ export class Lines {
           },
         ];
       case 'generation': {
+        const took = `(${event.seconds.toFixed(1)} s)`;
         const workers = count(event.workers.length, 'worker');
-        return [info(`Going on after step ${event.step} with ${workers} (${event.seconds.toFixed(1)} s)`)];
+        if (event.why === 'membership')
+          return [info(`Going on after step ${event.step} with ${workers} ${took}`)];
+        return [info(`Shards dealt anew after step ${event.step}: ${shares(event)} ${took}`)];
       }
       case 'start':
         this.#epochs = event.epochs;
@@ -110,4 +113,16 @@ export class Lines {
         return [{ level: 'error', text: `Error (${event.code}): ${event.message}` }];
     }
   }
+}
+
+/** Workers beyond these are left to the log. */
+const mostShares = 8;
+
+/** `11 to rank 0 (5.1 ms each), 5 to rank 1 (11.9 ms each)` */
+function shares({ workers }: Extract<RunEvent, { event: 'generation' }>): string {
+  const shown = workers.slice(0, mostShares).map(({ rank, shards, shardMs }) => {
+    const pace = shardMs === null ? '' : ` (${shardMs.toFixed(1)} ms each)`;
+    return `${shards.end - shards.start} to rank ${rank}${pace}`;
+  });
+  return `${shown.join(', ')}${workers.length > mostShares ? ', …' : ''}`;
 }

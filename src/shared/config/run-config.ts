@@ -88,6 +88,12 @@ export const runConfigSchema = z.strictObject({
   bucketBytes: positiveInt(1_073_741_824)
     .default(524_288)
     .describe('bytes of gradients sent together; smaller starts earlier, larger costs fewer messages'),
+  balance: z
+    .enum(['off', 'speed'])
+    .default('off')
+    .describe(
+      'speed: shards are dealt out by each measured speed, to wait less for a slow worker; same bits',
+    ),
   data: z
     .string()
     .min(1)

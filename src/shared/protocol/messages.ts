@@ -80,6 +80,8 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   }),
   /** Connected to every other worker of the generation, and heard from each; whether all of them share memory with it. */
   z.strictObject({ type: z.literal('connected'), generation: uint32, sharing: z.boolean() }),
+  /** Stopped after that step, as it was asked to: the generation may end. */
+  z.strictObject({ type: z.literal('stopped'), generation: uint32, step: uint32 }),
   /** After the end of that generation: the last step that this worker committed. */
   z.strictObject({ type: z.literal('standing'), generation: uint32, step: uint32 }),
   z.strictObject({
@@ -186,7 +188,9 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
     socketDirectory: z.string().max(4_096).nullable(),
   }),
   z.strictObject({ type: z.literal('plan'), plan: planSchema }),
-  /** That generation is over: stop, and say where you stand. */
+  /** Stop after that step, or after the one in flight if it is later, and say so: the generation is to end there. */
+  z.strictObject({ type: z.literal('stop'), generation: uint32, after: uint32 }),
+  /** That generation is over: stop where you are, and say where you stand. */
   z.strictObject({ type: z.literal('regroup'), generation: uint32 }),
   z.strictObject({ type: z.literal('go'), generation: uint32, sharing: z.boolean() }),
   /** Write a checkpoint of where you stand. */

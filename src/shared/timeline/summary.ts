@@ -3,6 +3,7 @@
  * median over the steps. Exchanges lie beside the main thread's work and are not part of the sum.
  */
 
+import { median } from '../statistics.js';
 import type { Span } from './spans.js';
 import { stepParts, type PartTimes, type StepPart } from './step-parts.js';
 
@@ -64,10 +65,4 @@ export class TimelineSummary {
     this.#steps.set(step, made);
     return made;
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const [low, high] = [sorted[(sorted.length - 1) >> 1] ?? 0, sorted[sorted.length >> 1] ?? 0];
-  return (low + high) / 2;
 }

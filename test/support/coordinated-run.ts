@@ -1,0 +1,155 @@
+/** The coordinator's state machine, with a clock that a test moves and workers that a test speaks for. */
+import { decide } from '../../src/coordinator/membership.js';
+import { initialState, type Action, type CoordinatorEvent } from '../../src/coordinator/state.js';
+import { resolveConfig } from '../../src/shared/config/resolve.js';
+import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
+import { protocolVersion, type WorkerMessage } from '../../src/shared/protocol/messages.js';
+
+const times = { heartbeatMs: 100, peerTimeoutMs: 1000, stepTimeoutMs: 5000, joinTimeoutMs: 9000 };
+export const sha = (digit: string): string => digit.repeat(64);
+
+/** The state machine with a clock that only moves when told to. */
+export class CoordinatedRun {
+  nowMs = 0;
+  #state;
+  actions: Action[] = [];
+
+  constructor(workers = 2, change: RunConfigInput = {}) {
+    const config = resolveConfig(runConfigSchema.parse({ workers, ...times, maxSteps: 3, ...change }), {
+      cores: 2,
+      gpus: [],
+    });
+    const definition = { path: '/config.ts', sha256: sha('c') };
+    const runId = '00000000-0000-4000-8000-000000000000';
+    this.#state = initialState(
+      {
+        runId,
+        host: 'box',
+        config,
+        definition,
+        socketDirectory: null,
+        out: '/out',
+        resume: null,
+        succeeds: null,
+      },
+      0,
+    );
+  }
+
+  get phase(): string {
+    return this.#state.phase;
+  }
+
+  on(event: CoordinatorEvent): void {
+    const { state, actions } = decide(this.#state, event, this.nowMs);
+    this.#state = state;
+    this.actions.push(...actions);
+  }
+
+  say(from: string, message: WorkerMessage): void {
+    this.on({ kind: 'message', from, message });
+  }
+
+  join(from: string, pid: number, host = 'box', protocol = protocolVersion): void {
+    this.say(from, this.joining(pid, host, protocol));
+  }
+
+  joining(pid: number, host = 'box', protocol = protocolVersion): Extract<WorkerMessage, { type: 'join' }> {
+    const workerId = `00000000-0000-4000-8000-00000000000${pid}`;
+    return { type: 'join', protocol, workerId, pid, host, slot: String(pid) };
+  }
+
+  ready(from: string, change: Partial<Extract<WorkerMessage, { type: 'ready' }>> = {}): void {
+    const hashes = { layoutHash: sha('a'), weightsSha256: sha('b'), dataSha256: sha('d') };
+    const counts = { parameterCount: 10, trainCount: 100, testCount: 10 };
+    const place = { device: 'CPU', engine: 'test', endpoint: `tcp://${from}`, memory: null, identity };
+    this.say(from, { type: 'ready', ...hashes, ...counts, ...place, ...change });
+  }
+
+  /** Workers in mid-training: `a` is pid 1 and rank 0, `b` is pid 2 and rank 1, ... */
+  static running(workers = 2, change: RunConfigInput = {}): CoordinatedRun {
+    const run = new CoordinatedRun(workers, change);
+    const names = ['a', 'b', 'c', 'd'].slice(0, workers);
+    for (const [i, name] of names.entries()) run.join(name, i + 1);
+    for (const name of names) run.ready(name);
+    for (const name of names) run.say(name, { type: 'connected', generation: 1, sharing: true });
+    run.actions = [];
+    return run;
+  }
+
+  commit(from: string, step: number): void {
+    this.say(from, { type: 'committed', generation: 1, step, epoch: 1, loss: 1, learningRate: 0.1 });
+  }
+
+  /** Those of a generation, by rank. */
+  plans(generation: number) {
+    const plans = this.actions.flatMap((action) =>
+      action.kind === 'send' && action.message.type === 'plan'
+        ? [{ to: action.to, ...action.message.plan }]
+        : [],
+    );
+    return plans
+      .filter((plan) => plan.generation === generation)
+      .map(({ to, rank, workers, step, source }) => ({ to, rank, world: workers.length, step, source }));
+  }
+
+  /** How many shards each rank of a generation owns. */
+  shares(generation: number): number[] {
+    const plan = this.actions.flatMap((action) =>
+      action.kind === 'send' &&
+      action.message.type === 'plan' &&
+      action.message.plan.generation === generation
+        ? [action.message.plan]
+        : [],
+    )[0];
+    return (plan?.workers ?? []).map(({ shards: { start, end } }) => end - start);
+  }
+
+  get lost(): (string | undefined)[] {
+    return this.actions.flatMap((action) =>
+      action.kind === 'emit' && action.event.event === 'worker' && action.event.state === 'lost'
+        ? [action.event.reason]
+        : [],
+    );
+  }
+
+  get warnings(): string[] {
+    return this.actions.flatMap((action) =>
+      action.kind === 'emit' && action.event.event === 'warning' ? [action.event.message] : [],
+    );
+  }
+
+  beat(from: string, ticks: number, waitingFor = ''): void {
+    this.say(from, { type: 'heartbeat', generation: 1, ticks, waitingFor });
+  }
+
+  tick(atMs: number): void {
+    this.nowMs = atMs;
+    this.on({ kind: 'tick' });
+  }
+
+  sent(to: string): string[] {
+    return this.actions.flatMap((action) =>
+      action.kind === 'send' && action.to === to ? [action.message.type] : [],
+    );
+  }
+
+  get error(): { code: string; message: string } | undefined {
+    return this.actions.flatMap((action) =>
+      action.kind === 'emit' && action.event.event === 'error' ? [action.event] : [],
+    )[0];
+  }
+
+  get status(): number | undefined {
+    return this.actions.flatMap((action) => (action.kind === 'end' ? [action.status] : []))[0];
+  }
+}
+
+export const identity = {
+  engine: 'tensorflow 2',
+  kernels: 'own',
+  device: 'cpu',
+  threads: '1',
+  cpu: 'x64 A 6 1',
+  instructions: 'avx2 fma',
+};
