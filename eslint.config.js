@@ -17,10 +17,48 @@ const noEnvironment = {
   ],
 };
 
+const inexact = [
+  ...[
+    'acos',
+    'acosh',
+    'asin',
+    'asinh',
+    'atan',
+    'atan2',
+    'atanh',
+    'cbrt',
+    'cos',
+    'cosh',
+    'exp',
+    'expm1',
+    'hypot',
+  ],
+  ...['log', 'log10', 'log1p', 'log2', 'pow', 'sin', 'sinh', 'tan', 'tanh'],
+];
+const exactArithmetic = {
+  'no-restricted-properties': [
+    'error',
+    ...noEnvironment['no-restricted-properties'].slice(1),
+    ...inexact.map((property) => ({
+      object: 'Math',
+      property,
+      message: 'Its bits are up to V8: use exactMath of src/shared/arithmetic.',
+    })),
+  ],
+  'no-restricted-syntax': [
+    'error',
+    {
+      selector: "BinaryExpression[operator='**']:not([left.type='Literal'])",
+      message:
+        'Its bits are up to V8 (powers of a constant aside): use exactMath.pow of src/shared/arithmetic.',
+    },
+  ],
+};
+
 const tfjs = ['@tensorflow/*'];
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'runs/**', 'node_modules/**', 'coverage/**', 'test/fixtures/**'] },
+  { ignores: ['native/**', 'dist/**', 'runs/**', 'node_modules/**', 'coverage/**', 'test/fixtures/**'] },
   ...tseslint.configs.strictTypeChecked.map((config) => ({ ...config, files: ['**/*.ts'] })),
   {
     files: ['**/*.ts'],
@@ -42,7 +80,7 @@ export default tseslint.config(
   {
     files: ['src/shared/**/*.ts', 'src/coordinator/**/*.ts', 'src/worker/**/*.ts'],
     ignores: ['src/shared/random/math-random.ts'],
-    rules: noEnvironment,
+    rules: { ...noEnvironment, ...exactArithmetic },
   },
   arrow(
     ['src/shared/**/*.ts'],

@@ -38,7 +38,8 @@ function hashOf(files) {
 }
 
 function sources() {
-  return readdirSync(at('src'), { recursive: true, withFileTypes: true })
+  return [at('src'), at('native', 'wasm')]
+    .flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
     .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
     .sort();
@@ -70,11 +71,16 @@ function installDependencies() {
 }
 
 function build() {
-  const wanted = hashOf(['tsconfig.json', 'tsconfig.build.json', ...sources()]);
-  if (stamp().build === wanted && existsSync(at('dist', 'cli', 'main.js'))) return;
+  const wanted = hashOf(['tsconfig.json', 'tsconfig.build.json', 'scripts/build-wasm.mjs', ...sources()]);
+  const results = [at('dist', 'cli', 'main.js'), at('dist', 'wasm', 'kernels.wasm')];
+  if (stamp().build === wanted && results.every((file) => existsSync(file))) return;
   say('Setup: building ...');
   rmSync(at('dist'), { recursive: true, force: true });
-  if (!run(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'])) {
+  const compilers = [
+    [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
+    [at('scripts', 'build-wasm.mjs')],
+  ];
+  if (!compilers.every((compiler) => run(process.execPath, compiler))) {
     fail("Setup: the build failed; the compiler's messages are above.");
   }
   keep('build', wanted);
@@ -85,7 +91,9 @@ async function provideEngine() {
   if (findEngine(engineHost(process.env, os.homedir()))) return;
   say('Setup: providing TensorFlow ...');
   if (!run(process.execPath, [at('dist', 'cli', 'main.js'), 'engine', 'install', '--if-missing'])) {
-    say('Setup: going on without native TensorFlow. Training will be slow; see above for what to do.');
+    say(
+      'Setup: going on in WebAssembly, several times slower than native TensorFlow; see above for what to do.',
+    );
   }
 }
 

@@ -12,8 +12,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import type { RunEvent } from '../src/shared/run-events.js';
 import { writeSmallMnist } from '../test/support/small-mnist.js';
+import { bitsOf, type Bits } from './bits.js';
 
 const { values } = parseArgs({
   options: {
@@ -27,12 +27,7 @@ const { values } = parseArgs({
 const places = [...[1, 2, 3, 4, 5, 7, 8].map((n) => ['--workers', String(n)]), ['--single-process']];
 const common = ['--shards', '8', '--batch-size', '60', '--seed', '7', '--threads', '1'];
 
-interface Outcome {
-  /** What must be equal: every loss, every evaluation, the weights. */
-  readonly bits: string;
-  readonly weightsSha256: string;
-  readonly steps: number;
-  readonly loss: number;
+interface Outcome extends Bits {
   readonly seconds: number;
 }
 
@@ -44,24 +39,10 @@ function run(args: readonly string[]): Outcome {
     const limits = { timeout: 900_000, maxBuffer: 2 ** 28 };
     const { stdout, stderr, status } = spawnSync(process.execPath, all, { encoding: 'utf8', ...limits });
     if (status !== 0) throw new Error(`${args.join(' ')} ended with status ${status ?? 'none'}: ${stderr}`);
-    return outcome(stdout, (performance.now() - begun) / 1000);
+    return { ...bitsOf(stdout), seconds: (performance.now() - begun) / 1000 };
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
-}
-
-function outcome(stdout: string, seconds: number): Outcome {
-  const events = stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as RunEvent);
-  const losses = events.flatMap((event) => (event.event === 'step' ? [event.loss] : []));
-  const evaluations = events.filter((event) => event.event === 'eval');
-  const weightsSha256 = events.flatMap((event) => (event.event === 'done' ? [event.weightsSha256] : []))[0];
-  if (weightsSha256 === undefined) throw new Error('a run without the event "done"');
-  // JSON writes a double with as many digits as tell it from every other.
-  const bits = JSON.stringify([losses, evaluations, weightsSha256]);
-  return { bits, weightsSha256, steps: losses.length, loss: losses.at(-1) ?? Number.NaN, seconds };
 }
 
 /** Runs each variant, prints a line for it, and says whether all agree. */

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { createJiti } from 'jiti';
+import { useExactMath } from '../shared/arithmetic/exact-math.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { isTrainingDefinition, type DataSource, type ModelContext } from './define-training.js';
 import type { LayersModel } from '@tensorflow/tfjs';
@@ -29,6 +30,8 @@ export async function loadDefinition(path: string): Promise<LoadedDefinition> {
     .digest('hex');
   // So that `import { defineTraining } from 'lockstep'` works wherever the file lies.
   const alias = { lockstep: fileURLToPath(new URL('../index.js', import.meta.url)) };
+  // What the file computes with Math must not depend on the Node that loads it.
+  useExactMath();
   const jiti = createJiti(import.meta.url, { alias, moduleCache: false, fsCache: false });
   let exported: unknown;
   try {

@@ -1,7 +1,7 @@
 /** What a launcher and the processes that it started say to each other over Node's IPC channel. */
 
 import type { ResolvedConfig } from '../shared/config/run-config.js';
-import type { CheckpointPlace, Inheritance } from '../coordinator/state.js';
+import type { Inheritance, ResumePlace } from '../coordinator/state.js';
 import type { RunEvent } from '../shared/run-events.js';
 
 export interface CoordinatorStart {
@@ -10,7 +10,7 @@ export interface CoordinatorStart {
   readonly listen: string;
   readonly socketDirectory: string | null;
   readonly out: string;
-  readonly resume: CheckpointPlace | null;
+  readonly resume: ResumePlace | null;
   /** Of a successor. */
   readonly succeeds: Inheritance | null;
 }

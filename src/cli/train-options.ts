@@ -8,7 +8,7 @@ import { loadDefinition, type LoadedDefinition } from '../api/load-definition.js
 import { chooseGpus, mergeConfig, resolveConfig } from '../shared/config/resolve.js';
 import { runConfigSchema, type ResolvedConfig } from '../shared/config/run-config.js';
 import { fieldsThatDiffer, type FoundCheckpoint } from '../shared/checkpoint/checkpoint.js';
-import type { CheckpointPlace } from '../coordinator/state.js';
+import type { ResumePlace } from '../coordinator/state.js';
 import { ConfigError } from '../shared/errors.js';
 import { environmentLayers, machine } from './environment.js';
 import { defaultOut } from './reporters/event-log.js';
@@ -120,8 +120,8 @@ export const reporting = ({
 }: TrainFlags): Pick<ReporterOptions, 'json' | 'logLevel' | 'logFormat'> => ({ json, logLevel, logFormat });
 
 /** What the coordinator needs to know of it. */
-export const placeOf = (found: FoundCheckpoint | null): CheckpointPlace | null =>
-  found ? { path: found.path, step: found.manifest.step } : null;
+export const placeOf = (found: FoundCheckpoint | null): ResumePlace | null =>
+  found ? { path: found.path, step: found.manifest.step, identity: found.manifest.identity } : null;
 
 /** Defaults < file (or checkpoint) < environment < flags. @throws ConfigError */
 export async function readSetup(flags: TrainFlags): Promise<RunSetup> {

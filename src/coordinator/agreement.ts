@@ -4,6 +4,7 @@
  */
 
 import type { ErrorCode } from '../shared/errors.js';
+import type { ResumePlace } from './state.js';
 import type { MessageOf, WorkerIdentity, WorkerMessage } from '../shared/protocol/messages.js';
 
 type Ready = MessageOf<WorkerMessage, 'ready'>;
@@ -52,4 +53,16 @@ export function mismatch(reference: Ready, ready: Ready, from: string): Disagree
       `from ${from}, so the weights would depend on who computes what. ${remedies[field]}; ` +
       'or give up the same bits with --on-mismatch warn.',
   };
+}
+
+/** What a run is told that goes on with other workers than those that wrote its checkpoint. */
+export function otherArithmetic({ path, identity }: ResumePlace, ready: Ready): string | undefined {
+  if (identity === null) return undefined;
+  const fields = Object.keys(remedies) as (keyof WorkerIdentity)[];
+  const field = fields.find((name) => ready.identity[name] !== identity[name]);
+  if (field === undefined) return undefined;
+  return (
+    `Checkpoint ${path} was written with another ${field}: ${identity[field]} then, ${ready.identity[field]} now. Training goes on ` +
+    'with other roundings, so the weights will not be those of the undisturbed run to the bit.'
+  );
 }

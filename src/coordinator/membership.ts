@@ -6,7 +6,7 @@
 import { protocolVersion, type CoordinatorMessage, type WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
 import { balance, balanceAdvice, onStopped, overdue, withPace } from './balance.js';
-import { contradiction, mismatch, type Disagreement } from './agreement.js';
+import { contradiction, mismatch, otherArithmetic, type Disagreement } from './agreement.js';
 import {
   dismiss,
   endBarren,
@@ -194,6 +194,10 @@ function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
   )?.ready;
   const { ready } = worker;
   const actions: Action[] = [];
+  if (!reference && ready && state.resume && state.phase === 'gathering') {
+    const other = otherArithmetic(state.resume, ready);
+    if (other !== undefined) actions.push(warn(other));
+  }
   if (reference && ready) {
     const wrong = contradiction(reference, ready, who(worker));
     if (wrong) return disagree(state, worker, wrong);

@@ -3,7 +3,12 @@
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import type { ErrorCode, WireError } from '../shared/errors.js';
 import type { LedgerEntry } from '../shared/ledger/entries.js';
-import type { CoordinatorMessage, MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
+import type {
+  CoordinatorMessage,
+  MessageOf,
+  WorkerIdentity,
+  WorkerMessage,
+} from '../shared/protocol/messages.js';
 import type { RunEvent } from '../shared/run-events.js';
 import type { Pace } from '../shared/sharding/dealing.js';
 import type { Span } from '../shared/timeline/spans.js';
@@ -70,7 +75,7 @@ export interface RunDescription {
   /** Folder of the run, made by the caller; null: nothing is saved. */
   readonly out: string | null;
   /** The checkpoint that the run goes on from. */
-  readonly resume: CheckpointPlace | null;
+  readonly resume: ResumePlace | null;
   /** Of a successor: what its predecessor passed on; null: this is the run's first coordinator. */
   readonly succeeds: Inheritance | null;
 }
@@ -85,6 +90,11 @@ export interface Inheritance {
 export interface CheckpointPlace {
   readonly path: string;
   readonly step: number;
+}
+
+export interface ResumePlace extends CheckpointPlace {
+  /** Of the workers that wrote it; null where it doesn't say. */
+  readonly identity: WorkerIdentity | null;
 }
 
 export interface State extends RunDescription {

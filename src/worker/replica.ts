@@ -8,10 +8,11 @@ import type { DataSource } from '../api/define-training.js';
 import type { LoadedDefinition } from '../api/load-definition.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../shared/data/dataset.js';
+import { useExactMath } from '../shared/arithmetic/exact-math.js';
 import type { ExchangeSpec } from '../shared/collectives/exchange.js';
 import { Sampler } from '../shared/data/sampler.js';
 import { imageData, type TrainingData } from '../shared/data/training-data.js';
-import { ConfigError, InvariantError, ModelError, invariant } from '../shared/errors.js';
+import { InvariantError, ModelError, invariant } from '../shared/errors.js';
 import { elementCount, layoutHash, weightsSha256, type Layout } from '../shared/layout.js';
 import { hashBytes, hashFloats } from '../shared/ledger/hash.js';
 import type { Plan } from '../shared/protocol/messages.js';
@@ -25,8 +26,7 @@ import { Executor } from './executor/executor.js';
 import { GradientBuckets, flatten } from './executor/gradient-buckets.js';
 import type { LayerVariable } from './executor/layer-op.js';
 import type { Kernels } from './kernels/kernels.js';
-import { PortableKernels } from './kernels/portable.js';
-import { TensorflowKernels } from './kernels/tensorflow.js';
+import { kernelsOf } from './kernels/choose.js';
 import { tamperOf } from './injected-fault.js';
 import { Ledger } from './ledger.js';
 import { Optimizer } from './optimizer/optimizer.js';
@@ -72,6 +72,7 @@ export async function createReplica(
   config: ResolvedConfig,
   definition: LoadedDefinition,
 ): Promise<Replica> {
+  useExactMath();
   const data = await loadData(config, definition.source);
   const random = new PhiloxSequence(philoxKey(config.seed, 'initialization'), 0);
   const model = withMathRandom(
@@ -79,7 +80,14 @@ export async function createReplica(
     () => definition.model({ tf: engine.tf, seed: config.seed }),
   );
   checkFit(model, data);
-  return { engine, kernels: kernelsOf(engine, config), config, model, data, layout: layoutOf(model) };
+  return {
+    engine,
+    kernels: kernelsOf(engine, config.precision),
+    config,
+    model,
+    data,
+    layout: layoutOf(model),
+  };
 }
 
 /** What evaluates a saved model: no optimizer, nobody to talk to. @throws ModelError, DataError */
@@ -91,7 +99,7 @@ export async function openEvaluator(
 ): Promise<Evaluator> {
   const data = await loadData(config, source);
   checkFit(model, data);
-  const kernels = kernelsOf(engine, config);
+  const kernels = kernelsOf(engine, config.precision);
   const unused = (): never => {
     throw new InvariantError('an evaluation in one process exchanges nothing');
   };
@@ -105,15 +113,6 @@ export async function openEvaluator(
   const communicator = { register, tick: () => undefined };
   const executor = new Executor({ tf: engine.tf, kernels, model, communicator, seed: config.seed });
   return { replica: { engine, config, kernels, data }, executor };
-}
-
-/** @throws ConfigError when the engine doesn't have the precision. */
-function kernelsOf(engine: Engine, { precision }: ResolvedConfig): Kernels {
-  if (engine.kind === 'tensorflow') return new TensorflowKernels(engine.tf, engine.memory, precision);
-  if (precision === 'float32') return new PortableKernels(engine.tf);
-  throw new ConfigError(
-    `--precision: the JavaScript engine computes in float32 only, got "${precision}". Use --engine tensorflow.`,
-  );
 }
 
 async function loadData(config: ResolvedConfig, source: DataSource | undefined): Promise<TrainingData> {

@@ -72,6 +72,7 @@ async function takePart(
   const replica = await createReplica(engine, config, definition);
   await mailbox.breathe();
   const hashes = replicaHashes(replica);
+  const identity = identityOf(engine, replica.kernels.name);
   const address = await communicator.openDataPlane({
     runId: welcome.runId,
     socketDirectory: welcome.socketDirectory,
@@ -90,11 +91,12 @@ async function takePart(
     testCount: replica.data.test.count,
     dataSha256: replica.data.sha256,
     ...address,
-    identity: identityOf(engine, replica.kernels.name),
+    identity,
   });
   const { runId } = welcome;
   const { layoutHash } = hashes;
-  const context = { runId, config, definition: expected, layoutHash, dataSha256: replica.data.sha256 };
+  const { sha256: dataSha256 } = replica.data;
+  const context = { runId, config, definition: expected, layoutHash, dataSha256, identity };
   const checkpoints = new Checkpoints(replica, context, (message) => communicator.send(message));
   await trainGenerations({ replica, communicator, mailbox, checkpoints });
 }

@@ -122,6 +122,35 @@ describe('--checkpoint-every and --resume', () => {
     expect(events.findLast((event) => event.event === 'checkpoint')?.step).toBe(2 * epochs);
   });
 
+  it.each([
+    ['tensorflow', 'wasm'],
+    ['wasm', 'tensorflow'],
+  ])('a checkpoint of %s goes on with %s, which says that the roundings are others', async (then, now) => {
+    const out = join(await temporaryFolder(), 'run');
+    const options = [
+      '--engine',
+      then,
+      '--workers',
+      '1',
+      '--max-steps',
+      '100',
+      '--checkpoint-every',
+      '100steps',
+    ];
+    const first = await lockstep(fresh(...options, '--evaluate', 'none', '--out', out));
+    expect(first.status, first.stderr).toBe(0);
+    const rest = await lockstep(['train', '--resume', out, '--engine', now, '--max-steps', '110', '--json']);
+    expect(rest.status, rest.stderr).toBe(0);
+    expect(stepsOf(rest.events)).toEqual(Array.from({ length: 10 }, (_, i) => 101 + i));
+    const losses = (events: readonly RunEvent[]): number[] =>
+      events.flatMap((event) => (event.event === 'step' ? [event.loss] : []));
+    // Far down from where an untrained model begins.
+    expect(Math.max(...losses(rest.events))).toBeLessThan(0.5 * (losses(first.events)[0] ?? 0));
+    expect(rest.events.filter((event) => event.event === 'warning')).toEqual([
+      { event: 'warning', message: expect.stringMatching(/another engine.*other roundings/) as string },
+    ]);
+  });
+
   it('refuses settings that would make another run of it, and folders without a checkpoint', async () => {
     const out = join(await temporaryFolder(), 'run');
     await lockstep(fresh('--workers', '2', '--max-steps', '4', '--checkpoint-every', '2steps', '--out', out));

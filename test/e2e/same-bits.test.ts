@@ -11,6 +11,8 @@ interface Trace {
   readonly weightsSha256: string;
 }
 
+const smallTrainingInWasm = 'd0015d7518d74ecdbcd547f3ce85a01b6614fcfac32e6dd2c8cfddf9d21be7ac';
+
 async function trace(args: readonly string[]): Promise<Trace> {
   const out = await temporaryFolder();
   const { status, events, stderr } = await lockstep([
@@ -33,23 +35,30 @@ async function trace(args: readonly string[]): Promise<Trace> {
 }
 
 describe('the same bits', () => {
-  it('come from 1, 2 and 3 workers and from a single process, with Dropout, BatchNorm and partial batches', async () => {
-    const folder = await temporaryFolder();
-    // 70 = 64 + 6: the last batch gives one sample to some of the 8 shards, and none to others.
-    const { config } = await writeSmallTraining(folder, { count: 70 });
-    const common = ['--config', config, '--shards', '8', '--epochs', '50'];
-    const one = await trace([...common, '--workers', '1']);
-    expect(one.losses).toHaveLength(100);
-    expect(new Set(one.losses).size).toBeGreaterThan(90);
-    for (const place of [
-      ['--workers', '2'],
-      ['--workers', '3'],
-      ['--workers', '2', '--shared-memory', 'off'],
-      ['--single-process'],
-    ]) {
-      expect(await trace([...common, ...place]), place.join(' ')).toEqual(one);
-    }
-  });
+  it.each([
+    ['tensorflow', [2, 3]],
+    ['wasm', [2, 3, 5]],
+  ] as const)(
+    'come from 1 worker, others and a single process, with Dropout, BatchNorm and partial batches: %s',
+    async (engine, workers) => {
+      const folder = await temporaryFolder();
+      // 70 = 64 + 6: the last batch gives one sample to some of the 8 shards, and none to others.
+      const { config } = await writeSmallTraining(folder, { count: 70 });
+      const common = ['--config', config, '--shards', '8', '--epochs', '50', '--engine', engine];
+      const one = await trace([...common, '--workers', '1']);
+      expect(one.losses).toHaveLength(100);
+      expect(new Set(one.losses).size).toBeGreaterThan(90);
+      // WebAssembly is specified to the bit, so this is the hash on any machine. A change of its kernels changes it.
+      if (engine === 'wasm') expect(one.weightsSha256).toBe(smallTrainingInWasm);
+      for (const place of [
+        ...workers.map((count) => ['--workers', String(count)]),
+        ['--workers', '2', '--shared-memory', 'off'],
+        ['--single-process'],
+      ]) {
+        expect(await trace([...common, ...place]), place.join(' ')).toEqual(one);
+      }
+    },
+  );
 
   it('come in bfloat16 as well, and are others than in float32', async () => {
     const folder = await temporaryFolder();
@@ -78,6 +87,8 @@ describe('the same bits', () => {
     ]) {
       expect(await trace([...fixed, ...place]), place.join(' ')).toEqual(one);
     }
+    const wasm = [...fixed, '--engine', 'wasm'];
+    expect(await trace([...wasm, '--workers', '5'])).toEqual(await trace([...wasm, '--workers', '2']));
   }, 180_000);
 
   it('do not come from another seed', async () => {

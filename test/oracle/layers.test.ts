@@ -3,9 +3,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { decodeSafetensors, type NamedTensor } from '../../src/shared/checkpoint/safetensors.js';
 import type { Engine, EngineChoice } from '../../src/worker/engine/load.js';
+import { kernelsOf } from '../../src/worker/kernels/choose.js';
 import type { Kernels } from '../../src/worker/kernels/kernels.js';
-import { PortableKernels } from '../../src/worker/kernels/portable.js';
-import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
 import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
 import { engineFor } from '../support/in-process.js';
 
@@ -29,99 +28,101 @@ function error(got: ArrayLike<number>, name: string): number {
 /** float32 has 6e-8 a rounding, and the longest sum here has 288 terms of random sign: 17 roundings of a norm. */
 const bound = 1e-6;
 
-describe.each<EngineChoice>(['tensorflow', 'js'])('PyTorch, layer by layer, on the engine %s', (choice) => {
-  let engine: Engine;
-  let kernels: Kernels;
-  beforeAll(async () => {
-    engine = await engineFor(choice);
-    kernels =
-      choice === 'js' ? new PortableKernels(engine.tf) : new TensorflowKernels(engine.tf, engine.memory);
-  });
-  const given = <T extends Tensor>(name: string): T => {
-    const { values, shape } = fixture(name);
-    const type = name.endsWith('labels') ? 'int32' : 'float32';
-    return engine.tf.tensor(values, [...shape], type) as T;
-  };
-  const near = (tensor: Tensor, name: string): void =>
-    expect(error(tensor.dataSync(), name), name).toBeLessThan(bound);
+describe.each<EngineChoice>(['tensorflow', 'wasm', 'js'])(
+  'PyTorch, layer by layer, on the engine %s',
+  (choice) => {
+    let engine: Engine;
+    let kernels: Kernels;
+    beforeAll(async () => {
+      engine = await engineFor(choice);
+      kernels = kernelsOf(engine);
+    });
+    const given = <T extends Tensor>(name: string): T => {
+      const { values, shape } = fixture(name);
+      const type = name.endsWith('labels') ? 'int32' : 'float32';
+      return engine.tf.tensor(values, [...shape], type) as T;
+    };
+    const near = (tensor: Tensor, name: string): void =>
+      expect(error(tensor.dataSync(), name), name).toBeLessThan(bound);
 
-  it('Conv2d', () => {
-    const [x, k, dy] = [given<Tensor4D>('conv_x'), given<Tensor4D>('conv_k'), given<Tensor4D>('conv_dy')];
-    const window = { strides: [1, 1], padding: 'same', dilations: [1, 1] } as never;
-    near(kernels.conv2d(x, k, window), 'conv_y');
-    near(kernels.conv2dInputGradient(x.shape, k, dy, window), 'conv_gx');
-    near(kernels.conv2dFilterGradient(x, k.shape, dy, window), 'conv_gk');
-  });
+    it('Conv2d', () => {
+      const [x, k, dy] = [given<Tensor4D>('conv_x'), given<Tensor4D>('conv_k'), given<Tensor4D>('conv_dy')];
+      const window = { strides: [1, 1], padding: 'same', dilations: [1, 1] } as never;
+      near(kernels.conv2d(x, k, window), 'conv_y');
+      near(kernels.conv2dInputGradient(x.shape, k, dy, window), 'conv_gx');
+      near(kernels.conv2dFilterGradient(x, k.shape, dy, window), 'conv_gk');
+    });
 
-  it('MaxPool2d, with ties', () => {
-    const window = { size: [2, 2], strides: [2, 2], padding: 'valid' } as never;
-    const { y, gradient } = kernels.maxPool(given<Tensor4D>('pool_x'), window);
-    expect([...y.dataSync()]).toEqual([...fixture('pool_y').values]);
-    near(gradient(given<Tensor4D>('pool_dy')), 'pool_gx');
-  });
+    it('MaxPool2d, with ties', () => {
+      const window = { size: [2, 2], strides: [2, 2], padding: 'valid' } as never;
+      const { y, gradient } = kernels.maxPool(given<Tensor4D>('pool_x'), window);
+      expect([...y.dataSync()]).toEqual([...fixture('pool_y').values]);
+      near(gradient(given<Tensor4D>('pool_dy')), 'pool_gx');
+    });
 
-  it('ReLU, at zero too', () => {
-    const y = kernels.relu(given('relu_x'));
-    near(y, 'relu_y');
-    near(kernels.reluGradient(given('relu_dy'), y), 'relu_gx');
-  });
+    it('ReLU, at zero too', () => {
+      const y = kernels.relu(given('relu_x'));
+      near(y, 'relu_y');
+      near(kernels.reluGradient(given('relu_dy'), y), 'relu_gx');
+    });
 
-  it('Linear', () => {
-    const [x, k, dy] = [
-      given<Tensor2D>('linear_x'),
-      given<Tensor2D>('linear_k'),
-      given<Tensor2D>('linear_dy'),
-    ];
-    near(kernels.biasAdd(kernels.matMul(x, k, false, false), given<Tensor1D>('linear_b')), 'linear_y');
-    near(kernels.matMul(dy, k, false, true), 'linear_gx');
-    near(kernels.matMul(x, dy, true, false), 'linear_gk');
-    near(kernels.columnSums(dy), 'linear_gb');
-  });
+    it('Linear', () => {
+      const [x, k, dy] = [
+        given<Tensor2D>('linear_x'),
+        given<Tensor2D>('linear_k'),
+        given<Tensor2D>('linear_dy'),
+      ];
+      near(kernels.biasAdd(kernels.matMul(x, k, false, false), given<Tensor1D>('linear_b')), 'linear_y');
+      near(kernels.matMul(dy, k, false, true), 'linear_gx');
+      near(kernels.matMul(x, dy, true, false), 'linear_gk');
+      near(kernels.columnSums(dy), 'linear_gb');
+    });
 
-  it('cross-entropy, on equal and large logits too', () => {
-    const labels = given<Tensor1D>('entropy_labels');
-    const { losses, gradient } = kernels.softmaxCrossEntropy(given<Tensor2D>('entropy_x'), labels);
-    near(losses, 'entropy_y');
-    near(gradient, 'entropy_gx');
-  });
+    it('cross-entropy, on equal and large logits too', () => {
+      const labels = given<Tensor1D>('entropy_labels');
+      const { losses, gradient } = kernels.softmaxCrossEntropy(given<Tensor2D>('entropy_x'), labels);
+      near(losses, 'entropy_y');
+      near(gradient, 'entropy_gx');
+    });
 
-  it('BatchNorm: statistics of a batch, and the running ones over five steps', () => {
-    const rows = given<Tensor2D>('bn_rows');
-    const running = { mean: new Float32Array(16), variance: new Float32Array(16).fill(1) };
-    for (const part of engine.tf.split(rows, [64, 64, 64, 64, 32])) {
-      const { mean, m2 } = kernels.moments(part);
-      for (let c = 0; c < 16; c++) {
-        running.mean[c] = 0.9 * (running.mean[c] ?? 0) + 0.1 * (mean[c] ?? 0);
-        const unbiased = (m2[c] ?? 0) / (part.shape[0] - 1);
-        running.variance[c] = 0.9 * (running.variance[c] ?? 0) + 0.1 * unbiased;
+    it('BatchNorm: statistics of a batch, and the running ones over five steps', () => {
+      const rows = given<Tensor2D>('bn_rows');
+      const running = { mean: new Float32Array(16), variance: new Float32Array(16).fill(1) };
+      for (const part of engine.tf.split(rows, [64, 64, 64, 64, 32])) {
+        const { mean, m2 } = kernels.moments(part);
+        for (let c = 0; c < 16; c++) {
+          running.mean[c] = 0.9 * (running.mean[c] ?? 0) + 0.1 * (mean[c] ?? 0);
+          const unbiased = (m2[c] ?? 0) / (part.shape[0] - 1);
+          running.variance[c] = 0.9 * (running.variance[c] ?? 0) + 0.1 * unbiased;
+        }
       }
-    }
-    expect(error(running.mean, 'bn_mean')).toBeLessThan(bound);
-    // The mean is seven deviations from 0, so a variance by E[x^2] - E[x]^2 would lose two digits here.
-    expect(error(running.variance, 'bn_variance')).toBeLessThan(bound);
-  });
+      expect(error(running.mean, 'bn_mean')).toBeLessThan(bound);
+      // The mean is seven deviations from 0, so a variance by E[x^2] - E[x]^2 would lose two digits here.
+      expect(error(running.variance, 'bn_variance')).toBeLessThan(bound);
+    });
 
-  it('Adam over 200 steps, down to gradients where epsilon decides', () => {
-    const start = fixture('adam_start').values as Float32Array;
-    const all = fixture('adam_gradients').values;
-    const adam = kernels.adam(start, [start.length], 0.9, 0.999);
-    const gradient = new Float32Array(start.length);
-    for (let step = 1; step <= 200; step++) {
-      gradient.set(all.subarray((step - 1) * start.length, step * start.length));
-      const correction = Math.sqrt(1 - 0.999 ** step);
-      engine.tf.dispose(
-        adam.apply(gradient, { stepSize: 1e-3 / (1 - 0.9 ** step), correction, epsilon: 1e-8 }),
-      );
-      if (![1, 10, 100, 200].includes(step)) continue;
-      const expected = fixture(`adam_p${step}`).values;
-      // float32 parameters of size 1 to 3 round by 1.2e-7 a step, and roundings add up like a random walk.
-      const most = 2.4e-7 * Math.sqrt(step) + 1e-7;
-      for (const [i, value] of adam.read().parameters.entries())
-        expect(Math.abs(value - (expected[i] ?? 0)), `step ${step}, element ${i}`).toBeLessThan(most);
-    }
-    adam.dispose();
-  });
-});
+    it('Adam over 200 steps, down to gradients where epsilon decides', () => {
+      const start = fixture('adam_start').values as Float32Array;
+      const all = fixture('adam_gradients').values;
+      const adam = kernels.adam(start, [start.length], 0.9, 0.999);
+      const gradient = new Float32Array(start.length);
+      for (let step = 1; step <= 200; step++) {
+        gradient.set(all.subarray((step - 1) * start.length, step * start.length));
+        const correction = Math.sqrt(1 - 0.999 ** step);
+        engine.tf.dispose(
+          adam.apply(gradient, { stepSize: 1e-3 / (1 - 0.9 ** step), correction, epsilon: 1e-8 }),
+        );
+        if (![1, 10, 100, 200].includes(step)) continue;
+        const expected = fixture(`adam_p${step}`).values;
+        // float32 parameters of size 1 to 3 round by 1.2e-7 a step, and roundings add up like a random walk.
+        const most = 2.4e-7 * Math.sqrt(step) + 1e-7;
+        for (const [i, value] of adam.read().parameters.entries())
+          expect(Math.abs(value - (expected[i] ?? 0)), `step ${step}, element ${i}`).toBeLessThan(most);
+      }
+      adam.dispose();
+    });
+  },
+);
 
 it('StepLR across its boundaries', () => {
   const optimizer = { kind: 'adam', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;

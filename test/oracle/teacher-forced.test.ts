@@ -20,24 +20,27 @@ const states = [
 /** Measured: up to 3.3e-4, in the first convolution. */
 const cap = 2e-3;
 
-describe('one step from the state of PyTorch', () => {
-  let engine: Engine;
-  beforeAll(async () => {
-    engine = await engineFor('tensorflow');
-  });
-
-  for (const [name, dropout] of states) {
-    it(`has the loss, gradients, statistics and update of float64: ${name}`, async () => {
-      const file = new URL(`./fixtures/${name}.safetensors`, import.meta.url);
-      const teacher = readTeacher(await readFile(file), name);
-      const side = await LockstepSide.open(engine, 'thin', dropout, teacher.about.seed);
-      const lines = compare(side, teacher, cap);
-      expect(lines).toHaveLength(1 + 26 + 12 + 1);
-      for (const { what, measured, bar } of lines) expect(measured, what).toBeLessThanOrEqual(bar);
-      // A comparison that could not fail would prove nothing: one percent of one gradient must show.
-      teacher.gradients[0]?.forEach((value, i, gradient) => (gradient[i] = value * 1.01));
-      const spoilt = compare(side, teacher, cap).filter(({ measured, bar }) => measured > bar);
-      expect(spoilt.map(({ what }) => what.split(' ')[0])).toContain('gradient');
+describe.each(['tensorflow', 'wasm'] as const)(
+  'one step from the state of PyTorch on the engine %s',
+  (choice) => {
+    let engine: Engine;
+    beforeAll(async () => {
+      engine = await engineFor(choice);
     });
-  }
-});
+
+    for (const [name, dropout] of states) {
+      it(`has the loss, gradients, statistics and update of float64: ${name}`, async () => {
+        const file = new URL(`./fixtures/${name}.safetensors`, import.meta.url);
+        const teacher = readTeacher(await readFile(file), name);
+        const side = await LockstepSide.open(engine, 'thin', dropout, teacher.about.seed);
+        const lines = compare(side, teacher, cap);
+        expect(lines).toHaveLength(1 + 26 + 12 + 1);
+        for (const { what, measured, bar } of lines) expect(measured, what).toBeLessThanOrEqual(bar);
+        // A comparison that could not fail would prove nothing: one percent of one gradient must show.
+        teacher.gradients[0]?.forEach((value, i, gradient) => (gradient[i] = value * 1.01));
+        const spoilt = compare(side, teacher, cap).filter(({ measured, bar }) => measured > bar);
+        expect(spoilt.map(({ what }) => what.split(' ')[0])).toContain('gradient');
+      });
+    }
+  },
+);

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
 import { hashEach, hashFloats } from '../../src/shared/ledger/hash.js';
-import { PortableKernels } from '../../src/worker/kernels/portable.js';
-import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
+import { kernelsOf } from '../../src/worker/kernels/choose.js';
 import { engineFor } from '../support/in-process.js';
 
 const [beta1, beta2, epsilon] = [0.9, 0.999, 1e-8];
@@ -34,11 +33,10 @@ const initial = Float32Array.from({ length: size }, (_, i) => Math.sin(i));
 const gradients = (step: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => Math.cos(i * 7 + step) * 10 ** -(i % 11));
 
-describe.each(['js', 'tensorflow'] as const)('Adam and its gradient on the engine %s', (choice) => {
+describe.each(['js', 'wasm', 'tensorflow'] as const)('Adam and its gradient on the engine %s', (choice) => {
   it('follows PyTorch over 200 steps, tiny gradients included, and restores its state', async () => {
     const engine = await engineFor(choice);
-    const kernels =
-      choice === 'js' ? new PortableKernels(engine.tf) : new TensorflowKernels(engine.tf, engine.memory);
+    const kernels = kernelsOf(engine);
     const adam = kernels.adam(initial, sizes, beta1, beta2);
     const restored = kernels.adam(new Float32Array(size), sizes, beta1, beta2);
     const gradient = new Float32Array(size);
@@ -77,8 +75,9 @@ describe.each(['js', 'tensorflow'] as const)('Adam and its gradient on the engin
   });
 
   it('hashes a gradient while it copies it', async () => {
-    const { tf, memory } = await engineFor(choice);
-    const kernels = choice === 'js' ? new PortableKernels(tf) : new TensorflowKernels(tf, memory);
+    const engine = await engineFor(choice);
+    const { tf } = engine;
+    const kernels = kernelsOf(engine);
     // Less than a block, a block, and several with a rest.
     for (const count of [1, 63, 1024, 5000]) {
       const value = tf.tensor1d(Float32Array.from({ length: count }, (_, i) => Math.sin(i)));

@@ -35,6 +35,7 @@ const about = (step: number): CheckpointDescription => ({
   definition: { path: '/config.ts', sha256: 'c'.repeat(64) },
   layoutHash: 'a'.repeat(64),
   dataSha256: 'd'.repeat(64),
+  identity: null,
 });
 
 const state = (step: number): CheckpointState => {

@@ -196,12 +196,13 @@ describe('the engine cache', () => {
 describe('loading', () => {
   const absent = { home: '/none', packageDirectory: '/none' };
 
-  it('falls back to JavaScript with a warning, unless TensorFlow was asked for', async () => {
+  it('falls back to WebAssembly with a warning that says what native would bring, unless TensorFlow was asked for', async () => {
     const warnings: string[] = [];
     const options = { threads: 1, host: absent, warn: (message: string) => warnings.push(message) };
     const engine = await loadEngine({ ...options, choice: 'auto' });
-    expect(engine.kind).toBe('js');
-    expect(warnings.join()).toMatch(/a hundred times slower.*lockstep engine install/);
+    expect(engine.kind).toBe('wasm');
+    expect(engine.describe()).toMatch(/^WebAssembly \(tfjs 4.*1 thread$/);
+    expect(warnings.join()).toMatch(/WebAssembly.*lockstep engine install.*native speed and GPUs/);
     await expect(loadEngine({ ...options, choice: 'tensorflow' })).rejects.toThrow(EngineError);
   });
 

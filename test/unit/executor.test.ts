@@ -29,7 +29,7 @@ const model = ({ tf }: ModelContext): LayersModel =>
 
 const norm = (values: ArrayLike<number>): number => Math.hypot(...Array.from(values));
 
-describe.each(['js', 'tensorflow'] as const)('the executor on the engine %s', (choice) => {
+describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine %s', (choice) => {
   it.each([1, 2, 3])('computes the loss and the gradients of tfjs with %i shards', async (shards) => {
     const engine = await engineFor(choice);
     const { tf } = engine;

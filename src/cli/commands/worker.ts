@@ -45,15 +45,17 @@ export async function work(flags: WorkerFlags): Promise<number> {
     process.once('SIGINT', leave);
     process.once('SIGTERM', leave);
   }
+  const slot = flags.slot ?? String(instanceNumber());
+  const warn = (message: string): void => {
+    // All of a launcher's workers would say the same.
+    if (!launched || slot === '0') process.stderr.write(`Warning: ${message}\n`);
+  };
   try {
     await runSession({
       communicator,
       host,
-      slot: flags.slot ?? String(instanceNumber()),
-      loadEngine: (config) =>
-        loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), (message) =>
-          process.stderr.write(`Warning: ${message}\n`),
-        ),
+      slot,
+      loadEngine: (config) => loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), warn),
     });
     return exitStatus.done;
   } catch (error) {

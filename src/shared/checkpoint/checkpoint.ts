@@ -9,6 +9,7 @@ import { open, mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promis
 import { join } from 'node:path';
 import { z } from 'zod';
 import { resolvedConfigSchema, type ResolvedConfig } from '../config/run-config.js';
+import { identitySchema } from '../protocol/messages.js';
 import { CheckpointError, systemCode } from '../errors.js';
 import type { Layout } from '../layout.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js';
@@ -32,6 +33,8 @@ const manifestSchema = z.strictObject({
   definition: definitionSchema,
   layoutHash: sha256,
   dataSha256: sha256,
+  /** Of the workers that wrote it: what the bits so far depend on besides the config. */
+  identity: identitySchema.nullable().default(null),
   file: z.strictObject({ name: z.literal(stateName), bytes: z.int().min(8), sha256 }),
 });
 
@@ -250,12 +253,16 @@ export async function findCheckpoint(directory: string): Promise<FoundCheckpoint
   );
 }
 
-/** Fields that may change between a run and its continuation: no bit depends on them, or they only say when to stop. */
+/**
+ * Fields that may change between a run and its continuation: no bit depends on them, or they only say when to stop. Engines differ in
+ * their roundings; the coordinator says so, since what `auto` takes is known only when workers are there.
+ */
 const free: readonly (keyof ResolvedConfig)[] = [
   ...([
     'workers',
     'minWorkers',
     'devices',
+    'engine',
     'epochs',
     'maxSteps',
     'evaluate',

@@ -68,7 +68,10 @@ export const runConfigSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe('TensorFlow threads a worker on CPU; part of what fixes the bits (default: cores / shards)'),
-  engine: z.enum(['auto', 'tensorflow', 'js']).default('auto').describe('tensor engine'),
+  engine: z
+    .enum(['auto', 'tensorflow', 'wasm', 'js'])
+    .default('auto')
+    .describe('tensor engine; auto: native TensorFlow where it is installed, else WebAssembly'),
   precision: z
     .enum(['float32', 'bfloat16'])
     .default('float32')

@@ -24,7 +24,7 @@ const loss = z.custom<number>((value) => typeof value === 'number', 'must be a n
 const wireError = z.strictObject({ code: z.enum([...errorCodes, 'INVARIANT']), message: text });
 
 /** What the bits depend on besides the config (see worker/engine/identity.ts). */
-const identitySchema = z.strictObject({
+export const identitySchema = z.strictObject({
   engine: shortText,
   kernels: shortText,
   device: shortText,

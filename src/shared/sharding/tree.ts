@@ -21,7 +21,7 @@ export interface TreeNode {
 /** The root's level for `shards` leaves (at least one). */
 export function rootLevel(shards: number): number {
   invariant(Number.isInteger(shards) && shards >= 1, `a tree needs at least one shard, got ${shards}`);
-  return Math.ceil(Math.log2(shards));
+  return 32 - Math.clz32(shards - 1);
 }
 
 /**

@@ -11,6 +11,9 @@ import type { Engine } from './load.js';
 const relevant =
   /^(?:avx|avx2|fma|avx512f|avx512bw|avx512dq|avx512vl|avx512_vnni|avx512_bf16|avx512_fp16|avx_vnni|amx_tile|amx_bf16|amx_int8|asimd|sve|bf16)$/;
 
+/** WebAssembly is specified to the bit, so what executes it is not part of a worker's identity. */
+const anyCpu = { cpu: 'any', instructions: '' };
+
 /** @param kernels the name of the kernels' implementation */
 export function identityOf(engine: Engine, kernels: string): WorkerIdentity {
   return {
@@ -18,7 +21,7 @@ export function identityOf(engine: Engine, kernels: string): WorkerIdentity {
     kernels,
     device: engine.device.kind === 'gpu' ? `gpu ${engine.device.name}` : 'cpu',
     threads: String(engine.device.threads),
-    ...describeCpu(process.platform === 'linux' ? readCpuInfo() : ''),
+    ...(engine.kind === 'wasm' ? anyCpu : describeCpu(process.platform === 'linux' ? readCpuInfo() : '')),
   };
 }
 

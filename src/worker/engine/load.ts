@@ -1,6 +1,6 @@
 /**
- * Loads the tensor engine that a process computes with: native TensorFlow, or tfjs's pure-JavaScript backend.
- * Owns the choice and the description of what was loaded. Importing this file loads no tfjs.
+ * Loads the tensor engine that a process computes with: native TensorFlow, tfjs's WebAssembly backend or its pure-JavaScript
+ * one. Owns the choice and the description of what was loaded. Importing this file loads no tfjs.
  */
 import os from 'node:os';
 import { EngineError, InvariantError } from '../../shared/errors.js';
@@ -15,33 +15,35 @@ import {
 import { engineEnvironment, type EngineDevice } from './environment.js';
 import { readManifest, verifyFiles } from './manifest.js';
 import { requireJavaScript, requireNative, type Tensorflow } from './native.js';
+import { startWasm } from './wasm.js';
 
-export type EngineChoice = 'auto' | 'tensorflow' | 'js';
+export type EngineChoice = 'auto' | EngineKind;
+export type EngineKind = 'tensorflow' | 'wasm' | 'js';
 
 export interface LoadEngineOptions {
-  /** `auto` takes native TensorFlow when it is installed, otherwise the JavaScript engine with a warning. */
+  /** `auto` takes native TensorFlow when it is installed, otherwise WebAssembly with a warning. */
   readonly choice: EngineChoice;
   /** Threads of one op; must agree with the environment (see `engineEnvironment`). */
   readonly threads: number;
   readonly device?: EngineDevice;
   readonly host: EngineHost;
-  /** Told, in one sentence or two, when the slow engine was taken. */
+  /** Told, in a few sentences, when a slower engine was taken. */
   readonly warn: (message: string) => void;
 }
 
 export interface EngineDeviceDescription {
   readonly kind: 'cpu' | 'gpu';
   readonly name: string;
-  /** Threads of one op on the CPU. */
+  /** Threads of one op on the CPU; 1 where the engine has no more. */
   readonly threads: number;
 }
 
 export interface Engine {
-  readonly kind: 'tensorflow' | 'js';
+  readonly kind: EngineKind;
   readonly tf: Tensorflow;
-  /** The name tfjs knows the backend by: `tensorflow` or `cpu`. */
+  /** The name tfjs knows the backend by: `tensorflow`, `wasm` or `cpu`. */
   readonly backendName: string;
-  /** TensorFlow's version; that of tfjs for the JavaScript engine. Workers of one run must agree on it. */
+  /** TensorFlow's version; that of tfjs for the other engines. Workers of one run must agree on it. */
   readonly version: string;
   readonly device: EngineDeviceDescription;
   /** Addresses and sums for native code, where the addon for them is installed. */
@@ -55,25 +57,26 @@ export const installCommand = 'lockstep engine install';
 /**
  * Loads the engine and makes it tfjs's current backend. Call once a process; takes about a second when native.
  * Throws EngineError when `tensorflow` was chosen and is absent, and when what is installed is damaged or doesn't
- * load: falling back then would hide a defect behind a run a hundred times slower.
+ * load: falling back then would hide a defect behind a slower run.
  */
 export async function loadEngine(options: LoadEngineOptions): Promise<Engine> {
-  if (options.choice === 'js') return loadJavaScript(options);
+  if (options.choice === 'js') return loadJavaScript();
+  if (options.choice === 'wasm') return loadWasm(options);
   const found = findEngine(options.host);
   if (found !== undefined) return loadNative(found, options);
   if (options.choice === 'tensorflow') throw absent(options.host);
   options.warn(
-    'Native TensorFlow is not installed: computing in pure JavaScript, which is about a hundred times slower. ' +
-      `Run \`${installCommand}\` to install it.`,
+    'Native TensorFlow is not installed: computing in WebAssembly, one thread a worker, several times slower, so give every ' +
+      `core a worker (--workers). Run \`${installCommand}\` for native speed and GPUs, or choose with --engine.`,
   );
-  return loadJavaScript(options);
+  return loadWasm(options);
 }
 
 function absent(host: EngineHost): EngineError {
   const version = installedPackageVersion(host);
   return new EngineError(
     `Loading TensorFlow: expected an installed native engine, got none${version === undefined ? ' (and no tfjs-node-gpu package)' : ''}. ` +
-      `Run \`${installCommand}\`, or choose the slow engine with \`--engine js\`.`,
+      `Run \`${installCommand}\`, or choose WebAssembly with \`--engine wasm\`.`,
   );
 }
 
@@ -106,14 +109,29 @@ function requireEnvironment({ host, threads, device = 'auto' }: LoadEngineOption
   }
 }
 
-async function loadJavaScript(options: LoadEngineOptions): Promise<Engine> {
+async function loadJavaScript(): Promise<Engine> {
   const tf = requireJavaScript();
   await tf.setBackend('cpu');
   await tf.ready();
   withoutBanner(tf);
-  const version = tf.version['tfjs-core'];
-  return describeEngine('js', tf, version, { kind: 'cpu', name: cpuName(), threads: options.threads });
+  return describeEngine('js', tf, tf.version['tfjs-core'], oneThread());
 }
+
+/** The addon for shared memory helps here too, where there is one; no bit depends on it. */
+async function loadWasm({ host }: LoadEngineOptions): Promise<Engine> {
+  const tf = requireJavaScript();
+  await startWasm(tf);
+  withoutBanner(tf);
+  return describeEngine(
+    'wasm',
+    tf,
+    tf.version['tfjs-core'],
+    oneThread(),
+    loadNativeMemory(findMemoryAddon(host)),
+  );
+}
+
+const oneThread = (): EngineDeviceDescription => ({ kind: 'cpu', name: cpuName(), threads: 1 });
 
 /** The backend prints "Hi, looks like you are running TensorFlow.js in Node.js" at its first write, but not in PROD. */
 function withoutBanner(tf: Tensorflow): void {
@@ -131,8 +149,12 @@ function describeEngine(
   memory?: NativeMemory,
 ): Engine {
   const describe = (): string => {
-    const what = kind === 'tensorflow' ? `TensorFlow ${version}` : `pure JavaScript (tfjs ${version})`;
-    const threads = kind === 'js' || device.threads === 1 ? '1 thread' : `${device.threads} threads`;
+    const what = {
+      tensorflow: `TensorFlow ${version}`,
+      wasm: `WebAssembly (tfjs ${version})`,
+      js: `pure JavaScript (tfjs ${version})`,
+    }[kind];
+    const threads = device.threads === 1 ? '1 thread' : `${device.threads} threads`;
     return `${what} on ${device.kind.toUpperCase()}, ${device.name}, ${threads}`;
   };
   return { kind, tf, backendName: tf.getBackend(), version, device, memory, describe };

@@ -36,7 +36,7 @@ export function requireNative(binding: string): Tensorflow {
   } catch (error) {
     throw new EngineError(
       `Loading TensorFlow: expected ${binding} to load, got "${error instanceof Error ? error.message : String(error)}". ` +
-        'Run `lockstep engine install --force`, or choose the slow engine with `--engine js`.',
+        'Run `lockstep engine install --force`, or choose WebAssembly with `--engine wasm`.',
       { path: binding },
       error,
     );
@@ -47,7 +47,12 @@ export function requireNative(binding: string): Tensorflow {
   }
 }
 
-/** tfjs with its pure-JavaScript backend, which the caller selects. */
+/** tfjs with its pure-JavaScript backend; the caller selects a backend. */
 export function requireJavaScript(): Tensorflow {
   return ownRequire('@tensorflow/tfjs') as Tensorflow;
+}
+
+/** Registers the WebAssembly backend with the tfjs of `requireJavaScript`. */
+export function requireWasm(): void {
+  ownRequire('@tensorflow/tfjs-backend-wasm');
 }

@@ -31,7 +31,7 @@ export async function engineStatus(host: EngineHost): Promise<EngineStatus> {
   const found = findEngine(host);
   const none = { usable: false, version: undefined, ownKernels: false, device: `CPU, ${cpuModel()}` };
   if (!found) {
-    const library = 'pure JavaScript (tfjs), about a hundred times slower than native TensorFlow';
+    const library = 'WebAssembly (tfjs), several times slower than native TensorFlow';
     return {
       ...none,
       ...machine,

@@ -4,6 +4,7 @@
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
+import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
@@ -44,8 +45,8 @@ export class Optimizer {
   apply(gradient: Float32Array, step: number, learningRate: number, hashes?: Uint8Array): void {
     const { beta1, beta2, epsilon } = this.#config;
     const update = {
-      stepSize: learningRate / (1 - beta1 ** step),
-      correction: Math.sqrt(1 - beta2 ** step),
+      stepSize: learningRate / (1 - exactMath.pow(beta1, step)),
+      correction: Math.sqrt(1 - exactMath.pow(beta2, step)),
       epsilon,
     };
     const updated = this.#adam.apply(gradient, update, hashes);

@@ -1,5 +1,6 @@
 /** Learning rate by epoch. */
 
+import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import type { OptimizerConfig, ScheduleConfig } from '../../shared/config/run-config.js';
 
 /** The rate of every step of `epoch` (counted from 0). StepLR: lr0 * gamma^floor(epoch / stepSize), as PyTorch's. */
@@ -8,6 +9,6 @@ export function learningRateAt(optimizer: OptimizerConfig, schedule: ScheduleCon
     case 'constant':
       return optimizer.learningRate;
     case 'step':
-      return optimizer.learningRate * schedule.gamma ** Math.floor(epoch / schedule.stepSize);
+      return optimizer.learningRate * exactMath.pow(schedule.gamma, Math.floor(epoch / schedule.stepSize));
   }
 }

@@ -1,0 +1,48 @@
+/** Adam's state on the WebAssembly heap, updated in place. Owns that memory until it is disposed. */
+
+import type { Tensor1D } from '@tensorflow/tfjs';
+import { hashPlace } from '../../../shared/ledger/hash.js';
+import type { AdamState, OptimizerState } from '../kernels.js';
+import { hashAt } from './hash.js';
+import type { WasmModule } from './module.js';
+
+export function wasmAdam(
+  module: WasmModule,
+  initial: Float32Array,
+  sizes: readonly number[],
+  beta1: number,
+  beta2: number,
+): AdamState {
+  const count = initial.length;
+  // The module computes in fours.
+  const bytes = Math.ceil(count / 4) * 16;
+  const memory = module.allocate(4 * bytes);
+  const [p, m, v, g] = [memory, memory + bytes, memory + 2 * bytes, memory + 3 * bytes];
+  module.floats(memory, bytes).fill(0);
+  module.floats(p, count).set(initial);
+  const values = (at: number): Float32Array => module.floats(at, count).slice();
+
+  return {
+    apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
+      const scalars = module.scratch('vectors', 6 * 4);
+      module.floats(scalars, 6).set([1 - beta1, beta2, 1 - beta2, correction, epsilon, -stepSize]);
+      module.floats(g, count).set(gradient);
+      module.run.adam(p, m, v, g, count, scalars);
+      let offset = 0;
+      return sizes.map((size, i) => {
+        const { tensor, to } = module.output<Tensor1D>([size]);
+        module.floats(to, size).set(module.floats(p + offset * 4, size));
+        offset += size;
+        if (hashes) hashAt(module, to, size, hashPlace(hashes, i));
+        return tensor;
+      });
+    },
+    read: () => ({ parameters: values(p), first: values(m), second: values(v) }),
+    write: ({ parameters, first, second }: OptimizerState) => {
+      module.floats(p, count).set(parameters);
+      module.floats(m, count).set(first);
+      module.floats(v, count).set(second);
+    },
+    dispose: () => module.free(memory),
+  };
+}

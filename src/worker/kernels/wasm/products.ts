@@ -1,0 +1,165 @@
+/**
+ * Matrix products and convolutions on tensors' data: geometry and scratch memory around native/wasm/kernels/matrix.ts and convolution.ts.
+ * Every function takes and gives what tfjs's kernels do, so that both the executor's kernels and tfjs's registry use them.
+ */
+
+import type { TensorInfo } from '@tensorflow/tfjs';
+import { invariant } from '../../../shared/errors.js';
+import { elementCount } from '../../../shared/layout.js';
+import type { WasmModule } from './module.js';
+
+/** Rows of addresses that native/wasm/kernels/matrix.ts works on at once, and the three that it adds. */
+const tableBytes = (64 + 3) * 4;
+/** What a load of four elements may read beyond the last stretch. */
+const slackBytes = 12;
+
+const panelsOf = (columns: number): number => Math.ceil(columns / 8);
+
+/** A convolution's numbers, channels last; padding by what lies before the first pixel. */
+export interface ConvGeometry {
+  readonly images: number;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
+  readonly outChannels: number;
+  readonly kernelHeight: number;
+  readonly kernelWidth: number;
+  readonly strides: readonly [number, number];
+  readonly dilations: readonly [number, number];
+  readonly top: number;
+  readonly left: number;
+}
+
+type Data = Pick<TensorInfo, 'dataId'>;
+
+/** [rows, inner] times [inner, columns] into `to`; both factors by address, and whether they lie transposed there. */
+function product(
+  module: WasmModule,
+  [a, aTransposed]: readonly [number, boolean],
+  [b, bTransposed]: readonly [number, boolean],
+  [rows, inner, columns]: readonly [number, number, number],
+  to: number,
+): void {
+  const panels = module.scratch('panels', panelsOf(columns) * inner * 32);
+  const table = module.scratch('table', tableBytes);
+  const [rowBytes, columnBytes] = bTransposed ? [4, inner * 4] : [columns * 4, 4];
+  module.run.packPanels(b, inner, columns, rowBytes, columnBytes, panels, inner * 32);
+  if (aTransposed) {
+    // `a` is [inner, rows]; a last stretch that is no multiple of four is read with its slack, so from a copy.
+    const from = rows % 4 === 0 ? a : copied(module, a, inner * rows);
+    module.run.multiplyTransposed(from, inner, rows, panels, columns, table, to);
+  } else {
+    module.run.multiply(a, rows, inner, panels, columns, table, to);
+  }
+}
+
+function copied(module: WasmModule, from: number, count: number): number {
+  const copy = module.scratch('frame', count * 4 + slackBytes);
+  module.floats(copy, count).set(module.floats(from, count));
+  return copy;
+}
+
+/** a times b, [batch, rows, columns], where a batch of one goes with every other one. */
+export function multiply(
+  module: WasmModule,
+  a: TensorInfo,
+  b: TensorInfo,
+  transposeA: boolean,
+  transposeB: boolean,
+): TensorInfo {
+  const [aRows = 0, aColumns = 0] = a.shape.slice(-2);
+  const [bRows = 0, bColumns = 0] = b.shape.slice(-2);
+  const [rows, inner] = transposeA ? [aColumns, aRows] : [aRows, aColumns];
+  const columns = transposeB ? bRows : bColumns;
+  const [aBatch, bBatch] = [a, b].map(({ shape }) => elementCount(shape.slice(0, -2))) as [number, number];
+  const outer = aBatch > bBatch ? a.shape.slice(0, -2) : b.shape.slice(0, -2);
+  const result = module.info([...outer, rows, columns]);
+  for (let batch = 0; batch < Math.max(aBatch, bBatch); batch++) {
+    product(
+      module,
+      [module.address(a) + (aBatch === 1 ? 0 : batch * rows * inner * 4), transposeA],
+      [module.address(b) + (bBatch === 1 ? 0 : batch * inner * columns * 4), transposeB],
+      [rows, inner, columns],
+      module.address(result) + batch * rows * columns * 4,
+    );
+  }
+  return result;
+}
+
+/** A frame is needed where a patch reaches over the edge. */
+function frameOf(module: WasmModule, g: ConvGeometry, needed = false): [number, number, number] {
+  const [height, width] = [
+    (g.outHeight - 1) * g.strides[0] + (g.kernelHeight - 1) * g.dilations[0] + 1,
+    (g.outWidth - 1) * g.strides[1] + (g.kernelWidth - 1) * g.dilations[1] + 1,
+  ];
+  const inside = g.top === 0 && g.left === 0 && height <= g.height && width <= g.width;
+  if (inside && !needed) return [0, 0, 0];
+  return [module.scratch('frame', height * width * g.channels * 4 + slackBytes), height, width];
+}
+
+export function convolve(module: WasmModule, x: Data, filter: Data, g: ConvGeometry): TensorInfo {
+  const result = module.info([g.images, g.outHeight, g.outWidth, g.outChannels]);
+  const rows = g.kernelHeight * g.kernelWidth * g.channels;
+  const panels = module.scratch('panels', panelsOf(g.outChannels) * rows * 32);
+  const packed = [g.outChannels * 4, 4, panels, rows * 32] as const;
+  module.run.packPanels(module.address(filter), rows, g.outChannels, ...packed);
+  convolvePacked(module, module.address(x), g, [1, 1], panels, module.address(result), frameOf(module, g));
+  return result;
+}
+
+function convolvePacked(
+  module: WasmModule,
+  x: number,
+  g: ConvGeometry,
+  spread: readonly [number, number],
+  panels: number,
+  to: number,
+  frame: readonly [number, number, number],
+): void {
+  module.run.convolve(
+    ...[x, g.images, g.height, g.width, g.channels, ...spread, g.top, g.left, ...frame],
+    ...[g.kernelHeight, g.kernelWidth, ...g.strides, ...g.dilations, panels],
+    ...[g.outHeight, g.outWidth, g.outChannels, module.scratch('table', tableBytes), to],
+  );
+}
+
+/** The gradient by the filter, [kernelHeight, kernelWidth, channels, outChannels]. */
+export function filterGradient(module: WasmModule, x: Data, dy: Data, g: ConvGeometry): TensorInfo {
+  const result = module.info([g.kernelHeight, g.kernelWidth, g.channels, g.outChannels]);
+  const panels = module.scratch('panels', panelsOf(g.outChannels) * g.outHeight * g.outWidth * 32);
+  const stretch = g.dilations[1] === 1 ? g.kernelWidth * g.channels : g.channels;
+  const frame = frameOf(module, g, stretch % 4 !== 0);
+  module.run.filterGradient(
+    ...[module.address(x), g.images, g.height, g.width, g.channels, g.top, g.left, ...frame],
+    ...[g.kernelHeight, g.kernelWidth, ...g.strides, ...g.dilations, module.address(dy)],
+    ...[g.outHeight, g.outWidth, g.outChannels, panels, module.scratch('table', tableBytes)],
+    module.address(result),
+  );
+  return result;
+}
+
+/** The gradient by x: the turned filter over dy, whose pixels are spread by the strides. */
+export function inputGradient(module: WasmModule, filter: Data, dy: Data, g: ConvGeometry): TensorInfo {
+  const result = module.info([g.images, g.height, g.width, g.channels]);
+  const taps = g.kernelHeight * g.kernelWidth;
+  const panels = module.scratch('panels', panelsOf(g.channels) * taps * g.outChannels * 32);
+  module.run.packTurnedFilter(module.address(filter), taps, g.channels, g.outChannels, panels);
+  const turned: ConvGeometry = {
+    ...g,
+    height: g.outHeight,
+    width: g.outWidth,
+    channels: g.outChannels,
+    outHeight: g.height,
+    outWidth: g.width,
+    outChannels: g.channels,
+    strides: [1, 1],
+    top: (g.kernelHeight - 1) * g.dilations[0] - g.top,
+    left: (g.kernelWidth - 1) * g.dilations[1] - g.left,
+  };
+  invariant(turned.top >= 0 && turned.left >= 0, 'the padding is wider than the filter');
+  const frame = frameOf(module, turned, g.strides[0] > 1 || g.strides[1] > 1);
+  convolvePacked(module, module.address(dy), turned, g.strides, panels, module.address(result), frame);
+  return result;
+}

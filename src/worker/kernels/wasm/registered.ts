@@ -1,0 +1,127 @@
+/**
+ * What tfjs's WebAssembly backend gets from us, so that any layer runs and trains on it: convolutions and matrix products on our
+ * module instead of XNNPACK, which chooses its kernels by the processor, and gradients that the backend has no kernel for.
+ */
+
+import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
+import type { Tensorflow } from '../../engine/native.js';
+import { borrowFromCpu, registered } from './borrowed.js';
+import { WasmModule } from './module.js';
+import { convolve, filterGradient, inputGradient, multiply, type ConvGeometry } from './products.js';
+
+type Inputs = Readonly<Record<string, TensorInfo | undefined>>;
+type Attributes = unknown;
+type KernelFunction = (call: { inputs: Inputs; attrs: Attributes; backend: object }) => TensorInfo;
+
+/** Attributes of tfjs's convolutions (tfjs-core's Conv2DAttrs and its gradients'). */
+interface ConvAttributes {
+  readonly strides: [number, number] | number;
+  readonly pad: 'valid' | 'same' | number;
+  readonly dataFormat: 'NHWC' | 'NCHW';
+  readonly dilations?: [number, number] | number;
+  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
+  readonly filterShape?: [number, number, number, number];
+  readonly inputShape?: [number, number, number, number];
+}
+interface FusedAttributes {
+  readonly activation?: string;
+  readonly leakyreluAlpha?: number;
+}
+interface ProductAttributes {
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+}
+
+/** Kernels of the backend's own by the names of fused activations. */
+const activations: Readonly<Record<string, string>> = {
+  relu: 'Relu',
+  relu6: 'Relu6',
+  elu: 'Elu',
+  sigmoid: 'Sigmoid',
+  leakyrelu: 'LeakyRelu',
+  prelu: 'Prelu',
+};
+
+export function registerWasmKernels(tf: Tensorflow): void {
+  const module = WasmModule.of(tf);
+  const register = (name: string, kernelFunc: KernelFunction): void => {
+    if (registered(tf, name)) tf.unregisterKernel(name, 'wasm');
+    tf.registerKernel({ kernelName: name, backendName: 'wasm', kernelFunc: kernelFunc as never });
+  };
+  /** Adds the bias and applies the activation of a fused kernel, and frees what it came from. */
+  const finish = (result: TensorInfo, call: Parameters<KernelFunction>[0]): TensorInfo => {
+    const { bias, preluActivationWeights: alpha } = call.inputs;
+    const { activation = 'linear', leakyreluAlpha } = call.attrs as FusedAttributes;
+    const then = (name: string, inputs: Inputs, attrs: object): void => {
+      const kernel = tf.getKernel(name, 'wasm');
+      const next = kernel.kernelFunc({
+        inputs: inputs,
+        attrs: attrs as NamedAttrMap,
+        backend: call.backend,
+      });
+      tf.backend().disposeData(result.dataId);
+      result = next as TensorInfo;
+    };
+    if (bias) then('Add', { a: result, b: bias }, {});
+    const name = activations[activation];
+    if (name === 'Prelu') then(name, { x: result, alpha }, {});
+    else if (name !== undefined) then(name, { x: result }, { alpha: leakyreluAlpha });
+    return result;
+  };
+
+  const product: KernelFunction = ({ inputs, attrs }) => {
+    const { transposeA, transposeB } = attrs as ProductAttributes;
+    return multiply(module, inputs['a'] as TensorInfo, inputs['b'] as TensorInfo, transposeA, transposeB);
+  };
+  const convolution: KernelFunction = ({ inputs, attrs }) => {
+    const [x, filter] = [inputs['x'] as TensorInfo, inputs['filter'] as TensorInfo];
+    return convolve(module, x, filter, geometry(tf, x.shape, filter.shape, attrs as ConvAttributes));
+  };
+  register('BatchMatMul', product);
+  register('_FusedMatMul', (call) => finish(product(call), call));
+  register('Conv2D', convolution);
+  register('FusedConv2D', (call) => finish(convolution(call), call));
+  register('Conv2DBackpropFilter', ({ inputs, attrs }) => {
+    const [x, dy] = [inputs['x'] as TensorInfo, inputs['dy'] as TensorInfo];
+    const conv = attrs as ConvAttributes;
+    return filterGradient(module, x, dy, geometry(tf, x.shape, conv.filterShape ?? [], conv));
+  });
+  register('Conv2DBackpropInput', ({ inputs, attrs }) => {
+    const [dy, filter] = [inputs['dy'] as TensorInfo, inputs['filter'] as TensorInfo];
+    const conv = attrs as ConvAttributes;
+    return inputGradient(module, filter, dy, geometry(tf, conv.inputShape ?? [], filter.shape, conv));
+  });
+  borrowFromCpu(tf);
+}
+
+function geometry(
+  tf: Tensorflow,
+  xShape: readonly number[],
+  filterShape: readonly number[],
+  { strides, pad, dilations = 1, dimRoundingMode, dataFormat }: ConvAttributes,
+): ConvGeometry {
+  if (dataFormat === 'NCHW') throw new Error('Convolution: expected channels last, got NCHW.');
+  const info = tf.backend_util.computeConv2DInfo(
+    xShape as [number, number, number, number],
+    filterShape as [number, number, number, number],
+    strides,
+    dilations,
+    pad,
+    dimRoundingMode,
+  );
+  return {
+    images: info.batchSize,
+    height: info.inHeight,
+    width: info.inWidth,
+    channels: info.inChannels,
+    outHeight: info.outHeight,
+    outWidth: info.outWidth,
+    outChannels: info.outChannels,
+    kernelHeight: info.filterHeight,
+    kernelWidth: info.filterWidth,
+    strides: [info.strideHeight, info.strideWidth],
+    dilations: [info.dilationHeight, info.dilationWidth],
+    top: info.padInfo.top,
+    left: info.padInfo.left,
+  };
+}
