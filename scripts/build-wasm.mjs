@@ -3,7 +3,7 @@
  * without relaxed SIMD, so that the result is specified to the bit. The kernels may have no memory, no data and no state of their
  * own: they work on tfjs's heap (src/worker/kernels/wasm/module.ts).
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
@@ -21,10 +21,10 @@ await compile('kernels', [
 ]);
 await compile('math', ['--noExportMemory', '--optimizeLevel', '3', '--shrinkLevel', '0']);
 
-const { WebAssembly } = globalThis;
 const kernels = new WebAssembly.Module(readFileSync('dist/wasm/kernels.wasm'));
 const imports = WebAssembly.Module.imports(kernels).map(({ module, name }) => `${module}.${name}`);
 const text = readFileSync('dist/wasm/kernels.wat', 'utf8');
+for (const name of ['kernels', 'math']) rmSync(`dist/wasm/${name}.wat`);
 if (imports.join() !== 'env.memory' || /^ \((data|global)/m.test(text)) {
   fail(
     `dist/wasm/kernels.wasm: expected nothing but functions over an imported memory, got ${imports.join()}.`,

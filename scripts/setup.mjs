@@ -87,6 +87,8 @@ function build() {
 }
 
 async function provideEngine() {
+  // Whoever chose an engine that comes with the packages needs no other one.
+  if (['wasm', 'js'].includes(process.env.LOCKSTEP_ENGINE)) return;
   const { engineHost, findEngine } = await import(new URL('../dist/worker/engine/cache.js', import.meta.url));
   if (findEngine(engineHost(process.env, os.homedir()))) return;
   say('Setup: providing TensorFlow ...');

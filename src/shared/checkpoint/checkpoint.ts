@@ -286,8 +286,12 @@ const free: readonly (keyof ResolvedConfig)[] = [
 /** Fields in which a continuation would not be one. */
 export function fieldsThatDiffer(then: ResolvedConfig, now: ResolvedConfig): string[] {
   const fields = Object.keys(then) as (keyof ResolvedConfig)[];
-  return fields
-    .filter((field) => !free.includes(field))
-    .filter((field) => JSON.stringify(then[field]) !== JSON.stringify(now[field]))
-    .map((field) => `${field}: ${JSON.stringify(then[field])} then, ${JSON.stringify(now[field])} now`);
+  return (
+    fields
+      .filter((field) => !free.includes(field))
+      // Another engine has threads of its own, or none.
+      .filter((field) => field !== 'threads' || then.engine === now.engine)
+      .filter((field) => JSON.stringify(then[field]) !== JSON.stringify(now[field]))
+      .map((field) => `${field}: ${JSON.stringify(then[field])} then, ${JSON.stringify(now[field])} now`)
+  );
 }

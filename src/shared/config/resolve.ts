@@ -82,7 +82,9 @@ export interface Machine {
 export function resolveConfig(config: RunConfig, machine: Machine): ResolvedConfig {
   const workers = config.workers ?? (machine.gpus.length > 0 ? machine.gpus.length : 2);
   const shards = config.shards ?? workers;
-  const threads = config.threads ?? Math.max(1, Math.floor(machine.cores / shards));
+  const shared = config.threads ?? Math.max(1, Math.floor(machine.cores / shards));
+  // The other engines have no threads; with `auto` it is not known yet.
+  const threads = config.engine === 'wasm' || config.engine === 'js' ? 1 : shared;
   return Object.freeze(resolvedConfigSchema.parse({ ...config, workers, shards, threads }));
 }
 
