@@ -5,6 +5,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D, TensorInfo } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../../engine/native.js';
+import { composedDropout } from '../composed-dropout.js';
 import type {
   AdamState,
   BatchMoments,
@@ -133,6 +134,14 @@ export class WasmKernels implements Kernels {
     const { tensor, to } = this.#module.output<Tensor2D>([rows, columns]);
     this.#module.run.philoxUniform(low, high, c0, c2, c3, (rows * columns) / 4, to);
     return tensor;
+  }
+
+  dropout(...given: Parameters<Kernels['dropout']>): Tensor {
+    return composedDropout(this.#tf, this, ...given);
+  }
+
+  denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D {
+    return this.matMul(x, dy, true, false);
   }
 
   store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
