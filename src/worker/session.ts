@@ -103,6 +103,6 @@ async function takePart(
 
 /** Longest frame that a peer may send: a bucket can be the whole model, times the subtrees of a range. */
 function largestFrame(parameterCount: number, shards: number): number {
-  const subtrees = 2 * Math.ceil(Math.log2(shards + 1)) + 1;
+  const subtrees = 2 * (32 - Math.clz32(shards)) + 1;
   return chunkRange(parameterCount, 1, 0).end * 8 * subtrees + 65_536;
 }

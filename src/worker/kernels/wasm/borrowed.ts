@@ -42,7 +42,7 @@ export function borrowFromCpu(tf: Tensorflow): void {
           ([key, input]) => [key, move(here, there, input as TensorInfo)] as const,
         );
         const made = kernel.kernelFunc({
-          inputs: Object.fromEntries(copies) as never,
+          inputs: Object.fromEntries(copies),
           backend: there,
           ...(attrs && { attrs }),
         });
