@@ -7,7 +7,7 @@
  *   --nodes LIST   major versions (20,22,24); empty: this Node alone
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -44,8 +44,11 @@ function train({ node, flags, place }: Variant): { bits: string; weightsSha256: 
     const begun = performance.now();
     const limits = { timeout: 600_000, maxBuffer: 2 ** 28 };
     const all = [...args, '--out', out, '--json'];
-    const { stdout, stderr, status } = spawnSync(node, all, { encoding: 'utf8', ...limits });
-    if (status !== 0) throw new Error(`${node} ${all.join(' ')}: status ${status ?? 'none'}: ${stderr}`);
+    const { stdout, stderr, status, error } = spawnSync(node, all, { encoding: 'utf8', ...limits });
+    if (status !== 0) {
+      const how = error?.message ?? `status ${status ?? 'none'}: ${stderr}`;
+      throw new Error(`${node} ${all.join(' ')}: ${how}`);
+    }
     return { ...bitsOf(stdout), seconds: (performance.now() - begun) / 1000 };
   } finally {
     rmSync(out, { recursive: true, force: true });
@@ -57,7 +60,11 @@ function nodeOf(major: string, folder: string): string {
   const prefix = path.join(folder, major);
   const options = ['install', '--no-audit', '--no-fund', '--prefix', prefix, `node@${major}`];
   execFileSync('npm', options, { stdio: ['ignore', 'ignore', 'inherit'] });
-  return path.join(prefix, 'node_modules', '.bin', 'node');
+  // The package's own installer fetches it; npm can be told to run none, and then ends well all the same.
+  const file = path.join(prefix, 'node_modules', 'node', 'bin', 'node');
+  if (!existsSync(file))
+    throw new Error(`npm install node@${major}: expected ${file}, got none. Allow install scripts.`);
+  return file;
 }
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'lockstep-nodes-'));
