@@ -49,7 +49,7 @@ async function work(task: AllreduceTask, planned: Promise<Plan>): Promise<void> 
     socketDirectory: task.socketDirectory,
     maxFrameBytes: 2 ** 31 - 1,
     heartbeatMs: hourMs,
-    peerTimeoutMs: 2 * hourMs,
+    coordinatorTimeoutMs: 2 * hourMs,
     sharedMemory: task.sharedMemory,
     trace: false,
   });

@@ -8,12 +8,13 @@ import type { RunEvent } from '../shared/run-events.js';
 import { eventsName } from './reporters/event-log.js';
 
 export class EventMemory {
-  #known: Inheritance = { step: 0, evaluated: { epoch: 0, splits: [] }, checkpoint: null };
+  #known: Inheritance = { runId: '', step: 0, evaluated: { epoch: 0, splits: [] }, checkpoint: null };
   /** Its last word has been said. */
   over = false;
 
   note(event: RunEvent): void {
     if (event.event === 'run' || event.event === 'resumed') this.over = false;
+    if (event.event === 'run') this.#known = { ...this.#known, runId: event.runId };
     if (event.event === 'done' || event.event === 'error') this.over = true;
     if (event.event === 'step')
       this.#known = { ...this.#known, step: Math.max(event.step, this.#known.step) };
@@ -48,5 +49,5 @@ export async function inheritFrom(out: string): Promise<Inheritance | null> {
   } catch {
     return null;
   }
-  return lines > 0 && !memory.over ? memory.known : null;
+  return lines > 0 && !memory.over && memory.known.runId !== '' ? memory.known : null;
 }

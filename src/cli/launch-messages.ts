@@ -21,6 +21,8 @@ export type ToCoordinator =
   | { kind: 'interrupt'; signal: string };
 
 export type FromCoordinator =
+  /** It isn't hung. */
+  | { kind: 'alive' }
   | { kind: 'listening'; endpoint: string }
   | { kind: 'event'; event: RunEvent }
   | { kind: 'refused'; message: string; status: number };

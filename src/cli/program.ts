@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import type { BenchAllreduceFlags } from './commands/bench-allreduce.js';
+import type { ChaosFlags } from './commands/chaos.js';
 import type { CoordinatorFlags } from './commands/coordinator.js';
 import type { DiffFlags } from './commands/diff.js';
 import type { InstallFlags } from './commands/engine.js';
@@ -129,6 +130,39 @@ export function buildProgram(run: RunCommand): Command {
     .option('--json', 'one JSON line on stdout')
     .action((flags: BenchAllreduceFlags) => {
       run(async () => (await import('./commands/bench-allreduce.js')).benchAllreduce(flags));
+    });
+
+  program
+    .command('chaos')
+    .description('train again and again with faults, and compare the weights with an undisturbed run')
+    .argument('[options...]', 'after --: options of train for every run')
+    .option(
+      '--faults <list>',
+      'kill, stop, drop, delay, duplicate, corrupt, partition, coordinator, coordinator-stop, resume',
+      'kill,stop,drop,delay,corrupt,partition,coordinator',
+    )
+    .option(
+      '--points <list>',
+      'where: join, meeting, catch-up, bn-forward, ..., random (default: everywhere)',
+    )
+    .option('--seed <n>', 'which faults are drawn', '1')
+    .option('--runs <n>', 'so many runs (default: 10)')
+    .option('--minutes <n>', 'or for so long')
+    .option('--workers <list>', 'drawn for each run', '2,3,4')
+    .option('--shards <k>', 'of every run', '8')
+    .option('--steps <n>', 'of every run', '120')
+    .option('--pace <ms>', 'pause after each step, so that a small training lasts', '0')
+    .option('--pairs', 'two faults at once')
+    .option(
+      '--soak',
+      'one run of --minutes (30) with a fault every so often; memory and the like must stay flat',
+    )
+    .option('--every <seconds>', 'between two faults of --soak', '20')
+    .option('--config <file>', 'training definition')
+    .option('--out <dir>', 'keeps the runs that failed')
+    .option('--json', 'one JSON line a run on stdout')
+    .action((rest: string[], flags: ChaosFlags) => {
+      run(async () => (await import('./commands/chaos.js')).chaos(flags, rest));
     });
 
   const engine = program.command('engine').description('the native TensorFlow library');

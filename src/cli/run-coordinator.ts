@@ -28,7 +28,8 @@ export async function startCoordinator(
   );
   const server = await openControlServer(listen, controlMessageBytes);
   const coordinator = new Coordinator({
-    runId: randomUUID(),
+    // A worker that comes before any other is part of the same run.
+    runId: succeeds?.runId ?? randomUUID(),
     host,
     config,
     definition,

@@ -1,6 +1,6 @@
 /** Where the sockets of a run on one host are: a folder that only this user can enter. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -16,6 +16,14 @@ export function makeSocketDirectory(): string | null {
 
 export function removeSocketDirectory(directory: string | null): void {
   if (directory !== null) rmSync(directory, { recursive: true, force: true });
+}
+
+/** What a worker that was killed has left there. */
+export function removeSocketsOf(directory: string | null, pid: number): void {
+  if (directory === null) return;
+  for (const name of readdirSync(directory)) {
+    if (name.startsWith(`w-${pid}-`)) rmSync(join(directory, name), { force: true });
+  }
 }
 
 /** True for addresses that only this machine can reach. */

@@ -41,6 +41,7 @@ const numberFlags: readonly [string, Field][] = [
   ['--bucket-bytes <n>', 'bucketBytes'],
   ['--heartbeat-ms <n>', 'heartbeatMs'],
   ['--peer-timeout-ms <n>', 'peerTimeoutMs'],
+  ['--coordinator-timeout-ms <n>', 'coordinatorTimeoutMs'],
   ['--step-timeout-ms <n>', 'stepTimeoutMs'],
   ['--join-timeout-ms <n>', 'joinTimeoutMs'],
 ];

@@ -4,12 +4,14 @@
  */
 
 import { Child } from './child-process.js';
+import { RecentEnds } from './recent-ends.js';
 
 const firstPauseMs = 100;
 const longestPauseMs = 15_000;
-/** Ends within this time count as one series. */
-const settledMs = 60_000;
-const mostStarts = 6;
+/** Within a minute. */
+const mostEnds = 6;
+/** A worker that was given up is told to end; if it hangs it can't. */
+const expelMs = 5_000;
 
 export interface SlotEvents {
   /** A line that it printed on stderr. */
@@ -21,9 +23,8 @@ export interface SlotEvents {
 export class WorkerSlot {
   readonly #args: readonly string[];
   readonly #events: SlotEvents;
+  readonly #ends = new RecentEnds();
   #child: Child;
-  #startedMs = performance.now();
-  #starts = 1;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
 
@@ -50,20 +51,21 @@ export class WorkerSlot {
     this.#child.kill();
   }
 
+  /** The run goes on without this process: it makes room for the one that replaces it. */
+  expel(pid: number): void {
+    if (this.#child.pid === pid && !this.#over) void this.#child.end(expelMs);
+  }
+
   #start(): Child {
-    this.#startedMs = performance.now();
     const child = new Child(this.#args, { say: (line) => this.#events.say(line) });
     void child.ended.then(({ how, ok }) => {
       if (ok || this.#over) return;
-      if (performance.now() - this.#startedMs > settledMs) this.#starts = 0;
-      const final = this.#starts >= mostStarts;
+      const ends = this.#ends.add();
+      const final = ends >= mostEnds;
       this.#events.exited(child.pid, how, final);
       if (final) return;
-      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 3 ** Math.max(0, this.#starts - 1));
-      this.#timer = setTimeout(() => {
-        this.#starts++;
-        this.#child = this.#start();
-      }, pauseMs);
+      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 3 ** (ends - 1));
+      this.#timer = setTimeout(() => (this.#child = this.#start()), pauseMs);
     });
     return child;
   }

@@ -27,7 +27,7 @@ import {
 const flapWindowMs = 60_000;
 const flapLosses = 5;
 /** Generations in a row that end without a step and without a loss. */
-const mostBarren = 3;
+const mostBarren = 5;
 
 /** Where a worker runs: the same for the process that replaces it. */
 export const placeOf = ({ join }: WorkerRecord | Pick<WorkerRecord, 'join'>): string =>

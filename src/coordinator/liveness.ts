@@ -12,6 +12,9 @@ export interface Blame {
   readonly worker?: WorkerRecord;
 }
 
+/** Without a tick, a frame or any computing, anywhere. */
+const idleLimitMs = 3_000;
+
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 export function blame(state: State, nowMs: number): Blame | undefined {
@@ -115,8 +118,14 @@ function stuck(state: State, nowMs: number): Blame | undefined {
       `(after step ${culprit.committedStep}). Raise stepTimeoutMs if its steps are really that slow.`;
     return { failure: { code: 'DEADLINE', message }, remedy: 'lose', worker: culprit };
   }
-  if (workers.length === 0 || still.length < workers.length) return undefined;
-  const list = still.map((worker) => `${who(worker)} waits for ${worker.waitingFor}`).join('; ');
+  // Nobody computes and nothing has arrived: a message is lost. Longer each time, in case that it is only slow.
+  const idleMs = Math.min(stepTimeoutMs, idleLimitMs * 2 ** state.barren);
+  const idle = workers.every(
+    (worker) =>
+      worker.waitingFor !== '' && nowMs - worker.tickedMs > idleMs && nowMs - worker.lastHeardMs < idleMs,
+  );
+  if (workers.length === 0 || !idle) return undefined;
+  const list = workers.map((worker) => `${who(worker)} waits for ${worker.waitingFor}`).join('; ');
   const message = `Step past its deadline: nobody makes progress. ${list}.`;
   return { failure: { code: 'DEADLINE', message }, remedy: 'regroup' };
 }

@@ -169,6 +169,8 @@ function onJoin(
   if (join.protocol !== protocolVersion) {
     return refuse('PROTOCOL', `it speaks protocol ${join.protocol}, this run ${protocolVersion}.`);
   }
+  // Its first word came twice.
+  if (state.workers.get(from)?.join.workerId === join.workerId) return { state, actions: [] };
   const same = [...state.workers.values()].some(({ join: other }) => other.workerId === join.workerId);
   if (state.workers.has(from) || same) return refuse('PROTOCOL', 'it has joined already.');
   const flaps = flapping(state, placeOf({ join }), nowMs);

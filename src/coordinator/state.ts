@@ -82,6 +82,7 @@ export interface RunDescription {
 
 /** What of a run is known already, from its events. */
 export interface Inheritance {
+  readonly runId: string;
   readonly step: number;
   readonly evaluated: Progress['evaluated'];
   readonly checkpoint: CheckpointPlace | null;

@@ -23,8 +23,8 @@ export function adopt(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: n
   const { generation, rank, join, ready, worldSize } = rejoin;
   const late = state.adopting === null && state.generation > 0;
   const first = state.adopting === null && !late;
-  if (late || (!first && generation < state.generation)) {
-    // Its generation was ended without it: it has to start again.
+  if (late || rejoin.runId !== state.runId) {
+    // Its generation was ended without it, or it is another run's: it has to start again.
     const message = `Worker ${join.pid} on ${join.host} came back too late: generation ${generation} is over.`;
     return {
       state,
@@ -38,9 +38,9 @@ export function adopt(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: n
   const adopting = state.adopting ?? { worldSize, sinceMs: nowMs };
   const adopted: State = {
     ...withWorker(first ? enter(state, 'running', nowMs) : state, worker),
-    runId: rejoin.runId,
-    generation,
-    adopting: { ...adopting, worldSize },
+    // The predecessor may have died while it told some of the next plan, and others not yet.
+    generation: Math.max(generation, state.generation),
+    adopting: generation < state.generation ? adopting : { ...adopting, worldSize },
     endedMs: adopting.sinceMs,
     progress: { ...state.progress, started: true },
   };

@@ -24,6 +24,8 @@ export interface WorkerStatus {
 
 export type RunEvent =
   | { event: 'run'; runId: string; config: ResolvedConfig; out: string | null }
+  /** The process that coordinates: the first, or a successor. */
+  | { event: 'coordinator'; pid: number }
   | {
       event: 'worker';
       state: 'joined' | 'lost' | 'left';

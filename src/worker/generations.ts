@@ -11,6 +11,7 @@ import { weightsSha256 } from '../shared/layout.js';
 import type { Plan } from '../shared/protocol/messages.js';
 import type { Communicator } from './communicator/communicator.js';
 import { GenerationEnded } from './communicator/generation-ended.js';
+import type { InjectedFaults } from './faults/injected-faults.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { evaluate, type Split } from './evaluate.js';
 import type { Mailbox } from './mailbox.js';
@@ -31,6 +32,8 @@ export interface Trainee {
   readonly communicator: Communicator;
   readonly mailbox: Mailbox;
   readonly checkpoints: Checkpoints;
+  /** Those that a test asks for. */
+  readonly faults: InjectedFaults | undefined;
 }
 
 /** What goes on from one generation to the next. */
@@ -44,7 +47,7 @@ interface Position {
 
 /** Until the coordinator says that the run is finished. @throws what ended it otherwise */
 export async function trainGenerations(trainee: Trainee): Promise<void> {
-  const { replica, communicator, mailbox, checkpoints } = trainee;
+  const { replica, communicator, mailbox, checkpoints, faults } = trainee;
   const position: Position = { step: 0, optimizer: undefined, out: null };
   try {
     for (;;) {
@@ -60,6 +63,7 @@ export async function trainGenerations(trainee: Trainee): Promise<void> {
       } catch (error) {
         if (!(error instanceof GenerationEnded)) throw error;
         mailbox.acknowledge(error.generation);
+        faults?.reach('recovery', position.step);
         communicator.send({ type: 'standing', generation: error.generation, step: position.step });
       }
     }
@@ -71,11 +75,13 @@ export async function trainGenerations(trainee: Trainee): Promise<void> {
 }
 
 async function trainGeneration(trainee: Trainee, plan: Plan, position: Position): Promise<void> {
-  const { replica, communicator, mailbox, checkpoints } = trainee;
+  const { replica, communicator, mailbox, checkpoints, faults } = trainee;
   const { rank, generation } = plan;
   position.out = plan.out;
   const sharing = await communicator.join(plan);
-  const participation = participate(replica, communicator, plan, position.optimizer);
+  faults?.takePlace({ rank, worldSize: plan.workers.length });
+  faults?.reach('meeting', position.step);
+  const participation = participate(replica, communicator, plan, position.optimizer, faults?.reach);
   position.optimizer = participation.optimizer;
   communicator.send({ type: 'connected', generation, sharing });
   communicator.begin((await mailbox.take('go')).sharing);
@@ -109,7 +115,7 @@ function catchUp(participation: Participation, { step, source, rank }: Plan, pos
     invariant(step === position.step, `step ${position.step} where the plan goes on after ${step}`);
     return;
   }
-  const { replica, buckets, optimizer, statistics } = participation;
+  const { replica, buckets, optimizer, statistics, reach } = participation;
   const own = rank === source ? optimizer.save() : undefined;
   const [parameters, first, second] = [own?.parameters, own?.first, own?.second].map((values) =>
     // The result lies where the next one will.
@@ -119,6 +125,7 @@ function catchUp(participation: Participation, { step, source, rank }: Plan, pos
     if (own && local === 0) vector.set(readStatistics(replica));
     else vector.fill(-0);
   }
+  reach?.('catch-up', step);
   statistics.start(step);
   statistics.wait();
   if (position.step === step) return;
@@ -132,7 +139,7 @@ async function train(
   participation: Participation,
   { generation, evaluated, rank }: Plan,
   position: Position,
-  { mailbox, checkpoints }: Trainee,
+  { mailbox, checkpoints, faults }: Trainee,
 ): Promise<void> {
   const { sampler, communicator, replica, tracer, clock } = participation;
   const { config } = replica;
@@ -154,12 +161,14 @@ async function train(
     const work = (): StepResult => trainStep(participation, batch);
     const { loss, learningRate } = clock.step(() => (tracer ? tracer.step(step, work) : work()));
     position.step = step;
+    faults?.reach('commit', step);
     const { times } = clock;
     const epoch = batch.epoch + 1;
     communicator.send({ type: 'committed', generation, step, epoch, loss, learningRate, times });
     if (rank === 0) checkpoints.after(step, sampler.stepsPerEpoch, participation.optimizer, position.out);
     await mailbox.breathe();
     await evaluateAfter(batch, step);
+    await faults?.afterStep(() => replica.engine.tf.memory().numTensors);
     if (mailbox.stopsAfter(step)) {
       communicator.send({ type: 'stopped', generation, step });
       await mailbox.end();

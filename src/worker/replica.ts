@@ -27,7 +27,8 @@ import { GradientBuckets, flatten } from './executor/gradient-buckets.js';
 import type { LayerVariable } from './executor/layer-op.js';
 import type { Kernels } from './kernels/kernels.js';
 import { kernelsOf } from './kernels/choose.js';
-import { tamperOf } from './injected-fault.js';
+import { reachingExchanges, type Reach } from './faults/injected-faults.js';
+import { tamperOf } from './faults/tamper.js';
 import { Ledger } from './ledger.js';
 import { Optimizer } from './optimizer/optimizer.js';
 import { PhaseClock } from './phase-clock.js';
@@ -57,6 +58,8 @@ export interface Participation {
   readonly tracer: Tracer | undefined;
   readonly clock: PhaseClock;
   readonly measure: Measure;
+  /** With `--inject orders:...`. */
+  readonly reach: Reach | undefined;
   readonly localShards: Range;
   /** [sum of the samples' losses / N]. */
   readonly loss: ExchangeHandle;
@@ -219,6 +222,7 @@ export function participate(
   communicator: Communicator,
   { rank, workers, generation }: Pick<Plan, 'rank' | 'workers' | 'generation'>,
   held?: Optimizer,
+  reach?: Reach,
 ): Participation {
   const { engine, kernels, config, model, layout, data } = replica;
   const { tf } = engine;
@@ -228,7 +232,8 @@ export function participate(
   const measure: Measure = tracer
     ? (kind, name, work) => clock.measure(kind, name, () => tracer.measure(kind, name, work))
     : clock.measure;
-  const others = measuringWaits(communicator, measure);
+  const measured = measuringWaits(communicator, measure);
+  const others = reach ? reachingExchanges(measured, reach) : measured;
   const executor = new Executor({ tf, kernels, model, communicator: others, seed: config.seed, measure });
   const parameters = flatten(layout, executor.backwardOrder);
   const localShards = workers[rank]?.shards;
@@ -265,6 +270,7 @@ export function participate(
     tracer,
     clock,
     measure,
+    reach,
     sampler: new Sampler({
       seed: config.seed,
       count: data.train.count,

@@ -14,6 +14,7 @@ import type { Engine } from './engine/load.js';
 import { identityOf } from './engine/identity.js';
 import { Mailbox } from './mailbox.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
+import { InjectedFaults } from './faults/injected-faults.js';
 import { trainGenerations } from './generations.js';
 import { createReplica, replicaHashes } from './replica.js';
 
@@ -69,6 +70,7 @@ async function takePart(
   const engine = await loadEngine(config);
   // Seconds have passed in which nobody listened: the run may be over.
   await mailbox.breathe();
+  const faults = InjectedFaults.of(config.inject, (disturbance) => communicator.disturb(disturbance));
   const replica = await createReplica(engine, config, definition);
   await mailbox.breathe();
   const hashes = replicaHashes(replica);
@@ -78,10 +80,11 @@ async function takePart(
     socketDirectory: welcome.socketDirectory,
     maxFrameBytes: largestFrame(hashes.parameterCount, config.shards),
     heartbeatMs: config.heartbeatMs,
-    peerTimeoutMs: config.peerTimeoutMs,
+    coordinatorTimeoutMs: config.coordinatorTimeoutMs,
     sharedMemory: config.sharedMemory === 'auto',
     trace: config.trace !== null,
   });
+  faults?.reach('join', 0);
   communicator.send({
     type: 'ready',
     device: `${engine.device.kind === 'gpu' ? 'GPU' : 'CPU'} ${engine.device.name}`,
@@ -98,7 +101,7 @@ async function takePart(
   const { sha256: dataSha256 } = replica.data;
   const context = { runId, config, definition: expected, layoutHash, dataSha256, identity };
   const checkpoints = new Checkpoints(replica, context, (message) => communicator.send(message));
-  await trainGenerations({ replica, communicator, mailbox, checkpoints });
+  await trainGenerations({ replica, communicator, mailbox, checkpoints, faults });
 }
 
 /** Longest frame that a peer may send: a bucket can be the whole model, times the subtrees of a range. */

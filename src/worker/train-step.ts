@@ -23,7 +23,8 @@ export interface StepResult {
  * @throws DivergedError when the loss is not finite.
  */
 export function trainStep(participation: Participation, batch: BatchPlan): StepResult {
-  const { replica, executor, optimizer, buckets, sampler, localShards, ledger, measure } = participation;
+  const { replica, executor, optimizer, buckets, sampler, localShards, ledger, measure, reach } =
+    participation;
   const { config, data, kernels } = replica;
   const { tf } = replica.engine;
   const lossExchange = participation.loss;
@@ -85,6 +86,7 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
   const learningRate = learningRateAt(config.optimizer, config.schedule, batch.epoch);
   // Statistics first: they belong to the parameters that the forward pass saw, biases that BatchNorm cancels included.
   measure('update', 'statistics', () => executor.commit());
+  reach?.('apply', batch.step);
   measure('update', 'adam', () => optimizer.apply(gradient, batch.step, learningRate, ledger?.parameters));
   if (ledger) {
     for (const [local, part] of parts) ledger.shard(batch.step, local, part);

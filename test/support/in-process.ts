@@ -68,7 +68,7 @@ export async function alone(
     heartbeatMs: 60_000,
     sharedMemory: true,
     trace: false,
-    peerTimeoutMs: 3_600_000,
+    coordinatorTimeoutMs: 3_600_000,
   });
   const plan: Plan = {
     generation: 1,

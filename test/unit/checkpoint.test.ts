@@ -138,6 +138,7 @@ describe('checkpoints', () => {
       }`,
     );
     let last = 0;
+    let halves = 0;
     for (let kill = 0; kill < 100; kill++) {
       const child = fork(script, [String(last + 1)]);
       const ended = once(child, 'exit');
@@ -145,6 +146,8 @@ describe('checkpoints', () => {
       await once(child, 'message');
       setTimeout(() => child.kill('SIGKILL'), (kill * 7) % 30);
       await ended;
+      const left = await readdir(join(folder, checkpointsFolder));
+      if (left.some((name) => name.includes('.partial-'))) halves++;
       const { manifest, skipped, path } = await findCheckpoint(folder);
       // What was said to be written is there; one more may be, whose word was cut off.
       expect([last, last + 1]).toContain(manifest.step);
@@ -155,6 +158,8 @@ describe('checkpoints', () => {
       expect(found.second[0]?.every((value) => value === manifest.step)).toBe(true);
       last = manifest.step;
     }
+    // Most did hit one that was half written.
+    expect(halves).toBeGreaterThan(50);
   }, 120_000);
 
   it('know which settings make a continuation another run', () => {

@@ -31,6 +31,8 @@ describe('membership', () => {
     run.join('old', 3, 'box', protocolVersion + 1);
     expect(run.sent('old')).toEqual(['abort']);
     run.join('a', 1);
+    // A message that came twice is no second worker.
+    run.join('a', 1);
     run.join('again', 1);
     expect(run.sent('again')).toEqual(['abort']);
     run.say('stranger', { type: 'heartbeat', generation: 1, ticks: 1, waitingFor: '' });
@@ -222,6 +224,38 @@ describe('membership', () => {
       run.tick(atMs);
     }
     expect(run.lost).toEqual([expect.stringMatching(/rank 1 \(pid 2 on box\) made no progress/)]);
+  });
+
+  it('gives a lost message up when everybody waits and nothing arrives, later each time', () => {
+    const run = Run.running(2, { stepTimeoutMs: 60_000 });
+    /** When the generation ends in which both wait for each other. */
+    const stall = (generation: number): number => {
+      const startMs = run.nowMs;
+      const before = run.warnings.length;
+      for (const from of ['a', 'b']) run.say(from, { type: 'connected', generation, sharing: true });
+      while (run.warnings.length === before && run.nowMs - startMs < 60_000) {
+        run.nowMs += 100;
+        run.beat('a', generation, 'gradients/0 from rank 1');
+        run.beat('b', generation, 'gradients/0 from rank 0');
+        run.tick(run.nowMs);
+      }
+      for (const from of ['a', 'b']) run.say(from, { type: 'standing', generation, step: 0 });
+      return run.nowMs - startMs;
+    };
+    expect([stall(1), stall(2), stall(3)]).toEqual([3_200, 6_200, 12_200]);
+    expect(run.warnings.at(-1)).toMatch(/nobody makes progress. rank 0 .* waits for gradients.*Trying again/);
+    expect(run.lost).toEqual([]);
+  });
+
+  it('takes nobody for stuck while one of them computes', () => {
+    const run = Run.running(2, { stepTimeoutMs: 60_000 });
+    for (let atMs = 100; atMs < 50_000; atMs += 100) {
+      run.nowMs = atMs;
+      run.beat('a', 1, 'gradients/0 from rank 1');
+      run.beat('b', 1);
+      run.tick(atMs);
+    }
+    expect([run.phase, run.warnings, run.lost]).toEqual(['running', [], []]);
   });
 
   it('names who has not answered, and who never came', () => {

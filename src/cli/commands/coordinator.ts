@@ -9,8 +9,12 @@ import type { CoordinatorStart, FromCoordinator, ToCoordinator } from '../launch
 import { openReporters } from '../reporters/reporters.js';
 import { newestRun } from '../resume.js';
 import { startCoordinator } from '../run-coordinator.js';
-import { isLocal, makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
+import { dieOf, takeLease } from '../lease.js';
+import { isLocal, makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from '../sockets.js';
 import { placeOf, readSetup, reporting, type TrainFlags } from '../train-options.js';
+
+/** A lease that isn't kept fresh is free before. */
+const predecessorMs = 15_000;
 
 export interface CoordinatorFlags extends TrainFlags {
   readonly listen: string;
@@ -30,6 +34,8 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
   const succeeds = before === undefined ? null : await inheritFrom(before);
   const out = succeeds === null ? fresh : (before ?? fresh);
   const resume = placeOf(found);
+  // Its predecessor may hang: then the lease is free after a while.
+  const lease = await takeLease(out, dieOf, succeeds === null ? 0 : predecessorMs);
   const reporters = openReporters({
     out,
     ...reporting(flags),
@@ -48,7 +54,10 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
       resume,
       succeeds,
     };
-    const { coordinator, ended } = await startCoordinator(start, (event) => reporters.emit(event));
+    const { coordinator, ended } = await startCoordinator(start, (event) => {
+      reporters.emit(event);
+      if (event.event === 'worker' && event.state === 'lost') removeSocketsOf(socketDirectory, event.pid);
+    });
     const interrupt = (signal: string): void => coordinator.handle({ kind: 'interrupt', signal });
     process.once('SIGINT', interrupt);
     process.once('SIGTERM', interrupt);
@@ -56,6 +65,7 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
   } finally {
     removeSocketDirectory(socketDirectory);
     await reporters.close();
+    await lease.release();
   }
 }
 
@@ -85,7 +95,8 @@ async function launched(): Promise<number> {
       running.coordinator.handle({ kind: 'interrupt', signal: 'the end of its launcher' }),
     );
     post({ kind: 'listening', endpoint: running.endpoint });
-    const status = await running.ended;
+    const alive = setInterval(() => post({ kind: 'alive' }), start.config.heartbeatMs);
+    const status = await running.ended.finally(() => clearInterval(alive));
     return process.connected ? status : exitStatus.failed;
   } catch (error) {
     post({ kind: 'refused', message: describeError(error), status: statusOf(error) });

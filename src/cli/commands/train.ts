@@ -7,16 +7,19 @@ import { Child } from '../child-process.js';
 import { exitStatus } from '../exit.js';
 import { EventMemory } from '../inheritance.js';
 import type { FromCoordinator, ToCoordinator } from '../launch-messages.js';
+import { dieOf, takeLease } from '../lease.js';
 import { openReporters, type Reporters } from '../reporters/reporters.js';
-import { makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
+import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from '../sockets.js';
 import { WorkerSlot, type SlotEvents } from '../worker-slot.js';
+import { RecentEnds } from '../recent-ends.js';
+import { Watchdog } from '../watchdog.js';
 import { placeOf, readSetup, reporting, type RunSetup, type TrainFlags } from '../train-options.js';
 import { trainInOneProcess } from './single-process.js';
 
 /** Besides the peers' timeout: time to end after a failure before a process is killed. */
 const graceMs = 5_000;
-/** A coordinator that dies over and over has a reason. */
-const mostSuccessors = 20;
+/** Within a minute: a coordinator that dies over and over has a reason. */
+const mostSuccessors = 10;
 
 export interface TrainCommandFlags extends TrainFlags {
   readonly singleProcess?: boolean;
@@ -26,6 +29,7 @@ export interface TrainCommandFlags extends TrainFlags {
 export async function train(flags: TrainCommandFlags): Promise<number> {
   const setup = await readSetup(flags);
   const { out, resume } = setup;
+  const lease = await takeLease(out, dieOf);
   const reporters = openReporters({ out, resume, ...reporting(flags) });
   try {
     return flags.singleProcess === true
@@ -33,6 +37,7 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
       : await launch(setup, out, reporters);
   } finally {
     await reporters.close();
+    await lease.release();
   }
 }
 
@@ -44,10 +49,15 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
   const workers: WorkerSlot[] = [];
   const memory = new EventMemory();
   let refused: number | undefined;
-  const seen = { interrupted: false };
+  const seen = { interrupted: false, hung: false };
+  const ends = new RecentEnds();
   const emit = (event: RunEvent): void => {
     memory.note(event);
     if (memory.over) for (const worker of workers) worker.retire();
+    if (event.event === 'worker' && event.state === 'lost') {
+      for (const worker of workers) worker.expel(event.pid);
+      removeSocketsOf(socketDirectory, event.pid);
+    }
     reporters.emit(event);
   };
   const tell = (message: ToCoordinator): void => coordinator.send(message);
@@ -59,10 +69,16 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
 
   const startCoordinator = (succeeds: Inheritance | null): Child => {
     const child = new Child(['coordinator', '--launched'], { say: (line) => reporters.say(line) });
+    let watchdog: Watchdog | undefined;
     child.onMessage((received) => {
       const message = received as FromCoordinator;
+      watchdog?.heard();
       switch (message.kind) {
+        case 'alive':
+          break;
         case 'listening':
+          emit({ event: 'coordinator', pid: child.pid });
+          watchdog = new Watchdog(child, config.peerTimeoutMs, () => (seen.hung = true));
           // The same address for a successor: the workers connect to it again by themselves.
           listen = message.endpoint;
           while (workers.length < config.workers)
@@ -92,16 +108,18 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
     tell({ kind: 'interrupt', signal });
     if (again) for (const child of [coordinator, ...workers]) child.kill();
   });
-  for (let lost = 1; ; lost++) {
+  for (;;) {
     const { how } = await coordinator.ended;
     if (memory.over) break;
-    const message = `Coordinator lost: pid ${coordinator.pid} ${how}.`;
-    if (seen.interrupted || lost > mostSuccessors || workers.length === 0) {
+    const why = seen.hung ? `did not answer for ${config.peerTimeoutMs / 1000} s and ${how}` : how;
+    seen.hung = false;
+    const message = `Coordinator lost: pid ${coordinator.pid} ${why}.`;
+    if (seen.interrupted || ends.add() > mostSuccessors || workers.length === 0) {
       emit({ event: 'error', code: 'PEER_LOST', message: `${message} Start the run again.` });
       break;
     }
     emit({ event: 'warning', message: `${message} Its successor takes over.` });
-    coordinator = startCoordinator(memory.known);
+    coordinator = startCoordinator(memory.known.runId === '' ? null : memory.known);
   }
   await Promise.all(workers.map((worker) => worker.end(config.peerTimeoutMs + graceMs)));
   interrupt.dispose();

@@ -42,6 +42,8 @@ export class Lines {
           ),
         ];
       }
+      case 'coordinator':
+        return [];
       case 'worker':
         if (event.state === 'joined')
           return [info(`rank ${event.rank ?? '?'} (pid ${event.pid} on ${event.host}): ${event.engine}`)];

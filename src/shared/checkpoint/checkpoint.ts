@@ -59,6 +59,7 @@ const partialPattern = /^step-\d{9,10}\.partial-/;
 /**
  * Writes `<directory>/step-…`: first beside it, synced, then renamed; so whatever ends this process, there is the whole of it
  * or nothing that looks like one. Then removes all but the newest `keep`, and what others left half written.
+ * @param written called when all of it is there, under its temporary name
  * @returns its path @throws CheckpointError when it can't be written; earlier ones are untouched then
  */
 export async function writeCheckpoint(
@@ -67,6 +68,7 @@ export async function writeCheckpoint(
   layout: Layout,
   state: CheckpointState,
   keep: number,
+  written: () => void = () => undefined,
 ): Promise<string> {
   const target = join(directory, checkpointName(about.step));
   const draft = `${target}.partial-${process.pid}`;
@@ -83,6 +85,7 @@ export async function writeCheckpoint(
     await writeSynced(join(draft, stateName), bytes);
     await writeSynced(join(draft, manifestName), Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`));
     await syncDirectory(draft);
+    written();
     // The same step of the same run has the same bits: what is there can go.
     await rm(target, { recursive: true, force: true });
     await rename(draft, target);
@@ -280,7 +283,8 @@ const free: readonly (keyof ResolvedConfig)[] = [
     'data',
     'name',
   ] as const),
-  ...(['heartbeatMs', 'peerTimeoutMs', 'stepTimeoutMs', 'joinTimeoutMs', 'checkpointEvery', 'keep'] as const),
+  ...(['heartbeatMs', 'peerTimeoutMs', 'coordinatorTimeoutMs', 'stepTimeoutMs'] as const),
+  ...(['joinTimeoutMs', 'checkpointEvery', 'keep'] as const),
 ];
 
 /** Fields in which a continuation would not be one. */

@@ -137,14 +137,22 @@ export const runConfigSchema = z.strictObject({
     .describe("file for a time line of the first 1000 steps, in Chrome's trace format"),
   inject: z
     .string()
-    .regex(/^flip:\d{1,9}:\d{1,4}:[\w/.-]{1,200}:\d{1,2}$/, 'must be flip:STEP:SHARD:PARAMETER:BIT')
+    .regex(
+      /^(flip:\d{1,9}:\d{1,4}:[\w/.-]{1,200}:\d{1,2}|orders:.{1,4000})$/,
+      'must be flip:STEP:SHARD:PARAMETER:BIT or orders:DIR',
+    )
     .nullable()
     .default(null)
-    .describe("a fault for tests: flip:STEP:SHARD:PARAMETER:BIT flips a bit of a gradient's first element"),
+    .describe(
+      "a fault for tests: flip:STEP:SHARD:PARAMETER:BIT flips a bit of a gradient's first element, orders:DIR is `lockstep chaos`",
+    ),
   heartbeatMs: positiveInt(60_000).default(250).describe('milliseconds between signs of life'),
   peerTimeoutMs: positiveInt(3_600_000)
     .default(10_000)
     .describe('silence after which a process counts as lost, milliseconds'),
+  coordinatorTimeoutMs: positiveInt(86_400_000)
+    .default(60_000)
+    .describe("how long workers keep their state for a coordinator's successor, milliseconds"),
   stepTimeoutMs: positiveInt(86_400_000)
     .default(30_000)
     .describe('longest wait without any progress of a step, milliseconds'),

@@ -49,6 +49,11 @@ export function writeHeader(frame: Buffer, header: FrameHeader): void {
   frame.writeUInt32LE(crc32(frame.subarray(headerBytes)), 36);
 }
 
+/** The rank that a frame names, not yet checked. */
+export function senderOf(frame: Buffer): number | undefined {
+  return frame.length < headerBytes ? undefined : frame.readUInt16LE(6);
+}
+
 /**
  * Parses a received frame.
  * @throws ProtocolError when it is shorter than a header, of another protocol or version, or damaged.

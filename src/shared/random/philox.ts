@@ -10,7 +10,13 @@ const weyl0 = 0x9e3779b9;
 const weyl1 = 0xbb67ae85;
 
 /** What a stream is for. Part of the key, so streams of different purposes never meet. */
-export const purposes = { dropout: 1, permutation: 2, initialization: 3, augmentation: 4 } as const;
+export const purposes = {
+  dropout: 1,
+  permutation: 2,
+  initialization: 3,
+  augmentation: 4,
+  faults: 5,
+} as const;
 export type Purpose = keyof typeof purposes;
 
 export interface PhiloxKey {

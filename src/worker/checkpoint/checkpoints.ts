@@ -71,6 +71,7 @@ export class Checkpoints {
       layout: this.#replica.layout,
       state: this.#state(optimizer),
       keep: this.#replica.config.keep,
+      inject: this.#replica.config.inject,
     };
     try {
       const path = await this.#writer.write(task);

@@ -3,14 +3,16 @@
 import { parentPort } from 'node:worker_threads';
 import { writeCheckpoint } from '../../shared/checkpoint/checkpoint.js';
 import { invariant, toWireError } from '../../shared/errors.js';
+import { InjectedFaults } from '../faults/injected-faults.js';
 import type { FromWriter, ToWriter } from './writer.js';
 
 const port = parentPort;
 invariant(port, 'writer-thread.js is started by CheckpointWriter');
 
-port.on('message', ({ directory, about, layout, state, keep }: ToWriter) => {
+port.on('message', ({ directory, about, layout, state, keep, inject }: ToWriter) => {
   const answer = (message: FromWriter): void => port.postMessage(message);
-  writeCheckpoint(directory, about, layout, state, keep).then(
+  const faults = InjectedFaults.of(inject);
+  writeCheckpoint(directory, about, layout, state, keep, () => faults?.reach('checkpoint', about.step)).then(
     (path) => answer({ kind: 'written', step: about.step, path }),
     (error: unknown) => answer({ kind: 'failed', step: about.step, error: toWireError(error) }),
   );

@@ -14,6 +14,8 @@ export interface ToWriter {
   readonly layout: Layout;
   readonly state: CheckpointState;
   readonly keep: number;
+  /** The run's `inject`. */
+  readonly inject: string | null;
 }
 
 export type FromWriter =

@@ -48,7 +48,11 @@ export function runTagOf(runId: string): bigint {
 /** Workers of a generation. */
 const earlyFrames = 4_096;
 
-type State = 'idle' | 'running' | 'leaving' | 'closed';
+/**
+ * finished: its last step is done, and others may close their connections without being lost. It still speaks, since the
+ * coordinator may die before it has heard so.
+ */
+type State = 'idle' | 'running' | 'finished' | 'leaving' | 'closed';
 
 export class CommunicatorCore {
   readonly #transports: CoreTransports;
@@ -73,6 +77,8 @@ export class CommunicatorCore {
   #lastHeardMs = performance.now();
   #verdict: NodeJS.Timeout | undefined;
   #flights: Flights | undefined;
+  /** How many have come: progress too, while the main thread waits. */
+  #frames = 0;
   readonly #memory = new RunMemory();
   /** Of the last plan, also after its end. */
   #membership: { generation: number; rank: number; worldSize: number } | undefined;
@@ -100,8 +106,8 @@ export class CommunicatorCore {
     if (this.#state === 'closed') return;
     this.#memory.note(message);
     if (message.type === 'finished') this.#flights?.flush();
-    // From its last message on, connections may close in any order without meaning a loss.
-    if (message.type === 'finished' || message.type === 'failed') this.#state = 'leaving';
+    if (message.type === 'finished') this.#state = 'finished';
+    if (message.type === 'failed') this.#state = 'leaving';
     this.#transports.control.send(encodeMessage(message));
   }
 
@@ -243,9 +249,16 @@ export class CommunicatorCore {
       return;
     }
     if (message.type === 'finish') this.#state = 'leaving';
-    if (message.type === 'regroup') this.#endGeneration(message.generation);
+    if (message.type === 'regroup') this.#onRegroup(message.generation);
     this.#events.message(message);
     if (message.type === 'abort') this.#fail(fromWireError(message.error));
+  }
+
+  /** A successor asks again for what its predecessor may have been told already. */
+  #onRegroup(generation: number): void {
+    const { standing } = this.#memory;
+    if (generation > this.#ended) this.#endGeneration(generation);
+    else if (standing?.generation === generation) this.send(standing);
   }
 
   /** Forgets everything that belongs to a membership. */
@@ -277,6 +290,7 @@ export class CommunicatorCore {
   }
 
   #onFrame(frame: Buffer): void {
+    this.#frames++;
     try {
       if (this.#keepEarly(frame)) return;
       if (!this.#engine) throw new StaleGenerationError('Frame refused: no generation has been joined.');
@@ -317,7 +331,7 @@ export class CommunicatorCore {
         this.#fail(
           new PeerLostError(`Worker lost: the connection to ${who} broke and no verdict came.`, { rank }),
         ),
-      this.#request.peerTimeoutMs,
+      this.#request.coordinatorTimeoutMs,
     );
   }
 
@@ -330,7 +344,7 @@ export class CommunicatorCore {
     for (const report of reports) this.#transports.control.send(encodeMessage(report));
   }
 
-  /** Silence: its process hangs, or is gone and has no successor. */
+  /** Silence for long: its process hangs or is gone, and has no successor. */
   #onCoordinatorLost(how: string): void {
     if (this.#state === 'leaving' || this.#state === 'closed') return;
     this.#fail(
@@ -345,27 +359,28 @@ export class CommunicatorCore {
 
   #beat(): void {
     if (!this.#request) return;
-    if (this.#state === 'running' || this.#state === 'idle') {
-      const waiting = this.#events.waiting();
-      const waitingFor = [
-        ...(waiting > 0 && this.#engine ? [`${this.#engine.nameOf(waiting)} from another`] : []),
-        ...(this.#engine?.waitingFor() ?? []).map(
-          ({ exchange, ranks }) => `${exchange} from ${ranks.join(', ')}`,
-        ),
-      ]
-        .join('; ')
-        .slice(0, 4_000);
+    if (this.#state !== 'leaving' && this.#state !== 'closed') {
       this.send({
         type: 'heartbeat',
         generation: this.#plan?.generation ?? 0,
-        ticks: this.#events.ticks(),
-        waitingFor,
+        ticks: this.#events.ticks() + this.#frames,
+        waitingFor: this.#waitingFor(),
       });
     }
     const silentMs = performance.now() - this.#lastHeardMs;
-    if (silentMs > this.#request.peerTimeoutMs) {
+    if (silentMs > this.#request.coordinatorTimeoutMs) {
       this.#onCoordinatorLost(`has not answered for ${Math.round(silentMs / 1000)} s`);
     }
+  }
+
+  /** Empty unless the main thread is blocked until somebody else does something. */
+  #waitingFor(): string {
+    const waiting = this.#events.waiting();
+    if (waiting === 0 || !this.#engine) return '';
+    const missing = this.#engine
+      .waitingFor()
+      .map(({ exchange, ranks }) => `${exchange} from ${ranks.join(', ')}`);
+    return [`${this.#engine.nameOf(waiting)} from another`, ...missing].join('; ').slice(0, 4_000);
   }
 
   #fail(error: Error): void {

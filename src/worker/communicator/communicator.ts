@@ -4,6 +4,7 @@
  */
 
 import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
+import type { Disturbance } from '../faults/injected-faults.js';
 import type { Vector } from '../../shared/collectives/reduction.js';
 import type { Vectors } from '../../shared/collectives/vector-layout.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
@@ -68,6 +69,8 @@ export interface Communicator {
   allocate(elementCount: number): Allocation;
   /** Same order of calls on every worker, after `join`. The exchange has vectors of its own, or a part of others. */
   register(spec: Omit<ExchangeSpec, 'id'>, within?: AllocationPart): ExchangeHandle;
+  /** Disturbs one of this worker's links, for tests. */
+  disturb(disturbance: Disturbance): void;
   /** Says that the main thread made progress; what a deadline is measured by. */
   tick(): void;
   close(): Promise<void>;
@@ -82,5 +85,6 @@ export interface DataPlaneRequest {
   /** Whether exchanges go on the time line. */
   readonly trace: boolean;
   readonly heartbeatMs: number;
-  readonly peerTimeoutMs: number;
+  /** How long the coordinator may be silent before this worker gives up. */
+  readonly coordinatorTimeoutMs: number;
 }

@@ -16,7 +16,7 @@ export interface CoreEvents {
   refused(error: OperationalError): void;
   /** How often the main thread has made progress. */
   ticks(): number;
-  /** The exchange that the main thread waits for by itself; 0: none. */
+  /** The exchange that the main thread is blocked on; 0: none. */
   waiting(): number;
 }
 

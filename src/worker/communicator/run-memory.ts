@@ -14,10 +14,13 @@ export class RunMemory {
   join: MessageOf<WorkerMessage, 'join'> | undefined;
   ready: MessageOf<WorkerMessage, 'ready'> | undefined;
   reports: Report[] = [];
+  /** Where it said that it stands after its last generation. */
+  standing: MessageOf<WorkerMessage, 'standing'> | undefined;
 
   note(message: WorkerMessage): void {
     if (message.type === 'join') this.join = message;
     if (message.type === 'ready') this.ready = message;
+    if (message.type === 'standing') this.standing = message;
     if (message.type !== 'committed' && message.type !== 'evaluated' && message.type !== 'checkpointed')
       return;
     this.reports.push(message);

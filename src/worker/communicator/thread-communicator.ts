@@ -35,6 +35,7 @@ import type {
   DataPlaneRequest,
   ExchangeHandle,
 } from './communicator.js';
+import type { Disturbance } from '../faults/injected-faults.js';
 import { GenerationEnded } from './generation-ended.js';
 import {
   maxExchanges,
@@ -233,7 +234,9 @@ export class ThreadCommunicator implements Communicator {
           const finished = Atomics.load(this.#state, word);
           if (finished === started) break;
           if (finished < 0) throw this.#takeFailure();
+          Atomics.store(this.#state, words.waiting, spec.id);
           Atomics.wait(this.#state, word, finished);
+          Atomics.store(this.#state, words.waiting, 0);
         }
         direct?.wait();
         this.tick();
@@ -244,6 +247,10 @@ export class ThreadCommunicator implements Communicator {
   /** Ends this worker's part for a reason of its own process: its launcher is gone, or it was told to stop. */
   abandon(error: Error): void {
     this.#fail(error);
+  }
+
+  disturb(disturbance: Disturbance): void {
+    this.#post({ kind: 'disturb', disturbance });
   }
 
   tick(): void {

@@ -9,6 +9,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
 import type { WireError } from '../../shared/errors.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
+import type { Disturbance } from '../faults/injected-faults.js';
 import type { DataPlaneRequest } from './communicator.js';
 
 /** Words of the state array (Int32). */
@@ -17,7 +18,7 @@ export const words = {
   failed: 0,
   /** Grows with the main thread's progress. */
   ticks: 1,
-  /** The exchange that the main thread waits for without this thread; 0: none. */
+  /** The exchange that the main thread is blocked on; 0: none. */
   waiting: 2,
   /** Word `exchanges + id` counts the finished uses of an exchange; negative once the run has failed. */
   exchanges: 3,
@@ -48,6 +49,7 @@ export type ToThread =
   | { kind: 'allocate'; elementCount: number; buffer: SharedArrayBuffer | undefined }
   | { kind: 'registerPart'; spec: ExchangeSpec; allocation: number; start: number }
   | { kind: 'start'; id: number; step: number }
+  | { kind: 'disturb'; disturbance: Disturbance }
   | { kind: 'close' };
 
 export type FromThread =

@@ -8,10 +8,14 @@ import { vectorOver } from '../../shared/collectives/reduction.js';
 import { invariant, toWireError } from '../../shared/errors.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { SharedMemory } from '../../shared/memory/shared-memory.js';
+import { writeFired } from '../../shared/faults/order.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
+import { senderOf } from '../../shared/protocol/frame.js';
+import { FaultyControlClient, FaultyDataPlane } from '../../shared/transport/faulty.js';
 import { openControlClient } from '../../shared/transport/zmq/control.js';
 import { openDataPlane } from '../../shared/transport/zmq/data-plane.js';
 import { localAddressTowards } from '../../shared/transport/zmq/local-address.js';
+import type { Disturbance } from '../faults/injected-faults.js';
 import { CommunicatorCore } from './communicator-core.js';
 import { GenerationEnded } from './generation-ended.js';
 import {
@@ -53,11 +57,24 @@ function fail(error: Error): void {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), options.graceMs).unref();
 }
 
+const control = new FaultyControlClient(openControlClient(options.coordinator, controlMessageBytes));
+let data: FaultyDataPlane | undefined;
+
+/** For tests. Says that it happened when it hits the first message. */
+function disturb({ folder, id, point, step, rank, ...fault }: Disturbance): void {
+  const fired = (): void => writeFired(folder, id, { atMs: Date.now(), pid: process.pid, point, step, rank });
+  if (fault.link === 'coordinator') control.disturb(fault, fired);
+  else data?.disturb(fault, fired);
+}
+
 const core = new CommunicatorCore(
   {
-    control: openControlClient(options.coordinator, controlMessageBytes),
-    openDataPlane: async ({ socketDirectory, maxFrameBytes }) =>
-      openDataPlane({ socketDirectory, maxFrameBytes, host: await localAddressTowards(options.coordinator) }),
+    control,
+    openDataPlane: async ({ socketDirectory, maxFrameBytes }) => {
+      const host = await localAddressTowards(options.coordinator);
+      data = new FaultyDataPlane(await openDataPlane({ socketDirectory, maxFrameBytes, host }), senderOf);
+      return data;
+    },
     openMemory: (address) => (memory ? SharedMemory.open(native, address) : undefined),
     add: native?.add,
   },
@@ -87,6 +104,9 @@ function handle(message: ToThread): void {
   switch (message.kind) {
     case 'start':
       core.start(message.id, message.step);
+      break;
+    case 'disturb':
+      disturb(message.disturbance);
       break;
     case 'send':
       core.send(message.message);

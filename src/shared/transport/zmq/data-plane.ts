@@ -85,6 +85,6 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
   const address =
     options.socketDirectory === null
       ? `tcp://${options.host}:*`
-      : `ipc://${join(options.socketDirectory, `w-${randomBytes(6).toString('hex')}`)}`;
+      : `ipc://${join(options.socketDirectory, `w-${process.pid}-${randomBytes(4).toString('hex')}`)}`;
   return new ZmqDataPlane(await bind(pull, address), context, pull, options);
 }

@@ -1,14 +1,14 @@
-/** `--inject`: a fault that tests ask for, so that they can see it found. Owns its text's meaning. */
+/** `--inject flip:...`: a bit flipped in a gradient, so that tests can see it found. Owns its text's meaning. */
 
-import { ConfigError } from '../shared/errors.js';
-import type { Layout } from '../shared/layout.js';
+import { ConfigError } from '../../shared/errors.js';
+import type { Layout } from '../../shared/layout.js';
 
 /** Changes a shard's gradient of a weight (index in the layout) in place, before anybody else sees it. */
 export type Tamper = (step: number, weight: number, shard: number, gradient: Float32Array) => void;
 
 /** @throws ConfigError when no trainable parameter has the name. */
 export function tamperOf(inject: string | null, layout: Layout): Tamper | undefined {
-  if (inject === null) return undefined;
+  if (inject === null || !inject.startsWith('flip:')) return undefined;
   const [, step, shard, name, bit] = inject.split(':');
   const index = layout.findIndex((entry) => entry.trainable && entry.name === name);
   if (index < 0) {

@@ -1,0 +1,63 @@
+/** What Linux says of processes: who is below whom, who lives, and what each holds. Reads /proc alone. */
+
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+
+interface Line {
+  readonly pid: number;
+  readonly parent: number;
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Not those that have ended and only wait for their parent. */
+function lineOf(pid: number): Line | undefined {
+  const [, state, parent] = /\) (\S) (\d+)/.exec(read(`/proc/${pid}/stat`)) ?? [];
+  return state === undefined || state === 'Z' ? undefined : { pid, parent: Number(parent) };
+}
+
+export const isAlive = (pid: number): boolean => lineOf(pid) !== undefined;
+
+/** Every process below `pid`. */
+export function descendants(pid: number): number[] {
+  const lines = readdirSync('/proc').flatMap((name) =>
+    /^\d+$/.test(name) ? (lineOf(Number(name)) ?? []) : [],
+  );
+  const below = (parent: number): number[] =>
+    lines.filter((line) => line.parent === parent).flatMap((line) => [line.pid, ...below(line.pid)]);
+  return below(pid);
+}
+
+export interface Holdings {
+  readonly residentMb: number;
+  readonly descriptors: number;
+  readonly sockets: number;
+}
+
+/** Undefined when the process is gone. */
+export function holdings(pid: number): Holdings | undefined {
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`)) ?? [];
+  if (kilobytes === undefined) return undefined;
+  let links: string[] = [];
+  try {
+    links = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/${fd}`);
+      } catch {
+        return '';
+      }
+    });
+  } catch {
+    return undefined;
+  }
+  return {
+    residentMb: Number(kilobytes) / 1024,
+    descriptors: links.length,
+    sockets: links.filter((link) => link.startsWith('socket:')).length,
+  };
+}

@@ -1,0 +1,43 @@
+/** How long a run stood still after a fault. Pure. */
+
+import type { InjectedFault } from './inject.js';
+import type { Timed } from './training.js';
+
+/** Whether the process took part when that happened. */
+function wasMember(events: readonly Timed[], pid: number, atMs: number): boolean {
+  let members: readonly number[] = [];
+  for (const event of events) {
+    if (event.atMs > atMs) break;
+    if (event.event === 'worker' && event.state === 'joined') members = [...members, event.pid];
+    if (event.event === 'generation') members = event.workers.map((worker) => worker.pid);
+  }
+  return members.includes(pid);
+}
+
+/**
+ * Milliseconds from the fault to the next step that was committed in spite of it. After the kill of a member that is the first step
+ * of the next generation, since word of an earlier step may still have been on its way; otherwise the longest time without a step
+ * since the fault. Undefined when no step followed.
+ */
+export function recoveryMs(
+  { planned, atMs, pid }: InjectedFault,
+  events: readonly Timed[],
+): number | undefined {
+  if (atMs === undefined) return undefined;
+  const steps = events.filter(({ event }) => event === 'step').map((event) => event.atMs);
+  if (planned.kind === 'kill' && wasMember(events, pid, atMs)) {
+    const next = events.find((event) => event.event === 'generation' && event.atMs > atMs);
+    const step = next && steps.find((at) => at >= next.atMs);
+    return step === undefined ? undefined : step - atMs;
+  }
+  const later = steps.filter((at) => at > atMs);
+  if (later.length === 0) return undefined;
+  return Math.max(...later.map((at, i) => at - (later[i - 1] ?? atMs)));
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
+  return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2;
+}

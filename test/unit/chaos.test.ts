@@ -1,0 +1,166 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { recoveryMs } from '../../src/cli/chaos/recovery.js';
+import { chaosFaults, drawScenario, type PlannedFault } from '../../src/cli/chaos/scenario.js';
+import { tableOf, summarize } from '../../src/cli/chaos/table.js';
+import type { Timed } from '../../src/cli/chaos/training.js';
+import {
+  claimOrder,
+  faultPoints,
+  openOrders,
+  placeOrder,
+  readFired,
+  writeFired,
+} from '../../src/shared/faults/order.js';
+import { InjectedFaults, type Disturbance } from '../../src/worker/faults/injected-faults.js';
+import { temporaryFolder } from '../support/lockstep.js';
+
+const options = {
+  seed: 3,
+  faults: chaosFaults,
+  points: [],
+  workers: [2, 3, 4],
+  steps: 100,
+  together: 1,
+} as const;
+
+describe('the scenarios of lockstep chaos', () => {
+  it('depend on the seed and the number of the run alone', () => {
+    expect(drawScenario(options, 7)).toEqual(drawScenario(options, 7));
+    expect(drawScenario(options, 7)).not.toEqual(drawScenario(options, 8));
+    expect(drawScenario(options, 7)).not.toEqual(drawScenario({ ...options, seed: 4 }, 7));
+  });
+
+  it('come to every fault and every point', () => {
+    const faults = Array.from({ length: 600 }, (_, run) => drawScenario(options, run)).flatMap(
+      (scenario) => scenario.faults,
+    );
+    expect(new Set(faults.map(({ kind }) => kind))).toEqual(new Set(chaosFaults));
+    expect(new Set(faults.map(({ point }) => point))).toEqual(new Set([...faultPoints, 'random']));
+    for (const { order, point, trigger } of faults) {
+      expect(order === undefined).toBe(point === 'random');
+      // What only a recovery reaches has something that causes one.
+      expect(trigger !== undefined).toBe(['recovery', 'meeting', 'catch-up', 'join'].includes(point));
+      expect(order?.after ?? undefined).toBe(trigger?.id);
+    }
+  });
+
+  it('put two faults at the same step, or the second into the recovery of the first', () => {
+    for (let run = 0; run < 200; run++) {
+      const { faults } = drawScenario({ ...options, faults: ['kill', 'coordinator'], together: 2 }, run);
+      expect(faults).toHaveLength(2);
+      const [first, second] = faults as [PlannedFault, PlannedFault];
+      expect(second.step).toBe(first.step);
+      if (second.order?.after != null) expect(['first', 'second-trigger']).toContain(second.order.after);
+    }
+  });
+});
+
+describe('an order', () => {
+  it('is carried out by one process, once', async () => {
+    const folder = await temporaryFolder();
+    placeOrder(folder, { id: 'x', kind: 'drop', point: 'reduce', step: 5, rank: 1, skip: 1 });
+    const done: Disturbance[] = [];
+    const worker = (rank: number): InjectedFaults => {
+      const faults = new InjectedFaults(folder, (disturbance) => done.push(disturbance));
+      faults.takePlace({ rank, worldSize: 3 });
+      return faults;
+    };
+    const [other, own] = [worker(0), worker(1)];
+    other.reach('reduce', 9);
+    own.reach('reduce', 4);
+    own.reach('apply', 9);
+    own.reach('reduce', 5);
+    expect(done).toEqual([]);
+    own.reach('reduce', 5);
+    own.reach('reduce', 6);
+    worker(1).reach('reduce', 7);
+    expect(done).toEqual([expect.objectContaining({ kind: 'drop', link: 2, step: 5 })]);
+    // Nothing has been hit yet, so nothing is said to have happened.
+    expect(readFired(folder, 'x')).toBeUndefined();
+  });
+
+  it('waits for the one that it comes after', async () => {
+    const folder = await temporaryFolder();
+    placeOrder(folder, { id: 'y', kind: 'delay', point: 'recovery', after: 'x', link: 'coordinator' });
+    const done: Disturbance[] = [];
+    const faults = new InjectedFaults(folder, (disturbance) => done.push(disturbance));
+    faults.reach('recovery', 3);
+    expect(done).toEqual([]);
+    writeFired(folder, 'x', { atMs: 1, pid: 1, point: 'commit', step: 2, rank: 0 });
+    faults.reach('recovery', 3);
+    expect(done).toHaveLength(1);
+  });
+
+  it('that two claim goes to one', async () => {
+    const folder = await temporaryFolder();
+    placeOrder(folder, { id: 'z', kind: 'kill', point: 'join' });
+    const [order] = openOrders(folder);
+    expect([claimOrder(folder, order!), claimOrder(folder, order!)]).toEqual([true, false]);
+    expect(openOrders(folder)).toEqual([]);
+    expect(() => placeOrder(join(folder, 'w'), { id: '../z', kind: 'kill', point: 'join' })).toThrow();
+  });
+});
+
+describe('the recovery time', () => {
+  const step = (number: number, atMs: number): Timed => ({
+    ...{
+      event: 'step',
+      epoch: 1,
+      step: number,
+      loss: 1,
+      learningRate: 1,
+      imagesPerSecond: 1,
+      seconds: 1,
+      samples: 1,
+    },
+    atMs,
+  });
+  const generation = (atMs: number, ...pids: number[]): Timed => ({
+    ...{ event: 'generation', generation: 2, step: 1, seconds: 0 },
+    workers: pids.map((pid, rank) => ({ rank, pid, host: 'h', shards: { start: 0, end: 1 }, shardMs: null })),
+    atMs,
+  });
+  const fault = (kind: PlannedFault['kind'], pid: number, atMs: number) => {
+    const planned: PlannedFault = {
+      ...{ id: 'first', kind, point: 'reduce', step: 1, rank: 0 },
+      ...{ order: undefined, trigger: undefined, delayMs: 0, wakesSoon: false },
+    };
+    return { planned, atMs, pid };
+  };
+  const events = [
+    generation(0, 1, 2),
+    step(1, 100),
+    step(2, 205),
+    generation(900, 1),
+    step(3, 1000),
+    step(4, 1100),
+  ];
+
+  it("of a member's kill ends with the first step of the next generation", () => {
+    // Word of step 2 was on its way when its worker was killed.
+    expect(recoveryMs(fault('kill', 2, 200), events)).toBe(800);
+  });
+
+  it('of anything else is the longest time without a step', () => {
+    expect(recoveryMs(fault('kill', 3, 200), events)).toBe(795);
+    expect(recoveryMs(fault('drop', 2, 1010), events)).toBe(90);
+    expect(recoveryMs(fault('drop', 2, 1200), events)).toBeUndefined();
+  });
+
+  it('is summed up by fault and point, failures and what did not fire included', () => {
+    const report = (atMs: number | undefined, ms: number, problems: string[]) => ({
+      ...{ run: 0, weightsSha256: '', problems },
+      scenario: { workers: 2, resumeWorkers: 1, sharedMemory: 'auto' as const, faults: [] },
+      faults: [{ ...fault('kill', 1, 0), atMs, recoveryMs: atMs === undefined ? undefined : ms }],
+    });
+    const rows = summarize(
+      [report(0, 1000, []), report(0, 3000, []), report(undefined, 0, ['did not fire'])],
+      ({ planned: { kind, point } }) => ({ kind, point }),
+    );
+    expect(rows).toEqual([
+      { kind: 'kill', point: 'reduce', asked: 3, fired: 2, failed: 1, medianMs: 2000, maximumMs: 3000 },
+    ]);
+    expect(tableOf(rows).at(-1)).toMatch(/kill +reduce +3 +2 +1 +2\.00 +3\.00/);
+  });
+});

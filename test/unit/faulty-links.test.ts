@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { FaultyControlClient, FaultyDataPlane, type LinkFault } from '../../src/shared/transport/faulty.js';
+import { MemoryControl, MemoryNetwork } from '../../src/shared/transport/memory.js';
+import { asRank } from '../../src/shared/words.js';
+import { eventually } from '../support/eventually.js';
+
+/** A frame is its sender's rank and a number. */
+const frame = (rank: number, number: number): Buffer => Buffer.from([rank, number]);
+const senderOf = (bytes: Buffer): number | undefined => bytes[0];
+
+function pair() {
+  const network = new MemoryNetwork();
+  const planes = [0, 1].map(() => new FaultyDataPlane(network.open(), senderOf));
+  const [a, b] = planes as [FaultyDataPlane, FaultyDataPlane];
+  const got: Record<'a' | 'b', number[]> = { a: [], b: [] };
+  const connect = (plane: FaultyDataPlane, name: 'a' | 'b', rank: number, endpoint: string): void =>
+    plane.connect([{ rank: asRank(rank), endpoint }], {
+      frame: (bytes) => got[name].push(bytes[0] === 1 - rank || bytes[0] === rank ? (bytes[1] ?? -1) : -1),
+      disconnected: () => undefined,
+    });
+  const meet = (): void => {
+    connect(a, 'a', 1, b.endpoint);
+    connect(b, 'b', 0, a.endpoint);
+  };
+  meet();
+  const all = async (...numbers: number[]): Promise<void> => {
+    for (const number of numbers) a.send(asRank(1), frame(0, number));
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+  };
+  return { a, b, got, all, meet };
+}
+
+const fault = (kind: LinkFault['kind'], ms = 0): LinkFault => ({ kind, ms, link: asRank(1) });
+
+describe('a faulty link', () => {
+  it.each([
+    ['drop', [1, 3]],
+    ['duplicate', [1, 2, 2, 3]],
+    ['corrupt', [1, -1, 3]],
+  ] as const)('does one %s, and says with which message', async (kind, expected) => {
+    const { a, got, all } = pair();
+    await all(1);
+    let fired = 0;
+    expect(a.disturb(fault(kind), () => fired++)).toBe(true);
+    expect(fired).toBe(0);
+    await all(2);
+    expect(fired).toBe(1);
+    await all(3);
+    expect([fired, got.b]).toEqual([1, expected]);
+  });
+
+  it('holds what is sent, in order, until its time is over', async () => {
+    const { a, b, got, all } = pair();
+    a.disturb(fault('delay', 30), () => undefined);
+    await all(1, 2);
+    // The other way stays open.
+    b.send(asRank(0), frame(1, 7));
+    await eventually('the frame of the other way', 5_000, () => got.a.length > 0);
+    await eventually('all frames', 5_000, () => got.b.length === 2);
+    await all(3);
+    expect(got.b).toEqual([1, 2, 3]);
+  });
+
+  it('is cut both ways by a partition, also for another membership, which begins without what was held', async () => {
+    const { a, b, got, all, meet } = pair();
+    a.disturb(fault('partition', 60), () => undefined);
+    await all(1);
+    b.send(asRank(0), frame(1, 7));
+    await new Promise(setImmediate);
+    expect([got.a, got.b]).toEqual([[], []]);
+    meet();
+    await all(2);
+    expect(got.b).toEqual([]);
+    await eventually('the link to heal', 5_000, () => got.b.length > 0 && got.a.length > 0);
+    expect([got.a, got.b]).toEqual([[7], [2]]);
+  });
+
+  it('to the coordinator holds both ways too', async () => {
+    const server = new MemoryControl();
+    const client = new FaultyControlClient(server.client());
+    const [up, down]: [string[], string[]] = [[], []];
+    let id = '';
+    server.listen({
+      message: (from, bytes) => {
+        id = from;
+        up.push(Buffer.from(bytes).toString());
+      },
+      disconnected: () => undefined,
+    });
+    client.connect({
+      message: (bytes) => down.push(Buffer.from(bytes).toString()),
+      disconnected: () => undefined,
+    });
+    client.send(Buffer.from('one'));
+    await eventually('the first message', 5_000, () => id !== '');
+    client.disturb({ kind: 'partition', ms: 30, link: 'coordinator' }, () => undefined);
+    client.send(Buffer.from('two'));
+    server.send(id, Buffer.from('answer'));
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    expect([up, down]).toEqual([['one'], []]);
+    await eventually('the link to heal', 5_000, () => up.length === 2 && down.length === 1);
+  });
+});
