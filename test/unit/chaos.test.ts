@@ -117,7 +117,7 @@ describe('the recovery time', () => {
     atMs,
   });
   const generation = (atMs: number, ...pids: number[]): Timed => ({
-    ...{ event: 'generation', generation: 2, step: 1, seconds: 0 },
+    ...{ event: 'generation', generation: 2, step: 1, seconds: 0, why: 'membership' },
     workers: pids.map((pid, rank) => ({ rank, pid, host: 'h', shards: { start: 0, end: 1 }, shardMs: null })),
     atMs,
   });
