@@ -59,7 +59,9 @@ function train({ node, flags, place }: Variant): { bits: string; weightsSha256: 
 function nodeOf(major: string, folder: string): string {
   const prefix = path.join(folder, major);
   const options = ['install', '--no-audit', '--no-fund', '--prefix', prefix, `node@${major}`];
-  execFileSync('npm', options, { stdio: ['ignore', 'ignore', 'inherit'] });
+  // The npm that runs this script says by its environment where to install, and the package's installer would go there.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
+  execFileSync('npm', options, { stdio: ['ignore', 'ignore', 'inherit'], env });
   // The package's own installer fetches it; npm can be told to run none, and then ends well all the same.
   const file = path.join(prefix, 'node_modules', 'node', 'bin', 'node');
   if (!existsSync(file))
