@@ -17,14 +17,14 @@ const [pairs = 8, steps = 100] = process.argv.slice(3, 5).map(Number);
 const given = process.argv.slice(5);
 const options = given.length > 0 ? given : ['--workers', '2'];
 
-const measure = (used: boolean): number =>
+const measure = (used: boolean): Promise<number> =>
   imagesPerSecond({ options: [...options, ...(used ? extra : [])], steps, warmUp: 15, whole: true });
 
 const ratios: number[] = [];
 for (let pair = 0; pair < pairs; pair++) {
   const usedFirst = pair % 2 === 1;
-  const first = measure(usedFirst);
-  const second = measure(!usedFirst);
+  const first = await measure(usedFirst);
+  const second = await measure(!usedFirst);
   const [plain, used] = usedFirst ? [second, first] : [first, second];
   ratios.push(used / plain);
   console.log(`pair ${pair + 1}: ${plain.toFixed(0)} images/s, with ${name} ${used.toFixed(0)}`);

@@ -1,48 +1,19 @@
-/** One training run through the real command, and how fast it was. Shared by the benchmarks. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+/** What the benchmarks share: a training run through the compiled command, and the machine that they ran on. */
 import os from 'node:os';
-import path from 'node:path';
-import type { RunEvent } from '../src/shared/run-events.js';
-import { median } from '../src/shared/statistics.js';
+import { measureRun, type MeasuredRun, type RunToMeasure } from '../src/cli/measured-run.js';
 
-export interface Measured {
-  /** As `lockstep train` takes them; threads are 1 unless they say otherwise. */
-  readonly options: readonly (string | number)[];
-  /** Pinned to one core (taskset), so that a lone worker's communicator thread doesn't have another one to itself. */
-  readonly pinned?: boolean;
-  readonly steps: number;
-  readonly warmUp: number;
+export interface Measured extends Omit<RunToMeasure, 'main' | 'timeline'> {
   /** The rate of all steps, with all that happens between steps, instead of the median step's. */
   readonly whole?: boolean;
 }
 
-/** Median over the steps after the warm-up of the rates that the run reported. */
-export function imagesPerSecond({ options, pinned = false, steps, warmUp, whole = false }: Measured): number {
-  const out = mkdtempSync(path.join(os.tmpdir(), 'lockstep-bench-'));
-  const pin = pinned && process.platform === 'linux' ? ['taskset', '-c', '0'] : [];
-  const fixed = ['--json', '--evaluate', 'none', '--out', out, '--threads', 1, '--max-steps', steps];
-  const train = [...pin, process.execPath, 'dist/cli/main.js', 'train', ...fixed, ...options].map(String);
-  const [program = '', ...args] = train;
-  try {
-    const { stdout, stderr, status } = spawnSync(program, args, { encoding: 'utf8', timeout: 300_000 });
-    if (status !== 0) throw new Error(stderr);
-    if (whole) return wholeRate(stdout);
-    const rates = stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as RunEvent)
-      .flatMap((event) => (event.event === 'step' && event.step > warmUp ? [event.imagesPerSecond] : []));
-    return median(rates);
-  } finally {
-    rmSync(out, { recursive: true, force: true });
-  }
-}
+export const main = 'dist/cli/main.js';
 
-/** Of the `done` event. */
-function wholeRate(stdout: string): number {
-  const last = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as RunEvent;
-  return last.event === 'done' ? last.imagesPerSecond : Number.NaN;
+/** Images a second, over all workers. @throws Error with the run's own, when it fails */
+export async function imagesPerSecond({ whole = false, ...run }: Measured): Promise<number> {
+  const measured: MeasuredRun = await measureRun({ ...run, main });
+  if (measured.status !== 0) throw new Error(measured.error);
+  return whole ? measured.wholeRate : measured.imagesPerSecond;
 }
 
 export function machineLine(): string {

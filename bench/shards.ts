@@ -26,7 +26,7 @@ const measured = variants.map((): number[] => []);
 for (let round = 0; round < rounds; round++) {
   for (const [i, { workers, shards, batchSize }] of variants.entries()) {
     const options = ['--workers', workers, '--shards', shards, '--batch-size', batchSize];
-    measured[i]?.push(imagesPerSecond({ options, pinned: workers === 1, steps, warmUp: 15 }));
+    measured[i]?.push(await imagesPerSecond({ options, pinned: workers === 1, steps, warmUp: 15 }));
   }
 }
 

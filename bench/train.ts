@@ -44,7 +44,7 @@ interface Variant {
   readonly name: string;
   /** Undefined for Lockstep itself. */
   readonly peer: Peer | undefined;
-  readonly run: () => number;
+  readonly run: () => number | Promise<number>;
 }
 
 const versions = new Set<string>();
@@ -106,22 +106,23 @@ function has(peer: Peer): boolean {
 }
 
 const here = { torch: has('torch'), tensorflow: has('tensorflow') };
-const report = groups.map(({ name, variants }) => {
+const report = [];
+for (const { name, variants } of groups) {
   const present = variants.filter(({ peer }) => peer === undefined || here[peer]);
   const measured = present.map((variant) => ({ variant, rates: [] as number[] }));
   for (let round = 0; round < rounds; round++) {
-    for (const { variant, rates } of measured) rates.push(variant.run());
+    for (const { variant, rates } of measured) rates.push(await variant.run());
   }
   const medians = measured.map(({ variant, rates }) => ({
     ...{ name: variant.name, peer: variant.peer, rates },
     imagesPerSecond: median(rates),
   }));
   const ours = medians.find(({ peer }) => peer === undefined)?.imagesPerSecond ?? Number.NaN;
-  return {
+  report.push({
     name,
     variants: medians.map((one) => ({ ...one, lockstepRatio: ours / one.imagesPerSecond })),
-  };
-});
+  });
+}
 
 const heading = `${[machineLine(), ...versions].join(', ')}, ${rounds} rounds of ${steps} steps, in turn`;
 console.log(`${heading}\n`);

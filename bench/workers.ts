@@ -27,14 +27,14 @@ const variants: readonly Variant[] = [
   },
 ];
 
-function measure({ workers, batchSize, options }: Variant): number {
+function measure({ workers, batchSize, options }: Variant): Promise<number> {
   const all = ['--workers', workers, '--batch-size', batchSize, ...options];
   return imagesPerSecond({ options: all, pinned: workers === 1, steps, warmUp: 20 });
 }
 
 const measured = variants.map((): number[] => []);
 for (let round = 0; round < rounds; round++) {
-  for (const [i, variant] of variants.entries()) measured[i]?.push(measure(variant));
+  for (const [i, variant] of variants.entries()) measured[i]?.push(await measure(variant));
 }
 console.log(`${machineLine()}, ${rounds} rounds`);
 const base = median(measured[0] ?? []);

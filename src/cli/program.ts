@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import type { BenchAllreduceFlags } from './commands/bench-allreduce.js';
 import type { ChaosFlags } from './commands/chaos.js';
+import type { BenchTrainFlags } from './commands/bench-train.js';
 import type { CoordinatorFlags } from './commands/coordinator.js';
 import type { DiffFlags } from './commands/diff.js';
 import type { InstallFlags } from './commands/engine.js';
@@ -118,9 +119,25 @@ export function buildProgram(run: RunCommand): Command {
       run(async () => (await import('./commands/diff.js')).diff(a, b, flags));
     });
 
-  program
-    .command('bench')
-    .description('measure parts of a training step by themselves')
+  const bench = program.command('bench').description('measure a training, or parts of it by themselves');
+  bench
+    .command('train')
+    .description('how fast training steps are, and where each millisecond goes: the recipe on MNIST')
+    .option('--workers <n>', 'processes', '2')
+    .option('--threads <n>', 'threads of each', '1')
+    .option('--batch-size <n>', 'samples a step, over all workers', '64')
+    .option('--shards <k>', 'as for train')
+    .option('--precision <type>', 'as for train', 'float32')
+    .option('--engine <name>', 'as for train', 'auto')
+    .option('--config <file>', 'another training definition than the recipe')
+    .option('--steps <n>', 'of a round; the first are left out', '100')
+    .option('--rounds <n>', 'runs', '3')
+    .option('--single-process', 'everything in one process')
+    .option('--json', 'one JSON line on stdout')
+    .action((flags: BenchTrainFlags) => {
+      run(async () => (await import('./commands/bench-train.js')).benchTrain(flags));
+    });
+  bench
     .command('allreduce')
     .description('the all-reduce between processes of this machine, without TensorFlow')
     .option('--workers <n>', 'processes', '2')

@@ -17,7 +17,9 @@ import type { ReporterOptions } from './reporters/reporters.js';
 import { chooseResume, runOf } from './resume.js';
 
 /** The recipe that is trained when nobody says otherwise. */
-const defaultDefinition = fileURLToPath(new URL('../../examples/mnist/lockstep.config.ts', import.meta.url));
+export const defaultDefinition = fileURLToPath(
+  new URL('../../examples/mnist/lockstep.config.ts', import.meta.url),
+);
 
 const numeric = (value: string): number => {
   const number = Number(value);

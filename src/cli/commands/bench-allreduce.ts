@@ -6,11 +6,11 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { ConfigError } from '../../shared/errors.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import { openControlServer } from '../../shared/transport/zmq/control.js';
 import type { AllreduceTask, FromBenchWorker, ToBenchWorker } from '../bench-worker.js';
+import { wholeNumber } from '../bench-options.js';
 import { host } from '../environment.js';
 import { exitStatus } from '../exit.js';
 import { makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
@@ -34,9 +34,9 @@ export interface AllreduceResult {
 
 /** @throws ConfigError */
 export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number> {
-  const workers = whole('--workers', flags.workers, 2, 64);
-  const rounds = whole('--rounds', flags.rounds, 1, 100_000);
-  const sizes = flags.bytes.split(',').map((size) => whole('--bytes', size, 4, 2 ** 30));
+  const workers = wholeNumber('--workers', flags.workers, 2, 64);
+  const rounds = wholeNumber('--rounds', flags.rounds, 1, 100_000);
+  const sizes = flags.bytes.split(',').map((size) => wholeNumber('--bytes', size, 4, 2 ** 30));
   const socketDirectory = makeSocketDirectory();
   const server = await openControlServer(
     socketDirectory === null ? 'tcp://127.0.0.1:*' : `ipc://${join(socketDirectory, 'c')}`,
@@ -125,10 +125,4 @@ function next<Kind extends FromBenchWorker['kind']>(
       reject(new Error(`A worker of the benchmark ended with status ${status ?? '?'}.`)),
     );
   });
-}
-
-function whole(flag: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new ConfigError(`${flag}: expected a whole number from ${least} to ${most}, got "${text}".`);
 }

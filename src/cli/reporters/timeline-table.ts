@@ -14,13 +14,13 @@ const names: Readonly<Record<StepPart, string>> = {
   other: 'other',
 };
 
+type TimelineEvent = Extract<RunEvent, { event: 'timeline' }>;
+
 /** Columns beyond these are left to the file. */
 const widest = 8;
 
-export function timelineTable({
-  workers,
-  path,
-}: Extract<RunEvent, { event: 'timeline' }>): readonly string[] {
+/** Medians of each worker's steps. */
+export function timelineRows(workers: TimelineEvent['workers']): readonly string[] {
   const shown = workers.slice(0, widest);
   const row = (name: string, cells: readonly (string | number)[]): string =>
     `  ${name.padEnd(24)}${cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell).padStart(9)).join('')}`;
@@ -45,6 +45,12 @@ export function timelineTable({
       'exchanges in flight',
       shown.map(({ inFlight }) => inFlight),
     ),
+  ];
+}
+
+export function timelineTable({ workers, path }: TimelineEvent): readonly string[] {
+  return [
+    ...timelineRows(workers),
     `Time line saved to ${path}; open it in ui.perfetto.dev or chrome://tracing.`,
   ];
 }
