@@ -8,7 +8,7 @@ import type { RunEvent } from '../shared/run-events.js';
 import { eventsName } from './reporters/event-log.js';
 
 export class EventMemory {
-  #known: Inheritance = { runId: '', step: 0, evaluated: { epoch: 0, splits: [] }, checkpoint: null };
+  #known: Inheritance = { runId: '', step: 0, evaluated: { step: 0, splits: [] }, checkpoint: null };
   /** Its last word has been said. */
   over = false;
 
@@ -21,10 +21,10 @@ export class EventMemory {
     if (event.event === 'checkpoint')
       this.#known = { ...this.#known, checkpoint: { path: event.path, step: event.step } };
     if (event.event === 'eval') {
-      const { epoch, split } = event;
+      const { step, split } = event;
       const before = this.#known.evaluated;
-      const splits = epoch === before.epoch ? [...before.splits, split] : [split];
-      this.#known = { ...this.#known, evaluated: { epoch, splits } };
+      const splits = step === before.step ? [...before.splits, split] : [split];
+      this.#known = { ...this.#known, evaluated: { step, splits } };
     }
   }
 

@@ -54,6 +54,7 @@ const textFlags: readonly [string, Field][] = [
   ['--precision <type>', 'precision'],
   ['--data <dir>', 'data'],
   ['--evaluate <sets>', 'evaluate'],
+  ['--evaluate-every <interval>', 'evaluateEvery'],
   ['--on-mismatch <fail|warn>', 'onMismatch'],
   ['--shared-memory <auto|off>', 'sharedMemory'],
   ['--balance <off|speed>', 'balance'],

@@ -216,7 +216,7 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
     host: join.host,
   }));
   const newcomers = ranked.filter(({ connection }) => state.workers.get(connection)?.rank === null);
-  const { epoch, splits } = state.progress.evaluated;
+  const { evaluated } = state.progress;
   const actions: Action[] = [
     ...newcomers.map((worker) => workerEvent(next, worker, 'joined')),
     ...ranked.map(({ rank, connection }): Action => ({
@@ -227,7 +227,7 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
         plan: {
           ...{ generation, rank: rank ?? 0, shards: config.shards, workers: members },
           ...{ step, source: all ? null : source, restore: restore?.path ?? null, out: state.out },
-          evaluated: { epoch, splits: [...splits] },
+          evaluated: { ...evaluated, splits: [...evaluated.splits] },
         },
       },
     })),

@@ -61,20 +61,20 @@ function committed(
 
 function evaluated(
   state: State,
-  { split, epoch, loss, correct, count }: Extract<Report, { type: 'evaluated' }>,
+  { split, epoch, step, loss, correct, count }: Extract<Report, { type: 'evaluated' }>,
   nowMs: number,
 ): Decision {
   const { evaluated: before } = state.progress;
-  const known = epoch < before.epoch || (epoch === before.epoch && before.splits.includes(split));
+  const known = step < before.step || (step === before.step && before.splits.includes(split));
   if (known) return { state, actions: [] };
-  const splits = epoch === before.epoch ? [...before.splits, split] : [split];
+  const splits = step === before.step ? [...before.splits, split] : [split];
   return {
     // An evaluation isn't training: the next step's rate is measured from its end.
-    state: { ...state, progress: { ...state.progress, evaluated: { epoch, splits }, markMs: nowMs } },
+    state: { ...state, progress: { ...state.progress, evaluated: { step, splits }, markMs: nowMs } },
     actions: [
       {
         kind: 'emit',
-        event: { event: 'eval', split, epoch, loss, accuracy: correct / count, correct, count },
+        event: { event: 'eval', split, epoch, step, loss, accuracy: correct / count, correct, count },
       },
     ],
   };

@@ -154,8 +154,8 @@ export interface Progress {
   readonly step: number;
   /** Of that step; null: another coordinator got it. */
   readonly loss: number | null;
-  /** The last epoch that was evaluated, and on which splits. */
-  readonly evaluated: { readonly epoch: number; readonly splits: readonly ('train' | 'test')[] };
+  /** The last step after which was evaluated, and on which splits. */
+  readonly evaluated: { readonly step: number; readonly splits: readonly ('train' | 'test')[] };
   readonly startedMs: number;
   /** Start of the interval that the next step's rate is measured over. */
   readonly markMs: number;
@@ -179,7 +179,7 @@ export function initialState(run: RunDescription, nowMs: number): State {
         started: succeeds !== null && succeeds.step > 0,
         step: succeeds?.step ?? resume?.step ?? 0,
         loss: null,
-        evaluated: succeeds?.evaluated ?? { epoch: 0, splits: [] },
+        evaluated: succeeds?.evaluated ?? { step: 0, splits: [] },
       },
       ...{ trainingMs: 0, samples: 0, rate: 0 },
       startedMs: nowMs,

@@ -88,11 +88,12 @@ export type RunEvent =
   | { event: 'checkpoint'; step: number; path: string }
   /** Training goes on after this step of an earlier run; `skipped`: newer checkpoints that don't verify, and why. */
   | { event: 'resumed'; step: number; path: string; skipped: readonly string[] }
-  /** Epochs count from 1; 0 when a saved model is evaluated. */
+  /** After that step. Epochs count from 1; both are 0 when a saved model is evaluated. */
   | {
       event: 'eval';
       split: 'test' | 'train';
       epoch: number;
+      step: number;
       loss: number;
       accuracy: number;
       correct: number;

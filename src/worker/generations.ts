@@ -6,6 +6,7 @@
 
 import { totalSteps, type BatchPlan } from '../shared/data/sampler.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
+import { endsWith, parseInterval } from '../shared/config/interval.js';
 import { invariant } from '../shared/errors.js';
 import { weightsSha256 } from '../shared/layout.js';
 import type { Plan } from '../shared/protocol/messages.js';
@@ -144,14 +145,14 @@ async function train(
   const { sampler, communicator, replica, tracer, clock } = participation;
   const { config } = replica;
   const steps = totalSteps(sampler.stepsPerEpoch, config.epochs, config.maxSteps);
+  const often = parseInterval(config.evaluateEvery);
   const evaluateAfter = async (batch: BatchPlan, step: number): Promise<void> => {
     const epoch = batch.epoch + 1;
-    if (step !== steps && batch.stepInEpoch !== sampler.stepsPerEpoch) return;
+    if (step !== steps && !endsWith(often, step, sampler.stepsPerEpoch)) return;
     for (const split of evaluationsAfter(config, step === steps)) {
-      if (epoch < evaluated.epoch || (epoch === evaluated.epoch && evaluated.splits.includes(split)))
-        continue;
+      if (step < evaluated.step || (step === evaluated.step && evaluated.splits.includes(split))) continue;
       const result = await evaluate(participation, split, step, () => mailbox.breathe());
-      communicator.send({ type: 'evaluated', generation, split, epoch, ...result });
+      communicator.send({ type: 'evaluated', generation, split, epoch, step, ...result });
     }
   };
   // The last generation may have ended between a step and the evaluation that belongs to it.
@@ -176,7 +177,7 @@ async function train(
   }
 }
 
-/** The test set after every epoch; the training set after the last, as the recipe prints it. */
+/** The test set every time; the training set after the last, as the recipe prints it. */
 function evaluationsAfter({ evaluate: what }: ResolvedConfig, last: boolean): Split[] {
   if (what === 'none') return [];
   return last && what === 'both' ? ['test', 'train'] : ['test'];

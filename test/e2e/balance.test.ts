@@ -23,7 +23,7 @@ describe('--balance speed', () => {
   it('moves shards away from a worker that is slowed down, without losing a step, and changes no bit', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: 70 });
-    const steps = 600;
+    const steps = 300;
     const common = ['train', '--config', config, '--shards', '8', '--threads', '1', '--batch-size', '35'];
     const length = ['--epochs', String(steps / 2), '--evaluate', 'none', '--json'];
     const out = (name: string): string[] => ['--out', join(folder, name)];

@@ -10,8 +10,8 @@ type Evaluation = Extract<RunEvent, { event: 'eval' }>;
 const evaluations = (events: readonly RunEvent[]): Evaluation[] =>
   events.flatMap((event) => {
     if (event.event !== 'eval') return [];
-    const { split, epoch, loss, accuracy, correct, count } = event;
-    return [{ event: 'eval', split, epoch, loss, accuracy, correct, count }];
+    const { split, epoch, step, loss, accuracy, correct, count } = event;
+    return [{ event: 'eval', split, epoch, step, loss, accuracy, correct, count }];
   });
 
 /** Trains the small model in `folder`; gives its config, its data, its run and the events. */
@@ -62,7 +62,7 @@ describe('lockstep eval', () => {
       } = await lockstep(['eval', out, '--split', split, '--json']);
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
       expect(stdout.trim().split('\n')).toHaveLength(1);
-      expect(answer).toEqual([{ ...printed, epoch: 0 }]);
+      expect(answer).toEqual([{ ...printed, epoch: 0, step: 0 }]);
     }
     const { loss, correct } = evaluations(events).findLast(({ split }) => split === 'train')!;
     const { stdout } = await lockstep(['eval', out, '--split', 'train']);
@@ -109,7 +109,7 @@ describe('lockstep eval', () => {
     );
     expect(without.status).toBe(2);
     const again = await lockstep(['eval', out, '--config', config, '--json']);
-    expect(evaluations(again.events)).toEqual([{ ...printed, epoch: 0 }]);
+    expect(evaluations(again.events)).toEqual([{ ...printed, epoch: 0, step: 0 }]);
   });
 });
 

@@ -56,6 +56,38 @@ describe('lockstep train', () => {
     expect(evaluated).toMatchObject({ loss: result!.loss, correct: result!.correct, count: 10_000 });
   });
 
+  it('evaluates as often as --evaluate-every says and after the last step, with the same bits as ever', async () => {
+    const folder = await temporaryFolder();
+    const { config } = await writeSmallTraining(folder);
+    const run = async (name: string, ...options: string[]): Promise<readonly RunEvent[]> => {
+      const args = ['--config', config, '--shards', '2', '--threads', '1', '--max-steps', '8', '--json'];
+      const ended = await lockstep(['train', ...args, '--out', join(folder, name), ...options]);
+      expect(ended.status, ended.stderr).toBe(0);
+      return ended.events;
+    };
+    const often = await run('often', '--evaluate-every', '3steps', '--epochs', '9', '--workers', '2');
+    expect(of(often, 'eval').map(({ step, split }) => [step, split])).toEqual([
+      [3, 'test'],
+      [6, 'test'],
+      [8, 'test'],
+      [8, 'train'],
+    ]);
+    const seldom = await run('seldom', '--evaluate-every', '3epochs', '--epochs', '9', '--single-process');
+    const evaluations = of(seldom, 'eval');
+    expect(evaluations.map(({ step, epoch }) => [step, epoch])).toEqual([
+      [6, 3],
+      [8, 4],
+      [8, 4],
+    ]);
+    const same = of(often, 'eval').filter(({ step }) => step > 3);
+    expect(same.map(({ loss, correct }) => [loss, correct])).toEqual(
+      evaluations.map(({ loss, correct }) => [loss, correct]),
+    );
+    const refused = await lockstep(['train', '--config', config, '--evaluate-every', '5min']);
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toMatch(/evaluateEvery: must be a number of steps or epochs.*got "5min"/);
+  });
+
   it("prints the recipe's lines for people, and nothing on stdout", async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);

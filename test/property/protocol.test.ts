@@ -71,7 +71,7 @@ function planOf(counts: readonly number[]) {
       restore: null,
       out: null,
     },
-    evaluated: { epoch: 0, splits: [] },
+    evaluated: { step: 0, splits: [] },
     workers: ranges.map((shards, rank) => ({ rank, shards, ...place })),
   };
 }

@@ -75,7 +75,7 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
         source: null,
         restore: null,
         out: null,
-        evaluated: { epoch: 0, splits: [] },
+        evaluated: { step: 0, splits: [] },
         shards: workers,
         workers: members,
       };

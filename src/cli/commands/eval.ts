@@ -34,7 +34,16 @@ export async function evaluateSaved(directory: string, flags: EvalFlags): Promis
     await checkSameData(directory, evaluator.replica.data);
   }
   const { loss, correct, count } = await evaluateAlone(evaluator, split);
-  const event: RunEvent = { event: 'eval', split, epoch: 0, loss, accuracy: correct / count, correct, count };
+  const event: RunEvent = {
+    event: 'eval',
+    split,
+    epoch: 0,
+    step: 0,
+    loss,
+    accuracy: correct / count,
+    correct,
+    count,
+  };
   if (flags.json === true) process.stdout.write(`${JSON.stringify(event)}\n`);
   else for (const { text } of new Lines({ rateInLine: false }).of(event)) process.stdout.write(`${text}\n`);
   model.dispose();

@@ -86,9 +86,11 @@ export class Lines {
       case 'eval': {
         const percent = (event.accuracy * 100).toFixed(3);
         const name = event.split === 'test' ? 'Test set' : 'Train set';
+        const within = event.step % this.#stepsPerEpoch > 0;
+        const when = event.epoch === 0 ? '' : within ? `, step ${event.step}` : `, epoch ${event.epoch}`;
         return [
           info(
-            `${name}${event.epoch > 0 ? `, epoch ${event.epoch}` : ''}: Average loss: ${event.loss.toFixed(4)}, Accuracy: ${event.correct}/${event.count} (${percent}%)`,
+            `${name}${when}: Average loss: ${event.loss.toFixed(4)}, Accuracy: ${event.correct}/${event.count} (${percent}%)`,
           ),
         ];
       }

@@ -269,6 +269,7 @@ const free: readonly (keyof ResolvedConfig)[] = [
     'epochs',
     'maxSteps',
     'evaluate',
+    'evaluateEvery',
     'evalBatchSize',
     'logEvery',
   ] as const),

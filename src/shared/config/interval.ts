@@ -11,6 +11,9 @@ export type Interval =
 
 const milliseconds = { s: 1_000, min: 60_000, h: 3_600_000 } as const;
 
+/** Of intervals that depend on the step alone, so that all workers agree on them. */
+export const stepIntervalPattern = /^([1-9]\d{0,8})(steps?|epochs?)$/;
+
 /** Of a text that fits the pattern. */
 export function parseInterval(text: string): Interval {
   const [, count, unit = ''] = intervalPattern.exec(text) ?? [];
@@ -18,4 +21,9 @@ export function parseInterval(text: string): Interval {
   if (unit.startsWith('step')) return { unit: 'steps', count: Number(count) };
   if (unit.startsWith('epoch')) return { unit: 'epochs', count: Number(count) };
   return { unit: 'time', count: Number(count) * milliseconds[unit as keyof typeof milliseconds] };
+}
+
+/** Whether an interval in steps or epochs ends with this step. */
+export function endsWith({ unit, count }: Interval, step: number, stepsPerEpoch: number): boolean {
+  return unit !== 'time' && step % (unit === 'steps' ? count : count * stepsPerEpoch) === 0;
 }

@@ -5,7 +5,7 @@
  */
 
 import { z } from 'zod';
-import { intervalPattern } from './interval.js';
+import { intervalPattern, stepIntervalPattern } from './interval.js';
 
 const positiveInt = (max: number) => z.int().min(1).max(max);
 const finite = z.number().refine(Number.isFinite, 'must be a finite number');
@@ -82,7 +82,14 @@ export const runConfigSchema = z.strictObject({
   evaluate: z
     .enum(['both', 'test', 'none'])
     .default('both')
-    .describe('test: the test set after every epoch; both: and the training set after the last'),
+    .describe(
+      'test: the test set, as often as evaluateEvery says; both: and the training set after the last step',
+    ),
+  evaluateEvery: z
+    .string()
+    .regex(stepIntervalPattern, 'must be a number of steps or epochs such as 200steps or 1epoch')
+    .default('1epoch')
+    .describe('evaluates so often (200steps, 1epoch), and after the last step'),
   logEvery: positiveInt(1_000_000).default(100).describe('steps between two printed lines'),
   sharedMemory: z
     .enum(['auto', 'off'])

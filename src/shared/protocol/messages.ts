@@ -97,6 +97,7 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('evaluated'),
     generation: uint32,
+    step: uint32,
     split: z.enum(['train', 'test']),
     epoch: uint32,
     loss,
@@ -154,8 +155,8 @@ export const planSchema = z
     restore: path.nullable(),
     /** Folder of the run, for checkpoints; null: none are written. */
     out: path.nullable(),
-    /** Of the last epoch that was evaluated, the splits that need not be evaluated again. */
-    evaluated: z.strictObject({ epoch: uint32, splits: z.array(z.enum(['train', 'test'])).max(2) }),
+    /** After which step was evaluated last, and the splits that need not be evaluated again. */
+    evaluated: z.strictObject({ step: uint32, splits: z.array(z.enum(['train', 'test'])).max(2) }),
   })
   .refine(
     ({ rank, shards, workers }) => rank < workers.length && dealsAll(workers, shards),

@@ -10,7 +10,7 @@ import {
   type CheckpointState,
 } from '../../shared/checkpoint/checkpoint.js';
 import { join } from 'node:path';
-import { parseInterval, type Interval } from '../../shared/config/interval.js';
+import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
 import { toWireError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/layout.js';
 import type { WorkerMessage } from '../../shared/protocol/messages.js';
@@ -118,8 +118,7 @@ export class Checkpoints {
   }
 
   #isDue(interval: Interval, step: number, stepsPerEpoch: number): boolean {
-    if (interval.unit === 'steps') return step % interval.count === 0;
-    if (interval.unit === 'epochs') return step % (interval.count * stepsPerEpoch) === 0;
+    if (interval.unit !== 'time') return endsWith(interval, step, stepsPerEpoch);
     const nowMs = performance.now();
     if (nowMs - this.#lastMs < interval.count) return false;
     this.#lastMs = nowMs;
