@@ -3,6 +3,7 @@
  *
  *   LOCKSTEP_WORKERS      how many workers; default: one a GPU, or 2 without a GPU
  *   LOCKSTEP_COORDINATOR  the coordinator's address; default tcp://127.0.0.1:29400
+ *   LOCKSTEP_KEYS         folder of keys made by `lockstep keygen`; needed for an address that other hosts can reach
  *   LOCKSTEP_ARGS         further options of the run, as for `lockstep train`: "--epochs 1 --out 'my run'"
  *
  * The coordinator deals out ranks; pm2's NODE_APP_INSTANCE only picks a worker's GPU. pm2 reads an ESM file's `apps` by
@@ -43,7 +44,11 @@ const common = {
   cwd: process.cwd(),
   exec_mode: 'fork',
   instance_var: 'NODE_APP_INSTANCE',
-  env: { LOCKSTEP_WORKERS: String(workers), LOCKSTEP_COORDINATOR: coordinator },
+  env: {
+    LOCKSTEP_WORKERS: String(workers),
+    LOCKSTEP_COORDINATOR: coordinator,
+    ...(process.env.LOCKSTEP_KEYS ? { LOCKSTEP_KEYS: path.resolve(process.env.LOCKSTEP_KEYS) } : {}),
+  },
   // A worker in mid-step needs a moment to leave; the longest step of the recipe takes under a second.
   kill_timeout: 15_000,
   // Status 0 is a finished run: nothing to restart. After a crash Lockstep itself waits 1 s, 1.5 s, ... up to 15 s before

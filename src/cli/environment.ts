@@ -34,6 +34,10 @@ function numberIfPossible(value: string, field: string): unknown {
 /** The coordinator's address for processes that are started one by one (pm2, other hosts). */
 export const defaultCoordinator = process.env['LOCKSTEP_COORDINATOR'] ?? 'tcp://127.0.0.1:29400';
 
+/** Folder of CURVE keys; undefined: none. */
+export const defaultKeys = process.env['LOCKSTEP_KEYS'] || undefined;
+export const defaultSecurity = process.env['LOCKSTEP_SECURITY'] || 'auto';
+
 /** Which of several equal processes this one is: pm2 numbers its instances. */
 export function instanceNumber(): number {
   const value = Number(process.env['NODE_APP_INSTANCE'] ?? 0);

@@ -8,6 +8,8 @@ export interface CoordinatorStart {
   readonly config: ResolvedConfig;
   readonly definition: { readonly path: string; readonly sha256: string };
   readonly listen: string;
+  /** Folder of CURVE keys; null: none. */
+  readonly keys: string | null;
   readonly socketDirectory: string | null;
   readonly out: string;
   readonly resume: ResumePlace | null;

@@ -12,11 +12,13 @@ import type { CoordinatorFlags } from './commands/coordinator.js';
 import type { DiffFlags } from './commands/diff.js';
 import type { InstallFlags } from './commands/engine.js';
 import type { EvalFlags } from './commands/eval.js';
+import type { KeygenFlags } from './commands/keygen.js';
 import type { PredictFlags } from './commands/predict.js';
 import type { TrainCommandFlags } from './commands/train.js';
 import type { WorkerFlags } from './commands/worker.js';
 import { defaultCoordinator } from './environment.js';
 import { inQuietChild } from './quiet-child.js';
+import { addSecurityOptions } from './security-options.js';
 import { addTrainOptions } from './train-options.js';
 
 /** Of this package. */
@@ -37,14 +39,18 @@ export function buildProgram(run: RunCommand): Command {
     .exitOverride()
     .showHelpAfterError('(see --help)');
 
-  addTrainOptions(program.command('train').description('train a model on several workers of this machine'))
+  addSecurityOptions(
+    addTrainOptions(program.command('train').description('train a model on several workers of this machine')),
+  )
     .option('--single-process', 'everything in one process, without sockets; same result')
     .action((flags: TrainCommandFlags) => {
       run(async () => (await import('./commands/train.js')).train(flags));
     });
 
-  addTrainOptions(
-    program.command('coordinator').description('coordinate a run whose workers are started separately'),
+  addSecurityOptions(
+    addTrainOptions(
+      program.command('coordinator').description('coordinate a run whose workers are started separately'),
+    ),
   )
     .option(
       '--listen <endpoint>',
@@ -56,9 +62,7 @@ export function buildProgram(run: RunCommand): Command {
       run(async () => (await import('./commands/coordinator.js')).coordinate(flags));
     });
 
-  program
-    .command('worker')
-    .description('take part in a run as one worker')
+  addSecurityOptions(program.command('worker').description('take part in a run as one worker'))
     .option('--coordinator <endpoint>', "the coordinator's address", defaultCoordinator)
     .option('--device <device>', 'cpu or the number of a GPU (default: by instance)')
     .option(
@@ -69,6 +73,15 @@ export function buildProgram(run: RunCommand): Command {
     .addOption(new Option('--slot <name>', 'its place on this host; set by the launcher').hideHelp())
     .action((flags: WorkerFlags) => {
       run(async () => (await import('./commands/worker.js')).work(flags));
+    });
+
+  program
+    .command('keygen')
+    .description('make CURVE keys for a run whose processes are on several hosts')
+    .argument('[name]', 'of the key for workers: a host, or leave it out for one that all share', 'worker')
+    .option('--out <dir>', 'folder of the keys', 'lockstep-keys')
+    .action((name: string, flags: KeygenFlags) => {
+      run(async () => (await import('./commands/keygen.js')).keygen(name, flags));
     });
 
   program

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { Coordinator } from '../coordinator/coordinator.js';
 import { controlMessageBytes } from '../shared/protocol/codec.js';
+import type { ServerKeys } from '../shared/security/curve-key.js';
 import type { RunEvent } from '../shared/run-events.js';
 import { openControlServer } from '../shared/transport/zmq/control.js';
 import { host } from './environment.js';
@@ -19,6 +20,7 @@ export interface RunningCoordinator {
 /** @throws ConfigError when the address can't be bound, or a file can't be written. */
 export async function startCoordinator(
   start: CoordinatorStart,
+  keys: ServerKeys | null,
   emit: (event: RunEvent) => void,
 ): Promise<RunningCoordinator> {
   const { config, definition, socketDirectory, out, resume, succeeds, listen } = start;
@@ -26,7 +28,7 @@ export async function startCoordinator(
     { out, trace: config.trace, resumed: resume !== null || succeeds !== null },
     emit,
   );
-  const server = await openControlServer(listen, controlMessageBytes);
+  const server = await openControlServer(listen, controlMessageBytes, keys);
   const coordinator = new Coordinator({
     // A worker that comes before any other is part of the same run.
     runId: succeeds?.runId ?? randomUUID(),

@@ -25,8 +25,3 @@ export function removeSocketsOf(directory: string | null, pid: number): void {
     if (name.startsWith(`w-${pid}-`)) rmSync(join(directory, name), { force: true });
   }
 }
-
-/** True for addresses that only this machine can reach. */
-export function isLocal(endpoint: string): boolean {
-  return /^(ipc:\/\/|tcp:\/\/(127\.|localhost[:/]|\[::1\]))/.test(endpoint);
-}

@@ -23,6 +23,8 @@ export interface CoordinatorOptions extends RunDescription {
 }
 
 const tickMs = 100;
+/** Breaks that come together are looked into together. */
+const probeMs = 25;
 
 export class Coordinator {
   readonly #options: CoordinatorOptions;
@@ -31,6 +33,7 @@ export class Coordinator {
   readonly #refusals = new Map<string, number>();
   #state: State;
   #timer: NodeJS.Timeout | undefined;
+  #probing: NodeJS.Timeout | undefined;
   #end: ((status: number) => void) | undefined;
 
   constructor(options: CoordinatorOptions) {
@@ -47,11 +50,15 @@ export class Coordinator {
     const ended = new Promise<number>((resolve) => (this.#end = resolve));
     server.listen({
       message: (from, bytes) => this.#onBytes(from, bytes),
-      disconnected: () => this.handle({ kind: 'disconnected' }),
+      disconnected: () => this.#probe(),
+      unreachable: (connection) => {
+        if (this.#state.workers.has(connection)) this.handle({ kind: 'disconnected' });
+      },
     });
     this.#timer = setInterval(() => this.handle({ kind: 'tick' }), tickMs);
     return ended.finally(async () => {
       clearInterval(this.#timer);
+      clearTimeout(this.#probing);
       await server.close();
     });
   }
@@ -78,6 +85,15 @@ export class Coordinator {
           break;
       }
     }
+  }
+
+  /** Some connection broke. Strangers come and go; whether it was a worker's shows when it is sent something. */
+  #probe(): void {
+    this.#probing ??= setTimeout(() => {
+      this.#probing = undefined;
+      const heartbeat = encodeMessage({ type: 'heartbeat' });
+      for (const connection of this.#state.workers.keys()) this.#options.server.send(connection, heartbeat);
+    }, probeMs);
   }
 
   #onBytes(from: string, bytes: Uint8Array): void {

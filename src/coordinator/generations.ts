@@ -211,6 +211,7 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
     rank,
     shards: shards ?? { start: 0, end: 0 },
     endpoint: r?.endpoint ?? '',
+    publicKey: r?.publicKey,
     memory: r?.memory ?? null,
     pid: join.pid,
     host: join.host,

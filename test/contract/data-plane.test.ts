@@ -20,6 +20,8 @@ const transports: Readonly<Record<string, () => Promise<DataPlane>>> = {
     folder ??= mkdtempSync(join(tmpdir(), 'lockstep-plane-'));
     return openDataPlane({ socketDirectory: folder, host: '127.0.0.1', maxFrameBytes });
   },
+  'ZeroMQ over TCP with keys': () =>
+    openDataPlane({ socketDirectory: null, host: '127.0.0.1', maxFrameBytes, secure: true }),
   'ZeroMQ over TCP': () => openDataPlane({ socketDirectory: null, host: '127.0.0.1', maxFrameBytes }),
 };
 
@@ -41,7 +43,7 @@ async function mesh(make: () => Promise<DataPlane>, count: number) {
     const lost: Rank[] = [];
     let wake = (): void => undefined;
     const peers = planes
-      .map(({ endpoint }, rank) => ({ endpoint, rank: rank as Rank }))
+      .map(({ endpoint, publicKey }, rank) => ({ endpoint, publicKey, rank: rank as Rank }))
       .filter(({ rank }) => rank !== own);
     plane.connect(peers, {
       frame: (frame) => {
@@ -98,5 +100,34 @@ describe.each(Object.entries(transports))('the data plane: %s', (_, make) => {
     await other!.until(() => other!.lost.length > 0);
     expect(other!.frames[0]!.toString()).toBe('last words');
     expect(other!.lost[0]).toBe(0);
+  });
+});
+
+describe('a data plane with keys', () => {
+  it('lets in nobody but its peers, also not while it knows none yet', async () => {
+    const make = () =>
+      openDataPlane({ socketDirectory: null, host: '127.0.0.1', maxFrameBytes, secure: true });
+    const [one, other, stranger] = await Promise.all([make(), make(), make()]);
+    open.push(one, other, stranger);
+    const frames: string[] = [];
+    let arrived = (): void => undefined;
+    const quiet = { frame: () => undefined, disconnected: () => undefined };
+    const towards = { rank: 0 as Rank, endpoint: one.endpoint, publicKey: one.publicKey };
+    const refused = new Promise<void>((resolve) =>
+      stranger.connect([towards], { ...quiet, disconnected: () => resolve() }),
+    );
+    stranger.send(0 as Rank, Buffer.from('stranger'));
+    other.connect([towards], quiet);
+    other.send(0 as Rank, Buffer.from('peer'));
+    const first = new Promise<void>((resolve) => (arrived = resolve));
+    one.connect([{ rank: 1 as Rank, endpoint: other.endpoint, publicKey: other.publicKey }], {
+      frame: (frame) => {
+        frames.push(frame.toString());
+        arrived();
+      },
+      disconnected: () => undefined,
+    });
+    await Promise.all([first, refused]);
+    expect(frames).toEqual(['peer']);
   });
 });

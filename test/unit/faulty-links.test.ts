@@ -87,10 +87,12 @@ describe('a faulty link', () => {
         up.push(Buffer.from(bytes).toString());
       },
       disconnected: () => undefined,
+      unreachable: () => undefined,
     });
     client.connect({
       message: (bytes) => down.push(Buffer.from(bytes).toString()),
       disconnected: () => undefined,
+      refused: () => undefined,
     });
     client.send(Buffer.from('one'));
     await eventually('the first message', 5_000, () => id !== '');

@@ -44,7 +44,7 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
   );
   const children: ChildProcess[] = [];
   try {
-    server.listen({ message: () => undefined, disconnected: () => undefined });
+    server.listen({ message: () => undefined, disconnected: () => undefined, unreachable: () => undefined });
     const runId = randomUUID();
     const sharedMemory = flags.sharedMemory !== 'off';
     const task: AllreduceTask = {

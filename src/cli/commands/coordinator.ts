@@ -1,5 +1,6 @@
 /** `lockstep coordinator`: started by the launcher, by pm2 or by hand on the host that others connect to. */
 
+import { isLocal } from '../../shared/security/endpoints.js';
 import { backOff } from '../back-off.js';
 import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
 import { restartCount } from '../environment.js';
@@ -10,13 +11,15 @@ import { openReporters } from '../reporters/reporters.js';
 import { newestRun } from '../resume.js';
 import { startCoordinator } from '../run-coordinator.js';
 import { dieOf, takeLease } from '../lease.js';
-import { isLocal, makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from '../sockets.js';
+import { coordinatorKeys } from '../security.js';
+import type { SecurityFlags } from '../security-options.js';
+import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from '../sockets.js';
 import { placeOf, readSetup, reporting, type TrainFlags } from '../train-options.js';
 
 /** A lease that isn't kept fresh is free before. */
 const predecessorMs = 15_000;
 
-export interface CoordinatorFlags extends TrainFlags {
+export interface CoordinatorFlags extends TrainFlags, SecurityFlags {
   readonly listen: string;
   /** Set by the launcher, which sends the rest over IPC. */
   readonly launched?: boolean;
@@ -27,6 +30,7 @@ export async function coordinate(flags: CoordinatorFlags): Promise<number> {
 }
 
 async function standalone(flags: CoordinatorFlags): Promise<number> {
+  const keys = coordinatorKeys(flags.listen, flags);
   await backOff();
   const { config, definition, out: fresh, resume: found } = await readSetup(flags);
   // Started again by pm2: the workers of the run that it led may still be there.
@@ -49,12 +53,13 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
       config,
       definition: { path, sha256 },
       listen: flags.listen,
+      keys: flags.keys ?? null,
       socketDirectory,
       out,
       resume,
       succeeds,
     };
-    const { coordinator, ended } = await startCoordinator(start, (event) => {
+    const { coordinator, ended } = await startCoordinator(start, keys, (event) => {
       reporters.emit(event);
       if (event.event === 'worker' && event.state === 'lost') removeSocketsOf(socketDirectory, event.pid);
     });
@@ -85,7 +90,9 @@ async function launched(): Promise<number> {
     });
   });
   try {
-    const running = await startCoordinator(start, (event) => post({ kind: 'event', event }));
+    const { keys: directory, listen } = start;
+    const keys = directory === null ? null : coordinatorKeys(listen, { keys: directory });
+    const running = await startCoordinator(start, keys, (event) => post({ kind: 'event', event }));
     handle = (message) => {
       if (message.kind === 'exited') running.coordinator.handle(message);
       if (message.kind === 'interrupt') running.coordinator.handle(message);

@@ -9,6 +9,8 @@ import { EventMemory } from '../inheritance.js';
 import type { FromCoordinator, ToCoordinator } from '../launch-messages.js';
 import { dieOf, takeLease } from '../lease.js';
 import { openReporters, type Reporters } from '../reporters/reporters.js';
+import { withKeys } from '../security.js';
+import type { SecurityFlags } from '../security-options.js';
 import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from '../sockets.js';
 import { WorkerSlot, type SlotEvents } from '../worker-slot.js';
 import { RecentEnds } from '../recent-ends.js';
@@ -21,7 +23,7 @@ const graceMs = 5_000;
 /** Within a minute: a coordinator that dies over and over has a reason. */
 const mostSuccessors = 10;
 
-export interface TrainCommandFlags extends TrainFlags {
+export interface TrainCommandFlags extends TrainFlags, SecurityFlags {
   readonly singleProcess?: boolean;
 }
 
@@ -30,18 +32,28 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
   const setup = await readSetup(flags);
   const { out, resume } = setup;
   const lease = await takeLease(out, dieOf);
-  const reporters = openReporters({ out, resume, ...reporting(flags) });
   try {
-    return flags.singleProcess === true
-      ? await trainInOneProcess(setup, out, reporters)
-      : await launch(setup, out, reporters);
+    return await withKeys(flags, async (keys) => {
+      const reporters = openReporters({ out, resume, ...reporting(flags) });
+      try {
+        return flags.singleProcess === true
+          ? await trainInOneProcess(setup, out, reporters)
+          : await launch(setup, out, reporters, keys);
+      } finally {
+        await reporters.close();
+      }
+    });
   } finally {
-    await reporters.close();
     await lease.release();
   }
 }
 
-async function launch(setup: RunSetup, out: string, reporters: Reporters): Promise<number> {
+async function launch(
+  setup: RunSetup,
+  out: string,
+  reporters: Reporters,
+  keys: string | null,
+): Promise<number> {
   const { config, definition } = setup;
   const socketDirectory = makeSocketDirectory();
   let listen =
@@ -82,7 +94,7 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
           // The same address for a successor: the workers connect to it again by themselves.
           listen = message.endpoint;
           while (workers.length < config.workers)
-            workers.push(startWorker(message.endpoint, setup, workers.length, slotEvents));
+            workers.push(startWorker(message.endpoint, keys, setup, workers.length, slotEvents));
           break;
         case 'event':
           emit(message.event);
@@ -94,7 +106,7 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
       }
     });
     const { path, sha256 } = definition;
-    const common = { config, definition: { path, sha256 }, listen, socketDirectory, out };
+    const common = { config, definition: { path, sha256 }, listen, keys, socketDirectory, out };
     child.send({
       kind: 'start',
       start: { ...common, resume: placeOf(setup.resume), succeeds },
@@ -127,10 +139,19 @@ async function launch(setup: RunSetup, out: string, reporters: Reporters): Promi
   return refused ?? coordinator.status ?? exitStatus.failed;
 }
 
-function startWorker(endpoint: string, { gpus }: RunSetup, index: number, events: SlotEvents): WorkerSlot {
+function startWorker(
+  endpoint: string,
+  keys: string | null,
+  { gpus }: RunSetup,
+  index: number,
+  events: SlotEvents,
+): WorkerSlot {
   const device = gpus.length === 0 ? 'cpu' : String(gpus[index % gpus.length]);
   return new WorkerSlot(
-    ['worker', '--launched', '--coordinator', endpoint, '--device', device, '--slot', String(index)],
+    [
+      ...['worker', '--launched', '--coordinator', endpoint, '--device', device, '--slot', String(index)],
+      ...(keys === null ? [] : ['--keys', keys]),
+    ],
     events,
   );
 }

@@ -12,11 +12,13 @@ import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
 import { currentEngineHost, host, instanceNumber, machine } from '../environment.js';
 import { describeError, exitStatus } from '../exit.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
+import { workerKeys } from '../security.js';
+import type { SecurityFlags } from '../security-options.js';
 
 /** Less than pm2's kill_timeout in ecosystem.config.js. */
 const leaveMs = 12_000;
 
-export interface WorkerFlags {
+export interface WorkerFlags extends SecurityFlags {
   readonly coordinator: string;
   readonly device?: string;
   readonly threads?: string;
@@ -30,8 +32,9 @@ export interface WorkerFlags {
 export async function work(flags: WorkerFlags): Promise<number> {
   const { coordinator, device, launched = false } = flags;
   const threads = threadsOf(flags.threads);
+  const keys = workerKeys(coordinator, flags);
   if (!launched) await backOff();
-  const communicator = new ThreadCommunicator(coordinator, findMemoryAddon(currentEngineHost()));
+  const communicator = new ThreadCommunicator(coordinator, findMemoryAddon(currentEngineHost()), keys);
   if (launched) {
     leaveSignalsToLauncher();
     onLauncherGone(() => communicator.abandon(new PeerLostError('Launcher lost: its process ended.')));

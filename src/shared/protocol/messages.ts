@@ -8,6 +8,7 @@ import { ledgerEntrySchema } from '../ledger/entries.js';
 import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { errorCodes } from '../errors.js';
+import { keyPattern } from '../security/curve-key.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
 import { partTimesSchema } from '../timeline/step-parts.js';
 
@@ -16,6 +17,12 @@ export const protocolVersion = 1;
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
 const shortText = z.string().max(1_024);
+/** CURVE key that a worker's data plane is known by; absent: the run has no keys. */
+const publicKey = z.string().regex(keyPattern).optional();
+const endpoint = z
+  .string()
+  .max(1_024)
+  .regex(/^(tcp|ipc|memory):\/\//);
 const text = z.string().max(16_384);
 const path = z.string().max(4_096);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -58,7 +65,8 @@ const readySchema = z.strictObject({
   trainCount: count,
   testCount: count,
   dataSha256: sha256,
-  endpoint: shortText,
+  endpoint,
+  publicKey,
   memory,
   identity: identitySchema,
 });
@@ -134,7 +142,8 @@ const plannedWorkerSchema = z.strictObject({
   rank: uint32,
   /** The shards that it owns. */
   shards: range,
-  endpoint: shortText,
+  endpoint,
+  publicKey,
   memory,
   pid: count,
   host: shortText,

@@ -114,6 +114,10 @@ export class FaultyDataPlane implements DataPlane {
     return this.#inner.endpoint;
   }
 
+  get publicKey(): string | undefined {
+    return this.#inner.publicKey;
+  }
+
   connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void {
     const before = this.#links;
     this.#links = new Map(peers.map(({ endpoint }) => [endpoint, before.get(endpoint) ?? newLink()]));
@@ -159,6 +163,7 @@ export class FaultyControlClient implements ControlClient {
     this.#inner.connect({
       message: (bytes) => this.#link.incoming.pass(bytes as Buffer, (passed) => events.message(passed)),
       disconnected: () => events.disconnected(),
+      refused: (why) => events.refused(why),
     });
   }
 

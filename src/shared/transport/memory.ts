@@ -89,7 +89,10 @@ export class MemoryControl implements ControlServer {
   send(to: string, bytes: Buffer): void {
     const deliver = this.#clients.get(to);
     const copy = Buffer.from(bytes);
-    if (deliver) setImmediate(() => deliver(copy));
+    setImmediate(() => {
+      if (deliver) deliver(copy);
+      else this.#events?.unreachable(to);
+    });
   }
 
   close(): Promise<void> {

@@ -9,6 +9,8 @@ import type { Rank } from '../words.js';
 export interface PeerAddress {
   readonly rank: Rank;
   readonly endpoint: string;
+  /** CURVE key by which it is known; undefined: the run has no keys. */
+  readonly publicKey?: string | undefined;
 }
 
 export interface DataPlaneEvents {
@@ -22,6 +24,8 @@ export interface DataPlaneEvents {
 export interface DataPlane {
   /** Where peers can connect to. */
   readonly endpoint: string;
+  /** What they know this end by; undefined: no keys. */
+  readonly publicKey?: string | undefined;
   /** Again for another membership: earlier connections are closed. */
   connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void;
   /** Sends without copying: `frame` must not change until the receiver is known to have it. */
@@ -33,6 +37,8 @@ export interface DataPlane {
 export interface ControlClientEvents {
   message(bytes: Uint8Array): void;
   disconnected(): void;
+  /** The other end will not have this one, now or later. */
+  refused(why: string): void;
 }
 
 /** A worker's end of the control plane. Messages sent before the connection stands are queued. */
@@ -48,15 +54,17 @@ export type ConnectionId = string;
 
 export interface ControlServerEvents {
   message(from: ConnectionId, bytes: Uint8Array): void;
-  /** Some connection broke; ZeroMQ doesn't say whose. */
+  /** Some connection broke, perhaps a stranger's; ZeroMQ doesn't say whose. */
   disconnected(): void;
+  /** Something sent to that connection can't reach it any more. */
+  unreachable(to: ConnectionId): void;
 }
 
 /** The coordinator's end of the control plane. */
 export interface ControlServer {
   readonly endpoint: string;
   listen(events: ControlServerEvents): void;
-  /** A connection that is gone gets nothing. */
+  /** A connection that is gone gets nothing, nor one that doesn't read what it was sent before. */
   send(to: ConnectionId, bytes: Buffer): void;
   /** Lets what was sent leave, for a second at most. */
   close(): Promise<void>;

@@ -17,6 +17,7 @@ import {
   type Vectors,
 } from '../../shared/collectives/vector-layout.js';
 import {
+  ConfigError,
   OperationalError,
   PeerLostError,
   StaleGenerationError,
@@ -89,6 +90,7 @@ export class CommunicatorCore {
     transports.control.connect({
       message: (bytes) => this.#onControl(bytes),
       disconnected: () => this.#onDisconnected(),
+      refused: (why) => this.#fail(new ConfigError(`The coordinator refused this worker: ${why}.`)),
     });
   }
 
@@ -111,13 +113,16 @@ export class CommunicatorCore {
     this.#transports.control.send(encodeMessage(message));
   }
 
-  async openDataPlane(request: DataPlaneRequest): Promise<string> {
+  async openDataPlane(
+    request: DataPlaneRequest,
+  ): Promise<{ endpoint: string; publicKey?: string | undefined }> {
     this.#request = request;
     if (request.trace) this.#flights = new Flights((spans) => this.send({ type: 'spans', spans }));
     this.#lastHeardMs = performance.now();
     this.#heartbeat = setInterval(() => this.#beat(), request.heartbeatMs);
     this.#data = await this.#transports.openDataPlane(request);
-    return this.#data.endpoint;
+    const { endpoint, publicKey } = this.#data;
+    return { endpoint, publicKey };
   }
 
   /** Resolves with whether this worker can read the memory of all others and they its. */
@@ -131,7 +136,7 @@ export class CommunicatorCore {
     this.#state = 'running';
     const peers = plan.workers
       .filter((worker) => worker.rank !== plan.rank)
-      .map((worker) => ({ rank: asRank(worker.rank), endpoint: worker.endpoint }));
+      .map(({ rank: other, endpoint, publicKey }) => ({ rank: asRank(other), endpoint, publicKey }));
     const runTag = runTagOf(this.#request.runId);
     const generation = asGeneration(plan.generation);
     this.#engine = new CollectiveEngine(

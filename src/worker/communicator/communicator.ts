@@ -39,6 +39,8 @@ export interface AllocationPart {
 
 export interface DataPlaneAddress {
   readonly endpoint: string;
+  /** CURVE key that it is known by; undefined: the run has no keys. */
+  readonly publicKey?: string | undefined;
   /** Where workers of the same host can open this worker's memory. */
   readonly memory: string | null;
 }

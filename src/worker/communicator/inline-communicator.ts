@@ -63,7 +63,7 @@ export class InlineCommunicator implements Communicator {
   }
 
   async openDataPlane(request: DataPlaneRequest): Promise<DataPlaneAddress> {
-    return { endpoint: await this.#core.openDataPlane(request), memory: null };
+    return { ...(await this.#core.openDataPlane(request)), memory: null };
   }
 
   async join(plan: Plan): Promise<boolean> {

@@ -15,6 +15,7 @@ import { Mesh } from '../../shared/collectives/mesh.js';
 import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange.js';
 import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
 import { InvariantError, fromWireError, invariant } from '../../shared/errors.js';
+import type { ClientKeys } from '../../shared/security/curve-key.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import {
   VectorLayout,
@@ -68,7 +69,7 @@ export class ThreadCommunicator implements Communicator {
   readonly #memoryAddon: string | undefined;
   #memory: SharedMemory | undefined;
   readonly #mapped = new Map<string, ArrayBuffer>();
-  #opened: Pending<string> | undefined;
+  #opened: Pending<Omit<DataPlaneAddress, 'memory'>> | undefined;
   #joined: Pending<boolean> | undefined;
   #mesh: Mesh | undefined;
   #room: ArrayBuffer | undefined;
@@ -79,14 +80,15 @@ export class ThreadCommunicator implements Communicator {
   /**
    * @param coordinator its endpoint, ipc://… or tcp://…
    * @param memoryAddon file of the addon for shared memory; without it everything goes through sockets
+   * @param keys for both planes; null: none, which only addresses allow that no other host can reach
    */
-  constructor(coordinator: string, memoryAddon?: string) {
+  constructor(coordinator: string, memoryAddon?: string, keys: ClientKeys | null = null) {
     this.#memoryAddon = memoryAddon;
     const { port1, port2 } = new MessageChannel();
     this.#failures = port1;
     port1.unref();
     const state = this.#state.buffer;
-    const workerData: ThreadOptions = { coordinator, memoryAddon, state, failures: port2, graceMs };
+    const workerData: ThreadOptions = { coordinator, keys, memoryAddon, state, failures: port2, graceMs };
     this.#thread = new Worker(new URL('./thread.js', import.meta.url), {
       workerData,
       transferList: [port2],
@@ -112,11 +114,11 @@ export class ThreadCommunicator implements Communicator {
       ? SharedMemory.create(loadNativeMemory(this.#memoryAddon))
       : undefined;
     this.#memory = shared?.memory;
-    const endpoint = await new Promise<string>((resolve, reject) => {
+    const address = await new Promise<Omit<DataPlaneAddress, 'memory'>>((resolve, reject) => {
       this.#opened = { resolve, reject };
       this.#post({ kind: 'open', request, memory: shared?.descriptor });
     });
-    return { endpoint, memory: shared?.address ?? null };
+    return { ...address, memory: shared?.address ?? null };
   }
 
   join(plan: Plan): Promise<boolean> {
@@ -273,7 +275,7 @@ export class ThreadCommunicator implements Communicator {
         this.#events?.message(message.message);
         break;
       case 'opened':
-        this.#opened?.resolve(message.endpoint);
+        this.#opened?.resolve({ endpoint: message.endpoint, publicKey: message.publicKey });
         break;
       case 'joined':
         this.#joined?.resolve(message.sharing && this.#direct !== undefined);

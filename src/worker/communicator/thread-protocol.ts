@@ -8,6 +8,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
 import type { WireError } from '../../shared/errors.js';
+import type { ClientKeys } from '../../shared/security/curve-key.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { Disturbance } from '../faults/injected-faults.js';
 import type { DataPlaneRequest } from './communicator.js';
@@ -28,6 +29,8 @@ export const maxExchanges = 4_096;
 
 export interface ThreadOptions {
   readonly coordinator: string;
+  /** Null: the control plane and the data plane have none. */
+  readonly keys: ClientKeys | null;
   /** File of the addon for shared memory. */
   readonly memoryAddon: string | undefined;
   readonly state: SharedArrayBuffer;
@@ -54,7 +57,7 @@ export type ToThread =
 
 export type FromThread =
   | { kind: 'message'; message: CoordinatorMessage }
-  | { kind: 'opened'; endpoint: string }
+  | { kind: 'opened'; endpoint: string; publicKey?: string | undefined }
   | { kind: 'joined'; sharing: boolean }
   | { kind: 'refused'; code: string; message: string; count: number }
   | Interruption;

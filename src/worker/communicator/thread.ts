@@ -57,7 +57,9 @@ function fail(error: Error): void {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), options.graceMs).unref();
 }
 
-const control = new FaultyControlClient(openControlClient(options.coordinator, controlMessageBytes));
+const control = new FaultyControlClient(
+  openControlClient(options.coordinator, controlMessageBytes, options.keys),
+);
 let data: FaultyDataPlane | undefined;
 
 /** For tests. Says that it happened when it hits the first message. */
@@ -71,8 +73,12 @@ const core = new CommunicatorCore(
   {
     control,
     openDataPlane: async ({ socketDirectory, maxFrameBytes }) => {
+      const secure = options.keys !== null;
       const host = await localAddressTowards(options.coordinator);
-      data = new FaultyDataPlane(await openDataPlane({ socketDirectory, maxFrameBytes, host }), senderOf);
+      data = new FaultyDataPlane(
+        await openDataPlane({ socketDirectory, maxFrameBytes, host, secure }),
+        senderOf,
+      );
       return data;
     },
     openMemory: (address) => (memory ? SharedMemory.open(native, address) : undefined),
@@ -113,7 +119,7 @@ function handle(message: ToThread): void {
       break;
     case 'open':
       memory = SharedMemory.over(native, message.memory);
-      core.openDataPlane(message.request).then((endpoint) => post({ kind: 'opened', endpoint }), fail);
+      core.openDataPlane(message.request).then((address) => post({ kind: 'opened', ...address }), fail);
       break;
     case 'join':
       core.join(message.plan).then((sharing) => post({ kind: 'joined', sharing }), fail);

@@ -3,7 +3,10 @@
  * a client can't choose a name, so it can't take another's.
  */
 
-import { Dealer, Router } from 'zeromq';
+import { Dealer, Router, type Context } from 'zeromq';
+import { systemCode } from '../../errors.js';
+import type { ClientKeys, ServerKeys } from '../../security/curve-key.js';
+import { requireKeys } from '../../security/endpoints.js';
 import type {
   ConnectionId,
   ControlClient,
@@ -11,6 +14,7 @@ import type {
   ControlServer,
   ControlServerEvents,
 } from '../transport.js';
+import { Gatekeeper } from './gatekeeper.js';
 import {
   Outbox,
   bind,
@@ -22,20 +26,29 @@ import {
   sending,
 } from './sockets.js';
 
-const both = { ...sending, ...receiving };
+/** Messages to one connection that doesn't read; what comes after is dropped. Minutes of heartbeats. */
+const mostUnread = 1_000;
+/** More than a reader needs to find the messages of one that writes. */
+const receivingFromAnyone = { receiveHighWaterMark: 64 } as const;
 
 class ZmqControlServer implements ControlServer {
   readonly endpoint: string;
   readonly #router: Router;
-  readonly #outbox: Outbox<Buffer[]>;
+  readonly #gate: Gatekeeper;
+  readonly #outbox: Outbox<[Buffer, Buffer]>;
+  #events: ControlServerEvents | undefined;
 
-  constructor(endpoint: string, router: Router) {
+  constructor(endpoint: string, router: Router, gate: Gatekeeper) {
     this.endpoint = endpoint;
     this.#router = router;
-    this.#outbox = new Outbox<Buffer[]>(router);
+    this.#gate = gate;
+    this.#outbox = new Outbox<[Buffer, Buffer]>(router, ([to], error) => {
+      if (systemCode(error) === 'EHOSTUNREACH') this.#events?.unreachable(to.toString('hex'));
+    });
   }
 
   listen(events: ControlServerEvents): void {
+    this.#events = events;
     onDisconnect(this.#router, () => events.disconnected());
     void receiveLoop(this.#router, ([id, bytes, ...rest]) => {
       if (id && bytes && rest.length === 0) events.message(id.toString('hex'), bytes);
@@ -46,8 +59,9 @@ class ZmqControlServer implements ControlServer {
     this.#outbox.push([Buffer.from(to, 'hex'), bytes]);
   }
 
-  close(): Promise<void> {
-    return this.#outbox.close();
+  async close(): Promise<void> {
+    await this.#outbox.close();
+    this.#gate.close();
   }
 }
 
@@ -55,19 +69,28 @@ class ZmqControlClient implements ControlClient {
   readonly #dealer: Dealer;
   readonly #outbox: Outbox<Buffer>;
   readonly #endpoint: string;
+  readonly #keys: ClientKeys | null;
 
-  constructor(endpoint: string, maxMessageBytes: number) {
+  constructor(endpoint: string, maxMessageBytes: number, keys: ClientKeys | null) {
     this.#endpoint = endpoint;
+    this.#keys = keys;
     this.#dealer = new Dealer({
       context: newContext(),
       ...common(maxMessageBytes),
-      ...both,
+      ...sending,
+      ...receiving,
       reconnectInterval: 100,
+      ...(keys && {
+        curveServerKey: keys.serverKey,
+        curvePublicKey: keys.own.publicKey,
+        curveSecretKey: keys.own.secretKey,
+      }),
     });
     this.#outbox = new Outbox<Buffer>(this.#dealer);
   }
 
   connect(events: ControlClientEvents): void {
+    this.#onRefusal((why) => events.refused(why));
     onDisconnect(this.#dealer, () => events.disconnected());
     this.#dealer.connect(this.#endpoint);
     void receiveLoop(this.#dealer, ([bytes]) => {
@@ -82,19 +105,66 @@ class ZmqControlClient implements ControlClient {
   close(): Promise<void> {
     return this.#outbox.close();
   }
+
+  /** After the first of these ZeroMQ doesn't try again; after the second it would for ever, in vain. */
+  #onRefusal(refused: (why: string) => void): void {
+    const keys = this.#keys;
+    this.#dealer.events.on('handshake:error:auth', () =>
+      refused(
+        keys
+          ? `it doesn't allow the key ${keys.own.publicKey}. Put that key's .pub file into the coordinator's folder of authorized keys`
+          : 'it has too many connections. Try again later',
+      ),
+    );
+    this.#dealer.events.on('handshake:error:protocol', ({ error }) => {
+      if (error.code !== 'ERR_ZMTP_MECHANISM_MISMATCH') return;
+      refused(
+        keys
+          ? 'it uses no CURVE keys, and this worker does. Start it with --keys too'
+          : 'it requires CURVE keys. Give --keys DIR, made by `lockstep keygen`',
+      );
+    });
+  }
 }
 
-/** Binds the coordinator's end. @throws ConfigError when the address is taken or malformed. */
-export async function openControlServer(endpoint: string, maxMessageBytes: number): Promise<ControlServer> {
-  const router = new Router({ context: newContext(), mandatory: true, ...common(maxMessageBytes), ...both });
+/**
+ * Binds the coordinator's end.
+ * @throws ConfigError when the address is taken or malformed, or others can reach it and there are no keys
+ */
+export async function openControlServer(
+  endpoint: string,
+  maxMessageBytes: number,
+  keys: ServerKeys | null = null,
+): Promise<ControlServer> {
+  requireKeys(endpoint, keys !== null);
+  const context: Context = newContext();
+  const gate = await Gatekeeper.open(context, { keys });
+  const router = new Router({
+    context,
+    ...common(maxMessageBytes),
+    ...receivingFromAnyone,
+    ...gate.guarded,
+    // Together: never waits for one that doesn't read, and says which connection is gone.
+    mandatory: true,
+    sendTimeout: 0,
+    sendHighWaterMark: mostUnread,
+  });
+  gate.watch(router);
   try {
-    return new ZmqControlServer(await bind(router, endpoint), router);
+    return new ZmqControlServer(await bind(router, endpoint), router, gate);
   } catch (error) {
     router.close();
+    gate.close();
     throw error;
   }
 }
 
-export function openControlClient(endpoint: string, maxMessageBytes: number): ControlClient {
-  return new ZmqControlClient(endpoint, maxMessageBytes);
+/** @throws ConfigError when others can reach the address and there are no keys */
+export function openControlClient(
+  endpoint: string,
+  maxMessageBytes: number,
+  keys: ClientKeys | null = null,
+): ControlClient {
+  requireKeys(endpoint, keys !== null);
+  return new ZmqControlClient(endpoint, maxMessageBytes, keys);
 }

@@ -1,14 +1,21 @@
 /**
  * The workers' mesh over ZeroMQ: one PULL bound, one PUSH connected to each peer. Over ipc on one host, over TCP
  * otherwise. A frame is one message.
+ *
+ * With keys each end has a pair of its own, made here and known to nobody but the coordinator and those that it tells: only
+ * peers of the last `connect` may come in. A peer that connects before this end has heard of it waits in its handshake.
  */
 
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Pull, Push, type Context } from 'zeromq';
-import { InvariantError } from '../../errors.js';
+import { ConfigError, InvariantError } from '../../errors.js';
+import type { KeyPair } from '../../security/curve-key.js';
+import { requireKeys } from '../../security/endpoints.js';
 import type { Rank } from '../../words.js';
 import type { DataPlane, DataPlaneEvents, PeerAddress } from '../transport.js';
+import { Gatekeeper } from './gatekeeper.js';
+import { newKeyPair } from './new-key-pair.js';
 import {
   Outbox,
   bind,
@@ -27,43 +34,80 @@ export interface DataPlaneOptions {
   readonly host: string;
   /** Longest frame in bytes; ZeroMQ drops a connection that sends a longer one. */
   readonly maxFrameBytes: number;
+  /** Whether to encrypt, and let in nobody but the peers. Must be so where other hosts reach the address. */
+  readonly secure?: boolean;
+}
+
+/** What is made before the socket can be bound. */
+interface Opened {
+  readonly context: Context;
+  readonly gate: Gatekeeper;
+  readonly own: KeyPair | null;
+  readonly allowed: Set<string>;
 }
 
 class ZmqDataPlane implements DataPlane {
   readonly endpoint: string;
-  readonly #context: Context;
+  readonly #opened: Opened;
   readonly #pull: Pull;
   readonly #options: DataPlaneOptions;
   readonly #peers = new Map<Rank, Outbox<Buffer>>();
   #events: DataPlaneEvents | undefined;
   #receiving = false;
 
-  constructor(endpoint: string, context: Context, pull: Pull, options: DataPlaneOptions) {
+  constructor(endpoint: string, opened: Opened, pull: Pull, options: DataPlaneOptions) {
     this.endpoint = endpoint;
-    this.#context = context;
+    this.#opened = opened;
     this.#pull = pull;
     this.#options = options;
   }
 
+  get publicKey(): string | undefined {
+    return this.#opened.own?.publicKey;
+  }
+
   connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void {
+    const { allowed, gate } = this.#opened;
     for (const old of this.#peers.values()) old.abandon();
     this.#peers.clear();
     this.#events = events;
-    for (const { rank, endpoint } of peers) {
-      const push = new Push({ context: this.#context, ...common(this.#options.maxFrameBytes), ...sending });
-      const outbox = new Outbox<Buffer>(push);
-      onDisconnect(push, () => {
-        // Not for a connection of an earlier membership.
-        if (this.#peers.get(rank) === outbox) events.disconnected(rank);
-      });
-      push.connect(endpoint);
-      this.#peers.set(rank, outbox);
-    }
+    allowed.clear();
+    for (const { publicKey } of peers) if (publicKey !== undefined) allowed.add(publicKey);
+    gate.reconsider();
+    for (const peer of peers) this.#connect(peer, events);
     if (this.#receiving) return;
     this.#receiving = true;
     void receiveLoop(this.#pull, ([frame]) => {
       if (frame) this.#events?.frame(frame);
     });
+  }
+
+  #connect({ rank, endpoint, publicKey }: PeerAddress, events: DataPlaneEvents): void {
+    const { context, own } = this.#opened;
+    requireKeys(endpoint, own !== null);
+    if ((own === null) !== (publicKey === undefined)) {
+      const which = own ? 'rank has none' : 'this worker has none';
+      throw new ConfigError(
+        `Rank ${rank}: expected keys on both ends or on none, but the ${which}. Give --keys everywhere.`,
+      );
+    }
+    const push = new Push({
+      context,
+      ...common(this.#options.maxFrameBytes),
+      ...sending,
+      ...(own && {
+        curveServerKey: publicKey ?? null,
+        curvePublicKey: own.publicKey,
+        curveSecretKey: own.secretKey,
+      }),
+    });
+    const outbox = new Outbox<Buffer>(push);
+    onDisconnect(push, () => {
+      // Not for a connection of an earlier membership.
+      if (this.#peers.get(rank) === outbox) events.disconnected(rank);
+    });
+    push.connect(endpoint);
+    this.#peers.set(rank, outbox);
   }
 
   send(to: Rank, frame: Buffer): void {
@@ -75,16 +119,24 @@ class ZmqDataPlane implements DataPlane {
   async close(): Promise<void> {
     await Promise.all([...this.#peers.values()].map((peer) => peer.close()));
     this.#pull.close();
+    this.#opened.gate.close();
   }
 }
 
-/** Binds a worker's data plane. @throws ConfigError when it can't listen. */
+/** Binds a worker's data plane. @throws ConfigError when it can't listen, or needs keys and has none. */
 export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  const context = newContext();
-  const pull = new Pull({ context, ...common(options.maxFrameBytes), ...receiving });
+  const { socketDirectory, host, maxFrameBytes, secure = false } = options;
   const address =
-    options.socketDirectory === null
-      ? `tcp://${options.host}:*`
-      : `ipc://${join(options.socketDirectory, `w-${process.pid}-${randomBytes(4).toString('hex')}`)}`;
-  return new ZmqDataPlane(await bind(pull, address), context, pull, options);
+    socketDirectory === null
+      ? `tcp://${host}:*`
+      : `ipc://${join(socketDirectory, `w-${process.pid}-${randomBytes(4).toString('hex')}`)}`;
+  requireKeys(address, secure);
+  const context = newContext();
+  const own = secure ? newKeyPair() : null;
+  const allowed = new Set<string>();
+  const keys = own && { own, allows: (key: string) => allowed.has(key) };
+  const gate = await Gatekeeper.open(context, { keys, patient: true });
+  const pull = new Pull({ context, ...common(maxFrameBytes), ...receiving, ...gate.guarded });
+  gate.watch(pull);
+  return new ZmqDataPlane(await bind(pull, address), { context, gate, own, allowed }, pull, options);
 }

@@ -11,13 +11,21 @@ import { ConfigError, systemCode } from '../../errors.js';
 /** Most time that closing waits for queued messages to leave, in milliseconds. */
 const lingerMs = 1_000;
 
-export function common(maxMessageBytes: number): { linger: number; maxMessageSize: number } {
-  return { linger: lingerMs, maxMessageSize: maxMessageBytes };
+/** A connection that hasn't said who it is for so long is closed. */
+export const handshakeMs = 5_000;
+
+export function common(maxMessageBytes: number): {
+  linger: number;
+  maxMessageSize: number;
+  handshakeInterval: number;
+} {
+  return { linger: lingerMs, maxMessageSize: maxMessageBytes, handshakeInterval: handshakeMs };
 }
 
-/** No high-water marks: what is in flight is bounded by the collectives' own order, and nothing may be dropped. */
+/** No high-water mark: what is in flight is bounded by the collectives' own order, and nothing may be dropped. */
 export const sending = { sendHighWaterMark: 0 } as const;
-export const receiving = { receiveHighWaterMark: 0 } as const;
+/** Messages of one connection that wait to be read; the rest waits at the sender, who loses nothing by it. */
+export const receiving = { receiveHighWaterMark: 1_024 } as const;
 
 /** A context of one's own, so that closing one transport can't block another. */
 export function newContext(ioThreads = 1): Context {
@@ -54,9 +62,15 @@ export class Outbox<Message> {
   readonly #waiting: Message[] = [];
   #sending = false;
   #idle: Promise<void> = Promise.resolve();
+  readonly #failed: (message: Message, error: unknown) => void;
 
-  constructor(socket: Socket & { send(message: Message): Promise<void> }) {
+  /** @param failed what couldn't be handed over, and why; nobody needs it any more */
+  constructor(
+    socket: Socket & { send(message: Message): Promise<void> },
+    failed: (message: Message, error: unknown) => void = () => undefined,
+  ) {
     this.#socket = socket;
+    this.#failed = failed;
   }
 
   /** Hands everything to ZeroMQ, then closes the socket; gives up on what can't be handed over in time. */
@@ -85,8 +99,9 @@ export class Outbox<Message> {
     try {
       for (let message = this.#waiting.shift(); message !== undefined; message = this.#waiting.shift()) {
         if (this.#socket.closed) break;
-        // Fails when the socket is closed meanwhile, or (ROUTER) when the addressee is gone: nobody needs it any more.
-        await this.#socket.send(message).catch(() => undefined);
+        const sent = message;
+        // When the socket is closed meanwhile, or (ROUTER) when the addressee is gone or doesn't read.
+        await this.#socket.send(message).catch((error: unknown) => this.#failed(sent, error));
       }
     } finally {
       this.#sending = false;
