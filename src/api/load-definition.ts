@@ -25,9 +25,7 @@ export interface LoadedDefinition {
 
 /** @throws ConfigError when the file is missing, doesn't load, or exports no training definition. */
 export async function loadDefinition(path: string): Promise<LoadedDefinition> {
-  const sha256 = createHash('sha256')
-    .update(await readSource(path))
-    .digest('hex');
+  const sha256 = await definitionSha256(path);
   // So that `import { defineTraining } from 'lockstep'` works wherever the file lies.
   const alias = { lockstep: fileURLToPath(new URL('../index.js', import.meta.url)) };
   // What the file computes with Math must not depend on the Node that loads it.
@@ -53,6 +51,13 @@ export async function loadDefinition(path: string): Promise<LoadedDefinition> {
   }
   const source = typeof data === 'object' ? data : undefined;
   return { path, sha256, model, source, values: typeof data === 'string' ? { ...values, data } : values };
+}
+
+/** Of the file's bytes; runs nothing of it. @throws ConfigError when it can't be read. */
+export async function definitionSha256(path: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readSource(path))
+    .digest('hex');
 }
 
 async function readSource(path: string): Promise<Buffer> {

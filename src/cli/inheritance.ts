@@ -3,16 +3,29 @@
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { z } from 'zod';
 import type { Inheritance } from '../coordinator/state.js';
 import type { RunEvent } from '../shared/run-events.js';
 import { eventsName } from './reporters/event-log.js';
+
+const uint32 = z.int().min(0).max(0xffffffff);
+
+/** Those that matter here, of the fields that matter. A file is not to be believed: another may have written to it. */
+const eventSchema = z.discriminatedUnion('event', [
+  z.object({ event: z.literal('run'), runId: z.uuid() }),
+  z.object({ event: z.enum(['resumed', 'done', 'error']) }),
+  z.object({ event: z.literal('step'), step: uint32 }),
+  z.object({ event: z.literal('checkpoint'), step: uint32, path: z.string().min(1).max(4_096) }),
+  z.object({ event: z.literal('eval'), split: z.enum(['train', 'test']), epoch: uint32 }),
+]);
+type NotedEvent = z.infer<typeof eventSchema>;
 
 export class EventMemory {
   #known: Inheritance = { runId: '', step: 0, evaluated: { step: 0, splits: [] }, checkpoint: null };
   /** Its last word has been said. */
   over = false;
 
-  note(event: RunEvent): void {
+  note(event: RunEvent | NotedEvent): void {
     if (event.event === 'run' || event.event === 'resumed') this.over = false;
     if (event.event === 'run') this.#known = { ...this.#known, runId: event.runId };
     if (event.event === 'done' || event.event === 'error') this.over = true;
@@ -40,7 +53,8 @@ export async function inheritFrom(out: string): Promise<Inheritance | null> {
   try {
     for await (const line of createInterface({ input: createReadStream(join(out, eventsName)) })) {
       try {
-        memory.note(JSON.parse(line) as RunEvent);
+        const found = eventSchema.safeParse(JSON.parse(line));
+        if (found.success) memory.note(found.data);
         lines++;
       } catch {
         // The line in which the coordinator died.

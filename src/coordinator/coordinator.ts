@@ -4,7 +4,13 @@
 
 import { OperationalError } from '../shared/errors.js';
 import type { LedgerEntry } from '../shared/ledger/entries.js';
-import { decodeWorkerMessage, encodeMessage } from '../shared/protocol/codec.js';
+import {
+  controlMessageBytes,
+  decodeWorkerMessage,
+  encodeMessage,
+  strangerMessageBytes,
+} from '../shared/protocol/codec.js';
+import { Refusals } from '../shared/protocol/refusals.js';
 import type { Span } from '../shared/timeline/spans.js';
 import type { RunEvent } from '../shared/run-events.js';
 import type { ControlServer } from '../shared/transport/transport.js';
@@ -30,7 +36,7 @@ export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #now: () => number;
   /** Refused messages by sender. */
-  readonly #refusals = new Map<string, number>();
+  readonly #refusals = new Refusals();
   #state: State;
   #timer: NodeJS.Timeout | undefined;
   #probing: NodeJS.Timeout | undefined;
@@ -81,6 +87,7 @@ export class Coordinator {
           this.#options.trace(action.rank, action.spans);
           break;
         case 'end':
+          this.#sayRefusals();
           this.#end?.(action.status);
           break;
       }
@@ -96,13 +103,20 @@ export class Coordinator {
     }, probeMs);
   }
 
+  /** Not an event: `done` and `error` stay the last of these. */
+  #sayRefusals(): void {
+    const summary = this.#refusals.summary();
+    if (summary !== undefined) process.emitWarning(summary, { code: 'PROTOCOL' });
+  }
+
   #onBytes(from: string, bytes: Uint8Array): void {
     try {
-      this.handle({ kind: 'message', from, message: decodeWorkerMessage(bytes, `connection ${from}`) });
+      const most = this.#state.workers.get(from)?.ready ? controlMessageBytes : strangerMessageBytes;
+      const message = decodeWorkerMessage(bytes, `connection ${from}`, most);
+      this.handle({ kind: 'message', from, message });
     } catch (error) {
       if (!(error instanceof OperationalError)) throw error;
-      const count = (this.#refusals.get(from) ?? 0) + 1;
-      this.#refusals.set(from, count);
+      const count = this.#refusals.note(error);
       this.handle({ kind: 'refused', from, reason: error.message, count });
     }
   }

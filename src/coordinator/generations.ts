@@ -26,6 +26,8 @@ import {
 /** Losses of one place within this time make the next worker of that place wait outside. */
 const flapWindowMs = 60_000;
 const flapLosses = 5;
+/** Places whose losses are remembered. */
+const mostPlaces = 4_096;
 /** Generations in a row that end without a step and without a loss. */
 const mostBarren = 5;
 
@@ -43,6 +45,15 @@ export function flapping(state: State, place: string, nowMs: number): string | u
   );
 }
 
+/** Forgets what is too long ago to matter: strangers can name any number of places. */
+function withLoss(losses: State['losses'], place: string, nowMs: number): State['losses'] {
+  const recent = [...losses].map(
+    ([at, times]) => [at, times.filter((atMs) => nowMs - atMs < flapWindowMs)] as const,
+  );
+  const kept = new Map(recent.filter(([, times]) => times.length > 0).slice(-mostPlaces));
+  return kept.set(place, [...(kept.get(place) ?? []), nowMs]);
+}
+
 /** Takes a worker out of the run, which goes on without it. */
 export function lose(
   state: State,
@@ -54,8 +65,7 @@ export function lose(
   const workers = new Map(state.workers);
   workers.delete(worker.connection);
   const place = placeOf(worker);
-  const recent = (state.losses.get(place) ?? []).filter((atMs) => nowMs - atMs < flapWindowMs);
-  const losses = how === 'left' ? state.losses : new Map(state.losses).set(place, [...recent, nowMs]);
+  const losses = how === 'left' ? state.losses : withLoss(state.losses, place, nowMs);
   const given = {
     code: 'PEER_LOST',
     message: `This worker is out of the run: ${reason}`.slice(0, 16_000),

@@ -5,19 +5,10 @@
 
 import { protocolVersion, type CoordinatorMessage, type WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
+import { inadmissible, outOfPlace, refuse } from './admission.js';
 import { balance, balanceAdvice, onStopped, overdue, withPace } from './balance.js';
 import { contradiction, mismatch, otherArithmetic, type Disagreement } from './agreement.js';
-import {
-  dismiss,
-  endBarren,
-  endGeneration,
-  flapping,
-  interrupted,
-  leave,
-  lose,
-  placeOf,
-  planNext,
-} from './generations.js';
+import { dismiss, endBarren, endGeneration, interrupted, leave, lose, planNext } from './generations.js';
 import { goOn } from './go-on.js';
 import { blame } from './liveness.js';
 import { adopt, impatient, mayAdopt } from './succession.js';
@@ -51,7 +42,7 @@ export function decide(state: State, event: CoordinatorEvent, nowMs: number): De
     case 'message':
       return onMessage(state, event.from, event.message, nowMs);
     case 'refused':
-      // The first of each sender is reported, all are counted.
+      // The first of each kind is reported, all are counted.
       return {
         state: { ...state, refused: state.refused + 1 },
         actions: event.count === 1 ? [warn(event.reason)] : [],
@@ -74,7 +65,11 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
   const known = state.workers.get(from);
   if (!known && message.type === 'rejoin' && mayAdopt(state)) return adopt(state, from, message, nowMs);
   if (!known) return onStranger(state, from, message);
-  const worker: WorkerRecord = { ...known, lastHeardMs: nowMs };
+  const wrong = outOfPlace(known, message);
+  if (wrong !== undefined)
+    return refuse(state, `message ${message.type}`, `Message from ${who(known)} refused: ${wrong}.`);
+  // One that isn't ready has a time to become so, whatever it says meanwhile.
+  const worker: WorkerRecord = known.ready === null ? known : { ...known, lastHeardMs: nowMs };
   const heard = withWorker(state, worker);
   const current = 'generation' in message && message.generation === state.generation;
   switch (message.type) {
@@ -156,25 +151,16 @@ function onJoin(
   join: Extract<WorkerMessage, { type: 'join' }>,
   nowMs: number,
 ): Decision {
-  const refuse = (code: 'PROTOCOL' | 'PEER_LOST', reason: string): Decision => {
-    const message = `Worker ${join.pid} on ${join.host} refused: ${reason}`;
-    return {
-      state,
-      actions: [
-        { kind: 'send', to: from, message: { type: 'abort', error: { code, message } } },
-        warn(message),
-      ],
-    };
-  };
-  if (join.protocol !== protocolVersion) {
-    return refuse('PROTOCOL', `it speaks protocol ${join.protocol}, this run ${protocolVersion}.`);
-  }
   // Its first word came twice.
   if (state.workers.get(from)?.join.workerId === join.workerId) return { state, actions: [] };
-  const same = [...state.workers.values()].some(({ join: other }) => other.workerId === join.workerId);
-  if (state.workers.has(from) || same) return refuse('PROTOCOL', 'it has joined already.');
-  const flaps = flapping(state, placeOf({ join }), nowMs);
-  if (flaps !== undefined) return refuse('PEER_LOST', flaps);
+  const wrong = inadmissible(state, from, join, nowMs);
+  if (wrong) {
+    const { code, kind, reason } = wrong;
+    const message = `Worker ${join.pid} on ${join.host} refused: ${reason}`;
+    const { state: counted, actions } = refuse(state, kind, message);
+    const answer: Action = { kind: 'send', to: from, message: { type: 'abort', error: { code, message } } };
+    return { state: counted, actions: [answer, ...actions] };
+  }
   const welcome: CoordinatorMessage = {
     type: 'welcome',
     protocol: protocolVersion,

@@ -126,6 +126,8 @@ export interface State extends RunDescription {
   /** When the last status was given. */
   readonly statusMs: number;
   readonly refused: number;
+  /** Reasons of refusals that have been said. */
+  readonly refusedKinds: ReadonlySet<string>;
 }
 
 /** Sums over some steps of one worker. */
@@ -197,6 +199,7 @@ export function initialState(run: RunDescription, nowMs: number): State {
     waitingSaid: false,
     statusMs: nowMs,
     refused: 0,
+    refusedKinds: new Set(),
   };
 }
 

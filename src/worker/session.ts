@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { ConfigError, ProtocolError, toWireError } from '../shared/errors.js';
 import { protocolVersion } from '../shared/protocol/messages.js';
-import { loadDefinition } from '../api/load-definition.js';
+import { definitionSha256, loadDefinition } from '../api/load-definition.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { chunkRange } from '../shared/sharding/ranges.js';
 import type { Communicator } from './communicator/communicator.js';
@@ -60,13 +60,15 @@ async function takePart(
     );
   }
   const { config, definition: expected } = welcome;
-  const definition = await loadDefinition(expected.path);
-  if (definition.sha256 !== expected.sha256) {
+  // Before any of it runs.
+  const sha256 = await definitionSha256(expected.path);
+  if (sha256 !== expected.sha256) {
     throw new ConfigError(
       `Config file ${expected.path}: expected the coordinator's (SHA-256 ${expected.sha256.slice(0, 12)}…), ` +
-        `got ${definition.sha256.slice(0, 12)}…. Copy the file to this machine, or start the run again.`,
+        `got ${sha256.slice(0, 12)}…. Copy the file to this machine, or start the run again.`,
     );
   }
+  const definition = await loadDefinition(expected.path);
   const engine = await loadEngine(config);
   // Seconds have passed in which nobody listened: the run may be over.
   await mailbox.breathe();

@@ -6,7 +6,13 @@ import {
   decodeWorkerMessage,
   encodeMessage,
 } from '../../src/shared/protocol/codec.js';
-import { headerBytes, phases, readHeader, writeHeader } from '../../src/shared/protocol/frame.js';
+import {
+  headerBytes,
+  phases,
+  readHeader,
+  verifyPayload,
+  writeHeader,
+} from '../../src/shared/protocol/frame.js';
 import type { Plan, WorkerMessage } from '../../src/shared/protocol/messages.js';
 import { consecutiveRanges } from '../../src/shared/sharding/ranges.js';
 
@@ -94,10 +100,13 @@ describe('data frames', () => {
         fc.integer({ min: 1, max: 255 }),
         (fields, payload, at, change) => {
           const frame = frameOf(fields, payload);
-          const damagedAt = headerBytes + (at % payload.length);
+          const damagedAt = at % frame.length;
           const damaged = Buffer.from(frame);
           damaged[damagedAt]! ^= change;
-          expect(() => readHeader(damaged)).toThrow(ProtocolError);
+          expect(() => {
+            readHeader(damaged);
+            verifyPayload(damaged);
+          }).toThrow(ProtocolError);
           expect(() => readHeader(frame.subarray(0, at % frame.length))).toThrow(ProtocolError);
           expect(() => readHeader(Buffer.concat([frame, Buffer.from([change])]))).toThrow(ProtocolError);
         },

@@ -3,8 +3,9 @@
  * refuses the rest. Knows no threads and no sockets: frames come in by `receive` and leave by `send`.
  */
 
-import { InvariantError, ProtocolError, StaleGenerationError } from '../errors.js';
-import { readHeader, type FrameHeader } from '../protocol/frame.js';
+import { InvariantError, OperationalError, StaleGenerationError } from '../errors.js';
+import { readHeader, verifyPayload, type FrameHeader } from '../protocol/frame.js';
+import { refusal } from '../protocol/refusals.js';
 import {
   Exchange,
   type ExchangeBuffers,
@@ -22,13 +23,21 @@ export class CollectiveEngine {
   readonly #send: SendFrame;
   readonly #exchanges = new Map<number, Exchange>();
   readonly #onFinished: (id: number) => void;
+  readonly #onRefused: (error: OperationalError) => void;
   #early: Buffer[] = [];
   #earlyBytes = 0;
 
-  constructor(plan: MeshPlan, send: SendFrame, onFinished: (id: number) => void) {
+  /** @param onRefused frames that came early and turn out to be wrong; without it they are dropped */
+  constructor(
+    plan: MeshPlan,
+    send: SendFrame,
+    onFinished: (id: number) => void,
+    onRefused: (error: OperationalError) => void = () => undefined,
+  ) {
     this.mesh = new Mesh(plan);
     this.#send = send;
     this.#onFinished = onFinished;
+    this.#onRefused = onRefused;
   }
 
   register(spec: ExchangeSpec, buffers: ExchangeBuffers, shared?: SharedPeers): void {
@@ -37,7 +46,14 @@ export class CollectiveEngine {
     const early = this.#early;
     this.#early = [];
     this.#earlyBytes = 0;
-    for (const frame of early) this.receive(frame);
+    for (const frame of early) {
+      try {
+        this.receive(frame);
+      } catch (error) {
+        if (!(error instanceof OperationalError)) throw error;
+        this.#onRefused(error);
+      }
+    }
   }
 
   start(id: number, step: number): void {
@@ -55,18 +71,21 @@ export class CollectiveEngine {
     const { runTag, generation, rank } = this.mesh.plan;
     const { worldSize } = this.mesh;
     if (header.runTag !== runTag) {
-      throw new ProtocolError(`Frame from rank ${header.sender} refused: it belongs to another run.`);
+      throw refusal('other-run', `Frame from rank ${header.sender} refused: it belongs to another run.`);
     }
     if (header.generation !== generation) {
       throw new StaleGenerationError(
         `Frame from rank ${header.sender} refused: expected generation ${generation}, got ${header.generation}.`,
+        { kind: 'stale-generation' },
       );
     }
     if (header.sender >= worldSize || header.sender === rank) {
-      throw new ProtocolError(
+      throw refusal(
+        'sender',
         `Frame refused: rank ${header.sender} of ${worldSize} can't have sent it to ${rank}.`,
       );
     }
+    verifyPayload(frame);
     if (header.phase === 'hello') return header;
     const exchange = this.#exchanges.get(header.exchange);
     if (exchange) {
@@ -74,7 +93,8 @@ export class CollectiveEngine {
       return header;
     }
     if (this.#earlyBytes + frame.length > earlyBytesLimit) {
-      throw new ProtocolError(
+      throw refusal(
+        'exchange',
         `Frame from rank ${header.sender} refused: exchange ${header.exchange} is unknown.`,
       );
     }

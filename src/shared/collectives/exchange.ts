@@ -12,6 +12,7 @@
 
 import { ProtocolError, invariant } from '../errors.js';
 import { headerBytes, writeHeader, type FrameHeader, type Phase } from '../protocol/frame.js';
+import type { RefusalKind } from '../protocol/refusals.js';
 import type { Rank } from '../words.js';
 import { Scratch, type Mesh } from './mesh.js';
 import type { Vectors } from './vector-layout.js';
@@ -149,6 +150,7 @@ export class Exchange {
     const use = this.#uses[header.sequence - this.#uses[0].sequence];
     if (header.sequence < this.#uses[0].sequence || use === undefined) {
       throw this.#refusal(
+        'sequence',
         header,
         `use ${this.#uses[0].sequence} or ${this.#uses[1].sequence}`,
         `use ${header.sequence}`,
@@ -156,13 +158,14 @@ export class Exchange {
     }
     const expectedPhases: readonly Phase[] = this.#oneHop ? ['contribution'] : ['scatter', 'gather'];
     if (!expectedPhases.includes(header.phase)) {
-      throw this.#refusal(header, expectedPhases.join(' or '), header.phase);
+      throw this.#refusal('sequence', header, expectedPhases.join(' or '), header.phase);
     }
     if (header.phase === 'gather') {
-      if (use.gathered.has(header.sender)) throw this.#refusal(header, 'one gather frame', 'a second one');
+      if (use.gathered.has(header.sender))
+        throw this.#refusal('repeated', header, 'one gather frame', 'a second one');
       if (use !== this.#uses[0] || !this.inFlight) {
         // The owner of a chunk can send its sum only after this worker has sent its partial.
-        throw this.#refusal(header, 'no result before the contribution', 'one');
+        throw this.#refusal('sequence', header, 'no result before the contribution', 'one');
       }
       const { start, end } = this.#mesh.chunk(this.spec.elementCount, header.sender);
       const there = this.#announced(header, frame)?.output.subarray(start, end);
@@ -170,7 +173,7 @@ export class Exchange {
       use.gathered.add(header.sender);
     } else {
       if (use.partials.has(header.sender))
-        throw this.#refusal(header, `one ${header.phase} frame`, 'a second one');
+        throw this.#refusal('repeated', header, `one ${header.phase} frame`, 'a second one');
       const { start, end } = this.#oneHop
         ? { start: 0, end: this.spec.elementCount }
         : this.#mesh.chunk(this.spec.elementCount, this.#mesh.plan.rank);
@@ -255,20 +258,20 @@ export class Exchange {
     const bytes = elements * this.#elementBytes;
     const payload = frame.length - headerBytes;
     if (payload !== bytes * count)
-      throw this.#refusal(header, `${bytes * count} bytes of payload`, String(payload));
+      throw this.#refusal('payload', header, `${bytes * count} bytes of payload`, String(payload));
     const offset = frame.byteOffset + headerBytes + index * bytes;
     if (offset % this.#elementBytes === 0)
       return vectorOver(this.spec.reduction, frame.buffer, offset, elements);
     return vectorOver(this.spec.reduction, frame.buffer.slice(offset, offset + bytes));
   }
 
-  #refusal(header: FrameHeader, expected: string, got: string): ProtocolError {
+  #refusal(kind: RefusalKind, header: FrameHeader, expected: string, got: string): ProtocolError {
     const { rank, generation } = this.#mesh.plan;
     const { worldSize } = this.#mesh;
     return new ProtocolError(
       `Frame of ${this.spec.name} from rank ${header.sender} refused: expected ${expected}, got ${got} ` +
         `(rank ${rank}/${worldSize}, generation ${generation}, step ${header.step}).`,
-      { exchange: this.spec.name, sender: header.sender, expected, got, step: header.step },
+      { kind, exchange: this.spec.name, sender: header.sender, expected, got, step: header.step },
     );
   }
 }

@@ -1,53 +1,63 @@
 /**
  * Control messages to bytes (MessagePack) and back. Owns the rule that nothing received is used before its schema has
- * accepted it.
+ * accepted it, and nothing decoded before its structure has been found whole.
  */
 
-import { Packr, Unpackr } from 'msgpackr';
+import { decode as decodeMessagePack, encode } from '@msgpack/msgpack';
 import type { z } from 'zod';
-import { ProtocolError } from '../errors.js';
 import {
   coordinatorMessageSchema,
   workerMessageSchema,
   type CoordinatorMessage,
   type WorkerMessage,
 } from './messages.js';
+import { refusal } from './refusals.js';
+import { malformation } from './well-formed.js';
 
 /** Longest control message in bytes. The largest real one is the plan of a big cluster. */
 export const controlMessageBytes = 1024 * 1024;
-
-const packr = new Packr({ useRecords: false, moreTypes: false });
-const unpackr = new Unpackr({ useRecords: false, moreTypes: false, mapsAsObjects: true });
+/** Longest message from a connection that no worker is known by. A worker's first words are far shorter. */
+export const strangerMessageBytes = 64 * 1024;
 
 export function encodeMessage(message: WorkerMessage | CoordinatorMessage): Buffer {
-  // A copy: packr reuses its memory, and ZeroMQ sends without copying.
-  return Buffer.from(packr.pack(message));
+  const bytes = encode(message, { ignoreUndefined: true });
+  // The encoder's copy: ZeroMQ sends without copying.
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array, from: string): T {
-  if (bytes.length > controlMessageBytes) {
-    throw new ProtocolError(
-      `Message from ${from} refused: ${bytes.length} bytes, at most ${controlMessageBytes} allowed.`,
+function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array, from: string, mostBytes: number): T {
+  if (bytes.length > mostBytes) {
+    throw refusal(
+      'too-long',
+      `Message from ${from} refused: ${bytes.length} bytes, at most ${mostBytes} allowed.`,
     );
   }
+  const wrong = malformation(bytes);
+  if (wrong !== undefined)
+    throw refusal('malformed', `Message from ${from} refused: expected MessagePack, but ${wrong}.`);
   let value: unknown;
   try {
-    value = unpackr.unpack(bytes);
+    value = decodeMessagePack(bytes);
   } catch (cause) {
-    throw new ProtocolError(`Message from ${from} refused: it is not MessagePack.`, {}, cause);
+    // A key `__proto__`.
+    throw refusal('malformed', `Message from ${from} refused: it is not MessagePack.`, cause);
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new ProtocolError(
+  throw refusal(
+    'bad-field',
     `Message from ${from} refused: field "${issue?.path.join('.') ?? ''}": ${issue?.message ?? 'not valid'}.`,
   );
 }
 
 /** @throws ProtocolError */
-export const decodeWorkerMessage = (bytes: Uint8Array, from: string): WorkerMessage =>
-  decode(workerMessageSchema, bytes, from);
+export const decodeWorkerMessage = (
+  bytes: Uint8Array,
+  from: string,
+  mostBytes = controlMessageBytes,
+): WorkerMessage => decode(workerMessageSchema, bytes, from, mostBytes);
 
 /** @throws ProtocolError */
 export const decodeCoordinatorMessage = (bytes: Uint8Array, from: string): CoordinatorMessage =>
-  decode(coordinatorMessageSchema, bytes, from);
+  decode(coordinatorMessageSchema, bytes, from, controlMessageBytes);

@@ -153,6 +153,7 @@ export class CommunicatorCore {
         this.#flights?.landed(id, this.#engine?.nameOf(id) ?? String(id));
         this.#events.finished(id);
       },
+      (error) => this.#events.refused(error),
     );
     this.#layout = new VectorLayout(this.#engine.mesh.ranges);
     for (const worker of plan.workers) {
@@ -288,7 +289,8 @@ export class CommunicatorCore {
   /** A worker that got its plan sooner says hello before this one knows of the generation. */
   #keepEarly(frame: Buffer): boolean {
     if (frame.length !== headerBytes + 1 || this.#early.length >= earlyFrames) return false;
-    const { phase, generation } = readHeader(frame);
+    const { phase, generation, runTag } = readHeader(frame);
+    if (!this.#request || runTag !== runTagOf(this.#request.runId)) return false;
     if (phase !== 'hello' || generation <= Math.max(this.#ended, this.#plan?.generation ?? 0)) return false;
     this.#early.push(frame);
     return true;
@@ -298,7 +300,10 @@ export class CommunicatorCore {
     this.#frames++;
     try {
       if (this.#keepEarly(frame)) return;
-      if (!this.#engine) throw new StaleGenerationError('Frame refused: no generation has been joined.');
+      if (!this.#engine)
+        throw new StaleGenerationError('Frame refused: no generation has been joined.', {
+          kind: 'stale-generation',
+        });
       const { phase, sender } = this.#engine.receive(frame);
       if (phase === 'hello') {
         if (frame[headerBytes] === 1) this.#readers.add(asRank(sender));

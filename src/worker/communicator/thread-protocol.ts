@@ -59,5 +59,5 @@ export type FromThread =
   | { kind: 'message'; message: CoordinatorMessage }
   | { kind: 'opened'; endpoint: string; publicKey?: string | undefined }
   | { kind: 'joined'; sharing: boolean }
-  | { kind: 'refused'; code: string; message: string; count: number }
+  | { kind: 'refused'; code: string; message: string }
   | Interruption;

@@ -9,6 +9,7 @@ import { invariant, toWireError } from '../../shared/errors.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { SharedMemory } from '../../shared/memory/shared-memory.js';
 import { writeFired } from '../../shared/faults/order.js';
+import { Refusals } from '../../shared/protocol/refusals.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import { senderOf } from '../../shared/protocol/frame.js';
 import { FaultyControlClient, FaultyDataPlane } from '../../shared/transport/faulty.js';
@@ -34,7 +35,7 @@ const state = new Int32Array(options.state);
 const post = (message: FromThread): void => port.postMessage(message);
 const native = loadNativeMemory(options.memoryAddon);
 let memory: SharedMemory | undefined;
-const refusals = new Map<string, number>();
+const refusals = new Refusals();
 
 function interrupt(reason: Interruption): void {
   post(reason);
@@ -92,10 +93,8 @@ const core = new CommunicatorCore(
     },
     failed: fail,
     ended: (generation) => interrupt({ kind: 'ended', generation }),
-    refused: ({ code, message }) => {
-      const count = (refusals.get(code) ?? 0) + 1;
-      refusals.set(code, count);
-      if (count === 1) post({ kind: 'refused', code, message, count });
+    refused: (error) => {
+      if (refusals.note(error) === 1) post({ kind: 'refused', code: error.code, message: error.message });
     },
     ticks: () => Atomics.load(state, words.ticks),
     waiting: () => Atomics.load(state, words.waiting),
@@ -146,6 +145,8 @@ function handle(message: ToThread): void {
     }
     case 'close':
       void core.close().then(() => {
+        const summary = refusals.summary();
+        if (summary !== undefined) post({ kind: 'refused', code: 'PROTOCOL', message: summary });
         options.failures.close();
         port?.close();
       });

@@ -1,0 +1,165 @@
+/** What is mutated: a real message of every kind, and the frames that real exchanges between three workers send. */
+
+import { CollectiveEngine } from '../../src/shared/collectives/collective-engine.js';
+import { vectorOver } from '../../src/shared/collectives/reduction.js';
+import { resolveConfig } from '../../src/shared/config/resolve.js';
+import { runConfigSchema } from '../../src/shared/config/run-config.js';
+import { encodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
+import { encodeMessage } from '../../src/shared/protocol/codec.js';
+import { headerBytes, writeHeader } from '../../src/shared/protocol/frame.js';
+import {
+  protocolVersion,
+  type CoordinatorMessage,
+  type MessageOf,
+  type WorkerMessage,
+} from '../../src/shared/protocol/messages.js';
+import { shardRanges } from '../../src/shared/sharding/ranges.js';
+import { noTimes } from '../../src/shared/timeline/step-parts.js';
+import { asGeneration, asRank, type Rank } from '../../src/shared/words.js';
+
+const sha = (digit: string): string => digit.repeat(64);
+const id = '00000000-0000-4000-8000-000000000000';
+const generation = 1;
+export const runTag = 0x0123456789abcdefn;
+export const worldSize = 3;
+export const shards = 4;
+
+const join: MessageOf<WorkerMessage, 'join'> = {
+  type: 'join',
+  protocol: protocolVersion,
+  workerId: id,
+  pid: 1,
+  host: 'box',
+  slot: '0',
+};
+const ready: MessageOf<WorkerMessage, 'ready'> = {
+  type: 'ready',
+  device: 'CPU',
+  engine: 'tensorflow',
+  ...{ layoutHash: sha('a'), weightsSha256: sha('b'), dataSha256: sha('d') },
+  ...{ parameterCount: 10, trainCount: 100, testCount: 10 },
+  endpoint: 'tcp://127.0.0.1:1',
+  publicKey: 'HelloWorld'.repeat(4),
+  memory: `1/2/${'0'.repeat(32)}`,
+  identity: { engine: 'e', kernels: 'k', device: 'd', threads: '1', cpu: 'c', instructions: 'i' },
+};
+export const config = resolveConfig(runConfigSchema.parse({ workers: worldSize, shards }), {
+  cores: 2,
+  gpus: [],
+});
+
+/** By kind, so that a new kind doesn't compile without one. */
+export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMessage, K> } = {
+  join,
+  ready,
+  rejoin: { type: 'rejoin', runId: id, generation, rank: 0, worldSize, join, ready },
+  connected: { type: 'connected', generation, sharing: true },
+  stopped: { type: 'stopped', generation, step: 3 },
+  standing: { type: 'standing', generation, step: 3 },
+  committed: {
+    type: 'committed',
+    ...{ generation, step: 3, epoch: 1, loss: 0.5, learningRate: 0.001 },
+    times: noTimes(),
+  },
+  evaluated: { type: 'evaluated', generation, split: 'test', epoch: 1, loss: 0.5, correct: 9, count: 10 },
+  finished: { type: 'finished', generation, steps: 3, weightsSha256: sha('e') },
+  saved: { type: 'saved', path: '/out/model' },
+  checkpointed: { type: 'checkpointed', step: 3, path: '/out/checkpoints/step-000000003', error: null },
+  ledger: {
+    type: 'ledger',
+    generation,
+    entries: [{ type: 'weights', step: 3, rank: 0, hash: '0'.repeat(32) }],
+  },
+  spans: {
+    type: 'spans',
+    spans: [{ kind: 'exchange', name: 'gradients/3', step: 3, startUs: 1, durationUs: 2 }],
+  },
+  heartbeat: { type: 'heartbeat', generation, ticks: 5, waitingFor: 'gradients/3 from 1' },
+  lost: { type: 'lost', generation, rank: 1, reason: 'the connection to it broke' },
+  failed: { type: 'failed', error: { code: 'DEADLINE', message: 'too slow' } },
+  leave: { type: 'leave' },
+};
+
+const workers = shardRanges(shards, worldSize).map((range, rank) => ({
+  ...{ rank, shards: range, endpoint: `tcp://127.0.0.1:${rank + 1}`, memory: null, pid: rank, host: 'box' },
+}));
+
+export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf<CoordinatorMessage, K> } = {
+  welcome: {
+    type: 'welcome',
+    ...{ protocol: protocolVersion, runId: id, config, socketDirectory: '/tmp/lockstep' },
+    definition: { path: '/config.ts', sha256: sha('c') },
+  },
+  plan: {
+    type: 'plan',
+    plan: {
+      ...{ generation, rank: 0, shards, workers, step: 0, source: null, restore: null, out: '/out' },
+      evaluated: { epoch: 0, splits: [] },
+    },
+  },
+  stop: { type: 'stop', generation, after: 3 },
+  regroup: { type: 'regroup', generation },
+  go: { type: 'go', generation, sharing: false },
+  checkpoint: { type: 'checkpoint', generation, directory: '/out' },
+  save: { type: 'save', generation, directory: '/out' },
+  identify: { type: 'identify' },
+  heartbeat: { type: 'heartbeat' },
+  finish: { type: 'finish' },
+  abort: { type: 'abort', error: { code: 'PEER_LOST', message: 'gone' } },
+};
+
+/** One of each rank, with the exchanges of a step registered, and every frame that they send in three uses. */
+export function exchanges(tag = runTag): { engines: CollectiveEngine[]; frames: Buffer[] } {
+  const frames: Buffer[] = [];
+  const waiting: [Rank, Buffer][] = [];
+  const ranges = shardRanges(shards, worldSize);
+  const engines = ranges.map(
+    (_, rank) =>
+      new CollectiveEngine(
+        { runTag: tag, generation: asGeneration(generation), rank: asRank(rank), ranges, shards },
+        (to, frame) => {
+          frames.push(Buffer.from(frame));
+          waiting.push([to, Buffer.from(frame)]);
+        },
+        () => undefined,
+      ),
+  );
+  for (const [rank, engine] of engines.entries()) {
+    const range = ranges[rank] ?? { start: 0, end: 0 };
+    for (const [exchange, elementCount] of [10, 20_000].entries()) {
+      const vector = () => vectorOver('sum-float32', new ArrayBuffer(4 * elementCount));
+      engine.register(
+        { id: exchange + 1, name: `x/${exchange}`, reduction: 'sum-float32', elementCount },
+        { inputs: Array.from({ length: range.end - range.start }, vector), output: vector() },
+      );
+    }
+  }
+  for (let step = 1; step <= 3; step++) {
+    for (const engine of engines) for (const exchange of [1, 2]) engine.start(exchange, step);
+    for (let next = waiting.shift(); next; next = waiting.shift()) engines[next[0]]?.receive(next[1]);
+  }
+  const hello = Buffer.alloc(headerBytes + 1);
+  writeHeader(hello, {
+    ...{ phase: 'hello', sender: 1, runTag: tag, generation: asGeneration(generation) },
+    ...{ exchange: 0, sequence: 0, step: 0 },
+  });
+  return { engines, frames: [...frames, hello] };
+}
+
+export const messageBytes = (
+  messages: Readonly<Record<string, WorkerMessage | CoordinatorMessage>>,
+): Buffer[] => Object.values(messages).map(encodeMessage);
+
+export const safetensorsFile = encodeSafetensors(
+  new Map([
+    ['a', { shape: [2, 3], values: new Float32Array(6) }],
+    ['b', { shape: [], values: new Int32Array(1) }],
+  ]),
+  { step: '3' },
+);
+
+/** IDX: 2 images of 3 by 4, and 5 labels. */
+export const idxFiles: readonly Buffer[] = [
+  Buffer.concat([Buffer.from('00000803000000020000000300000004', 'hex'), Buffer.alloc(24, 7)]),
+  Buffer.concat([Buffer.from('0000080100000005', 'hex'), Buffer.from([1, 2, 3, 4, 5])]),
+];

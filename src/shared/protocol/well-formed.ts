@@ -1,0 +1,103 @@
+/**
+ * Whether bytes are one whole MessagePack value of the plain kinds (nil, booleans, numbers, strings, arrays, maps with string
+ * keys), not nested too deeply. Looks at the bytes alone and allocates nothing, so that a decoder never gets a length that
+ * the message doesn't have: decoders make an array as long as its first five bytes promise, at each level again.
+ */
+
+/** The deepest real message, a plan inside its message, has four. */
+export const deepest = 12;
+
+/** Bytes of the value's own head and body for each first byte; -1: not one of the plain kinds. */
+function bodyBytes(first: number): number {
+  if (first <= 0x7f || first >= 0xe0) return 0;
+  switch (first) {
+    case 0xc0: // nil
+    case 0xc2: // false
+    case 0xc3: // true
+      return 0;
+    case 0xcc: // 8-bit integers
+    case 0xd0:
+      return 1;
+    case 0xcd:
+    case 0xd1:
+      return 2;
+    case 0xca: // float32 and 32-bit integers
+    case 0xce:
+    case 0xd2:
+      return 4;
+    case 0xcb: // float64 and 64-bit integers
+    case 0xcf:
+    case 0xd3:
+      return 8;
+    default:
+      return -1;
+  }
+}
+
+/** What is wrong with them; undefined: nothing. */
+export function malformation(bytes: Uint8Array): string | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  // Values that each open container still lacks, keys included; maps count down from an even number.
+  const missing = [1];
+  const isMap = [false];
+  let at = 0;
+  while (missing.length > 0) {
+    const level = missing.length - 1;
+    if (missing[level] === 0) {
+      missing.pop();
+      isMap.pop();
+      continue;
+    }
+    const isKey = isMap[level] === true && (missing[level] ?? 0) % 2 === 0;
+    missing[level] = (missing[level] ?? 0) - 1;
+    const first = bytes[at];
+    if (first === undefined) return 'it ends too early';
+    const sized = sizedKind(first);
+    if (isKey && sized?.kind !== 'string') return 'a key is not a string';
+    if (sized === undefined) {
+      const body = bodyBytes(first);
+      if (body < 0) return `a value of type 0x${first.toString(16)}`;
+      at += 1 + body;
+    } else {
+      const { kind, lengthBytes, length: inHead } = sized;
+      if (at + 1 + lengthBytes > bytes.length) return 'it ends too early';
+      const length =
+        lengthBytes === 0
+          ? inHead
+          : lengthBytes === 1
+            ? view.getUint8(at + 1)
+            : lengthBytes === 2
+              ? view.getUint16(at + 1)
+              : view.getUint32(at + 1);
+      at += 1 + lengthBytes;
+      if (kind === 'string') at += length;
+      else {
+        const values = kind === 'map' ? 2 * length : length;
+        if (values > bytes.length - at) return 'it promises more than it has';
+        if (missing.length > deepest) return `more than ${deepest} levels`;
+        missing.push(values);
+        isMap.push(kind === 'map');
+      }
+    }
+    if (at > bytes.length) return 'it ends too early';
+  }
+  return at === bytes.length ? undefined : 'something follows it';
+}
+
+type Sized = {
+  readonly kind: 'string' | 'array' | 'map';
+  readonly lengthBytes: number;
+  readonly length: number;
+};
+
+function sizedKind(first: number): Sized | undefined {
+  if (first >= 0x80 && first <= 0x8f) return { kind: 'map', lengthBytes: 0, length: first & 0x0f };
+  if (first >= 0x90 && first <= 0x9f) return { kind: 'array', lengthBytes: 0, length: first & 0x0f };
+  if (first >= 0xa0 && first <= 0xbf) return { kind: 'string', lengthBytes: 0, length: first & 0x1f };
+  if (first >= 0xd9 && first <= 0xdb) return { kind: 'string', lengthBytes: 2 ** (first - 0xd9), length: 0 };
+  if (first === 0xdc || first === 0xdd)
+    return { kind: 'array', lengthBytes: first === 0xdc ? 2 : 4, length: 0 };
+  if (first === 0xde || first === 0xdf)
+    return { kind: 'map', lengthBytes: first === 0xde ? 2 : 4, length: 0 };
+  return undefined;
+}

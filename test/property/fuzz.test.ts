@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { encode } from '@msgpack/msgpack';
+import { attackParsers } from '../../scripts/fuzz/parsers.js';
+import { seeded } from '../../scripts/fuzz/mutate.js';
+import { coordinatorMessages, exchanges, workerMessages } from '../../scripts/fuzz/corpus.js';
+import {
+  decodeCoordinatorMessage,
+  decodeWorkerMessage,
+  encodeMessage,
+} from '../../src/shared/protocol/codec.js';
+import { readHeader, verifyPayload } from '../../src/shared/protocol/frame.js';
+import { deepest, malformation } from '../../src/shared/protocol/well-formed.js';
+
+describe('hostile bytes', () => {
+  it('are taken or refused with a typed error by every parser, 20,000 of them', () => {
+    const counts = attackParsers(20_000, seeded(7));
+    const kinds = new Set([...counts.values()].flatMap((of) => [...of.keys()]));
+    // What the mutations must have reached, or they are too tame.
+    for (const kind of ['malformed', 'bad-field', 'taken', 'short', 'magic', 'version', 'header', 'length'])
+      expect(kinds).toContain(kind);
+    for (const kind of [
+      'checksum',
+      'stale-generation',
+      'other-run',
+      'sender',
+      'sequence',
+      'exchange',
+      'DATA',
+    ])
+      expect(kinds).toContain(kind);
+  });
+
+  it('are made of real messages, every kind of which decodes to itself', () => {
+    for (const message of Object.values(workerMessages))
+      expect(decodeWorkerMessage(encodeMessage(message), 'test')).toEqual(message);
+    for (const message of Object.values(coordinatorMessages))
+      expect(decodeCoordinatorMessage(encodeMessage(message), 'test')).toEqual(message);
+  });
+
+  it('get a frame refused wherever a single byte of it was changed', () => {
+    const [frame] = exchanges().frames;
+    for (let at = 0; at < frame!.length; at++) {
+      const changed = Buffer.from(frame!);
+      changed[at]! ^= 1 + ((at * 37) % 255);
+      expect(() => {
+        readHeader(changed);
+        verifyPayload(changed);
+      }, String(at)).toThrow(/refused/);
+    }
+  });
+});
+
+describe('the structure of a message', () => {
+  it('is found whole for whatever an encoder makes of plain values, and broken for each cut of it', () => {
+    const plain = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        fc.constantFrom(null, true, false),
+        fc.double(),
+        fc.integer(),
+        fc.string(),
+        fc.array(tie('value'), { maxLength: 20 }),
+        fc.dictionary(fc.string(), tie('value'), { maxKeys: 20 }),
+      ),
+    })).value;
+    fc.assert(
+      fc.property(plain, fc.nat(), (value, cut) => {
+        const bytes = encode(value);
+        expect(malformation(bytes)).toBeUndefined();
+        expect(malformation(bytes.subarray(0, cut % bytes.length))).toBeDefined();
+        expect(malformation(Buffer.concat([bytes, Buffer.from([0])]))).toBe('something follows it');
+      }),
+    );
+  });
+
+  it.each([
+    ['an array of four thousand million', [0xdd, 0xff, 0xff, 0xff, 0xff], 'promises more'],
+    ['a map of as many', [0xdf, 0xff, 0xff, 0xff, 0xff], 'promises more'],
+    ['a string of four gigabytes', [0xdb, 0xff, 0xff, 0xff, 0xff], 'too early'],
+    ['an extension', [0xc7, 0x01, 0x72, 0x00], 'type 0xc7'],
+    ['a record of msgpackr', [0xd4, 0x72, 0x40], 'type 0xd4'],
+    ['a time stamp', [0xd6, 0xff, 0, 0, 0, 0], 'type 0xd6'],
+    ['bytes', [0xc4, 0x01, 0x00], 'type 0xc4'],
+    ['a key that is a number', [0x81, 0x01, 0x01], 'not a string'],
+    ['nothing', [], 'too early'],
+  ])('is refused before it is decoded: %s', (_, bytes, why) => {
+    expect(malformation(Uint8Array.from(bytes))).toMatch(why);
+  });
+
+  it('is refused when it is nested deeply, or names a prototype', () => {
+    expect(malformation(Buffer.concat([Buffer.alloc(1_000_000, 0x91), Buffer.from([0])]))).toMatch('levels');
+    expect(malformation(Buffer.concat([Buffer.alloc(deepest, 0x91), Buffer.from([0])]))).toBeUndefined();
+    const key = (name: string): Buffer =>
+      Buffer.concat([Buffer.from([0x81, 0xa0 + name.length]), Buffer.from(name), Buffer.from([0x80])]);
+    for (const name of ['__proto__', 'constructor', 'prototype'])
+      expect(() => decodeWorkerMessage(key(name), 'test')).toThrow(/refused/);
+    expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  });
+});
