@@ -3,7 +3,7 @@
  * counted; the first of each kind is worth a line in the log, and no more.
  */
 
-import { OperationalError, ProtocolError } from '../errors.js';
+import { ProtocolError, type OperationalError } from '../errors.js';
 
 export type RefusalKind =
   // Of any message.
