@@ -16,7 +16,7 @@ const eventSchema = z.discriminatedUnion('event', [
   z.object({ event: z.enum(['resumed', 'done', 'error']) }),
   z.object({ event: z.literal('step'), step: uint32 }),
   z.object({ event: z.literal('checkpoint'), step: uint32, path: z.string().min(1).max(4_096) }),
-  z.object({ event: z.literal('eval'), split: z.enum(['train', 'test']), epoch: uint32 }),
+  z.object({ event: z.literal('eval'), split: z.enum(['train', 'test']), step: uint32 }),
 ]);
 type NotedEvent = z.infer<typeof eventSchema>;
 
