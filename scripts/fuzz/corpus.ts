@@ -61,7 +61,10 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
     ...{ generation, step: 3, epoch: 1, loss: 0.5, learningRate: 0.001 },
     times: noTimes(),
   },
-  evaluated: { type: 'evaluated', generation, split: 'test', epoch: 1, loss: 0.5, correct: 9, count: 10 },
+  evaluated: {
+    type: 'evaluated',
+    ...{ generation, split: 'test', epoch: 1, step: 3, loss: 0.5, correct: 9, count: 10 },
+  },
   finished: { type: 'finished', generation, steps: 3, weightsSha256: sha('e') },
   saved: { type: 'saved', path: '/out/model' },
   checkpointed: { type: 'checkpointed', step: 3, path: '/out/checkpoints/step-000000003', error: null },
@@ -94,7 +97,7 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
     type: 'plan',
     plan: {
       ...{ generation, rank: 0, shards, workers, step: 0, source: null, restore: null, out: '/out' },
-      evaluated: { epoch: 0, splits: [] },
+      evaluated: { step: 0, splits: [] },
     },
   },
   stop: { type: 'stop', generation, after: 3 },
