@@ -3,7 +3,7 @@
  * accepted it, and nothing decoded before its structure has been found whole.
  */
 
-import { decode as decodeMessagePack, encode } from '@msgpack/msgpack';
+import { Packr, Unpackr } from 'msgpackr';
 import type { z } from 'zod';
 import {
   coordinatorMessageSchema,
@@ -19,10 +19,14 @@ export const controlMessageBytes = 1024 * 1024;
 /** Longest message from a connection that no worker is known by. A worker's first words are far shorter. */
 export const strangerMessageBytes = 64 * 1024;
 
+/** No records and no extensions: plain values, which `malformation` knows. `skipValues` is missing in the package's types. */
+const plain = { useRecords: false, moreTypes: false, skipValues: [undefined] };
+const packr = new Packr(plain);
+const unpackr = new Unpackr({ ...plain, mapsAsObjects: true });
+
 export function encodeMessage(message: WorkerMessage | CoordinatorMessage): Buffer {
-  const bytes = encode(message, { ignoreUndefined: true });
-  // The encoder's copy: ZeroMQ sends without copying.
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  // A copy: packr reuses its memory, and ZeroMQ sends without copying.
+  return Buffer.from(packr.pack(message));
 }
 
 function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array, from: string, mostBytes: number): T {
@@ -37,9 +41,8 @@ function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array, from: string, mostBy
     throw refusal('malformed', `Message from ${from} refused: expected MessagePack, but ${wrong}.`);
   let value: unknown;
   try {
-    value = decodeMessagePack(bytes);
+    value = unpackr.unpack(bytes);
   } catch (cause) {
-    // A key `__proto__`.
     throw refusal('malformed', `Message from ${from} refused: it is not MessagePack.`, cause);
   }
   const parsed = schema.safeParse(value);
