@@ -9,7 +9,7 @@
 
 import { Router, type Context, type Socket } from 'zeromq';
 import { keyText, type ServerKeys } from '../../security/curve-key.js';
-import { handshakeMs, receiveLoop } from './sockets.js';
+import { handshakeMs, Outbox, receiveLoop } from './sockets.js';
 
 const address = 'inproc://zeromq.zap.01';
 const domain = 'lockstep';
@@ -35,6 +35,8 @@ export interface GateOptions {
 
 export class Gatekeeper {
   readonly #socket: Router;
+  /** Takes answers that come while another is on its way, which the socket would not. */
+  readonly #answers: Outbox<(Buffer | string)[]>;
   readonly #options: GateOptions;
   readonly #held: Request[] = [];
   #open = 0;
@@ -43,6 +45,8 @@ export class Gatekeeper {
 
   private constructor(socket: Router, options: GateOptions) {
     this.#socket = socket;
+    // An answer fails when the one that asked is gone.
+    this.#answers = new Outbox<(Buffer | string)[]>(socket);
     this.#options = options;
   }
 
@@ -121,7 +125,6 @@ export class Gatekeeper {
   #answer(reply: readonly Buffer[], allowed: boolean): void {
     if (!allowed) this.refused++;
     const [code, text] = allowed ? ['200', 'OK'] : ['400', 'not allowed'];
-    // Fails when the one that asked is gone.
-    if (!this.#socket.closed) void this.#socket.send([...reply, code, text, '', '']).catch(() => undefined);
+    this.#answers.push([...reply, code, text, '', '']);
   }
 }
