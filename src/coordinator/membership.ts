@@ -82,7 +82,7 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
     case 'rejoin':
       return { state: heard, actions: [] };
     case 'ready':
-      return onReady(heard, { ...worker, ready: message }, nowMs);
+      return onReady(heard, { ...worker, ready: message, lastHeardMs: nowMs }, nowMs);
     case 'connected': {
       if (!current || state.phase !== 'connecting') return { state: heard, actions: [] };
       const next = withWorker(heard, {

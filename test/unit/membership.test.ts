@@ -273,6 +273,17 @@ describe('membership', () => {
     });
   });
 
+  it('counts the silence of a worker that loaded for long from when it is ready', () => {
+    const run = new Run(2);
+    run.join('a', 1);
+    run.tick(3000);
+    run.ready('a');
+    run.tick(3900);
+    expect(run.lost).toEqual([]);
+    run.tick(4001);
+    expect(run.lost).toEqual([expect.stringMatching(/pid 1 on box\) has not answered for 1\.0 s/)]);
+  });
+
   it('fails as our own bug when workers report different losses or weights', () => {
     const step = { type: 'committed', generation: 1, step: 1, epoch: 1, learningRate: 0.001 } as const;
     const losses = Run.running();
