@@ -4,6 +4,7 @@
  */
 
 import type { WorkerMessage } from '../shared/protocol/messages.js';
+import { evaluationEvent } from '../shared/run-events.js';
 import type { Decision, State } from './state.js';
 
 type Report = Extract<WorkerMessage, { type: 'committed' | 'evaluated' }>;
@@ -61,7 +62,7 @@ function committed(
 
 function evaluated(
   state: State,
-  { split, epoch, loss, correct, count }: Extract<Report, { type: 'evaluated' }>,
+  { split, epoch, loss, metrics, correct, count }: Extract<Report, { type: 'evaluated' }>,
   nowMs: number,
 ): Decision {
   const { evaluated: before } = state.progress;
@@ -71,11 +72,6 @@ function evaluated(
   return {
     // An evaluation isn't training: the next step's rate is measured from its end.
     state: { ...state, progress: { ...state.progress, evaluated: { epoch, splits }, markMs: nowMs } },
-    actions: [
-      {
-        kind: 'emit',
-        event: { event: 'eval', split, epoch, loss, accuracy: correct / count, correct, count },
-      },
-    ],
+    actions: [{ kind: 'emit', event: evaluationEvent({ split, epoch, loss, metrics, correct, count }) }],
   };
 }

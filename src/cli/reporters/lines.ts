@@ -25,6 +25,7 @@ export class Lines {
   #logEvery = 100;
   #epochs = 1;
   #stepsPerEpoch = 1;
+  #steps = 0;
 
   /** @param rateInLine the images a second belong into a step's line, since nothing else shows them */
   constructor({ rateInLine }: { readonly rateInLine: boolean }) {
@@ -61,6 +62,7 @@ export class Lines {
       case 'start':
         this.#epochs = event.epochs;
         this.#stepsPerEpoch = event.stepsPerEpoch;
+        this.#steps = event.steps;
         return [info(`${event.parameters} parameters, ${event.steps} steps`)];
       case 'step': {
         const inEpoch = ((event.step - 1) % this.#stepsPerEpoch) + 1;
@@ -82,13 +84,17 @@ export class Lines {
               : ''),
         }));
       case 'eval': {
-        const percent = (event.accuracy * 100).toFixed(3);
+        const { accuracy, correct, metrics } = event;
         const name = event.split === 'test' ? 'Test set' : 'Train set';
-        return [
-          info(
-            `${name}${event.epoch > 0 ? `, epoch ${event.epoch}` : ''}: Average loss: ${event.loss.toFixed(4)}, Accuracy: ${event.correct}/${event.count} (${percent}%)`,
-          ),
-        ];
+        const classified =
+          accuracy === undefined || correct === undefined
+            ? []
+            : [`Accuracy: ${correct}/${event.count} (${(accuracy * 100).toFixed(3)}%)`];
+        const others = Object.entries(metrics)
+          .filter(([metric]) => metric !== 'accuracy')
+          .map(([metric, value]) => `${metric}: ${value.toFixed(4)}`);
+        const results = [`Average loss: ${event.loss.toFixed(4)}`, ...classified, ...others];
+        return [info(`${name}${event.epoch > 0 ? `, epoch ${event.epoch}` : ''}: ${results.join(', ')}`)];
       }
       case 'checkpoint':
         return [info(`Checkpoint of step ${event.step}: ${event.path}`)];
@@ -103,6 +109,9 @@ export class Lines {
         return [info(`Model saved to ${event.path}`)];
       case 'done':
         return [
+          ...(event.steps < this.#steps
+            ? [info(`Stopped after step ${event.steps} of ${this.#steps}: the test set had stopped getting better`)]
+            : []),
           info(
             `Done: ${event.steps} steps in ${event.seconds.toFixed(1)} s, ${Math.round(event.imagesPerSecond)} images/s, weights ${event.weightsSha256.slice(0, 16)}`,
           ),
