@@ -6,7 +6,7 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { DataSource } from '../api/define-training.js';
 import type { LoadedDefinition } from '../api/load-definition.js';
-import type { ObjectiveFunctions } from '../api/objective.js';
+import { noFunctions, type DefinitionFunctions } from '../api/definition-functions.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../shared/data/dataset.js';
 import type { ExchangeSpec } from '../shared/collectives/exchange.js';
@@ -20,6 +20,7 @@ import type { Plan } from '../shared/protocol/messages.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
 import { withMathRandom } from '../shared/random/math-random.js';
 import type { Range } from '../shared/words.js';
+import { createAugment } from './augmentation.js';
 import type { Communicator, ExchangeHandle } from './communicator/communicator.js';
 import type { Engine } from './engine/load.js';
 import { sumCount, type Evaluator } from './evaluate.js';
@@ -31,7 +32,7 @@ import { PortableKernels } from './kernels/portable.js';
 import { TensorflowKernels } from './kernels/tensorflow.js';
 import { tamperOf } from './injected-fault.js';
 import { Ledger } from './ledger.js';
-import { noFunctions, Objective } from './objective/objective.js';
+import { Objective } from './objective/objective.js';
 import { PhaseClock } from './phase-clock.js';
 import { BatchReader } from './samples.js';
 import { measuringWaits, Tracer, type Measure } from './tracer.js';
@@ -47,6 +48,7 @@ export interface Replica {
   readonly data: TrainingData;
   readonly layout: Layout;
   readonly objective: Objective;
+  readonly functions: DefinitionFunctions;
 }
 
 /** What depends on the generation: which shards are local, and the exchanges over them. */
@@ -89,7 +91,8 @@ export async function createReplica(
   );
   const kernels = kernelsOf(engine, config);
   const objective = objectiveOf(engine, kernels, config, model, data, definition.functions);
-  return { engine, kernels, config, model, data, layout: layoutOf(model), objective };
+  const { functions } = definition;
+  return { engine, kernels, config, model, data, layout: layoutOf(model), objective, functions };
 }
 
 /** What evaluates a saved model: no optimizer, nobody to talk to. @throws ModelError, DataError */
@@ -139,7 +142,7 @@ function objectiveOf(
   config: ResolvedConfig,
   model: LayersModel,
   data: TrainingData,
-  functions: ObjectiveFunctions = noFunctions,
+  functions: DefinitionFunctions = noFunctions,
 ): Objective {
   checkInputs(model, data);
   const { targets } = data.train;
@@ -254,7 +257,11 @@ export function participate(
     clock,
     measure,
     sampler,
-    reader: new BatchReader(data.train, sampler, undefined),
+    reader: new BatchReader(
+      data.train,
+      sampler,
+      createAugment(config, data.train, replica.functions.augmentations),
+    ),
     localShards,
     loss: others.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
     statistics: others.register({

@@ -10,8 +10,8 @@ type Evaluation = Extract<RunEvent, { event: 'eval' }>;
 const evaluations = (events: readonly RunEvent[]): Evaluation[] =>
   events.flatMap((event) => {
     if (event.event !== 'eval') return [];
-    const { split, epoch, loss, accuracy, correct, count } = event;
-    return [{ event: 'eval', split, epoch, loss, accuracy, correct, count }];
+    const { split, epoch, loss, metrics, accuracy = 0, correct = 0, count } = event;
+    return [{ event: 'eval', split, epoch, loss, metrics, accuracy, correct, count }];
   });
 
 /** Trains the small model in `folder`; gives its config, its data, its run and the events. */

@@ -62,14 +62,10 @@ describe.each<EngineChoice>(['tensorflow', 'js'])('losses of PyTorch on the engi
   it('a function that mixes samples or draws random numbers is refused', () => {
     const { tf } = engine;
     const run = (custom: LossFunction) => () =>
-      tf.tidy(() =>
-        createLoss(
-          tf,
-          kernels,
-          outputLossSchema.parse({ kind: 'custom' }),
-          custom,
-        )(given('squared_x'), given('squared_target')),
-      );
+      tf.tidy(() => {
+        const loss = createLoss(tf, kernels, outputLossSchema.parse({ kind: 'custom' }), custom);
+        loss(given('squared_x'), given('squared_target'));
+      });
     expect(run(({ prediction }) => tf.mean(prediction))).toThrow(/one value for each of 7 samples/);
     expect(run(({ prediction }) => tf.sum<Tensor1D>(prediction.mul(tf.randomNormal([7, 4])), 1))).toThrow(
       /draws random numbers/,
