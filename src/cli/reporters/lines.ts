@@ -110,7 +110,11 @@ export class Lines {
       case 'done':
         return [
           ...(event.steps < this.#steps
-            ? [info(`Stopped after step ${event.steps} of ${this.#steps}: the test set had stopped getting better`)]
+            ? [
+                info(
+                  `Stopped after step ${event.steps} of ${this.#steps}: the test set had stopped getting better`,
+                ),
+              ]
             : []),
           info(
             `Done: ${event.steps} steps in ${event.seconds.toFixed(1)} s, ${Math.round(event.imagesPerSecond)} images/s, weights ${event.weightsSha256.slice(0, 16)}`,
