@@ -4,7 +4,7 @@
  */
 
 import { InvariantError, ProtocolError, StaleGenerationError } from '../errors.js';
-import { readHeader, type FrameHeader } from '../protocol/frame.js';
+import { readHeader, type Frame, type FrameHeader } from '../protocol/frame.js';
 import {
   Exchange,
   type ExchangeBuffers,
@@ -22,7 +22,7 @@ export class CollectiveEngine {
   readonly #send: SendFrame;
   readonly #exchanges = new Map<number, Exchange>();
   readonly #onFinished: (id: number) => void;
-  #early: Buffer[] = [];
+  #early: Frame[] = [];
   #earlyBytes = 0;
 
   constructor(plan: MeshPlan, send: SendFrame, onFinished: (id: number) => void) {
@@ -50,8 +50,8 @@ export class CollectiveEngine {
    * Takes one frame from the wire. Its memory belongs to the engine from now on.
    * @throws ProtocolError or StaleGenerationError when it is refused; nothing has changed then.
    */
-  receive(frame: Buffer): FrameHeader {
-    const header = readHeader(frame);
+  receive(frame: Frame): FrameHeader {
+    const header = readHeader(frame, this.mesh.arithmetic.checksum);
     const { runTag, generation, rank } = this.mesh.plan;
     const { worldSize } = this.mesh;
     if (header.runTag !== runTag) {
@@ -73,13 +73,14 @@ export class CollectiveEngine {
       if (exchange.receive(header, frame)) this.#onFinished(header.exchange);
       return header;
     }
-    if (this.#earlyBytes + frame.length > earlyBytesLimit) {
+    const bytes = frame.reduce((total, part) => total + part.length, 0);
+    if (this.#earlyBytes + bytes > earlyBytesLimit) {
       throw new ProtocolError(
         `Frame from rank ${header.sender} refused: exchange ${header.exchange} is unknown.`,
       );
     }
     this.#early.push(frame);
-    this.#earlyBytes += frame.length;
+    this.#earlyBytes += bytes;
     return header;
   }
 

@@ -1,6 +1,9 @@
 /**
- * The data plane's frame: a fixed header, then a payload of float32 or float64 in little-endian. Owns its layout and
- * refuses whatever doesn't fit it. Nothing of a payload is read before every field of the header has been checked.
+ * The data plane's frame: a fixed header, then a payload of numbers in little-endian. Owns its layout and refuses whatever
+ * doesn't fit it. Nothing of a payload is read before every field of the header has been checked.
+ *
+ * A frame travels as parts, whose bytes one after the other are the frame: so a payload can be sent from where it lies. The
+ * header is whole in the first part.
  *
  * ```
  *  0  magic 'LKS1'   4  version    5  phase      6  sender (u16)
@@ -10,7 +13,12 @@
  */
 
 import { crc32 } from 'node:zlib';
-import { ProtocolError } from '../errors.js';
+import { InvariantError, ProtocolError } from '../errors.js';
+
+export type Frame = readonly Buffer[];
+
+/** CRC-32 of `bytes` after bytes whose CRC-32 is `before` (default: none). */
+export type Checksum = (bytes: Uint8Array, before?: number) => number;
 
 export const headerBytes = 64;
 export const frameVersion = 1;
@@ -33,64 +41,76 @@ export interface FrameHeader {
   readonly step: number;
 }
 
-/** Writes the header into the first 64 bytes of `frame`, whose rest is the payload. */
-export function writeHeader(frame: Buffer, header: FrameHeader): void {
-  frame.fill(0, 0, headerBytes);
-  frame.writeUInt32LE(magic, 0);
-  frame.writeUInt8(frameVersion, 4);
-  frame.writeUInt8(phases.indexOf(header.phase), 5);
-  frame.writeUInt16LE(header.sender, 6);
-  frame.writeBigUInt64LE(header.runTag, 8);
-  frame.writeUInt32LE(header.generation, 16);
-  frame.writeUInt32LE(header.exchange, 20);
-  frame.writeUInt32LE(header.sequence, 24);
-  frame.writeUInt32LE(frame.length - headerBytes, 28);
-  frame.writeUInt32LE(header.step >>> 0, 32);
-  frame.writeUInt32LE(crc32(frame.subarray(headerBytes)), 36);
+/** The payload, without empty parts. */
+export function payloadOf([first, ...rest]: Frame): Buffer[] {
+  return [...(first ? [first.subarray(headerBytes)] : []), ...rest].filter((part) => part.length > 0);
+}
+
+const bytesOf = (parts: readonly Buffer[]): number => parts.reduce((total, { length }) => total + length, 0);
+
+const checksumOf = (parts: readonly Buffer[], checksum: Checksum): number =>
+  parts.reduce((before, part) => checksum(part, before), 0);
+
+/** Writes the header into the first 64 bytes of the frame's first part; all that follows is the payload. */
+export function writeHeader(frame: Frame, header: FrameHeader, checksum: Checksum = crc32): void {
+  const [first] = frame;
+  if (first === undefined || first.length < headerBytes) throw new InvariantError('a frame without a header');
+  const payload = payloadOf(frame);
+  first.fill(0, 0, headerBytes);
+  first.writeUInt32LE(magic, 0);
+  first.writeUInt8(frameVersion, 4);
+  first.writeUInt8(phases.indexOf(header.phase), 5);
+  first.writeUInt16LE(header.sender, 6);
+  first.writeBigUInt64LE(header.runTag, 8);
+  first.writeUInt32LE(header.generation, 16);
+  first.writeUInt32LE(header.exchange, 20);
+  first.writeUInt32LE(header.sequence, 24);
+  first.writeUInt32LE(bytesOf(payload), 28);
+  first.writeUInt32LE(header.step >>> 0, 32);
+  first.writeUInt32LE(checksumOf(payload, checksum), 36);
 }
 
 /**
  * Parses a received frame.
  * @throws ProtocolError when it is shorter than a header, of another protocol or version, or damaged.
  */
-export function readHeader(frame: Buffer): FrameHeader {
-  if (frame.length < headerBytes) {
+export function readHeader(frame: Frame, checksum: Checksum = crc32): FrameHeader {
+  const [first] = frame;
+  if (first === undefined || first.length < headerBytes) {
     throw new ProtocolError(
-      `Data frame refused: expected at least ${headerBytes} bytes, got ${frame.length}.`,
+      `Data frame refused: expected at least ${headerBytes} bytes, got ${first?.length ?? 0}.`,
     );
   }
-  const foundMagic = frame.readUInt32LE(0);
+  const foundMagic = first.readUInt32LE(0);
   if (foundMagic !== magic) {
     throw new ProtocolError(
       `Data frame refused: expected magic 0x${magic.toString(16)}, got 0x${foundMagic.toString(16)}.`,
     );
   }
-  const version = frame.readUInt8(4);
+  const version = first.readUInt8(4);
   if (version !== frameVersion) {
     throw new ProtocolError(
       `Data frame refused: expected version ${frameVersion}, got ${version}. Run the same Lockstep on every worker.`,
     );
   }
-  const phase = phases[frame.readUInt8(5)];
+  const phase = phases[first.readUInt8(5)];
   if (phase === undefined)
-    throw new ProtocolError(`Data frame refused: unknown phase ${frame.readUInt8(5)}.`);
-  const payloadBytes = frame.readUInt32LE(28);
-  if (payloadBytes !== frame.length - headerBytes) {
-    throw new ProtocolError(
-      `Data frame refused: header promises ${payloadBytes} bytes, ${frame.length - headerBytes} came.`,
-    );
+    throw new ProtocolError(`Data frame refused: unknown phase ${first.readUInt8(5)}.`);
+  const payload = payloadOf(frame);
+  const [promised, came] = [first.readUInt32LE(28), bytesOf(payload)];
+  if (promised !== came) {
+    throw new ProtocolError(`Data frame refused: header promises ${promised} bytes, ${came} came.`);
   }
-  const checksum = crc32(frame.subarray(headerBytes));
-  if (checksum !== frame.readUInt32LE(36)) {
+  if (checksumOf(payload, checksum) !== first.readUInt32LE(36)) {
     throw new ProtocolError('Data frame refused: its checksum does not match its payload.');
   }
   return {
     phase,
-    sender: frame.readUInt16LE(6),
-    runTag: frame.readBigUInt64LE(8),
-    generation: frame.readUInt32LE(16),
-    exchange: frame.readUInt32LE(20),
-    sequence: frame.readUInt32LE(24),
-    step: frame.readUInt32LE(32),
+    sender: first.readUInt16LE(6),
+    runTag: first.readBigUInt64LE(8),
+    generation: first.readUInt32LE(16),
+    exchange: first.readUInt32LE(20),
+    sequence: first.readUInt32LE(24),
+    step: first.readUInt32LE(32),
   };
 }

@@ -24,7 +24,7 @@ import {
   invariant,
 } from '../../shared/errors.js';
 import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/codec.js';
-import { headerBytes, readHeader, writeHeader } from '../../shared/protocol/frame.js';
+import { headerBytes, readHeader, writeHeader, type Frame } from '../../shared/protocol/frame.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { DataPlane } from '../../shared/transport/transport.js';
 import { asGeneration, asRank, type Rank } from '../../shared/words.js';
@@ -68,7 +68,7 @@ export class CommunicatorCore {
   /** The last generation that is over. */
   #ended = 0;
   /** First frames of workers that know the next plan already. */
-  #early: Buffer[] = [];
+  #early: Frame[] = [];
   #heartbeat: NodeJS.Timeout | undefined;
   #lastHeardMs = performance.now();
   #verdict: NodeJS.Timeout | undefined;
@@ -135,7 +135,7 @@ export class CommunicatorCore {
         rank,
         shards: plan.shards,
         ranges: plan.workers.map(({ shards }) => shards),
-        add: this.#transports.add,
+        arithmetic: this.#transports.arithmetic,
       },
       (to, frame) => data.send(to, frame),
       (id) => {
@@ -157,7 +157,7 @@ export class CommunicatorCore {
     for (const peer of peers) {
       const hello = Buffer.alloc(headerBytes + 1);
       hello[headerBytes] = this.#memories.has(peer.rank) ? 1 : 0;
-      writeHeader(hello, {
+      writeHeader([hello], {
         phase: 'hello',
         sender: rank,
         runTag,
@@ -166,7 +166,7 @@ export class CommunicatorCore {
         sequence: 0,
         step: 0,
       });
-      data.send(peer.rank, hello);
+      data.send(peer.rank, [hello]);
     }
     const early = this.#early;
     this.#early = [];
@@ -268,21 +268,22 @@ export class CommunicatorCore {
   }
 
   /** A worker that got its plan sooner says hello before this one knows of the generation. */
-  #keepEarly(frame: Buffer): boolean {
-    if (frame.length !== headerBytes + 1 || this.#early.length >= earlyFrames) return false;
+  #keepEarly(frame: Frame): boolean {
+    if (frame.length !== 1 || frame[0]?.length !== headerBytes + 1 || this.#early.length >= earlyFrames)
+      return false;
     const { phase, generation } = readHeader(frame);
     if (phase !== 'hello' || generation <= Math.max(this.#ended, this.#plan?.generation ?? 0)) return false;
     this.#early.push(frame);
     return true;
   }
 
-  #onFrame(frame: Buffer): void {
+  #onFrame(frame: Frame): void {
     try {
       if (this.#keepEarly(frame)) return;
       if (!this.#engine) throw new StaleGenerationError('Frame refused: no generation has been joined.');
       const { phase, sender } = this.#engine.receive(frame);
       if (phase === 'hello') {
-        if (frame[headerBytes] === 1) this.#readers.add(asRank(sender));
+        if (frame[0]?.[headerBytes] === 1) this.#readers.add(asRank(sender));
         this.#unheard.delete(sender);
         this.#hear();
       }

@@ -4,6 +4,7 @@
  * so nothing is lost by blocking.
  */
 
+import { setFlagsFromString } from 'node:v8';
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import {
   DirectExchange,
@@ -86,6 +87,9 @@ export class ThreadCommunicator implements Communicator {
     port1.unref();
     const state = this.#state.buffer;
     const workerData: ThreadOptions = { coordinator, memoryAddon, state, failures: port2, graceMs };
+    // The thread holds little but the memory of frames, which V8 counts too: by its usual limits, tens of megabytes, every other
+    // all-reduce of 8 MB began a full collection of 20 ms. The limit is read when the thread's heap is made.
+    setFlagsFromString('--initial-old-space-size=256');
     this.#thread = new Worker(new URL('./thread.js', import.meta.url), {
       workerData,
       transferList: [port2],
@@ -107,15 +111,14 @@ export class ThreadCommunicator implements Communicator {
   }
 
   async openDataPlane(request: DataPlaneRequest): Promise<DataPlaneAddress> {
-    const shared = request.sharedMemory
-      ? SharedMemory.create(loadNativeMemory(this.#memoryAddon))
-      : undefined;
+    // Also for itself alone: sockets send from there without a copy.
+    const shared = SharedMemory.create(loadNativeMemory(this.#memoryAddon));
     this.#memory = shared?.memory;
     const endpoint = await new Promise<string>((resolve, reject) => {
       this.#opened = { resolve, reject };
       this.#post({ kind: 'open', request, memory: shared?.descriptor });
     });
-    return { endpoint, memory: shared?.address ?? null };
+    return { endpoint, memory: (request.sharedMemory ? shared?.address : undefined) ?? null };
   }
 
   join(plan: Plan): Promise<boolean> {

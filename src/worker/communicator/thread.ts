@@ -59,7 +59,7 @@ const core = new CommunicatorCore(
     openDataPlane: async ({ socketDirectory, maxFrameBytes }) =>
       openDataPlane({ socketDirectory, maxFrameBytes, host: await localAddressTowards(options.coordinator) }),
     openMemory: (address) => (memory ? SharedMemory.open(native, address) : undefined),
-    add: native?.add,
+    arithmetic: native,
   },
   {
     message: (message) => post({ kind: 'message', message }),

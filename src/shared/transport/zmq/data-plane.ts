@@ -1,14 +1,16 @@
 /**
  * The workers' mesh over ZeroMQ: one PULL bound, one PUSH connected to each peer. Over ipc on one host, over TCP
- * otherwise. A frame is one message.
+ * otherwise. A frame is one message, its parts are the message's.
  */
 
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Pull, Push, type Context } from 'zeromq';
 import { InvariantError } from '../../errors.js';
+import type { Frame } from '../../protocol/frame.js';
 import type { Rank } from '../../words.js';
 import type { DataPlane, DataPlaneEvents, PeerAddress } from '../transport.js';
+import { receivedMemory } from './received-memory.js';
 import {
   Outbox,
   bind,
@@ -34,7 +36,7 @@ class ZmqDataPlane implements DataPlane {
   readonly #context: Context;
   readonly #pull: Pull;
   readonly #options: DataPlaneOptions;
-  readonly #peers = new Map<Rank, Outbox<Buffer>>();
+  readonly #peers = new Map<Rank, Outbox<Buffer[]>>();
   #events: DataPlaneEvents | undefined;
   #receiving = false;
 
@@ -51,7 +53,7 @@ class ZmqDataPlane implements DataPlane {
     this.#events = events;
     for (const { rank, endpoint } of peers) {
       const push = new Push({ context: this.#context, ...common(this.#options.maxFrameBytes), ...sending });
-      const outbox = new Outbox<Buffer>(push);
+      const outbox = new Outbox<Buffer[]>(push);
       onDisconnect(push, () => {
         // Not for a connection of an earlier membership.
         if (this.#peers.get(rank) === outbox) events.disconnected(rank);
@@ -61,15 +63,17 @@ class ZmqDataPlane implements DataPlane {
     }
     if (this.#receiving) return;
     this.#receiving = true;
-    void receiveLoop(this.#pull, ([frame]) => {
-      if (frame) this.#events?.frame(frame);
+    const received = receivedMemory();
+    void receiveLoop(this.#pull, (frame) => {
+      this.#events?.frame(frame);
+      received(frame);
     });
   }
 
-  send(to: Rank, frame: Buffer): void {
+  send(to: Rank, frame: Frame): void {
     const peer = this.#peers.get(to);
     if (!peer) throw new InvariantError(`no peer has rank ${to}`);
-    peer.push(frame);
+    peer.push([...frame]);
   }
 
   async close(): Promise<void> {
