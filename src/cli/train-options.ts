@@ -53,6 +53,8 @@ const textFlags: readonly [string, Field][] = [
   ['--evaluate <sets>', 'evaluate'],
   ['--on-mismatch <fail|warn>', 'onMismatch'],
   ['--shared-memory <auto|off>', 'sharedMemory'],
+  ['--collective <auto|direct|hierarchical>', 'collective'],
+  ['--exchange <type>', 'exchange'],
   ['--trace <file>', 'trace'],
   ['--checkpoint-every <interval>', 'checkpointEvery'],
 ];

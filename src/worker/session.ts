@@ -79,6 +79,7 @@ async function takePart(
     heartbeatMs: config.heartbeatMs,
     peerTimeoutMs: config.peerTimeoutMs,
     sharedMemory: config.sharedMemory === 'auto',
+    collective: config.collective,
     trace: config.trace !== null,
   });
   communicator.send({

@@ -262,7 +262,17 @@ const free: readonly (keyof ResolvedConfig)[] = [
     'evalBatchSize',
     'logEvery',
   ] as const),
-  ...(['sharedMemory', 'bucketBytes', 'audit', 'trace', 'inject', 'onMismatch', 'data', 'name'] as const),
+  ...([
+    'sharedMemory',
+    'collective',
+    'bucketBytes',
+    'audit',
+    'trace',
+    'inject',
+    'onMismatch',
+    'data',
+    'name',
+  ] as const),
   ...(['heartbeatMs', 'peerTimeoutMs', 'stepTimeoutMs', 'joinTimeoutMs', 'checkpointEvery', 'keep'] as const),
 ];
 

@@ -21,10 +21,10 @@ export type Frame = readonly Buffer[];
 export type Checksum = (bytes: Uint8Array, before?: number) => number;
 
 export const headerBytes = 64;
-export const frameVersion = 1;
+export const frameVersion = 2;
 const magic = 0x31534b4c;
 
-export const phases = ['hello', 'contribution', 'scatter', 'gather'] as const;
+export const phases = ['hello', 'scatter', 'between', 'roots', 'gather'] as const;
 export type Phase = (typeof phases)[number];
 
 export interface FrameHeader {
