@@ -1,11 +1,8 @@
 /** What a coordinator's successor has to know of the run: taken from the run's events as they pass, or from its folder. */
 
-import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Inheritance } from '../coordinator/state.js';
 import type { RunEvent } from '../shared/run-events.js';
-import { eventsName } from './reporters/event-log.js';
+import { readEvents } from '../shared/runs/read-events.js';
 
 export class EventMemory {
   #known: Inheritance = { runId: '', step: 0, evaluated: { step: 0, splits: [] }, checkpoint: null };
@@ -36,18 +33,14 @@ export class EventMemory {
 /** Of a run whose coordinator may have died; null when there is none, or it came to its end. */
 export async function inheritFrom(out: string): Promise<Inheritance | null> {
   const memory = new EventMemory();
-  let lines = 0;
+  let events = 0;
   try {
-    for await (const line of createInterface({ input: createReadStream(join(out, eventsName)) })) {
-      try {
-        memory.note(JSON.parse(line) as RunEvent);
-        lines++;
-      } catch {
-        // The line in which the coordinator died.
-      }
+    for await (const event of readEvents(out, ['status', 'mistakes'])) {
+      memory.note(event);
+      events++;
     }
   } catch {
     return null;
   }
-  return lines > 0 && !memory.over && memory.known.runId !== '' ? memory.known : null;
+  return events > 0 && !memory.over && memory.known.runId !== '' ? memory.known : null;
 }

@@ -3,8 +3,8 @@
  * report it, and only if they agree.
  */
 
-import type { WorkerMessage } from '../shared/protocol/messages.js';
-import type { Decision, State } from './state.js';
+import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
+import type { Action, Decision, State, WorkerRecord } from './state.js';
 
 type Report = Extract<WorkerMessage, { type: 'committed' | 'evaluated' }>;
 
@@ -77,5 +77,19 @@ function evaluated(
         event: { event: 'eval', split, epoch, step, loss, accuracy: correct / count, correct, count },
       },
     ],
+  };
+}
+
+/** For the log: with pixels as text. */
+export function mistakesOf(
+  { rank }: WorkerRecord,
+  { split, epoch, step, samples, picture }: MessageOf<WorkerMessage, 'mistakes'>,
+): Action {
+  const text = (pixels: Uint8Array | null): string | null =>
+    pixels && Buffer.from(pixels.buffer, pixels.byteOffset, pixels.length).toString('base64');
+  const shown = samples.map((sample) => ({ ...sample, pixels: text(sample.pixels) }));
+  return {
+    kind: 'emit',
+    event: { event: 'mistakes', split, epoch, step, rank: rank ?? 0, samples: shown, picture },
   };
 }

@@ -7,6 +7,7 @@ import type { Tensor2D } from '@tensorflow/tfjs';
 import { combineInto } from '../shared/collectives/reduction.js';
 import { partition } from '../shared/sharding/ranges.js';
 import { foldTree, rootLevel } from '../shared/sharding/tree.js';
+import type { Mistakes } from './mistakes.js';
 import type { Executor } from './executor/executor.js';
 import type { Participation, Replica } from './replica.js';
 import { readSamples, sum } from './train-step.js';
@@ -26,19 +27,21 @@ export interface Evaluator {
   readonly executor: Pick<Executor, 'infer'>;
 }
 
-/** Calls `breathe` between batches, so that the caller can attend to its event loop. */
+/** Calls `breathe` between batches, so that the caller can attend to its event loop; `mistakes` gets this worker's own. */
 export async function evaluate(
   participation: Participation,
   split: Split,
   step: number,
   breathe: () => Promise<void>,
+  mistakes?: Mistakes,
 ): Promise<Evaluation> {
   const { evaluation, localShards, communicator } = participation;
   for (let shard = localShards.start; shard < localShards.end; shard++) {
-    const totals = await shardTotals(participation, split, shard, async () => {
+    const afterBatch = async (): Promise<void> => {
       communicator.tick();
       await breathe();
-    });
+    };
+    const totals = await shardTotals(participation, split, shard, afterBatch, mistakes);
     evaluation.inputs[shard - localShards.start]?.set(totals);
   }
   evaluation.start(step);
@@ -65,6 +68,7 @@ async function shardTotals(
   split: Split,
   shard: number,
   afterBatch: () => Promise<void>,
+  mistakes?: Mistakes,
 ): Promise<Float64Array> {
   const { tf } = replica.engine;
   const { shards, evalBatchSize } = replica.config;
@@ -85,7 +89,13 @@ async function shardTotals(
       const [[logits] = []] = executor.infer(context, [[tf.tensor(inputs, shape)]]);
       const labelTensor = tf.tensor1d(labels, 'int32');
       const { losses } = replica.kernels.softmaxCrossEntropy(logits as Tensor2D, labelTensor);
-      const correct = tf.sum(tf.equal(tf.argMax(logits as Tensor2D, 1), labelTensor).cast('int32'));
+      const predicted = tf.argMax(logits as Tensor2D, 1);
+      const correct = tf.sum(tf.equal(predicted, labelTensor).cast('int32'));
+      mistakes?.add({
+        ...{ indices, labels, inputs, sampleShape: data.sampleShape },
+        predicted: predicted.dataSync<'int32'>(),
+        logits: (logits as Tensor2D).dataSync<'float32'>(),
+      });
       const batch = [sum(losses), correct.dataSync()[0] ?? 0, count];
       batch.forEach((value, i) => (totals[i] = (totals[i] ?? 0) + value));
     });

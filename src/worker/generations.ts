@@ -8,6 +8,7 @@ import { totalSteps, type BatchPlan } from '../shared/data/sampler.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { endsWith, parseInterval } from '../shared/config/interval.js';
 import { invariant } from '../shared/errors.js';
+import { mostMistakes, pictureOf } from '../shared/mistakes.js';
 import { weightsSha256 } from '../shared/layout.js';
 import type { Plan } from '../shared/protocol/messages.js';
 import type { Communicator } from './communicator/communicator.js';
@@ -15,6 +16,7 @@ import { GenerationEnded } from './communicator/generation-ended.js';
 import type { InjectedFaults } from './faults/injected-faults.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { evaluate, type Split } from './evaluate.js';
+import { Mistakes } from './mistakes.js';
 import type { Mailbox } from './mailbox.js';
 import type { Optimizer } from './optimizer/optimizer.js';
 import {
@@ -138,7 +140,7 @@ function catchUp(participation: Participation, { step, source, rank }: Plan, pos
 
 async function train(
   participation: Participation,
-  { generation, evaluated, rank }: Plan,
+  { generation, evaluated, rank, workers: { length: worldSize } }: Plan,
   position: Position,
   { mailbox, checkpoints, faults }: Trainee,
 ): Promise<void> {
@@ -151,7 +153,11 @@ async function train(
     if (step !== steps && !endsWith(often, step, sampler.stepsPerEpoch)) return;
     for (const split of evaluationsAfter(config, step === steps)) {
       if (step < evaluated.step || (step === evaluated.step && evaluated.splits.includes(split))) continue;
-      const result = await evaluate(participation, split, step, () => mailbox.breathe());
+      const mistakes = new Mistakes(Math.ceil(mostMistakes / worldSize));
+      const result = await evaluate(participation, split, step, () => mailbox.breathe(), mistakes);
+      const samples = [...mistakes.worst];
+      const picture = pictureOf(replica.data[split].sampleShape);
+      communicator.send({ type: 'mistakes', generation, split, epoch, step, samples, picture });
       communicator.send({ type: 'evaluated', generation, split, epoch, step, ...result });
     }
   };

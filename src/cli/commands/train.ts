@@ -8,7 +8,8 @@ import { exitStatus } from '../exit.js';
 import { EventMemory } from '../inheritance.js';
 import type { FromCoordinator, ToCoordinator } from '../launch-messages.js';
 import { dieOf, takeLease } from '../lease.js';
-import { openReporters, type Reporters } from '../reporters/reporters.js';
+import { openWatchedReporters } from '../observers.js';
+import type { Reporters } from '../reporters/reporters.js';
 import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from '../sockets.js';
 import { WorkerSlot, type SlotEvents } from '../worker-slot.js';
 import { RecentEnds } from '../recent-ends.js';
@@ -30,7 +31,7 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
   const setup = await readSetup(flags);
   const { out, resume } = setup;
   const lease = await takeLease(out, dieOf);
-  const reporters = openReporters({ out, resume, ...reporting(flags) });
+  const reporters = await openWatchedReporters({ out, resume, ...reporting(flags) });
   try {
     return flags.singleProcess === true
       ? await trainInOneProcess(setup, out, reporters)

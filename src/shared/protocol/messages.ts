@@ -8,8 +8,9 @@ import { ledgerEntrySchema } from '../ledger/entries.js';
 import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { errorCodes } from '../errors.js';
+import { mistakeSchema, mostMistakes, pictureSchema } from '../mistakes.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
-import { partTimesSchema } from '../timeline/step-parts.js';
+import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
 export const protocolVersion = 1;
 
@@ -33,6 +34,11 @@ export const identitySchema = z.strictObject({
   instructions: shortText,
 });
 export type WorkerIdentity = z.infer<typeof identitySchema>;
+
+const milliseconds = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+const partTimesSchema = z.strictObject(
+  Object.fromEntries(stepParts.map((part) => [part, milliseconds])) as Record<StepPart, typeof milliseconds>,
+);
 
 /** Where workers of the same host can open this worker's memory (see memory/shared-memory.ts); null: nowhere. */
 const memory = z.string().regex(addressPattern).nullable();
@@ -103,6 +109,16 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     loss,
     correct: count,
     count,
+  }),
+  /** What this worker's part of an evaluation got wrong; before its `evaluated`. */
+  z.strictObject({
+    type: z.literal('mistakes'),
+    generation: uint32,
+    split: z.enum(['train', 'test']),
+    epoch: uint32,
+    step: uint32,
+    samples: z.array(mistakeSchema).max(mostMistakes),
+    picture: pictureSchema.nullable(),
   }),
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
   z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),
