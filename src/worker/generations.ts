@@ -4,6 +4,7 @@
  * before it, so the next generation goes on from there.
  */
 
+import { join } from 'node:path';
 import { totalSteps, type BatchPlan } from '../shared/data/sampler.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { endsWith, parseInterval } from '../shared/config/interval.js';
@@ -25,7 +26,7 @@ import {
   type Participation,
   type Replica,
 } from './replica.js';
-import { saveModel } from './save-model.js';
+import { modelFolder, saveModel } from './save-model.js';
 import { trainStep, type StepResult } from './train-step.js';
 
 export interface Trainee {
@@ -104,7 +105,7 @@ async function trainGeneration(trainee: Trainee, plan: Plan, position: Position)
   });
   if (rank === 0) {
     const { directory } = await mailbox.take('save');
-    const path = directory === '' ? '' : await saveModel(replica.model, directory);
+    const path = directory === '' ? '' : await saveModel(replica.model, join(directory, modelFolder));
     communicator.send({ type: 'saved', path });
   }
   await mailbox.take('finish');
