@@ -1,14 +1,11 @@
 // Lockstep's own TensorFlow ops for BatchNorm, Dropout and Adam on the CPU.
 
+#include "allocator.h"
 #include "arithmetic.h"
 #include "dropout.h"
 #include "op.h"
 #include "parallel.h"
 #include "place.h"
-
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 namespace {
 
@@ -197,16 +194,7 @@ void ComputeDropout(void*, TF_OpKernelContext* context) {
   });
 }
 
-#ifdef __GLIBC__
-// Activations are freed and allocated again many times a step. By default glibc gives that memory back to the system and
-// pays a page fault for each 4 KB when it returns, which took longer than the arithmetic (docs/performance.md).
-const bool memory_kept = [] {
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  mallopt(M_TOP_PAD, 256 << 20);
-  return true;
-}();
-#endif
+const bool memory_kept = lockstep::KeepFreedMemory();
 
 const bool registered = [] {
   const Attributes none, mode = {{"mode: int = 0"}, CreateMode, DeleteMode};

@@ -2,7 +2,9 @@
 // as well. Anonymous (memfd): nothing of it has a name in a file system, and the kernel takes it back when the last process
 // that mapped it is gone, however it died.
 
+#include "allocator.h"
 #include "arithmetic.h"
+#include "checksum.h"
 
 #include <cerrno>
 #include <cstring>
@@ -86,6 +88,23 @@ napi_value HashInto(napi_env env, napi_callback_info info) {
   std::memcpy(target, hash, sizeof hash);
   return nullptr;
 }
+
+#ifdef LOCKSTEP_HAS_CRC
+// checksum(Uint8Array, CRC-32 of the bytes before it): CRC-32 of all.
+napi_value Checksum(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  bool is = false;
+  if (arguments.count < 1 || napi_is_typedarray(env, arguments.values[0], &is) != napi_ok || !is)
+    return Fail(env, "checksum: expected a Uint8Array");
+  napi_get_typedarray_info(env, arguments.values[0], &type, &length, &data, nullptr, nullptr);
+  if (type != napi_uint8_array) return Fail(env, "checksum: expected a Uint8Array");
+  const uint32_t before = arguments.count > 1 ? static_cast<uint32_t>(arguments.Integer(env, 1)) : 0;
+  return Number(env, lockstep::Crc(static_cast<const uint8_t*>(data), length, before));
+}
+#endif
 
 // address(typed array): where its elements are, for ops that read or write them. The caller keeps it alive.
 napi_value Address(napi_env env, napi_callback_info info) {
@@ -221,6 +240,10 @@ napi_value Init(napi_env env, napi_value exports) {
   add("add", Add);
   add("address", Address);
   add("hash", HashInto);
+  lockstep::KeepFreedMemory();
+#ifdef LOCKSTEP_HAS_CRC
+  if (lockstep::HasCrc()) add("checksum", Checksum);
+#endif
 #ifdef __linux__
   add("create", Create);
   add("map", Map);

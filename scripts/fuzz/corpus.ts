@@ -121,8 +121,8 @@ export function exchanges(tag = runTag): { engines: CollectiveEngine[]; frames: 
       new CollectiveEngine(
         { runTag: tag, generation: asGeneration(generation), rank: asRank(rank), ranges, shards },
         (to, frame) => {
-          frames.push(Buffer.from(frame));
-          waiting.push([to, Buffer.from(frame)]);
+          frames.push(Buffer.concat(frame));
+          waiting.push([to, Buffer.concat(frame)]);
         },
         () => undefined,
       ),
@@ -139,10 +139,10 @@ export function exchanges(tag = runTag): { engines: CollectiveEngine[]; frames: 
   }
   for (let step = 1; step <= 3; step++) {
     for (const engine of engines) for (const exchange of [1, 2]) engine.start(exchange, step);
-    for (let next = waiting.shift(); next; next = waiting.shift()) engines[next[0]]?.receive(next[1]);
+    for (let next = waiting.shift(); next; next = waiting.shift()) engines[next[0]]?.receive([next[1]]);
   }
   const hello = Buffer.alloc(headerBytes + 1);
-  writeHeader(hello, {
+  writeHeader([hello], {
     ...{ phase: 'hello', sender: 1, runTag: tag, generation: asGeneration(generation) },
     ...{ exchange: 0, sequence: 0, step: 0 },
   });

@@ -69,6 +69,13 @@ export function mend(frame: Buffer): Buffer {
   return frame;
 }
 
+/** In parts, as a peer may send it: mostly one, else up to four, wherever the cuts fall. */
+export function cut(bytes: Buffer, random: Random): Buffer[] {
+  const cuts = random(3) > 0 ? [] : Array.from({ length: random(4) }, () => random(bytes.length + 1));
+  const bounds = [0, ...cuts.sort((a, b) => a - b), bytes.length];
+  return bounds.slice(1).map((end, i) => bytes.subarray(bounds[i], end));
+}
+
 export function noise(random: Random, most: number): Buffer {
   const bytes = Buffer.alloc(random(most));
   for (let at = 0; at < bytes.length; at++) bytes[at] = random(256);

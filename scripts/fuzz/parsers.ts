@@ -19,7 +19,7 @@ import {
   safetensorsFile,
   workerMessages,
 } from './corpus.js';
-import { hostile, mend, type Random } from './mutate.js';
+import { cut, hostile, mend, type Random } from './mutate.js';
 
 export type Outcome = 'taken' | 'refused' | (string & {});
 
@@ -101,13 +101,13 @@ export function targets(): Target[] {
       share: 30,
       attack: (random) => {
         const frame = hostile(frames, random);
-        return outcome(() => engine?.receive(random(2) === 0 ? mend(frame) : frame));
+        return outcome(() => engine?.receive(cut(random(2) === 0 ? mend(frame) : frame, random)));
       },
     },
     {
       name: 'replayed frame',
       share: 4,
-      attack: (random) => outcome(() => engine?.receive(Buffer.from(frames[random(frames.length)] ?? []))),
+      attack: (random) => outcome(() => engine?.receive([Buffer.from(frames[random(frames.length)] ?? [])])),
     },
     {
       name: 'safetensors',

@@ -40,6 +40,7 @@ async function mesh(make: () => Promise<DataPlane>, count: number) {
   open.push(...planes);
   return planes.map((plane, own) => {
     const frames: Buffer[] = [];
+    const parts: number[] = [];
     const lost: Rank[] = [];
     let wake = (): void => undefined;
     const peers = planes
@@ -47,7 +48,8 @@ async function mesh(make: () => Promise<DataPlane>, count: number) {
       .filter(({ rank }) => rank !== own);
     plane.connect(peers, {
       frame: (frame) => {
-        frames.push(frame);
+        frames.push(Buffer.concat(frame));
+        parts.push(frame.length);
         wake();
       },
       disconnected: (rank) => {
@@ -58,7 +60,7 @@ async function mesh(make: () => Promise<DataPlane>, count: number) {
     const until = async (done: () => boolean): Promise<void> => {
       while (!done()) await new Promise<void>((resolve) => (wake = resolve));
     };
-    return { plane, frames, lost, until };
+    return { plane, frames, parts, lost, until };
   });
 }
 
@@ -69,7 +71,7 @@ describe.each(Object.entries(transports))('the data plane: %s', (_, make) => {
     for (let i = 0; i < count; i++) {
       for (const [own, { plane }] of workers.entries()) {
         for (const to of [0, 1, 2])
-          if (to !== own) plane.send(to as Rank, Buffer.from([own, i & 0xff, i >> 8]));
+          if (to !== own) plane.send(to as Rank, [Buffer.from([own, i & 0xff, i >> 8])]);
       }
     }
     for (const [own, { frames, until }] of workers.entries()) {
@@ -83,18 +85,24 @@ describe.each(Object.entries(transports))('the data plane: %s', (_, make) => {
     }
   });
 
-  it('delivers large frames whole', async () => {
+  it('delivers large frames whole, in one part or in several', async () => {
     const [one, other] = await mesh(make, 2);
     const frame = Buffer.alloc(9_000_001, 'lockstep');
-    one!.plane.send(1 as Rank, frame);
-    await other!.until(() => other!.frames.length === 1);
-    expect(other!.frames[0]!.equals(frame)).toBe(true);
+    one!.plane.send(1 as Rank, [frame]);
+    one!.plane.send(1 as Rank, [
+      frame.subarray(0, 64),
+      frame.subarray(64, 5_000_001),
+      frame.subarray(5_000_001),
+    ]);
+    await other!.until(() => other!.frames.length === 2);
+    expect(other!.parts).toEqual([1, 3]);
+    for (const received of other!.frames) expect(received.equals(frame)).toBe(true);
   });
 
   it('tells the others when a plane is closed, and delivers what was sent before', async () => {
     const [one, other] = await mesh(make, 2);
-    other!.plane.send(0 as Rank, Buffer.from('first'));
-    one!.plane.send(1 as Rank, Buffer.from('last words'));
+    other!.plane.send(0 as Rank, [Buffer.from('first')]);
+    one!.plane.send(1 as Rank, [Buffer.from('last words')]);
     await other!.until(() => other!.frames.length === 1);
     await one!.plane.close();
     await other!.until(() => other!.lost.length > 0);
@@ -116,9 +124,9 @@ describe('a data plane with keys', () => {
     const refused = new Promise<void>((resolve) =>
       stranger.connect([towards], { ...quiet, disconnected: () => resolve() }),
     );
-    stranger.send(0 as Rank, Buffer.from('stranger'));
+    stranger.send(0 as Rank, [Buffer.from('stranger')]);
     other.connect([towards], quiet);
-    other.send(0 as Rank, Buffer.from('peer'));
+    other.send(0 as Rank, [Buffer.from('peer')]);
     const first = new Promise<void>((resolve) => (arrived = resolve));
     one.connect([{ rank: 1 as Rank, endpoint: other.endpoint, publicKey: other.publicKey }], {
       frame: (frame) => {

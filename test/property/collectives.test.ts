@@ -8,7 +8,7 @@ import {
   type VectorReduction,
 } from '../../src/shared/collectives/reduction.js';
 import { ProtocolError } from '../../src/shared/errors.js';
-import { readHeader } from '../../src/shared/protocol/frame.js';
+import { readHeader, type Frame } from '../../src/shared/protocol/frame.js';
 import { consecutiveRanges, shardRanges } from '../../src/shared/sharding/ranges.js';
 import type { Generation, Range, Rank } from '../../src/shared/words.js';
 
@@ -34,15 +34,15 @@ function fill(vector: Vector, { seed, reduction }: Case, shard: number, use: num
   }
 }
 
-/** Runs `uses` uses of one exchange on `world` workers; frames arrive in an order that `pick` chooses. */
+/** Runs `uses` uses of one exchange on `world` workers; frames arrive in an order that `pick` chooses, as they are then. */
 function run(test: Case, uses: number, pick: (choices: number) => number): Vector[][] {
   const { ranges, shards, reduction, elementCount } = test;
-  const links = new Map<string, Buffer[]>();
+  const links = new Map<string, Frame[]>();
   const results: Vector[][] = ranges.map(() => []);
   const workers = ranges.map((range, rank) => {
-    const send = (to: number, frame: Buffer): void => {
+    const send = (to: number, frame: Frame): void => {
       const link = `${rank}>${to}`;
-      links.set(link, [...(links.get(link) ?? []), Buffer.from(frame)]);
+      links.set(link, [...(links.get(link) ?? []), frame]);
     };
     const bytes = elementCount * bytesPerElement(reduction);
     const inputs = Array.from({ length: range.end - range.start }, () =>
@@ -131,7 +131,7 @@ describe('an all-reduce', () => {
     );
     const ranges = shardRanges(shards, 3);
     const test: Case = { ranges, shards, reduction: 'moments', elementCount: 3, seed: 0 };
-    const links: [number, Buffer][] = [];
+    const links: [number, Frame][] = [];
     const outputs: Float64Array[] = [];
     const workers = ranges.map((range, rank) => {
       const inputs = rows.slice(range.start, range.end).map((values) => {
@@ -144,7 +144,7 @@ describe('an all-reduce', () => {
       const plan = { runTag: 7n, generation: 1 as Generation, rank: rank as Rank, shards, ranges };
       const engine = new CollectiveEngine(
         plan,
-        (to, frame) => links.push([to, Buffer.from(frame)]),
+        (to, frame) => links.push([to, frame]),
         () => undefined,
       );
       engine.register(
@@ -166,7 +166,7 @@ describe('an all-reduce', () => {
   });
 
   it('refuses frames that are repeated, stale or of the wrong size, and goes on', () => {
-    const sent: Buffer[] = [];
+    const sent: Frame[] = [];
     let finished = 0;
     const ranges = shardRanges(2, 2);
     const plan = { runTag: 7n, generation: 1 as Generation, rank: 0 as Rank, shards: 2, ranges };
@@ -177,7 +177,7 @@ describe('an all-reduce', () => {
     );
     const peer = new CollectiveEngine(
       { ...plan, rank: 1 as Rank },
-      (_, frame) => sent.push(Buffer.from(frame)),
+      (_, frame) => sent.push(frame),
       () => undefined,
     );
     const buffers = () => ({ inputs: [new Float32Array([1, 2])], output: new Float32Array(2) });

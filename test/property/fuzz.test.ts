@@ -38,8 +38,8 @@ describe('hostile bytes', () => {
       const changed = Buffer.from(frame!);
       changed[at]! ^= 1 + ((at * 37) % 255);
       expect(() => {
-        readHeader(changed);
-        verifyPayload(changed);
+        readHeader([changed]);
+        verifyPayload([changed]);
       }, String(at)).toThrow(/refused/);
     }
   });

@@ -29,7 +29,7 @@ const header = fc.record({
 
 function frameOf(fields: Parameters<typeof writeHeader>[1], payload: Uint8Array): Buffer {
   const frame = Buffer.concat([Buffer.alloc(headerBytes), payload]);
-  writeHeader(frame, fields);
+  writeHeader([frame], fields);
   return frame;
 }
 
@@ -86,7 +86,21 @@ describe('data frames', () => {
   it('decode to what was encoded', () => {
     fc.assert(
       fc.property(header, fc.uint8Array({ maxLength: 200 }), (fields, payload) => {
-        expect(readHeader(frameOf(fields, payload))).toEqual(fields);
+        expect(readHeader([frameOf(fields, payload)])).toEqual(fields);
+      }),
+    );
+  });
+
+  it('are the same in one part and in several', () => {
+    fc.assert(
+      fc.property(header, fc.uint8Array({ maxLength: 200 }), fc.nat(), (fields, payload, at) => {
+        const whole = frameOf(fields, payload);
+        const cut = headerBytes + (at % (payload.length + 1));
+        const parts = [Buffer.alloc(headerBytes), whole.subarray(headerBytes, cut), whole.subarray(cut)];
+        writeHeader(parts, fields);
+        expect(Buffer.concat(parts).equals(whole)).toBe(true);
+        expect(readHeader(parts)).toEqual(fields);
+        expect(() => verifyPayload(parts)).not.toThrow();
       }),
     );
   });
@@ -104,11 +118,11 @@ describe('data frames', () => {
           const damaged = Buffer.from(frame);
           damaged[damagedAt]! ^= change;
           expect(() => {
-            readHeader(damaged);
-            verifyPayload(damaged);
+            readHeader([damaged]);
+            verifyPayload([damaged]);
           }).toThrow(ProtocolError);
-          expect(() => readHeader(frame.subarray(0, at % frame.length))).toThrow(ProtocolError);
-          expect(() => readHeader(Buffer.concat([frame, Buffer.from([change])]))).toThrow(ProtocolError);
+          expect(() => readHeader([frame.subarray(0, at % frame.length)])).toThrow(ProtocolError);
+          expect(() => readHeader([frame, Buffer.from([change])])).toThrow(ProtocolError);
         },
       ),
     );
@@ -117,7 +131,7 @@ describe('data frames', () => {
   it('give only ProtocolError for random bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) =>
-        refusedOnly(() => readHeader(Buffer.from(bytes))),
+        refusedOnly(() => readHeader([Buffer.from(bytes)])),
       ),
     );
   });

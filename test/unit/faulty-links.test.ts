@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Frame } from '../../src/shared/protocol/frame.js';
 import { FaultyControlClient, FaultyDataPlane, type LinkFault } from '../../src/shared/transport/faulty.js';
 import { MemoryControl, MemoryNetwork } from '../../src/shared/transport/memory.js';
 import { asRank } from '../../src/shared/words.js';
@@ -6,7 +7,7 @@ import { eventually } from '../support/eventually.js';
 
 /** A frame is its sender's rank and a number. */
 const frame = (rank: number, number: number): Buffer => Buffer.from([rank, number]);
-const senderOf = (bytes: Buffer): number | undefined => bytes[0];
+const senderOf = ([bytes]: Frame): number | undefined => bytes?.[0];
 
 function pair() {
   const network = new MemoryNetwork();
@@ -15,7 +16,7 @@ function pair() {
   const got: Record<'a' | 'b', number[]> = { a: [], b: [] };
   const connect = (plane: FaultyDataPlane, name: 'a' | 'b', rank: number, endpoint: string): void =>
     plane.connect([{ rank: asRank(rank), endpoint }], {
-      frame: (bytes) => got[name].push(bytes[0] === 1 - rank || bytes[0] === rank ? (bytes[1] ?? -1) : -1),
+      frame: ([bytes = Buffer.of()]) => got[name].push(bytes[0] === 1 - rank || bytes[0] === rank ? (bytes[1] ?? -1) : -1),
       disconnected: () => undefined,
     });
   const meet = (): void => {
@@ -24,7 +25,7 @@ function pair() {
   };
   meet();
   const all = async (...numbers: number[]): Promise<void> => {
-    for (const number of numbers) a.send(asRank(1), frame(0, number));
+    for (const number of numbers) a.send(asRank(1), [frame(0, number)]);
     await new Promise(setImmediate);
     await new Promise(setImmediate);
   };
@@ -55,7 +56,7 @@ describe('a faulty link', () => {
     a.disturb(fault('delay', 30), () => undefined);
     await all(1, 2);
     // The other way stays open.
-    b.send(asRank(0), frame(1, 7));
+    b.send(asRank(0), [frame(1, 7)]);
     await eventually('the frame of the other way', 5_000, () => got.a.length > 0);
     await eventually('all frames', 5_000, () => got.b.length === 2);
     await all(3);
@@ -66,7 +67,7 @@ describe('a faulty link', () => {
     const { a, b, got, all, meet } = pair();
     a.disturb(fault('partition', 60), () => undefined);
     await all(1);
-    b.send(asRank(0), frame(1, 7));
+    b.send(asRank(0), [frame(1, 7)]);
     await new Promise(setImmediate);
     expect([got.a, got.b]).toEqual([[], []]);
     meet();

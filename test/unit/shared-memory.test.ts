@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { homedir } from 'node:os';
+import { crc32 } from 'node:zlib';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { addFloat32 } from '../../src/shared/collectives/reduction.js';
@@ -97,6 +98,19 @@ describe('the layout of vectors', () => {
         const { inputs, output } = vectorsIn(new ArrayBuffer(a.bytes), range, 100_003);
         expect(inputs).toHaveLength(range.end - range.start);
         expect([...inputs, output].every((vector) => vector.length === 100_003)).toBe(true);
+      }
+    }
+  });
+
+  it('comes with the CRC-32 of zlib, at any length and alignment, in one piece or in two', () => {
+    const { checksum } = native ?? {};
+    if (!checksum) return; // Another kind of CPU.
+    const bytes = Buffer.from(Array.from({ length: 1_100 }, (_, i) => (i * 2_654_435_761) >>> 13));
+    for (let length = 0; length <= 1_050; length += length < 200 ? 1 : 85) {
+      for (const start of [0, 1, 7, 16]) {
+        const part = bytes.subarray(start, start + length);
+        expect(checksum(part, 0)).toBe(crc32(part));
+        expect(checksum(part, 12_345)).toBe(crc32(part, 12_345));
       }
     }
   });

@@ -50,7 +50,7 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
     communicator: new InlineCommunicator(
       server.client(),
       new MemoryNetwork(),
-      loadNativeMemory(findMemoryAddon(currentEngineHost()))?.add,
+      loadNativeMemory(findMemoryAddon(currentEngineHost())),
     ),
     host,
     slot: '0',

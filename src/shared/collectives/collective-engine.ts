@@ -4,7 +4,7 @@
  */
 
 import { InvariantError, OperationalError, StaleGenerationError } from '../errors.js';
-import { readHeader, verifyPayload, type FrameHeader } from '../protocol/frame.js';
+import { bytesOf, readHeader, verifyPayload, type Frame, type FrameHeader } from '../protocol/frame.js';
 import { refusal } from '../protocol/refusals.js';
 import {
   Exchange,
@@ -24,7 +24,7 @@ export class CollectiveEngine {
   readonly #exchanges = new Map<number, Exchange>();
   readonly #onFinished: (id: number) => void;
   readonly #onRefused: (error: OperationalError) => void;
-  #early: Buffer[] = [];
+  #early: Frame[] = [];
   #earlyBytes = 0;
 
   /** @param onRefused frames that came early and turn out to be wrong; without it they are dropped */
@@ -66,7 +66,7 @@ export class CollectiveEngine {
    * Takes one frame from the wire. Its memory belongs to the engine from now on.
    * @throws ProtocolError or StaleGenerationError when it is refused; nothing has changed then.
    */
-  receive(frame: Buffer): FrameHeader {
+  receive(frame: Frame): FrameHeader {
     const header = readHeader(frame);
     const { runTag, generation, rank } = this.mesh.plan;
     const { worldSize } = this.mesh;
@@ -85,21 +85,22 @@ export class CollectiveEngine {
         `Frame refused: rank ${header.sender} of ${worldSize} can't have sent it to ${rank}.`,
       );
     }
-    verifyPayload(frame);
+    verifyPayload(frame, this.mesh.arithmetic.checksum);
     if (header.phase === 'hello') return header;
     const exchange = this.#exchanges.get(header.exchange);
     if (exchange) {
       if (exchange.receive(header, frame)) this.#onFinished(header.exchange);
       return header;
     }
-    if (this.#earlyBytes + frame.length > earlyBytesLimit) {
+    const bytes = bytesOf(frame);
+    if (this.#earlyBytes + bytes > earlyBytesLimit) {
       throw refusal(
         'exchange',
         `Frame from rank ${header.sender} refused: exchange ${header.exchange} is unknown.`,
       );
     }
     this.#early.push(frame);
-    this.#earlyBytes += frame.length;
+    this.#earlyBytes += bytes;
     return header;
   }
 

@@ -11,13 +11,14 @@
  */
 
 import { ProtocolError, invariant } from '../errors.js';
-import { headerBytes, writeHeader, type FrameHeader, type Phase } from '../protocol/frame.js';
+import { payloadOf, writeHeader, type Frame, type FrameHeader, type Phase } from '../protocol/frame.js';
 import type { RefusalKind } from '../protocol/refusals.js';
 import type { Rank } from '../words.js';
 import { Scratch, type Mesh } from './mesh.js';
-import type { Vectors } from './vector-layout.js';
-import { bytesPerElement, vectorOver, type Vector, type VectorReduction } from './reduction.js';
+import { frameOf, vectorsOf } from './payload.js';
+import { bytesPerElement, type Vector, type VectorReduction } from './reduction.js';
 import { SendBuffers } from './send-buffers.js';
+import type { Vectors } from './vector-layout.js';
 
 /** Vectors of more bytes than this go by reduce-scatter + all-gather. */
 export const oneHopBytes = 32 * 1024;
@@ -48,7 +49,7 @@ export interface SharedPeers {
 
 const alone: SharedPeers = { readable: new Map(), readers: new Set() };
 
-export type SendFrame = (to: Rank, frame: Buffer) => void;
+export type SendFrame = (to: Rank, frame: Frame) => void;
 
 /** The payloads of one use of an exchange that have come so far. */
 interface Use {
@@ -146,7 +147,7 @@ export class Exchange {
    * Takes a frame of this exchange. True when it finished the use in flight.
    * @throws ProtocolError when it is stale, from too far ahead, repeated, or of the wrong phase or size; nothing changes.
    */
-  receive(header: FrameHeader, frame: Buffer): boolean {
+  receive(header: FrameHeader, frame: Frame): boolean {
     const use = this.#uses[header.sequence - this.#uses[0].sequence];
     if (header.sequence < this.#uses[0].sequence || use === undefined) {
       throw this.#refusal(
@@ -169,7 +170,7 @@ export class Exchange {
       }
       const { start, end } = this.#mesh.chunk(this.spec.elementCount, header.sender);
       const there = this.#announced(header, frame)?.output.subarray(start, end);
-      this.#buffers.output.set(there ?? this.#vector(header, frame, 0, end - start, 1), start);
+      this.#buffers.output.set(there ?? (this.#carried(header, frame, 1, end - start)[0] as Vector), start);
       use.gathered.add(header.sender);
     } else {
       if (use.partials.has(header.sender))
@@ -180,12 +181,12 @@ export class Exchange {
       const nodes = this.#mesh.subtrees[header.sender] ?? [];
       const there = this.#announced(header, frame);
       const first = this.#mesh.ranges[header.sender]?.start ?? 0;
-      const partials = nodes.map(({ level, index }, i) =>
-        // A node's value is in the vector of its first shard.
-        there
-          ? (there.inputs[index * 2 ** level - first] as Vector).subarray(start, end)
-          : this.#vector(header, frame, i, end - start, nodes.length),
-      );
+      const partials = there
+        ? nodes.map(({ level, index }) =>
+            // A node's value is in the vector of its first shard.
+            (there.inputs[index * 2 ** level - first] as Vector).subarray(start, end),
+          )
+        : this.#carried(header, frame, nodes.length, end - start);
       use.partials.set(header.sender, partials);
     }
     return this.inFlight && this.#advance();
@@ -226,43 +227,36 @@ export class Exchange {
   }
 
   /** The sender's vectors, when the frame only announces them. */
-  #announced(header: FrameHeader, frame: Buffer): Vectors | undefined {
-    if (this.#oneHop || frame.length > headerBytes) return undefined;
+  #announced(header: FrameHeader, frame: Frame): Vectors | undefined {
+    if (this.#oneHop || payloadOf(frame).length > 0) return undefined;
     return this.#shared.readable.get(header.sender as Rank);
   }
 
-  #frame(phase: Phase, key: string, vectors: readonly Vector[], start: number, end: number): Buffer {
-    const bytes = (end - start) * this.#elementBytes;
-    const frame = this.#frames.take(`${phase}/${key}`, this.#started, headerBytes + bytes * vectors.length);
-    for (const [i, vector] of vectors.entries()) {
-      vectorOver(this.spec.reduction, frame.buffer, headerBytes + i * bytes, end - start).set(
-        vector.subarray(start, end),
-      );
-    }
+  #frame(phase: Phase, key: string, vectors: readonly Vector[], start: number, end: number): Frame {
+    const frame = frameOf(
+      vectors.map((vector) => vector.subarray(start, end)),
+      (bytes) => this.#frames.take(`${phase}/${key}`, this.#started, bytes),
+    );
     const { rank, runTag, generation } = this.#mesh.plan;
-    const { id } = this.spec;
-    writeHeader(frame, {
+    const header: FrameHeader = {
       phase,
       sender: rank,
       runTag,
       generation,
-      exchange: id,
+      exchange: this.spec.id,
       sequence: this.#started,
       step: this.#step,
-    });
+    };
+    writeHeader(frame, header, this.#mesh.arithmetic.checksum);
     return frame;
   }
 
-  /** Vector `index` of `count` equal ones in the payload; copied only where it isn't aligned. */
-  #vector(header: FrameHeader, frame: Buffer, index: number, elements: number, count: number): Vector {
-    const bytes = elements * this.#elementBytes;
-    const payload = frame.length - headerBytes;
-    if (payload !== bytes * count)
-      throw this.#refusal('payload', header, `${bytes * count} bytes of payload`, String(payload));
-    const offset = frame.byteOffset + headerBytes + index * bytes;
-    if (offset % this.#elementBytes === 0)
-      return vectorOver(this.spec.reduction, frame.buffer, offset, elements);
-    return vectorOver(this.spec.reduction, frame.buffer.slice(offset, offset + bytes));
+  #carried(header: FrameHeader, frame: Frame, count: number, elements: number): Vector[] {
+    const vectors = vectorsOf(frame, this.spec.reduction, count, elements);
+    if (vectors) return vectors;
+    const came = payloadOf(frame).reduce((total, { length }) => total + length, 0);
+    const bytes = count * elements * this.#elementBytes;
+    throw this.#refusal('payload', header, `${bytes} bytes of payload`, String(came));
   }
 
   #refusal(kind: RefusalKind, header: FrameHeader, expected: string, got: string): ProtocolError {

@@ -6,7 +6,7 @@
 import { chunkRange } from '../sharding/ranges.js';
 import { foldTree, maximalSubtrees, rootLevel, type TreeNode } from '../sharding/tree.js';
 import type { Generation, Range, Rank } from '../words.js';
-import { addFloat32, combineInto, type AddFloat32, type Vector, type VectorReduction } from './reduction.js';
+import { combineInto, portable, type Arithmetic, type Vector, type VectorReduction } from './reduction.js';
 
 export interface MeshPlan {
   readonly runTag: bigint;
@@ -15,17 +15,20 @@ export interface MeshPlan {
   readonly shards: number;
   /** The shards that each rank owns, in order of rank: contiguous, together 0..shards-1. */
   readonly ranges: readonly Range[];
-  /** Takes the place of a loop in JavaScript; the same bits. */
-  readonly add?: AddFloat32 | undefined;
+  /** Takes the place of loops in JavaScript; the same bits. */
+  readonly arithmetic?: Partial<Arithmetic> | undefined;
 }
 
 export class Mesh {
   readonly plan: MeshPlan;
   readonly subtrees: readonly (readonly TreeNode[])[];
   readonly others: readonly Rank[];
+  readonly arithmetic: Arithmetic;
 
   constructor(plan: MeshPlan) {
     this.plan = plan;
+    const { add = portable.add, checksum = portable.checksum } = plan.arithmetic ?? {};
+    this.arithmetic = { add, checksum };
     this.subtrees = plan.ranges.map((range) => maximalSubtrees(range, plan.shards));
     this.others = plan.ranges.map((_, rank) => rank as Rank).filter((rank) => rank !== plan.rank);
   }
@@ -96,7 +99,7 @@ export class Mesh {
 
   #combine<T extends Vector>(reduction: VectorReduction, out: T, left: T, right: T): T {
     if (reduction === 'sum-float32') {
-      (this.plan.add ?? addFloat32)(out as Float32Array, left as Float32Array, right as Float32Array);
+      this.arithmetic.add(out as Float32Array, left as Float32Array, right as Float32Array);
       return out;
     }
     if (out !== left) out.set(left);

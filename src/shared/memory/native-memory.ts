@@ -9,6 +9,8 @@ import type { HashFloats } from '../ledger/hash.js';
 export interface NativeMemory {
   /** out = left + right in float32; all of one length. `out` may be one of the others. */
   add(out: Float32Array, left: Float32Array, right: Float32Array): void;
+  /** CRC-32, as zlib's. Only on CPUs that have an instruction for it. */
+  checksum?(bytes: Uint8Array, before?: number): number;
   /** Where the elements are, for native code. Keep `of` alive as long as that is used. */
   address(of: Float32Array | Uint8Array): number;
   /** The ledger's hash (ledger/hash.ts). */

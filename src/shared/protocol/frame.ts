@@ -1,7 +1,10 @@
 /**
- * The data plane's frame: a fixed header, then a payload of float32 or float64 in little-endian. Owns its layout and
- * refuses whatever doesn't fit it. Nothing of a payload is read before every field of the header has been checked; the
- * payload's own checksum comes last, since it costs most.
+ * The data plane's frame: a fixed header, then a payload of numbers in little-endian. Owns its layout and refuses whatever
+ * doesn't fit it. Nothing of a payload is read before every field of the header has been checked; the payload's own
+ * checksum comes last, since it costs most.
+ *
+ * A frame travels as parts, whose bytes one after the other are the frame: so a payload can be sent from where it lies. The
+ * header is whole in the first part.
  *
  * ```
  *  0 magic 'LKS1'   4  version    5  phase      6  sender (u16)
@@ -11,13 +14,21 @@
  */
 
 import { crc32 } from 'node:zlib';
+import { InvariantError } from '../errors.js';
 import { refusal } from './refusals.js';
+
+export type Frame = readonly Buffer[];
+
+/** CRC-32 of `bytes` after bytes whose CRC-32 is `before` (default: none). */
+export type Checksum = (bytes: Uint8Array, before?: number) => number;
 
 export const headerBytes = 64;
 export const frameVersion = 2;
 const magic = 0x31534b4c;
 const payloadChecksumAt = 36;
 const headerChecksumAt = headerBytes - 4;
+/** More than any exchange has vectors; so a frame of dust isn't walked through. */
+export const maxParts = 4_096;
 
 export const phases = ['hello', 'contribution', 'scatter', 'gather'] as const;
 export type Phase = (typeof phases)[number];
@@ -36,82 +47,98 @@ export interface FrameHeader {
   readonly step: number;
 }
 
-/** Writes the header into the first 64 bytes of `frame`, whose rest is the payload. */
-export function writeHeader(frame: Buffer, header: FrameHeader): void {
-  frame.fill(0, 0, headerBytes);
-  frame.writeUInt32LE(magic, 0);
-  frame.writeUInt8(frameVersion, 4);
-  frame.writeUInt8(phases.indexOf(header.phase), 5);
-  frame.writeUInt16LE(header.sender, 6);
-  frame.writeBigUInt64LE(header.runTag, 8);
-  frame.writeUInt32LE(header.generation, 16);
-  frame.writeUInt32LE(header.exchange, 20);
-  frame.writeUInt32LE(header.sequence, 24);
-  frame.writeUInt32LE(frame.length - headerBytes, 28);
-  frame.writeUInt32LE(header.step >>> 0, 32);
-  frame.writeUInt32LE(crc32(frame.subarray(headerBytes)), payloadChecksumAt);
-  frame.writeUInt32LE(crc32(frame.subarray(0, headerChecksumAt)), headerChecksumAt);
+/** The payload, without empty parts. */
+export function payloadOf([first, ...rest]: Frame): Buffer[] {
+  return [...(first ? [first.subarray(headerBytes)] : []), ...rest].filter((part) => part.length > 0);
+}
+
+export const bytesOf = (parts: readonly Buffer[]): number =>
+  parts.reduce((total, { length }) => total + length, 0);
+
+const checksumOf = (parts: readonly Buffer[], checksum: Checksum): number =>
+  parts.reduce((before, part) => checksum(part, before), 0);
+
+/** Writes the header into the first 64 bytes of the frame's first part; all that follows is the payload. */
+export function writeHeader(frame: Frame, header: FrameHeader, checksum: Checksum = crc32): void {
+  const [first] = frame;
+  if (first === undefined || first.length < headerBytes) throw new InvariantError('a frame without a header');
+  const payload = payloadOf(frame);
+  first.fill(0, 0, headerBytes);
+  first.writeUInt32LE(magic, 0);
+  first.writeUInt8(frameVersion, 4);
+  first.writeUInt8(phases.indexOf(header.phase), 5);
+  first.writeUInt16LE(header.sender, 6);
+  first.writeBigUInt64LE(header.runTag, 8);
+  first.writeUInt32LE(header.generation, 16);
+  first.writeUInt32LE(header.exchange, 20);
+  first.writeUInt32LE(header.sequence, 24);
+  first.writeUInt32LE(bytesOf(payload), 28);
+  first.writeUInt32LE(header.step >>> 0, 32);
+  first.writeUInt32LE(checksumOf(payload, checksum), payloadChecksumAt);
+  first.writeUInt32LE(crc32(first.subarray(0, headerChecksumAt)), headerChecksumAt);
 }
 
 /** The rank that a frame names, not yet checked. */
-export function senderOf(frame: Buffer): number | undefined {
-  return frame.length < headerBytes ? undefined : frame.readUInt16LE(6);
+export function senderOf([first]: Frame): number | undefined {
+  return first === undefined || first.length < headerBytes ? undefined : first.readUInt16LE(6);
 }
 
 /**
  * Parses a received frame's header; `verifyPayload` is next, once the header says that anybody wants it.
  * @throws ProtocolError when it is shorter than a header, of another protocol or version, or damaged.
  */
-export function readHeader(frame: Buffer): FrameHeader {
-  if (frame.length < headerBytes) {
+export function readHeader(frame: Frame): FrameHeader {
+  const [first] = frame;
+  if (first === undefined || first.length < headerBytes) {
     throw refusal(
       'short',
-      `Data frame refused: expected at least ${headerBytes} bytes, got ${frame.length}.`,
+      `Data frame refused: expected at least ${headerBytes} bytes in its first part, got ${first?.length ?? 0}.`,
     );
   }
-  const foundMagic = frame.readUInt32LE(0);
+  if (frame.length > maxParts) {
+    throw refusal('length', `Data frame refused: expected at most ${maxParts} parts, got ${frame.length}.`);
+  }
+  const foundMagic = first.readUInt32LE(0);
   if (foundMagic !== magic) {
     throw refusal(
       'magic',
       `Data frame refused: expected magic 0x${magic.toString(16)}, got 0x${foundMagic.toString(16)}.`,
     );
   }
-  const version = frame.readUInt8(4);
+  const version = first.readUInt8(4);
   if (version !== frameVersion) {
     throw refusal(
       'version',
       `Data frame refused: expected version ${frameVersion}, got ${version}. Run the same Lockstep on every worker.`,
     );
   }
-  if (crc32(frame.subarray(0, headerChecksumAt)) !== frame.readUInt32LE(headerChecksumAt))
+  if (crc32(first.subarray(0, headerChecksumAt)) !== first.readUInt32LE(headerChecksumAt))
     throw refusal('header', "Data frame refused: its header's checksum does not match.");
-  const phase = phases[frame.readUInt8(5)];
+  const phase = phases[first.readUInt8(5)];
   if (phase === undefined)
-    throw refusal('header', `Data frame refused: unknown phase ${frame.readUInt8(5)}.`);
+    throw refusal('header', `Data frame refused: unknown phase ${first.readUInt8(5)}.`);
   for (let at = payloadChecksumAt + 4; at < headerChecksumAt; at += 4) {
-    if (frame.readUInt32LE(at) !== 0)
+    if (first.readUInt32LE(at) !== 0)
       throw refusal('header', `Data frame refused: expected zero at byte ${at} of the header.`);
   }
-  const payloadBytes = frame.readUInt32LE(28);
-  if (payloadBytes !== frame.length - headerBytes) {
-    throw refusal(
-      'length',
-      `Data frame refused: header promises ${payloadBytes} bytes, ${frame.length - headerBytes} came.`,
-    );
+  const payloadBytes = first.readUInt32LE(28);
+  const came = bytesOf(frame) - headerBytes;
+  if (payloadBytes !== came) {
+    throw refusal('length', `Data frame refused: header promises ${payloadBytes} bytes, ${came} came.`);
   }
   return {
     phase,
-    sender: frame.readUInt16LE(6),
-    runTag: frame.readBigUInt64LE(8),
-    generation: frame.readUInt32LE(16),
-    exchange: frame.readUInt32LE(20),
-    sequence: frame.readUInt32LE(24),
-    step: frame.readUInt32LE(32),
+    sender: first.readUInt16LE(6),
+    runTag: first.readBigUInt64LE(8),
+    generation: first.readUInt32LE(16),
+    exchange: first.readUInt32LE(20),
+    sequence: first.readUInt32LE(24),
+    step: first.readUInt32LE(32),
   };
 }
 
-/** @throws ProtocolError when a frame's payload is not what its sender wrote. */
-export function verifyPayload(frame: Buffer): void {
-  if (crc32(frame.subarray(headerBytes)) !== frame.readUInt32LE(payloadChecksumAt))
+/** @throws ProtocolError when the payload of a frame, whose header has been read, is not what its sender wrote. */
+export function verifyPayload(frame: Frame, checksum: Checksum = crc32): void {
+  if (checksumOf(payloadOf(frame), checksum) !== frame[0]?.readUInt32LE(payloadChecksumAt))
     throw refusal('checksum', 'Data frame refused: its checksum does not match its payload.');
 }

@@ -4,7 +4,7 @@
  */
 
 import type { LinkFaultKind } from '../faults/order.js';
-import { headerBytes } from '../protocol/frame.js';
+import { bytesOf, headerBytes, type Frame } from '../protocol/frame.js';
 import type { Rank } from '../words.js';
 import type {
   ControlClient,
@@ -20,6 +20,8 @@ export interface LinkFault {
   readonly link: Rank | 'coordinator';
 }
 
+const copyOf = (message: Frame): Buffer[] => message.map((part) => Buffer.from(part));
+
 /** One direction of one link. */
 class Valve {
   #fault: 'drop' | 'duplicate' | 'corrupt' | 'hold' | undefined;
@@ -27,30 +29,31 @@ class Valve {
   #timer: NodeJS.Timeout | undefined;
   #fired: () => void = () => undefined;
 
-  pass(bytes: Buffer, deliver: (bytes: Buffer) => void): void {
+  pass(message: Frame, deliver: (message: Frame) => void): void {
     if (this.#fault === undefined) {
-      deliver(bytes);
+      deliver(message);
       return;
     }
     const fault = this.#fault;
     this.#fired();
     if (fault === 'hold') {
       // Its memory may be written again before it leaves.
-      const copy = Buffer.from(bytes);
+      const copy = copyOf(message);
       this.#held.push(() => deliver(copy));
       return;
     }
     this.#fault = undefined;
     if (fault === 'drop') return;
     if (fault === 'duplicate') {
-      deliver(bytes);
-      deliver(Buffer.from(bytes));
+      deliver(message);
+      deliver(copyOf(message));
       return;
     }
-    const damaged = Buffer.from(bytes);
+    const damaged = copyOf(message);
     // Its payload where it has one.
-    const at = damaged.length > headerBytes ? damaged.length - 1 : 0;
-    damaged[at] = (damaged[at] ?? 0) ^ 0x10;
+    const part = damaged.findLast(({ length }) => length > 0);
+    const at = part && bytesOf(damaged) > headerBytes ? part.length - 1 : 0;
+    if (part) part[at] = (part[at] ?? 0) ^ 0x10;
     deliver(damaged);
   }
 
@@ -99,13 +102,13 @@ function disturb(link: Link, { kind, ms }: LinkFault, fired: () => void): void {
 
 export class FaultyDataPlane implements DataPlane {
   readonly #inner: DataPlane;
-  readonly #senderOf: (frame: Buffer) => number | undefined;
+  readonly #senderOf: (frame: Frame) => number | undefined;
   /** By endpoint: a link stays broken when its ends get other ranks. */
   #links = new Map<string, Link>();
   #peers = new Map<number, Link>();
 
   /** @param senderOf the rank that a frame names */
-  constructor(inner: DataPlane, senderOf: (frame: Buffer) => number | undefined) {
+  constructor(inner: DataPlane, senderOf: (frame: Frame) => number | undefined) {
     this.#inner = inner;
     this.#senderOf = senderOf;
   }
@@ -126,16 +129,16 @@ export class FaultyDataPlane implements DataPlane {
     this.#inner.connect(peers, {
       frame: (frame) => {
         const link = this.#peers.get(this.#senderOf(frame) ?? -1);
-        if (link) link.incoming.pass(frame, (bytes) => events.frame(bytes));
+        if (link) link.incoming.pass(frame, (passed) => events.frame(passed));
         else events.frame(frame);
       },
       disconnected: (rank) => events.disconnected(rank),
     });
   }
 
-  send(to: Rank, frame: Buffer): void {
+  send(to: Rank, frame: Frame): void {
     const link = this.#peers.get(to);
-    if (link) link.outgoing.pass(frame, (bytes) => this.#inner.send(to, bytes));
+    if (link) link.outgoing.pass(frame, (passed) => this.#inner.send(to, passed));
     else this.#inner.send(to, frame);
   }
 
@@ -151,6 +154,13 @@ export class FaultyDataPlane implements DataPlane {
   }
 }
 
+/** Control messages have one part. */
+const whole =
+  (deliver: (bytes: Buffer) => void) =>
+  ([bytes]: Frame): void => {
+    if (bytes) deliver(bytes);
+  };
+
 export class FaultyControlClient implements ControlClient {
   readonly #inner: ControlClient;
   readonly #link = newLink();
@@ -161,14 +171,17 @@ export class FaultyControlClient implements ControlClient {
 
   connect(events: ControlClientEvents): void {
     this.#inner.connect({
-      message: (bytes) => this.#link.incoming.pass(bytes as Buffer, (passed) => events.message(passed)),
+      message: (bytes) => this.#link.incoming.pass([bytes as Buffer], whole(events.message.bind(events))),
       disconnected: () => events.disconnected(),
       refused: (why) => events.refused(why),
     });
   }
 
   send(bytes: Buffer): void {
-    this.#link.outgoing.pass(bytes, (passed) => this.#inner.send(passed));
+    this.#link.outgoing.pass(
+      [bytes],
+      whole((passed) => this.#inner.send(passed)),
+    );
   }
 
   disturb(fault: LinkFault, fired: () => void): void {

@@ -4,6 +4,7 @@
  */
 
 import { InvariantError } from '../errors.js';
+import type { Frame } from '../protocol/frame.js';
 import type { Rank } from '../words.js';
 import type {
   ControlClient,
@@ -34,7 +35,7 @@ class MemoryDataPlane implements DataPlane {
   #peers = new Map<Rank, string>();
   #events: DataPlaneEvents | undefined;
   /** Frames that came before `connect`: a real socket queues them too. */
-  #waiting: Buffer[] = [];
+  #waiting: Frame[] = [];
 
   constructor(endpoint: string, planes: Map<string, MemoryDataPlane>) {
     this.endpoint = endpoint;
@@ -49,14 +50,14 @@ class MemoryDataPlane implements DataPlane {
     for (const frame of waiting) setImmediate(() => this.#events?.frame(frame));
   }
 
-  send(to: Rank, frame: Buffer): void {
+  send(to: Rank, frame: Frame): void {
     const endpoint = this.#peers.get(to);
     if (endpoint === undefined) throw new InvariantError(`no peer has rank ${to}`);
-    const copy = Buffer.from(frame);
+    const copy = frame.map((part) => Buffer.from(part));
     setImmediate(() => this.#planes.get(endpoint)?.deliver(copy));
   }
 
-  deliver(frame: Buffer): void {
+  deliver(frame: Frame): void {
     if (this.#events) this.#events.frame(frame);
     else this.#waiting.push(frame);
   }

@@ -4,6 +4,7 @@
  * Neither looks into what it carries.
  */
 
+import type { Frame } from '../protocol/frame.js';
 import type { Rank } from '../words.js';
 
 export interface PeerAddress {
@@ -14,8 +15,8 @@ export interface PeerAddress {
 }
 
 export interface DataPlaneEvents {
-  /** A frame from some peer. Its memory is the receiver's from now on. */
-  frame(frame: Buffer): void;
+  /** A frame from some peer. Its memory is the receiver's from now on, for a short time: until it has been used. */
+  frame(frame: Frame): void;
   /** The connection to `rank` broke. */
   disconnected(rank: Rank): void;
 }
@@ -29,7 +30,7 @@ export interface DataPlane {
   /** Again for another membership: earlier connections are closed. */
   connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void;
   /** Sends without copying: `frame` must not change until the receiver is known to have it. */
-  send(to: Rank, frame: Buffer): void;
+  send(to: Rank, frame: Frame): void;
   /** Lets what was sent leave, for a second at most. */
   close(): Promise<void>;
 }

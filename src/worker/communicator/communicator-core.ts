@@ -25,7 +25,7 @@ import {
   invariant,
 } from '../../shared/errors.js';
 import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/codec.js';
-import { headerBytes, readHeader, writeHeader } from '../../shared/protocol/frame.js';
+import { headerBytes, readHeader, writeHeader, type Frame } from '../../shared/protocol/frame.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { DataPlane } from '../../shared/transport/transport.js';
 import { asGeneration, asRank, type Rank } from '../../shared/words.js';
@@ -73,7 +73,7 @@ export class CommunicatorCore {
   /** The last generation that is over. */
   #ended = 0;
   /** First frames of workers that know the next plan already. */
-  #early: Buffer[] = [];
+  #early: Frame[] = [];
   #heartbeat: NodeJS.Timeout | undefined;
   #lastHeardMs = performance.now();
   #verdict: NodeJS.Timeout | undefined;
@@ -146,7 +146,7 @@ export class CommunicatorCore {
         rank,
         shards: plan.shards,
         ranges: plan.workers.map(({ shards }) => shards),
-        add: this.#transports.add,
+        arithmetic: this.#transports.arithmetic,
       },
       (to, frame) => data.send(to, frame),
       (id) => {
@@ -169,7 +169,7 @@ export class CommunicatorCore {
     for (const peer of peers) {
       const hello = Buffer.alloc(headerBytes + 1);
       hello[headerBytes] = this.#memories.has(peer.rank) ? 1 : 0;
-      writeHeader(hello, {
+      writeHeader([hello], {
         phase: 'hello',
         sender: rank,
         runTag,
@@ -178,7 +178,7 @@ export class CommunicatorCore {
         sequence: 0,
         step: 0,
       });
-      data.send(peer.rank, hello);
+      data.send(peer.rank, [hello]);
     }
     const early = this.#early;
     this.#early = [];
@@ -287,8 +287,9 @@ export class CommunicatorCore {
   }
 
   /** A worker that got its plan sooner says hello before this one knows of the generation. */
-  #keepEarly(frame: Buffer): boolean {
-    if (frame.length !== headerBytes + 1 || this.#early.length >= earlyFrames) return false;
+  #keepEarly(frame: Frame): boolean {
+    if (frame.length !== 1 || frame[0]?.length !== headerBytes + 1 || this.#early.length >= earlyFrames)
+      return false;
     const { phase, generation, runTag } = readHeader(frame);
     if (!this.#request || runTag !== runTagOf(this.#request.runId)) return false;
     if (phase !== 'hello' || generation <= Math.max(this.#ended, this.#plan?.generation ?? 0)) return false;
@@ -296,7 +297,7 @@ export class CommunicatorCore {
     return true;
   }
 
-  #onFrame(frame: Buffer): void {
+  #onFrame(frame: Frame): void {
     this.#frames++;
     try {
       if (this.#keepEarly(frame)) return;
@@ -306,7 +307,7 @@ export class CommunicatorCore {
         });
       const { phase, sender } = this.#engine.receive(frame);
       if (phase === 'hello') {
-        if (frame[headerBytes] === 1) this.#readers.add(asRank(sender));
+        if (frame[0]?.[headerBytes] === 1) this.#readers.add(asRank(sender));
         this.#unheard.delete(sender);
         this.#hear();
       }

@@ -1,6 +1,6 @@
 /** What a communicator's core is given: the transports that it speaks over, and who hears what it has to say. */
 
-import type { AddFloat32 } from '../../shared/collectives/reduction.js';
+import type { Arithmetic } from '../../shared/collectives/reduction.js';
 import type { OperationalError } from '../../shared/errors.js';
 import type { CoordinatorMessage } from '../../shared/protocol/messages.js';
 import type { ControlClient, DataPlane } from '../../shared/transport/transport.js';
@@ -25,7 +25,7 @@ export interface CoreTransports {
   openDataPlane(request: DataPlaneRequest): Promise<DataPlane>;
   /** Another worker's memory, if this process can read it. */
   openMemory?(address: string | null): PeerMemory | undefined;
-  readonly add?: AddFloat32 | undefined;
+  readonly arithmetic?: Partial<Arithmetic> | undefined;
 }
 
 export interface PeerMemory {

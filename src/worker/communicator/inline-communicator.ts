@@ -7,7 +7,7 @@ import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exc
 import {
   vectorOver,
   bytesPerElement,
-  type AddFloat32,
+  type Arithmetic,
   type Vector,
 } from '../../shared/collectives/reduction.js';
 import { part } from '../../shared/collectives/vector-layout.js';
@@ -35,9 +35,9 @@ export class InlineCommunicator implements Communicator {
   #allocated = 0;
   #ticks = 0;
 
-  constructor(control: ControlClient, network: MemoryNetwork, add?: AddFloat32) {
+  constructor(control: ControlClient, network: MemoryNetwork, arithmetic?: Partial<Arithmetic>) {
     this.#core = new CommunicatorCore(
-      { control, openDataPlane: () => Promise.resolve(network.open()), add },
+      { control, openDataPlane: () => Promise.resolve(network.open()), arithmetic },
       {
         message: (message) => this.#events?.message(message),
         finished: (id) => this.#finished.add(id),

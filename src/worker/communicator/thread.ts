@@ -83,7 +83,7 @@ const core = new CommunicatorCore(
       return data;
     },
     openMemory: (address) => (memory ? SharedMemory.open(native, address) : undefined),
-    add: native?.add,
+    arithmetic: native,
   },
   {
     message: (message) => post({ kind: 'message', message }),

@@ -1,6 +1,6 @@
 /**
  * The workers' mesh over ZeroMQ: one PULL bound, one PUSH connected to each peer. Over ipc on one host, over TCP
- * otherwise. A frame is one message.
+ * otherwise. A frame is one message, its parts are the message's.
  *
  * With keys each end has a pair of its own, made here and known to nobody but the coordinator and those that it tells: only
  * peers of the last `connect` may come in. A peer that connects before this end has heard of it waits in its handshake.
@@ -10,12 +10,14 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Pull, Push, type Context } from 'zeromq';
 import { ConfigError, InvariantError } from '../../errors.js';
+import type { Frame } from '../../protocol/frame.js';
 import type { KeyPair } from '../../security/curve-key.js';
 import { requireKeys } from '../../security/endpoints.js';
 import type { Rank } from '../../words.js';
 import type { DataPlane, DataPlaneEvents, PeerAddress } from '../transport.js';
 import { Gatekeeper } from './gatekeeper.js';
 import { newKeyPair } from './new-key-pair.js';
+import { receivedMemory } from './received-memory.js';
 import {
   Outbox,
   bind,
@@ -51,7 +53,7 @@ class ZmqDataPlane implements DataPlane {
   readonly #opened: Opened;
   readonly #pull: Pull;
   readonly #options: DataPlaneOptions;
-  readonly #peers = new Map<Rank, Outbox<Buffer>>();
+  readonly #peers = new Map<Rank, Outbox<Buffer[]>>();
   #events: DataPlaneEvents | undefined;
   #receiving = false;
 
@@ -77,8 +79,10 @@ class ZmqDataPlane implements DataPlane {
     for (const peer of peers) this.#connect(peer, events);
     if (this.#receiving) return;
     this.#receiving = true;
-    void receiveLoop(this.#pull, ([frame]) => {
-      if (frame) this.#events?.frame(frame);
+    const received = receivedMemory();
+    void receiveLoop(this.#pull, (frame) => {
+      this.#events?.frame(frame);
+      received(frame);
     });
   }
 
@@ -101,7 +105,7 @@ class ZmqDataPlane implements DataPlane {
         curveSecretKey: own.secretKey,
       }),
     });
-    const outbox = new Outbox<Buffer>(push);
+    const outbox = new Outbox<Buffer[]>(push);
     onDisconnect(push, () => {
       // Not for a connection of an earlier membership.
       if (this.#peers.get(rank) === outbox) events.disconnected(rank);
@@ -110,10 +114,10 @@ class ZmqDataPlane implements DataPlane {
     this.#peers.set(rank, outbox);
   }
 
-  send(to: Rank, frame: Buffer): void {
+  send(to: Rank, frame: Frame): void {
     const peer = this.#peers.get(to);
     if (!peer) throw new InvariantError(`no peer has rank ${to}`);
-    peer.push(frame);
+    peer.push([...frame]);
   }
 
   async close(): Promise<void> {
