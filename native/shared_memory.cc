@@ -4,6 +4,7 @@
 
 #include "allocator.h"
 #include "arithmetic.h"
+#include "bfloat16.h"
 #include "checksum.h"
 
 #include <cerrno>
@@ -58,15 +59,55 @@ struct Floats {
   }
 };
 
-// add(out, left, right): out = left + right, elementwise in float32.
-napi_value Add(napi_env env, napi_callback_info info) {
+// add(out, left, right) and addBfloat16(out, left, right): out = left + right, elementwise in float32, rounded to bfloat16 or not.
+template <void (*kAdd)(float*, const float*, const float*, int64_t)>
+napi_value AddWith(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   if (arguments.count < 3) return Fail(env, "add: expected three Float32Arrays");
   Floats out(env, arguments.values[0]), left(env, arguments.values[1]), right(env, arguments.values[2]);
   if (out.length == 0 && left.length == 0 && right.length == 0) return nullptr;
   if (!out.data || !left.data || !right.data || left.length != out.length || right.length != out.length)
     return Fail(env, "add: expected three Float32Arrays of one length");
-  lockstep::Add(out.data, left.data, right.data, static_cast<int64_t>(out.length));
+  kAdd(out.data, left.data, right.data, static_cast<int64_t>(out.length));
+  return nullptr;
+}
+
+struct Words {
+  uint16_t* data = nullptr;
+  size_t length = 0;
+  Words(napi_env env, napi_value value) {
+    napi_typedarray_type type;
+    void* memory = nullptr;
+    bool is = false;
+    if (napi_is_typedarray(env, value, &is) != napi_ok || !is) return;
+    if (napi_get_typedarray_info(env, value, &type, &length, &memory, nullptr, nullptr) != napi_ok) return;
+    if (type == napi_uint16_array) data = static_cast<uint16_t*>(memory);
+  }
+};
+
+// roundBfloat16(Float32Array), in place.
+napi_value Round(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  if (arguments.count < 1) return Fail(env, "roundBfloat16: expected a Float32Array");
+  Floats values(env, arguments.values[0]);
+  if (values.length > 0 && !values.data) return Fail(env, "roundBfloat16: expected a Float32Array");
+  if (values.length > 0) lockstep::RoundBfloat16(values.data, static_cast<int64_t>(values.length));
+  return nullptr;
+}
+
+// packBfloat16(Uint16Array, Float32Array) and unpackBfloat16(Float32Array, Uint16Array): into the first, of the second.
+template <bool kPack>
+napi_value Convert(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  if (arguments.count < 2) return Fail(env, "bfloat16: expected two arrays");
+  Floats values(env, arguments.values[kPack ? 1 : 0]);
+  Words words(env, arguments.values[kPack ? 0 : 1]);
+  if (values.length == 0 && words.length == 0) return nullptr;
+  if (!values.data || !words.data || values.length != words.length)
+    return Fail(env, "bfloat16: expected a Float32Array and a Uint16Array of one length");
+  const int64_t count = static_cast<int64_t>(values.length);
+  if (kPack) lockstep::PackBfloat16(words.data, values.data, count);
+  else lockstep::UnpackBfloat16(values.data, words.data, count);
   return nullptr;
 }
 
@@ -237,7 +278,11 @@ napi_value Init(napi_env env, napi_value exports) {
     napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);
     napi_set_named_property(env, exports, name, value);
   };
-  add("add", Add);
+  add("add", AddWith<lockstep::Add>);
+  add("addBfloat16", AddWith<lockstep::AddBfloat16>);
+  add("roundBfloat16", Round);
+  add("packBfloat16", Convert<true>);
+  add("unpackBfloat16", Convert<false>);
   add("address", Address);
   add("hash", HashInto);
   lockstep::KeepFreedMemory();

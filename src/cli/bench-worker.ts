@@ -1,8 +1,9 @@
 /** One process of `lockstep bench allreduce`: repeats the exchanges that a training step makes, and times them. */
 
-import { bytesPerElement } from '../shared/collectives/reduction.js';
-import { oneHopBytes } from '../shared/collectives/exchange.js';
-import { runConfigSchema } from '../shared/config/run-config.js';
+import type { CollectiveChoice } from '../shared/collectives/cost.js';
+import { bytesPerElement, reductionOf, type VectorReduction } from '../shared/collectives/reduction.js';
+import { oneHopBytes } from '../shared/collectives/mesh.js';
+import { runConfigSchema, type RunConfig } from '../shared/config/run-config.js';
 import { InvariantError } from '../shared/errors.js';
 import type { Plan } from '../shared/protocol/messages.js';
 import { median } from '../shared/statistics.js';
@@ -19,6 +20,8 @@ export interface AllreduceTask {
   readonly sizes: readonly number[];
   readonly rounds: number;
   readonly sharedMemory: boolean;
+  readonly collective: CollectiveChoice;
+  readonly exchange: RunConfig['exchange'];
 }
 
 export type ToBenchWorker =
@@ -51,12 +54,13 @@ async function work(task: AllreduceTask, planned: Promise<Plan>): Promise<void> 
     heartbeatMs: hourMs,
     coordinatorTimeoutMs: 2 * hourMs,
     sharedMemory: task.sharedMemory,
+    collective: task.collective,
     trace: false,
   });
   send({ kind: 'ready', address });
   const plan = await planned;
   communicator.begin(await communicator.join(plan));
-  const handles = task.sizes.map((bytes) => register(communicator, bytes));
+  const handles = task.sizes.map((bytes) => register(communicator, bytes, reductionOf(task.exchange)));
   const results = handles.map((parts, i) => {
     const own = plan.rank + 1;
     const times: number[] = [];
@@ -75,8 +79,11 @@ async function work(task: AllreduceTask, planned: Promise<Plan>): Promise<void> 
   send({ kind: 'done', results });
 }
 
-function register(communicator: ThreadCommunicator, bytes: number): ExchangeHandle[] {
-  const reduction = 'sum-float32';
+function register(
+  communicator: ThreadCommunicator,
+  bytes: number,
+  reduction: VectorReduction,
+): ExchangeHandle[] {
   const elements = Math.floor(bytes / bytesPerElement(reduction));
   if (bytes <= oneHopBytes)
     return [communicator.register({ name: `bench/${bytes}`, reduction, elementCount: elements })];

@@ -157,6 +157,9 @@ export function buildProgram(run: RunCommand): Command {
     .option('--bytes <list>', 'sizes of float32 vectors, with commas', '512,65536,7800000,25000000,100000000')
     .option('--rounds <n>', 'repetitions of each; the median is printed', '50')
     .option('--shared-memory <auto|off>', 'as for train', 'auto')
+    .option('--hosts <n>', 'workers are taken for those of so many hosts, which share no memory', '1')
+    .option('--collective <auto|direct|hierarchical>', 'as for train', 'auto')
+    .option('--exchange <type>', 'as for train', 'float32')
     .option('--json', 'one JSON line on stdout')
     .action((flags: BenchAllreduceFlags) => {
       run(async () => (await import('./commands/bench-allreduce.js')).benchAllreduce(flags));

@@ -58,6 +58,8 @@ const textFlags: readonly [string, Field][] = [
   ['--on-mismatch <fail|warn>', 'onMismatch'],
   ['--shared-memory <auto|off>', 'sharedMemory'],
   ['--balance <off|speed>', 'balance'],
+  ['--collective <auto|direct|hierarchical>', 'collective'],
+  ['--exchange <type>', 'exchange'],
   ['--trace <file>', 'trace'],
   ['--checkpoint-every <interval>', 'checkpointEvery'],
 ];

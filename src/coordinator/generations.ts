@@ -189,7 +189,7 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
     return place < 0 ? 0 : (left[place] ?? 0) - (right[place] ?? 0);
   });
   // A worker without a shard has nothing to do: it stands by.
-  const chosen = sorted.slice(0, config.shards);
+  const chosen = byHost(sorted.slice(0, config.shards));
   // Nobody has the state (any more): the checkpoint, if there is one, gives it to the first.
   const lost = chosen.every(({ standing }) => standing === null || standing === 0);
   const restore = lost ? state.checkpoint : null;
@@ -258,6 +258,12 @@ function dealing({ balance, shards }: State['config'], chosen: readonly WorkerRe
       chosen.map(({ pace }) => pace ?? usual),
     ),
   );
+}
+
+/** Workers of one host in a row: a host's shards are one range then, of which it can combine whole subtrees. */
+function byHost(workers: readonly WorkerRecord[]): WorkerRecord[] {
+  const hosts = [...new Set(workers.map(({ join }) => join.host))];
+  return hosts.flatMap((host) => workers.filter(({ join }) => join.host === host));
 }
 
 /** All have stopped: the one that is furthest writes the checkpoint, on the coordinator's own host if it can. */

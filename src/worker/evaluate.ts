@@ -4,7 +4,7 @@
  */
 
 import type { Tensor2D } from '@tensorflow/tfjs';
-import { combineInto } from '../shared/collectives/reduction.js';
+import { combine, portable } from '../shared/collectives/reduction.js';
 import { partition } from '../shared/sharding/ranges.js';
 import { foldTree, rootLevel } from '../shared/sharding/tree.js';
 import type { Executor } from './executor/executor.js';
@@ -56,7 +56,9 @@ export async function evaluateAlone(evaluator: Evaluator, split: Split): Promise
   const leaf = ({ level, index }: { level: number; index: number }): Float64Array | undefined =>
     level === 0 ? totals[index] : undefined;
   const root = { level: rootLevel(shards), index: 0 };
-  return means(foldTree(root, shards, leaf, (left, right) => combineInto('sum-float64', left, right)));
+  return means(
+    foldTree(root, shards, leaf, (left, right) => combine('sum-float64', portable, left, left, right)),
+  );
 }
 
 /** [sum of losses, correct, count] of one shard. */

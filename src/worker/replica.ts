@@ -255,7 +255,7 @@ export function participate(
     communicator,
     executor,
     optimizer: held ?? new Optimizer(tf, kernels, model, parameters, config.optimizer),
-    buckets: new GradientBuckets(others, parameters, executor.uses, config.bucketBytes, {
+    buckets: new GradientBuckets(others, parameters, executor.uses, config, {
       store: (value, target, weight, local) =>
         kernels.store(value, target, ledger?.gradientPlace(weight, local)),
       complete:

@@ -84,6 +84,7 @@ async function takePart(
     heartbeatMs: config.heartbeatMs,
     coordinatorTimeoutMs: config.coordinatorTimeoutMs,
     sharedMemory: config.sharedMemory === 'auto',
+    collective: config.collective,
     trace: config.trace !== null,
   });
   faults?.reach('join', 0);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CollectiveEngine } from '../../src/shared/collectives/collective-engine.js';
+import type { CollectiveChoice } from '../../src/shared/collectives/cost.js';
 import {
   bytesPerElement,
   vectorOver,
@@ -8,7 +9,7 @@ import {
   type VectorReduction,
 } from '../../src/shared/collectives/reduction.js';
 import { ProtocolError } from '../../src/shared/errors.js';
-import { readHeader, type Frame } from '../../src/shared/protocol/frame.js';
+import { payloadOf, readHeader, type Frame } from '../../src/shared/protocol/frame.js';
 import { consecutiveRanges, shardRanges } from '../../src/shared/sharding/ranges.js';
 import type { Generation, Range, Rank } from '../../src/shared/words.js';
 
@@ -18,6 +19,9 @@ interface Case {
   readonly reduction: VectorReduction;
   readonly elementCount: number;
   readonly seed: number;
+  /** The host of each rank; default: all on one. */
+  readonly hosts?: readonly string[];
+  readonly collective?: CollectiveChoice;
 }
 
 /** Values of shard `shard` in use `use`, the same whoever owns it. */
@@ -35,13 +39,23 @@ function fill(vector: Vector, { seed, reduction }: Case, shard: number, use: num
 }
 
 /** Runs `uses` uses of one exchange on `world` workers; frames arrive in an order that `pick` chooses, as they are then. */
-function run(test: Case, uses: number, pick: (choices: number) => number): Vector[][] {
+function run(
+  test: Case,
+  uses: number,
+  pick: (choices: number) => number,
+  watch: (from: number, to: number, bytes: number) => void = () => undefined,
+): Vector[][] {
   const { ranges, shards, reduction, elementCount } = test;
   const links = new Map<string, Frame[]>();
   const results: Vector[][] = ranges.map(() => []);
   const workers = ranges.map((range, rank) => {
     const send = (to: number, frame: Frame): void => {
       const link = `${rank}>${to}`;
+      watch(
+        rank,
+        to,
+        payloadOf(frame).reduce((total, part) => total + part.length, 0),
+      );
       links.set(link, [...(links.get(link) ?? []), frame]);
     };
     const bytes = elementCount * bytesPerElement(reduction);
@@ -55,7 +69,9 @@ function run(test: Case, uses: number, pick: (choices: number) => number): Vecto
       inputs.forEach((vector, i) => fill(vector, test, range.start + i, use));
       engine.start(1, use);
     };
-    const plan = { runTag: 7n, generation: 1 as Generation, rank: rank as Rank, shards, ranges };
+    const { hosts, collective } = test;
+    const place = { rank: rank as Rank, shards, ranges, hosts, collective };
+    const plan = { runTag: 7n, generation: 1 as Generation, ...place };
     const engine = new CollectiveEngine(plan, send, () => {
       results[rank]!.push(output.slice());
       if (use < uses) begin();
@@ -81,17 +97,25 @@ describe('an all-reduce', () => {
     // How many shards each worker owns: uneven, or none.
     counts: fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 9 }),
     last: fc.integer({ min: 1, max: 4 }),
-    reduction: fc.constantFrom<VectorReduction>('sum-float32', 'sum-float64'),
+    reduction: fc.constantFrom<VectorReduction>('sum-float32', 'sum-float64', 'sum-bfloat16'),
     elementCount: fc.constantFrom(...lengths),
     seed: fc.integer(),
+    // Whether a rank is on another host than the one before it.
+    apart: fc.array(fc.boolean(), { minLength: 10, maxLength: 10 }),
+    collective: fc.constantFrom<CollectiveChoice>('auto', 'direct', 'hierarchical'),
   });
+  const hostsFrom = (apart: readonly boolean[], count: number): string[] => {
+    let host = 0;
+    return apart.slice(0, count).map((other) => String(other ? ++host : host));
+  };
 
-  it('gives every rank the sum over all shards, with the same bits at every world size, dealing and order of arrival', () => {
+  it('gives every rank the sum over all shards, with the same bits at every world size, dealing, layout of hosts and order of arrival', () => {
     fc.assert(
-      fc.property(cases, fc.infiniteStream(fc.nat()), ({ counts, last, ...rest }, order) => {
+      fc.property(cases, fc.infiniteStream(fc.nat()), ({ counts, last, apart, ...rest }, order) => {
         const ranges = consecutiveRanges([...counts, last]);
         const shards = ranges.at(-1)!.end;
-        const test: Case = { ...rest, shards, ranges };
+        const hosts = hostsFrom(apart, ranges.length);
+        const test: Case = { ...rest, shards, ranges, hosts };
         const uses = test.elementCount > 1000 ? 2 : 4;
         const pick = (choices: number): number => (order.next().value as number) % choices;
         const results = run(test, uses, pick);
@@ -115,13 +139,88 @@ describe('an all-reduce', () => {
             scale = Math.max(scale, Math.abs(value));
           });
         }
-        const epsilon = test.reduction === 'sum-float32' ? 2 ** -23 : 2 ** -52;
+        const epsilon = {
+          'sum-float32': 2 ** -23,
+          'sum-bfloat16': 2 ** -8,
+          'sum-float64': 2 ** -52,
+          moments: 0,
+        }[test.reduction];
         alone[0]!.forEach((value, i) =>
           expect(Math.abs(value - exact[i]!)).toBeLessThanOrEqual(epsilon * scale * test.shards * 4),
         );
       }),
-      { numRuns: 120 },
+      { numRuns: 200 },
     );
+  });
+
+  it('in two levels crosses hosts only between counterparts, with what a host has of its own once', () => {
+    const [hosts, local, elementCount] = [3, 2, 9_600];
+    const ranges = shardRanges(hosts * local, hosts * local);
+    const common = {
+      ranges,
+      shards: hosts * local,
+      elementCount,
+      seed: 1,
+      reduction: 'sum-float32',
+    } as const;
+    const far = (collective: CollectiveChoice): { pairs: Set<string>; bytes: number } => {
+      const pairs = new Set<string>();
+      let bytes = 0;
+      const names = ranges.map((_, rank) => String(Math.floor(rank / local)));
+      run(
+        { ...common, hosts: names, collective },
+        1,
+        () => 0,
+        (from, to, sent) => {
+          if (names[from] === names[to]) return;
+          pairs.add(`${from % local}>${to % local}`);
+          bytes += sent;
+        },
+      );
+      return { pairs, bytes };
+    };
+    expect(far('hierarchical')).toEqual({
+      pairs: new Set(['0>0', '1>1']),
+      bytes: hosts * 2 * (1 - 1 / hosts) * 4 * elementCount,
+    });
+    expect(far('direct').bytes).toBe(hosts * local * 2 * (4 / 6) * 4 * elementCount);
+    expect(far('auto').bytes).toBe(far('hierarchical').bytes);
+  });
+
+  it('in bfloat16 rounds every node of the tree, to the nearest and on a tie to even, and sends two bytes an element', () => {
+    const values = [
+      [1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, -(1 + 2 ** -8 + 2 ** -20), 1e-40, Infinity],
+      [1, 2 ** -8, 2 ** -20, 0, 0, -Infinity],
+      [0, 2 ** -8, 0, 0, 0, 0],
+    ];
+    let bytes = 0;
+    const links: [number, Frame][] = [];
+    const outputs: Float32Array[] = [];
+    const ranges = shardRanges(3, 2);
+    const workers = ranges.map((range, rank) => {
+      const output = new Float32Array(6);
+      outputs.push(output);
+      const plan = { runTag: 7n, generation: 1 as Generation, rank: rank as Rank, shards: 3, ranges };
+      const engine = new CollectiveEngine(
+        plan,
+        (to, frame) => {
+          bytes += payloadOf(frame).reduce((total, part) => total + part.length, 0);
+          links.push([to, frame]);
+        },
+        () => undefined,
+      );
+      const inputs = values.slice(range.start, range.end).map((leaf) => Float32Array.from(leaf));
+      const spec = { id: 1, name: 'test', reduction: 'sum-bfloat16', elementCount: 6 } as const;
+      engine.register(spec, { inputs, output });
+      return engine;
+    });
+    workers.forEach((engine) => engine.start(1, 1));
+    for (const [to, frame] of links) workers[to]!.receive(frame);
+    const smallest = new Float32Array(new Uint32Array([0x00010000]).buffer)[0]!;
+    const expected = [2, 1, 1 + 2 ** -6, -(1 + 2 ** -7), smallest, Number.NaN];
+    for (const output of outputs) expect([...output]).toEqual(expected);
+    // One subtree of worker 0, two of worker 1.
+    expect(bytes).toBe(2 * 6 * 3);
   });
 
   it('merges moments as one pass over all rows would find them, without cancellation', () => {

@@ -67,6 +67,7 @@ export async function alone(
     maxFrameBytes: 2 ** 24,
     heartbeatMs: 60_000,
     sharedMemory: true,
+    collective: 'auto',
     trace: false,
     coordinatorTimeoutMs: 3_600_000,
   });

@@ -7,8 +7,8 @@ import {
   smallBytes,
   type DirectGroup,
 } from '../../src/shared/collectives/direct-exchange.js';
-import { oneHopBytes, type ExchangeSpec } from '../../src/shared/collectives/exchange.js';
-import { Mesh } from '../../src/shared/collectives/mesh.js';
+import { type ExchangeSpec } from '../../src/shared/collectives/exchange.js';
+import { Mesh, oneHopBytes } from '../../src/shared/collectives/mesh.js';
 import { loadNativeMemory } from '../../src/shared/memory/native-memory.js';
 import { shardRanges } from '../../src/shared/sharding/ranges.js';
 import { asGeneration, asRank } from '../../src/shared/words.js';

@@ -3,6 +3,18 @@ import { protocolVersion } from '../../src/shared/protocol/messages.js';
 import { CoordinatedRun as Run, identity, sha } from '../support/coordinated-run.js';
 
 describe('membership', () => {
+  it('ranks the workers of one host in a row, and first those of the host of the coordinator', () => {
+    const run = new Run(4, { shards: 4 });
+    for (const [i, host] of ['far', 'box', 'far', 'box'].entries()) run.join('abcd'[i]!, i + 1, host);
+    for (const name of 'abcd') run.ready(name);
+    expect(run.plans(1)[0]?.workers.map(({ pid, host }) => `${pid} ${host}`)).toEqual([
+      '2 box',
+      '4 box',
+      '1 far',
+      '3 far',
+    ]);
+  });
+
   it('welcomes workers, plans when all are ready, and starts when all have met', () => {
     const run = new Run();
     run.join('a', 1, 'elsewhere');

@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { crc32 } from 'node:zlib';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
-import { addFloat32 } from '../../src/shared/collectives/reduction.js';
+import { addFloat32, portable, type Arithmetic } from '../../src/shared/collectives/reduction.js';
 import { VectorLayout, bytesOf, vectorsIn } from '../../src/shared/collectives/vector-layout.js';
 import { loadNativeMemory } from '../../src/shared/memory/native-memory.js';
 import { SharedMemory, pageBytes } from '../../src/shared/memory/shared-memory.js';
@@ -113,5 +113,25 @@ describe('the layout of vectors', () => {
         expect(checksum(part, 12_345)).toBe(crc32(part, 12_345));
       }
     }
+  });
+
+  it('comes with the bfloat16 of JavaScript, for numbers of every kind', () => {
+    const bits = Uint32Array.from({ length: 4_096 }, (_, i) => Math.imul(i, 2_654_435_761) ^ (i << 20));
+    bits.set([0, 0x80000000, 0x7f800000, 0xff800000, 0x7f800001, 0xffffffff, 0x7f7fffff, 1, 0x8000, 0x18000]);
+    const [left, right] = [new Float32Array(bits.buffer), new Float32Array(bits.slice().reverse().buffer)];
+    const run = ({ addBfloat16, roundBfloat16, packBfloat16, unpackBfloat16 }: Arithmetic): Buffer[] => {
+      const [sum, rounded, back] = [left.slice(), left.slice(), left.slice()];
+      addBfloat16(sum, left, right);
+      roundBfloat16(rounded);
+      const packed = new Uint16Array(rounded.length);
+      packBfloat16(packed, rounded);
+      unpackBfloat16(back, packed);
+      // Which NaN comes of two is the processor's choice.
+      const sums = sum.map((value) => (Number.isNaN(value) ? Number.NaN : value));
+      return [sums, rounded, packed, back].map(({ buffer }) => Buffer.from(buffer));
+    };
+    const expected = run(portable);
+    expect(run({ ...portable, ...native })).toEqual(expected);
+    expect(expected[3]).toEqual(expected[1]);
   });
 });

@@ -6,6 +6,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { runConfigSchema, type RunConfig } from '../../shared/config/run-config.js';
+import { ConfigError } from '../../shared/errors.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import { openControlServer } from '../../shared/transport/zmq/control.js';
@@ -20,6 +22,9 @@ export interface BenchAllreduceFlags {
   readonly bytes: string;
   readonly rounds: string;
   readonly sharedMemory: string;
+  readonly hosts: string;
+  readonly collective: string;
+  readonly exchange: string;
   readonly json?: boolean;
 }
 
@@ -35,6 +40,7 @@ export interface AllreduceResult {
 /** @throws ConfigError */
 export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number> {
   const workers = wholeNumber('--workers', flags.workers, 2, 64);
+  const hosts = wholeNumber('--hosts', flags.hosts, 1, workers);
   const rounds = wholeNumber('--rounds', flags.rounds, 1, 100_000);
   const sizes = flags.bytes.split(',').map((size) => wholeNumber('--bytes', size, 4, 2 ** 30));
   const socketDirectory = makeSocketDirectory();
@@ -47,6 +53,7 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
     server.listen({ message: () => undefined, disconnected: () => undefined, unreachable: () => undefined });
     const runId = randomUUID();
     const sharedMemory = flags.sharedMemory !== 'off';
+    const { collective, exchange } = choices(flags);
     const task: AllreduceTask = {
       coordinator: server.endpoint,
       runId,
@@ -54,6 +61,8 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
       sizes,
       rounds,
       sharedMemory,
+      collective,
+      exchange,
     };
     const entry = new URL('../bench-worker.js', import.meta.url);
     for (let i = 0; i < workers; i++) children.push(fork(entry, { timeout: timeoutMs }));
@@ -65,7 +74,7 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
       shards: { start: rank, end: rank + 1 },
       ...address,
       pid: children[rank]?.pid ?? 0,
-      host,
+      host: hosts === 1 ? host : `${host}/${Math.floor((rank * hosts) / workers)}`,
     }));
     for (const [rank, child] of children.entries()) {
       const plan: Plan = {
@@ -125,4 +134,14 @@ function next<Kind extends FromBenchWorker['kind']>(
       reject(new Error(`A worker of the benchmark ended with status ${status ?? '?'}.`)),
     );
   });
+}
+
+function choices(flags: BenchAllreduceFlags): Pick<RunConfig, 'collective' | 'exchange'> {
+  const { data, error } = runConfigSchema.pick({ collective: true, exchange: true }).safeParse({
+    collective: flags.collective,
+    exchange: flags.exchange,
+  });
+  if (data) return data;
+  const issue = error.issues[0];
+  throw new ConfigError(`--${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not valid'}.`);
 }

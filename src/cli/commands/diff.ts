@@ -22,6 +22,7 @@ const irrelevant: readonly (keyof ResolvedConfig)[] = [
     'logEvery',
     'bucketBytes',
     'sharedMemory',
+    'collective',
   ] as const),
   ...([
     'audit',

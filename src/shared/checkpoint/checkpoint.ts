@@ -276,6 +276,7 @@ const free: readonly (keyof ResolvedConfig)[] = [
   ...([
     'sharedMemory',
     'balance',
+    'collective',
     'bucketBytes',
     'audit',
     'trace',

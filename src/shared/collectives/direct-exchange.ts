@@ -10,8 +10,8 @@
 
 import { invariant } from '../errors.js';
 import type { NativeMemory } from '../memory/native-memory.js';
-import { oneHopBytes, type ExchangeBuffers, type ExchangeSpec } from './exchange.js';
-import { Scratch, type Mesh } from './mesh.js';
+import type { ExchangeBuffers, ExchangeSpec } from './exchange.js';
+import { Scratch, oneHopBytes, type Mesh } from './mesh.js';
 import { bytesPerElement, vectorOver, type Vector } from './reduction.js';
 
 /** Room for small vectors in each worker's memory, between the page of its token and the large vectors. */

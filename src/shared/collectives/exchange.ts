@@ -1,27 +1,30 @@
 /**
  * A registered exchange: one all-reduce that is repeated every step with the same name, size and arithmetic (MPI calls
- * these persistent collectives). Owns the life of one use of it: started here, partials from everywhere, result.
+ * these persistent collectives). Owns the life of one use of it: started here, frames from others, result. The way that the
+ * elements go is the route's (route.ts); here it is walked, in up to four hops:
  *
- * Two algorithms, chosen by size alone, so that every worker chooses alike:
- * - one hop: everyone sends its partials to everyone, and all compute the same sum. 1 message to each other worker,
- *   S bytes each for S bytes of vector and one subtree.
- * - direct reduce-scatter + all-gather: the owner of chunk j gets chunk j of every worker's partials, sums them in tree
- *   order and sends the result to all. 2 messages to each other worker, 2 (n - 1) / n * S bytes a worker in two hops
- *   (Rabenseifner 2004, with direct rather than halving exchanges).
+ * ```
+ *   start    own partials ── scatter ──► group: sums of the group over `combined`
+ *            (two levels) ── between ──► other groups: sums over all groups over `owned`, first part of the result
+ *            (two levels) ── roots   ──► other groups: the rest of the result over `combined`
+ *            result       ── gather  ──► group
+ * ```
+ *
+ * Every frame that is sent is one that its receiver waits for. So a worker that has finished use s knows that everybody has
+ * started it and, before it gets anything of use s + 1 from somebody, that this one has all frames of s (send-buffers.ts).
  */
 
 import { ProtocolError, invariant } from '../errors.js';
 import { payloadOf, writeHeader, type Frame, type FrameHeader, type Phase } from '../protocol/frame.js';
 import type { RefusalKind } from '../protocol/refusals.js';
-import type { Rank } from '../words.js';
-import { Scratch, type Mesh } from './mesh.js';
-import { frameOf, vectorsOf } from './payload.js';
+import type { TreeNode } from '../sharding/tree.js';
+import type { Range, Rank } from '../words.js';
+import { Scratch, addKnown, type Known, type Mesh } from './mesh.js';
+import { bytesOnWire, frameOf, vectorsOf } from './payload.js';
 import { bytesPerElement, type Vector, type VectorReduction } from './reduction.js';
+import { dutiesOf, type Duties, type Route } from './route.js';
 import { SendBuffers } from './send-buffers.js';
 import type { Vectors } from './vector-layout.js';
-
-/** Vectors of more bytes than this go by reduce-scatter + all-gather. */
-export const oneHopBytes = 32 * 1024;
 
 export interface ExchangeSpec {
   /** 1, 2, 3 ... in the order of registration; the same on every worker. */
@@ -51,14 +54,32 @@ const alone: SharedPeers = { readable: new Map(), readers: new Set() };
 
 export type SendFrame = (to: Rank, frame: Frame) => void;
 
-/** The payloads of one use of an exchange that have come so far. */
+/** What has come of one use. */
 interface Use {
   readonly sequence: number;
-  readonly partials: Map<number, Vector[]>;
+  /** The group's partials over this worker's `combined`, by rank. */
+  readonly partials: Map<number, readonly Vector[]>;
+  /** Other groups' partials, by rank: for each common range those of the group's nodes. */
+  readonly between: Map<number, readonly Vector[]>;
+  readonly roots: Set<number>;
   readonly gathered: Set<number>;
+  /** This group's partials over `combined`, once they are complete. */
+  sums: readonly Vector[];
 }
 
-const newUse = (sequence: number): Use => ({ sequence, partials: new Map(), gathered: new Set() });
+const newUse = (sequence: number): Use => ({
+  sequence,
+  partials: new Map(),
+  between: new Map(),
+  roots: new Set(),
+  gathered: new Set(),
+  sums: [],
+});
+
+/** How far this worker is with the use in flight. */
+type Stage = 'scattering' | 'between' | 'roots' | 'gathering';
+
+const lengthOf = ({ start, end }: Range): number => end - start;
 
 export class Exchange {
   readonly spec: ExchangeSpec;
@@ -66,14 +87,23 @@ export class Exchange {
   readonly #send: SendFrame;
   readonly #buffers: ExchangeBuffers;
   readonly #shared: SharedPeers;
+  readonly #route: Route;
+  readonly #duties: Duties;
+  /** Elements of which this worker combines its group's partials, and of which it computes the sum of all. */
+  readonly #combined: Range;
+  readonly #owned: readonly Range[];
+  /** Subtrees of each group, and the group of each rank. */
+  readonly #nodes: readonly (readonly TreeNode[])[];
+  readonly #groupOf: readonly number[];
   readonly #frames = new SendBuffers();
+  readonly #unpacked = new SendBuffers();
   readonly #scratch = new Scratch();
-  readonly #oneHop: boolean;
-  readonly #elementBytes: 4 | 8;
+  /** The group's sums, where they are more than one worker's partial. */
+  readonly #sums = new Scratch();
   #finished = 0;
   #started = 0;
   #step = 0;
-  #reduced = false;
+  #stage: Stage = 'scattering';
   /** The use in flight (or next) and the one after it, of which early frames may come. */
   #uses: [Use, Use] = [newUse(1), newUse(2)];
 
@@ -100,8 +130,13 @@ export class Exchange {
     this.#send = send;
     this.#shared = shared;
     this.#buffers = buffers;
-    this.#elementBytes = bytesPerElement(spec.reduction);
-    this.#oneHop = spec.elementCount * this.#elementBytes <= oneHopBytes;
+    const { rank } = mesh.plan;
+    this.#route = mesh.route(spec.elementCount, spec.elementCount * bytesPerElement(spec.reduction));
+    this.#duties = dutiesOf(this.#route, rank);
+    this.#combined = this.#route.combined[rank] ?? { start: 0, end: 0 };
+    this.#owned = this.#route.owned[rank] ?? [];
+    this.#nodes = this.#route.groups.map((group) => mesh.subtreesOf(group));
+    this.#groupOf = this.#route.groups.flatMap((group, index) => group.map(() => index));
   }
 
   get inFlight(): boolean {
@@ -110,9 +145,14 @@ export class Exchange {
 
   /** Ranks whose frames this use still lacks; for the message of a deadline. */
   missing(): Rank[] {
-    const use = this.#uses[0];
+    const { partials, between, roots, gathered } = this.#uses[0];
+    const { scatterFrom, betweenFrom, rootsFrom, gatherFrom } = this.#duties;
     return this.#mesh.others.filter(
-      (rank) => !use.partials.has(rank) || (!this.#oneHop && !use.gathered.has(rank)),
+      (rank) =>
+        (scatterFrom.has(rank) && !partials.has(rank)) ||
+        (betweenFrom.has(rank) && !between.has(rank)) ||
+        (rootsFrom.has(rank) && !roots.has(rank)) ||
+        (gatherFrom.has(rank) && !gathered.has(rank)),
     );
   }
 
@@ -121,25 +161,19 @@ export class Exchange {
     invariant(!this.inFlight, `${this.spec.name} started twice`);
     this.#started++;
     this.#step = step;
-    this.#reduced = false;
+    this.#stage = 'scattering';
     const partials = this.#mesh.foldLocal(this.spec.reduction, this.#buffers.inputs);
-    const own = this.#mesh.plan.rank;
-    if (this.#oneHop) {
-      const frame = this.#frame('contribution', 'all', partials, 0, this.spec.elementCount);
-      for (const other of this.#mesh.others) this.#send(other, frame);
-      this.#uses[0].partials.set(own, partials);
+    const cut = ({ start, end }: Range): Vector[] => partials.map((partial) => partial.subarray(start, end));
+    if (this.#route.replicated) {
+      const frame = this.#frame('scatter', 'all', cut({ start: 0, end: this.spec.elementCount }));
+      for (const other of this.#duties.scatterTo.keys()) this.#send(other, frame);
     } else {
-      for (const other of this.#mesh.others) {
-        const { start, end } = this.#mesh.chunk(this.spec.elementCount, other);
-        const carried = this.#shared.readers.has(other) ? [] : partials;
-        this.#send(other, this.#frame('scatter', String(other), carried, start, end));
+      for (const [other, range] of this.#duties.scatterTo) {
+        const carried = this.#shared.readers.has(other) ? [] : cut(range);
+        this.#send(other, this.#frame('scatter', String(other), carried));
       }
-      const { start, end } = this.#mesh.chunk(this.spec.elementCount, own);
-      this.#uses[0].partials.set(
-        own,
-        partials.map((partial) => partial.subarray(start, end)),
-      );
     }
+    this.#uses[0].partials.set(this.#mesh.plan.rank, cut(this.#combined));
     return this.#advance();
   }
 
@@ -157,85 +191,179 @@ export class Exchange {
         `use ${header.sequence}`,
       );
     }
-    const expectedPhases: readonly Phase[] = this.#oneHop ? ['contribution'] : ['scatter', 'gather'];
-    if (!expectedPhases.includes(header.phase)) {
-      throw this.#refusal('sequence', header, expectedPhases.join(' or '), header.phase);
-    }
-    if (header.phase === 'gather') {
-      if (use.gathered.has(header.sender))
-        throw this.#refusal('repeated', header, 'one gather frame', 'a second one');
-      if (use !== this.#uses[0] || !this.inFlight) {
-        // The owner of a chunk can send its sum only after this worker has sent its partial.
-        throw this.#refusal('sequence', header, 'no result before the contribution', 'one');
+    const sender = header.sender as Rank;
+    switch (header.phase) {
+      case 'scatter':
+        this.#once(header, this.#duties.scatterFrom.has(sender), use.partials.has(sender));
+        use.partials.set(sender, this.#partials(header, frame));
+        break;
+      case 'between': {
+        const ranges = this.#duties.betweenFrom.get(sender) ?? [];
+        this.#once(header, ranges.length > 0, use.between.has(sender));
+        const nodes = this.#nodes[this.#groupOf[sender] ?? 0] ?? [];
+        const lengths = ranges.flatMap((range) => nodes.map(() => lengthOf(range)));
+        use.between.set(sender, this.#carried(header, frame, lengths));
+        break;
       }
-      const { start, end } = this.#mesh.chunk(this.spec.elementCount, header.sender);
-      const there = this.#announced(header, frame)?.output.subarray(start, end);
-      this.#buffers.output.set(there ?? (this.#carried(header, frame, 1, end - start)[0] as Vector), start);
-      use.gathered.add(header.sender);
-    } else {
-      if (use.partials.has(header.sender))
-        throw this.#refusal('repeated', header, `one ${header.phase} frame`, 'a second one');
-      const { start, end } = this.#oneHop
-        ? { start: 0, end: this.spec.elementCount }
-        : this.#mesh.chunk(this.spec.elementCount, this.#mesh.plan.rank);
-      const nodes = this.#mesh.subtrees[header.sender] ?? [];
-      const there = this.#announced(header, frame);
-      const first = this.#mesh.ranges[header.sender]?.start ?? 0;
-      const partials = there
-        ? nodes.map(({ level, index }) =>
-            // A node's value is in the vector of its first shard.
-            (there.inputs[index * 2 ** level - first] as Vector).subarray(start, end),
-          )
-        : this.#carried(header, frame, nodes.length, end - start);
-      use.partials.set(header.sender, partials);
+      case 'roots': {
+        const ranges = this.#duties.rootsFrom.get(sender) ?? [];
+        this.#once(header, ranges.length > 0, use.roots.has(sender));
+        this.#notBefore(header, use);
+        this.#write(ranges, this.#carried(header, frame, ranges.map(lengthOf)));
+        use.roots.add(sender);
+        break;
+      }
+      case 'gather': {
+        const range = this.#duties.gatherFrom.get(sender);
+        this.#once(header, range !== undefined, use.gathered.has(sender));
+        this.#notBefore(header, use);
+        const { start, end } = range ?? { start: 0, end: 0 };
+        const there = this.#announced(header, frame)?.output.subarray(start, end);
+        this.#write([{ start, end }], there ? [there] : this.#carried(header, frame, [end - start]));
+        use.gathered.add(sender);
+        break;
+      }
+      case 'hello':
+        throw this.#refusal('sequence', header, 'a phase of an exchange', header.phase);
     }
     return this.inFlight && this.#advance();
   }
 
-  /** Sums what is complete; true when the result is in the output. */
+  #once(header: FrameHeader, expected: boolean, held: boolean): void {
+    if (!expected) throw this.#refusal('sequence', header, `no ${header.phase} frame`, 'one');
+    if (held) throw this.#refusal('repeated', header, `one ${header.phase} frame`, 'a second one');
+  }
+
+  /** Nobody can know a sum before this worker has sent its partial. */
+  #notBefore(header: FrameHeader, use: Use): void {
+    if (use !== this.#uses[0] || !this.inFlight)
+      throw this.#refusal('sequence', header, 'no result before the contribution', 'one');
+  }
+
+  #write(ranges: readonly Range[], vectors: readonly Vector[]): void {
+    for (const [i, { start }] of ranges.entries()) this.#buffers.output.set(vectors[i] ?? [], start);
+  }
+
+  /** Does what can be done; true when the result is in the output. */
   #advance(): boolean {
     const use = this.#uses[0];
-    const { plan, others, worldSize } = this.#mesh;
-    if (use.partials.size < worldSize) return false;
-    if (!this.#reduced) {
-      const everyone = Array.from({ length: worldSize }, (_, rank) => use.partials.get(rank) ?? []);
-      const { output } = this.#buffers;
-      const { start, end } = this.#oneHop
-        ? { start: 0, end: output.length }
-        : this.#mesh.chunk(output.length, plan.rank);
-      this.#mesh.foldAll(this.spec.reduction, everyone, output.subarray(start, end), this.#scratch);
-      this.#reduced = true;
-      if (!this.#oneHop) this.#gather(others, output, start, end);
+    const { scatterFrom, betweenFrom, rootsFrom, gatherFrom } = this.#duties;
+    if (this.#stage === 'scattering') {
+      // Its own partials are among them.
+      if (use.partials.size < scatterFrom.size + 1) return false;
+      this.#combineGroup(use);
+      this.#stage = 'between';
     }
-    if (!this.#oneHop && use.gathered.size < others.length) return false;
+    if (this.#stage === 'between') {
+      if (use.between.size < betweenFrom.size) return false;
+      if (this.#route.groups.length > 1) this.#combineAll(use);
+      this.#stage = 'roots';
+    }
+    if (this.#stage === 'roots') {
+      if (use.roots.size < rootsFrom.size) return false;
+      this.#gather();
+      this.#stage = 'gathering';
+    }
+    if (use.gathered.size < gatherFrom.size) return false;
     this.#finished++;
     this.#uses = [this.#uses[1], newUse(this.#finished + 2)];
     return true;
   }
+  /** The group's partials over this worker's elements; with one group they are the result. */
+  #combineGroup(use: Use): void {
+    const { start, end } = this.#combined;
+    const { rank } = this.#mesh.plan;
+    const group = this.#groupOf[rank] ?? 0;
+    const known: Known = new Map();
+    for (const member of this.#route.groups[group] ?? [])
+      addKnown(known, this.#mesh.subtrees[member] ?? [], use.partials.get(member) ?? []);
+    const { reduction } = this.spec;
+    if (end <= start) return;
+    if (this.#route.groups.length === 1) {
+      this.#mesh.foldRoot(reduction, known, this.#buffers.output.subarray(start, end), this.#scratch);
+      return;
+    }
+    use.sums = (this.#nodes[group] ?? []).map((node, i) =>
+      this.#mesh.fold(node, reduction, known, this.#sums.take(i, reduction, end - start), this.#scratch),
+    );
+    for (const [other, ranges] of this.#duties.betweenTo) {
+      const vectors = ranges.flatMap((range) => this.#sumsOver(use, range));
+      this.#send(other, this.#frame('between', String(other), vectors));
+    }
+  }
 
-  /** Sends this worker's chunk of the result to all, or word that it is there. */
-  #gather(others: readonly Rank[], output: Vector, start: number, end: number): void {
+  #sumsOver(use: Use, { start, end }: Range): Vector[] {
+    const from = this.#combined.start;
+    return use.sums.map((sum) => sum.subarray(start - from, end - from));
+  }
+
+  /** The sums over all groups of the elements that this worker owns, for whoever gave partials of them. */
+  #combineAll(use: Use): void {
+    const { reduction } = this.spec;
+    const { output } = this.#buffers;
+    const own = this.#groupOf[this.#mesh.plan.rank] ?? 0;
+    for (const range of this.#owned) {
+      const known: Known = new Map();
+      addKnown(known, this.#nodes[own] ?? [], this.#sumsOver(use, range));
+      for (const [sender, ranges] of this.#duties.betweenFrom) {
+        const nodes = this.#nodes[this.#groupOf[sender] ?? 0] ?? [];
+        // Each owned range lies in one worker's elements of each group.
+        const at = ranges.findIndex(({ start }) => start === range.start);
+        const vectors = at < 0 ? [] : (use.between.get(sender) ?? []).slice(at * nodes.length);
+        addKnown(known, nodes, vectors);
+      }
+      this.#mesh.foldRoot(reduction, known, output.subarray(range.start, range.end), this.#scratch);
+    }
+    for (const [other, ranges] of this.#duties.rootsTo) {
+      const vectors = ranges.map(({ start, end }) => output.subarray(start, end));
+      this.#send(other, this.#frame('roots', String(other), vectors));
+    }
+  }
+
+  /** Sends this worker's part of the result to its group, or word that it is there. */
+  #gather(): void {
+    const { start, end } = this.#combined;
+    const others = [...this.#duties.gatherTo];
     const { readers } = this.#shared;
     const far = others.filter((other) => !readers.has(other));
-    const carrying = far.length > 0 ? this.#frame('gather', 'carrying', [output], start, end) : undefined;
-    const announcing =
-      far.length < others.length ? this.#frame('gather', 'announcing', [], start, end) : undefined;
+    const result = this.#buffers.output.subarray(start, end);
+    const carrying = far.length > 0 ? this.#frame('gather', 'carrying', [result]) : undefined;
+    const announcing = far.length < others.length ? this.#frame('gather', 'announcing', []) : undefined;
     for (const other of others) {
       const frame = readers.has(other) ? announcing : carrying;
       if (frame) this.#send(other, frame);
     }
   }
 
+  #partials(header: FrameHeader, frame: Frame): readonly Vector[] {
+    const { start, end } = this.#combined;
+    const nodes = this.#mesh.subtrees[header.sender] ?? [];
+    const there = this.#announced(header, frame);
+    if (!there) {
+      return this.#carried(
+        header,
+        frame,
+        nodes.map(() => end - start),
+      );
+    }
+    const first = this.#mesh.ranges[header.sender]?.start ?? 0;
+    // A node's value is in the vector of its first shard.
+    return nodes.map(({ level, index }) =>
+      (there.inputs[index * 2 ** level - first] as Vector).subarray(start, end),
+    );
+  }
+
   /** The sender's vectors, when the frame only announces them. */
   #announced(header: FrameHeader, frame: Frame): Vectors | undefined {
-    if (this.#oneHop || payloadOf(frame).length > 0) return undefined;
+    if (this.#route.replicated || payloadOf(frame).length > 0) return undefined;
     return this.#shared.readable.get(header.sender as Rank);
   }
 
-  #frame(phase: Phase, key: string, vectors: readonly Vector[], start: number, end: number): Frame {
-    const frame = frameOf(
-      vectors.map((vector) => vector.subarray(start, end)),
-      (bytes) => this.#frames.take(`${phase}/${key}`, this.#started, bytes),
+  #frame(phase: Phase, key: string, vectors: readonly Vector[]): Frame {
+    const { arithmetic } = this.#mesh;
+    // Where sums are computed by several workers, a use may end before all have this frame.
+    const frame = frameOf(vectors, this.spec.reduction, arithmetic, this.#route.replicated, (bytes) =>
+      this.#frames.take(`${phase}/${key}`, this.#started, bytes),
     );
     const { rank, runTag, generation } = this.#mesh.plan;
     const header: FrameHeader = {
@@ -247,15 +375,18 @@ export class Exchange {
       sequence: this.#started,
       step: this.#step,
     };
-    writeHeader(frame, header, this.#mesh.arithmetic.checksum);
+    writeHeader(frame, header, arithmetic.checksum);
     return frame;
   }
 
-  #carried(header: FrameHeader, frame: Frame, count: number, elements: number): Vector[] {
-    const vectors = vectorsOf(frame, this.spec.reduction, count, elements);
+  #carried(header: FrameHeader, frame: Frame, lengths: readonly number[]): Vector[] {
+    const { reduction } = this.spec;
+    const vectors = vectorsOf(frame, reduction, this.#mesh.arithmetic, lengths, (bytes) =>
+      this.#unpacked.take(`${header.phase}/${header.sender}`, header.sequence, bytes),
+    );
     if (vectors) return vectors;
     const came = payloadOf(frame).reduce((total, { length }) => total + length, 0);
-    const bytes = count * elements * this.#elementBytes;
+    const bytes = bytesOnWire(reduction) * lengths.reduce((total, length) => total + length, 0);
     throw this.#refusal('payload', header, `${bytes} bytes of payload`, String(came));
   }
 

@@ -3,10 +3,19 @@
  * each kind must have. Pure arithmetic shared by the algorithms; opens no socket.
  */
 
-import { chunkRange } from '../sharding/ranges.js';
 import { foldTree, maximalSubtrees, rootLevel, type TreeNode } from '../sharding/tree.js';
+import { inTwoLevels, type CollectiveChoice } from './cost.js';
+import { routeOf, type Route } from './route.js';
 import type { Generation, Range, Rank } from '../words.js';
-import { combineInto, portable, type Arithmetic, type Vector, type VectorReduction } from './reduction.js';
+import {
+  bytesPerElement,
+  combine,
+  portable,
+  vectorOver,
+  type Arithmetic,
+  type Vector,
+  type VectorReduction,
+} from './reduction.js';
 
 export interface MeshPlan {
   readonly runTag: bigint;
@@ -15,20 +24,38 @@ export interface MeshPlan {
   readonly shards: number;
   /** The shards that each rank owns, in order of rank: contiguous, together 0..shards-1. */
   readonly ranges: readonly Range[];
+  /** The host of each rank; default: all on one. */
+  readonly hosts?: readonly string[] | undefined;
+  readonly collective?: CollectiveChoice | undefined;
   /** Takes the place of loops in JavaScript; the same bits. */
   readonly arithmetic?: Partial<Arithmetic> | undefined;
+}
+
+/** Vectors of more bytes than this go by reduce-scatter + all-gather. */
+export const oneHopBytes = 32 * 1024;
+
+function hostsOf({ ranges, hosts }: MeshPlan): Rank[][] {
+  const groups: Rank[][] = [];
+  for (const rank of ranges.keys()) {
+    const same = rank > 0 && hosts?.[rank] === hosts?.[rank - 1];
+    if (same) groups.at(-1)?.push(rank as Rank);
+    else groups.push([rank as Rank]);
+  }
+  return groups;
 }
 
 export class Mesh {
   readonly plan: MeshPlan;
   readonly subtrees: readonly (readonly TreeNode[])[];
   readonly others: readonly Rank[];
+  /** Ranks in a row that are on one host. */
+  readonly hosts: readonly (readonly Rank[])[];
   readonly arithmetic: Arithmetic;
 
   constructor(plan: MeshPlan) {
     this.plan = plan;
-    const { add = portable.add, checksum = portable.checksum } = plan.arithmetic ?? {};
-    this.arithmetic = { add, checksum };
+    this.hosts = hostsOf(plan);
+    this.arithmetic = { ...portable, ...plan.arithmetic };
     this.subtrees = plan.ranges.map((range) => maximalSubtrees(range, plan.shards));
     this.others = plan.ranges.map((_, rank) => rank as Rank).filter((rank) => rank !== plan.rank);
   }
@@ -45,8 +72,20 @@ export class Mesh {
     return this.ranges[this.plan.rank] ?? { start: 0, end: 0 };
   }
 
-  chunk(elementCount: number, owner: number): Range {
-    return chunkRange(elementCount, this.worldSize, owner);
+  /** The way of an exchange of so many bytes; the same on every worker. */
+  route(elements: number, bytes: number): Route {
+    const small = bytes <= oneHopBytes;
+    const sizes = this.hosts.map((ranks) => ranks.length);
+    const choice = this.plan.collective ?? 'auto';
+    const two = inTwoLevels(choice, sizes, { bytes, buckets: 1, small });
+    return routeOf(two ? this.hosts : [this.hosts.flat()], elements, small);
+  }
+
+  /** What a group sends of its own: the maximal subtrees of all its shards. */
+  subtreesOf(group: readonly Rank[]): TreeNode[] {
+    const ranges = group.map((rank) => this.ranges[rank]).filter((range) => range !== undefined);
+    const [first, last] = [ranges[0], ranges.at(-1)];
+    return first && last ? maximalSubtrees({ start: first.start, end: last.end }, this.plan.shards) : [];
   }
 
   /**
@@ -55,6 +94,8 @@ export class Mesh {
    */
   foldLocal<T extends Vector>(reduction: VectorReduction, inputs: readonly T[]): T[] {
     const first = this.localShards.start;
+    if (reduction === 'sum-bfloat16')
+      for (const leaf of inputs) this.arithmetic.roundBfloat16(leaf as Float32Array);
     return (this.subtrees[this.plan.rank] ?? []).map((node) =>
       foldTree(
         node,
@@ -75,35 +116,66 @@ export class Mesh {
     output: T,
     scratch: Scratch,
   ): void {
-    const byNode = new Map<string, T>();
-    for (const [rank, nodes] of this.subtrees.entries()) {
-      for (const [i, node] of nodes.entries()) {
-        const partial = partials[rank]?.[i];
-        if (partial) byNode.set(`${node.level}/${node.index}`, partial);
-      }
-    }
+    const known: Known<T> = new Map();
+    for (const [rank, nodes] of this.subtrees.entries()) addKnown(known, nodes, partials[rank] ?? []);
+    this.foldRoot(reduction, known, output, scratch);
+  }
+
+  /** The root of the tree, written to `output`. */
+  foldRoot<T extends Vector>(reduction: VectorReduction, known: Known<T>, output: T, scratch: Scratch): void {
+    const root = this.fold(
+      { level: rootLevel(this.plan.shards), index: 0 },
+      reduction,
+      known,
+      output,
+      scratch,
+    );
+    if (root !== output) output.set(root);
+  }
+
+  /**
+   * The value of a node from known ones below it, or itself. Inner nodes are written to `output` and to scratch; a node with
+   * one child is that child's vector itself.
+   */
+  fold<T extends Vector>(
+    node: TreeNode,
+    reduction: VectorReduction,
+    known: Known<T>,
+    output: T,
+    scratch: Scratch,
+  ): T {
     const own = new Set<T>();
     const take = (): T => {
       const taken = own.size === 0 ? output : (scratch.take(own.size, reduction, output.length) as T);
       own.add(taken);
       return taken;
     };
-    const root = foldTree(
-      { level: rootLevel(this.plan.shards), index: 0 },
+    return foldTree(
+      node,
       this.plan.shards,
-      ({ level, index }) => byNode.get(`${level}/${index}`),
+      (below) => known.get(keyOf(below)),
       (left, right) => this.#combine(reduction, own.has(left) ? left : take(), left, right),
     );
-    if (root !== output) output.set(root);
   }
 
   #combine<T extends Vector>(reduction: VectorReduction, out: T, left: T, right: T): T {
-    if (reduction === 'sum-float32') {
-      this.arithmetic.add(out as Float32Array, left as Float32Array, right as Float32Array);
-      return out;
-    }
-    if (out !== left) out.set(left);
-    return combineInto(reduction, out, right);
+    return combine(reduction, this.arithmetic, out, left, right);
+  }
+}
+
+/** Values of nodes of the tree. */
+export type Known<T extends Vector = Vector> = Map<string, T>;
+
+const keyOf = ({ level, index }: TreeNode): string => `${level}/${index}`;
+
+export function addKnown<T extends Vector>(
+  known: Known<T>,
+  nodes: readonly TreeNode[],
+  values: readonly T[],
+): void {
+  for (const [i, node] of nodes.entries()) {
+    const value = values[i];
+    if (value) known.set(keyOf(node), value);
   }
 }
 
@@ -114,7 +186,7 @@ export class Scratch {
   take(index: number, reduction: VectorReduction, length: number): Vector {
     const held = this.#vectors.get(index);
     if (held?.length === length) return held;
-    const made = reduction === 'sum-float32' ? new Float32Array(length) : new Float64Array(length);
+    const made = vectorOver(reduction, new ArrayBuffer(length * bytesPerElement(reduction)));
     this.#vectors.set(index, made);
     return made;
   }

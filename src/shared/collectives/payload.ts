@@ -1,23 +1,55 @@
 /**
- * Vectors to a frame and back. Owns the rule of what is copied: a large vector is sent from where it lies and read where it was
- * received; a small one, or one in a SharedArrayBuffer, which Node's sockets can't send, is copied behind the header.
+ * Vectors to a frame and back. Owns what an element is on the wire (two bytes for bfloat16, else as in memory), and the rule of
+ * what is copied: a large vector is sent from where it lies and read where it was received; a small one, one that is packed,
+ * or one in a SharedArrayBuffer, which Node's sockets can't send, is copied behind the header.
  */
 
 import { headerBytes, payloadOf, type Frame } from '../protocol/frame.js';
-import { bytesPerElement, vectorOver, type Vector, type VectorReduction } from './reduction.js';
+import {
+  bytesPerElement,
+  vectorOver,
+  type Arithmetic,
+  type Vector,
+  type VectorReduction,
+} from './reduction.js';
 
 /** Below this a copy costs less than one more part of a message. */
 const copiedBytes = 4_096;
 
+export function bytesOnWire(reduction: VectorReduction): number {
+  return reduction === 'sum-bfloat16' ? 2 : bytesPerElement(reduction);
+}
+
 /**
  * A frame of the vectors, one after the other; its header is still to be written. Where they are not copied they must not
  * change until the receiver has the frame.
+ * @param copied whether they may change sooner
  * @param take memory for a frame of so many bytes, if something is copied
  */
-export function frameOf(vectors: readonly Vector[], take: (bytes: number) => Buffer): Frame {
-  const bytes = vectors.reduce((total, { byteLength }) => total + byteLength, 0);
-  if (bytes > copiedBytes && vectors.every(({ buffer }) => !(buffer instanceof SharedArrayBuffer))) {
-    return [Buffer.allocUnsafe(headerBytes), ...vectors.map(bytesOf)];
+export function frameOf(
+  vectors: readonly Vector[],
+  reduction: VectorReduction,
+  { packBfloat16 }: Arithmetic,
+  copied: boolean,
+  take: (bytes: number) => Buffer,
+): Frame {
+  const elements = vectors.reduce((total, { length }) => total + length, 0);
+  const bytes = elements * bytesOnWire(reduction);
+  if (reduction === 'sum-bfloat16') {
+    const frame = take(headerBytes + bytes);
+    let offset = headerBytes;
+    for (const vector of vectors) {
+      packBfloat16(
+        new Uint16Array(frame.buffer, frame.byteOffset + offset, vector.length),
+        vector as Float32Array,
+      );
+      offset += 2 * vector.length;
+    }
+    return [frame];
+  }
+  const sendable = vectors.every(({ buffer }) => !(buffer instanceof SharedArrayBuffer));
+  if (!copied && bytes > copiedBytes && sendable) {
+    return [Buffer.allocUnsafe(headerBytes), ...vectors.filter(({ length }) => length > 0).map(bytesOf)];
   }
   const frame = take(headerBytes + bytes);
   let offset = headerBytes;
@@ -31,26 +63,62 @@ export function frameOf(vectors: readonly Vector[], take: (bytes: number) => Buf
 const bytesOf = ({ buffer, byteOffset, byteLength }: Vector): Buffer =>
   Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 
-/** The `count` vectors of `elements` elements that a frame carries; undefined when its size is another. */
+/**
+ * The vectors of these lengths that a frame carries; undefined when its size is another.
+ * @param take memory for so many bytes, for what is unpacked
+ */
 export function vectorsOf(
   frame: Frame,
   reduction: VectorReduction,
-  count: number,
-  elements: number,
+  { unpackBfloat16 }: Arithmetic,
+  lengths: readonly number[],
+  take: (bytes: number) => Buffer,
 ): Vector[] | undefined {
-  const bytes = elements * bytesPerElement(reduction);
+  const size = bytesOnWire(reduction);
+  const elements = lengths.reduce((total, length) => total + length, 0);
   const parts = payloadOf(frame);
-  if (parts.reduce((total, { length }) => total + length, 0) !== count * bytes) return undefined;
-  if (parts.length === count && parts.every(({ length }) => length === bytes))
-    return parts.map((part) => vectorIn(part, reduction, 0, elements));
+  if (parts.reduce((total, { length }) => total + length, 0) !== elements * size) return undefined;
+  const pieces = piecesOf(
+    parts,
+    lengths.map((length) => length * size),
+  );
+  if (reduction !== 'sum-bfloat16') return pieces.map((piece) => alignedVector(piece, reduction));
+  const room = take(4 * elements);
+  let offset = room.byteOffset;
+  return pieces.map((piece) => {
+    const vector = new Float32Array(room.buffer, offset, piece.length / 2);
+    unpackBfloat16(vector, alignedWords(piece));
+    offset += vector.byteLength;
+    return vector;
+  });
+}
+
+/** The payload cut into pieces of so many bytes, without a copy where the parts are these or one. */
+function piecesOf(parts: readonly Buffer[], bytes: readonly number[]): Buffer[] {
+  const full = bytes.filter((length) => length > 0);
+  if (parts.length === full.length && parts.every(({ length }, i) => length === full[i])) {
+    const queue = [...parts];
+    return bytes.map((length) => (length > 0 ? (queue.shift() ?? Buffer.alloc(0)) : Buffer.alloc(0)));
+  }
   const all = parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
-  return Array.from({ length: count }, (_, i) => vectorIn(all, reduction, i * bytes, elements));
+  let offset = 0;
+  return bytes.map((length) => {
+    offset += length;
+    return all.subarray(offset - length, offset);
+  });
 }
 
 /** Copied only where it isn't aligned. */
-function vectorIn(bytes: Buffer, reduction: VectorReduction, at: number, elements: number): Vector {
+function alignedVector(piece: Buffer, reduction: VectorReduction): Vector {
   const size = bytesPerElement(reduction);
-  const offset = bytes.byteOffset + at;
-  if (offset % size === 0) return vectorOver(reduction, bytes.buffer, offset, elements);
-  return vectorOver(reduction, bytes.buffer.slice(offset, offset + elements * size));
+  const { buffer, byteOffset, length } = aligned(piece, size);
+  return vectorOver(reduction, buffer, byteOffset, length / size);
 }
+
+function alignedWords(piece: Buffer): Uint16Array {
+  const { buffer, byteOffset, length } = aligned(piece, 2);
+  return new Uint16Array(buffer, byteOffset, length / 2);
+}
+
+const aligned = (piece: Buffer, size: number): Uint8Array =>
+  piece.byteOffset % size === 0 ? piece : new Uint8Array(piece);

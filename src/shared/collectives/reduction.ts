@@ -1,5 +1,5 @@
 /**
- * The three ways in which vectors are combined. Owns the arithmetic of one tree node; the order is the tree's.
+ * The ways in which vectors are combined. Owns the arithmetic of one tree node; the order is the tree's.
  */
 
 import { crc32 } from 'node:zlib';
@@ -8,16 +8,30 @@ import type { Checksum } from '../protocol/frame.js';
 export type VectorReduction =
   /** Elementwise float32 sum: gradients. */
   | 'sum-float32'
+  /**
+   * Elementwise float32 sum of which every node of the tree, leaves and root included, is rounded to bfloat16: so whatever
+   * travels is two bytes an element, and who owns which shards changes no rounding.
+   */
+  | 'sum-bfloat16'
   /** Elementwise float64 sum: losses, counts, and the sums of BatchNorm's backward pass. */
   | 'sum-float64'
   /** [count, mean[C], M2[C]] in float64, by the pairwise formula of Chan, Golub and LeVeque (1979). */
   | 'moments';
 
+/** How gradients are summed that travel in this type. */
+export function reductionOf(exchange: 'float32' | 'bfloat16'): VectorReduction {
+  return exchange === 'bfloat16' ? 'sum-bfloat16' : 'sum-float32';
+}
+
 export type Vector = Float32Array | Float64Array;
 
+/** In memory. */
 export function bytesPerElement(reduction: VectorReduction): 4 | 8 {
-  return reduction === 'sum-float32' ? 4 : 8;
+  return isFloat32(reduction) ? 4 : 8;
 }
+
+const isFloat32 = (reduction: VectorReduction): boolean =>
+  reduction === 'sum-float32' || reduction === 'sum-bfloat16';
 
 export function vectorOver(
   reduction: VectorReduction,
@@ -25,7 +39,7 @@ export function vectorOver(
   offset = 0,
   length?: number,
 ): Vector {
-  return reduction === 'sum-float32'
+  return isFloat32(reduction)
     ? new Float32Array(buffer, offset, length)
     : new Float64Array(buffer, offset, length);
 }
@@ -41,10 +55,45 @@ export const addFloat32: AddFloat32 = (out, left, right) => {
 /** What native code does faster, with the same results. */
 export interface Arithmetic {
   readonly add: AddFloat32;
+  /** out = left + right, rounded to bfloat16. */
+  readonly addBfloat16: AddFloat32;
+  /** Rounds to bfloat16, to the nearest and on a tie to even, in place. */
+  readonly roundBfloat16: (values: Float32Array) => void;
+  /** Values that are bfloat16 already, to two bytes each and back. */
+  readonly packBfloat16: (out: Uint16Array, values: Float32Array) => void;
+  readonly unpackBfloat16: (out: Float32Array, packed: Uint16Array) => void;
   readonly checksum: Checksum;
 }
 
-export const portable: Arithmetic = { add: addFloat32, checksum: crc32 };
+const bits = (values: Float32Array): Uint32Array =>
+  new Uint32Array(values.buffer, values.byteOffset, values.length);
+
+function roundBfloat16(values: Float32Array): void {
+  const words = bits(values);
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] as number;
+    const notNumber = (word & 0x7fffffff) > 0x7f800000;
+    words[i] = (notNumber ? word | 0x400000 : word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
+  }
+}
+
+export const portable: Arithmetic = {
+  add: addFloat32,
+  addBfloat16: (out, left, right) => {
+    addFloat32(out, left, right);
+    roundBfloat16(out);
+  },
+  roundBfloat16,
+  packBfloat16: (out, values) => {
+    const words = bits(values);
+    for (let i = 0; i < words.length; i++) out[i] = (words[i] as number) >>> 16;
+  },
+  unpackBfloat16: (out, packed) => {
+    const words = bits(out);
+    for (let i = 0; i < words.length; i++) words[i] = (packed[i] as number) << 16;
+  },
+  checksum: crc32,
+};
 
 function addFloat64(left: Float64Array, right: Float64Array): void {
   for (let i = 0; i < left.length; i++) left[i] = (left[i] as number) + (right[i] as number);
@@ -71,18 +120,32 @@ function mergeMoments(left: Float64Array, right: Float64Array): void {
   }
 }
 
-/** Combines `right` into `left` and returns `left`. Both have the reduction's element type and the same length. */
-export function combineInto<T extends Vector>(reduction: VectorReduction, left: T, right: T): T {
+/**
+ * The value of a node from those of its children. Written over `out`, which may be `left`; all have the reduction's element type
+ * and one length.
+ */
+export function combine<T extends Vector>(
+  reduction: VectorReduction,
+  arithmetic: Arithmetic,
+  out: T,
+  left: T,
+  right: T,
+): T {
   switch (reduction) {
     case 'sum-float32':
-      addFloat32(left as Float32Array, left as Float32Array, right as Float32Array);
+      arithmetic.add(out as Float32Array, left as Float32Array, right as Float32Array);
+      break;
+    case 'sum-bfloat16':
+      arithmetic.addBfloat16(out as Float32Array, left as Float32Array, right as Float32Array);
       break;
     case 'sum-float64':
-      addFloat64(left as Float64Array, right as Float64Array);
+      if (out !== left) out.set(left);
+      addFloat64(out as Float64Array, right as Float64Array);
       break;
     case 'moments':
-      mergeMoments(left as Float64Array, right as Float64Array);
+      if (out !== left) out.set(left);
+      mergeMoments(out as Float64Array, right as Float64Array);
       break;
   }
-  return left;
+  return out;
 }

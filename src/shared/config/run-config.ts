@@ -95,6 +95,14 @@ export const runConfigSchema = z.strictObject({
     .enum(['auto', 'off'])
     .default('auto')
     .describe('auto: workers of one host exchange gradients through shared memory; off: through sockets'),
+  collective: z
+    .enum(['auto', 'direct', 'hierarchical'])
+    .default('auto')
+    .describe('hierarchical: inside hosts first, then between them; auto: where that is expected to pay'),
+  exchange: z
+    .enum(['float32', 'bfloat16'])
+    .default('float32')
+    .describe('of gradients between workers; bfloat16 sends half the bytes and rounds each sum'),
   bucketBytes: positiveInt(1_073_741_824)
     .default(524_288)
     .describe('bytes of gradients sent together; smaller starts earlier, larger costs fewer messages'),

@@ -9,6 +9,13 @@ import type { HashFloats } from '../ledger/hash.js';
 export interface NativeMemory {
   /** out = left + right in float32; all of one length. `out` may be one of the others. */
   add(out: Float32Array, left: Float32Array, right: Float32Array): void;
+  /** out = left + right, rounded to bfloat16. */
+  addBfloat16(out: Float32Array, left: Float32Array, right: Float32Array): void;
+  /** In place. */
+  roundBfloat16(values: Float32Array): void;
+  /** Values that are bfloat16 already, to two bytes each and back; of one length. */
+  packBfloat16(out: Uint16Array, values: Float32Array): void;
+  unpackBfloat16(out: Float32Array, packed: Uint16Array): void;
   /** CRC-32, as zlib's. Only on CPUs that have an instruction for it. */
   checksum?(bytes: Uint8Array, before?: number): number;
   /** Where the elements are, for native code. Keep `of` alive as long as that is used. */

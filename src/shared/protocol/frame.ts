@@ -23,14 +23,14 @@ export type Frame = readonly Buffer[];
 export type Checksum = (bytes: Uint8Array, before?: number) => number;
 
 export const headerBytes = 64;
-export const frameVersion = 2;
+export const frameVersion = 3;
 const magic = 0x31534b4c;
 const payloadChecksumAt = 36;
 const headerChecksumAt = headerBytes - 4;
 /** More than any exchange has vectors; so a frame of dust isn't walked through. */
 export const maxParts = 4_096;
 
-export const phases = ['hello', 'contribution', 'scatter', 'gather'] as const;
+export const phases = ['hello', 'scatter', 'between', 'roots', 'gather'] as const;
 export type Phase = (typeof phases)[number];
 
 export interface FrameHeader {

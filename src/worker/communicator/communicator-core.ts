@@ -146,6 +146,8 @@ export class CommunicatorCore {
         rank,
         shards: plan.shards,
         ranges: plan.workers.map(({ shards }) => shards),
+        hosts: plan.workers.map(({ host }) => host),
+        collective: this.#request.collective,
         arithmetic: this.#transports.arithmetic,
       },
       (to, frame) => data.send(to, frame),
@@ -157,7 +159,8 @@ export class CommunicatorCore {
     );
     this.#layout = new VectorLayout(this.#engine.mesh.ranges);
     for (const worker of plan.workers) {
-      const memory = worker.rank === plan.rank ? undefined : this.#transports.openMemory?.(worker.memory);
+      const near = worker.rank !== plan.rank && worker.host === plan.workers[plan.rank]?.host;
+      const memory = near ? this.#transports.openMemory?.(worker.memory) : undefined;
       if (memory) this.#memories.set(asRank(worker.rank), memory);
     }
     this.#unheard = new Set(peers.map((peer) => peer.rank));

@@ -3,6 +3,7 @@
  * owns ZeroMQ) and `inline-communicator.ts` (one process, no sockets). The training code can't tell them apart.
  */
 
+import type { CollectiveChoice } from '../../shared/collectives/cost.js';
 import type { ExchangeSpec } from '../../shared/collectives/exchange.js';
 import type { Disturbance } from '../faults/injected-faults.js';
 import type { Vector } from '../../shared/collectives/reduction.js';
@@ -84,6 +85,8 @@ export interface DataPlaneRequest {
   readonly maxFrameBytes: number;
   /** Whether payloads between workers of one host may go through shared memory. */
   readonly sharedMemory: boolean;
+  /** Whether exchanges between hosts go in two levels. */
+  readonly collective: CollectiveChoice;
   /** Whether exchanges go on the time line. */
   readonly trace: boolean;
   readonly heartbeatMs: number;

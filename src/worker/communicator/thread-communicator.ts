@@ -143,7 +143,7 @@ export class ThreadCommunicator implements Communicator {
     this.#small = new DirectLayout();
     this.#direct = this.#directGroup(
       mesh,
-      workers.map(({ memory }) => memory),
+      workers.map(({ memory, host }) => (host === workers[plan.rank]?.host ? memory : null)),
     );
     return new Promise<boolean>((resolve, reject) => {
       this.#joined = { resolve, reject };

@@ -10,7 +10,8 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import { InvariantError, invariant } from '../../shared/errors.js';
 import { elementCount, type Layout } from '../../shared/layout.js';
-import { addFloat32 } from '../../shared/collectives/reduction.js';
+import { addFloat32, reductionOf, type VectorReduction } from '../../shared/collectives/reduction.js';
+import type { RunConfig } from '../../shared/config/run-config.js';
 import type { Allocation, Communicator, ExchangeHandle } from '../communicator/communicator.js';
 import type { GradientWriter } from '../kernels/kernels.js';
 import type { ActiveShard } from './layer-op.js';
@@ -38,6 +39,8 @@ export function flatten(layout: Layout, order: readonly number[]): FlatParameter
 
 interface Bucket {
   readonly exchange: ExchangeHandle;
+  /** The same elements, bit for bit. */
+  readonly exact: ExchangeHandle;
   readonly start: number;
   /** Contributions that this use still lacks, over all active shards. */
   missing: number;
@@ -86,7 +89,7 @@ export class GradientBuckets {
     communicator: Pick<Communicator, 'allocate' | 'register'>,
     parameters: readonly FlatParameter[],
     uses: ReadonlyMap<number, number>,
-    bucketBytes: number,
+    { bucketBytes, exchange: type }: Pick<RunConfig, 'bucketBytes' | 'exchange'>,
     hooks: GradientHooks,
   ) {
     this.#hooks = hooks;
@@ -96,11 +99,11 @@ export class GradientBuckets {
     for (let start = 0; start < total; start += capacity) {
       const elementCount = Math.min(capacity, total - start);
       const name = `gradients/${this.#buckets.length}`;
-      const exchange = communicator.register(
-        { name, reduction: 'sum-float32', elementCount },
-        { allocation: this.#vectors, start },
-      );
-      this.#buckets.push({ exchange, start, missing: 0 });
+      const register = (reduction: VectorReduction): ExchangeHandle =>
+        communicator.register({ name, reduction, elementCount }, { allocation: this.#vectors, start });
+      const exchange = register(reductionOf(type));
+      const exact = type === 'float32' ? exchange : register('sum-float32');
+      this.#buckets.push({ exchange, exact, start, missing: 0 });
     }
     for (const { weight, offset, size } of parameters) {
       const segments = this.#buckets
@@ -199,8 +202,8 @@ export class GradientBuckets {
       if (local === 0 && values) vector.set(values);
       else vector.fill(-0);
     }
-    for (const { exchange } of this.#buckets) exchange.start(step);
-    for (const { exchange } of this.#buckets) exchange.wait();
+    for (const { exact } of this.#buckets) exact.start(step);
+    for (const { exact } of this.#buckets) exact.wait();
     return this.#vectors.output;
   }
 }

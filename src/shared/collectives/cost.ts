@@ -1,0 +1,76 @@
+/**
+ * What an all-reduce costs: hops of latency, CPU time a message, bytes over bandwidth (the terms of Thakur, Rabenseifner &
+ * Gropp 2005). Owns the choice between one level and two, which must be a function of the plan alone: every worker makes it by itself.
+ */
+
+export interface Network {
+  /** Microseconds from one worker's send to the other's thread. */
+  readonly latencyUs: number;
+  /** Microseconds of CPU for a message sent or received. */
+  readonly messageUs: number;
+  /** Bytes a microsecond of a host's link, which its workers share. */
+  readonly linkBytesPerUs: number;
+  /** Bytes a microsecond between workers of one host. */
+  readonly localBytesPerUs: number;
+}
+
+/** What is assumed where nobody measured: 10 Gb/s, and the message cost of two cores (docs/performance.md). */
+export const typicalNetwork: Network = {
+  latencyUs: 50,
+  messageUs: 10,
+  linkBytesPerUs: 1_250,
+  localBytesPerUs: 4_000,
+};
+
+/** `hosts` hosts with `local` workers each. */
+export interface Cluster {
+  readonly hosts: number;
+  readonly local: number;
+}
+
+export interface Load {
+  readonly bytes: number;
+  /** Exchanges that the bytes are cut into. */
+  readonly buckets: number;
+  /** Whether they go in one hop rather than by reduce-scatter and all-gather. */
+  readonly small: boolean;
+}
+
+const cost = (hops: number, messages: number, far: number, near: number, net: Network): number =>
+  hops * net.latencyUs + 2 * messages * net.messageUs + far / net.linkBytesPerUs + near / net.localBytesPerUs;
+
+/** Microseconds of one all-reduce by all workers alike. */
+export function directUs({ hosts, local }: Cluster, { bytes, buckets, small }: Load, net: Network): number {
+  const n = hosts * local;
+  if (n === 1) return 0;
+  const copies = small ? 1 : 2 / n;
+  // All workers of a host send to all of the others through its one link.
+  const far = local * (n - local) * copies * bytes;
+  const near = (local - 1) * copies * bytes;
+  return cost(small ? 1 : 2, (small ? 1 : 2) * (n - 1) * buckets, far, near, net);
+}
+
+/** Microseconds of one all-reduce inside hosts first, then between them. */
+export function twoLevelsUs(cluster: Cluster, load: Load, net: Network): number {
+  const { hosts, local } = cluster;
+  if (hosts === 1) return directUs(cluster, load, net);
+  const { bytes, buckets, small } = load;
+  if (small) return cost(3, 2 * (local - 1) + (hosts - 1), (hosts - 1) * bytes, 2 * (local - 1) * bytes, net);
+  const messages = 2 * (local - 1 + hosts - 1) * buckets;
+  return cost(4, messages, 2 * (1 - 1 / hosts) * bytes, 2 * (1 - 1 / local) * bytes, net);
+}
+
+export type CollectiveChoice = 'auto' | 'direct' | 'hierarchical';
+
+/**
+ * Whether an exchange goes in two levels.
+ * @param sizes workers of each host
+ */
+export function inTwoLevels(choice: CollectiveChoice, sizes: readonly number[], load: Load): boolean {
+  if (choice === 'direct' || sizes.length < 2) return false;
+  const least = Math.min(...sizes);
+  if (choice === 'hierarchical') return Math.max(...sizes) > 1;
+  if (least < 2) return false;
+  const cluster = { hosts: sizes.length, local: least };
+  return twoLevelsUs(cluster, load, typicalNetwork) < directUs(cluster, load, typicalNetwork);
+}
