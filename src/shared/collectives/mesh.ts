@@ -134,8 +134,8 @@ export class Mesh {
   }
 
   /**
-   * The value of a node from known ones below it, or itself. Inner nodes are written to `output` and to scratch; a node with
-   * one child is that child's vector itself.
+   * The value of a node from known ones below it, or itself: in `output`, or the known vector itself where nothing is combined.
+   * Scratch is free again afterwards.
    */
   fold<T extends Vector>(
     node: TreeNode,
@@ -150,12 +150,15 @@ export class Mesh {
       own.add(taken);
       return taken;
     };
-    return foldTree(
+    const value = foldTree(
       node,
       this.plan.shards,
       (below) => known.get(keyOf(below)),
       (left, right) => this.#combine(reduction, own.has(left) ? left : take(), left, right),
     );
+    if (value === output || !own.has(value)) return value;
+    output.set(value);
+    return output;
   }
 
   #combine<T extends Vector>(reduction: VectorReduction, out: T, left: T, right: T): T {
