@@ -8,6 +8,7 @@ import {
   type Vector,
   type VectorReduction,
 } from '../../src/shared/collectives/reduction.js';
+import type { Vectors } from '../../src/shared/collectives/vector-layout.js';
 import { ProtocolError } from '../../src/shared/errors.js';
 import { payloadOf, readHeader, type Frame } from '../../src/shared/protocol/frame.js';
 import { consecutiveRanges, shardRanges } from '../../src/shared/sharding/ranges.js';
@@ -22,6 +23,8 @@ interface Case {
   /** The host of each rank; default: all on one. */
   readonly hosts?: readonly string[];
   readonly collective?: CollectiveChoice;
+  /** Whether workers of a host read each other's vectors. */
+  readonly shared?: boolean;
 }
 
 /** Values of shard `shard` in use `use`, the same whoever owns it. */
@@ -48,6 +51,12 @@ function run(
   const { ranges, shards, reduction, elementCount } = test;
   const links = new Map<string, Frame[]>();
   const results: Vector[][] = ranges.map(() => []);
+  const vector = (): Vector =>
+    vectorOver(reduction, new ArrayBuffer(elementCount * bytesPerElement(reduction)));
+  const buffers = ranges.map(({ start, end }) => ({
+    inputs: Array.from({ length: end - start }, vector),
+    output: vector(),
+  }));
   const workers = ranges.map((range, rank) => {
     const send = (to: number, frame: Frame): void => {
       const link = `${rank}>${to}`;
@@ -58,11 +67,7 @@ function run(
       );
       links.set(link, [...(links.get(link) ?? []), frame]);
     };
-    const bytes = elementCount * bytesPerElement(reduction);
-    const inputs = Array.from({ length: range.end - range.start }, () =>
-      vectorOver(reduction, new ArrayBuffer(bytes)),
-    );
-    const output = vectorOver(reduction, new ArrayBuffer(bytes));
+    const { inputs, output } = buffers[rank]!;
     let use = 0;
     const begin = (): void => {
       use++;
@@ -76,7 +81,17 @@ function run(
       results[rank]!.push(output.slice());
       if (use < uses) begin();
     });
-    engine.register({ id: 1, name: 'test', reduction, elementCount }, { inputs, output });
+    const near = ranges
+      .map((_, other) => other as Rank)
+      .filter((other) => test.shared === true && other !== rank && hosts?.[other] === hosts?.[rank]);
+    engine.register(
+      { id: 1, name: 'test', reduction, elementCount },
+      { inputs, output },
+      {
+        readable: new Map(near.map((other) => [other, buffers[other] as Vectors])),
+        readers: new Set(near),
+      },
+    );
     return { engine, begin };
   });
   for (const worker of workers) worker.begin();
@@ -103,6 +118,7 @@ describe('an all-reduce', () => {
     // Whether a rank is on another host than the one before it.
     apart: fc.array(fc.boolean(), { minLength: 10, maxLength: 10 }),
     collective: fc.constantFrom<CollectiveChoice>('auto', 'direct', 'hierarchical'),
+    memory: fc.boolean(),
   });
   const hostsFrom = (apart: readonly boolean[], count: number): string[] => {
     let host = 0;
@@ -111,11 +127,13 @@ describe('an all-reduce', () => {
 
   it('gives every rank the sum over all shards, with the same bits at every world size, dealing, layout of hosts and order of arrival', () => {
     fc.assert(
-      fc.property(cases, fc.infiniteStream(fc.nat()), ({ counts, last, apart, ...rest }, order) => {
+      fc.property(cases, fc.infiniteStream(fc.nat()), ({ counts, last, apart, memory, ...rest }, order) => {
         const ranges = consecutiveRanges([...counts, last]);
         const shards = ranges.at(-1)!.end;
         const hosts = hostsFrom(apart, ranges.length);
-        const test: Case = { ...rest, shards, ranges, hosts };
+        // Only float32 vectors lie in shared memory.
+        const shared = memory && rest.reduction !== 'sum-float64';
+        const test: Case = { ...rest, shards, ranges, hosts, shared };
         const uses = test.elementCount > 1000 ? 2 : 4;
         const pick = (choices: number): number => (order.next().value as number) % choices;
         const results = run(test, uses, pick);

@@ -16,7 +16,8 @@ function pair() {
   const got: Record<'a' | 'b', number[]> = { a: [], b: [] };
   const connect = (plane: FaultyDataPlane, name: 'a' | 'b', rank: number, endpoint: string): void =>
     plane.connect([{ rank: asRank(rank), endpoint }], {
-      frame: ([bytes = Buffer.of()]) => got[name].push(bytes[0] === 1 - rank || bytes[0] === rank ? (bytes[1] ?? -1) : -1),
+      frame: ([bytes = Buffer.of()]) =>
+        got[name].push(bytes[0] === 1 - rank || bytes[0] === rank ? (bytes[1] ?? -1) : -1),
       disconnected: () => undefined,
     });
   const meet = (): void => {

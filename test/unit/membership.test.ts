@@ -7,7 +7,12 @@ describe('membership', () => {
     const run = new Run(4, { shards: 4 });
     for (const [i, host] of ['far', 'box', 'far', 'box'].entries()) run.join('abcd'[i]!, i + 1, host);
     for (const name of 'abcd') run.ready(name);
-    expect(run.plans(1).map(({ to, rank }) => `${to}${rank}`).sort()).toEqual(['a2', 'b0', 'c3', 'd1']);
+    expect(
+      run
+        .plans(1)
+        .map(({ to, rank }) => `${to}${rank}`)
+        .sort(),
+    ).toEqual(['a2', 'b0', 'c3', 'd1']);
   });
 
   it('welcomes workers, plans when all are ready, and starts when all have met', () => {

@@ -324,7 +324,8 @@ export class Exchange {
   #gather(): void {
     const { start, end } = this.#combined;
     const others = [...this.#duties.gatherTo];
-    const { readers } = this.#shared;
+    // Where sums are computed by several workers, a frame always carries: that is how its receiver reads it.
+    const { readers } = this.#route.replicated ? alone : this.#shared;
     const far = others.filter((other) => !readers.has(other));
     const result = this.#buffers.output.subarray(start, end);
     const carrying = far.length > 0 ? this.#frame('gather', 'carrying', [result]) : undefined;
