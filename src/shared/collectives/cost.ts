@@ -36,13 +36,30 @@ export interface Load {
   readonly small: boolean;
 }
 
-const cost = (hops: number, messages: number, far: number, near: number, net: Network): number =>
-  hops * net.latencyUs + 2 * messages * net.messageUs + far / net.linkBytesPerUs + near / net.localBytesPerUs;
+/** Microseconds of an all-reduce, by what they are spent on. */
+export interface Cost {
+  readonly latencyUs: number;
+  /** CPU of the busiest worker. */
+  readonly messagesUs: number;
+  readonly linkUs: number;
+  readonly localUs: number;
+}
 
-/** Microseconds of one all-reduce by all workers alike. */
-export function directUs({ hosts, local }: Cluster, { bytes, buckets, small }: Load, net: Network): number {
+/** @param messages that the busiest worker sends; it receives as many */
+const cost = (hops: number, messages: number, far: number, near: number, net: Network): Cost => ({
+  latencyUs: hops * net.latencyUs,
+  messagesUs: 2 * messages * net.messageUs,
+  linkUs: far / net.linkBytesPerUs,
+  localUs: near / net.localBytesPerUs,
+});
+
+export const totalUs = ({ latencyUs, messagesUs, linkUs, localUs }: Cost): number =>
+  latencyUs + messagesUs + linkUs + localUs;
+
+/** Of one all-reduce by all workers alike. */
+export function direct({ hosts, local }: Cluster, { bytes, buckets, small }: Load, net: Network): Cost {
   const n = hosts * local;
-  if (n === 1) return 0;
+  if (n === 1) return cost(0, 0, 0, 0, net);
   const copies = small ? 1 : 2 / n;
   // All workers of a host send to all of the others through its one link.
   const far = local * (n - local) * copies * bytes;
@@ -50,12 +67,14 @@ export function directUs({ hosts, local }: Cluster, { bytes, buckets, small }: L
   return cost(small ? 1 : 2, (small ? 1 : 2) * (n - 1) * buckets, far, near, net);
 }
 
-/** Microseconds of one all-reduce inside hosts first, then between them. */
-export function twoLevelsUs(cluster: Cluster, load: Load, net: Network): number {
+/** Of one all-reduce inside hosts first, then between them. */
+export function twoLevels(cluster: Cluster, load: Load, net: Network): Cost {
   const { hosts, local } = cluster;
-  if (hosts === 1) return directUs(cluster, load, net);
+  if (hosts === 1) return direct(cluster, load, net);
   const { bytes, buckets, small } = load;
-  if (small) return cost(3, 2 * (local - 1) + (hosts - 1), (hosts - 1) * bytes, 2 * (local - 1) * bytes, net);
+  // The first worker of a host gets all of its host's partials and gives all of it the result.
+  if (small)
+    return cost(3, (local - 1 + hosts - 1) * buckets, (hosts - 1) * bytes, 2 * (local - 1) * bytes, net);
   const messages = 2 * (local - 1 + hosts - 1) * buckets;
   return cost(4, messages, 2 * (1 - 1 / hosts) * bytes, 2 * (1 - 1 / local) * bytes, net);
 }
@@ -72,5 +91,5 @@ export function inTwoLevels(choice: CollectiveChoice, sizes: readonly number[], 
   if (choice === 'hierarchical') return Math.max(...sizes) > 1;
   if (least < 2) return false;
   const cluster = { hosts: sizes.length, local: least };
-  return twoLevelsUs(cluster, load, typicalNetwork) < directUs(cluster, load, typicalNetwork);
+  return totalUs(twoLevels(cluster, load, typicalNetwork)) < totalUs(direct(cluster, load, typicalNetwork));
 }

@@ -10,7 +10,7 @@
  *                      combined             owned                messages a worker         hops
  *   one hop            all, everyone        all, everyone        n-1                       1
  *   direct             chunk j of n         the same             2(n-1)                    2
- *   two levels, small  all, a host's first  all, the same        2(m-1) + h-1, the first   3
+ *   two levels, small  all, a host's first  all, the same        m-1 + h-1, the first      3
  *   two levels         chunk j of m         part i of h of it    2(m-1) + 2(h-1)           4
  * ```
  * for n workers on h hosts of m each. Hosts may differ in size: then chunks overlap, and a worker owns several parts.
