@@ -19,6 +19,7 @@ import type {
   LayerImplementation,
   LayerOp,
   LayerVariable,
+  PassContext,
   ShardedTensors,
   StepContext,
 } from './layer-op.js';
@@ -119,11 +120,20 @@ export class Executor {
    * @param inputs [model input][active shard], float32 [samples, ...]; disposed here
    * @param loss given [model output][active shard], returns the gradients by them in the same order
    */
-  train(
-    context: StepContext,
-    inputs: ShardedTensors,
-    loss: (outputs: ShardedTensors) => ShardedTensors,
-  ): void {
+  train(step: StepContext, inputs: ShardedTensors, loss: (outputs: ShardedTensors) => ShardedTensors): void {
+    const putOff: (() => void)[] = [];
+    const meanwhile = (): void => {
+      for (const work of putOff.splice(0)) work();
+    };
+    let current = '';
+    const context: PassContext = {
+      ...step,
+      later: (work) => {
+        const layer = current;
+        putOff.push(() => this.#measure('backward', layer, work));
+      },
+      meanwhile,
+    };
     const values: (readonly Tensor[] | undefined)[] = [];
     this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
     const passes = this.#nodes.map(({ node, op }): Forward => {
@@ -143,7 +153,10 @@ export class Executor {
     const outputGradients = this.#measure('loss', 'loss', () => loss(take(values, this.#graph.outputs)));
     this.#graph.outputs.forEach((slot, i) => accumulate(slot, outputGradients[i] ?? []));
 
-    for (const [i, { node }] of [...this.#nodes.entries()].reverse()) {
+    for (const [i, { node, op }] of [...this.#nodes.entries()].reverse()) {
+      current = node.layer.name;
+      // One layer's work at a time, so that its tensors don't pile up.
+      if (op.meets !== true && node.layer.trainableWeights.length > 0) meanwhile();
       const arrived = node.outputs.map((slot, output) => {
         // An output that the loss doesn't depend on.
         const missing = () => (passes[i]?.outputs[output] ?? []).map((tensor) => tensor.mul(0));
@@ -158,18 +171,25 @@ export class Executor {
         const more = inputGradients[input];
         if (more) accumulate(slot, more);
       });
-      // Everything after this node is done, and so is this node: nobody reads its outputs or their gradients again.
-      for (const slot of node.outputs) {
-        dispose(gradients[slot]);
-        dispose(values[slot]);
-      }
+      // Everything after this node is done, and so is this node, but for what is put off: then nobody reads its outputs or
+      // their gradients again.
+      const free = (): void => {
+        for (const slot of node.outputs) {
+          dispose(gradients[slot]);
+          dispose(values[slot]);
+        }
+      };
+      if (putOff.length > 0) putOff.push(free);
+      else free();
       this.#communicator.tick();
     }
+    meanwhile();
     for (const slot of this.#graph.inputs) dispose(values[slot]);
   }
 
   /** Inference on shards of any size, with the running statistics; [model output][shard], owned by the caller's tidy. */
-  infer(context: StepContext, inputs: ShardedTensors): ShardedTensors {
+  infer(step: StepContext, inputs: ShardedTensors): ShardedTensors {
+    const context: PassContext = { ...step, later: (work) => work(), meanwhile: () => undefined };
     const values: (readonly Tensor[] | undefined)[] = [];
     this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
     const lastUse = new Map<number, number>();

@@ -34,6 +34,18 @@ export interface StepContext {
   gradient(weight: number, shard: ActiveShard, value: Tensor | Float32Array | GradientWriter): void;
 }
 
+/** What the executor adds for the layers of one pass. */
+export interface PassContext extends StepContext {
+  /**
+   * Puts off work of a backward pass that no other layer waits for (the gradients of its own weights): it is done while this
+   * worker waits for the others, at the latest before the next layer with weights and without a wait. What the layer was
+   * given stays alive until then.
+   */
+  later(work: () => void): void;
+  /** Does what was put off. To be called between the start of an exchange in a backward pass and the wait for it. */
+  meanwhile(): void;
+}
+
 export interface Forward {
   readonly outputs: ShardedTensors;
   /**
@@ -44,7 +56,9 @@ export interface Forward {
 }
 
 export interface LayerOp {
-  forward(context: StepContext, inputs: ShardedTensors): Forward;
+  /** Its backward pass calls `meanwhile`. */
+  readonly meets?: boolean;
+  forward(context: PassContext, inputs: ShardedTensors): Forward;
   /** Makes this step's side effects (moving statistics) permanent. Called after the optimizer's update. */
   commit?(): void;
 }
@@ -85,7 +99,7 @@ export function shardwise(
   forward: (
     x: Tensor,
     shard: ActiveShard,
-    context: StepContext,
+    context: PassContext,
   ) => [Tensor, (dy: Tensor) => Tensor | undefined],
 ): LayerOp {
   return {

@@ -24,7 +24,7 @@ import {
   type LayerServices,
   type LayerVariable,
   type ShardedTensors,
-  type StepContext,
+  type PassContext,
 } from '../layer-op.js';
 
 interface BatchNormFields {
@@ -67,6 +67,7 @@ export const batchNormalization: LayerImplementation = (layer, services) => {
 };
 
 class BatchNormOp implements LayerOp {
+  readonly meets = true;
   readonly #services: LayerServices;
   readonly #fields: BatchNormFields;
   readonly #channels: number;
@@ -88,7 +89,7 @@ class BatchNormOp implements LayerOp {
     this.#sums = sums;
   }
 
-  forward(context: StepContext, inputs: ShardedTensors): Forward {
+  forward(context: PassContext, inputs: ShardedTensors): Forward {
     const { kernels, node } = this.#services;
     const { training } = context;
     const statistics = training ? this.#globalStatistics(context, inputs) : this.#runningStatistics();
@@ -141,7 +142,7 @@ class BatchNormOp implements LayerOp {
     return 1 / Math.sqrt((biasedVariance[channel] ?? 0) + this.#fields.epsilon);
   }
 
-  #globalStatistics(context: StepContext, inputs: ShardedTensors): GlobalStatistics {
+  #globalStatistics(context: PassContext, inputs: ShardedTensors): GlobalStatistics {
     const channels = this.#channels;
     zeroInactive(this.#moments, context.shards);
     for (const [i, shard] of context.shards.entries()) {
@@ -166,7 +167,7 @@ class BatchNormOp implements LayerOp {
   }
 
   #backward(
-    context: StepContext,
+    context: PassContext,
     { count, biasedVariance }: GlobalStatistics,
     passes: readonly BatchNormPass[],
     gradients: ShardedTensors,
@@ -184,6 +185,7 @@ class BatchNormOp implements LayerOp {
       if (gamma?.trainable) context.gradient(weightIndex(gamma), shard, Float32Array.from(dzNormalized));
     }
     this.#sums.start(context.step);
+    context.meanwhile();
     this.#sums.wait();
     if (!needsInputGradient) return [undefined];
     const totals = this.#sums.output;

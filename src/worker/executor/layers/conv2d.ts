@@ -41,17 +41,16 @@ export const conv2d: LayerImplementation = (
         context.gradient(weightIndex(bias), shard, biasGradient);
       }
       const factor = operand(dy);
-      if (kernel.trainable) {
-        const filterGradient = kernels.conv2dFilterGradient(input, shape, factor, window);
-        context.gradient(weightIndex(kernel), shard, filterGradient);
-        filterGradient.dispose();
-      }
-      const dx = needsInputGradient
-        ? kernels.conv2dInputGradient(x.shape, filter, factor, window)
-        : undefined;
-      if (factor !== dy) tf.dispose([factor, input, filter]);
-      if (dy !== gradient) dy.dispose();
-      return dx;
+      context.later(() => {
+        if (kernel.trainable) {
+          const filterGradient = kernels.conv2dFilterGradient(input, shape, factor, window);
+          context.gradient(weightIndex(kernel), shard, filterGradient);
+          filterGradient.dispose();
+        }
+        if (factor !== dy) tf.dispose([factor, input, filter]);
+        if (dy !== gradient) dy.dispose();
+      });
+      return needsInputGradient ? kernels.conv2dInputGradient(x.shape, filter, factor, window) : undefined;
     };
     return [y, backward];
   });

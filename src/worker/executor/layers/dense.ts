@@ -38,11 +38,12 @@ export const dense: LayerImplementation = (layer, { tf, kernels, weightIndex, ne
         const biasGradient = cancelled ? new Float32Array(shape[1] ?? 0) : kernels.columnSums(dy);
         context.gradient(weightIndex(bias), shard, biasGradient);
       }
-      if (kernel.trainable) {
+      context.later(() => {
+        if (!kernel.trainable) return;
         const kernelGradient = kernels.denseGradient(x as Tensor2D, dy);
         context.gradient(weightIndex(kernel), shard, kernelGradient);
         if (typeof kernelGradient !== 'function') kernelGradient.dispose();
-      }
+      });
       if (!needsInputGradient) return undefined;
       const factor = kernels.operand(dy);
       const dx = kernels.matMul(factor, weights, false, true);
