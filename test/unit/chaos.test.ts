@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { recoveryMs } from '../../src/cli/chaos/recovery.js';
+import { nobodySurvived, recoveryMs } from '../../src/cli/chaos/recovery.js';
 import { chaosFaults, drawScenario, type PlannedFault } from '../../src/cli/chaos/scenario.js';
 import { tableOf, summarize } from '../../src/cli/chaos/table.js';
 import type { Timed } from '../../src/cli/chaos/training.js';
@@ -148,19 +148,40 @@ describe('the recovery time', () => {
     expect(recoveryMs(fault('drop', 2, 1200), events)).toBeUndefined();
   });
 
+  it('holds the start of an engine where every member was lost', () => {
+    const lost = [generation(0, 1, 2), step(1, 100), generation(6000, 3, 4), step(2, 6100)];
+    expect(nobodySurvived(fault('kill', 2, 200), lost)).toBe(true);
+    expect(nobodySurvived(fault('kill', 2, 200), events)).toBe(false);
+    expect(nobodySurvived(fault('kill', 2, 200), events.slice(0, 3))).toBe(false);
+  });
+
   it('is summed up by fault and point, failures and what did not fire included', () => {
-    const report = (atMs: number | undefined, ms: number, problems: string[]) => ({
+    const report = (atMs: number | undefined, ms: number, problems: string[], nobodySurvived = false) => ({
       ...{ run: 0, weightsSha256: '', problems },
       scenario: { workers: 2, resumeWorkers: 1, sharedMemory: 'auto' as const, faults: [] },
-      faults: [{ ...fault('kill', 1, 0), atMs, recoveryMs: atMs === undefined ? undefined : ms }],
+      faults: [
+        { ...fault('kill', 1, 0), atMs, recoveryMs: atMs === undefined ? undefined : ms, nobodySurvived },
+      ],
     });
     const rows = summarize(
-      [report(0, 1000, []), report(0, 3000, []), report(undefined, 0, ['did not fire'])],
+      [
+        ...[report(0, 1000, []), report(0, 3000, []), report(0, 9000, [], true)],
+        report(undefined, 0, ['did not fire']),
+      ],
       ({ planned: { kind, point } }) => ({ kind, point }),
     );
     expect(rows).toEqual([
-      { kind: 'kill', point: 'reduce', asked: 3, fired: 2, failed: 1, medianMs: 2000, maximumMs: 3000 },
+      {
+        kind: 'kill',
+        point: 'reduce',
+        asked: 4,
+        fired: 3,
+        failed: 1,
+        restarts: 1,
+        medianMs: 2000,
+        maximumMs: 3000,
+      },
     ]);
-    expect(tableOf(rows).at(-1)).toMatch(/kill +reduce +3 +2 +1 +2\.00 +3\.00/);
+    expect(tableOf(rows).at(-1)).toMatch(/kill +reduce +4 +3 +1 +1 +2\.00 +3\.00/);
   });
 });

@@ -35,6 +35,20 @@ export function recoveryMs(
   return Math.max(...later.map((at, i) => at - (later[i - 1] ?? atMs)));
 }
 
+/**
+ * Whether nobody who took part when it happened is in the next generation: the run then waited for another engine to load, as
+ * it does at its start, and that time says nothing of recovery.
+ */
+export function nobodySurvived({ atMs }: InjectedFault, events: readonly Timed[]): boolean {
+  if (atMs === undefined) return false;
+  const generations = events.filter((event) => event.event === 'generation');
+  const before = generations.findLast((event) => event.atMs <= atMs);
+  const after = generations.find((event) => event.atMs > atMs);
+  if (!before || !after) return false;
+  const members = new Set(before.workers.map(({ pid }) => pid));
+  return !after.workers.some(({ pid }) => members.has(pid));
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;

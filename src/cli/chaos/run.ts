@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { setPace } from '../../shared/faults/order.js';
 import { inject, place, type InjectedFault } from './inject.js';
-import { recoveryMs } from './recovery.js';
+import { nobodySurvived, recoveryMs } from './recovery.js';
 import type { Scenario } from './scenario.js';
 import { Training, type TrainingOutcome, type Timed } from './training.js';
 
@@ -18,6 +18,8 @@ export interface ChaosSetting {
 
 export interface FaultReport extends InjectedFault {
   readonly recoveryMs: number | undefined;
+  /** All members were lost: the recovery time holds the start of another engine. */
+  readonly nobodySurvived: boolean;
 }
 
 export interface RunReport {
@@ -64,7 +66,11 @@ export async function disturbedRun(
   return {
     run,
     scenario,
-    faults: injected.map((fault) => ({ ...fault, recoveryMs: recoveryMs(fault, events) })),
+    faults: injected.map((fault) => ({
+      ...fault,
+      recoveryMs: recoveryMs(fault, events),
+      nobodySurvived: nobodySurvived(fault, events),
+    })),
     weightsSha256: hashOf(events),
     problems: [
       ...injected

@@ -9,7 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { setPace } from '../../shared/faults/order.js';
 import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
 import { inject, place, type InjectedFault } from './inject.js';
-import { recoveryMs } from './recovery.js';
+import { nobodySurvived, recoveryMs } from './recovery.js';
 import { Resources, type Growth } from './resources.js';
 import { hashOf, type ChaosSetting, type FaultReport } from './run.js';
 import { drawFault, type ChaosFault, type PlannedFault, type ScenarioOptions } from './scenario.js';
@@ -91,6 +91,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     faults: injected.map((fault) => ({
       ...fault,
       recoveryMs: recoveryMs(fault, until(fault, events, injected)),
+      nobodySurvived: nobodySurvived(fault, events),
     })),
     steps: last,
     generations: events.filter(({ event }) => event === 'generation').length,

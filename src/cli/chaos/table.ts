@@ -10,6 +10,8 @@ export interface Summary {
   readonly fired: number;
   /** Runs with it that went wrong. */
   readonly failed: number;
+  /** Recoveries in which an engine had to start, since every member was lost; not in the median and the maximum. */
+  readonly restarts: number;
   readonly medianMs: number | null;
   readonly maximumMs: number | null;
 }
@@ -30,11 +32,12 @@ export function summarize(
     .sort(([a], [b]) => a.localeCompare(b))
     .map(([key, list]) => {
       const [kind = '', point = ''] = key.split('\t');
-      const times = list.flatMap(({ fault }) => fault.recoveryMs ?? []);
+      const times = list.flatMap(({ fault }) => (fault.nobodySurvived ? [] : (fault.recoveryMs ?? [])));
       return {
         ...{ kind, point, asked: list.length },
         fired: list.filter(({ fault }) => fault.atMs !== undefined).length,
         failed: list.filter(({ bad }) => bad).length,
+        restarts: list.filter(({ fault }) => fault.nobodySurvived).length,
         medianMs: times.length === 0 ? null : median(times),
         maximumMs: times.length === 0 ? null : Math.max(...times),
       };
@@ -44,9 +47,9 @@ export function summarize(
 const seconds = (ms: number | null): string => (ms === null ? '–' : (ms / 1000).toFixed(2));
 
 export function tableOf(rows: readonly Summary[]): string[] {
-  const head = ['fault', 'point', 'asked', 'fired', 'failed', 'median s', 'max s'];
+  const head = ['fault', 'point', 'asked', 'fired', 'failed', 'restarts', 'median s', 'max s'];
   const cells = rows.map((row) => [
-    ...[row.kind, row.point, String(row.asked), String(row.fired), String(row.failed)],
+    ...[row.kind, row.point, String(row.asked), String(row.fired), String(row.failed), String(row.restarts)],
     ...[seconds(row.medianMs), seconds(row.maximumMs)],
   ]);
   const widths = head.map((title, i) =>

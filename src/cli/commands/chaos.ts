@@ -160,7 +160,7 @@ async function soakAndTell(options: Parameters<typeof soak>[0], { json }: ChaosF
   for (const line of tableOf(summarize(reports, ({ planned: { kind } }) => ({ kind, point: 'all' }))))
     options.say(line);
   for (const problem of report.problems) options.say(`FAILED: ${problem}`);
-  const times = report.faults.flatMap((fault) => fault.recoveryMs ?? []);
+  const times = report.faults.flatMap((fault) => (fault.nobodySurvived ? [] : (fault.recoveryMs ?? [])));
   options.say(
     `${report.steps} steps, ${report.generations} generations, ${report.faults.length} faults; ` +
       `recovery median ${(median(times) / 1000).toFixed(2)} s, maximum ${(Math.max(...times) / 1000).toFixed(2)} s.`,
@@ -170,8 +170,11 @@ async function soakAndTell(options: Parameters<typeof soak>[0], { json }: ChaosF
 }
 
 function lineOf({ run, scenario, faults, problems }: RunReport): string {
-  const told = ({ planned: { kind, point, step }, recoveryMs }: FaultReport): string =>
-    `${kind} at ${point} (step ${step}${recoveryMs === undefined ? '' : `, ${(recoveryMs / 1000).toFixed(2)} s`})`;
+  const told = ({ planned: { kind, point, step }, recoveryMs, nobodySurvived }: FaultReport): string => {
+    const restart = nobodySurvived ? ' with the start of an engine' : '';
+    const took = recoveryMs === undefined ? '' : `, ${(recoveryMs / 1000).toFixed(2)} s${restart}`;
+    return `${kind} at ${point} (step ${step}${took})`;
+  };
   const verdict = problems.length === 0 ? 'ok' : `FAILED: ${problems.join('; ')}`;
   return `run ${run}, ${scenario.workers} workers, ${faults.map(told).join(' and ')}: ${verdict}`;
 }

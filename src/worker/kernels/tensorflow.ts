@@ -34,12 +34,15 @@ export class TensorflowKernels implements Kernels {
 
   readonly #compact: boolean;
 
-  /** `native` gives addresses to the ops that store and update in place; without it they are composed. */
-  constructor(tf: Tensorflow, native?: NativeMemory, precision: Precision = 'float32') {
+  /**
+   * `native` gives addresses to the ops that store and update in place; without it they are composed. Without `ownOps` all
+   * are TensorFlow's: what the own ones are measured against.
+   */
+  constructor(tf: Tensorflow, native?: NativeMemory, precision: Precision = 'float32', ownOps = true) {
     this.#compact = precision === 'bfloat16';
     this.#tf = tf;
     this.#ops = new RawOps(tf);
-    this.#own = OwnOps.find(tf, this.#ops, native, precision);
+    this.#own = ownOps ? OwnOps.find(tf, this.#ops, native, precision) : undefined;
   }
 
   operand<T extends Tensor>(x: T, convolution?: Convolution): T {
