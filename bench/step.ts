@@ -11,8 +11,8 @@ import { median } from '../src/shared/statistics.js';
 import { engineHost } from '../src/worker/engine/cache.js';
 import { engineEnvironment } from '../src/worker/engine/environment.js';
 import { loadEngine } from '../src/worker/engine/load.js';
-import { readSamples, trainStep } from '../src/worker/train-step.js';
-import { alone } from '../test/support/in-process.js';
+import { trainStep } from '../src/worker/train-step.js';
+import { alone, batchOf } from '../test/support/in-process.js';
 
 const [batchSize = 64, threads = 2, rounds = 5] = process.argv.slice(2).map(Number);
 const stepsARound = 10;
@@ -28,11 +28,7 @@ const optimizer = tf.train.adam(0.001, 0.9, 0.999, 1e-8);
 const { sampler } = lockstep;
 
 function straightStep(step: number): number {
-  const batch = sampler.plan(step);
-  const { inputs, labels, shape } = readSamples(
-    data.train,
-    sampler.indices(batch, { start: 0, end: batch.count }),
-  );
+  const { inputs, labels, shape } = batchOf(lockstep, sampler.plan(step));
   return tf.tidy(() => {
     const loss = optimizer.minimize(() => {
       const logits = straight.apply(tf.tensor(inputs, shape), { training: true }) as Tensor2D;

@@ -63,7 +63,16 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
   },
   evaluated: {
     type: 'evaluated',
-    ...{ generation, split: 'test', epoch: 1, step: 3, loss: 0.5, correct: 9, count: 10 },
+    ...{
+      generation,
+      split: 'test',
+      epoch: 1,
+      step: 3,
+      loss: 0.5,
+      metrics: { accuracy: 0.9 },
+      correct: 9,
+      count: 10,
+    },
   },
   finished: { type: 'finished', generation, steps: 3, weightsSha256: sha('e') },
   saved: { type: 'saved', path: '/out/model' },

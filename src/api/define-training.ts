@@ -6,6 +6,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { RunConfigInput } from '../shared/config/run-config.js';
+import type { Loss, Metric } from './objective.js';
 import type { TrainingData } from '../shared/data/training-data.js';
 
 export interface ModelContext {
@@ -20,13 +21,17 @@ export interface DataSource {
   load(): Promise<TrainingData>;
 }
 
-type Scalars = Omit<RunConfigInput, 'data'>;
+type Scalars = Omit<RunConfigInput, 'data' | 'loss' | 'metrics'>;
 
 export interface TrainingOptions extends Scalars {
   /** Builds the model. Called once on each worker; must be synchronous. */
   readonly model: (context: ModelContext) => LayersModel;
   /** A folder of four IDX files, or a source; default MNIST. `--data` takes precedence. */
   readonly data?: string | DataSource;
+  /** One for every output of the model, or one for each by its name; default softmaxCrossEntropy. */
+  readonly loss?: Loss;
+  /** What evaluations tell besides the loss: means over samples. */
+  readonly metrics?: readonly Metric[];
 }
 
 const mark = Symbol.for('lockstep.training');

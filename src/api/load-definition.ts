@@ -10,6 +10,7 @@ import { createJiti } from 'jiti';
 import { useExactMath } from '../shared/arithmetic/exact-math.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { isTrainingDefinition, type DataSource, type ModelContext } from './define-training.js';
+import { separateFunctions, type ObjectiveFunctions } from './objective.js';
 import type { LayersModel } from '@tensorflow/tfjs';
 
 export interface LoadedDefinition {
@@ -19,7 +20,9 @@ export interface LoadedDefinition {
   readonly model: (context: ModelContext) => LayersModel;
   /** Undefined: the config's `data` says. */
   readonly source: DataSource | undefined;
-  /** The plain values, as they stand in the file. */
+  /** Losses and metrics that are functions. */
+  readonly functions: ObjectiveFunctions;
+  /** The plain values; functions among them are named `custom`. */
   readonly values: Readonly<Record<string, unknown>>;
 }
 
@@ -50,7 +53,9 @@ export async function loadDefinition(path: string): Promise<LoadedDefinition> {
     throw new ConfigError(`Config file ${path}: model: expected a function, got ${typeof model}.`, { path });
   }
   const source = typeof data === 'object' ? data : undefined;
-  return { path, sha256, model, source, values: typeof data === 'string' ? { ...values, data } : values };
+  const { plain, functions } = separateFunctions(values);
+  if (typeof data === 'string') plain['data'] = data;
+  return { path, sha256, model, source, functions, values: plain };
 }
 
 /** Of the file's bytes; runs nothing of it. @throws ConfigError when it can't be read. */

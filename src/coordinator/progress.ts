@@ -4,6 +4,7 @@
  */
 
 import type { WorkerMessage } from '../shared/protocol/messages.js';
+import { evaluationEvent } from '../shared/run-events.js';
 import type { Decision, State } from './state.js';
 
 type Report = Extract<WorkerMessage, { type: 'committed' | 'evaluated' }>;
@@ -61,7 +62,7 @@ function committed(
 
 function evaluated(
   state: State,
-  { split, epoch, step, loss, correct, count }: Extract<Report, { type: 'evaluated' }>,
+  { split, epoch, step, loss, metrics, correct, count }: Extract<Report, { type: 'evaluated' }>,
   nowMs: number,
 ): Decision {
   const { evaluated: before } = state.progress;
@@ -72,10 +73,7 @@ function evaluated(
     // An evaluation isn't training: the next step's rate is measured from its end.
     state: { ...state, progress: { ...state.progress, evaluated: { step, splits }, markMs: nowMs } },
     actions: [
-      {
-        kind: 'emit',
-        event: { event: 'eval', split, epoch, step, loss, accuracy: correct / count, correct, count },
-      },
+      { kind: 'emit', event: evaluationEvent({ split, epoch, step, loss, metrics, correct, count }) },
     ],
   };
 }

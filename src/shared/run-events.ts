@@ -95,8 +95,11 @@ export type RunEvent =
       epoch: number;
       step: number;
       loss: number;
-      accuracy: number;
-      correct: number;
+      /** Means over the split, by name. */
+      metrics: Readonly<Record<string, number>>;
+      /** Only where `accuracy` is one of the metrics. */
+      accuracy?: number;
+      correct?: number;
       count: number;
     }
   /** With `--trace`: where the milliseconds of a worker's median step go. */
@@ -108,3 +111,20 @@ export type RunEvent =
 
 /** As it is logged and printed: with the moment, in milliseconds since 1970. */
 export type TimedEvent = RunEvent & { readonly timeMs: number };
+
+/** The event of an evaluation, whoever made it. */
+export function evaluationEvent({
+  correct,
+  ...result
+}: {
+  readonly split: 'test' | 'train';
+  readonly epoch: number;
+  readonly step: number;
+  readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly correct: number | null;
+  readonly count: number;
+}): Extract<RunEvent, { event: 'eval' }> {
+  const classified = correct === null ? {} : { accuracy: correct / result.count, correct };
+  return { event: 'eval', ...result, ...classified };
+}

@@ -3,18 +3,21 @@
  * shards. Sums are kept a shard and combined in the shard tree, so the result doesn't depend on the workers.
  */
 
-import type { Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs';
 import { combine, portable } from '../shared/collectives/reduction.js';
 import { partition } from '../shared/sharding/ranges.js';
 import { foldTree, rootLevel } from '../shared/sharding/tree.js';
 import type { Executor } from './executor/executor.js';
 import type { Participation, Replica } from './replica.js';
-import { readSamples, sum } from './train-step.js';
+import { readSamples, toTensors } from './samples.js';
 
 export interface Evaluation {
   /** Mean over the split. */
   readonly loss: number;
-  readonly correct: number;
+  /** Means over the split, by name. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Samples that were classified right; null where `accuracy` is none of the metrics. */
+  readonly correct: number | null;
   readonly count: number;
 }
 
@@ -22,7 +25,7 @@ export type Split = 'train' | 'test';
 
 /** What an evaluation needs of a worker. */
 export interface Evaluator {
-  readonly replica: Pick<Replica, 'engine' | 'config' | 'kernels' | 'data'>;
+  readonly replica: Pick<Replica, 'engine' | 'config' | 'data' | 'objective'>;
   readonly executor: Pick<Executor, 'infer'>;
 }
 
@@ -43,7 +46,7 @@ export async function evaluate(
   }
   evaluation.start(step);
   evaluation.wait();
-  return means(evaluation.output as Float64Array);
+  return means(participation, evaluation.output as Float64Array);
 }
 
 /** The same numbers, to the bit, from one process that computes every shard. */
@@ -56,12 +59,17 @@ export async function evaluateAlone(evaluator: Evaluator, split: Split): Promise
   const leaf = ({ level, index }: { level: number; index: number }): Float64Array | undefined =>
     level === 0 ? totals[index] : undefined;
   const root = { level: rootLevel(shards), index: 0 };
-  return means(
-    foldTree(root, shards, leaf, (left, right) => combine('sum-float64', portable, left, left, right)),
+  const sums = foldTree(root, shards, leaf, (left, right) =>
+    combine('sum-float64', portable, left, left, right),
   );
+  return means(evaluator, sums);
 }
 
-/** [sum of losses, correct, count] of one shard. */
+/** Elements of what one shard gives: the sums of the loss and of each metric, and the count. */
+export function sumCount({ objective }: Pick<Replica, 'objective'>): number {
+  return objective.metricNames.length + 2;
+}
+
 async function shardTotals(
   { replica, executor }: Evaluator,
   split: Split,
@@ -72,11 +80,11 @@ async function shardTotals(
   const { shards, evalBatchSize } = replica.config;
   const data = replica.data[split];
   const range = partition(data.count, shards, shard);
-  const totals = new Float64Array(3);
+  const totals = new Float64Array(sumCount(replica));
   for (let start = range.start; start < range.end; start += evalBatchSize) {
     const count = Math.min(evalBatchSize, range.end - start);
     const indices = Int32Array.from({ length: count }, (_, i) => start + i);
-    const { inputs, labels, shape } = readSamples(data, indices);
+    const { inputs, targets } = await readSamples(data, indices);
     tf.tidy(() => {
       const context = {
         training: false,
@@ -84,18 +92,24 @@ async function shardTotals(
         shards: [{ local: 0, start: 0, count }],
         gradient: () => undefined,
       };
-      const [[logits] = []] = executor.infer(context, [[tf.tensor(inputs, shape)]]);
-      const labelTensor = tf.tensor1d(labels, 'int32');
-      const { losses } = replica.kernels.softmaxCrossEntropy(logits as Tensor2D, labelTensor);
-      const correct = tf.sum(tf.equal(tf.argMax(logits as Tensor2D, 1), labelTensor).cast('int32'));
-      const batch = [sum(losses), correct.dataSync()[0] ?? 0, count];
-      batch.forEach((value, i) => (totals[i] = (totals[i] ?? 0) + value));
+      const given = toTensors(tf, data.inputs, inputs, count).map((tensor) => [tensor]);
+      const outputs = executor.infer(context, given).map(([tensor]) => tensor as Tensor);
+      const sums = replica.objective.measure(outputs, toTensors(tf, data.targets, targets, count));
+      for (const [i, value] of [...sums, count].entries()) totals[i] = (totals[i] ?? 0) + value;
     });
     await afterBatch();
   }
   return totals;
 }
 
-function means([loss = 0, correct = 0, count = 0]: Float64Array): Evaluation {
-  return { loss: loss / count, correct, count };
+function means({ replica: { objective } }: Pick<Evaluator, 'replica'>, sums: Float64Array): Evaluation {
+  const count = sums.at(-1) ?? 0;
+  const names = objective.metricNames;
+  const place = names.indexOf('accuracy');
+  return {
+    loss: (sums[0] ?? 0) / count,
+    metrics: Object.fromEntries(names.map((name, i) => [name, (sums[i + 1] ?? 0) / count])),
+    correct: place < 0 ? null : (sums[place + 1] ?? 0),
+    count,
+  };
 }

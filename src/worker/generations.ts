@@ -5,10 +5,10 @@
  */
 
 import { totalSteps, type BatchPlan } from '../shared/data/sampler.js';
-import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { endsWith, parseInterval } from '../shared/config/interval.js';
 import { invariant } from '../shared/errors.js';
 import { weightsSha256 } from '../shared/layout.js';
+import type { Range } from '../shared/words.js';
 import type { Plan } from '../shared/protocol/messages.js';
 import type { Communicator } from './communicator/communicator.js';
 import { GenerationEnded } from './communicator/generation-ended.js';
@@ -16,17 +16,13 @@ import type { InjectedFaults } from './faults/injected-faults.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { evaluate, type Split } from './evaluate.js';
 import type { Mailbox } from './mailbox.js';
-import type { Optimizer } from './optimizer/optimizer.js';
-import {
-  participate,
-  readStatistics,
-  readWeights,
-  writeStatistics,
-  type Participation,
-  type Replica,
-} from './replica.js';
+import { decides, hasStopped, judge } from './optimizer/judge.js';
+import { participate, type Participation, type Replica } from './replica.js';
 import { saveModel } from './save-model.js';
-import { trainStep, type StepResult } from './train-step.js';
+import { shareState } from './share-state.js';
+import { activeShards, trainStep, type StepResult } from './train-step.js';
+import type { TrainingState } from './training-state.js';
+import { readWeights } from './weights.js';
 
 export interface Trainee {
   readonly replica: Replica;
@@ -41,7 +37,7 @@ export interface Trainee {
 interface Position {
   /** The last step that this replica has committed. */
   step: number;
-  optimizer: Optimizer | undefined;
+  state: TrainingState | undefined;
   /** Folder of the run. */
   out: string | null;
 }
@@ -49,14 +45,13 @@ interface Position {
 /** Until the coordinator says that the run is finished. @throws what ended it otherwise */
 export async function trainGenerations(trainee: Trainee): Promise<void> {
   const { replica, communicator, mailbox, checkpoints, faults } = trainee;
-  const position: Position = { step: 0, optimizer: undefined, out: null };
+  const position: Position = { step: 0, state: undefined, out: null };
   try {
     for (;;) {
       try {
         const message = await mailbox.take('plan', 'checkpoint');
         if (message.type === 'checkpoint') {
-          if (position.optimizer)
-            await checkpoints.write(position.step, position.optimizer, message.directory);
+          if (position.state) await checkpoints.write(position.step, position.state, message.directory);
           continue;
         }
         await trainGeneration(trainee, message.plan, position);
@@ -70,7 +65,7 @@ export async function trainGenerations(trainee: Trainee): Promise<void> {
     }
   } finally {
     await checkpoints.close();
-    position.optimizer?.dispose();
+    position.state?.dispose();
     replica.model.dispose();
   }
 }
@@ -82,57 +77,47 @@ async function trainGeneration(trainee: Trainee, plan: Plan, position: Position)
   const sharing = await communicator.join(plan);
   faults?.takePlace({ rank, worldSize: plan.workers.length });
   faults?.reach('meeting', position.step);
-  const participation = participate(replica, communicator, plan, position.optimizer, faults?.reach);
-  position.optimizer = participation.optimizer;
+  const participation = participate(replica, communicator, plan, position.state, faults?.reach);
+  const { state } = participation;
+  position.state = state;
   communicator.send({ type: 'connected', generation, sharing });
   communicator.begin((await mailbox.take('go')).sharing);
   try {
     if (plan.restore !== null && rank === plan.source)
-      position.step = await checkpoints.restore(plan.restore, participation.optimizer);
+      position.step = await checkpoints.restore(plan.restore, state);
     catchUp(participation, plan, position);
     await train(participation, plan, position, trainee);
   } finally {
     participation.ledger?.flush();
     participation.tracer?.flush();
   }
-  if (rank === 0) await checkpoints.last(position.step, participation.optimizer, position.out);
-  communicator.send({
-    type: 'finished',
-    generation,
-    steps: position.step,
-    weightsSha256: weightsSha256(readWeights(replica)),
+  if (rank === 0) await checkpoints.last(position.step, state, position.out);
+  await state.withResult(async () => {
+    communicator.send({
+      type: 'finished',
+      generation,
+      steps: position.step,
+      weightsSha256: weightsSha256(readWeights(replica)),
+    });
+    if (rank === 0) {
+      const { directory } = await mailbox.take('save');
+      const path = directory === '' ? '' : await saveModel(replica.model, directory);
+      communicator.send({ type: 'saved', path });
+    }
+    await mailbox.take('finish');
   });
-  if (rank === 0) {
-    const { directory } = await mailbox.take('save');
-    const path = directory === '' ? '' : await saveModel(replica.model, directory);
-    communicator.send({ type: 'saved', path });
-  }
-  await mailbox.take('finish');
 }
 
-/** Brings everybody to the state of the plan's source: weights, moments and statistics, bit for bit. */
+/** Brings everybody to the state of the plan's source, bit for bit. */
 function catchUp(participation: Participation, { step, source, rank }: Plan, position: Position): void {
   if (source === null) {
     invariant(step === position.step, `step ${position.step} where the plan goes on after ${step}`);
     return;
   }
-  const { replica, buckets, optimizer, statistics, reach } = participation;
-  const own = rank === source ? optimizer.save() : undefined;
-  const [parameters, first, second] = [own?.parameters, own?.first, own?.second].map((values) =>
-    // The result lies where the next one will.
-    Float32Array.from(buckets.broadcast(step, values)),
-  );
-  for (const [local, vector] of statistics.inputs.entries()) {
-    if (own && local === 0) vector.set(readStatistics(replica));
-    else vector.fill(-0);
-  }
-  reach?.('catch-up', step);
-  statistics.start(step);
-  statistics.wait();
+  const { state } = participation;
+  const shared = shareState(participation, step, rank === source ? state.save() : undefined);
   if (position.step === step) return;
-  invariant(parameters && first && second, 'a broadcast without values');
-  optimizer.restore({ parameters, first, second });
-  writeStatistics(replica, Float32Array.from(statistics.output));
+  state.restore(shared);
   position.step = step;
 }
 
@@ -142,23 +127,41 @@ async function train(
   position: Position,
   { mailbox, checkpoints, faults }: Trainee,
 ): Promise<void> {
-  const { sampler, communicator, replica, tracer, clock } = participation;
+  const { sampler, reader, communicator, replica, tracer, state, clock } = participation;
+  const rangesOf = (batch: BatchPlan): Range[] =>
+    activeShards(participation, batch)
+      .flat()
+      .map(({ start, count }) => ({ start, end: start + count }));
   const { config } = replica;
   const steps = totalSteps(sampler.stepsPerEpoch, config.epochs, config.maxSteps);
   const often = parseInterval(config.evaluateEvery);
-  const evaluateAfter = async (batch: BatchPlan, step: number): Promise<void> => {
-    const epoch = batch.epoch + 1;
-    if (step !== steps && !endsWith(often, step, sampler.stepsPerEpoch)) return;
-    for (const split of evaluationsAfter(config, step === steps)) {
-      if (step < evaluated.step || (step === evaluated.step && evaluated.splits.includes(split))) continue;
-      const result = await evaluate(participation, split, step, () => mailbox.breathe());
-      communicator.send({ type: 'evaluated', generation, split, epoch, step, ...result });
-    }
+  const evaluateSplit = async (split: Split, batch: BatchPlan, judges: boolean): Promise<void> => {
+    const { step, epoch } = batch;
+    const known = step < evaluated.step || (step === evaluated.step && evaluated.splits.includes(split));
+    // One of this generation's workers may have been lost before it could judge what the others have reported.
+    if (known && !judges) return;
+    const result = await state.withResult(() =>
+      evaluate(participation, split, step, () => mailbox.breathe()),
+    );
+    if (!known)
+      communicator.send({ type: 'evaluated', generation, split, epoch: epoch + 1, step, ...result });
+    if (judges) judge(config, state.numbers, step, { ...result.metrics, loss: result.loss });
+  };
+  const evaluateAfter = async (batch: BatchPlan): Promise<void> => {
+    if (config.evaluate === 'none') return;
+    const due = endsWith(often, batch.step, sampler.stepsPerEpoch);
+    if (batch.step !== steps && !due) return;
+    // Where the run's end cuts an interval short nothing is decided, so that a run that goes on from there is the same.
+    await evaluateSplit('test', batch, due && decides(config));
+    // As the recipe prints it: the training set after the last step.
+    const last = batch.step === steps || hasStopped(config, state.numbers);
+    if (last && config.evaluate === 'both') await evaluateSplit('train', batch, false);
   };
   // The last generation may have ended between a step and the evaluation that belongs to it.
-  if (position.step > 0) await evaluateAfter(sampler.plan(position.step), position.step);
-  for (let step = position.step + 1; step <= steps; step++) {
+  if (position.step > 0) await evaluateAfter(sampler.plan(position.step));
+  for (let step = position.step + 1; step <= steps && !hasStopped(config, state.numbers); step++) {
     const batch = sampler.plan(step);
+    await reader.prepare(batch, step < steps ? sampler.plan(step + 1) : undefined, rangesOf);
     const work = (): StepResult => trainStep(participation, batch);
     const { loss, learningRate } = clock.step(() => (tracer ? tracer.step(step, work) : work()));
     position.step = step;
@@ -166,19 +169,13 @@ async function train(
     const { times } = clock;
     const epoch = batch.epoch + 1;
     communicator.send({ type: 'committed', generation, step, epoch, loss, learningRate, times });
-    if (rank === 0) checkpoints.after(step, sampler.stepsPerEpoch, participation.optimizer, position.out);
+    if (rank === 0) checkpoints.after(step, sampler.stepsPerEpoch, state, position.out);
     await mailbox.breathe();
-    await evaluateAfter(batch, step);
+    await evaluateAfter(batch);
     await faults?.afterStep(() => replica.engine.tf.memory().numTensors);
     if (mailbox.stopsAfter(step)) {
       communicator.send({ type: 'stopped', generation, step });
       await mailbox.end();
     }
   }
-}
-
-/** The test set every time; the training set after the last, as the recipe prints it. */
-function evaluationsAfter({ evaluate: what }: ResolvedConfig, last: boolean): Split[] {
-  if (what === 'none') return [];
-  return last && what === 'both' ? ['test', 'train'] : ['test'];
 }

@@ -6,22 +6,24 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { DataSource } from '../api/define-training.js';
 import type { LoadedDefinition } from '../api/load-definition.js';
+import type { ObjectiveFunctions } from '../api/objective.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../shared/data/dataset.js';
 import { useExactMath } from '../shared/arithmetic/exact-math.js';
 import type { ExchangeSpec } from '../shared/collectives/exchange.js';
+import { checkData } from '../shared/data/check-data.js';
 import { Sampler } from '../shared/data/sampler.js';
-import { imageData, type TrainingData } from '../shared/data/training-data.js';
-import { InvariantError, ModelError, invariant } from '../shared/errors.js';
+import { imageData, type DataSplit, type TrainingData } from '../shared/data/training-data.js';
+import { DataError, InvariantError, ModelError, invariant } from '../shared/errors.js';
 import { elementCount, layoutHash, weightsSha256, type Layout } from '../shared/layout.js';
-import { hashBytes, hashFloats } from '../shared/ledger/hash.js';
+import { hashFloats } from '../shared/ledger/hash.js';
 import type { Plan } from '../shared/protocol/messages.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
 import { withMathRandom } from '../shared/random/math-random.js';
 import type { Range } from '../shared/words.js';
 import type { Communicator, ExchangeHandle } from './communicator/communicator.js';
 import type { Engine } from './engine/load.js';
-import type { Evaluator } from './evaluate.js';
+import { sumCount, type Evaluator } from './evaluate.js';
 import { Executor } from './executor/executor.js';
 import { GradientBuckets, flatten } from './executor/gradient-buckets.js';
 import type { LayerVariable } from './executor/layer-op.js';
@@ -30,9 +32,12 @@ import { kernelsOf } from './kernels/choose.js';
 import { reachingExchanges, type Reach } from './faults/injected-faults.js';
 import { tamperOf } from './faults/tamper.js';
 import { Ledger } from './ledger.js';
-import { Optimizer } from './optimizer/optimizer.js';
+import { noFunctions, Objective } from './objective/objective.js';
 import { PhaseClock } from './phase-clock.js';
+import { BatchReader } from './samples.js';
 import { measuringWaits, Tracer, type Measure } from './tracer.js';
+import { TrainingState } from './training-state.js';
+import { readWeights, statisticsOf } from './weights.js';
 
 /** What exists before the worker knows who else takes part. */
 export interface Replica {
@@ -42,6 +47,7 @@ export interface Replica {
   readonly model: LayersModel;
   readonly data: TrainingData;
   readonly layout: Layout;
+  readonly objective: Objective;
 }
 
 /** What depends on the generation: which shards are local, and the exchanges over them. */
@@ -49,9 +55,11 @@ export interface Participation {
   readonly replica: Replica;
   readonly communicator: Communicator;
   readonly executor: Executor;
-  readonly optimizer: Optimizer;
+  /** What the steps change: weights, the optimizer's memory, the average. Goes on from one generation to the next. */
+  readonly state: TrainingState;
   readonly buckets: GradientBuckets;
   readonly sampler: Sampler;
+  readonly reader: BatchReader;
   /** With `--audit`. */
   readonly ledger: Ledger | undefined;
   /** With `--trace`. */
@@ -63,9 +71,10 @@ export interface Participation {
   readonly localShards: Range;
   /** [sum of the samples' losses / N]. */
   readonly loss: ExchangeHandle;
-  /** What isn't trained, for a worker that joins. */
+  /** What isn't trained, and the schedule's numbers, for a worker that joins. */
   readonly statistics: ExchangeHandle;
-  /** [sum of losses, correct, count]. */
+  readonly numbers: ExchangeHandle;
+  /** The sums of an evaluation; see evaluate.ts. */
   readonly evaluation: ExchangeHandle;
 }
 
@@ -82,15 +91,9 @@ export async function createReplica(
     () => random.unit(),
     () => definition.model({ tf: engine.tf, seed: config.seed }),
   );
-  checkFit(model, data);
-  return {
-    engine,
-    kernels: kernelsOf(engine, config.precision),
-    config,
-    model,
-    data,
-    layout: layoutOf(model),
-  };
+  const kernels = kernelsOf(engine, config.precision);
+  const objective = objectiveOf(engine, kernels, config, model, data, definition.functions);
+  return { engine, kernels, config, model, data, layout: layoutOf(model), objective };
 }
 
 /** What evaluates a saved model: no optimizer, nobody to talk to. @throws ModelError, DataError */
@@ -98,11 +101,11 @@ export async function openEvaluator(
   engine: Engine,
   config: ResolvedConfig,
   model: LayersModel,
-  source: DataSource | undefined,
+  definition: Pick<LoadedDefinition, 'source' | 'functions'> | undefined,
 ): Promise<Evaluator> {
-  const data = await loadData(config, source);
-  checkFit(model, data);
+  const data = await loadData(config, definition?.source);
   const kernels = kernelsOf(engine, config.precision);
+  const objective = objectiveOf(engine, kernels, config, model, data, definition?.functions);
   const unused = (): never => {
     throw new InvariantError('an evaluation in one process exchanges nothing');
   };
@@ -115,35 +118,50 @@ export async function openEvaluator(
   });
   const communicator = { register, tick: () => undefined };
   const executor = new Executor({ tf: engine.tf, kernels, model, communicator, seed: config.seed });
-  return { replica: { engine, config, kernels, data }, executor };
+  return { replica: { engine, config, data, objective }, executor };
 }
 
 async function loadData(config: ResolvedConfig, source: DataSource | undefined): Promise<TrainingData> {
   if (config.data !== null) return imageData(await loadIdxDirectory(config.data), config.normalize);
-  if (source) return source.load();
+  if (source) return checkData(await source.load());
   return imageData(await loadMnist(), config.normalize);
 }
 
-function checkFit(model: LayersModel, data: TrainingData): void {
-  if (model.inputs.length !== 1 || model.outputs.length !== 1) {
+/** @throws ModelError, ConfigError when model, data and objective don't fit each other */
+function objectiveOf(
+  { tf }: Engine,
+  kernels: Kernels,
+  config: ResolvedConfig,
+  model: LayersModel,
+  data: TrainingData,
+  functions: ObjectiveFunctions = noFunctions,
+): Objective {
+  checkInputs(model, data);
+  const { targets } = data.train;
+  return new Objective({ tf, kernels, model, config, functions, targets, dataName: data.name });
+}
+
+function checkInputs(model: LayersModel, { name, train, test }: TrainingData): void {
+  if (model.inputs.length !== train.inputs.length) {
     throw new ModelError(
-      `Model "${model.name}": expected one input and one output, got ${model.inputs.length} and ${model.outputs.length}.`,
+      `Model "${model.name}" has ${model.inputs.length} inputs, but ${name} has ${train.inputs.length} for each sample.`,
     );
   }
-  const input = model.inputs[0]?.shape.slice(1) ?? [];
-  if (input.join('x') !== data.train.sampleShape.join('x')) {
+  const shapes = ({ inputs }: DataSplit): string[] => inputs.map(({ shape }) => shape.join('x'));
+  for (const [i, given] of shapes(train).entries()) {
+    const input = model.inputs[i]?.shape.slice(1) ?? [];
+    const fits = input.length === given.split('x').length || given === '';
+    const expected = input.map((size, at) => size ?? given.split('x')[at]).join('x');
+    if (fits && expected === given) continue;
     throw new ModelError(
-      `Model "${model.name}" expects samples of ${input.join('x')}, but ${data.name} has ` +
-        `${data.train.sampleShape.join('x')}. Set the first layer's inputShape.`,
+      `Model "${model.name}" expects samples of ${input.join('x')}, but ${name} has ${given}. ` +
+        "Set the first layer's inputShape.",
     );
   }
-  const output = model.outputs[0]?.shape ?? [];
-  if (output.length !== 2 || (output[1] ?? 0) < data.classCount) {
-    throw new ModelError(
-      `Model "${model.name}" gives ${output.slice(1).join('x')} values a sample, but ${data.name} has ` +
-        `${data.classCount} classes. End with a Dense layer of ${data.classCount} units and no activation.`,
+  if (shapes(train).join() !== shapes(test).join())
+    throw new DataError(
+      `${name}: expected test samples of ${shapes(train).join()}, got ${shapes(test).join()}.`,
     );
-  }
 }
 
 function layoutOf(model: LayersModel): Layout {
@@ -153,52 +171,6 @@ function layoutOf(model: LayersModel): Layout {
     dtype: variable.read().dtype,
     trainable: variable.trainable,
   }));
-}
-
-/** Every weight's values, in layout order. */
-export function readWeights({ model }: Replica): Float32Array[] {
-  return model.weights.map((variable) => Float32Array.from(variable.read().dataSync<'float32'>()));
-}
-
-/** The weights that aren't trained, BatchNorm's statistics: their indices in the layout, and elements. */
-export function statisticsOf({
-  layout,
-}: Replica): { weight: number; shape: readonly number[]; size: number }[] {
-  return layout.flatMap(({ shape, trainable }, weight) =>
-    trainable ? [] : [{ weight, shape, size: elementCount(shape) }],
-  );
-}
-
-/** Their values, one after the other. */
-export function readStatistics(replica: Replica): Float32Array {
-  const all = statisticsOf(replica);
-  const values = new Float32Array(all.reduce((total, { size }) => total + size, 0));
-  let offset = 0;
-  for (const { weight, size } of all) {
-    const read = replica.model.weights[weight]?.read().dataSync<'float32'>();
-    if (read) values.set(read, offset);
-    offset += size;
-  }
-  return values;
-}
-
-export function writeStatistics(replica: Replica, values: Float32Array): void {
-  const { tf } = replica.engine;
-  const variables = replica.model.weights as unknown as LayerVariable[];
-  let offset = 0;
-  tf.tidy(() => {
-    for (const { weight, shape, size } of statisticsOf(replica)) {
-      variables[weight]?.write(tf.tensor(values.slice(offset, offset + size), [...shape]));
-      offset += size;
-    }
-  });
-}
-
-/** The ledger's hash of what isn't trained: BatchNorm's statistics. */
-export function hashStatistics(replica: Replica): Uint8Array {
-  const target = new Uint8Array(hashBytes);
-  (replica.engine.memory?.hash ?? hashFloats)(readStatistics(replica), target);
-  return target;
 }
 
 export function replicaHashes(replica: Replica): {
@@ -215,13 +187,13 @@ export function replicaHashes(replica: Replica): {
 
 /**
  * Registers the exchanges of a joined generation. The same calls in the same order on every worker.
- * @param held the optimizer of an earlier generation, whose state goes on
+ * @param held of an earlier generation
  */
 export function participate(
   replica: Replica,
   communicator: Communicator,
   { rank, workers, generation }: Pick<Plan, 'rank' | 'workers' | 'generation'>,
-  held?: Optimizer,
+  held?: TrainingState,
   reach?: Reach,
 ): Participation {
   const { engine, kernels, config, model, layout, data } = replica;
@@ -236,6 +208,7 @@ export function participate(
   const others = reach ? reachingExchanges(measured, reach) : measured;
   const executor = new Executor({ tf, kernels, model, communicator: others, seed: config.seed, measure });
   const parameters = flatten(layout, executor.backwardOrder);
+  const state = held ?? new TrainingState(replica, parameters);
   const localShards = workers[rank]?.shards;
   invariant(localShards, `rank ${rank} is not in the plan`);
   const tamper = tamperOf(config.inject, layout);
@@ -250,11 +223,18 @@ export function participate(
         send: (entries) => communicator.send({ type: 'ledger', generation, entries }),
       })
     : undefined;
+  const sampler = new Sampler({
+    seed: config.seed,
+    count: data.train.count,
+    batchSize: config.batchSize,
+    shards: config.shards,
+    parts: config.accumulate,
+  });
   return {
     replica,
     communicator,
     executor,
-    optimizer: held ?? new Optimizer(tf, kernels, model, parameters, config.optimizer),
+    state,
     buckets: new GradientBuckets(others, parameters, executor.uses, config, {
       store: (value, target, weight, local) =>
         kernels.store(value, target, ledger?.gradientPlace(weight, local)),
@@ -271,12 +251,8 @@ export function participate(
     clock,
     measure,
     reach,
-    sampler: new Sampler({
-      seed: config.seed,
-      count: data.train.count,
-      batchSize: config.batchSize,
-      shards: config.shards,
-    }),
+    sampler,
+    reader: new BatchReader(data.train, sampler, undefined),
     localShards,
     loss: others.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
     statistics: others.register({
@@ -287,6 +263,15 @@ export function participate(
         statisticsOf(replica).reduce((total, { size }) => total + size, 0),
       ),
     }),
-    evaluation: others.register({ name: 'evaluation', reduction: 'sum-float64', elementCount: 3 }),
+    numbers: others.register({
+      name: 'numbers',
+      reduction: 'sum-float64',
+      elementCount: Math.max(1, state.numbers.size),
+    }),
+    evaluation: others.register({
+      name: 'evaluation',
+      reduction: 'sum-float64',
+      elementCount: sumCount(replica),
+    }),
   };
 }

@@ -2,14 +2,15 @@
  * One step of synchronous data-parallel training. Reads top to bottom; nothing is permanent before the last two lines.
  */
 
-import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs';
 import type { BatchPlan } from '../shared/data/sampler.js';
-import type { DataSplit } from '../shared/data/training-data.js';
 import { DivergedError } from '../shared/errors.js';
-import { elementCount } from '../shared/layout.js';
 import type { ActiveShard, StepContext } from './executor/layer-op.js';
+import { reducedRate } from './optimizer/judge.js';
 import { learningRateAt } from './optimizer/schedule.js';
-import { hashStatistics, type Participation } from './replica.js';
+import type { Participation } from './replica.js';
+import { toTensors } from './samples.js';
+import { hashStatistics } from './weights.js';
 
 export interface StepResult {
   /** Mean over the global batch, before the update. */
@@ -18,58 +19,59 @@ export interface StepResult {
 }
 
 /**
- * Trains on one global batch together with all other workers.
+ * Trains on one global batch together with all other workers. A batch that is computed in parts (`accumulate`) is still one
+ * step: each part is cut into the same shards, a shard's gradients of all parts are added up in order where it is computed,
+ * and one all-reduce follows; so the bits depend on the parts and the shards, never on the workers.
  * @throws whatever ended the run while this worker waited for the others; the replica is then as it was before the step.
  * @throws DivergedError when the loss is not finite.
  */
 export function trainStep(participation: Participation, batch: BatchPlan): StepResult {
-  const { replica, executor, optimizer, buckets, sampler, localShards, ledger, measure, reach } =
-    participation;
-  const { config, data, kernels } = replica;
+  const { replica, executor, state, buckets, sampler, reader, ledger, measure, reach } = participation;
+  const { config, data, objective } = replica;
   const { tf } = replica.engine;
   const lossExchange = participation.loss;
-
-  // ---- this worker's shards of the batch
-  const shards: ActiveShard[] = [];
-  for (let shard = localShards.start; shard < localShards.end; shard++) {
-    const { start, end } = sampler.slice(batch, shard);
-    if (end > start) shards.push({ local: shard - localShards.start, start, count: end - start });
-  }
-  const samples = measure('data', 'samples', () =>
-    shards.map(({ start, count }) =>
-      readSamples(data.train, sampler.indices(batch, { start, end: start + count })),
-    ),
-  );
-
-  // ---- forward, loss, backward; gradients leave while backward goes on
-  buckets.begin(batch.step, shards);
-  for (const vector of lossExchange.inputs) vector.fill(0);
   /** Each local shard's part of the loss. */
-  const parts = new Map<number, number>();
-  const context: StepContext = {
-    training: true,
-    step: batch.step,
-    shards,
-    gradient: (weight, shard, value) => buckets.add(weight, shard, value),
-  };
-  tf.tidy(() => {
-    const inputs = measure('data', 'tensors', () =>
-      samples.map(({ inputs, shape }) => tf.tensor(inputs, shape)),
+  const shardLosses = new Map<number, number>();
+
+  // ---- this worker's shards of the batch, in each of its parts
+  const parts = activeShards(participation, batch);
+
+  // ---- forward, loss, backward; gradients leave while the last backward goes on
+  buckets.begin(batch.step, parts);
+  for (const vector of lossExchange.inputs) vector.fill(0);
+  for (const [index, shards] of parts.entries()) {
+    const samples = measure('data', 'samples', () =>
+      shards.map(({ start, count }) => reader.take(batch, { start, end: start + count })),
     );
-    executor.train(context, [inputs], ([logits = []]) => {
-      const gradients = shards.map(({ local }, i): Tensor => {
-        const labels = tf.tensor1d(samples[i]?.labels ?? [], 'int32');
-        const { losses, gradient } = kernels.softmaxCrossEntropy(logits[i] as Tensor2D, labels);
-        const part = sum(losses) / batch.count;
-        parts.set(local, part);
-        lossExchange.inputs[local]?.fill(part);
-        // Of the mean over the global batch: shards then simply add up.
-        return tf.mul(gradient, 1 / batch.count);
+    const context: StepContext = {
+      training: true,
+      step: batch.step,
+      shards,
+      gradient: (weight, shard, value) => buckets.add(weight, shard, value),
+    };
+    tf.tidy(() => {
+      const inputs = measure('data', 'tensors', () =>
+        samples.map(({ inputs, count }) => toTensors(tf, data.train.inputs, inputs, count)),
+      );
+      executor.train(context, perTensor(data.train.inputs.length, inputs), (outputs) => {
+        const gradients = shards.map(({ local }, i): readonly Tensor[] => {
+          const { targets = [], count = 0 } = samples[i] ?? {};
+          const predictions = outputs.map((shardOutputs) => shardOutputs[i] as Tensor);
+          const wanted = toTensors(tf, data.train.targets, targets, count);
+          const result = objective.compute(predictions, wanted);
+          const total = lossExchange.inputs[local];
+          if (total) total[0] = (total[0] ?? 0) + result.sum / batch.count;
+          // Of the mean over the global batch: shards then simply add up.
+          return result.gradients.map((gradient) => tf.mul(gradient, 1 / batch.count));
+        });
+        if (index === parts.length - 1) {
+          for (const { local } of parts.flat()) shardLosses.set(local, lossExchange.inputs[local]?.[0] ?? 0);
+          lossExchange.start(batch.step);
+        }
+        return perTensor(outputs.length, gradients);
       });
-      lossExchange.start(batch.step);
-      return [gradients];
     });
-  });
+  }
 
   // ---- wait for the others
   const gradient = buckets.finish();
@@ -83,33 +85,38 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
   }
 
   // ---- commit
-  const learningRate = learningRateAt(config.optimizer, config.schedule, batch.epoch);
+  const learningRate = learningRateAt(
+    config,
+    { ...batch, stepsPerEpoch: sampler.stepsPerEpoch },
+    reducedRate(state.numbers),
+  );
   // Statistics first: they belong to the parameters that the forward pass saw, biases that BatchNorm cancels included.
   measure('update', 'statistics', () => executor.commit());
   reach?.('apply', batch.step);
-  measure('update', 'adam', () => optimizer.apply(gradient, batch.step, learningRate, ledger?.parameters));
+  measure('update', 'optimizer', () => state.update(gradient, batch.step, learningRate, ledger?.parameters));
   if (ledger) {
-    for (const [local, part] of parts) ledger.shard(batch.step, local, part);
+    for (const [local, loss] of shardLosses) ledger.shard(batch.step, local, loss);
     ledger.weights(batch.step, hashStatistics(replica));
   }
   return { loss, learningRate };
 }
 
-interface Samples {
-  readonly inputs: Float32Array;
-  readonly labels: Int32Array;
-  readonly shape: number[];
+/** This worker's shards that have samples, in each part of the batch that is computed by itself. */
+export function activeShards(
+  { sampler, localShards }: Pick<Participation, 'sampler' | 'localShards'>,
+  batch: BatchPlan,
+): ActiveShard[][] {
+  return sampler.parts(batch).map((part): ActiveShard[] => {
+    const shards: ActiveShard[] = [];
+    for (let shard = localShards.start; shard < localShards.end; shard++) {
+      const { start, end } = sampler.slice(batch, shard, part);
+      if (end > start) shards.push({ local: shard - localShards.start, start, count: end - start });
+    }
+    return shards;
+  });
 }
 
-/** The samples `indices` as floats, with their labels. */
-export function readSamples(split: DataSplit, indices: Int32Array): Samples {
-  const inputs = new Float32Array(indices.length * elementCount(split.sampleShape));
-  const labels = new Int32Array(indices.length);
-  split.fill(indices, inputs, labels);
-  return { inputs, labels, shape: [indices.length, ...split.sampleShape] };
-}
-
-/** In float64, in order. */
-export function sum(values: Tensor1D): number {
-  return values.dataSync<'float32'>().reduce((total, value) => total + value, 0);
+/** From [shard][tensor] to [tensor][shard]; `count` tensors, also where there is no shard. */
+function perTensor(count: number, shards: readonly (readonly Tensor[])[]): Tensor[][] {
+  return Array.from({ length: count }, (_, i) => shards.map((tensors) => tensors[i] as Tensor));
 }

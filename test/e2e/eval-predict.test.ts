@@ -10,8 +10,8 @@ type Evaluation = Extract<RunEvent, { event: 'eval' }>;
 const evaluations = (events: readonly RunEvent[]): Evaluation[] =>
   events.flatMap((event) => {
     if (event.event !== 'eval') return [];
-    const { split, epoch, step, loss, accuracy, correct, count } = event;
-    return [{ event: 'eval', split, epoch, step, loss, accuracy, correct, count }];
+    const { split, epoch, step, loss, metrics, accuracy = 0, correct = 0, count } = event;
+    return [{ event: 'eval', split, epoch, step, loss, metrics, accuracy, correct, count }];
   });
 
 /** Trains the small model in `folder`; gives its config, its data, its run and the events. */
@@ -30,8 +30,9 @@ import { defineTraining } from 'lockstep';
 
 const split = (count, shift) => ({
   count,
-  sampleShape: [28, 28, 1],
-  fill(indices, inputs, labels) {
+  inputs: [{ shape: [28, 28, 1], dtype: 'float32' }],
+  targets: [{ shape: [], dtype: 'int32', classes: 3 }],
+  fill(indices, { inputs: [inputs], targets: [labels] }) {
     indices.forEach((index, i) => {
       labels[i] = (index + shift) % 3;
       inputs.fill(-1, i * 784, (i + 1) * 784);
@@ -42,7 +43,7 @@ const split = (count, shift) => ({
 
 export default defineTraining({
   data: {
-    load: async () => ({ name: 'bars', sha256: '0'.repeat(64), classCount: 3, train: split(200, 0), test: split(50, 1) }),
+    load: async () => ({ name: 'bars', sha256: '0'.repeat(64), train: split(200, 0), test: split(50, 1) }),
   },
   model: ({ tf }) =>
     tf.sequential({ layers: [tf.layers.flatten({ inputShape: [28, 28, 1] }), tf.layers.dense({ units: 10 })] }),
@@ -64,7 +65,7 @@ describe('lockstep eval', () => {
       expect(stdout.trim().split('\n')).toHaveLength(1);
       expect(answer).toEqual([{ ...printed, epoch: 0, step: 0 }]);
     }
-    const { loss, correct } = evaluations(events).findLast(({ split }) => split === 'train')!;
+    const { loss, correct = 0 } = evaluations(events).findLast(({ split }) => split === 'train')!;
     const { stdout } = await lockstep(['eval', out, '--split', 'train']);
     const percent = ((correct / 70) * 100).toFixed(3);
     expect(stdout).toBe(

@@ -6,8 +6,8 @@ import { imageData } from '../../src/shared/data/training-data.js';
 import { elementCount } from '../../src/shared/layout.js';
 import type { Engine } from '../../src/worker/engine/load.js';
 import type { Participation } from '../../src/worker/replica.js';
-import { readSamples, trainStep } from '../../src/worker/train-step.js';
-import { alone } from '../support/in-process.js';
+import { trainStep } from '../../src/worker/train-step.js';
+import { alone, batchOf } from '../support/in-process.js';
 import { build, type Network } from './networks.js';
 
 export const batchSize = 64;
@@ -52,10 +52,8 @@ export class LockstepSide {
 
   /** The batch of the step after `n` steps. */
   batch(n: number): { images: Float32Array; labels: Int32Array } {
-    const { sampler, replica } = this.#participation;
-    const plan = sampler.plan(n + 1);
-    const samples = readSamples(replica.data.train, sampler.indices(plan, { start: 0, end: plan.count }));
-    return { images: samples.inputs, labels: samples.labels };
+    const { inputs, labels } = batchOf(this.#participation, this.#participation.sampler.plan(n + 1));
+    return { images: inputs, labels };
   }
 
   /** The Dropout masks of the step after `n` steps, by layer. They don't depend on the weights, which this changes. */
@@ -90,7 +88,8 @@ export class LockstepSide {
 
   /** One step from `state`. */
   from(state: State, n: number): Step {
-    const { replica, executor, optimizer, localShards } = this.#participation;
+    const { replica, executor, state: training, localShards } = this.#participation;
+    const { optimizer } = training;
     const { tf } = replica.engine;
     for (const [i, weight] of replica.model.weights.entries()) {
       const tensor: Tensor = tf.tensor(state.weights[i] as Float32Array, weight.read().shape);
@@ -110,8 +109,10 @@ export class LockstepSide {
     };
     optimizer.restore({
       parameters: join(state.weights),
-      first: join(state.first),
-      second: join(state.second),
+      slots: new Map([
+        ['adam.first', join(state.first)],
+        ['adam.second', join(state.second)],
+      ]),
     });
     if (localShards.end !== 1) throw new Error('the oracle compares one shard');
     const { loss, flat } = this.#step(n);
@@ -124,12 +125,13 @@ export class LockstepSide {
       }
       return parts;
     };
-    const { first, second } = optimizer.save();
+    const { slots } = optimizer.save();
+    const slot = (name: string): Float32Array[] => split(slots.get(name) as Float32Array);
     return {
       loss,
       names: replica.layout.map(({ name }) => name),
       gradients: split(flat),
-      after: { weights: this.weights, first: split(first), second: split(second) },
+      after: { weights: this.weights, first: slot('adam.first'), second: slot('adam.second') },
     };
   }
 

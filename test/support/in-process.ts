@@ -4,7 +4,8 @@ import type { ModelContext } from '../../src/api/define-training.js';
 import type { LayersModel } from '@tensorflow/tfjs';
 import { resolveConfig } from '../../src/shared/config/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
-import type { TrainingData } from '../../src/shared/data/training-data.js';
+import type { BatchPlan } from '../../src/shared/data/sampler.js';
+import type { SampleBuffers, TrainingData } from '../../src/shared/data/training-data.js';
 import type { Plan } from '../../src/shared/protocol/messages.js';
 import { MemoryControl, MemoryNetwork } from '../../src/shared/transport/memory.js';
 import { InlineCommunicator } from '../../src/worker/communicator/inline-communicator.js';
@@ -23,8 +24,10 @@ export async function engineFor(choice: EngineChoice): Promise<Engine> {
 export function syntheticData(count: number, classes = 10): TrainingData {
   const split = {
     count,
-    sampleShape: [8, 8, 1],
-    fill: (indices: Int32Array, inputs: Float32Array, labels: Int32Array) => {
+    inputs: [{ shape: [8, 8, 1], dtype: 'float32' as const }],
+    targets: [{ shape: [], dtype: 'int32' as const, classes }],
+    fill: (indices: Int32Array, { inputs: [inputs], targets: [labels] }: SampleBuffers) => {
+      if (!inputs || !labels) return;
       for (const [i, index] of indices.entries()) {
         labels[i] = index % classes;
         for (let p = 0; p < 64; p++)
@@ -32,7 +35,7 @@ export function syntheticData(count: number, classes = 10): TrainingData {
       }
     },
   };
-  return { name: 'synthetic', sha256: '0'.repeat(64), classCount: classes, train: split, test: split };
+  return { name: 'synthetic', sha256: '0'.repeat(64), train: split, test: split };
 }
 
 export async function alone(
@@ -50,6 +53,7 @@ export async function alone(
     sha256: '0'.repeat(64),
     model,
     source: { load: () => Promise.resolve(data) },
+    functions: { losses: new Map(), metrics: new Map() },
     values: {},
   };
   const replica = await createReplica(engine, resolved, definition);
@@ -82,4 +86,17 @@ export async function alone(
   };
   await communicator.join(plan);
   return participate(replica, communicator, plan);
+}
+
+/** The samples of a whole batch of one input and one target, as the step reads them. */
+export function batchOf(
+  { reader, replica }: Participation,
+  plan: BatchPlan,
+): { inputs: Float32Array; labels: Int32Array; shape: number[] } {
+  const { inputs, targets, count } = reader.take(plan, { start: 0, end: plan.count });
+  return {
+    inputs: inputs[0] as Float32Array,
+    labels: targets[0] as Int32Array,
+    shape: [count, ...(replica.data.train.inputs[0]?.shape ?? [])],
+  };
 }

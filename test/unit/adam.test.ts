@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
 import { hashEach, hashFloats } from '../../src/shared/ledger/hash.js';
 import { kernelsOf } from '../../src/worker/kernels/choose.js';
 import { engineFor } from '../support/in-process.js';
@@ -88,17 +87,5 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('Adam and its gradient on t
       expect(hash).toEqual(expected);
       value.dispose();
     }
-  });
-});
-
-describe('StepLR', () => {
-  it('decays at the boundary of its epochs and not before', () => {
-    const optimizer = { kind: 'adam', learningRate: 0.001, beta1, beta2, epsilon } as const;
-    const schedule = { kind: 'step', stepSize: 6, gamma: 0.1 } as const;
-    const rates = [0, 5, 6, 11, 12].map((epoch) => learningRateAt(optimizer, schedule, epoch));
-    expect(rates.slice(0, 2)).toEqual([0.001, 0.001]);
-    expect(rates[2]).toBeCloseTo(1e-4, 12);
-    expect(rates[3]).toBe(rates[2]);
-    expect(rates[4]).toBeCloseTo(1e-5, 13);
   });
 });

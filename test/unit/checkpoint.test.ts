@@ -13,6 +13,7 @@ import {
   readManifest,
   writeCheckpoint,
   type CheckpointDescription,
+  type CheckpointNames,
   type CheckpointState,
 } from '../../src/shared/checkpoint/checkpoint.js';
 import { parseInterval } from '../../src/shared/config/interval.js';
@@ -40,7 +41,32 @@ const about = (step: number): CheckpointDescription => ({
 
 const state = (step: number): CheckpointState => {
   const kernel = (start: number): Float32Array => Float32Array.from({ length: 6 }, (_, i) => start + i);
-  return { weights: [kernel(step), Float32Array.of(-0, step)], first: [kernel(0.5)], second: [kernel(0.25)] };
+  const bias = Float32Array.of(-0, step);
+  return {
+    weights: [kernel(step), bias],
+    slots: new Map([
+      ['adam.first', new Map([[0, kernel(0.5)]])],
+      [
+        'ema',
+        new Map([
+          [0, kernel(0.25)],
+          [1, bias],
+        ]),
+      ],
+    ]),
+    numbers: new Map([
+      ['plateau.best', Number.POSITIVE_INFINITY],
+      ['plateau.rate', 0.1],
+    ]),
+  };
+};
+
+const names: CheckpointNames = {
+  slots: new Map([
+    ['adam.first', [0]],
+    ['ema', [0, 1]],
+  ]),
+  numbers: ['plateau.best', 'plateau.rate'],
 };
 
 const write = (folder: string, step: number, keep = 3): Promise<string> =>
@@ -53,10 +79,10 @@ describe('checkpoints', () => {
     expect((await readdir(join(folder, checkpointsFolder))).sort()).toEqual([10, 15, 20].map(checkpointName));
     const { path, manifest, skipped } = await findCheckpoint(folder);
     expect([manifest.step, skipped]).toEqual([20, []]);
-    expect(await readCheckpoint(path, layout)).toEqual({ step: 20, ...state(20) });
+    expect(await readCheckpoint(path, layout, names)).toEqual({ step: 20, ...state(20) });
     // Written again, as by a worker that was believed lost, it is the same.
     await write(folder, 20);
-    expect(await readCheckpoint(path, layout)).toEqual({ step: 20, ...state(20) });
+    expect(await readCheckpoint(path, layout, names)).toEqual({ step: 20, ...state(20) });
   });
 
   it('are skipped with the reason when they do not verify, and the one before is used', async () => {
@@ -105,7 +131,9 @@ describe('checkpoints', () => {
   it('of another model are refused, naming the tensor', async () => {
     const path = await write(await temporaryFolder(), 1);
     const other: Layout = [{ ...layout[0]!, shape: [3, 3] }, layout[1]!];
-    await expect(readCheckpoint(path, other)).rejects.toThrow(/expected "dense\/kernel" of 3x3 .* got 3x2/);
+    await expect(readCheckpoint(path, other, names)).rejects.toThrow(
+      /expected "dense\/kernel" of 3x3 .* got 3x2/,
+    );
   });
 
   it('that cannot be written leave the earlier ones alone', async () => {
@@ -132,7 +160,7 @@ describe('checkpoints', () => {
       const layout = [{ name: 'w', shape: [${size}], dtype: 'float32', trainable: true }];
       for (let step = Number(process.argv[2]); ; step++) {
         const values = () => new Float32Array(${size}).fill(step);
-        const state = { weights: [values()], first: [values()], second: [values()] };
+        const state = { weights: [values()], slots: new Map([['s', new Map([[0, values()]])]]), numbers: new Map() };
         await writeCheckpoint(${JSON.stringify(join(folder, checkpointsFolder))}, { ...about, step }, layout, state, 2);
         process.send(step);
       }`,
@@ -152,10 +180,17 @@ describe('checkpoints', () => {
       // What was said to be written is there; one more may be, whose word was cut off.
       expect([last, last + 1]).toContain(manifest.step);
       expect(skipped).toEqual([]);
-      const found = await readCheckpoint(path, [
-        { name: 'w', shape: [size], dtype: 'float32', trainable: true },
-      ]);
-      expect(found.second[0]?.every((value) => value === manifest.step)).toBe(true);
+      const found = await readCheckpoint(
+        path,
+        [{ name: 'w', shape: [size], dtype: 'float32', trainable: true }],
+        { slots: new Map([['s', [0]]]), numbers: [] },
+      );
+      expect(
+        found.slots
+          .get('s')
+          ?.get(0)
+          ?.every((value) => value === manifest.step),
+      ).toBe(true);
       last = manifest.step;
     }
     // How many hit one that was half written is the machine's affair; if none did, nothing was tested.
@@ -168,6 +203,9 @@ describe('checkpoints', () => {
       'seed: 1 then, 2 now',
       'batchSize: 64 then, 65 now',
     ]);
+    // A schedule that ends with the epochs is another one when there are more.
+    const bound = { ...config, schedule: { kind: 'cosine', minimum: 0 } as const };
+    expect(fieldsThatDiffer(bound, { ...bound, epochs: 9 })).toEqual(['epochs: 3 then, 9 now']);
   });
 
   it('are due by steps, epochs or time', () => {

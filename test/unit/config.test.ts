@@ -31,6 +31,19 @@ describe('the configuration', () => {
     expect(merge).toThrow(/devices: must be auto, cpu.*got "gpu" \(from --devices\)/);
   });
 
+  it('names fields that do not go together', () => {
+    const values = { evaluate: 'none', schedule: { kind: 'plateau' }, accumulate: 65, warmup: { epochs: 3 } };
+    const merge = () => mergeConfig([{ source: 'test', values }]);
+    expect(merge).toThrow(/schedule: plateau needs evaluations/);
+    expect(merge).toThrow(/accumulate: expected at most the 64 samples of a batch, got 65/);
+    expect(merge).toThrow(/warmup\.epochs: expected less than the 3 epochs/);
+    const nesterov = { optimizer: { kind: 'sgd', nesterov: true } };
+    expect(() => mergeConfig([{ source: 'test', values: nesterov }])).toThrow(
+      /optimizer\.nesterov: needs|nesterov needs a momentum/,
+    );
+    expect(() => mergeConfig([{ source: 'test', values: { warmup: {} } }])).toThrow(/either steps or epochs/);
+  });
+
   it('takes as many shards as workers and divides the cores among the shards', () => {
     expect(resolveConfig(mergeConfig([]), machine)).toMatchObject({ workers: 2, shards: 2, threads: 4 });
     const kept = mergeConfig([{ source: 'test', values: { workers: 1, shards: 2 } }]);

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { ModelContext } from '../../src/api/define-training.js';
 import { ModelError } from '../../src/shared/errors.js';
 import type { LayerVariable } from '../../src/worker/executor/layer-op.js';
-import { readSamples, trainStep } from '../../src/worker/train-step.js';
-import { alone, engineFor, syntheticData } from '../support/in-process.js';
+import { trainStep } from '../../src/worker/train-step.js';
+import { alone, batchOf, engineFor, syntheticData } from '../support/in-process.js';
 
 const data = syntheticData(96);
 
@@ -35,10 +35,7 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
     const { tf } = engine;
     const participation = await alone(engine, model, { batchSize: 48, shards, seed: 3 }, data);
     const { replica, sampler, buckets, executor } = participation;
-    const { inputs, labels, shape } = readSamples(
-      data.train,
-      sampler.indices(sampler.plan(1), { start: 0, end: 48 }),
-    );
+    const { inputs, labels, shape } = batchOf(participation, sampler.plan(1));
     const variables = replica.model.trainableWeights.map(({ originalName }) => originalName);
     // tfjs's own tape over the whole batch, with its own BatchNormalization.
     const { value, grads } = tf.variableGrads(() => {
@@ -106,10 +103,7 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
       });
     const participation = await alone(engine, one, { batchSize: 48, shards: 2 }, data);
     const { replica, sampler } = participation;
-    const { inputs, shape } = readSamples(
-      data.train,
-      sampler.indices(sampler.plan(1), { start: 0, end: 48 }),
-    );
+    const { inputs, shape } = batchOf(participation, sampler.plan(1));
     const dense = replica.model.layers[1]!;
     const flat = tf.tensor(inputs, [shape[0]!, 64]);
     const { mean, variance } = tf.moments(dense.apply(flat) as Tensor, 0);

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { loadDefinition } from '../../api/load-definition.js';
 import { ConfigError, DataError } from '../../shared/errors.js';
 import type { TrainingData } from '../../shared/data/training-data.js';
-import type { RunEvent } from '../../shared/run-events.js';
+import { evaluationEvent } from '../../shared/run-events.js';
 import { evaluateAlone } from '../../worker/evaluate.js';
 import { openEvaluator } from '../../worker/replica.js';
 import { exitStatus } from '../exit.js';
@@ -29,21 +29,11 @@ export async function evaluateSaved(directory: string, flags: EvalFlags): Promis
   const definition = flags.config === undefined ? undefined : await loadDefinition(resolve(flags.config));
   const { engine, config, model } = await openSavedRun(directory, flags.engine);
   const data = flags.data === undefined ? config.data : resolve(flags.data);
-  const evaluator = await openEvaluator(engine, { ...config, data }, model, definition?.source);
+  const evaluator = await openEvaluator(engine, { ...config, data }, model, definition);
   if (flags.data === undefined && flags.config === undefined) {
     await checkSameData(directory, evaluator.replica.data);
   }
-  const { loss, correct, count } = await evaluateAlone(evaluator, split);
-  const event: RunEvent = {
-    event: 'eval',
-    split,
-    epoch: 0,
-    step: 0,
-    loss,
-    accuracy: correct / count,
-    correct,
-    count,
-  };
+  const event = evaluationEvent({ split, epoch: 0, step: 0, ...(await evaluateAlone(evaluator, split)) });
   if (flags.json === true) process.stdout.write(`${JSON.stringify(event)}\n`);
   else for (const { text } of new Lines({ rateInLine: false }).of(event)) process.stdout.write(`${text}\n`);
   model.dispose();

@@ -25,6 +25,7 @@ export class Lines {
   #logEvery = 100;
   #epochs = 1;
   #stepsPerEpoch = 1;
+  #steps = 0;
 
   /** @param rateInLine the images a second belong into a step's line, since nothing else shows them */
   constructor({ rateInLine }: { readonly rateInLine: boolean }) {
@@ -63,6 +64,7 @@ export class Lines {
       case 'start':
         this.#epochs = event.epochs;
         this.#stepsPerEpoch = event.stepsPerEpoch;
+        this.#steps = event.steps;
         return [info(`${event.parameters} parameters, ${event.steps} steps`)];
       case 'step': {
         const inEpoch = ((event.step - 1) % this.#stepsPerEpoch) + 1;
@@ -84,15 +86,19 @@ export class Lines {
               : ''),
         }));
       case 'eval': {
-        const percent = (event.accuracy * 100).toFixed(3);
+        const { accuracy, correct, metrics } = event;
         const name = event.split === 'test' ? 'Test set' : 'Train set';
+        const classified =
+          accuracy === undefined || correct === undefined
+            ? []
+            : [`Accuracy: ${correct}/${event.count} (${(accuracy * 100).toFixed(3)}%)`];
+        const others = Object.entries(metrics)
+          .filter(([metric]) => metric !== 'accuracy')
+          .map(([metric, value]) => `${metric}: ${value.toFixed(4)}`);
+        const results = [`Average loss: ${event.loss.toFixed(4)}`, ...classified, ...others];
         const within = event.step % this.#stepsPerEpoch > 0;
         const when = event.epoch === 0 ? '' : within ? `, step ${event.step}` : `, epoch ${event.epoch}`;
-        return [
-          info(
-            `${name}${when}: Average loss: ${event.loss.toFixed(4)}, Accuracy: ${event.correct}/${event.count} (${percent}%)`,
-          ),
-        ];
+        return [info(`${name}${when}: ${results.join(', ')}`)];
       }
       case 'checkpoint':
         return [info(`Checkpoint of step ${event.step}: ${event.path}`)];
@@ -107,6 +113,13 @@ export class Lines {
         return [info(`Model saved to ${event.path}`)];
       case 'done':
         return [
+          ...(event.steps < this.#steps
+            ? [
+                info(
+                  `Stopped after step ${event.steps} of ${this.#steps}: the test set had stopped getting better`,
+                ),
+              ]
+            : []),
           info(
             `Done: ${event.steps} steps in ${event.seconds.toFixed(1)} s, ${Math.round(event.imagesPerSecond)} images/s, weights ${event.weightsSha256.slice(0, 16)}`,
           ),

@@ -1,7 +1,7 @@
 /**
- * A checkpoint on disk: a folder `step-000000200` with `state.safetensors` (weights, and Adam's moments under `adam.first/` and
- * `adam.second/`) and `manifest.json`, which names the file's length and SHA-256. Owns its form, how it gets there whole or
- * not at all, and which of several is the newest that verifies.
+ * A checkpoint on disk: a folder `step-000000200` with `state.safetensors` (weights, and what the optimizer remembers of each
+ * under `SLOT/`, such as `adam.first/`) and `manifest.json`, which names the file's length and SHA-256. Owns its form, how it
+ * gets there whole or not at all, and which of several is the newest that verifies.
  */
 
 import { createHash } from 'node:crypto';
@@ -16,6 +16,7 @@ import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safete
 
 export const checkpointsFolder = 'checkpoints';
 const stateName = 'state.safetensors';
+const numberPrefix = 'number/';
 const manifestName = 'manifest.json';
 const format = 1;
 const longestManifest = 64 * 2 ** 20;
@@ -43,13 +44,20 @@ export type Manifest = Readonly<z.infer<typeof manifestSchema>>;
 /** What the manifest says besides the file. */
 export type CheckpointDescription = Omit<Manifest, 'format' | 'file'>;
 
-/** Flat, in the layout's order of the trainable weights for the moments. */
 export interface CheckpointState {
   /** Every weight, in layout order. */
   readonly weights: readonly Float32Array[];
-  /** Adam's moments of the trainable weights, in layout order. */
-  readonly first: readonly Float32Array[];
-  readonly second: readonly Float32Array[];
+  /** By name of the slot: one vector for each weight that has one, as long as the weight, by its index in the layout. */
+  readonly slots: ReadonlyMap<string, ReadonlyMap<number, Float32Array>>;
+  /** What schedules remember. */
+  readonly numbers: ReadonlyMap<string, number>;
+}
+
+/** What a checkpoint has to have besides the weights. */
+export interface CheckpointNames {
+  /** For each slot the indices of the weights that have one. */
+  readonly slots: ReadonlyMap<string, readonly number[]>;
+  readonly numbers: readonly string[];
 }
 
 export const checkpointName = (step: number): string => `step-${String(step).padStart(9, '0')}`;
@@ -133,15 +141,17 @@ async function removeOld(directory: string, keep: number, draft: string): Promis
 
 function encodeState(layout: Layout, state: CheckpointState, step: number): Buffer {
   const tensors = new Map<string, NamedTensor>();
-  const trainable = layout.filter((entry) => entry.trainable);
   layout.forEach(({ name, shape }, i) =>
     tensors.set(name, { shape, values: state.weights[i] as Float32Array }),
   );
-  for (const moment of ['first', 'second'] as const) {
-    trainable.forEach(({ name, shape }, i) =>
-      tensors.set(`adam.${moment}/${name}`, { shape, values: state[moment][i] as Float32Array }),
-    );
+  for (const [slot, vectors] of state.slots) {
+    for (const [weight, values] of vectors) {
+      const { name, shape } = layout[weight] as Layout[number];
+      tensors.set(`${slot}/${name}`, { shape, values });
+    }
   }
+  for (const [name, value] of state.numbers)
+    tensors.set(`${numberPrefix}${name}`, { shape: [], values: Float64Array.of(value) });
   return encodeSafetensors(tensors, { format: 'lockstep-checkpoint', step: String(step) });
 }
 
@@ -197,24 +207,37 @@ async function readVerified(path: string, { file }: Manifest): Promise<Buffer> {
 export async function readCheckpoint(
   path: string,
   layout: Layout,
+  names: CheckpointNames,
 ): Promise<CheckpointState & { step: number }> {
   const manifest = await readManifest(path);
   const { tensors } = decodeSafetensors(await readVerified(path, manifest), join(path, stateName));
+  const wrong = (name: string, expected: string): CheckpointError => {
+    const got = tensors.get(name)?.shape.join('x') ?? 'none';
+    return new CheckpointError(`${path}: expected "${name}" of ${expected}, got ${got}.`);
+  };
   const take = (name: string, shape: readonly number[]): Float32Array => {
     const found = tensors.get(name);
     if (found?.values instanceof Float32Array && found.shape.join('x') === shape.join('x'))
       return found.values;
-    const got = found?.shape.join('x') ?? 'none';
-    throw new CheckpointError(`${path}: expected "${name}" of ${shape.join('x')} in float32, got ${got}.`);
+    throw wrong(name, `${shape.join('x')} in float32`);
   };
-  const trainable = layout.filter((entry) => entry.trainable);
-  const moment = (which: string): Float32Array[] =>
-    trainable.map(({ name, shape }) => take(`adam.${which}/${name}`, shape));
+  const slot = (name: string, weights: readonly number[]): Map<number, Float32Array> =>
+    new Map(
+      weights.map((weight) => {
+        const entry = layout[weight] as Layout[number];
+        return [weight, take(`${name}/${entry.name}`, entry.shape)];
+      }),
+    );
+  const number = (name: string): number => {
+    const values = tensors.get(`${numberPrefix}${name}`)?.values;
+    if (values instanceof Float64Array && values.length === 1) return values[0] as number;
+    throw wrong(`${numberPrefix}${name}`, 'one number in float64');
+  };
   return {
     step: manifest.step,
     weights: layout.map(({ name, shape }) => take(name, shape)),
-    first: moment('first'),
-    second: moment('second'),
+    slots: new Map([...names.slots].map(([name, weights]) => [name, slot(name, weights)])),
+    numbers: new Map(names.numbers.map((name) => [name, number(name)])),
   };
 }
 
@@ -289,12 +312,20 @@ const free: readonly (keyof ResolvedConfig)[] = [
   ...(['joinTimeoutMs', 'checkpointEvery', 'keep'] as const),
 ];
 
+/** Schedules that end where the epochs do. */
+const boundToEpochs: readonly string[] = ['cosine', 'oneCycle'];
+
 /** Fields in which a continuation would not be one. */
 export function fieldsThatDiffer(then: ResolvedConfig, now: ResolvedConfig): string[] {
   const fields = Object.keys(then) as (keyof ResolvedConfig)[];
+  const bound = boundToEpochs.includes(then.schedule.kind);
+  const judged = then.schedule.kind === 'plateau' || then.earlyStopping !== null;
   return (
     fields
-      .filter((field) => !free.includes(field))
+      .filter(
+        (field) =>
+          !free.includes(field) || (field === 'epochs' && bound) || (field === 'evaluateEvery' && judged),
+      )
       // Another engine has threads of its own, or none.
       .filter((field) => field !== 'threads' || then.engine === now.engine)
       .filter((field) => JSON.stringify(then[field]) !== JSON.stringify(now[field]))

@@ -5,6 +5,7 @@
 
 import type { z } from 'zod';
 import { ConfigError } from '../errors.js';
+import { contradictions } from './contradictions.js';
 import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig, type RunConfig } from './run-config.js';
 
 /** Where some of the fields come from: a file, the environment, the command line. */
@@ -63,6 +64,9 @@ export function mergeConfig(layers: readonly ConfigLayer[]): RunConfig {
     );
     throw new ConfigError(`The configuration is not valid:\n${list}`);
   }
+  const list = contradictions(parsed.data);
+  if (list.length > 0)
+    throw new ConfigError(`The configuration is not valid:\n${list.map((line) => `  ${line}`).join('\n')}`);
   return Object.freeze(parsed.data);
 }
 

@@ -6,29 +6,10 @@
 
 import { z } from 'zod';
 import { intervalPattern, stepIntervalPattern } from './interval.js';
-
-const positiveInt = (max: number) => z.int().min(1).max(max);
-const finite = z.number().refine(Number.isFinite, 'must be a finite number');
-
-export const optimizerSchema = z.strictObject({
-  kind: z.literal('adam'),
-  learningRate: finite.positive().default(0.001),
-  beta1: finite.min(0).lt(1).default(0.9),
-  beta2: finite.min(0).lt(1).default(0.999),
-  epsilon: finite.positive().default(1e-8),
-});
-
-export const scheduleSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('constant') }),
-  z.strictObject({
-    kind: z.literal('step'),
-    /** Epochs between two decays. */
-    stepSize: positiveInt(1_000_000).default(6),
-    gamma: finite.positive().max(1).default(0.1),
-  }),
-]);
-
-export const lossSchema = z.enum(['softmaxCrossEntropy']);
+import { lossSchema, metricSchema } from './loss-config.js';
+import { finite, positiveInt } from './numbers.js';
+import { averageSchema, optimizerSchema } from './optimizer-config.js';
+import { earlyStoppingSchema, scheduleSchema, warmupSchema } from './schedule-config.js';
 
 /** Exactly what a worker needs to know to compute its part: sent by the coordinator, stored with the run. */
 export const runConfigSchema = z.strictObject({
@@ -123,9 +104,47 @@ export const runConfigSchema = z.strictObject({
     .strictObject({ mean: finite, std: finite.positive() })
     .default({ mean: 0.5, std: 0.5 })
     .describe('pixels become (x / 255 - mean) / std'),
-  loss: lossSchema.default('softmaxCrossEntropy').describe('mean over the batch'),
-  optimizer: optimizerSchema.prefault({ kind: 'adam' }).describe('PyTorch arithmetic'),
-  schedule: scheduleSchema.prefault({ kind: 'step' }).describe('learning rate by epoch'),
+  loss: lossSchema
+    .default('softmaxCrossEntropy')
+    .describe('mean over the batch; of a model with several outputs the sum of theirs'),
+  metrics: z
+    .array(metricSchema)
+    .max(64)
+    .nullable()
+    .default(null)
+    .describe(
+      'what evaluations tell besides the loss (default: accuracy of classes, else mean absolute error)',
+    ),
+  optimizer: optimizerSchema
+    .prefault({ kind: 'adam' })
+    .describe("adam, adamw or sgd, with PyTorch's arithmetic"),
+  clipNorm: finite
+    .positive()
+    .nullable()
+    .default(null)
+    .describe(
+      'longest the averaged gradient may be, as one vector over all parameters; a longer one is scaled',
+    ),
+  accumulate: positiveInt(65_536)
+    .default(1)
+    .describe('parts that each batch is computed in, one after the other; memory is needed for one of them'),
+  ema: averageSchema
+    .nullable()
+    .default(null)
+    .describe(
+      'moving average of the weights, {"decay":0.999}: what is evaluated and saved instead of the last ones',
+    ),
+  schedule: scheduleSchema
+    .prefault({ kind: 'step' })
+    .describe('learning rate: constant, step, cosine, oneCycle or plateau'),
+  warmup: warmupSchema
+    .nullable()
+    .default(null)
+    .describe('a rate that rises first, {"steps":500} or {"epochs":1}; the schedule begins after it'),
+  earlyStopping: earlyStoppingSchema
+    .nullable()
+    .default(null)
+    .describe('ends the run when the test set has stopped getting better, {"patience":5}'),
   onMismatch: z
     .enum(['fail', 'warn'])
     .default('fail')
@@ -178,10 +197,10 @@ export const runConfigSchema = z.strictObject({
 
 export type RunConfig = Readonly<z.infer<typeof runConfigSchema>>;
 export type RunConfigInput = z.input<typeof runConfigSchema>;
-export type OptimizerConfig = z.infer<typeof optimizerSchema>;
-export type ScheduleConfig = z.infer<typeof scheduleSchema>;
+export type { OptimizerConfig } from './optimizer-config.js';
+export type { EarlyStoppingConfig, ScheduleConfig, WarmupConfig } from './schedule-config.js';
 export type Precision = RunConfig['precision'];
-export type LossName = z.infer<typeof lossSchema>;
+export type { LossConfig, LossName, MetricConfig, OutputLossConfig } from './loss-config.js';
 
 /** A run config whose open questions (how many workers, shards, threads) have been answered. */
 export const resolvedConfigSchema = runConfigSchema.extend({

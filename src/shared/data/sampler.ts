@@ -5,7 +5,7 @@
 
 import { invariant } from '../errors.js';
 import { epochPermutation } from '../random/permutation.js';
-import { shardSlice } from '../sharding/ranges.js';
+import { partition } from '../sharding/ranges.js';
 import type { Range } from '../words.js';
 
 export interface BatchPlan {
@@ -24,14 +24,17 @@ export class Sampler {
   readonly #count: number;
   readonly #batchSize: number;
   readonly #shards: number;
+  readonly #parts: number;
   #epoch = -1;
   #order: Int32Array = new Int32Array(0);
 
-  constructor(options: { seed: number; count: number; batchSize: number; shards: number }) {
+  /** @param options.parts that each batch is computed in; 1 if left out */
+  constructor(options: { seed: number; count: number; batchSize: number; shards: number; parts?: number }) {
     this.#seed = options.seed;
     this.#count = options.count;
     this.#batchSize = options.batchSize;
     this.#shards = options.shards;
+    this.#parts = options.parts ?? 1;
   }
 
   get stepsPerEpoch(): number {
@@ -46,9 +49,16 @@ export class Sampler {
     return { step, epoch, stepInEpoch, count };
   }
 
-  /** Positions in the batch that shard `shard` owns; empty where there are more shards than samples. */
-  slice(batch: BatchPlan, shard: number): Range {
-    return shardSlice(batch.count, this.#shards, shard);
+  /** Positions in the batch that are computed together: a range for each part that has samples. */
+  parts(batch: BatchPlan): Range[] {
+    const all = Array.from({ length: this.#parts }, (_, part) => partition(batch.count, this.#parts, part));
+    return all.filter(({ start, end }) => end > start);
+  }
+
+  /** Positions in the batch that shard `shard` owns, in a part of it; none where there are more shards than samples. */
+  slice(batch: BatchPlan, shard: number, part: Range = { start: 0, end: batch.count }): Range {
+    const { start, end } = partition(part.end - part.start, this.#shards, shard);
+    return { start: part.start + start, end: part.start + end };
   }
 
   /** Indices into the training set of the samples at `positions` of the batch. Valid until the epoch changes. */

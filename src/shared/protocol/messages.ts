@@ -109,7 +109,9 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     split: z.enum(['train', 'test']),
     epoch: uint32,
     loss,
-    correct: count,
+    metrics: z.record(z.string().max(320), loss).refine((metrics) => Object.keys(metrics).length <= 256),
+    /** Null where nothing is classified; a part of a sample where one has several classes. */
+    correct: z.number().min(0).nullable(),
     count,
   }),
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),

@@ -12,11 +12,6 @@ export function partition(total: number, parts: number, index: number): Range {
   return { start: Math.floor((index * total) / parts), end: Math.floor(((index + 1) * total) / parts) };
 }
 
-/** The samples of a batch (positions 0..batchCount-1) that belong to shard `shard` of `shards`. */
-export function shardSlice(batchCount: number, shards: number, shard: number): Range {
-  return partition(batchCount, shards, shard);
-}
-
 /** The shards that each rank owns when all get as many, one more or less: contiguous, disjoint, covering 0..shards-1. */
 export function shardRanges(shards: number, worldSize: number): Range[] {
   return Array.from({ length: worldSize }, (_, rank) => partition(shards, worldSize, rank));

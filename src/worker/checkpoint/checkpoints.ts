@@ -7,16 +7,14 @@ import {
   checkpointsFolder,
   readCheckpoint,
   type CheckpointDescription,
-  type CheckpointState,
 } from '../../shared/checkpoint/checkpoint.js';
 import { join } from 'node:path';
 import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
 import { toWireError } from '../../shared/errors.js';
-import { elementCount } from '../../shared/layout.js';
 import type { WorkerMessage } from '../../shared/protocol/messages.js';
-import type { FlatParameter } from '../executor/gradient-buckets.js';
-import type { Optimizer } from '../optimizer/optimizer.js';
-import { readStatistics, statisticsOf, writeStatistics, type Replica } from '../replica.js';
+import type { Replica } from '../replica.js';
+import type { TrainingState } from '../training-state.js';
+import { checkpointNames, fromCheckpoint, toCheckpoint } from './state-layout.js';
 import { CheckpointWriter } from './writer.js';
 
 export type CheckpointContext = Omit<CheckpointDescription, 'step'>;
@@ -43,33 +41,33 @@ export class Checkpoints {
   }
 
   /** After a step is committed: begins to write one if it is due; training goes on at once. */
-  after(step: number, stepsPerEpoch: number, optimizer: Optimizer, out: string | null): void {
+  after(step: number, stepsPerEpoch: number, state: TrainingState, out: string | null): void {
     if (this.#interval === undefined || out === null) return;
     this.#due = this.#isDue(this.#interval, step, stepsPerEpoch) || this.#due;
     if (!this.#due || this.#current) return;
     this.#due = false;
-    void this.write(step, optimizer, out);
+    void this.write(step, state, out);
   }
 
   /** After the last step: waits until that one is written, where checkpoints are. */
-  async last(step: number, optimizer: Optimizer, out: string | null): Promise<void> {
-    if (this.#interval !== undefined && out !== null) await this.write(step, optimizer, out);
+  async last(step: number, state: TrainingState, out: string | null): Promise<void> {
+    if (this.#interval !== undefined && out !== null) await this.write(step, state, out);
   }
 
   /** Writes one, after the one before, and says so; a failure is said too and is no reason to stop. */
-  async write(step: number, optimizer: Optimizer, out: string): Promise<void> {
+  async write(step: number, state: TrainingState, out: string): Promise<void> {
     await this.#current;
     if (step === this.#written) return;
-    this.#current = this.#write(step, optimizer, out).finally(() => (this.#current = undefined));
+    this.#current = this.#write(step, state, out).finally(() => (this.#current = undefined));
     await this.#current;
   }
 
-  async #write(step: number, optimizer: Optimizer, out: string): Promise<void> {
+  async #write(step: number, state: TrainingState, out: string): Promise<void> {
     const task = {
       directory: join(out, checkpointsFolder),
       about: { ...this.#context, step },
       layout: this.#replica.layout,
-      state: this.#state(optimizer),
+      state: toCheckpoint(this.#replica, state),
       keep: this.#replica.config.keep,
       inject: this.#replica.config.inject,
     };
@@ -88,28 +86,15 @@ export class Checkpoints {
     }
   }
 
-  /** Brings replica and optimizer to a checkpoint's state; its step. @throws CheckpointError */
-  async restore(path: string, optimizer: Optimizer): Promise<number> {
+  /** Brings the replica to a checkpoint's state; its step. @throws CheckpointError */
+  async restore(path: string, state: TrainingState): Promise<number> {
     const { layout } = this.#replica;
-    const { step, weights, first, second } = await readCheckpoint(path, layout);
-    const trainable = layout.flatMap((entry, weight) => (entry.trainable ? [weight] : []));
-    const flat = (of: (parameter: FlatParameter) => Float32Array | undefined): Float32Array =>
-      optimizer.flatten((parameter) => of(parameter) ?? new Float32Array(parameter.size));
-    optimizer.restore({
-      parameters: flat(({ weight }) => weights[weight]),
-      first: flat(({ weight }) => first[trainable.indexOf(weight)]),
-      second: flat(({ weight }) => second[trainable.indexOf(weight)]),
-    });
-    const statistics = statisticsOf(this.#replica).map(
-      ({ weight }) => weights[weight] ?? new Float32Array(0),
+    const { step, ...saved } = await readCheckpoint(
+      path,
+      layout,
+      checkpointNames(this.#replica, state.names),
     );
-    const all = new Float32Array(statistics.reduce((total, { length }) => total + length, 0));
-    let offset = 0;
-    for (const values of statistics) {
-      all.set(values, offset);
-      offset += values.length;
-    }
-    writeStatistics(this.#replica, all);
+    state.restore(fromCheckpoint(this.#replica, state, saved));
     return step;
   }
 
@@ -123,30 +108,5 @@ export class Checkpoints {
     if (nowMs - this.#lastMs < interval.count) return false;
     this.#lastMs = nowMs;
     return true;
-  }
-
-  /** Copies. */
-  #state(optimizer: Optimizer): CheckpointState {
-    const { layout } = this.#replica;
-    const saved = optimizer.save();
-    const places = new Map(optimizer.parameters.map((parameter) => [parameter.weight, parameter]));
-    const statistics = readStatistics(this.#replica);
-    let offset = 0;
-    const cut = (values: Float32Array, weight: number): Float32Array => {
-      const place = places.get(weight);
-      return place ? values.subarray(place.offset, place.offset + place.size) : new Float32Array(0);
-    };
-    const weights = layout.map(({ shape, trainable }, weight) => {
-      if (trainable) return cut(saved.parameters, weight);
-      const size = elementCount(shape);
-      offset += size;
-      return statistics.subarray(offset - size, offset);
-    });
-    const trainable = layout.flatMap((entry, weight) => (entry.trainable ? [weight] : []));
-    return {
-      weights,
-      first: trainable.map((weight) => cut(saved.first, weight)),
-      second: trainable.map((weight) => cut(saved.second, weight)),
-    };
   }
 }

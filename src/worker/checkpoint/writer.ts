@@ -29,8 +29,9 @@ export class CheckpointWriter {
   /** The state's memory goes to the thread. @returns the checkpoint's path @throws CheckpointError */
   write(task: ToWriter): Promise<string> {
     const thread = (this.#thread ??= this.#start());
-    const { weights, first, second } = task.state;
-    const buffers = [...weights, ...first, ...second].map((values) => values.buffer as ArrayBuffer);
+    const { weights, slots } = task.state;
+    const kept = [...slots.values()].flatMap((vectors) => [...vectors.values()]);
+    const buffers = [...weights, ...kept].map((values) => values.buffer as ArrayBuffer);
     return new Promise((resolve, reject) => {
       this.#pending = { resolve, reject };
       thread.postMessage(task, [...new Set(buffers)]);

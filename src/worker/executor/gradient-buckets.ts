@@ -83,7 +83,8 @@ export class GradientBuckets {
   /** Where a writer puts a gradient of a weight that already has one: by weight, the same at every step. */
   readonly #further = new Map<number, Float32Array>();
   #step = 0;
-  #active = 0;
+  /** How many of the step's parts each local shard has samples in. */
+  #parts = new Map<number, number>();
 
   constructor(
     communicator: Pick<Communicator, 'allocate' | 'register'>,
@@ -118,19 +119,24 @@ export class GradientBuckets {
     }
   }
 
-  /** Opens a step. Shards without samples contribute zeros. */
-  begin(step: number, active: readonly ActiveShard[]): void {
+  /**
+   * Opens a step, whose batch is computed in parts; in each some of the local shards have samples. A shard's gradients of
+   * all parts are added up, in order, before they leave. Shards without samples contribute zeros.
+   */
+  begin(step: number, parts: readonly (readonly ActiveShard[])[]): void {
     this.#step = step;
-    this.#active = active.length;
+    this.#parts = new Map();
+    for (const { local } of parts.flat()) this.#parts.set(local, (this.#parts.get(local) ?? 0) + 1);
     this.#seen.clear();
     for (const bucket of this.#buckets) {
       for (const [local, vector] of bucket.exchange.inputs.entries()) {
-        if (!active.some((shard) => shard.local === local)) vector.fill(0);
+        if (!this.#parts.has(local)) vector.fill(0);
       }
       bucket.missing = 0;
     }
+    const contributions = parts.flat().length;
     for (const { segments, uses } of this.#places.values()) {
-      for (const { bucket } of segments) bucket.missing += uses * active.length;
+      for (const { bucket } of segments) bucket.missing += uses * contributions;
     }
     for (const bucket of this.#buckets) if (bucket.missing === 0) bucket.exchange.start(step);
   }
@@ -146,7 +152,8 @@ export class GradientBuckets {
     }
     const key = `${weight}/${shard.local}`;
     const seen = (this.#seen.get(key) ?? 0) + 1;
-    if (seen > uses)
+    const expected = uses * (this.#parts.get(shard.local) ?? 0);
+    if (seen > expected)
       throw new InvariantError(`weight ${weight} has ${seen} gradients of shard ${shard.local}`);
     this.#seen.set(key, seen);
     const target = targets[shard.local];
@@ -156,7 +163,7 @@ export class GradientBuckets {
     else if (seen > 1) addFloat32(target, target, this.#valuesOf(value, weight, size));
     else if (typeof value === 'function') value(target);
     else target.set(value as Float32Array);
-    if (seen === uses) this.#hooks.complete?.(this.#step, weight, shard.local, target, stored);
+    if (seen === expected) this.#hooks.complete?.(this.#step, weight, shard.local, target, stored);
     for (const { bucket } of segments) if (--bucket.missing === 0) bucket.exchange.start(this.#step);
   }
 
@@ -180,7 +187,7 @@ export class GradientBuckets {
         for (const [local, vector] of bucket.exchange.inputs.entries()) {
           const seen = this.#seen.get(`${weight}/${local}`) ?? 0;
           if (seen === 0) vector.fill(0, at, at + to - from);
-          bucket.missing -= this.#active > 0 ? uses - seen : 0;
+          bucket.missing -= uses * (this.#parts.get(local) ?? 0) - seen;
         }
         if (bucket.missing <= 0) {
           bucket.missing = 0;

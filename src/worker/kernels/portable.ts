@@ -2,6 +2,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { philoxBlock, unitFloat } from '../../shared/random/philox.js';
+import { updateAdam } from './host-updates.js';
 import { hashEach, hashFloats } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../engine/native.js';
 import { composedBatchNorm } from './composed-batch-norm.js';
@@ -156,14 +157,9 @@ export class PortableKernels implements Kernels {
     let second = new Float32Array(initial.length);
     return {
       apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
-        for (let i = 0; i < parameters.length; i++) {
-          const g = gradient[i] as number;
-          const m = (first[i] as number) + (1 - beta1) * (g - (first[i] as number));
-          const v = (second[i] as number) * beta2 + (1 - beta2) * g * g;
-          first[i] = m;
-          second[i] = v;
-          parameters[i] = (parameters[i] as number) - (stepSize * m) / (Math.sqrt(v) / correction + epsilon);
-        }
+        const plain = { coupledDecay: 0, decoupledDecay: 0 };
+        const coefficients = { beta1, beta2, stepSize, correction, epsilon, ...plain };
+        updateAdam(parameters, first, second, gradient, [0, parameters.length], coefficients);
         let offset = 0;
         const parts = sizes.map((size) => parameters.slice(offset, (offset += size)));
         if (hashes) hashEach(parts, hashes);

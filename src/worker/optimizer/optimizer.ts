@@ -1,23 +1,22 @@
 /**
  * One optimizer step over all trainable parameters as a flat vector, and their return into the model's own variables.
- * Adam (Kingma & Ba 2015) with PyTorch's arithmetic. Every worker holds the whole state and takes the same step.
+ * Every worker holds the whole state and takes the same step.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
-import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { LayerVariable } from '../executor/layer-op.js';
-import type { AdamState, Kernels, OptimizerState } from '../kernels/kernels.js';
+import type { Kernels } from '../kernels/kernels.js';
+import { createRule, type RuleState, type UpdateRule } from './update-rule.js';
 
 export class Optimizer {
   readonly #tf: Tensorflow;
-  readonly #config: OptimizerConfig;
   /** In the flat vectors' order. */
   readonly parameters: readonly FlatParameter[];
   readonly #variables: readonly LayerVariable[];
-  readonly #adam: AdamState;
+  readonly #rule: UpdateRule;
 
   constructor(
     tf: Tensorflow,
@@ -27,33 +26,38 @@ export class Optimizer {
     config: OptimizerConfig,
   ) {
     this.#tf = tf;
-    this.#config = config;
     this.parameters = parameters;
     this.#variables = model.weights;
     const flat = this.flatten(
       ({ weight, size }) => this.#variables[weight]?.read().dataSync<'float32'>() ?? new Float32Array(size),
     );
-    const sizes = parameters.map(({ size }) => size);
-    this.#adam = kernels.adam(flat, sizes, config.beta1, config.beta2);
+    this.#rule = createRule(tf, kernels, config, parameters, flat);
+  }
+
+  /** Elements of all parameters together. */
+  get size(): number {
+    return this.parameters.reduce((total, { size }) => total + size, 0);
   }
 
   /**
-   * Applies update `step` (from 1) with the averaged `gradient` and writes the parameters into the model.
-   * Bias corrections are computed in float64 from the step's number, so a resumed run has the same ones. With `hashes`,
-   * the ledger's hash of each parameter goes there, 8 bytes each, in backward order.
+   * Applies update `step` (from 1) with the averaged `gradient`, which stays where it is from step to step, and writes the
+   * parameters into the model. With `hashes`, the ledger's hash of each goes there, 8 bytes each, in backward order; `seen`
+   * is shown each parameter's new values.
    */
-  apply(gradient: Float32Array, step: number, learningRate: number, hashes?: Uint8Array): void {
-    const { beta1, beta2, epsilon } = this.#config;
-    const update = {
-      stepSize: learningRate / (1 - exactMath.pow(beta1, step)),
-      correction: Math.sqrt(1 - exactMath.pow(beta2, step)),
-      epsilon,
-    };
-    const updated = this.#adam.apply(gradient, update, hashes);
+  apply(
+    gradient: Float32Array,
+    step: number,
+    learningRate: number,
+    hashes?: Uint8Array,
+    seen?: (parameter: FlatParameter, values: Float32Array) => void,
+  ): void {
+    const updated = this.#rule.apply(gradient, step, learningRate, hashes);
     this.#tf.tidy(() => {
-      for (const [i, { weight, shape }] of this.parameters.entries()) {
+      for (const [i, parameter] of this.parameters.entries()) {
         const values = updated[i];
-        if (values) this.#variables[weight]?.write(this.#tf.reshape(values, [...shape]));
+        if (!values) continue;
+        this.#variables[parameter.weight]?.write(this.#tf.reshape(values, [...parameter.shape]));
+        seen?.(parameter, values.dataSync<'float32'>());
       }
     });
     for (const tensor of updated) tensor.dispose();
@@ -61,28 +65,33 @@ export class Optimizer {
 
   /** One flat vector from each parameter's values. */
   flatten(values: (parameter: FlatParameter) => Float32Array): Float32Array {
-    const flat = new Float32Array(this.parameters.reduce((total, { size }) => total + size, 0));
+    const flat = new Float32Array(this.size);
     for (const parameter of this.parameters) flat.set(values(parameter), parameter.offset);
     return flat;
   }
 
-  /** Copies of the parameters and both moments, flat, in backward order. */
-  save(): OptimizerState {
-    return this.#adam.read();
+  /** Copies of the parameters and the rule's slots, flat, in backward order. */
+  save(): RuleState {
+    return this.#rule.read();
   }
 
-  /** Goes on from a saved state: moments, and parameters also in the model. */
-  restore(state: OptimizerState): void {
-    this.#adam.write(state);
+  /** Goes on from a saved state: slots, and parameters also in the model. */
+  restore(state: RuleState): void {
+    this.#rule.write(state);
+    this.show(state.parameters);
+  }
+
+  /** Writes flat values into the model alone; the next update goes on from the optimizer's own. */
+  show(parameters: Float32Array): void {
     this.#tf.tidy(() => {
       for (const { weight, shape, offset, size } of this.parameters) {
-        const values = state.parameters.slice(offset, offset + size);
+        const values = parameters.slice(offset, offset + size);
         this.#variables[weight]?.write(this.#tf.tensor(values, [...shape]));
       }
     });
   }
 
   dispose(): void {
-    this.#adam.dispose();
+    this.#rule.dispose();
   }
 }

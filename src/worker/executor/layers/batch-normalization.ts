@@ -1,5 +1,5 @@
 /**
- * BatchNormalization over the global batch (Ioffe & Szegedy 2015; synchronized as in PyTorch's SyncBatchNorm).
+ * BatchNormalization over the global batch, or over each part of one that is computed in parts (Ioffe & Szegedy 2015; synchronized as in PyTorch's SyncBatchNorm).
  *
  * Forward: each shard gives (count, mean, M2) of each channel; the tree merges them; all normalise by the same biased
  * variance. Backward: with N rows in all, s1 = sum(dy) and s2 = sum(dy * xhat) over all shards,
@@ -73,7 +73,8 @@ class BatchNormOp implements LayerOp {
   readonly #channels: number;
   readonly #moments: ExchangeHandle;
   readonly #sums: ExchangeHandle;
-  #pending: GlobalStatistics | undefined;
+  /** Of the step so far, one for each part of its batch; a step that is given up ends this object's life as well. */
+  #pending: GlobalStatistics[] = [];
 
   constructor(
     services: LayerServices,
@@ -93,7 +94,7 @@ class BatchNormOp implements LayerOp {
     const { kernels, node } = this.#services;
     const { training } = context;
     const statistics = training ? this.#globalStatistics(context, inputs) : this.#runningStatistics();
-    if (training) this.#pending = statistics;
+    if (training) this.#pending.push(statistics);
     const affine = this.#affine(statistics);
     const passes = context.shards.map((_, i) => kernels.batchNorm(only(inputs, i), affine, node, training));
     return {
@@ -102,17 +103,16 @@ class BatchNormOp implements LayerOp {
     };
   }
 
-  /** moving = momentum * moving + (1 - momentum) * batch. */
+  /** moving = momentum * moving + (1 - momentum) * batch, once for each part of the batch. */
   commit(): void {
-    const statistics = this.#pending;
-    if (!statistics) return;
-    this.#pending = undefined;
-    const { count, mean, biasedVariance } = statistics;
-    // A single row has no unbiased variance; PyTorch refuses it, we keep the biased one.
-    const unbias = count > 1 ? count / (count - 1) : 1;
     const bias = this.#services.node.cancelledBias?.read().dataSync<'float32'>();
-    this.#move(this.#fields.movingMean, bias ? mean.map((value, c) => value + (bias[c] ?? 0)) : mean, 1);
-    this.#move(this.#fields.movingVariance, biasedVariance, unbias);
+    for (const { count, mean, biasedVariance } of this.#pending) {
+      // A single row has no unbiased variance; PyTorch refuses it, we keep the biased one.
+      const unbias = count > 1 ? count / (count - 1) : 1;
+      this.#move(this.#fields.movingMean, bias ? mean.map((value, c) => value + (bias[c] ?? 0)) : mean, 1);
+      this.#move(this.#fields.movingVariance, biasedVariance, unbias);
+    }
+    this.#pending = [];
   }
 
   #runningStatistics(): GlobalStatistics {

@@ -1,0 +1,6 @@
+/** Number types that several parts of the config share. */
+
+import { z } from 'zod';
+
+export const positiveInt = (max: number): z.ZodInt => z.int().min(1).max(max);
+export const finite = z.number().refine(Number.isFinite, 'must be a finite number');

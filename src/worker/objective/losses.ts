@@ -1,0 +1,126 @@
+/**
+ * Losses: the sum over samples and its gradient by the prediction. A sample's loss is the mean over its values, as PyTorch's
+ * `reduction='mean'` has it for samples of one size. Call inside a tidy.
+ */
+
+import type { Rank, Tensor } from '@tensorflow/tfjs';
+import type { LossFunction } from '../../api/objective.js';
+import type { OutputLossConfig } from '../../shared/config/run-config.js';
+import { ModelError } from '../../shared/errors.js';
+import { withMathRandom } from '../../shared/random/math-random.js';
+import type { Tensorflow } from '../engine/native.js';
+import type { Kernels } from '../kernels/kernels.js';
+
+/** Of one output on one shard. */
+export interface LossResult {
+  /** Over the shard's samples, in float64 and in their order. */
+  readonly sum: number;
+  /** Of that sum, shaped like the prediction. */
+  readonly gradient: Tensor;
+}
+
+/** Both have the samples in their first dimension. */
+export type Loss = (prediction: Tensor, target: Tensor) => LossResult;
+
+export function createLoss(
+  tf: Tensorflow,
+  kernels: Kernels,
+  config: OutputLossConfig,
+  custom: LossFunction | undefined,
+): Loss {
+  switch (config.kind) {
+    case 'softmaxCrossEntropy':
+      return softmaxCrossEntropy(tf, kernels, config.labelSmoothing);
+    case 'binaryCrossEntropy':
+      return elementwise(tf, (x, t) => ({
+        // log(1 + exp(-|x|)) + max(x, 0) - x * t, which overflows nowhere.
+        losses: tf.add(tf.log1p(tf.exp(tf.neg(tf.abs(x)))), tf.sub(tf.relu(x), tf.mul(x, t))),
+        gradient: tf.sub(tf.sigmoid(x), t),
+      }));
+    case 'meanSquaredError':
+      return elementwise(tf, (x, t) => {
+        const error = tf.sub(x, t);
+        return { losses: tf.square(error), gradient: tf.mul(error, 2) };
+      });
+    case 'meanAbsoluteError':
+      return elementwise(tf, (x, t) => {
+        const error = tf.sub(x, t);
+        return { losses: tf.abs(error), gradient: tf.sign(error) };
+      });
+    case 'huber':
+      return elementwise(tf, (x, t) => {
+        const error = tf.sub(x, t);
+        const inside = tf.clipByValue(error, -config.delta, config.delta);
+        // Inside: e^2 / 2. Outside: delta * (|e| - delta / 2).
+        return { losses: tf.mul(inside, tf.sub(error, tf.mul(inside, 0.5))), gradient: inside };
+      });
+    case 'custom':
+      return customLoss(tf, custom);
+  }
+}
+
+/** In float64, in order. */
+export function sum(values: Tensor): number {
+  return values.dataSync<'float32'>().reduce((total, value) => total + value, 0);
+}
+
+/** Of class numbers [samples, ...] and logits [samples, ..., classes]. */
+function softmaxCrossEntropy(tf: Tensorflow, kernels: Kernels, smoothing: number): Loss {
+  return (prediction, target) => {
+    const classes = prediction.shape.at(-1) ?? 1;
+    const rows = prediction.size / classes;
+    const [samples = 1] = prediction.shape;
+    const places = rows / samples;
+    const logits = tf.reshape<Rank.R2>(prediction, [rows, classes]);
+    const labels = tf.reshape<Rank.R1>(target, [rows]);
+    const { losses, gradient } = kernels.softmaxCrossEntropy(logits, labels);
+    const shaped = (tensor: Tensor): Tensor =>
+      tf.reshape(places === 1 ? tensor : tf.mul(tensor, 1 / places), prediction.shape);
+    if (smoothing === 0) return { sum: sum(losses) / places, gradient: shaped(gradient) };
+    // (1 - s) * loss(target) + s * mean over classes of loss(class)
+    const spread = tf.neg(tf.mean(tf.logSoftmax(logits), 1));
+    const mixed = tf.add(tf.mul(losses, 1 - smoothing), tf.mul(spread, smoothing));
+    const towards = tf.sub(tf.oneHot(labels, classes), 1 / classes);
+    return { sum: sum(mixed) / places, gradient: shaped(tf.add(gradient, tf.mul(towards, smoothing))) };
+  };
+}
+
+/** Of targets with as many values as the prediction has. */
+function elementwise(
+  tf: Tensorflow,
+  body: (prediction: Tensor, target: Tensor) => { losses: Tensor; gradient: Tensor },
+): Loss {
+  return (prediction, target) => {
+    const [samples = 1] = prediction.shape;
+    const values = prediction.size / samples;
+    const { losses, gradient } = body(prediction, tf.reshape(tf.cast(target, 'float32'), prediction.shape));
+    return { sum: sum(losses) / values, gradient: values === 1 ? gradient : tf.mul(gradient, 1 / values) };
+  };
+}
+
+/** Differentiated by tfjs, one shard at a time. */
+function customLoss(tf: Tensorflow, custom: LossFunction | undefined): Loss {
+  if (!custom) throw new ModelError('loss: expected a function in the training definition, got none.');
+  return (prediction, target) => {
+    const [samples = 0] = prediction.shape;
+    let total = Number.NaN;
+    const { grad } = tf.valueAndGrad((x: Tensor) => {
+      const losses = withMathRandom(refuseRandom, () => custom({ tf, prediction: x, target }));
+      if (losses.rank !== 1 || losses.size !== samples) {
+        throw new ModelError(
+          `loss: expected one value for each of ${samples} samples, got a tensor of ` +
+            `${losses.shape.join('x') || 'no dimension'}. Take means over all dimensions but the first.`,
+        );
+      }
+      total = sum(losses);
+      return tf.sum(losses);
+    })(prediction);
+    return { sum: total, gradient: grad };
+  };
+}
+
+function refuseRandom(): never {
+  throw new ModelError(
+    'loss: it draws random numbers, which would depend on the worker. Draw them in the data, where a seed is given.',
+  );
+}

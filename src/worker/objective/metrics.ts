@@ -1,0 +1,84 @@
+/**
+ * Metrics: means over samples, so that each shard can give a sum and the sums can be added in the fixed tree. What isn't a mean
+ * over samples (an F1 score, an area under a curve) can't be made from sums, and isn't one of them. Call inside a tidy.
+ */
+
+import type { Tensor } from '@tensorflow/tfjs';
+import type { MetricFunction } from '../../api/objective.js';
+import type { MetricConfig, OutputLossConfig } from '../../shared/config/run-config.js';
+import { ModelError } from '../../shared/errors.js';
+import type { Tensorflow } from '../engine/native.js';
+import { sum } from './losses.js';
+
+/** Sum over the samples. */
+export type Metric = (prediction: Tensor, target: Tensor) => number;
+
+export function createMetric(
+  tf: Tensorflow,
+  config: Exclude<MetricConfig, string>,
+  loss: OutputLossConfig,
+  custom: MetricFunction | undefined,
+): Metric {
+  switch (config.kind) {
+    case 'accuracy':
+      return loss.kind === 'softmaxCrossEntropy' ? topK(tf, 1) : binaryAccuracy(tf);
+    case 'topK':
+      return topK(tf, config.k);
+    case 'meanAbsoluteError':
+      return ofErrors(tf, (error) => tf.abs(error));
+    case 'meanSquaredError':
+      return ofErrors(tf, (error) => tf.square(error));
+    case 'custom':
+      return customMetric(tf, config.name, custom);
+  }
+}
+
+/** Whether a target's logit is one of the k highest; ties go to the lower class, as with argMax. */
+function topK(tf: Tensorflow, k: number): Metric {
+  return (prediction, target) => {
+    const classes = prediction.shape.at(-1) ?? 1;
+    const logits = tf.reshape(prediction, [prediction.size / classes, classes]);
+    const labels = tf.reshape(target, [-1]);
+    const [samples = 1] = prediction.shape;
+    const places = labels.size / samples;
+    if (k === 1) return sum(tf.equal(tf.argMax(logits, 1), labels)) / places;
+    const own = tf.sum(tf.mul(logits, tf.oneHot(tf.cast(labels, 'int32'), classes)), 1, true);
+    const lower = tf.less(tf.range(0, classes, 1, 'int32'), tf.reshape(labels, [-1, 1]));
+    const ahead = tf.logicalOr(tf.greater(logits, own), tf.logicalAnd(tf.equal(logits, own), lower));
+    return sum(tf.less(tf.sum(tf.cast(ahead, 'int32'), 1), k)) / places;
+  };
+}
+
+/** Of logits: above 0 is class 1. */
+function binaryAccuracy(tf: Tensorflow): Metric {
+  return (prediction, target) => {
+    const wanted = tf.greater(tf.reshape(tf.cast(target, 'float32'), prediction.shape), 0.5);
+    const right = tf.equal(tf.greater(prediction, 0), wanted);
+    const [samples = 1] = prediction.shape;
+    return (sum(right) * samples) / prediction.size;
+  };
+}
+
+function ofErrors(tf: Tensorflow, body: (error: Tensor) => Tensor): Metric {
+  return (prediction, target) => {
+    const [samples = 1] = prediction.shape;
+    const values = prediction.size / samples;
+    const error = tf.sub(prediction, tf.reshape(tf.cast(target, 'float32'), prediction.shape));
+    return sum(body(error)) / values;
+  };
+}
+
+function customMetric(tf: Tensorflow, name: string, custom: MetricFunction | undefined): Metric {
+  if (!custom) throw new ModelError(`metrics: expected a function for "${name}", got none.`);
+  return (prediction, target) => {
+    const [samples = 0] = prediction.shape;
+    const values = custom({ tf, prediction, target });
+    if (values.rank !== 1 || values.size !== samples) {
+      throw new ModelError(
+        `metrics: "${name}": expected one value for each of ${samples} samples, got a tensor of ` +
+          `${values.shape.join('x') || 'no dimension'}. A metric is a mean over samples; return each sample's part.`,
+      );
+    }
+    return sum(values);
+  };
+}

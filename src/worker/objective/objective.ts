@@ -1,0 +1,189 @@
+/**
+ * What is minimised and what is measured: a loss for each of the model's outputs, times its weight, and the metrics. Owns the
+ * check that they fit the model and the data; everything is a sum over samples, so that shards add up.
+ */
+
+import type { LayersModel, SymbolicTensor, Tensor } from '@tensorflow/tfjs';
+import type { ObjectiveFunctions } from '../../api/objective.js';
+import { lossOfOutputs, namedOutputs, type MetricConfig } from '../../shared/config/loss-config.js';
+import type { OutputLossConfig, RunConfig } from '../../shared/config/run-config.js';
+import type { TensorSpec } from '../../shared/data/training-data.js';
+import { ConfigError, ModelError } from '../../shared/errors.js';
+import { elementCount } from '../../shared/layout.js';
+import type { Tensorflow } from '../engine/native.js';
+import type { Kernels } from '../kernels/kernels.js';
+import { createLoss, type Loss } from './losses.js';
+import { createMetric, type Metric } from './metrics.js';
+
+/** Without functions of the user, as for a model that no training definition is there for. */
+export const noFunctions: ObjectiveFunctions = { losses: new Map(), metrics: new Map() };
+
+export interface ObjectiveOptions {
+  readonly tf: Tensorflow;
+  readonly kernels: Kernels;
+  readonly model: LayersModel;
+  readonly config: Pick<RunConfig, 'loss' | 'metrics' | 'schedule' | 'earlyStopping'>;
+  readonly functions: ObjectiveFunctions;
+  readonly targets: readonly TensorSpec[];
+  /** Of the data, for messages. */
+  readonly dataName: string;
+}
+
+interface NamedMetric {
+  readonly name: string;
+  readonly output: number;
+  readonly measure: Metric;
+}
+
+export class Objective {
+  readonly #losses: readonly { readonly loss: Loss; readonly weight: number }[];
+  readonly #metrics: readonly NamedMetric[];
+
+  /** @throws ModelError, ConfigError when losses, metrics, model and data don't fit each other */
+  constructor(options: ObjectiveOptions) {
+    const { tf, kernels, model, config, functions } = options;
+    const names = outputNames(model);
+    const unknown = namedOutputs(config.loss).filter((name) => !names.includes(name));
+    if (unknown.length > 0) throw noOutput('loss', unknown, names);
+    const losses = lossOfOutputs(config.loss, names).map((loss, i): OutputLossConfig => {
+      if (loss) return loss;
+      throw new ConfigError(`loss: expected one for each output, got none for "${names[i] ?? ''}".`);
+    });
+    checkTargets(options, names, losses);
+    this.#losses = losses.map((loss, i) => ({
+      loss: createLoss(tf, kernels, loss, functions.losses.get(names[i] ?? '') ?? functions.losses.get('')),
+      weight: loss.weight,
+    }));
+    this.#metrics = chooseMetrics(config.metrics, names, losses).map(({ name, output, config: metric }) => ({
+      name,
+      output,
+      measure: createMetric(tf, metric, losses[output] as OutputLossConfig, functions.metrics.get(name)),
+    }));
+    const { schedule, earlyStopping } = config;
+    const judged = [schedule.kind === 'plateau' ? schedule.metric : 'loss', earlyStopping?.metric ?? 'loss'];
+    for (const metric of judged) {
+      if (metric !== 'loss' && !this.metricNames.includes(metric))
+        throw new ConfigError(
+          `metric: expected loss${this.metricNames.map((name) => `, ${name}`).join('')}, got "${metric}". Add it to metrics.`,
+        );
+    }
+  }
+
+  /** In the order of what `measure` gives. */
+  get metricNames(): string[] {
+    return this.#metrics.map(({ name }) => name);
+  }
+
+  /**
+   * @param outputs one shard's predictions, an output each; targets likewise
+   * @returns the weighted loss summed over samples, and its gradient by each output
+   */
+  compute(
+    outputs: readonly Tensor[],
+    targets: readonly Tensor[],
+  ): { sum: number; gradients: readonly Tensor[] } {
+    let total = 0;
+    const gradients = this.#losses.map(({ loss, weight }, i) => {
+      const { sum, gradient } = loss(outputs[i] as Tensor, targets[i] as Tensor);
+      total += weight * sum;
+      return weight === 1 ? gradient : gradient.mul<Tensor>(weight);
+    });
+    return { sum: total, gradients };
+  }
+
+  /** [loss, metrics...], each summed over samples. */
+  measure(outputs: readonly Tensor[], targets: readonly Tensor[]): number[] {
+    const { sum } = this.compute(outputs, targets);
+    return [
+      sum,
+      ...this.#metrics.map(({ output, measure }) =>
+        measure(outputs[output] as Tensor, targets[output] as Tensor),
+      ),
+    ];
+  }
+}
+
+/** Outputs go by the names of the layers that give them. */
+export function outputNames(model: LayersModel): string[] {
+  return model.outputs.map((output: SymbolicTensor) => output.sourceLayer.name);
+}
+
+function noOutput(field: string, unknown: readonly string[], names: readonly string[]): ConfigError {
+  return new ConfigError(
+    `${field}: expected names of outputs (${names.join(', ')}), got ${unknown.join(', ')}. Outputs go by the names of their layers.`,
+  );
+}
+
+interface ChosenMetric {
+  readonly name: string;
+  readonly output: number;
+  readonly config: Exclude<MetricConfig, string>;
+}
+
+/** @throws ConfigError for an output that isn't there, or two metrics of one name */
+function chooseMetrics(
+  metrics: readonly MetricConfig[] | null,
+  outputs: readonly string[],
+  losses: readonly OutputLossConfig[],
+): ChosenMetric[] {
+  const classes = (loss: OutputLossConfig): boolean =>
+    loss.kind === 'softmaxCrossEntropy' || loss.kind === 'binaryCrossEntropy';
+  const given = metrics ?? (['accuracy', 'meanAbsoluteError'] as const);
+  const chosen = given.flatMap((metric): ChosenMetric[] => {
+    const config = typeof metric === 'string' ? { kind: metric } : metric;
+    if (config.output !== undefined && !outputs.includes(config.output))
+      throw noOutput('metrics', [config.output], outputs);
+    const name = config.name ?? (config.kind === 'topK' ? `top${config.k}` : config.kind);
+    const fits = (loss: OutputLossConfig): boolean => {
+      if (config.kind === 'custom') return true;
+      if (config.kind === 'topK') return loss.kind === 'softmaxCrossEntropy';
+      if (loss.kind === 'custom') return metrics !== null;
+      return classes(loss) === (config.kind === 'accuracy');
+    };
+    return losses.flatMap((loss, output) => {
+      const wanted = config.output === undefined ? fits(loss) : config.output === outputs[output];
+      const full = outputs.length === 1 ? name : `${outputs[output] ?? ''}.${name}`;
+      return wanted ? [{ name: config.name ?? full, output, config }] : [];
+    });
+  });
+  const names = chosen.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new ConfigError(
+      `metrics: expected different names, got "${twice}" twice. Give each a name and an output.`,
+    );
+  return chosen;
+}
+
+/** @throws ModelError */
+function checkTargets(
+  { model, targets, dataName }: ObjectiveOptions,
+  names: readonly string[],
+  losses: readonly OutputLossConfig[],
+): void {
+  if (targets.length !== names.length) {
+    throw new ModelError(
+      `Model "${model.name}" has ${names.length} outputs (${names.join(', ')}), but ${dataName} has ${targets.length} targets.`,
+    );
+  }
+  for (const [i, loss] of losses.entries()) {
+    const { shape, dtype, classes = 1 } = targets[i] as TensorSpec;
+    const output = (model.outputs[i]?.shape ?? []).slice(1);
+    const gives = `Model "${model.name}" gives ${output.join('x') || 'one'} values a sample in "${names[i] ?? ''}"`;
+    if (loss.kind === 'softmaxCrossEntropy') {
+      if (dtype !== 'int32')
+        throw new ModelError(
+          `loss: softmaxCrossEntropy needs class numbers, but ${dataName} has real numbers. Choose another loss.`,
+        );
+      if (output.length !== shape.length + 1 || (output.at(-1) ?? 0) < classes) {
+        throw new ModelError(
+          `${gives}, but ${dataName} has ${classes} classes. End with a Dense layer of ${classes} units and no activation.`,
+        );
+      }
+    } else if (loss.kind !== 'custom' && elementCount(output.map(Number)) !== elementCount(shape)) {
+      throw new ModelError(
+        `${gives}, but ${dataName} has targets of ${shape.join('x') || 'one value'}. Make them as many.`,
+      );
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { decodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
+import {
+  runConfigSchema,
+  type OptimizerConfig,
+  type RunConfigInput,
+} from '../../src/shared/config/run-config.js';
+import { hashEach } from '../../src/shared/ledger/hash.js';
+import type { EngineChoice } from '../../src/worker/engine/load.js';
+import { PortableKernels } from '../../src/worker/kernels/portable.js';
+import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
+import { clipNorm } from '../../src/worker/optimizer/clip.js';
+import { initialNumbers, judge, reducedRate } from '../../src/worker/optimizer/judge.js';
+import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
+import { createRule, slotNames } from '../../src/worker/optimizer/update-rule.js';
+import { WeightAverage } from '../../src/worker/optimizer/weight-average.js';
+import { engineFor } from '../support/in-process.js';
+
+/** Made by optimizers.py. */
+const file = new URL('./fixtures/optimizers.safetensors', import.meta.url);
+const { tensors } = decodeSafetensors(await readFile(file), 'optimizers.safetensors');
+const values = (name: string): number[] => Array.from(tensors.get(name)?.values ?? []);
+
+const parameters = [
+  { weight: 0, shape: [6, 8], offset: 0, size: 48 },
+  { weight: 1, shape: [12], offset: 48, size: 12 },
+];
+const start = Float32Array.from(values('start'));
+const gradients = Array.from({ length: 100 }, (_, step) =>
+  Float32Array.from(values('gradients').slice(step * 60, (step + 1) * 60)),
+);
+const learningRate = 0.01;
+const parse = (optimizer: RunConfigInput['optimizer']): OptimizerConfig =>
+  runConfigSchema.parse({ optimizer }).optimizer;
+
+/** float32 parameters of size 1 to 3 round by 1.2e-7 a step, and roundings add up like a random walk. */
+const most = (step: number): number => 2.4e-7 * Math.sqrt(step) + 1e-7;
+const near = (got: ArrayLike<number>, name: string, step: number): void => {
+  const expected = values(name);
+  expect(got.length).toBe(expected.length);
+  for (const [i, value] of expected.entries())
+    expect(Math.abs((got[i] ?? 0) - value), `${name}, element ${i}`).toBeLessThan(most(step));
+};
+
+describe.each<EngineChoice>(['js', 'tensorflow'])(
+  'PyTorch, optimizer by optimizer, on the engine %s',
+  (choice) => {
+    it.each<[string, RunConfigInput['optimizer']]>([
+      ['adam', { kind: 'adam', learningRate }],
+      ['adam_l2', { kind: 'adam', learningRate, weightDecay: 0.1 }],
+      ['adamw', { kind: 'adamw', learningRate, weightDecay: 0.1 }],
+      ['sgd', { kind: 'sgd', learningRate }],
+      ['momentum', { kind: 'sgd', learningRate, momentum: 0.9, dampening: 0.1 }],
+      [
+        'nesterov',
+        {
+          kind: 'sgd',
+          learningRate,
+          momentum: 0.9,
+          nesterov: true,
+          weightDecay: 0.01,
+          weightDecayOf: 'kernels',
+        },
+      ],
+    ])('%s, and goes on from its saved state', async (name, input) => {
+      const { tf, memory } = await engineFor(choice);
+      const kernels = choice === 'js' ? new PortableKernels(tf) : new TensorflowKernels(tf, memory);
+      const config = parse(input);
+      const rule = createRule(tf, kernels, config, parameters, start);
+      const other = createRule(tf, kernels, config, parameters, new Float32Array(60));
+      const [gradient, hashes, expectedHashes] = [
+        new Float32Array(60),
+        new Uint8Array(16),
+        new Uint8Array(16),
+      ];
+      const before = tf.memory().numTensors;
+      for (const [i, given] of gradients.entries()) {
+        if (name === 'adamw') clipNorm(given, 3, gradient);
+        else gradient.set(given);
+        const updated = rule.apply(gradient, i + 1, learningRate, hashes);
+        hashEach(
+          updated.map((tensor) => tensor.dataSync<'float32'>()),
+          expectedHashes,
+        );
+        expect(hashes).toEqual(expectedHashes);
+        tf.dispose(updated);
+        if (i + 1 === 10) other.write(rule.read());
+        if (i + 1 > 10) tf.dispose(other.apply(gradient, i + 1, learningRate));
+        if ([1, 10, 100].includes(i + 1)) near(rule.read().parameters, `${name}_${i + 1}`, i + 1);
+      }
+      expect(tf.memory().numTensors).toBe(before);
+      expect([...rule.read().slots.keys()]).toEqual(slotNames(config));
+      expect(other.read()).toEqual(rule.read());
+      rule.dispose();
+      other.dispose();
+    });
+  },
+);
+
+it('the gradient is clipped by its norm over all parameters, and the original is left alone', () => {
+  const target = new Float32Array(60);
+  for (const [i, expected] of values('norms').entries()) {
+    const gradient = gradients[i]!;
+    const copy = gradient.slice();
+    expect(clipNorm(gradient, 3, target) / expected).toBeCloseTo(1, 12);
+    expect(gradient).toEqual(copy);
+    if (expected < 2.9) expect(target).toEqual(gradient);
+    else if (expected > 3) expect(Math.hypot(...target)).toBeCloseTo(3, 4);
+  }
+});
+
+it('the moving average of the weights', () => {
+  const average = new WeightAverage({ decay: 0.9, warmup: false }, start.slice(), new Float32Array(1));
+  const p = Float32Array.from(start);
+  for (const [i, gradient] of gradients.entries()) {
+    for (let e = 0; e < 60; e++) p[e] = p[e]! - learningRate * gradient[e]!;
+    average.add(i + 1, 0, p);
+  }
+  near(average.parameters, 'average', 100);
+});
+
+describe('schedules of PyTorch', () => {
+  const stepsPerEpoch = 7;
+  const warmup = (steps: number) => ({ steps, from: 0.1 });
+  it.each<[string, RunConfigInput]>([
+    ['cosine', { schedule: { kind: 'cosine', minimum: 0.001 } }],
+    ['onecycle', { schedule: { kind: 'oneCycle' } }],
+    [
+      'onecycle_linear',
+      { schedule: { kind: 'oneCycle', rise: 0.4, anneal: 'linear', startDivisor: 10, endDivisor: 100 } },
+    ],
+    ['warmup_constant', { schedule: { kind: 'constant' }, warmup: warmup(10) }],
+    ['warmup_cosine', { schedule: { kind: 'cosine' }, warmup: { epochs: 2, from: 0.1 } }],
+  ])('%s', (name, input) => {
+    const config = runConfigSchema.parse({
+      epochs: 9,
+      optimizer: { kind: 'sgd', learningRate: 0.02 },
+      ...input,
+    });
+    for (const [done, expected] of values(name).entries()) {
+      const place = { step: done + 1, epoch: Math.floor(done / stepsPerEpoch), stepsPerEpoch };
+      expect(Math.abs(learningRateAt(config, place, 0) - expected), `step ${done + 1}`).toBeLessThan(1e-14);
+    }
+  });
+
+  it('plateau, each evaluation once', () => {
+    const config = runConfigSchema.parse({
+      optimizer: { kind: 'sgd', learningRate: 0.02 },
+      schedule: { kind: 'plateau', factor: 0.5, patience: 1, cooldown: 2, minimum: 0.003 },
+    });
+    const numbers = initialNumbers(config);
+    const expected = values('plateau');
+    expect(new Set(expected).size).toBeGreaterThan(2);
+    for (const [i, loss] of values('plateau_losses').entries()) {
+      judge(config, numbers, i + 1, { loss });
+      // As after a generation that ended before all had judged.
+      judge(config, numbers, i + 1, { loss });
+      expect(reducedRate(numbers), `evaluation ${i + 1}`).toBeCloseTo(expected[i]!, 12);
+    }
+  });
+});
