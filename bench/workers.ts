@@ -1,12 +1,12 @@
 /**
  * Two workers against one, one thread and one core each, through the real command and in turn:
- * `npm run bench:workers -- [rounds] [steps]`. Pins the one worker to a core (taskset), since otherwise its communicator
+ * `npm run bench:workers -- [rounds] [steps]`, of which the first third doesn't count. Pins the one worker to a core (taskset), since otherwise its communicator
  * thread would have the other core to itself.
  */
 import { median } from '../src/shared/statistics.js';
 import { imagesPerSecond, machineLine } from './measure.js';
 
-const [rounds = 3, steps = 100] = process.argv.slice(2).map(Number);
+const [rounds = 3, steps = 240] = process.argv.slice(2).map(Number);
 
 interface Variant {
   readonly name: string;
@@ -29,7 +29,7 @@ const variants: readonly Variant[] = [
 
 function measure({ workers, batchSize, options }: Variant): Promise<number> {
   const all = ['--workers', workers, '--batch-size', batchSize, ...options];
-  return imagesPerSecond({ options: all, pinned: workers === 1, steps, warmUp: 20 });
+  return imagesPerSecond({ options: all, pinned: workers === 1, steps, warmUp: Math.floor(steps / 3) });
 }
 
 const measured = variants.map((): number[] => []);
