@@ -36,7 +36,8 @@ export interface Attacked {
   readonly frames: { readonly control: number; readonly data: number; readonly plainConnections: number };
   readonly generations: number;
   readonly warnings: readonly string[];
-  readonly memory: readonly { role: string; fromMb: number; toMb: number; grew: boolean }[];
+  /** Medians of the four quarters of the attack. */
+  readonly memory: readonly { role: string; megabytes: readonly number[]; grew: boolean }[];
   /** The strangers were still at it when the training ended. */
   readonly tooShort: boolean;
 }
@@ -88,8 +89,8 @@ export async function undisturbed(steps: number, folder: string): Promise<string
 const weightsOf = (events: readonly RunEvent[]): string =>
   events.findLast((event) => event.event === 'done')?.weightsSha256 ?? '';
 
-/** Linux's own list of the ports at which a process listens. */
-function listeningPorts(pid: number): number[] {
+/** Linux's own list of the ZeroMQ endpoints at which a process listens: TCP on loopback, and ipc. */
+function listeningEndpoints(pid: number): string[] {
   const inodes = new Set(
     readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
       try {
@@ -99,11 +100,22 @@ function listeningPorts(pid: number): number[] {
       }
     }),
   );
-  const lines = readFileSync(`/proc/${pid}/net/tcp`, 'utf8').trim().split('\n').slice(1);
-  return lines.flatMap((line) => {
-    const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
-    return state === '0A' && inodes.has(inode) ? Number.parseInt(local.split(':')[1] ?? '', 16) : [];
-  });
+  const rows = (table: string): string[][] =>
+    readFileSync(`/proc/${pid}/net/${table}`, 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/));
+  const tcp = rows('tcp').flatMap(([, local = '', , state, , , , , , inode = '']) =>
+    state === '0A' && inodes.has(inode)
+      ? `tcp://127.0.0.1:${Number.parseInt(local.split(':')[1] ?? '', 16)}`
+      : [],
+  );
+  // The flag of a socket that accepts connections.
+  const ipc = rows('unix').flatMap(([, , , flags, , , inode = '', path]) =>
+    flags === '00010000' && path !== undefined && inodes.has(inode) ? `ipc://${path}` : [],
+  );
+  return [...tcp, ...ipc];
 }
 
 interface Door {
@@ -189,14 +201,14 @@ export async function attackTraining(
     const words = messageBytes(workerMessages);
     const control = zmqDoor(listen, 'control', (draw) => hostile(words, draw));
     const data = workers
-      .flatMap(({ pid }) => listeningPorts(pid))
-      .map((dataPort) =>
-        zmqDoor(`tcp://127.0.0.1:${dataPort}`, 'data', (draw) => {
+      .flatMap(({ pid }) => listeningEndpoints(pid))
+      .map((endpoint) =>
+        zmqDoor(endpoint, 'data', (draw) => {
           const frame = hostile(real, draw);
           return draw(2) === 0 ? mend(frame) : frame;
         }),
       );
-    if (data.length === 0) throw new Error('no worker listens on TCP');
+    if (data.length === 0) throw new Error('no worker listens anywhere');
     const before = sampler({ coordinator, 'worker 0': workers[0], 'worker 1': workers[1] });
     const over = (): boolean => coordinator.over;
     const left = { control: { count: Math.ceil(frames / 2) }, data: { count: Math.floor(frames / 2) } };
@@ -242,11 +254,13 @@ function sampler(programs: Readonly<Record<string, Program | undefined>>) {
       }
     },
     growth: (): Attacked['memory'] =>
-      [...samples].map(([role, megabytes]) => {
-        const part = Math.ceil(megabytes.length / 4);
-        // The first quarter is what the first strangers make it take.
-        const [fromMb, toMb] = [median(megabytes.slice(part, 2 * part)), median(megabytes.slice(-part))];
-        return { role, fromMb, toMb, grew: toMb - fromMb > Math.max(allowedMb, fromMb * allowedPart) };
+      [...samples].map(([role, sampled]) => {
+        const part = Math.ceil(sampled.length / 4);
+        const megabytes = [0, 1, 2, 3].map((i) => median(sampled.slice(i * part, (i + 1) * part)));
+        // The first quarter is what the first strangers make it take; a leak grows as much in each of the others.
+        const [, second = 0, third = 0, last = 0] = megabytes;
+        const bound = Math.max(allowedMb, second * allowedPart);
+        return { role, megabytes, grew: last - second > bound && last - third > bound / 4 };
       }),
   };
 }

@@ -61,8 +61,10 @@ if (frames > 0) {
     say(
       `sent: ${control} to the coordinator, ${data} to the workers; ${plainConnections} plain connections at once`,
     );
-    for (const { role, fromMb, toMb, grew } of result.memory) {
-      say(`memory of ${role}: ${fromMb.toFixed(0)} to ${toMb.toFixed(0)} MB`);
+    for (const { role, megabytes: quarters, grew } of result.memory) {
+      if (quarters.some(Number.isNaN))
+        problems.push(`too short to tell whether the ${role} grew: raise --frames`);
+      say(`memory of ${role}, by quarters: ${quarters.map((mb) => mb.toFixed(0)).join(', ')} MB`);
       if (grew) problems.push(`${role} grew`);
     }
     say(`${result.warnings.length} warnings, ${result.generations} generations`);

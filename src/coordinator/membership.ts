@@ -205,12 +205,12 @@ function disagree(state: State, worker: WorkerRecord, error: Disagreement): Deci
   if (state.phase === 'gathering') return fail(withWorker(state, worker), error, 2);
   const workers = new Map(state.workers);
   workers.delete(worker.connection);
+  // Said once a kind: whoever reaches the port can try again and again. The worker itself is told each time.
+  const message = `Worker ${worker.join.pid} on ${worker.join.host} refused: ${error.message}`;
+  const { state: counted, actions } = refuse({ ...state, workers }, `disagreement ${error.code}`, message);
   return {
-    state: { ...state, workers },
-    actions: [
-      { kind: 'send', to: worker.connection, message: { type: 'abort', error } },
-      warn(`Worker ${worker.join.pid} on ${worker.join.host} refused: ${error.message}`),
-    ],
+    state: counted,
+    actions: [{ kind: 'send', to: worker.connection, message: { type: 'abort', error } }, ...actions],
   };
 }
 

@@ -151,6 +151,22 @@ describe('the recovery time', () => {
   it('holds the start of an engine where every member was lost', () => {
     const lost = [generation(0, 1, 2), step(1, 100), generation(6000, 3, 4), step(2, 6100)];
     expect(nobodySurvived(fault('kill', 2, 200), lost)).toBe(true);
+    // The first membership has no event of its own.
+    const joined = [1, 2].map((pid): Timed => ({
+      ...{
+        event: 'worker',
+        state: 'joined',
+        rank: pid - 1,
+        pid,
+        host: 'h',
+        device: 'CPU',
+        engine: 'e',
+        generation: 1,
+      },
+      atMs: 0,
+    }));
+    expect(nobodySurvived(fault('kill', 2, 200), [...joined, ...lost.slice(1)])).toBe(true);
+    expect(nobodySurvived(fault('kill', 2, 200), [...joined, ...events.slice(1)])).toBe(false);
     expect(nobodySurvived(fault('kill', 2, 200), events)).toBe(false);
     expect(nobodySurvived(fault('kill', 2, 200), events.slice(0, 3))).toBe(false);
   });

@@ -3,15 +3,15 @@
 import type { InjectedFault } from './inject.js';
 import type { Timed } from './training.js';
 
-/** Whether the process took part when that happened. */
-function wasMember(events: readonly Timed[], pid: number, atMs: number): boolean {
+/** Who took part then: pids. */
+function membersAt(events: readonly Timed[], atMs: number): readonly number[] {
   let members: readonly number[] = [];
   for (const event of events) {
     if (event.atMs > atMs) break;
     if (event.event === 'worker' && event.state === 'joined') members = [...members, event.pid];
     if (event.event === 'generation') members = event.workers.map((worker) => worker.pid);
   }
-  return members.includes(pid);
+  return members;
 }
 
 /**
@@ -25,7 +25,7 @@ export function recoveryMs(
 ): number | undefined {
   if (atMs === undefined) return undefined;
   const steps = events.filter(({ event }) => event === 'step').map((event) => event.atMs);
-  if (planned.kind === 'kill' && wasMember(events, pid, atMs)) {
+  if (planned.kind === 'kill' && membersAt(events, atMs).includes(pid)) {
     const next = events.find((event) => event.event === 'generation' && event.atMs > atMs);
     const step = next && steps.find((at) => at >= next.atMs);
     return step === undefined ? undefined : step - atMs;
@@ -41,12 +41,10 @@ export function recoveryMs(
  */
 export function nobodySurvived({ atMs }: InjectedFault, events: readonly Timed[]): boolean {
   if (atMs === undefined) return false;
-  const generations = events.filter((event) => event.event === 'generation');
-  const before = generations.findLast((event) => event.atMs <= atMs);
-  const after = generations.find((event) => event.atMs > atMs);
-  if (!before || !after) return false;
-  const members = new Set(before.workers.map(({ pid }) => pid));
-  return !after.workers.some(({ pid }) => members.has(pid));
+  const before = membersAt(events, atMs);
+  const next = events.find((event) => event.event === 'generation' && event.atMs > atMs);
+  if (next?.event !== 'generation' || before.length === 0) return false;
+  return !next.workers.some(({ pid }) => before.includes(pid));
 }
 
 export function median(values: readonly number[]): number {
