@@ -20,10 +20,16 @@ const small = 512;
 const sizes = [small, recipe.gradientBytes];
 const worlds = [2, 3, 4, 6, 8];
 
-function allreduce(workers: number, sharedMemory: 'auto' | 'off'): number[] {
+function allreduce(
+  workers: number,
+  sharedMemory: 'auto' | 'off',
+  bucketBytes = recipe.bucketBytes,
+): number[] {
   const runs = Array.from({ length: rounds }, () => {
-    const args = [main, 'bench', 'allreduce', '--json', '--shared-memory', sharedMemory];
-    const more = ['--workers', workers, '--bytes', sizes.join(','), '--rounds', 20].map(String);
+    const args = [main, 'bench', 'allreduce', '--json', '--shared-memory', sharedMemory, '--rounds', '20'];
+    const more = ['--workers', workers, '--bytes', sizes.join(','), '--bucket-bytes', bucketBytes].map(
+      String,
+    );
     const answer = execFileSync(process.execPath, [...args, ...more], { encoding: 'utf8', timeout: 300_000 });
     return (JSON.parse(answer) as { results: { microseconds: number }[] }).results.map(
       (one) => one.microseconds,
@@ -32,32 +38,33 @@ function allreduce(workers: number, sharedMemory: 'auto' | 'off'): number[] {
   return sizes.map((_, i) => median(runs.map((run) => run[i] ?? Number.NaN)));
 }
 
-const measured = worlds.map((workers) => ({ workers, times: allreduce(workers, 'off') }));
+// ---- fit, between as many workers as there are cores: what a message costs is what more buckets cost
+const base = Math.max(2, Math.min(cores, 8));
+const cuts = [65_536, 131_072, 262_144, 524_288, 1_048_576].map((bucketBytes) => ({
+  messages: 4 * (base - 1) * Math.ceil(recipe.gradientBytes / bucketBytes),
+  times: allreduce(base, 'off', bucketBytes),
+}));
+const buckets = fit(cuts.map(({ messages, times }) => [messages, times[1] ?? 0]));
+const messageUs = Math.max(0, buckets.slope);
+const smallUs = median(cuts.map(({ times }) => times[0] ?? 0));
+const latencyUs = Math.max(0, smallUs - 2 * (base - 1) * messageUs);
+const bytesPerUs =
+  (2 * (1 - 1 / base) * recipe.gradientBytes) / Math.max(1, buckets.intercept - 2 * latencyUs);
 
-// ---- fit
-/** How many times longer CPU work takes because all workers do it on the cores that there are. */
+/** Between more workers all CPU work takes longer: they do it on the cores that there are. */
 const crowd = (n: number): number => Math.max(1, n / cores);
-const messages = fit(measured.map(({ workers: n, times }) => [2 * (n - 1) * crowd(n), times[0] ?? 0]));
-const messageUs = Math.max(0, messages.slope);
-const latencyUs = Math.max(0, messages.intercept);
-const bucketCount = Math.ceil(recipe.gradientBytes / recipe.bucketBytes);
-const bytesPerUs = median(
-  measured.map(({ workers: n, times: [, large = 0] }) => {
-    const bytes = 2 * (1 - 1 / n) * recipe.gradientBytes * crowd(n);
-    return bytes / Math.max(1, large - 2 * latencyUs - 4 * (n - 1) * bucketCount * messageUs * crowd(n));
-  }),
-);
 const here = (n: number): Network => ({
-  latencyUs,
+  latencyUs: latencyUs * crowd(n),
   messageUs: messageUs * crowd(n),
   linkBytesPerUs: bytesPerUs / crowd(n),
   localBytesPerUs: bytesPerUs / crowd(n),
 });
+const measured = worlds.map((workers) => ({ workers, times: allreduce(workers, 'off') }));
 const oneHost = (local: number): Cluster => ({ hosts: 1, local });
 
 console.log(`${machineLine()}, ${rounds} rounds\n`);
 console.log(
-  `Fitted: latency ${latencyUs.toFixed(0)} us, ${messageUs.toFixed(1)} us a message sent or received, ${(bytesPerUs / 1000).toFixed(2)} GB/s a worker.\n`,
+  `Fitted between ${base} workers: latency ${latencyUs.toFixed(0)} us, ${messageUs.toFixed(1)} us a message sent or received, ${(bytesPerUs / 1000).toFixed(2)} GB/s a worker.\n`,
 );
 console.log('| workers | 512 bytes: measured | model | 7.8 MB: measured | model |');
 console.log('| --- | --- | --- | --- | --- |');

@@ -26,10 +26,12 @@ export interface Training {
   readonly overlap: number;
   /** Whether the communicator has a core that computing doesn't need; else its CPU time comes on top. */
   readonly ownCore: boolean;
+  /** Microseconds of a small vector between workers that all share memory, without a message; undefined: none do. */
+  readonly sharedVectorUs?: number;
 }
 
 export type Exchange = 'float32' | 'bfloat16';
-export type Way = 'none' | 'one hop' | 'direct' | 'two levels, small' | 'two levels';
+export type Way = 'none' | 'shared memory' | 'one hop' | 'direct' | 'two levels, small' | 'two levels';
 
 export interface Prediction {
   readonly vectors: readonly Way[];
@@ -87,9 +89,14 @@ export function gradientCost(
 }
 
 export function predict(cluster: Cluster, training: Training, exchange: Exchange, net: Network): Prediction {
-  const { computeMs, vectors, overlap, ownCore } = training;
-  const each = vectors.map((bytes) => vectorCost(cluster, bytes, net));
-  const vectorMs = each.reduce((sum, { cost }) => sum + totalUs(cost), 0) / 1_000;
+  const { computeMs, vectors, overlap, ownCore, sharedVectorUs } = training;
+  const sharedUs = cluster.hosts === 1 ? sharedVectorUs : undefined;
+  const each = vectors.map((bytes): { way: Way; us: number } => {
+    if (sharedUs !== undefined) return { way: 'shared memory', us: sharedUs };
+    const { way, cost } = vectorCost(cluster, bytes, net);
+    return { way, us: totalUs(cost) };
+  });
+  const vectorMs = each.reduce((sum, { us }) => sum + us, 0) / 1_000;
   const { way, cost } = gradientCost(cluster, training, exchange, net);
   const messagesMs = cost.messagesUs / 1_000;
   const wireMs = (totalUs(cost) - cost.messagesUs) / 1_000;

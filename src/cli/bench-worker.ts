@@ -1,9 +1,9 @@
 /** One process of `lockstep bench allreduce`: repeats the exchanges that a training step makes, and times them. */
 
 import type { CollectiveChoice } from '../shared/collectives/cost.js';
-import { bytesPerElement, reductionOf, type VectorReduction } from '../shared/collectives/reduction.js';
+import { bytesPerElement, reductionOf } from '../shared/collectives/reduction.js';
 import { oneHopBytes } from '../shared/collectives/mesh.js';
-import { runConfigSchema, type RunConfig } from '../shared/config/run-config.js';
+import type { RunConfig } from '../shared/config/run-config.js';
 import { InvariantError } from '../shared/errors.js';
 import type { Plan } from '../shared/protocol/messages.js';
 import { median } from '../shared/statistics.js';
@@ -22,6 +22,8 @@ export interface AllreduceTask {
   readonly sharedMemory: boolean;
   readonly collective: CollectiveChoice;
   readonly exchange: RunConfig['exchange'];
+  /** Large vectors are cut as the training step cuts its gradient. */
+  readonly bucketBytes: number;
 }
 
 export type ToBenchWorker =
@@ -35,9 +37,6 @@ export type FromBenchWorker =
     };
 
 const hourMs = 3_600_000;
-
-/** As the training step cuts its gradient. */
-const { bucketBytes } = runConfigSchema.parse({});
 
 async function work(task: AllreduceTask, planned: Promise<Plan>): Promise<void> {
   const communicator = new ThreadCommunicator(task.coordinator, findMemoryAddon(currentEngineHost()));
@@ -60,7 +59,7 @@ async function work(task: AllreduceTask, planned: Promise<Plan>): Promise<void> 
   send({ kind: 'ready', address });
   const plan = await planned;
   communicator.begin(await communicator.join(plan));
-  const handles = task.sizes.map((bytes) => register(communicator, bytes, reductionOf(task.exchange)));
+  const handles = task.sizes.map((bytes) => register(communicator, bytes, task));
   const results = handles.map((parts, i) => {
     const own = plan.rank + 1;
     const times: number[] = [];
@@ -82,15 +81,17 @@ async function work(task: AllreduceTask, planned: Promise<Plan>): Promise<void> 
 function register(
   communicator: ThreadCommunicator,
   bytes: number,
-  reduction: VectorReduction,
+  { exchange, bucketBytes }: AllreduceTask,
 ): ExchangeHandle[] {
+  const reduction = reductionOf(exchange);
   const elements = Math.floor(bytes / bytesPerElement(reduction));
   if (bytes <= oneHopBytes)
     return [communicator.register({ name: `bench/${bytes}`, reduction, elementCount: elements })];
   const allocation = communicator.allocate(elements);
   const handles: ExchangeHandle[] = [];
-  for (let start = 0; start < elements; start += bucketBytes / 4) {
-    const elementCount = Math.min(bucketBytes / 4, elements - start);
+  const capacity = Math.floor(bucketBytes / bytesPerElement(reduction));
+  for (let start = 0; start < elements; start += capacity) {
+    const elementCount = Math.min(capacity, elements - start);
     const name = `bench/${bytes}/${start}`;
     handles.push(communicator.register({ name, reduction, elementCount }, { allocation, start }));
   }

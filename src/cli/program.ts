@@ -160,6 +160,7 @@ export function buildProgram(run: RunCommand): Command {
     .option('--hosts <n>', 'workers are taken for those of so many hosts, which share no memory', '1')
     .option('--collective <auto|direct|hierarchical>', 'as for train', 'auto')
     .option('--exchange <type>', 'as for train', 'float32')
+    .option('--bucket-bytes <n>', 'as for train', '524288')
     .option('--json', 'one JSON line on stdout')
     .action((flags: BenchAllreduceFlags) => {
       run(async () => (await import('./commands/bench-allreduce.js')).benchAllreduce(flags));

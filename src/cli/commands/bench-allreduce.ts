@@ -25,6 +25,7 @@ export interface BenchAllreduceFlags {
   readonly hosts: string;
   readonly collective: string;
   readonly exchange: string;
+  readonly bucketBytes: string;
   readonly json?: boolean;
 }
 
@@ -54,6 +55,7 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
     const runId = randomUUID();
     const sharedMemory = flags.sharedMemory !== 'off';
     const { collective, exchange } = choices(flags);
+    const bucketBytes = wholeNumber('--bucket-bytes', flags.bucketBytes, 4, 2 ** 30);
     const task: AllreduceTask = {
       coordinator: server.endpoint,
       runId,
@@ -63,6 +65,7 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
       sharedMemory,
       collective,
       exchange,
+      bucketBytes,
     };
     const entry = new URL('../bench-worker.js', import.meta.url);
     for (let i = 0; i < workers; i++) children.push(fork(entry, { timeout: timeoutMs }));
