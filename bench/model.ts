@@ -10,6 +10,7 @@ import { median } from '../src/shared/statistics.js';
 import { totalUs, type Cluster, type Network } from '../src/shared/collectives/cost.js';
 import { machineLine, main } from './measure.js';
 import { measureRun } from '../src/cli/measured-run.js';
+import { printScaling } from './scaling-table.js';
 import { fit, gradientCost, predict, recipe, vectorCost, type Training } from './step-model.js';
 
 const [rounds = 3, steps = 60] = process.argv.slice(2).map(Number);
@@ -23,7 +24,7 @@ const worlds = [2, 3, 4, 6, 8];
 function allreduce(
   workers: number,
   sharedMemory: 'auto' | 'off',
-  bucketBytes = recipe.bucketBytes,
+  bucketBytes: number = recipe.bucketBytes,
 ): number[] {
   const runs = Array.from({ length: rounds }, () => {
     const args = [main, 'bench', 'allreduce', '--json', '--shared-memory', sharedMemory, '--rounds', '20'];
@@ -90,11 +91,14 @@ async function stepMs(workers: number, local: number, sharedMemory: string): Pro
   return median(runs);
 }
 
+const [sharedSmall = 0, sharedLarge = 0] = allreduce(2, 'auto');
+console.log(
+  `\nThrough shared memory: ${sharedSmall.toFixed(0)} us a small vector, ${(sharedLarge / 1000).toFixed(1)} ms the gradients.`,
+);
 console.log(
   '\n| images a worker | 1 worker | 2, sockets: measured | model | 2, shared memory: measured | model |',
 );
 console.log('| --- | --- | --- | --- | --- | --- |');
-const [sharedSmall = 0, sharedLarge = 0] = allreduce(2, 'auto');
 let computeMs = 0;
 for (const local of [32, 64]) {
   computeMs = await stepMs(1, local, 'auto');
@@ -106,31 +110,4 @@ for (const local of [32, 64]) {
   console.log(`| ${local} | ${cells.map((ms) => `${ms.toFixed(1)} ms`).join(' | ')} |`);
 }
 
-// ---- predict: hosts of 8 workers, each with 64 images
-const links = [25, 100];
-const kinds = [
-  { name: 'CPU workers of one core', computeMs, ownCore: false },
-  { name: 'GPU workers', computeMs: 10, ownCore: true },
-] as const;
-for (const { name, ...kind } of kinds) {
-  console.log(`\n${name}, ${kind.computeMs.toFixed(0)} ms of compute a step, 8 on a host:\n`);
-  const head = ['Gbit/s a host', 'workers', 'BatchNorm goes', 'gradients go'];
-  const numbers = ['float32, ms', 'bfloat16, ms', 'BatchNorm, ms', 'messages, ms', 'wire, ms'];
-  console.log(`| ${[...head, ...numbers].join(' | ')} |`);
-  console.log(`|${' --- |'.repeat(head.length + numbers.length)}`);
-  for (const link of links) {
-    for (const workers of [8, 64, 512, 4096]) {
-      const cluster = { hosts: workers / 8, local: 8 };
-      const net = { latencyUs: 30, messageUs, linkBytesPerUs: link * 125, localBytesPerUs: 4_000 };
-      const training: Training = { ...recipe, ...kind };
-      const float32 = predict(cluster, training, 'float32', net);
-      const bfloat16 = predict(cluster, training, 'bfloat16', net);
-      const shown = [float32, bfloat16].map(
-        ({ stepMs: ms, efficiency }) => `${ms.toFixed(1)} (${(100 * efficiency).toFixed(0)} %)`,
-      );
-      const parts = [float32.vectorMs, float32.messagesMs, float32.wireMs].map((ms) => ms.toFixed(1));
-      const ways = [float32.vectors.join(', '), float32.gradients];
-      console.log(`| ${[link, workers, ...ways, ...shown, ...parts].join(' | ')} |`);
-    }
-  }
-}
+printScaling({ messageUs, computeMs, sharedVectorUs: sharedSmall });
