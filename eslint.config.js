@@ -78,7 +78,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/shared/**/*.ts', 'src/coordinator/**/*.ts', 'src/worker/**/*.ts'],
+    files: ['src/shared/**/*.ts', 'src/coordinator/**/*.ts', 'src/worker/**/*.ts', 'src/dashboard/**/*.ts'],
     ignores: ['src/shared/random/math-random.ts'],
     rules: { ...noEnvironment, ...exactArithmetic },
   },
@@ -91,6 +91,16 @@ export default tseslint.config(
     ['src/coordinator/**/*.ts'],
     [...tfjs, '**/worker/**', '**/cli/**', 'zeromq'],
     'The coordinator holds no tensors.',
+  ),
+  arrow(
+    ['src/dashboard/*.ts'],
+    [...tfjs, '**/coordinator/**', '**/worker/**', '**/cli/**', 'zeromq'],
+    'The dashboard sees a run by its events alone.',
+  ),
+  arrow(
+    ['src/dashboard/page/**/*.ts'],
+    ['node:*', 'zod', 'hono*', '**/coordinator/**', '**/worker/**', '**/cli/**'],
+    'The page runs in a browser.',
   ),
   arrow(['src/worker/**/*.ts'], ['**/coordinator/**', '**/cli/**', 'zeromq'], 'Workers know shared alone.'),
   {

@@ -71,13 +71,18 @@ function installDependencies() {
 }
 
 function build() {
-  const wanted = hashOf(['tsconfig.json', 'tsconfig.build.json', 'scripts/build-wasm.mjs', ...sources()]);
-  const results = [at('dist', 'cli', 'main.js'), at('dist', 'wasm', 'kernels.wasm')];
+  const page = 'src/dashboard/page/tsconfig.build.json';
+  const settings = ['tsconfig.json', 'tsconfig.build.json', 'src/dashboard/page/tsconfig.json', page];
+  const wanted = hashOf([...settings, 'scripts/build-wasm.mjs', ...sources()]);
+  const results = ['cli/main.js', 'dashboard/page/main.js', 'wasm/kernels.wasm'].map((file) =>
+    at('dist', file),
+  );
   if (stamp().build === wanted && results.every((file) => existsSync(file))) return;
   say('Setup: building ...');
   rmSync(at('dist'), { recursive: true, force: true });
   const compilers = [
     [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
+    [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', page],
     [at('scripts', 'build-wasm.mjs')],
   ];
   if (!compilers.every((compiler) => run(process.execPath, compiler))) {

@@ -74,6 +74,12 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
       count: 10,
     },
   },
+  mistakes: {
+    type: 'mistakes',
+    ...{ generation, split: 'test', epoch: 1, step: 3 },
+    samples: [{ index: 7, label: 3, predicted: 5, confidence: 0.9, pixels: 'AAAAAA==' }],
+    picture: { height: 2, width: 2, channels: 1 },
+  },
   finished: { type: 'finished', generation, steps: 3, weightsSha256: sha('e') },
   saved: { type: 'saved', path: '/out/model' },
   checkpointed: { type: 'checkpointed', step: 3, path: '/out/checkpoints/step-000000003', error: null },

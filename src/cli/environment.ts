@@ -69,6 +69,12 @@ export function machine(devices: string): Machine & { present: readonly number[]
   return { cores: availableParallelism(), gpus: present, present };
 }
 
+/** What the dashboard asks for where it isn't on loopback; null: it makes one up. */
+export function dashboardToken(): string | null {
+  const token = process.env['LOCKSTEP_DASHBOARD_TOKEN'] ?? '';
+  return token === '' ? null : token;
+}
+
 /** A terminal that can't move its cursor, or that a machine reads. */
 export function dumbTerminal(): boolean {
   return process.env['TERM'] === 'dumb' || (process.env['CI'] ?? '') !== '';

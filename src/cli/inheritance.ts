@@ -1,12 +1,9 @@
 /** What a coordinator's successor has to know of the run: taken from the run's events as they pass, or from its folder. */
 
-import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import type { Inheritance } from '../coordinator/state.js';
 import type { RunEvent } from '../shared/run-events.js';
-import { eventsName } from './reporters/event-log.js';
+import { readEvents } from '../shared/runs/read-events.js';
 
 const uint32 = z.int().min(0).max(0xffffffff);
 
@@ -49,19 +46,15 @@ export class EventMemory {
 /** Of a run whose coordinator may have died; null when there is none, or it came to its end. */
 export async function inheritFrom(out: string): Promise<Inheritance | null> {
   const memory = new EventMemory();
-  let lines = 0;
+  let events = 0;
   try {
-    for await (const line of createInterface({ input: createReadStream(join(out, eventsName)) })) {
-      try {
-        const found = eventSchema.safeParse(JSON.parse(line));
-        if (found.success) memory.note(found.data);
-        lines++;
-      } catch {
-        // The line in which the coordinator died.
-      }
+    for await (const event of readEvents(out, ['status', 'mistakes'])) {
+      const found = eventSchema.safeParse(event);
+      if (found.success) memory.note(found.data);
+      events++;
     }
   } catch {
     return null;
   }
-  return lines > 0 && !memory.over && memory.known.runId !== '' ? memory.known : null;
+  return events > 0 && !memory.over && memory.known.runId !== '' ? memory.known : null;
 }

@@ -9,11 +9,13 @@ import type { BenchAllreduceFlags } from './commands/bench-allreduce.js';
 import type { ChaosFlags } from './commands/chaos.js';
 import type { BenchTrainFlags } from './commands/bench-train.js';
 import type { CoordinatorFlags } from './commands/coordinator.js';
+import type { DashboardFlags } from './commands/dashboard.js';
 import type { DiffFlags } from './commands/diff.js';
 import type { InstallFlags } from './commands/engine.js';
 import type { EvalFlags } from './commands/eval.js';
 import type { KeygenFlags } from './commands/keygen.js';
 import type { PredictFlags } from './commands/predict.js';
+import type { RunsFlags } from './commands/runs.js';
 import type { TrainCommandFlags } from './commands/train.js';
 import type { WorkerFlags } from './commands/worker.js';
 import { defaultCoordinator } from './environment.js';
@@ -120,6 +122,28 @@ export function buildProgram(run: RunCommand): Command {
           (await import('./commands/predict.js')).predict(dir, images, flags),
         ),
       );
+    });
+
+  program
+    .command('dashboard')
+    .description('serve a page with the charts of earlier runs')
+    .argument('[dir]', 'folder of runs, or of one run', 'runs')
+    .option(
+      '--listen <address>',
+      'a port, or HOST:PORT, which asks for a token (default: on this machine only)',
+    )
+    .action((dir: string, flags: DashboardFlags) => {
+      run(async () => (await import('./commands/dashboard.js')).dashboard(dir, flags));
+    });
+
+  program
+    .command('runs')
+    .description('list past runs, or set some side by side')
+    .argument('[run...]', 'folders of runs, or their names; two or more are compared')
+    .option('--dir <dir>', 'folder of the runs', 'runs')
+    .option('--json', 'one JSON line on stdout')
+    .action((names: string[], flags: RunsFlags) => {
+      run(async () => (await import('./commands/runs.js')).showRuns(names, flags));
     });
 
   program

@@ -13,7 +13,7 @@ import { ConfigError } from '../shared/errors.js';
 import { environmentLayers, machine } from './environment.js';
 import { defaultOut } from './reporters/event-log.js';
 import { logLevels, type LogLevel } from './reporters/lines.js';
-import type { ReporterOptions } from './reporters/reporters.js';
+import type { WatchedOptions } from './observers.js';
 import { chooseResume, runOf } from './resume.js';
 
 /** The recipe that is trained when nobody says otherwise. */
@@ -73,6 +73,7 @@ export interface TrainFlags extends Partial<Record<Field, unknown>> {
   readonly config?: string;
   readonly out?: string;
   readonly json?: boolean;
+  readonly dashboard?: string | true;
   readonly logLevel?: LogLevel;
   readonly logFormat?: 'text' | 'json';
   readonly resume?: string;
@@ -92,6 +93,10 @@ export function addTrainOptions(command: Command): Command {
     'go on from the newest checkpoint of a run; auto: of --out, or of the last run',
   );
   command.option('--out <dir>', 'folder of the run (default: runs/<time>)');
+  command.option(
+    '--dashboard [address]',
+    'serve a page with live charts, and Prometheus metrics; a port, or HOST:PORT, which asks for a token',
+  );
   command.option('--json', 'one JSON event a line on stdout');
   command.addOption(
     new Option('--log-level <level>', 'what is said on stderr').choices(logLevels).default('info'),
@@ -118,12 +123,13 @@ export interface RunSetup {
   readonly resume: FoundCheckpoint | null;
 }
 
-/** How the run is told of. */
+/** How the run is told of, and to whom. */
 export const reporting = ({
   json = false,
   logLevel = 'info',
   logFormat = 'text',
-}: TrainFlags): Pick<ReporterOptions, 'json' | 'logLevel' | 'logFormat'> => ({ json, logLevel, logFormat });
+  dashboard,
+}: TrainFlags): Omit<WatchedOptions, 'out' | 'resume'> => ({ json, logLevel, logFormat, dashboard });
 
 /** What the coordinator needs to know of it. */
 export const placeOf = (found: FoundCheckpoint | null): ResumePlace | null =>

@@ -12,7 +12,7 @@ import { warn, type Decision, type State, type WorkerRecord } from './state.js';
 export const mostPendingBeyond = 64;
 
 const ofMembers: readonly WorkerMessage['type'][] = [
-  ...(['connected', 'stopped', 'standing', 'committed', 'evaluated', 'checkpointed'] as const),
+  ...(['connected', 'stopped', 'standing', 'committed', 'mistakes', 'evaluated', 'checkpointed'] as const),
   ...(['ledger', 'spans', 'finished', 'saved', 'lost'] as const),
 ];
 

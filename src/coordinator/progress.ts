@@ -3,9 +3,9 @@
  * report it, and only if they agree.
  */
 
-import type { WorkerMessage } from '../shared/protocol/messages.js';
+import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import { evaluationEvent } from '../shared/run-events.js';
-import type { Decision, State } from './state.js';
+import type { Action, Decision, State, WorkerRecord } from './state.js';
 
 type Report = Extract<WorkerMessage, { type: 'committed' | 'evaluated' }>;
 
@@ -75,5 +75,15 @@ function evaluated(
     actions: [
       { kind: 'emit', event: evaluationEvent({ split, epoch, step, loss, metrics, correct, count }) },
     ],
+  };
+}
+
+export function mistakesOf(
+  { rank }: WorkerRecord,
+  { split, epoch, step, samples, picture }: MessageOf<WorkerMessage, 'mistakes'>,
+): Action {
+  return {
+    kind: 'emit',
+    event: { event: 'mistakes', split, epoch, step, rank: rank ?? 0, samples, picture },
   };
 }

@@ -4,6 +4,7 @@
  */
 
 import type { ResolvedConfig } from './config/run-config.js';
+import type { Mistake, Picture } from './mistakes.js';
 import type { PartTimes } from './timeline/step-parts.js';
 import type { StepTimes } from './timeline/summary.js';
 
@@ -102,8 +103,20 @@ export type RunEvent =
       correct?: number;
       count: number;
     }
+  /** What a worker's part of an evaluation got wrong: a few samples, those that it was surest of. */
+  | {
+      event: 'mistakes';
+      split: 'test' | 'train';
+      epoch: number;
+      step: number;
+      rank: number;
+      samples: readonly Mistake[];
+      picture: Picture | null;
+    }
   /** With `--trace`: where the milliseconds of a worker's median step go. */
   | { event: 'timeline'; path: string; workers: readonly (StepTimes & { rank: number })[] }
+  /** Where `--dashboard` can be seen; without its token. */
+  | { event: 'dashboard'; url: string }
   | { event: 'saved'; path: string }
   | { event: 'done'; steps: number; seconds: number; imagesPerSecond: number; weightsSha256: string }
   | { event: 'warning'; message: string }

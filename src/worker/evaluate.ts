@@ -7,6 +7,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import { combine, portable } from '../shared/collectives/reduction.js';
 import { partition } from '../shared/sharding/ranges.js';
 import { foldTree, rootLevel } from '../shared/sharding/tree.js';
+import type { Mistakes } from './mistakes.js';
 import type { Executor } from './executor/executor.js';
 import type { Participation, Replica } from './replica.js';
 import { readSamples, toTensors } from './samples.js';
@@ -29,19 +30,21 @@ export interface Evaluator {
   readonly executor: Pick<Executor, 'infer'>;
 }
 
-/** Calls `breathe` between batches, so that the caller can attend to its event loop. */
+/** Calls `breathe` between batches, so that the caller can attend to its event loop; `mistakes` gets this worker's own. */
 export async function evaluate(
   participation: Participation,
   split: Split,
   step: number,
   breathe: () => Promise<void>,
+  mistakes?: Mistakes,
 ): Promise<Evaluation> {
   const { evaluation, localShards, communicator } = participation;
   for (let shard = localShards.start; shard < localShards.end; shard++) {
-    const totals = await shardTotals(participation, split, shard, async () => {
+    const afterBatch = async (): Promise<void> => {
       communicator.tick();
       await breathe();
-    });
+    };
+    const totals = await shardTotals(participation, split, shard, afterBatch, mistakes);
     evaluation.inputs[shard - localShards.start]?.set(totals);
   }
   evaluation.start(step);
@@ -75,6 +78,7 @@ async function shardTotals(
   split: Split,
   shard: number,
   afterBatch: () => Promise<void>,
+  mistakes?: Mistakes,
 ): Promise<Float64Array> {
   const { tf } = replica.engine;
   const { shards, evalBatchSize } = replica.config;
@@ -94,6 +98,17 @@ async function shardTotals(
       };
       const given = toTensors(tf, data.inputs, inputs, count).map((tensor) => [tensor]);
       const outputs = executor.infer(context, given).map(([tensor]) => tensor as Tensor);
+      const [answers] = outputs;
+      if (mistakes && answers?.rank === 2) {
+        mistakes.add({
+          indices,
+          labels: targets[0] ?? [],
+          predicted: tf.argMax(answers, 1).dataSync<'int32'>(),
+          logits: answers.dataSync<'float32'>(),
+          inputs: inputs[0] ?? [],
+          sampleShape: data.inputs[0]?.shape ?? [],
+        });
+      }
       const sums = replica.objective.measure(outputs, toTensors(tf, data.targets, targets, count));
       for (const [i, value] of [...sums, count].entries()) totals[i] = (totals[i] ?? 0) + value;
     });

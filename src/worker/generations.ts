@@ -7,6 +7,7 @@
 import { totalSteps, type BatchPlan } from '../shared/data/sampler.js';
 import { endsWith, parseInterval } from '../shared/config/interval.js';
 import { invariant } from '../shared/errors.js';
+import { mostMistakes, pictureOf } from '../shared/mistakes.js';
 import { weightsSha256 } from '../shared/layout.js';
 import type { Range } from '../shared/words.js';
 import type { Plan } from '../shared/protocol/messages.js';
@@ -15,6 +16,7 @@ import { GenerationEnded } from './communicator/generation-ended.js';
 import type { InjectedFaults } from './faults/injected-faults.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { evaluate, type Split } from './evaluate.js';
+import { classifies, Mistakes } from './mistakes.js';
 import type { Mailbox } from './mailbox.js';
 import { decides, hasStopped, judge } from './optimizer/judge.js';
 import { participate, type Participation, type Replica } from './replica.js';
@@ -123,7 +125,7 @@ function catchUp(participation: Participation, { step, source, rank }: Plan, pos
 
 async function train(
   participation: Participation,
-  { generation, evaluated, rank }: Plan,
+  { generation, evaluated, rank, workers: { length: worldSize } }: Plan,
   position: Position,
   { mailbox, checkpoints, faults }: Trainee,
 ): Promise<void> {
@@ -140,11 +142,20 @@ async function train(
     const known = step < evaluated.step || (step === evaluated.step && evaluated.splits.includes(split));
     // One of this generation's workers may have been lost before it could judge what the others have reported.
     if (known && !judges) return;
+    const mistakes = classifies(replica.data[split])
+      ? new Mistakes(Math.ceil(mostMistakes / worldSize))
+      : undefined;
     const result = await state.withResult(() =>
-      evaluate(participation, split, step, () => mailbox.breathe()),
+      evaluate(participation, split, step, () => mailbox.breathe(), mistakes),
     );
-    if (!known)
-      communicator.send({ type: 'evaluated', generation, split, epoch: epoch + 1, step, ...result });
+    if (!known) {
+      const at = { generation, split, epoch: epoch + 1, step };
+      if (mistakes) {
+        const picture = pictureOf(replica.data[split].inputs[0]?.shape ?? []);
+        communicator.send({ type: 'mistakes', ...at, samples: [...mistakes.worst], picture });
+      }
+      communicator.send({ type: 'evaluated', ...at, ...result });
+    }
     if (judges) judge(config, state.numbers, step, { ...result.metrics, loss: result.loss });
   };
   const evaluateAfter = async (batch: BatchPlan): Promise<void> => {

@@ -7,7 +7,7 @@ import { restartCount } from '../environment.js';
 import { describeError, exitStatus, statusOf } from '../exit.js';
 import { inheritFrom } from '../inheritance.js';
 import type { CoordinatorStart, FromCoordinator, ToCoordinator } from '../launch-messages.js';
-import { openReporters } from '../reporters/reporters.js';
+import { openWatchedReporters } from '../observers.js';
 import { newestRun } from '../resume.js';
 import { startCoordinator } from '../run-coordinator.js';
 import { dieOf, takeLease } from '../lease.js';
@@ -40,7 +40,7 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
   const resume = placeOf(found);
   // Its predecessor may hang: then the lease is free after a while.
   const lease = await takeLease(out, dieOf, succeeds === null ? 0 : predecessorMs);
-  const reporters = openReporters({
+  const reporters = await openWatchedReporters({
     out,
     ...reporting(flags),
     resume: found,

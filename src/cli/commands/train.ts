@@ -8,7 +8,8 @@ import { exitStatus } from '../exit.js';
 import { EventMemory } from '../inheritance.js';
 import type { FromCoordinator, ToCoordinator } from '../launch-messages.js';
 import { dieOf, takeLease } from '../lease.js';
-import { openReporters, type Reporters } from '../reporters/reporters.js';
+import { openWatchedReporters } from '../observers.js';
+import type { Reporters } from '../reporters/reporters.js';
 import { withKeys } from '../security.js';
 import type { SecurityFlags } from '../security-options.js';
 import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from '../sockets.js';
@@ -34,7 +35,7 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
   const lease = await takeLease(out, dieOf);
   try {
     return await withKeys(flags, async (keys) => {
-      const reporters = openReporters({ out, resume, ...reporting(flags) });
+      const reporters = await openWatchedReporters({ out, resume, ...reporting(flags) });
       try {
         return flags.singleProcess === true
           ? await trainInOneProcess(setup, out, reporters)

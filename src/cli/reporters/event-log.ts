@@ -3,9 +3,8 @@
 import { createWriteStream, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
+import { eventsName } from '../../shared/runs/read-events.js';
 import type { TimedEvent } from '../../shared/run-events.js';
-
-export const eventsName = 'events.ndjson';
 
 /** `runs/2026-01-31T12-00-00` for a run that nobody named. */
 export function defaultOut(now: Date): string {

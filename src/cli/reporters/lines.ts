@@ -109,6 +109,10 @@ export class Lines {
         ];
       case 'timeline':
         return timelineTable(event).map(info);
+      case 'mistakes':
+      // Said by the one who knows the token.
+      case 'dashboard':
+        return [];
       case 'saved':
         return [info(`Model saved to ${event.path}`)];
       case 'done':

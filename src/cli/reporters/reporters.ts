@@ -16,6 +16,12 @@ export interface Reporters {
   close(): Promise<void>;
 }
 
+/** Sees every event of a run, as the dashboard does. */
+export interface Observer {
+  emit(event: TimedEvent): void;
+  close(): Promise<void>;
+}
+
 export interface ReporterOptions {
   readonly out: string;
   readonly json: boolean;
@@ -24,6 +30,7 @@ export interface ReporterOptions {
   readonly resume: FoundCheckpoint | null;
   /** Goes on with the log that is there, as a resumed run does. */
   readonly append?: boolean;
+  readonly observers?: readonly Observer[];
 }
 
 /** @throws ConfigError when the folder can't be written. */
@@ -34,6 +41,7 @@ export function openReporters({
   logFormat,
   resume,
   append,
+  observers = [],
 }: ReporterOptions): Reporters {
   const log = openEventLog(out, resume !== null || append === true);
   const { stderr } = process;
@@ -47,11 +55,12 @@ export function openReporters({
       log.emit(timed);
       if (json) process.stdout.write(`${JSON.stringify(timed)}\n`);
       people.emit(timed);
+      for (const observer of observers) observer.emit(timed);
     },
     say: (text) => people.say(text),
     close: async () => {
       people.close();
-      await log.close();
+      await Promise.all([log.close(), ...observers.map((observer) => observer.close())]);
     },
   };
   if (resume) {

@@ -9,8 +9,9 @@ import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { errorCodes } from '../errors.js';
 import { keyPattern } from '../security/curve-key.js';
+import { mistakeSchema, mostMistakes, pictureSchema } from '../mistakes.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
-import { partTimesSchema } from '../timeline/step-parts.js';
+import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
 export const protocolVersion = 1;
 
@@ -40,6 +41,11 @@ export const identitySchema = z.strictObject({
   instructions: shortText,
 });
 export type WorkerIdentity = z.infer<typeof identitySchema>;
+
+const milliseconds = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+const partTimesSchema = z.strictObject(
+  Object.fromEntries(stepParts.map((part) => [part, milliseconds])) as Record<StepPart, typeof milliseconds>,
+);
 
 /** Where workers of the same host can open this worker's memory (see memory/shared-memory.ts); null: nowhere. */
 const memory = z.string().regex(addressPattern).nullable();
@@ -113,6 +119,16 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     /** Null where nothing is classified; a part of a sample where one has several classes. */
     correct: z.number().min(0).nullable(),
     count,
+  }),
+  /** What this worker's part of an evaluation got wrong; before its `evaluated`. */
+  z.strictObject({
+    type: z.literal('mistakes'),
+    generation: uint32,
+    split: z.enum(['train', 'test']),
+    epoch: uint32,
+    step: uint32,
+    samples: z.array(mistakeSchema).max(mostMistakes),
+    picture: pictureSchema.nullable(),
   }),
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
   z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),

@@ -1,0 +1,132 @@
+/** `lockstep runs`: lists the runs of a folder, or sets some of them side by side. Reads their logs; changes nothing. */
+
+import { basename, dirname, resolve } from 'node:path';
+import { ConfigError, systemCode } from '../../shared/errors.js';
+import { listRuns, summarizeRun, type RunSummary } from '../../shared/runs/run-list.js';
+import { exitStatus } from '../exit.js';
+import { duration } from '../reporters/frame.js';
+import { textTable } from '../text-table.js';
+
+export interface RunsFlags {
+  readonly dir: string;
+  readonly json?: boolean;
+}
+
+/** Where the figures of a run stand in a comparison, in this order. */
+const results = [
+  'outcome',
+  'steps',
+  'testLoss',
+  'testAccuracy',
+  'imagesPerSecond',
+  'seconds',
+  'recoveries',
+] as const;
+
+/** @param names folders of runs, or their names in `--dir`; none: all of `--dir`. @throws ConfigError when one is no run */
+export async function showRuns(names: readonly string[], { dir, json = false }: RunsFlags): Promise<number> {
+  const runs =
+    names.length === 0
+      ? await listRuns(resolve(dir))
+      : await Promise.all(names.map((name) => find(name, dir)));
+  if (json) {
+    process.stdout.write(
+      `${JSON.stringify(names.length > 1 ? { runs, differences: differences(runs) } : runs)}\n`,
+    );
+    return exitStatus.done;
+  }
+  if (runs.length === 0) {
+    process.stdout.write(`No runs in ${resolve(dir)}. Train first, or name another folder with --dir.\n`);
+    return exitStatus.done;
+  }
+  const lines = names.length > 1 ? comparison(runs) : list(runs);
+  process.stdout.write(`${lines.join('\n')}\n`);
+  return exitStatus.done;
+}
+
+async function find(name: string, dir: string): Promise<RunSummary> {
+  // A path, or the name of one in the folder.
+  const places = [resolve(name), resolve(dir, name)];
+  for (const path of places) {
+    try {
+      return await summarizeRun(path);
+    } catch (cause) {
+      const code = systemCode(cause);
+      if (code !== 'ENOENT' && code !== 'ENOTDIR')
+        throw new ConfigError(`Run ${path} can't be read (${code ?? String(cause)}).`, { path }, cause);
+    }
+  }
+  throw new ConfigError(
+    `Run ${name}: expected a folder with events.ndjson, found none in ${places.map((place) => dirname(place)).join(' or ')}.`,
+  );
+}
+
+function list(runs: readonly RunSummary[]): string[] {
+  const header = [
+    '-run',
+    '-name',
+    '-started',
+    '-outcome',
+    'workers',
+    'batch',
+    'steps',
+    'test loss',
+    'accuracy',
+    'images/s',
+    'took',
+    '-weights',
+  ];
+  const rows = runs.map((run) => [
+    run.name,
+    run.config?.name ?? '–',
+    new Date(run.startedMs).toISOString().slice(0, 16).replace('T', ' '),
+    run.outcome,
+    text(run.config?.workers),
+    text(run.config?.batchSize),
+    String(run.steps),
+    shown(run, 'testLoss'),
+    shown(run, 'testAccuracy'),
+    shown(run, 'imagesPerSecond'),
+    shown(run, 'seconds'),
+    run.weightsSha256?.slice(0, 12) ?? '–',
+  ]);
+  return textTable(header, rows);
+}
+
+/** What they are, what came of them, and where their configs differ. */
+function comparison(runs: readonly RunSummary[]): string[] {
+  const figures = results.map((field) => [field, ...runs.map((run) => shown(run, field))]);
+  const weights = ['weights', ...runs.map(({ weightsSha256 }) => weightsSha256?.slice(0, 12) ?? '–')];
+  const configs = differences(runs).map(({ field, values }) => [field, ...values.map(text)]);
+  const same =
+    new Set(runs.map(({ weightsSha256 }) => weightsSha256)).size === 1 && runs[0]?.weightsSha256 !== null;
+  return [
+    ...textTable(['-', ...runs.map(({ path }) => basename(path))], [...figures, weights, ...configs]),
+    ...(configs.length === 0 ? ['The configs are the same.'] : []),
+    ...(same ? ['The weights are the same, bit for bit.'] : []),
+  ];
+}
+
+/** Fields of the configs that aren't the same in all of them. */
+export function differences(runs: readonly RunSummary[]): { field: string; values: unknown[] }[] {
+  const configs = runs.map(({ config }): Readonly<Record<string, unknown>> => config ?? {});
+  const fields = [...new Set(configs.flatMap((config) => Object.keys(config)))].sort();
+  return fields
+    .map((field) => ({ field, values: configs.map((config) => config[field]) }))
+    .filter(({ values }) => new Set(values.map((value) => JSON.stringify(value))).size > 1);
+}
+
+function shown(run: RunSummary, field: (typeof results)[number]): string {
+  const value = run[field];
+  if (value === null) return '–';
+  if (field === 'testAccuracy') return `${(Number(value) * 100).toFixed(2)} %`;
+  if (field === 'testLoss') return Number(value).toFixed(4);
+  if (field === 'imagesPerSecond') return String(Math.round(Number(value)));
+  return field === 'seconds' ? duration(Number(value)) : String(value);
+}
+
+function text(value: unknown): string {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+    return String(value);
+  return value === undefined || value === null ? '–' : JSON.stringify(value);
+}

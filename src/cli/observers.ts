@@ -1,0 +1,50 @@
+/** What watches a run besides its log and the people at the terminal: opened before the run, told of every event. */
+
+import { basename, dirname } from 'node:path';
+import { parseAddress } from '../dashboard/access.js';
+import { openDashboard, type Dashboard } from '../dashboard/server.js';
+import { readEvents } from '../shared/runs/read-events.js';
+import { dashboardToken } from './environment.js';
+import { openReporters, type ReporterOptions, type Reporters } from './reporters/reporters.js';
+
+export interface WatchedOptions extends Omit<ReporterOptions, 'observers'> {
+  readonly dashboard: string | true | undefined;
+}
+
+/** Opens the reporters, and what else is asked for. @throws ConfigError when a folder or an address can't be had */
+export async function openWatchedReporters(options: WatchedOptions): Promise<Reporters> {
+  const { dashboard: address } = options;
+  const dashboard = address === undefined ? undefined : await openRunDashboard(address, options);
+  try {
+    const reporters = openReporters({ ...options, observers: dashboard ? [dashboard] : [] });
+    if (dashboard) {
+      reporters.say(`Dashboard: ${dashboard.entrance}`);
+      reporters.emit({ event: 'dashboard', url: dashboard.url });
+    }
+    return reporters;
+  } catch (error) {
+    await dashboard?.close();
+    throw error;
+  }
+}
+
+async function openRunDashboard(
+  address: string | true,
+  { out, resume, append = false }: WatchedOptions,
+): Promise<Dashboard> {
+  const dashboard = await openDashboard({
+    address: parseAddress(address),
+    token: dashboardToken(),
+    runs: dirname(out),
+    live: basename(out),
+  });
+  // The run goes on, and so do its charts.
+  if (resume !== null || append) {
+    try {
+      for await (const event of readEvents(out)) dashboard.recall(event);
+    } catch {
+      // It goes on in another folder, or its log is gone: then the charts begin here.
+    }
+  }
+  return dashboard;
+}

@@ -1,0 +1,276 @@
+/**
+ * One chart: a canvas for those who see it, and for everybody its values in words, at the step that is looked at and as a table.
+ * Knows no runs; it is given lines over steps.
+ */
+
+import { colour, h, setText, tableRows } from './dom.js';
+import { figure, integer } from './format.js';
+import UPlot from './uplot.js';
+
+export interface Line {
+  readonly name: string;
+  /** Of the style sheet: `c0` to `c7`. */
+  readonly colour: string;
+  readonly x: readonly number[];
+  readonly y: readonly (number | null)[];
+  readonly dashed?: boolean;
+  /** Few points, each worth a dot. */
+  readonly dots?: boolean;
+  /** A range around the line, on the same x. */
+  readonly low?: readonly (number | null)[];
+  readonly high?: readonly (number | null)[];
+}
+
+export interface ChartOptions {
+  readonly title: string;
+  readonly unit?: string;
+  readonly format?: (value: number | null | undefined) => string;
+  /** Lines lie on each other, areas between them. */
+  readonly stacked?: boolean;
+  readonly marks: () => readonly { readonly step: number; readonly bad: boolean }[];
+}
+
+const height = 210;
+const tableLength = 12;
+/** uPlot's own names for these are a const enum, which doesn't exist where the page runs. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- its values are all that is there
+const [linear, logarithmic] = [1 as UPlot.Scale.Distr, 3 as UPlot.Scale.Distr];
+const zoomed = new WeakSet<UPlot>();
+
+export class Chart {
+  readonly element: HTMLElement;
+  readonly #options: ChartOptions;
+  readonly #plot = h('div', { class: 'plot', role: 'img' });
+  readonly #legend = h('ul', { class: 'legend' });
+  readonly #table = h('table');
+  readonly #details: HTMLDetailsElement;
+  #values: HTMLElement[] = [];
+  #lines: readonly Line[] = [];
+  #chart: UPlot | undefined;
+  #shape = '';
+  #log = false;
+  #look: number | null = null;
+
+  constructor(options: ChartOptions) {
+    this.#options = options;
+    const { title, unit } = options;
+    this.#details = h('details', {}, h('summary', {}, `${title} as a table`), this.#table);
+    this.#details.addEventListener('toggle', () => this.#fillTable());
+    const heading = h('h3', {}, title, h('span', { class: 'faint' }, unit === undefined ? '' : ` · ${unit}`));
+    this.element = h('figure', {}, h('figcaption', {}, heading), this.#plot, this.#legend, this.#details);
+    new ResizeObserver(() => this.#resize()).observe(this.#plot);
+  }
+
+  set log(on: boolean) {
+    this.#log = on;
+    this.#rebuild();
+  }
+
+  show(lines: readonly Line[]): void {
+    this.#lines = lines;
+    const shape = lines.map(({ name, low }) => `${name}/${low ? 1 : 0}`).join(' ');
+    if (shape !== this.#shape || !this.#chart) {
+      this.#shape = shape;
+      this.#rebuild();
+    } else {
+      this.#chart.setData(this.#data(), !zoomed.has(this.#chart));
+    }
+    this.#say();
+    if (this.#details.open) this.#fillTable();
+  }
+
+  /** The cursor to that step; null: away. */
+  look(step: number | null): void {
+    this.#look = step;
+    const chart = this.#chart;
+    if (chart) {
+      const left = step === null ? -10 : chart.valToPos(step, 'x');
+      chart.setCursor({ left, top: step === null ? -10 : height / 3 }, false);
+    }
+    this.#say();
+  }
+
+  /** After a change of colours too. */
+  #rebuild(): void {
+    this.#chart?.destroy();
+    this.#chart = undefined;
+    this.#legend.replaceChildren();
+    this.#values = this.#lines.map(({ name, colour: paint }) => {
+      const value = h('span');
+      const swatch = h('span', { class: 'swatch' });
+      swatch.style.background = colour(paint);
+      this.#legend.append(h('li', {}, swatch, h('span', {}, name), value));
+      return value;
+    });
+    if (this.#lines.length === 0 || this.#plot.clientWidth === 0) return;
+    this.#chart = new UPlot(this.#plotOptions(), this.#data(), this.#plot);
+  }
+
+  repaint(): void {
+    this.#rebuild();
+    this.#say();
+  }
+
+  #resize(): void {
+    if (!this.#chart) this.#rebuild();
+    else if (this.#chart.width !== this.#plot.clientWidth)
+      this.#chart.setSize({ width: this.#plot.clientWidth, height });
+  }
+
+  #data(): UPlot.AlignedData {
+    const tables = this.#lines.map(({ x, y, low, high }): UPlot.AlignedData => {
+      return low && high ? [[...x], [...y], [...low], [...high]] : [[...x], [...y]];
+    });
+    if (this.#options.stacked) return stack(tables);
+    return tables.length === 1 && tables[0] ? tables[0] : UPlot.join(tables);
+  }
+
+  #plotOptions(): UPlot.Options {
+    const { format = figure, stacked = false, marks } = this.#options;
+    const series: UPlot.Series[] = [{}];
+    const bands: UPlot.Band[] = [];
+    for (const { name, colour: paint, dashed = false, dots = false, low } of this.#lines) {
+      const stroke = colour(paint);
+      series.push({
+        ...{ label: name, stroke, width: 1.5, spanGaps: true, points: { show: dots, size: 6 } },
+        ...(dashed ? { dash: [6, 4] } : {}),
+        ...(stacked ? { fill: stroke, width: 0 } : {}),
+      });
+      if (!low) continue;
+      const invisible: UPlot.Series = {
+        width: 0,
+        stroke: 'transparent',
+        points: { show: false },
+        spanGaps: true,
+      };
+      const at = series.length;
+      series.push(invisible, { ...invisible });
+      bands.push({ series: [at + 1, at], fill: `${stroke}38` });
+    }
+    const axis = { stroke: colour('faint'), grid: { stroke: colour('grid'), width: 1 } };
+    const ticks = { stroke: colour('line'), width: 1, size: 4 };
+    return {
+      width: this.#plot.clientWidth,
+      height,
+      series,
+      bands,
+      legend: { show: false },
+      scales: {
+        x: { time: false },
+        y: { distr: this.#log ? logarithmic : linear },
+      },
+      axes: [
+        { ...axis, ticks, size: 30, values: (_, splits) => splits.map(integer) },
+        {
+          ...axis,
+          ticks,
+          size: 58,
+          values: (_, splits) => splits.map((v: number | null) => (v === null ? '' : format(v))),
+        },
+      ],
+      cursor: { sync: { key: 'steps', setSeries: false }, drag: { x: true, y: false, uni: 10 } },
+      hooks: {
+        setCursor: [
+          (chart) => {
+            const index = chart.cursor.idx;
+            const step = index === null || index === undefined ? undefined : chart.data[0][index];
+            if (chart.cursor.event) this.#look = step ?? null;
+            this.#say();
+          },
+        ],
+        setSelect: [
+          (chart) => {
+            if (chart.select.width > 0) zoomed.add(chart);
+          },
+        ],
+        setScale: [
+          (chart, key) => {
+            const [first, last] = [chart.data[0][0], chart.data[0].at(-1)];
+            if (key === 'x' && chart.scales.x?.min === first && chart.scales.x?.max === last)
+              zoomed.delete(chart);
+          },
+        ],
+        draw: [(chart) => drawMarks(chart, marks())],
+      },
+    };
+  }
+
+  /** The values at the step that is looked at, else the last ones; and the whole in one sentence. */
+  #say(): void {
+    const { title, format = figure } = this.#options;
+    const shown = this.#lines.map(({ x, y }) => format(valueAt(x, y, this.#look)));
+    shown.forEach((text, i) => {
+      const element = this.#values[i];
+      if (element) setText(element, text);
+    });
+    const at = this.#look === null ? 'the last step' : `step ${integer(this.#look)}`;
+    const words = this.#lines.map(({ name }, i) => `${name} ${shown[i] ?? ''}`).join(', ');
+    this.#plot.setAttribute(
+      'aria-label',
+      words === ''
+        ? `${title}: nothing yet`
+        : `${title} over ${integer(this.#lines[0]?.x.length ?? 0)} points. At ${at}: ${words}.`,
+    );
+  }
+
+  #fillTable(): void {
+    if (!this.#details.open) return;
+    const { format = figure } = this.#options;
+    const longest = this.#lines.reduce<readonly number[]>(
+      (x, line) => (line.x.length > x.length ? line.x : x),
+      [],
+    );
+    const count = Math.min(tableLength, longest.length);
+    const steps = Array.from({ length: count }, (_, i) =>
+      count === 1 ? (longest[0] ?? 0) : (longest[Math.round((i * (longest.length - 1)) / (count - 1))] ?? 0),
+    );
+    const rows = steps.map((step) => [
+      integer(step),
+      ...this.#lines.map(({ x, y }) => format(valueAt(x, y, step))),
+    ]);
+    this.#table.replaceChildren(...tableRows(['Step', ...this.#lines.map(({ name }) => name)], rows));
+  }
+}
+
+/** Sums from the bottom up; the topmost first, so that those below are drawn over it. */
+function stack(tables: readonly UPlot.AlignedData[]): UPlot.AlignedData {
+  const x = [...(tables[0]?.[0] ?? [])];
+  let below = x.map(() => 0);
+  const sums = [...tables].reverse().map((table) => {
+    below = below.map((sum, i) => sum + (table[1]?.[i] ?? 0));
+    return below;
+  });
+  return [x, ...sums.reverse()];
+}
+
+/** Of the last point that is not after `step`. */
+export function valueAt(
+  x: readonly number[],
+  y: readonly (number | null)[],
+  step: number | null,
+): number | null | undefined {
+  if (step === null) return y.at(-1);
+  let [low, high] = [0, x.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((x[middle] ?? 0) < step) low = middle + 1;
+    else high = middle;
+  }
+  return y[Math.min(low, x.length - 1)];
+}
+
+function drawMarks(chart: UPlot, marks: readonly { step: number; bad: boolean }[]): void {
+  const { ctx, bbox } = chart;
+  ctx.save();
+  ctx.setLineDash([4, 4]);
+  for (const { step, bad } of marks) {
+    const x = chart.valToPos(step, 'x', true);
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.strokeStyle = colour(bad ? 'bad' : 'c2');
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+  }
+  ctx.restore();
+}

@@ -1,0 +1,103 @@
+/** The page's charts, and what of each run they show. */
+
+import { stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
+import { Chart, type Line } from './chart.js';
+import { byId } from './dom.js';
+import { figure, percent } from './format.js';
+import type { RunData } from './run-data.js';
+
+const partNames: Readonly<Record<StepPart, string>> = {
+  data: 'data',
+  forward: 'forward',
+  loss: 'loss',
+  backward: 'backward',
+  waitBatchNorm: 'waiting for BatchNorm',
+  waitGradients: 'waiting for gradients',
+  update: 'update',
+  other: 'other',
+};
+
+/** Of runs that are laid over the one that is looked at. */
+const otherColours = ['c1', 'c3', 'c4', 'c6', 'c5'];
+const mostMarks = 100;
+
+export class Charts {
+  readonly #loss: Chart;
+  readonly #accuracy: Chart;
+  readonly #learningRate: Chart;
+  readonly #rate: Chart;
+  readonly #parts: Chart;
+  readonly #all: readonly Chart[];
+  #run: RunData | undefined;
+
+  constructor() {
+    const marks = (): { step: number; bad: boolean }[] =>
+      (this.#run?.history.happenings ?? [])
+        .filter(({ kind }) => kind === 'lost' || kind === 'recovered')
+        .slice(-mostMarks)
+        // Where a worker is lost the training goes on: both at one step.
+        .sort((a, b) => Number(a.kind === 'lost') - Number(b.kind === 'lost'))
+        .map(({ step, kind }) => ({ step, bad: kind === 'lost' }));
+    this.#loss = new Chart({ title: 'Loss', marks });
+    this.#accuracy = new Chart({ title: 'Accuracy', format: percent, marks });
+    this.#rate = new Chart({ title: 'Images per second', format: figure, marks });
+    this.#parts = new Chart({
+      title: "Where a step's time goes",
+      unit: 'milliseconds',
+      stacked: true,
+      marks,
+    });
+    this.#learningRate = new Chart({ title: 'Learning rate', marks });
+    this.#all = [this.#loss, this.#accuracy, this.#rate, this.#parts, this.#learningRate];
+    byId('charts').append(...this.#all.map(({ element }) => element));
+    const log = byId<HTMLInputElement>('log-scale');
+    log.addEventListener('change', () => (this.#loss.log = log.checked));
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+      for (const chart of this.#all) chart.repaint();
+    });
+  }
+
+  show(run: RunData, others: readonly RunData[]): void {
+    this.#run = run;
+    const colourOf = (i: number): string => otherColours[i % otherColours.length] ?? 'c7';
+    const over = (column: string): Line[] =>
+      others.map((other, i) => ({
+        ...{ name: other.name, colour: colourOf(i), dashed: true },
+        ...{ x: other.steps.x, y: other.steps.column(column) },
+      }));
+    const own = (column: string): Line => ({
+      ...{ name: others.length > 0 ? run.name : 'this run', colour: 'c0' },
+      ...{ x: run.steps.x, y: run.steps.column(column) },
+    });
+    const range = { low: run.steps.column('lossMin'), high: run.steps.column('lossMax') };
+    this.#loss.show([{ ...own('loss'), ...range }, ...over('loss')]);
+    this.#learningRate.show([own('learningRate'), ...over('learningRate')]);
+    this.#rate.show([own('imagesPerSecond'), ...over('imagesPerSecond')]);
+    this.#accuracy.show([
+      evaluations(run, 'test', 'test set', 'c0'),
+      ...[evaluations(run, 'train', 'training set', 'c2')].filter(({ x }) => x.length > 0),
+      ...others.map((other, i) => ({ ...evaluations(other, 'test', other.name, colourOf(i)), dashed: true })),
+    ]);
+    this.#parts.show(
+      stepParts.map((part, i) => ({
+        ...{ name: partNames[part], colour: `c${i}` },
+        ...{ x: run.parts.x, y: run.parts.column(part) },
+      })),
+    );
+  }
+
+  look(step: number | null): void {
+    for (const chart of this.#all) chart.look(step);
+  }
+}
+
+function evaluations(run: RunData, split: 'test' | 'train', name: string, paint: string): Line {
+  const held = run.history.evaluations.filter((one) => one.split === split);
+  return {
+    name,
+    colour: paint,
+    dots: true,
+    x: held.map(({ step }) => step),
+    y: held.map(({ accuracy }) => accuracy ?? null),
+  };
+}

@@ -1,0 +1,31 @@
+/** Numbers and times in words. */
+
+const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+
+export const integer = (value: number): string => whole.format(value);
+
+/** Four digits that count. */
+export function figure(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return '–';
+  if (value !== 0 && Math.abs(value) < 1e-5) return value.toExponential(2);
+  return Math.abs(value) >= 1000 ? integer(value) : String(Number(value.toPrecision(4)));
+}
+
+export const percent = (share: number | null | undefined): string =>
+  share === null || share === undefined ? '–' : `${(share * 100).toFixed(2)} %`;
+
+/** `41 s`, `3 min 20 s`, `2 h 5 min`. */
+export function duration(seconds: number): string {
+  const rounded = Math.max(0, Math.round(seconds));
+  if (rounded < 60) return `${rounded} s`;
+  const minutes = Math.floor(rounded / 60);
+  return minutes < 60
+    ? `${minutes} min ${rounded % 60} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+export const clock = (timeMs: number): string =>
+  timeMs > 0 ? new Date(timeMs).toLocaleTimeString('en-GB') : '–';
+
+export const day = (timeMs: number): string =>
+  timeMs > 0 ? new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ') : '–';

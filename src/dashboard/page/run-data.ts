@@ -1,0 +1,43 @@
+/** A run as the page knows it: the server's updates, put together. */
+
+import type { RunHistory, RunState, RunUpdate, ShownMistakes } from '../../shared/runs/run-view.js';
+import type { SeriesPart } from '../../shared/runs/series.js';
+
+export class Points {
+  x: number[] = [];
+  readonly #columns = new Map<string, (number | null)[]>();
+
+  column(name: string): (number | null)[] {
+    return this.#columns.get(name) ?? [];
+  }
+
+  apply({ from, x, columns }: SeriesPart): void {
+    this.x.splice(from, this.x.length, ...x);
+    for (const [name, values] of Object.entries(columns)) {
+      const held = this.#columns.get(name);
+      if (held) held.splice(from, held.length, ...values);
+      else this.#columns.set(name, [...values]);
+    }
+  }
+}
+
+export class RunData {
+  readonly name: string;
+  readonly steps = new Points();
+  readonly parts = new Points();
+  state: RunState | null = null;
+  mistakes: ShownMistakes | null = null;
+  history: RunHistory = { evaluations: [], happenings: [], lives: [] };
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  apply({ state, history, mistakes, steps, parts }: RunUpdate): void {
+    if (state) this.state = state;
+    if (history) this.history = history;
+    if (mistakes) this.mistakes = mistakes;
+    if (steps) this.steps.apply(steps);
+    if (parts) this.parts.apply(parts);
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * The HTTP side of a run: the dashboard's page, the run's changes, earlier runs, and Prometheus' metrics. Reads events and event
+ * logs; never writes, and is never waited for by training.
+ */
+
+import type { AddressInfo } from 'node:net';
+import { createAdaptorServer, type ServerType } from '@hono/node-server';
+import { Hono, type Context } from 'hono';
+import { getCookie, setCookie } from 'hono/cookie';
+import { secureHeaders } from 'hono/secure-headers';
+import { ConfigError, systemCode } from '../shared/errors.js';
+import { RunView } from '../shared/runs/run-view.js';
+import { readEvents } from '../shared/runs/read-events.js';
+import { listRuns, newestRun } from '../shared/runs/run-list.js';
+import type { TimedEvent } from '../shared/run-events.js';
+import { Access, cookieName, type DashboardAddress } from './access.js';
+import { loadAssets } from './assets.js';
+import { streamRun } from './live-stream.js';
+import { RunMetrics } from './metrics.js';
+
+export interface DashboardOptions {
+  readonly address: DashboardAddress;
+  /** To ask for; null: one is made up where it is needed. */
+  readonly token: string | null;
+  /** Folder of the runs that can be looked at. */
+  readonly runs: string;
+  /** Name of the run that is live; null: none is. */
+  readonly live: string | null;
+}
+
+export interface Dashboard {
+  /** Without the token. */
+  readonly url: string;
+  /** To open in a browser. */
+  readonly entrance: string;
+  emit(event: TimedEvent): void;
+  /** An event of before, which the charts show and the metrics don't count. */
+  recall(event: TimedEvent): void;
+  /** Resolves when the clients have the last word, or shortly after. */
+  close(): Promise<void>;
+}
+
+/** Time for the clients to hear the last word. */
+const farewellMs = 1_000;
+const runName = /^[\w.:-]{1,200}$/;
+const year = 31_536_000;
+
+/** @throws ConfigError when the address can't be bound */
+export async function openDashboard(options: DashboardOptions): Promise<Dashboard> {
+  const { address, token } = options;
+  const access = new Access(address.host, token);
+  const over = new AbortController();
+  const view = new RunView();
+  const metrics = new RunMetrics();
+  const app = routes(options, access, { view, metrics, over: over.signal });
+  const server = createAdaptorServer({ fetch: app.fetch });
+  const port = await listen(server, address);
+  const shown = address.host === '0.0.0.0' || address.host === '::' ? 'localhost' : address.host;
+  const url = `http://${shown.includes(':') ? `[${shown}]` : shown}:${port}/`;
+  return {
+    url,
+    entrance: access.token === null ? url : `${url}?token=${access.token}`,
+    emit: (event) => {
+      view.note(event);
+      metrics.note(event);
+    },
+    recall: (event) => view.note(event),
+    close: async () => {
+      over.abort();
+      const timer = setTimeout(
+        () => 'closeAllConnections' in server && server.closeAllConnections(),
+        farewellMs,
+      );
+      await new Promise((closed) => server.close(closed));
+      clearTimeout(timer);
+    },
+  };
+}
+
+interface Sources {
+  readonly view: RunView;
+  readonly metrics: RunMetrics;
+  readonly over: AbortSignal;
+}
+
+function routes({ runs, live }: DashboardOptions, access: Access, { view, metrics, over }: Sources): Hono {
+  const assets = loadAssets();
+  const app = new Hono();
+  app.use(
+    secureHeaders({
+      contentSecurityPolicy: {
+        ...{ defaultSrc: ["'none'"], scriptSrc: ["'self'"], styleSrc: ["'self'"], connectSrc: ["'self'"] },
+        ...{ imgSrc: ["'self'", 'data:'], baseUri: ["'none'"], formAction: ["'none'"] },
+        frameAncestors: ["'none'"],
+      },
+      referrerPolicy: 'no-referrer',
+      strictTransportSecurity: false,
+    }),
+  );
+  app.use(async (context, next) => {
+    if (!access.knows(context.req.header('host'))) return context.text('Unknown host.\n', 421);
+    const entered = context.req.query('token');
+    if (entered !== undefined && access.admits(entered)) {
+      setCookie(context, cookieName, entered, {
+        httpOnly: true,
+        sameSite: 'Strict',
+        path: '/',
+        maxAge: year,
+      });
+      return context.redirect('/');
+    }
+    const [, bearer] = /^Bearer (.+)$/.exec(context.req.header('authorization') ?? '') ?? [];
+    if (access.admits(bearer ?? getCookie(context, cookieName))) return next();
+    return context.text(
+      'This dashboard asks for its token: open the address that the training printed.\n',
+      401,
+    );
+  });
+  app.get('/metrics', async (context) =>
+    context.body(await metrics.text(), 200, { 'Content-Type': metrics.contentType }),
+  );
+  app.get('/api/live', (context) =>
+    live === null ? context.body(null, 204) : streamRun(context, view, over),
+  );
+  app.get('/api/current', async (context) => context.json({ live, newest: await newestRun(runs) }));
+  app.get('/api/runs', async (context) => context.json(await listRuns(runs)));
+  app.get('/api/runs/:name', (context) => pastRun(context, runs));
+  app.get('*', (context) => {
+    const asset = assets.get(context.req.path);
+    if (!asset) return context.text('Not found.\n', 404);
+    const headers = { 'Content-Type': asset.type, ETag: asset.etag, 'Cache-Control': 'no-cache' };
+    if (context.req.header('if-none-match') === asset.etag) return context.body(null, 304, headers);
+    return context.body(asset.body, 200, headers);
+  });
+  return app;
+}
+
+async function pastRun(context: Context, runs: string): Promise<Response> {
+  const name = context.req.param('name') ?? '';
+  if (!runName.test(name) || name.startsWith('.')) return context.text('Not found.\n', 404);
+  const view = new RunView();
+  try {
+    for await (const event of readEvents(`${runs}/${name}`)) view.note(event);
+  } catch {
+    return context.text('Not found.\n', 404);
+  }
+  return context.json(view.since());
+}
+
+/** @returns the port */
+async function listen(server: ServerType, { host, port, anyPort }: DashboardAddress): Promise<number> {
+  const attempt = (which: number): Promise<number> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(which, host, () => {
+        server.off('error', reject);
+        resolve((server.address() as AddressInfo).port);
+      });
+    });
+  try {
+    return await attempt(port).catch((error: unknown) => {
+      if (anyPort && systemCode(error) === 'EADDRINUSE') return attempt(0);
+      throw error;
+    });
+  } catch (cause) {
+    throw new ConfigError(
+      `--dashboard: ${host}:${port} can't be listened on (${systemCode(cause) ?? String(cause)}). Choose another address.`,
+      { host, port },
+      cause,
+    );
+  }
+}

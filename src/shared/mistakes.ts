@@ -1,0 +1,41 @@
+/** Samples that an evaluation got wrong: a bounded choice of them, with small pictures where they are pictures. */
+
+import { z } from 'zod';
+
+/** Of one evaluation, over all workers. */
+export const mostMistakes = 48;
+/** A picture that has more bytes is left out: the list is kept in the run's log. */
+export const pictureBytes = 32 * 32 * 3;
+
+const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+export const mistakeSchema = z.strictObject({
+  /** Of the sample in its split. */
+  index: count,
+  label: count,
+  predicted: count,
+  /** The softmax of its answer, 0 to 1. */
+  confidence: z.number().min(0).max(1),
+  /** Rows of pixels, 0 to 255, channels together, in base64; null: the samples are no small pictures. */
+  pixels: z
+    .base64()
+    .max(Math.ceil(pictureBytes / 3) * 4)
+    .nullable(),
+});
+export type Mistake = Readonly<z.infer<typeof mistakeSchema>>;
+
+export const pictureSchema = z.strictObject({
+  height: count.min(1),
+  width: count.min(1),
+  channels: z.union([z.literal(1), z.literal(3)]),
+});
+export type Picture = Readonly<z.infer<typeof pictureSchema>>;
+
+/** How samples of this shape are shown; null: they are no small pictures. */
+export function pictureOf(shape: readonly number[]): Picture | null {
+  const [height = 0, width = 0, channels = 1] = shape;
+  if (shape.length < 2 || shape.length > 3 || (channels !== 1 && channels !== 3)) return null;
+  return height > 1 && width > 1 && height * width * channels <= pictureBytes
+    ? { height, width, channels }
+    : null;
+}

@@ -1,0 +1,88 @@
+/** The runs in a folder, and what became of each, from their event logs. Changes nothing. */
+
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { ResolvedConfig } from '../config/run-config.js';
+import type { TimedEvent } from '../run-events.js';
+import { eventsName, readEvents } from './read-events.js';
+
+export interface RunSummary {
+  /** Its folder's name. */
+  readonly name: string;
+  readonly path: string;
+  /** `open`: it trains, or died without a last word. */
+  readonly outcome: 'done' | 'failed' | 'interrupted' | 'open';
+  readonly config: ResolvedConfig | null;
+  readonly startedMs: number;
+  readonly seconds: number | null;
+  readonly steps: number;
+  /** Of the last evaluation on the test set. */
+  readonly testLoss: number | null;
+  readonly testAccuracy: number | null;
+  readonly imagesPerSecond: number | null;
+  readonly recoveries: number;
+  readonly weightsSha256: string | null;
+  readonly error: string | null;
+}
+
+/** Newest first. Folders without an event log are none. */
+export async function listRuns(folder: string): Promise<RunSummary[]> {
+  const names = await readdir(folder).catch((): string[] => []);
+  const runs: RunSummary[] = [];
+  for (const name of names) {
+    const summary = await summarizeRun(join(folder, name)).catch(() => undefined);
+    if (summary) runs.push(summary);
+  }
+  return runs.sort((a, b) => b.startedMs - a.startedMs || b.name.localeCompare(a.name));
+}
+
+/** Name of the run whose log was written last; null: there is none. Reads no log. */
+export async function newestRun(folder: string): Promise<string | null> {
+  let newest: { name: string | null; mtimeMs: number } = { name: null, mtimeMs: -1 };
+  for (const name of await readdir(folder).catch((): string[] => [])) {
+    const mtimeMs = await stat(join(folder, name, eventsName)).then(
+      (log) => log.mtimeMs,
+      () => -1,
+    );
+    if (mtimeMs > newest.mtimeMs) newest = { name, mtimeMs };
+  }
+  return newest.name;
+}
+
+const cache = new Map<string, { stamp: string; summary: RunSummary }>();
+
+/** @throws what the file system says when there is no log */
+export async function summarizeRun(path: string): Promise<RunSummary> {
+  const { size, mtimeMs, birthtimeMs } = await stat(join(path, eventsName));
+  const stamp = `${size}/${mtimeMs}`;
+  const held = cache.get(path);
+  if (held?.stamp === stamp) return held.summary;
+  let summary: RunSummary = {
+    ...{ name: basename(path), path, outcome: 'open', config: null, startedMs: 0, seconds: null, steps: 0 },
+    ...{ testLoss: null, testAccuracy: null, imagesPerSecond: null, recoveries: 0 },
+    ...{ weightsSha256: null, error: null },
+  };
+  for await (const event of readEvents(path, ['status', 'mistakes'])) summary = { ...summary, ...changeBy(summary, event) };
+  // A log from before events had their time.
+  if (summary.startedMs === 0) summary = { ...summary, startedMs: birthtimeMs };
+  cache.set(path, { stamp, summary });
+  return summary;
+}
+
+function changeBy(summary: RunSummary, event: TimedEvent): Partial<RunSummary> {
+  const { timeMs } = event;
+  if (event.event === 'run')
+    return { config: event.config, outcome: 'open', startedMs: summary.startedMs || timeMs };
+  if (event.event === 'resumed') return { outcome: 'open', error: null };
+  if (event.event === 'step') return { steps: event.step, imagesPerSecond: event.imagesPerSecond };
+  if (event.event === 'generation')
+    return event.why === 'membership' ? { recoveries: summary.recoveries + 1 } : {};
+  if (event.event === 'eval')
+    return event.split === 'test' ? { testLoss: event.loss, testAccuracy: event.accuracy ?? null } : {};
+  if (event.event === 'done') {
+    const { steps, seconds, imagesPerSecond, weightsSha256 } = event;
+    return { outcome: 'done', steps, seconds, imagesPerSecond, weightsSha256 };
+  }
+  if (event.event !== 'error') return {};
+  return { outcome: event.code === 'INTERRUPTED' ? 'interrupted' : 'failed', error: event.message };
+}

@@ -1,0 +1,128 @@
+/**
+ * Figures over the steps of a run, in bounded memory however long it runs: neighbouring points are merged two by two whenever
+ * there are too many. Each figure says how: by its mean, its smallest, its largest or its last value.
+ */
+
+export type Reduction = 'mean' | 'min' | 'max' | 'last';
+
+interface Column {
+  readonly reduction: Reduction;
+  values: number[];
+}
+
+/** Columns of equal length; `x` is the last step (or moment) of each point. NaN and the infinities are null. */
+export interface SeriesPart {
+  /** The part replaces all points from here on. */
+  readonly from: number;
+  readonly x: readonly number[];
+  readonly columns: Readonly<Record<string, readonly (number | null)[]>>;
+  /** To ask for what comes later. */
+  readonly cursor: SeriesCursor;
+}
+
+export interface SeriesCursor {
+  readonly revision: number;
+  readonly length: number;
+}
+
+export class Series<Name extends string> {
+  readonly #columns: [Name, Column][];
+  readonly #capacity: number;
+  #x: number[] = [];
+  /** How many points each but the last stands for, and how many the last one does. */
+  #stride = 1;
+  #inLast = 0;
+  /** Grows whenever earlier points change. */
+  #revision = 0;
+
+  /** @param capacity most points that are kept; even */
+  constructor(columns: Readonly<Record<Name, Reduction>>, capacity = 4096) {
+    this.#columns = (Object.entries(columns) as [Name, Reduction][]).map(([name, reduction]) => [
+      name,
+      { reduction, values: [] },
+    ]);
+    this.#capacity = capacity;
+  }
+
+  get length(): number {
+    return this.#x.length;
+  }
+
+  /** To ask for what comes after now. */
+  get cursor(): SeriesCursor {
+    return { revision: this.#revision, length: this.#x.length };
+  }
+
+  append(x: number, values: Readonly<Record<Name, number>>): void {
+    if (this.#inLast === this.#stride || this.#x.length === 0) {
+      if (this.#x.length === this.#capacity) this.#halve();
+    }
+    if (this.#inLast < this.#stride && this.#x.length > 0) {
+      const last = this.#x.length - 1;
+      this.#x[last] = x;
+      for (const [name, { reduction, values: held }] of this.#columns)
+        held[last] = merge(reduction, held[last] ?? 0, this.#inLast, values[name], 1);
+      this.#inLast++;
+      return;
+    }
+    this.#x.push(x);
+    for (const [name, { values: held }] of this.#columns) held.push(values[name]);
+    this.#inLast = 1;
+  }
+
+  /** Forgets what lies after `x`: the run went back to it. */
+  truncate(x: number): void {
+    const kept = this.#x.findIndex((held) => held > x);
+    if (kept < 0) return;
+    this.#x.length = kept;
+    for (const [, column] of this.#columns) column.values.length = kept;
+    this.#inLast = kept === 0 ? 0 : this.#stride;
+    this.#revision++;
+  }
+
+  /** What `cursor` doesn't know; everything without one. */
+  since(cursor?: SeriesCursor): SeriesPart {
+    const same = cursor?.revision === this.#revision;
+    // The last point may still have changed.
+    const from = same ? Math.max(0, Math.min(cursor.length, this.#x.length) - 1) : 0;
+    const columns = this.#columns.map(([name, { values }]) => [name, values.slice(from).map(rounded)]);
+    return {
+      from,
+      x: this.#x.slice(from),
+      columns: Object.fromEntries(columns) as SeriesPart['columns'],
+      cursor: this.cursor,
+    };
+  }
+
+  #halve(): void {
+    const half = this.#x.length >> 1;
+    this.#x = Array.from({ length: half }, (_, i) => this.#x[2 * i + 1] ?? 0);
+    for (const [, column] of this.#columns) {
+      const { reduction, values } = column;
+      column.values = Array.from({ length: half }, (_, i) =>
+        merge(reduction, values[2 * i] ?? 0, 1, values[2 * i + 1] ?? 0, 1),
+      );
+    }
+    this.#stride *= 2;
+    this.#inLast = this.#stride;
+    this.#revision++;
+  }
+}
+
+function merge(reduction: Reduction, a: number, aWeight: number, b: number, bWeight: number): number {
+  switch (reduction) {
+    case 'mean':
+      return (a * aWeight + b * bWeight) / (aWeight + bWeight);
+    case 'min':
+      return Math.min(a, b);
+    case 'max':
+      return Math.max(a, b);
+    case 'last':
+      return b;
+  }
+}
+
+/** As many digits as a chart can show. */
+function rounded(value: number): number | null {
+  return Number.isFinite(value) ? Number(value.toPrecision(6)) : null;
+}

@@ -1,0 +1,315 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { TimedEvent } from '../../src/shared/run-events.js';
+import { chromiumPath, noChromium, openBrowser, type BrowserOptions } from '../support/browser.js';
+import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/free-port.js';
+import { encodeLabels } from '../support/idx-files.js';
+import { Lockstep, temporaryFolder } from '../support/lockstep.js';
+import { parseMetrics } from '../support/prometheus.js';
+import { runEvent, startEvent, statusEvent, stepEvent, workerStatus } from '../support/run-events.js';
+import { writeSmallTraining } from '../support/small-training.js';
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+interface Violation {
+  readonly id: string;
+  readonly impact: string;
+  readonly nodes: readonly { readonly html: string }[];
+}
+
+const closing: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+});
+
+/** A page that fails the test when a script breaks, the console complains, or anything but this server is asked. */
+async function openPage(url: string, options: BrowserOptions = {}): Promise<Page> {
+  const browser = await openBrowser(options);
+  closing.push(() => browser.close());
+  const page = await browser.newPage();
+  const wrong: string[] = [];
+  page.on('pageerror', (error) => wrong.push(error.stack ?? error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') wrong.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (new URL(request.url()).origin !== new URL(url).origin && !request.url().startsWith('data:'))
+      wrong.push(`asked ${request.url()}`);
+  });
+  closing.push(() => {
+    expect(wrong).toEqual([]);
+    return Promise.resolve();
+  });
+  await page.goto(url);
+  return page;
+}
+
+/** What axe calls serious or critical. */
+async function seriousFindings(page: Page): Promise<string[]> {
+  // By the debugger's way, since the page's own policy lets no foreign script in.
+  await page.evaluate(axe);
+  const violations = await page.evaluate(async () => {
+    const { axe: checker } = globalThis as unknown as {
+      axe: { run: () => Promise<{ violations: Violation[] }> };
+    };
+    return (await checker.run()).violations;
+  });
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+}
+
+/** A folder with one run of so many steps, in which a worker was lost, and another one to compare it with. */
+async function writeRuns(folder: string, steps: number): Promise<void> {
+  const lost: TimedEvent = {
+    ...{
+      event: 'worker',
+      state: 'lost',
+      rank: 1,
+      pid: 101,
+      host: 'box',
+      device: 'CPU',
+      engine: '',
+      generation: 1,
+    },
+    ...{ reason: 'Worker lost: rank 1 was killed by SIGKILL.', timeMs: 1_002_000 },
+  };
+  const sample = {
+    index: 7,
+    label: 3,
+    predicted: 5,
+    confidence: 0.91,
+    pixels: Buffer.alloc(784, 90).toString('base64'),
+  };
+  for (const name of ['one', 'two']) {
+    const events: TimedEvent[] = [
+      { ...runEvent(), timeMs: name === 'one' ? 1_000_001 : 1_000_000 },
+      ...[0, 1].map((rank): TimedEvent => ({
+        ...lost,
+        state: 'joined',
+        rank,
+        pid: 100 + rank,
+        timeMs: 1_000_100,
+      })),
+      startEvent(steps),
+      ...Array.from({ length: steps }, (_, i) => stepEvent(i + 1)),
+      statusEvent(
+        workerStatus(0, { forward: 20, backward: 30 }),
+        workerStatus(1, { forward: 20, waitGradients: 30 }),
+      ),
+      lost,
+      {
+        event: 'generation',
+        generation: 2,
+        step: steps,
+        seconds: 0.7,
+        why: 'membership',
+        workers: [],
+        timeMs: 1_002_700,
+      },
+      {
+        event: 'eval',
+        split: 'test',
+        epoch: 1,
+        step: steps,
+        loss: 0.1,
+        metrics: { accuracy: 0.99 },
+        accuracy: 0.99,
+        correct: 99,
+        count: 100,
+        timeMs: 1_003_000,
+      },
+      {
+        event: 'mistakes',
+        split: 'test',
+        epoch: 1,
+        step: 50,
+        rank: 0,
+        samples: [sample],
+        picture: { width: 28, height: 28, channels: 1 },
+        timeMs: 1_003_001,
+      },
+    ];
+    await mkdir(join(folder, name), { recursive: true });
+    await writeFile(
+      join(folder, name, 'events.ndjson'),
+      events.map((event) => `${JSON.stringify(event)}\n`).join(''),
+    );
+  }
+}
+
+async function serve(folder: string, listen: string): Promise<string> {
+  const command = new Lockstep(['dashboard', folder, '--listen', listen]);
+  return eventually('the address', 20_000, () => /Dashboard: (\S+)/.exec(command.stdout)?.[1]);
+}
+
+describe('lockstep train --dashboard', () => {
+  it('shows a run while it trains, has its metrics, and goes with it', async () => {
+    const folder = await temporaryFolder();
+    const { config, data } = await writeSmallTraining(folder, { count: 6400 });
+    // Labels of other digits: there is always something that it gets wrong.
+    const labels = Array.from({ length: 20 }, (_, i) => (i + 1) % 10);
+    await writeFile(join(data, 't10k-labels-idx1-ubyte'), encodeLabels(labels));
+    const run = new Lockstep([
+      ...['train', '--config', config, '--workers', '2', '--threads', '1', '--epochs', '500', '--json'],
+      ...['--out', join(folder, 'runs', 'live'), '--dashboard', '0'],
+    ]);
+    const { url } = await run.event('dashboard');
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/);
+    await run.event('eval');
+    await run.event('step', ({ step }) => step > 120);
+
+    const metrics = await eventually('a status', 20_000, async () => {
+      const found = parseMetrics(await (await fetch(`${url}metrics`)).text());
+      return found.has('lockstep_worker_step') ? found : undefined;
+    });
+    const value = (name: string): number => Number(metrics.get(name)?.metrics[0]?.value);
+    expect(value('lockstep_steps_total')).toBeGreaterThan(100);
+    expect(value('lockstep_images_total')).toBe(64 * value('lockstep_steps_total'));
+    expect(value('lockstep_workers')).toBe(2);
+
+    if (chromiumPath !== undefined) {
+      const page = await openPage(url);
+      await page.getByText('Training', { exact: true }).waitFor();
+      await page.getByRole('img', { name: /^Loss over .* At the last step: this run \d/ }).waitFor();
+      const before = await page.locator('#progress-text').textContent();
+      await eventually('another step', 20_000, async () =>
+        (await page.locator('#progress-text').textContent()) === before ? undefined : true,
+      );
+      await page.getByRole('row', { name: /^0 training CPU/ }).waitFor();
+      await page.getByRole('row', { name: /^1 training CPU/ }).waitFor();
+      await page.locator('.mistakes canvas').first().waitFor();
+      run.kill('SIGINT');
+      await page.getByText('Interrupted', { exact: true }).waitFor();
+    } else run.kill('SIGINT');
+    expect((await run.ended).status).toBe(130);
+    await expect(fetch(url)).rejects.toThrow();
+  });
+});
+
+describe.skipIf(chromiumPath === undefined)(
+  `the dashboard in Chromium (${chromiumPath ?? noChromium})`,
+  () => {
+    it('is accessible, wide or narrow, light or dark, and never wider than its window', async () => {
+      const folder = await temporaryFolder();
+      await writeRuns(folder, 50);
+      const url = await serve(folder, '0');
+      for (const [width, dark] of [
+        [1280, false],
+        [1280, true],
+        [390, false],
+        [390, true],
+      ] as const) {
+        const page = await openPage(`${url}#run=one`, { width, dark, touch: width < 500 });
+        await page.getByRole('img', { name: /^Loss over 50 points/ }).waitFor();
+        await page.getByText('Loss as a table').click();
+        expect(await seriousFindings(page)).toEqual([]);
+        const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+        expect(overflow).toBeLessThanOrEqual(0);
+        await page.context().close();
+      }
+    });
+
+    it('tells everything by keyboard and in words, and lays runs over each other', async () => {
+      const folder = await temporaryFolder();
+      await writeRuns(folder, 50);
+      const page = await openPage(`${await serve(folder, '0')}#run=one`);
+      await page.getByRole('img', { name: /At the last step: this run 0.04\./ }).waitFor();
+      await page.getByRole('slider', { name: 'Look at step' }).focus();
+      await page.keyboard.press('Home');
+      await page.keyboard.press('ArrowRight');
+      await page.getByRole('img', { name: 'Loss over 50 points. At step 2: this run 1.' }).waitFor();
+      await page.getByText('Loss as a table').press('Enter');
+      await page.getByRole('row', { name: '1 2', exact: true }).waitFor();
+      await page.getByText('Worker lost: rank 1 was killed by SIGKILL.').waitFor();
+      await page.getByRole('img', { name: 'Time line of 2 worker processes, 1 of them lost.' }).waitFor();
+      await page.getByRole('img', { name: 'Picture 7, a 3' }).waitFor();
+      await page.getByRole('checkbox', { name: 'Lay two over' }).press('Space');
+      await page.getByRole('img', { name: 'Loss over 50 points. At step 2: one 1, two 1.' }).waitFor();
+    });
+
+    it('needs little to load: under 600 kB in under 25 requests', async () => {
+      const folder = await temporaryFolder();
+      await writeRuns(folder, 2_000);
+      const page = await openPage(`${await serve(folder, '0')}#run=one`);
+      await page.getByRole('img', { name: /^Loss over 2,000 points/ }).waitFor();
+      const [transferred, requests] = await page.evaluate<[number, number]>(
+        `[performance.getEntriesByType('resource'), performance.getEntriesByType('navigation')]
+        .flat().reduce(([bytes, count], { encodedBodySize }) => [bytes + encodedBodySize, count + 1], [0, 0])`,
+      );
+      // Milliseconds depend on what else the machine does; what has to be loaded doesn't.
+      expect(transferred).toBeLessThan(600_000);
+      expect(requests).toBeLessThan(25);
+    });
+  },
+);
+
+describe('the dashboard on other addresses', () => {
+  it('asks for its token, and gives a browser that has it a cookie', async () => {
+    const folder = await temporaryFolder();
+    await writeRuns(folder, 3);
+    const own = Object.values(networkInterfaces())
+      .flat()
+      .find((address) => address?.family === 'IPv4' && !address.internal)?.address;
+    const entrance = await serve(folder, `0.0.0.0:${await freePort()}`);
+    const token = new URL(entrance).searchParams.get('token') ?? '';
+    expect(token).toMatch(/^[\w-]{24}$/);
+    const base = `http://${own ?? 'localhost'}:${new URL(entrance).port}`;
+    for (const path of ['/', '/api/runs', '/metrics', '/style.css', '/?token=wrong'])
+      expect((await fetch(base + path)).status, path).toBe(401);
+    const bearer = { headers: { authorization: `Bearer ${token}` } };
+    expect((await fetch(`${base}/metrics`, bearer)).status).toBe(200);
+    const entered = await fetch(`${base}/?token=${token}`, { redirect: 'manual' });
+    expect([entered.status, entered.headers.get('location')]).toEqual([302, '/']);
+    const cookie = entered.headers.get('set-cookie') ?? '';
+    expect(cookie).toMatch(/HttpOnly.*SameSite=Strict/);
+    const page = await fetch(`${base}/`, { headers: { cookie: cookie.split(';')[0] ?? '' } });
+    expect([page.status, page.headers.get('content-security-policy')]).toEqual([
+      200,
+      expect.stringContaining("default-src 'none'"),
+    ]);
+  });
+
+  it('knows no names of other hosts on loopback, and no files but its own', async () => {
+    const folder = await temporaryFolder();
+    const url = new URL(await serve(folder, '0'));
+    const { request } = await import('node:http');
+    const statusOf = (path: string, host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        request({ port: url.port, host: '127.0.0.1', path, headers: { host } }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        })
+          .on('error', reject)
+          .end();
+      });
+    expect(await statusOf('/', 'localhost')).toBe(200);
+    expect(await statusOf('/', 'evil.example')).toBe(421);
+    for (const path of [
+      '/../package.json',
+      '/api/runs/..%2f..%2fetc',
+      '/api/runs/..',
+      '/api/runs/none',
+      '/dashboard/server.js',
+    ])
+      expect(await statusOf(path, 'localhost'), path).toBe(404);
+  });
+
+  it('refuses an address that is taken or none', async () => {
+    const folder = await temporaryFolder();
+    const port = new URL(await serve(folder, '0')).port;
+    for (const [listen, message] of [
+      [port, /--dashboard: 127\.0\.0\.1:\d+ can't be listened on \(EADDRINUSE\)/],
+      ['nonsense', /--dashboard: expected a port or HOST:PORT, got "nonsense"/],
+    ] as const) {
+      const { status, stderr } = await new Lockstep(['dashboard', folder, '--listen', listen]).ended;
+      expect(stderr).toMatch(message);
+      expect(status).toBe(2);
+    }
+  });
+});

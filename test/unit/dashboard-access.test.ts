@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import { Access, isLoopback, parseAddress } from '../../src/dashboard/access.js';
+import { ConfigError } from '../../src/shared/errors.js';
+
+describe("the dashboard's address", () => {
+  it('is on loopback unless a host is named', () => {
+    expect(parseAddress(true)).toEqual({ host: '127.0.0.1', port: 29_480, anyPort: true });
+    expect(parseAddress('8080')).toEqual({ host: '127.0.0.1', port: 8080, anyPort: false });
+    expect(parseAddress('0.0.0.0:80')).toMatchObject({ host: '0.0.0.0', port: 80 });
+    expect(parseAddress('[::1]:80')).toMatchObject({ host: '::1', port: 80 });
+    for (const wrong of ['', 'host', 'a:b', '1:2:3', ':80', '99999', 'http://x:80', 'x y:80'])
+      expect(() => parseAddress(wrong), wrong).toThrow(ConfigError);
+  });
+
+  it('is known to be loopback or not', () => {
+    for (const host of ['127.0.0.1', '127.9.9.9', '::1', 'localhost'])
+      expect(isLoopback(host), host).toBe(true);
+    for (const host of ['0.0.0.0', '::', '128.0.0.1', '127.0.0.1.evil.example', 'box'])
+      expect(isLoopback(host), host).toBe(false);
+  });
+});
+
+describe('access', () => {
+  it('is free on loopback, under a loopback name alone', () => {
+    const access = new Access('127.0.0.1', null);
+    expect(access.token).toBeNull();
+    expect(access.admits(undefined)).toBe(true);
+    for (const host of ['127.0.0.1:80', 'localhost:80', '[::1]:80', 'localhost'])
+      expect(access.knows(host), host).toBe(true);
+    for (const host of ['evil.example', 'evil.example:80', '', undefined])
+      expect(access.knows(host), host).toBe(false);
+  });
+
+  it('takes a token elsewhere, and no other', () => {
+    const access = new Access('0.0.0.0', null);
+    expect(access.token).toMatch(/^[\w-]{24}$/);
+    expect(new Access('0.0.0.0', null).token).not.toBe(access.token);
+    expect(access.admits(access.token ?? '')).toBe(true);
+    for (const wrong of [undefined, '', 'x', `${access.token ?? ''}x`])
+      expect(access.admits(wrong)).toBe(false);
+    expect(new Access('box', 'own').admits('own')).toBe(true);
+    // One that was given is asked for everywhere.
+    expect(new Access('127.0.0.1', 'own').admits(undefined)).toBe(false);
+  });
+});

@@ -1,0 +1,74 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Series, type SeriesCursor, type SeriesPart } from '../../src/shared/runs/series.js';
+
+const columns = { mean: 'mean', low: 'min', high: 'max', last: 'last' } as const;
+const append = (series: Series<keyof typeof columns>, x: number, y: number): void =>
+  series.append(x, { mean: y, low: y, high: y, last: y });
+
+describe('a series of bounded length', () => {
+  it('keeps every point while there is room', () => {
+    const series = new Series(columns, 8);
+    for (let x = 1; x <= 8; x++) append(series, x, x * x);
+    expect(series.since()).toMatchObject({ from: 0, x: [1, 2, 3, 4, 5, 6, 7, 8] });
+    expect(series.since().columns['mean']).toEqual([1, 4, 9, 16, 25, 36, 49, 64]);
+  });
+
+  it('merges neighbours beyond that: means, extremes and last values are those of all points', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: -1000, max: 1000 }), { minLength: 1, maxLength: 500 }),
+        (values) => {
+          const series = new Series(columns, 8);
+          values.forEach((y, i) => append(series, i + 1, y));
+          const { x, columns: got } = series.since();
+          expect(x.length).toBeLessThanOrEqual(8);
+          expect(x.at(-1)).toBe(values.length);
+          x.forEach((end, i) => {
+            const own = values.slice(i === 0 ? 0 : x[i - 1], end);
+            expect(got['low']?.[i]).toBe(Math.min(...own));
+            expect(got['high']?.[i]).toBe(Math.max(...own));
+            expect(got['last']?.[i]).toBe(own.at(-1));
+            const mean = own.reduce((sum, y) => sum + y, 0) / own.length;
+            expect(got['mean']?.[i]).toBeCloseTo(mean, 1);
+          });
+        },
+      ),
+    );
+  });
+
+  it('tells a follower what is new, so that it always has the same points', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 30 }), (bursts) => {
+        const series = new Series(columns, 8);
+        let cursor: SeriesCursor | undefined;
+        let x: number[] = [];
+        let mean: (number | null)[] = [];
+        let next = 1;
+        for (const burst of bursts) {
+          for (let i = 0; i < burst; i++) append(series, next++, i);
+          if (burst === 11) series.truncate(next - 5);
+          const part: SeriesPart = series.since(cursor);
+          x = [...x.slice(0, part.from), ...part.x];
+          mean = [...mean.slice(0, part.from), ...(part.columns['mean'] ?? [])];
+          ({ cursor } = part);
+          expect({ x, mean }).toEqual({ x: series.since().x, mean: series.since().columns['mean'] });
+        }
+      }),
+    );
+  });
+
+  it('forgets what a run that went back has to do again', () => {
+    const series = new Series(columns, 8);
+    for (let x = 1; x <= 6; x++) append(series, x, x);
+    series.truncate(4);
+    append(series, 5, 50);
+    expect(series.since().columns['mean']).toEqual([1, 2, 3, 4, 50]);
+  });
+
+  it('has null for what is no number', () => {
+    const series = new Series(columns, 8);
+    append(series, 1, Number.NaN);
+    expect(series.since().columns['mean']).toEqual([null]);
+  });
+});
