@@ -78,7 +78,13 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/shared/**/*.ts', 'src/coordinator/**/*.ts', 'src/worker/**/*.ts', 'src/dashboard/**/*.ts'],
+    files: [
+      'src/shared/**/*.ts',
+      'src/coordinator/**/*.ts',
+      'src/worker/**/*.ts',
+      'src/dashboard/**/*.ts',
+      'src/tensorboard/**/*.ts',
+    ],
     ignores: ['src/shared/random/math-random.ts'],
     rules: { ...noEnvironment, ...exactArithmetic },
   },
@@ -96,6 +102,11 @@ export default tseslint.config(
     ['src/dashboard/*.ts'],
     [...tfjs, '**/coordinator/**', '**/worker/**', '**/cli/**', 'zeromq'],
     'The dashboard sees a run by its events alone.',
+  ),
+  arrow(
+    ['src/tensorboard/*.ts'],
+    [...tfjs, '**/coordinator/**', '**/worker/**', '**/cli/**', 'zeromq'],
+    'An event file is made of events alone.',
   ),
   arrow(
     ['src/dashboard/page/**/*.ts'],

@@ -5,6 +5,7 @@ import { vectorOver } from '../../src/shared/collectives/reduction.js';
 import { resolveConfig } from '../../src/shared/config/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { encodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
+import { histogramOf } from '../../src/shared/histogram.js';
 import { encodeMessage } from '../../src/shared/protocol/codec.js';
 import { headerBytes, writeHeader } from '../../src/shared/protocol/frame.js';
 import {
@@ -79,6 +80,16 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
     ...{ generation, split: 'test', epoch: 1, step: 3 },
     samples: [{ index: 7, label: 3, predicted: 5, confidence: 0.9, pixels: 'AAAAAA==' }],
     picture: { height: 2, width: 2, channels: 1 },
+  },
+  model: {
+    type: 'model',
+    generation,
+    layers: [{ name: 'dense', kind: 'Dense', inputs: ['input'], shape: [null, 10], parameters: 20 }],
+  },
+  histograms: {
+    type: 'histograms',
+    ...{ generation, step: 3 },
+    histograms: [{ kind: 'weights', name: 'dense/kernel', histogram: histogramOf(Float32Array.of(1, 2)) }],
   },
   finished: { type: 'finished', generation, steps: 3, weightsSha256: sha('e') },
   saved: { type: 'saved', path: '/out/model' },

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { Inheritance } from '../coordinator/state.js';
 import type { RunEvent } from '../shared/run-events.js';
-import { readEvents } from '../shared/runs/read-events.js';
+import { bulky, readEvents } from '../shared/runs/read-events.js';
 
 const uint32 = z.int().min(0).max(0xffffffff);
 
@@ -48,7 +48,7 @@ export async function inheritFrom(out: string): Promise<Inheritance | null> {
   const memory = new EventMemory();
   let events = 0;
   try {
-    for await (const event of readEvents(out, ['status', 'mistakes'])) {
+    for await (const event of readEvents(out, bulky)) {
       const found = eventSchema.safeParse(event);
       if (found.success) memory.note(found.data);
       events++;

@@ -1,29 +1,46 @@
 /** What watches a run besides its log and the people at the terminal: opened before the run, told of every event. */
 
-import { basename, dirname } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { parseAddress } from '../dashboard/access.js';
 import { openDashboard, type Dashboard } from '../dashboard/server.js';
 import { readEvents } from '../shared/runs/read-events.js';
-import { dashboardToken } from './environment.js';
-import { openReporters, type ReporterOptions, type Reporters } from './reporters/reporters.js';
+import { TensorboardLog } from '../tensorboard/tensorboard-log.js';
+import { dashboardToken, host } from './environment.js';
+import { openReporters, type Observer, type ReporterOptions, type Reporters } from './reporters/reporters.js';
 
 export interface WatchedOptions extends Omit<ReporterOptions, 'observers'> {
   readonly dashboard: string | true | undefined;
+  readonly tensorboard: string | true | undefined;
 }
 
 /** Opens the reporters, and what else is asked for. @throws ConfigError when a folder or an address can't be had */
 export async function openWatchedReporters(options: WatchedOptions): Promise<Reporters> {
-  const { dashboard: address } = options;
+  const { dashboard: address, tensorboard: folder, out } = options;
   const dashboard = address === undefined ? undefined : await openRunDashboard(address, options);
+  const observers: Observer[] = dashboard ? [dashboard] : [];
   try {
-    const reporters = openReporters({ ...options, observers: dashboard ? [dashboard] : [] });
+    const tensorboard =
+      folder === undefined
+        ? undefined
+        : new TensorboardLog({
+            directory: folder === true ? join(out, 'tensorboard') : resolve(folder),
+            ...{ host, startMs: Date.now() },
+            broken: (why) =>
+              reporters.emit({
+                event: 'warning',
+                message: `TensorBoard's event file: ${why}. No more is written.`,
+              }),
+          });
+    if (tensorboard) observers.push(tensorboard);
+    const reporters = openReporters({ ...options, observers });
+    if (tensorboard) reporters.say(`TensorBoard: tensorboard --logdir ${dirname(tensorboard.path)}`);
     if (dashboard) {
       reporters.say(`Dashboard: ${dashboard.entrance}`);
       reporters.emit({ event: 'dashboard', url: dashboard.url });
     }
     return reporters;
   } catch (error) {
-    await dashboard?.close();
+    await Promise.all(observers.map((observer) => observer.close()));
     throw error;
   }
 }

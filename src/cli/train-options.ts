@@ -55,6 +55,7 @@ const textFlags: readonly [string, Field][] = [
   ['--data <dir>', 'data'],
   ['--evaluate <sets>', 'evaluate'],
   ['--evaluate-every <interval>', 'evaluateEvery'],
+  ['--histogram-every <interval>', 'histogramEvery'],
   ['--on-mismatch <fail|warn>', 'onMismatch'],
   ['--shared-memory <auto|off>', 'sharedMemory'],
   ['--balance <off|speed>', 'balance'],
@@ -74,6 +75,7 @@ export interface TrainFlags extends Partial<Record<Field, unknown>> {
   readonly out?: string;
   readonly json?: boolean;
   readonly dashboard?: string | true;
+  readonly tensorboard?: string | true;
   readonly logLevel?: LogLevel;
   readonly logFormat?: 'text' | 'json';
   readonly resume?: string;
@@ -96,6 +98,10 @@ export function addTrainOptions(command: Command): Command {
   command.option(
     '--dashboard [address]',
     'serve a page with live charts, and Prometheus metrics; a port, or HOST:PORT, which asks for a token',
+  );
+  command.option(
+    '--tensorboard [dir]',
+    'write event files for TensorBoard (default: tensorboard/ in the folder of the run)',
   );
   command.option('--json', 'one JSON event a line on stdout');
   command.addOption(
@@ -129,7 +135,10 @@ export const reporting = ({
   logLevel = 'info',
   logFormat = 'text',
   dashboard,
-}: TrainFlags): Omit<WatchedOptions, 'out' | 'resume'> => ({ json, logLevel, logFormat, dashboard });
+  tensorboard,
+}: TrainFlags): Omit<WatchedOptions, 'out' | 'resume'> => ({
+  ...{ json, logLevel, logFormat, dashboard, tensorboard },
+});
 
 /** What the coordinator needs to know of it. */
 export const placeOf = (found: FoundCheckpoint | null): ResumePlace | null =>
@@ -145,6 +154,10 @@ export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
     return value === undefined ? [] : [{ source: flag.split(' ')[0] ?? flag, values: { [field]: value } }];
   });
   const merged = mergeConfig([
+    // Who says another interval gets it.
+    ...(flags.tensorboard === undefined
+      ? []
+      : [{ source: '--tensorboard', values: { histogramEvery: '1epoch' } }]),
     before
       ? { source: resume.path, values: { ...before.config, trace: null, inject: null } }
       : { source: definition.path, values: definition.values },

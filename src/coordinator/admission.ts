@@ -13,6 +13,7 @@ export const mostPendingBeyond = 64;
 
 const ofMembers: readonly WorkerMessage['type'][] = [
   ...(['connected', 'stopped', 'standing', 'committed', 'mistakes', 'evaluated', 'checkpointed'] as const),
+  ...(['model', 'histograms'] as const),
   ...(['ledger', 'spans', 'finished', 'saved', 'lost'] as const),
 ];
 

@@ -12,7 +12,7 @@ import { dismiss, endBarren, endGeneration, interrupted, leave, lose, planNext }
 import { goOn } from './go-on.js';
 import { blame } from './liveness.js';
 import { adopt, impatient, mayAdopt } from './succession.js';
-import { applyProgress, mistakesOf } from './progress.js';
+import { applyProgress, tell } from './progress.js';
 import { giveStatus, statusIsDue, withTimes } from './status.js';
 import {
   emit,
@@ -115,7 +115,9 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
     case 'evaluated':
       return applyProgress(heard, message, nowMs) ?? diverged(heard, message);
     case 'mistakes':
-      return { state: heard, actions: current ? [mistakesOf(worker, message)] : [] };
+    case 'model':
+    case 'histograms':
+      return { state: heard, actions: current ? [tell(worker, message)] : [] };
     case 'checkpointed':
       return onCheckpoint(heard, message, nowMs);
     case 'ledger':

@@ -5,7 +5,7 @@
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import { evaluationEvent } from '../shared/run-events.js';
-import type { Action, Decision, State, WorkerRecord } from './state.js';
+import { emit, type Action, type Decision, type State, type WorkerRecord } from './state.js';
 
 type Report = Extract<WorkerMessage, { type: 'committed' | 'evaluated' }>;
 
@@ -78,12 +78,19 @@ function evaluated(
   };
 }
 
-export function mistakesOf(
+/** What is passed on to those who look at the run, and decides nothing. */
+export function tell(
   { rank }: WorkerRecord,
-  { split, epoch, step, samples, picture }: MessageOf<WorkerMessage, 'mistakes'>,
+  message: MessageOf<WorkerMessage, 'mistakes' | 'model' | 'histograms'>,
 ): Action {
-  return {
-    kind: 'emit',
-    event: { event: 'mistakes', split, epoch, step, rank: rank ?? 0, samples, picture },
-  };
+  switch (message.type) {
+    case 'mistakes': {
+      const { split, epoch, step, samples, picture } = message;
+      return emit({ event: 'mistakes', split, epoch, step, rank: rank ?? 0, samples, picture });
+    }
+    case 'model':
+      return emit({ event: 'model', layers: message.layers });
+    case 'histograms':
+      return emit({ event: 'histograms', step: message.step, histograms: message.histograms });
+  }
 }

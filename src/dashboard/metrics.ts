@@ -102,6 +102,8 @@ export class RunMetrics {
         break;
       case 'coordinator':
       case 'mistakes':
+      case 'model':
+      case 'histograms':
       case 'resumed':
       case 'timeline':
       case 'saved':

@@ -4,6 +4,8 @@
  */
 
 import type { ResolvedConfig } from './config/run-config.js';
+import type { NamedHistogram } from './histogram.js';
+import type { ModelLayer } from './model-layer.js';
 import type { Mistake, Picture } from './mistakes.js';
 import type { PartTimes } from './timeline/step-parts.js';
 import type { StepTimes } from './timeline/summary.js';
@@ -113,6 +115,10 @@ export type RunEvent =
       samples: readonly Mistake[];
       picture: Picture | null;
     }
+  /** What the model is made of, in order of computation; again when another process becomes rank 0. */
+  | { event: 'model'; layers: readonly ModelLayer[] }
+  /** With `--histogram-every`: how weights and gradients are spread after that step. A big model's come in several events. */
+  | { event: 'histograms'; step: number; histograms: readonly NamedHistogram[] }
   /** With `--trace`: where the milliseconds of a worker's median step go. */
   | { event: 'timeline'; path: string; workers: readonly (StepTimes & { rank: number })[] }
   /** Where `--dashboard` can be seen; without its token. */

@@ -8,6 +8,7 @@ import { totalSteps, type BatchPlan } from '../shared/data/sampler.js';
 import { endsWith, parseInterval } from '../shared/config/interval.js';
 import { invariant } from '../shared/errors.js';
 import { mostMistakes, pictureOf } from '../shared/mistakes.js';
+import { mostLayers } from '../shared/model-layer.js';
 import { weightsSha256 } from '../shared/layout.js';
 import type { Range } from '../shared/words.js';
 import type { Plan } from '../shared/protocol/messages.js';
@@ -22,6 +23,7 @@ import { decides, hasStopped, judge } from './optimizer/judge.js';
 import { participate, type Participation, type Replica } from './replica.js';
 import { saveModel } from './save-model.js';
 import { shareState } from './share-state.js';
+import { topologyOf } from './topology.js';
 import { activeShards, trainStep, type StepResult } from './train-step.js';
 import type { TrainingState } from './training-state.js';
 import { readWeights } from './weights.js';
@@ -42,12 +44,14 @@ interface Position {
   state: TrainingState | undefined;
   /** Folder of the run. */
   out: string | null;
+  /** The coordinator has been told what the model is made of. */
+  described: boolean;
 }
 
 /** Until the coordinator says that the run is finished. @throws what ended it otherwise */
 export async function trainGenerations(trainee: Trainee): Promise<void> {
   const { replica, communicator, mailbox, checkpoints, faults } = trainee;
-  const position: Position = { step: 0, state: undefined, out: null };
+  const position: Position = { step: 0, state: undefined, out: null, described: false };
   try {
     for (;;) {
       try {
@@ -88,6 +92,7 @@ async function trainGeneration(trainee: Trainee, plan: Plan, position: Position)
     if (plan.restore !== null && rank === plan.source)
       position.step = await checkpoints.restore(plan.restore, state);
     catchUp(participation, plan, position);
+    if (rank === 0) describe(participation, plan, position);
     await train(participation, plan, position, trainee);
   } finally {
     participation.ledger?.flush();
@@ -121,6 +126,13 @@ function catchUp(participation: Participation, { step, source, rank }: Plan, pos
   if (position.step === step) return;
   state.restore(shared);
   position.step = step;
+}
+
+function describe({ replica, communicator }: Participation, { generation }: Plan, position: Position): void {
+  if (position.described) return;
+  position.described = true;
+  const layers = topologyOf(replica.model);
+  if (layers.length <= mostLayers) communicator.send({ type: 'model', generation, layers });
 }
 
 async function train(

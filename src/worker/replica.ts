@@ -24,6 +24,7 @@ import type { Range } from '../shared/words.js';
 import type { Communicator, ExchangeHandle } from './communicator/communicator.js';
 import type { Engine } from './engine/load.js';
 import { sumCount, type Evaluator } from './evaluate.js';
+import { Histograms } from './histograms.js';
 import { Executor } from './executor/executor.js';
 import { GradientBuckets, flatten } from './executor/gradient-buckets.js';
 import type { LayerVariable } from './executor/layer-op.js';
@@ -68,6 +69,8 @@ export interface Participation {
   readonly measure: Measure;
   /** With `--inject orders:...`. */
   readonly reach: Reach | undefined;
+  /** With `--histogram-every`, on rank 0. */
+  readonly histograms: Histograms | undefined;
   readonly localShards: Range;
   /** [sum of the samples' losses / N]. */
   readonly loss: ExchangeHandle;
@@ -253,6 +256,16 @@ export function participate(
     reach,
     sampler,
     reader: new BatchReader(data.train, sampler, undefined),
+    histograms:
+      config.histogramEvery === null || rank !== 0
+        ? undefined
+        : new Histograms({
+            every: config.histogramEvery,
+            ...{ layout, parameters, stepsPerEpoch: sampler.stepsPerEpoch },
+            weights: () => readWeights(replica),
+            send: (step, histograms) =>
+              communicator.send({ type: 'histograms', generation, step, histograms }),
+          }),
     localShards,
     loss: others.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
     statistics: others.register({

@@ -26,7 +26,8 @@ export interface StepResult {
  * @throws DivergedError when the loss is not finite.
  */
 export function trainStep(participation: Participation, batch: BatchPlan): StepResult {
-  const { replica, executor, state, buckets, sampler, reader, ledger, measure, reach } = participation;
+  const { replica, executor, state, buckets, sampler, reader, ledger, histograms, measure, reach } =
+    participation;
   const { config, data, objective } = replica;
   const { tf } = replica.engine;
   const lossExchange = participation.loss;
@@ -98,6 +99,7 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
     for (const [local, loss] of shardLosses) ledger.shard(batch.step, local, loss);
     ledger.weights(batch.step, hashStatistics(replica));
   }
+  histograms?.after(batch.step, gradient);
   return { loss, learningRate };
 }
 

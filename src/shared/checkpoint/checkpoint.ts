@@ -295,6 +295,7 @@ const free: readonly (keyof ResolvedConfig)[] = [
     'evaluateEvery',
     'evalBatchSize',
     'logEvery',
+    'histogramEvery',
   ] as const),
   ...([
     'sharedMemory',

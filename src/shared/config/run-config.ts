@@ -72,6 +72,14 @@ export const runConfigSchema = z.strictObject({
     .default('1epoch')
     .describe('evaluates so often (200steps, 1epoch), and after the last step'),
   logEvery: positiveInt(1_000_000).default(100).describe('steps between two printed lines'),
+  histogramEvery: z
+    .string()
+    .regex(stepIntervalPattern, 'must be a number of steps or epochs such as 200steps or 1epoch')
+    .nullable()
+    .default(null)
+    .describe(
+      'how weights and gradients are spread is noted so often (200steps, 1epoch; default: never, 1epoch with --tensorboard)',
+    ),
   sharedMemory: z
     .enum(['auto', 'off'])
     .default('auto')

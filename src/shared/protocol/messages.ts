@@ -9,6 +9,8 @@ import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { errorCodes } from '../errors.js';
 import { keyPattern } from '../security/curve-key.js';
+import { mostHistograms, namedHistogramSchema } from '../histogram.js';
+import { modelLayerSchema, mostLayers } from '../model-layer.js';
 import { mistakeSchema, mostMistakes, pictureSchema } from '../mistakes.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
@@ -129,6 +131,19 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     step: uint32,
     samples: z.array(mistakeSchema).max(mostMistakes),
     picture: pictureSchema.nullable(),
+  }),
+  /** From rank 0, once: what the model is made of. */
+  z.strictObject({
+    type: z.literal('model'),
+    generation: uint32,
+    layers: z.array(modelLayerSchema).max(mostLayers),
+  }),
+  /** From rank 0, before its `committed` of that step: some of the weights and gradients, or all. */
+  z.strictObject({
+    type: z.literal('histograms'),
+    generation: uint32,
+    step: uint32,
+    histograms: z.array(namedHistogramSchema).max(mostHistograms),
   }),
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
   z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),

@@ -7,6 +7,9 @@ import type { RunEvent, TimedEvent } from '../run-events.js';
 
 export const eventsName = 'events.ndjson';
 
+/** Events that no summary needs, and that a long log is full of. */
+export const bulky: readonly RunEvent['event'][] = ['status', 'mistakes', 'histograms', 'model'];
+
 /**
  * @param skip kinds of events that aren't parsed at all, which makes long logs quick to read; logs written before events had
  * a time give 0 for it

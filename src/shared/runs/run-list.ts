@@ -4,7 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { ResolvedConfig } from '../config/run-config.js';
 import type { TimedEvent } from '../run-events.js';
-import { eventsName, readEvents } from './read-events.js';
+import { bulky, eventsName, readEvents } from './read-events.js';
 
 export interface RunSummary {
   /** Its folder's name. */
@@ -62,7 +62,7 @@ export async function summarizeRun(path: string): Promise<RunSummary> {
     ...{ testLoss: null, testAccuracy: null, imagesPerSecond: null, recoveries: 0 },
     ...{ weightsSha256: null, error: null },
   };
-  for await (const event of readEvents(path, ['status', 'mistakes'])) summary = { ...summary, ...changeBy(summary, event) };
+  for await (const event of readEvents(path, bulky)) summary = { ...summary, ...changeBy(summary, event) };
   // A log from before events had their time.
   if (summary.startedMs === 0) summary = { ...summary, startedMs: birthtimeMs };
   cache.set(path, { stamp, summary });

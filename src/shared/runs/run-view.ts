@@ -152,6 +152,8 @@ export class RunView {
         this.#set({ end: event, phase: 'done' });
         break;
       case 'coordinator':
+      case 'model':
+      case 'histograms':
       case 'saved':
       case 'timeline':
       case 'dashboard':

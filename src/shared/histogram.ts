@@ -1,0 +1,63 @@
+/** How the values of a tensor are spread, in few numbers: equal buckets from the smallest to the largest. */
+
+import { z } from 'zod';
+
+/** As many as TensorFlow's own histograms have. */
+export const histogramBuckets = 30;
+
+const number = z.number().refine(Number.isFinite, 'must be a finite number');
+const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+export const histogramSchema = z.strictObject({
+  min: number,
+  max: number,
+  /** Finite values; others are left out. */
+  count,
+  sum: number,
+  sumOfSquares: number,
+  /** How many values are in each of the equal parts of [min, max]; one part when all are alike, none without values. */
+  buckets: z.array(count).max(histogramBuckets),
+});
+export type Histogram = Readonly<z.infer<typeof histogramSchema>>;
+
+export const namedHistogramSchema = z.strictObject({
+  kind: z.enum(['weights', 'gradients']),
+  /** Of the weight in the layout. */
+  name: z.string().max(256),
+  histogram: histogramSchema,
+});
+export type NamedHistogram = Readonly<z.infer<typeof namedHistogramSchema>>;
+
+/** In one message. */
+export const mostHistograms = 1_024;
+
+/** Two passes over the values; allocates nothing that grows with them. */
+export function histogramOf(values: Float32Array): Histogram {
+  let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  let [finite, sum, sumOfSquares] = [0, 0, 0];
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    if (value < min) min = value;
+    if (value > max) max = value;
+    finite++;
+    sum += value;
+    sumOfSquares += value * value;
+  }
+  if (finite === 0) return { min: 0, max: 0, count: 0, sum: 0, sumOfSquares: 0, buckets: [] };
+  const buckets = new Array<number>(max > min ? histogramBuckets : 1).fill(0);
+  const last = buckets.length - 1;
+  const scale = max > min ? buckets.length / (max - min) : 0;
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    // The largest value belongs to the last bucket.
+    const bucket = Math.min(last, Math.floor((value - min) * scale));
+    buckets[bucket] = (buckets[bucket] ?? 0) + 1;
+  }
+  return { min, max, count: finite, sum, sumOfSquares, buckets };
+}
+
+/** Upper ends of the buckets, ascending; the last is `max` itself. */
+export function bucketLimits({ min, max, buckets }: Histogram): number[] {
+  const width = (max - min) / Math.max(1, buckets.length);
+  return buckets.map((_, i) => (i === buckets.length - 1 ? max : min + (i + 1) * width));
+}

@@ -1,0 +1,121 @@
+/**
+ * TensorBoard's event files: protocol buffers in TFRecord frames (length, its checksum, bytes, their checksum; CRC-32C, masked).
+ * Written as events come, so that TensorBoard shows a run while it trains.
+ */
+
+import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
+import { join } from 'node:path';
+import crc32c from 'crc-32/crc32c.js';
+import protobuf from 'protobufjs';
+import { ConfigError, systemCode } from '../shared/errors.js';
+import { eventProto } from './event-proto.js';
+
+export interface Histogram {
+  readonly min: number;
+  readonly max: number;
+  readonly num: number;
+  readonly sum: number;
+  readonly sumSquares: number;
+  /** Upper ends of the buckets, ascending. */
+  readonly bucketLimit: readonly number[];
+  readonly bucket: readonly number[];
+}
+
+export type SummaryValue =
+  | { readonly tag: string; readonly simpleValue: number }
+  | { readonly tag: string; readonly histo: Histogram };
+
+/** What an event says; TensorFlow's names, as protobufjs spells them. */
+export type EventContent =
+  | { readonly fileVersion: string }
+  | { readonly graphDef: Uint8Array }
+  | { readonly summary: { readonly value: readonly SummaryValue[] } }
+  /** Status 1, a start: what was written before from that step on is void. */
+  | { readonly sessionLog: { readonly status: 1 } };
+
+export interface GraphNode {
+  readonly name: string;
+  readonly op: string;
+  readonly input: readonly string[];
+  readonly attr: Readonly<Record<string, object>>;
+}
+
+const { root } = protobuf.parse(eventProto);
+const eventType = root.lookupType('tensorflow.Event');
+const graphType = root.lookupType('tensorflow.GraphDef');
+
+/** As TensorFlow's own graphs say; readers ask for nothing newer. */
+const graphProducer = 22;
+
+export function encodeGraph(node: readonly GraphNode[]): Uint8Array {
+  return graphType.encode(graphType.fromObject({ node, versions: { producer: graphProducer } })).finish();
+}
+
+export interface EventFileOptions {
+  readonly directory: string;
+  /** Part of the file's name, with the moment: what two machines write lies side by side. */
+  readonly host: string;
+  readonly startMs: number;
+  /** Told once when the file can't be written to any more; training goes on. */
+  readonly broken: (why: string) => void;
+}
+
+export class EventFile {
+  readonly path: string;
+  readonly #stream: WriteStream;
+  #isBroken = false;
+
+  /** @throws ConfigError when the folder can't be written */
+  constructor({ directory, host, startMs, broken }: EventFileOptions) {
+    const seconds = Math.floor(startMs / 1000);
+    // Readers go through a folder's files in the order of their names.
+    const name = `events.out.tfevents.${String(seconds).padStart(10, '0')}.${host}.${process.pid}`;
+    this.path = join(directory, name);
+    try {
+      mkdirSync(directory, { recursive: true });
+    } catch (cause) {
+      const why = systemCode(cause) ?? String(cause);
+      throw new ConfigError(
+        `--tensorboard: ${directory} can't be written (${why}). Choose another folder.`,
+        { directory },
+        cause,
+      );
+    }
+    this.#stream = createWriteStream(this.path, { flags: 'a' });
+    this.#stream.on('error', (error) => {
+      if (!this.#isBroken) broken(error.message);
+      this.#isBroken = true;
+    });
+    this.write(startMs, 0, { fileVersion: 'brain.Event:2' });
+  }
+
+  write(timeMs: number, step: number, content: EventContent): void {
+    if (this.#isBroken) return;
+    const event = eventType.fromObject({ wallTime: timeMs / 1000, step, ...content });
+    this.#stream.write(frame(eventType.encode(event).finish()));
+  }
+
+  close(): Promise<void> {
+    if (this.#stream.closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#stream.once('close', resolve);
+      this.#stream.end();
+    });
+  }
+}
+
+/** TFRecord. */
+export function frame(payload: Uint8Array): Uint8Array {
+  const framed = Buffer.alloc(payload.length + 16);
+  framed.writeBigUInt64LE(BigInt(payload.length), 0);
+  framed.writeUInt32LE(maskedChecksum(framed.subarray(0, 8)), 8);
+  framed.set(payload, 12);
+  framed.writeUInt32LE(maskedChecksum(payload), 12 + payload.length);
+  return framed;
+}
+
+/** TensorFlow's: rotated and shifted, so that a checksum over data with checksums in it stays a good one. */
+function maskedChecksum(bytes: Uint8Array): number {
+  const checksum = crc32c.buf(bytes) >>> 0;
+  return (((checksum >>> 15) | (checksum << 17)) + 0xa282ead8) >>> 0;
+}

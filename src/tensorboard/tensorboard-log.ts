@@ -1,0 +1,77 @@
+/** A run as TensorBoard shows it: its figures as scalars over steps, histograms, and the model's graph. Fed by the run's events. */
+
+import { bucketLimits, type NamedHistogram } from '../shared/histogram.js';
+import type { TimedEvent } from '../shared/run-events.js';
+import { EventFile, encodeGraph, type EventFileOptions, type SummaryValue } from './event-file.js';
+import { graphOf } from './model-graph.js';
+
+/** SessionLog's. */
+const sessionStart = 1;
+
+export class TensorboardLog {
+  readonly #file: EventFile;
+  #hasGraph = false;
+
+  /** @throws ConfigError when the folder can't be written */
+  constructor(options: EventFileOptions) {
+    this.#file = new EventFile(options);
+  }
+
+  get path(): string {
+    return this.#file.path;
+  }
+
+  emit(event: TimedEvent): void {
+    const { timeMs } = event;
+    if (event.event === 'step') {
+      const { loss, learningRate, imagesPerSecond } = event;
+      this.#scalars(event, {
+        ...{ 'train/loss': loss, 'train/learning_rate': learningRate },
+        'train/images_per_second': imagesPerSecond,
+      });
+    } else if (event.event === 'eval') {
+      const { split, loss, metrics } = event;
+      const means = Object.entries({ loss, ...metrics });
+      this.#scalars(
+        event,
+        Object.fromEntries(means.map(([name, value]) => [`evaluation/${split}_${name}`, value])),
+      );
+    } else if (event.event === 'histograms') {
+      this.#summary(event, event.histograms.map(histogramValue));
+    } else if (event.event === 'model' && !this.#hasGraph) {
+      // Another rank 0 says the same again, and a reader complains of two.
+      this.#hasGraph = true;
+      this.#file.write(timeMs, 0, { graphDef: encodeGraph(graphOf(event.layers)) });
+    } else if (event.event === 'resumed') {
+      // The steps after it are done again: a reader forgets what it has of them.
+      this.#file.write(timeMs, event.step + 1, { sessionLog: { status: sessionStart } });
+    }
+  }
+
+  /** Resolves when everything is on disk, or can't be. */
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  #scalars(at: { timeMs: number; step: number }, values: Readonly<Record<string, number>>): void {
+    this.#summary(
+      at,
+      Object.entries(values).map(([tag, simpleValue]) => ({ tag, simpleValue })),
+    );
+  }
+
+  #summary({ timeMs, step }: { timeMs: number; step: number }, value: readonly SummaryValue[]): void {
+    this.#file.write(timeMs, step, { summary: { value } });
+  }
+}
+
+function histogramValue({ kind, name, histogram }: NamedHistogram): SummaryValue {
+  const { min, max, count, sum, sumOfSquares, buckets } = histogram;
+  return {
+    tag: `${kind}/${name}`,
+    histo: {
+      ...{ min, max, num: count, sum, sumSquares: sumOfSquares },
+      ...{ bucketLimit: bucketLimits(histogram), bucket: buckets },
+    },
+  };
+}

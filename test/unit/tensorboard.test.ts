@@ -1,0 +1,129 @@
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { histogramOf } from '../../src/shared/histogram.js';
+import { ConfigError } from '../../src/shared/errors.js';
+import type { TimedEvent } from '../../src/shared/run-events.js';
+import { EventFile, encodeGraph } from '../../src/tensorboard/event-file.js';
+import { graphOf } from '../../src/tensorboard/model-graph.js';
+import { TensorboardLog } from '../../src/tensorboard/tensorboard-log.js';
+import { temporaryFolder } from '../support/lockstep.js';
+import { stepEvent } from '../support/run-events.js';
+
+/**
+ * Written by TensorBoard's own `RecordWriter` (tensorboard 2.21), each from an `Event` of its own protocol: the version at
+ * 1.5 s; `train/loss` = 0.5 of step 3 at 2.5 s; a histogram `weights/a` of 1, 2.5 and 3; a session's start at step 7.
+ */
+const golden = {
+  version: '1800000000000000a37f4b2209000000000000f83f1a0d627261696e2e4576656e743a322a28646c',
+  scalar: '200000000000000029eda95009000000000000044010032a130a110a0a747261696e2f6c6f7373150000003fef945f2a',
+  histogram:
+    '6d000000000000003d4de67109000000000000044010032a600a5e0a09776569676874732f612a5109000000000000f03f11' +
+    '0000000000000840190000000000000840210000000000001840290000000000002c40321000000000000000400000000000' +
+    '0008403a10000000000000f03f0000000000000040a8ab00cf',
+  start: '0f000000000000006d532b0909000000000000084010073a02080167edf0c3',
+  /** GraphDef: `dense` of op Dense, fed from `in`, shape [-1, 10]. */
+  graph:
+    '0a3b0a0564656e7365120544656e73651a02696e2a270a0e5f6f75747075745f73686170657312150a133a11120b08ffff' +
+    'ffffffffffffff011202080a22020816',
+};
+
+const broken = (why: string): never => {
+  throw new Error(why);
+};
+
+async function written(directory: string): Promise<string> {
+  const [name = ''] = await readdir(directory);
+  return (await readFile(join(directory, name))).toString('hex');
+}
+
+describe('event files', () => {
+  it('are byte for byte what TensorBoard itself writes', async () => {
+    const directory = await temporaryFolder();
+    const file = new EventFile({ directory, host: 'box', startMs: 1_500, broken });
+    file.write(2_500, 3, { summary: { value: [{ tag: 'train/loss', simpleValue: 0.5 }] } });
+    const histo = { min: 1, max: 3, num: 3, sum: 6, sumSquares: 14, bucketLimit: [2, 3], bucket: [1, 2] };
+    file.write(2_500, 3, { summary: { value: [{ tag: 'weights/a', histo }] } });
+    file.write(3_000, 7, { sessionLog: { status: 1 } });
+    await file.close();
+    expect(await written(directory)).toBe(golden.version + golden.scalar + golden.histogram + golden.start);
+    expect(await readdir(directory)).toEqual([`events.out.tfevents.0000000001.box.${process.pid}`]);
+  });
+
+  it('have the graph that TensorFlow would write, with names that it takes', () => {
+    const attr = { _output_shapes: { list: { shape: [{ dim: [{ size: -1 }, { size: 10 }] }] } } };
+    const node = { name: 'dense', op: 'Dense', input: ['in'], attr };
+    expect(Buffer.from(encodeGraph([node])).toString('hex')).toBe(golden.graph);
+    const layer = { kind: 'Dense', inputs: ['a b'], shape: [null, 10], parameters: 7 };
+    expect(graphOf([{ name: '-odd name', ...layer }])).toEqual([
+      { name: '_-odd_name', op: 'Dense', input: ['a_b'], attr: { ...attr, parameters: { i: 7 } } },
+    ]);
+  });
+
+  it('refuse a folder that is a file', async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, 'taken'), '');
+    const options = { directory: join(folder, 'taken'), host: 'box', startMs: 0, broken };
+    expect(() => new EventFile(options)).toThrow(ConfigError);
+  });
+
+  it('say once that they stop, and let the run go on', async () => {
+    const directory = await temporaryFolder();
+    const said: string[] = [];
+    // Where the file would be is a folder.
+    await mkdir(join(directory, `events.out.tfevents.0000000002.box.${process.pid}`));
+    const log = new TensorboardLog({
+      ...{ directory, host: 'box', startMs: 2_000 },
+      broken: (why) => said.push(why),
+    });
+    for (let step = 1; step < 9; step++) log.emit(stepEvent(step));
+    await log.close();
+    log.emit(stepEvent(9));
+    expect(said).toEqual([expect.stringContaining('EISDIR')]);
+  });
+});
+
+describe("a run's event file", () => {
+  it('has the figures of each step and each evaluation, histograms, and where a run goes on', async () => {
+    const directory = await temporaryFolder();
+    const log = new TensorboardLog({ directory, host: 'box', startMs: 1_500, broken });
+    const layers = [{ name: 'only', kind: 'Dense', inputs: [], shape: [null, 10], parameters: 7 }];
+    const events: TimedEvent[] = [
+      { ...stepEvent(3, { loss: 0.5 }), timeMs: 2_500 },
+      {
+        event: 'eval',
+        ...({
+          split: 'test',
+          epoch: 1,
+          step: 3,
+          loss: 0.5,
+          metrics: { accuracy: 0.9 },
+          accuracy: 0.9,
+          correct: 9,
+          count: 10,
+        } as const),
+        timeMs: 2_500,
+      },
+      {
+        event: 'histograms',
+        step: 3,
+        histograms: [{ kind: 'weights', name: 'a', histogram: histogramOf(Float32Array.of(1, 3)) }],
+        timeMs: 2_500,
+      },
+      { event: 'model', layers, timeMs: 2_500 },
+      { event: 'model', layers, timeMs: 2_600 },
+      { event: 'resumed', step: 6, path: '/c', skipped: [], timeMs: 3_000 },
+      { event: 'warning', message: 'no figure', timeMs: 3_000 },
+    ];
+    for (const event of events) log.emit(event);
+    await log.close();
+    const text = Buffer.from(await written(directory), 'hex').toString('latin1');
+    const tags = text.match(/(train|evaluation|weights)\/[a-z_]+/g);
+    expect(tags).toEqual([
+      ...['train/loss', 'train/learning_rate', 'train/images_per_second'],
+      ...['evaluation/test_loss', 'evaluation/test_accuracy', 'weights/a'],
+    ]);
+    expect(text.match(/only/g)).toHaveLength(1);
+    expect(await written(directory)).toMatch(new RegExp(`${golden.start}$`));
+  });
+});
