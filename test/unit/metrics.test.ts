@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { RunMetrics } from '../../src/dashboard/metrics.js';
 import type { TimedEvent } from '../../src/shared/run-events.js';
@@ -9,6 +10,9 @@ async function metricsOf(...events: TimedEvent[]) {
   for (const event of events) metrics.note(event);
   return parseMetrics(await metrics.text());
 }
+
+const promtool = process.env['PROMTOOL'] ?? 'promtool';
+const noPromtool = spawnSync(promtool, ['--version']).status !== 0;
 
 describe("Prometheus' metrics", () => {
   it('count and measure the run', async () => {
@@ -72,4 +76,19 @@ describe("Prometheus' metrics", () => {
     expect(metrics.get('lockstep_workers')?.metrics).toMatchObject([{ value: '1' }]);
     expect(metrics.get('lockstep_refused_frames_total')?.metrics).toMatchObject([{ value: '5' }]);
   });
+
+  it.skipIf(noPromtool)(
+    `pass Prometheus' own checks (${promtool}; skipped without it: apt-get install prometheus, or $PROMTOOL)`,
+    async () => {
+      const metrics = new RunMetrics();
+      const status = statusEvent(workerStatus(0, { forward: 30 }), workerStatus(1, null));
+      for (const event of [runEvent(), startEvent(), stepEvent(1), status]) metrics.note(event);
+      const found = spawnSync(promtool, ['check', 'metrics'], {
+        input: await metrics.text(),
+        encoding: 'utf8',
+      });
+      expect(found.stderr + found.stdout).toBe('');
+      expect(found.status).toBe(0);
+    },
+  );
 });
