@@ -58,7 +58,17 @@ const exactArithmetic = {
 const tfjs = ['@tensorflow/*'];
 
 export default tseslint.config(
-  { ignores: ['native/**', 'dist/**', 'runs/**', 'node_modules/**', 'coverage/**', 'test/fixtures/**'] },
+  {
+    ignores: [
+      'native/**',
+      'dist/**',
+      'runs/**',
+      'node_modules/**',
+      'coverage/**',
+      'vendor/**',
+      'test/fixtures/**',
+    ],
+  },
   ...tseslint.configs.strictTypeChecked.map((config) => ({ ...config, files: ['**/*.ts'] })),
   {
     files: ['**/*.ts'],

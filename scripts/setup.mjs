@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, wri
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { vendorEngine } from './vendor-engine.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => path.join(root, ...parts);
@@ -63,10 +64,11 @@ function fail(message) {
 }
 
 function installDependencies() {
-  const wanted = hashOf(['package.json', 'package-lock.json']);
-  if (stamp().dependencies === wanted) return;
+  const wanted = hashOf(['package.json', 'package-lock.json', 'scripts/vendor-engine.mjs']);
+  if (stamp().dependencies === wanted && existsSync(at('vendor'))) return;
   say('Setup: installing dependencies ...');
   if (!npm('ci', '--no-fund', '--no-audit')) fail('Setup: `npm ci` failed; its messages are above.');
+  vendorEngine(root);
   keep('dependencies', wanted);
 }
 

@@ -87,6 +87,11 @@ export function currentEngineHost(): EngineHost {
   return engineHost(process.env, homedir());
 }
 
+/** Where programs are looked for. */
+export function searchPath(): string {
+  return process.env['PATH'] ?? '';
+}
+
 /** Sets variables that a native library reads while it loads. */
 export function assignEnvironment(values: Readonly<Record<string, string>>): void {
   Object.assign(process.env, values);

@@ -11,6 +11,9 @@ import type { Engine, EngineChoice } from '../worker/engine/load.js';
 import { openModel, readModelFiles } from '../worker/load-model.js';
 import { loadWorkerEngine } from './load-worker-engine.js';
 
+/** The config in a run's folder. */
+export const configName = 'config.json';
+
 export interface SavedRun {
   readonly engine: Engine;
   readonly config: ResolvedConfig;
@@ -23,7 +26,7 @@ export async function openSavedRun(directory: string, choice: string): Promise<S
   if (!engineChoice.success) {
     throw new ConfigError(`--engine: expected auto, tensorflow or js, got "${choice}".`);
   }
-  const saved = await readConfig(join(directory, 'config.json'));
+  const saved = await readRunConfig(directory);
   const engineName: EngineChoice = engineChoice.data;
   const config = { ...saved, engine: engineName };
   // Before the engine, which takes seconds to load.
@@ -56,7 +59,8 @@ export async function trainedOn(directory: string): Promise<string | undefined> 
 }
 
 /** A run's config; defaults for a model that no run is around. */
-async function readConfig(file: string): Promise<ResolvedConfig> {
+export async function readRunConfig(directory: string): Promise<ResolvedConfig> {
+  const file = join(directory, configName);
   let text: string;
   try {
     text = await readFile(file, 'utf8');

@@ -180,7 +180,8 @@ export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
   return { config, definition, gpus, resume, out: flags.out === undefined ? fresh : resolve(flags.out) };
 }
 
-function definitionPath(given: string | undefined): string {
+/** The training definition: given, in the working folder, or the MNIST recipe. */
+export function definitionPath(given: string | undefined): string {
   if (given !== undefined) return resolve(given);
   for (const name of ['lockstep.config.ts', 'lockstep.config.js']) {
     if (existsSync(name)) return resolve(name);

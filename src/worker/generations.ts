@@ -4,6 +4,7 @@
  * before it, so the next generation goes on from there.
  */
 
+import { join } from 'node:path';
 import { totalSteps, type BatchPlan } from '../shared/data/sampler.js';
 import { endsWith, parseInterval } from '../shared/config/interval.js';
 import { invariant } from '../shared/errors.js';
@@ -21,7 +22,7 @@ import { classifies, Mistakes } from './mistakes.js';
 import type { Mailbox } from './mailbox.js';
 import { decides, hasStopped, judge } from './optimizer/judge.js';
 import { participate, type Participation, type Replica } from './replica.js';
-import { saveModel } from './save-model.js';
+import { modelFolder, saveModel } from './save-model.js';
 import { shareState } from './share-state.js';
 import { topologyOf } from './topology.js';
 import { activeShards, trainStep, type StepResult } from './train-step.js';
@@ -108,7 +109,7 @@ async function trainGeneration(trainee: Trainee, plan: Plan, position: Position)
     });
     if (rank === 0) {
       const { directory } = await mailbox.take('save');
-      const path = directory === '' ? '' : await saveModel(replica.model, directory);
+      const path = directory === '' ? '' : await saveModel(replica.model, join(directory, modelFolder));
       communicator.send({ type: 'saved', path });
     }
     await mailbox.take('finish');

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { ModelError, OperationalError, systemCode } from '../shared/errors.js';
 import { elementCount } from '../shared/layout.js';
 import type { Tensorflow } from './engine/native.js';
+import { modelFolder } from './save-model.js';
 
 const maxJsonBytes = 256 * 2 ** 20;
 const maxWeightBytes = 16 * 2 ** 30;
@@ -39,6 +40,8 @@ export interface ModelFiles {
   /** Of its model.json. */
   readonly file: string;
   readonly artifacts: io.ModelArtifacts;
+  /** Of the weights: as the model.json names them, and where they are. */
+  readonly weightFiles: readonly { readonly name: string; readonly path: string }[];
 }
 
 /**
@@ -49,10 +52,14 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
   const file = await findModelJson(path);
   const { modelTopology, weightsManifest } = parseManifest(await readSmall(file), file);
   const weightSpecs = weightsManifest.flatMap(({ weights }) => weights);
-  const parts = weightsManifest.flatMap(({ paths }) => paths).map((name) => weightPath(file, name));
+  const weightFiles = weightsManifest
+    .flatMap(({ paths }) => paths)
+    .map((name) => ({ name, path: weightPath(file, name) }));
+  const parts = weightFiles.map(({ path: part }) => part);
   const weightData = await readWeights(parts, expectedBytes(weightSpecs), file);
   return {
     file,
+    weightFiles,
     artifacts: {
       modelTopology,
       weightSpecs: weightSpecs as unknown as io.WeightsManifestEntry[],
@@ -75,7 +82,7 @@ export async function openModel(tf: Tensorflow, { file, artifacts }: ModelFiles)
 }
 
 async function findModelJson(path: string): Promise<string> {
-  const candidates = [path, join(path, 'model.json'), join(path, 'model', 'model.json')];
+  const candidates = [path, join(path, 'model.json'), join(path, modelFolder, 'model.json')];
   for (const candidate of candidates) {
     const found = await stat(candidate).catch(() => undefined);
     if (found?.isFile()) return resolve(candidate);

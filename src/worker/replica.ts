@@ -89,14 +89,23 @@ export async function createReplica(
 ): Promise<Replica> {
   useExactMath();
   const data = await loadData(config, definition.source);
-  const random = new PhiloxSequence(philoxKey(config.seed, 'initialization'), 0);
-  const model = withMathRandom(
-    () => random.unit(),
-    () => definition.model({ tf: engine.tf, seed: config.seed }),
-  );
+  const model = buildModel(engine, config, definition);
   const kernels = kernelsOf(engine, config.precision);
   const objective = objectiveOf(engine, kernels, config, model, data, definition.functions);
   return { engine, kernels, config, model, data, layout: layoutOf(model), objective };
+}
+
+/** The definition's model with the seed's weights. The caller disposes it. */
+export function buildModel(
+  { tf }: Engine,
+  { seed }: Pick<ResolvedConfig, 'seed'>,
+  definition: LoadedDefinition,
+): LayersModel {
+  const random = new PhiloxSequence(philoxKey(seed, 'initialization'), 0);
+  return withMathRandom(
+    () => random.unit(),
+    () => definition.model({ tf, seed }),
+  );
 }
 
 /** What evaluates a saved model: no optimizer, nobody to talk to. @throws ModelError, DataError */

@@ -5,14 +5,16 @@ import { join } from 'node:path';
 import type { LayersModel, io } from '@tensorflow/tfjs';
 import { CheckpointError, systemCode } from '../shared/errors.js';
 
+/** In a run's folder. */
+export const modelFolder = 'model';
+
 const weightsFile = 'weights.bin';
 
 /**
- * Writes `<directory>/model`, replacing one that is there. Written beside it first and renamed, so a crash leaves no half
+ * Writes the folder `target`, replacing one that is there. Written beside it first and renamed, so a crash leaves no half
  * of a model. Returns the path of its model.json. @throws CheckpointError when it can't be written.
  */
-export async function saveModel(model: LayersModel, directory: string): Promise<string> {
-  const target = join(directory, 'model');
+export async function saveModel(model: LayersModel, target: string): Promise<string> {
   const draft = `${target}.partial`;
   try {
     await rm(draft, { recursive: true, force: true });
@@ -44,7 +46,7 @@ export async function saveModel(model: LayersModel, directory: string): Promise<
     throw new CheckpointError(
       `Model can't be saved to ${target}: ${systemCode(cause) ?? (cause instanceof Error ? cause.message : String(cause))}. ` +
         'Choose another --out with room to write.',
-      { directory },
+      { target },
       cause,
     );
   }

@@ -152,10 +152,12 @@ describe('the engine cache', () => {
   });
 
   it('is for the version of tfjs-node-gpu that package.json asks for', () => {
-    const { dependencies } = createRequire(import.meta.url)('../../package.json') as {
-      dependencies: Record<string, string>;
+    const { devDependencies, peerDependencies } = createRequire(import.meta.url)('../../package.json') as {
+      devDependencies: Record<string, string>;
+      peerDependencies: Record<string, string>;
     };
-    expect(dependencies[engineRelease.packageName]).toBe(engineRelease.packageVersion);
+    for (const versions of [devDependencies, peerDependencies])
+      expect(versions[engineRelease.packageName]).toBe(engineRelease.packageVersion);
   });
 
   it('has no engine before the manifest is there, and none whose binding is of other sources', async () => {

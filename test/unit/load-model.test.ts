@@ -6,7 +6,7 @@ import type * as tfjs from '@tensorflow/tfjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ModelError } from '../../src/shared/errors.js';
 import { openModel, readModelFiles } from '../../src/worker/load-model.js';
-import { saveModel } from '../../src/worker/save-model.js';
+import { modelFolder, saveModel } from '../../src/worker/save-model.js';
 import { thrownBy } from '../support/idx-files.js';
 
 const tf = createRequire(import.meta.url)('@tensorflow/tfjs') as typeof tfjs;
@@ -44,7 +44,7 @@ const weightsFile = (): string => join(out, 'model', 'weights.bin');
 beforeEach(async () => {
   await tf.setBackend('cpu');
   out = await mkdtemp(join(tmpdir(), 'lockstep-model-'));
-  await saveModel(smallModel(), out);
+  await saveModel(smallModel(), join(out, modelFolder));
   json = JSON.parse(await readFile(modelFile(), 'utf8')) as ModelJson;
 });
 afterEach(async () => rm(out, { recursive: true, force: true }));

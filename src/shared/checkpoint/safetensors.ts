@@ -18,7 +18,14 @@ export interface Safetensors {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-const kinds = { F32: Float32Array, F64: Float64Array, I32: Int32Array, U8: Uint8Array } as const;
+const kinds = {
+  F32: Float32Array,
+  F64: Float64Array,
+  I32: Int32Array,
+  /** Read only (PyTorch counts batches in it), as float64. */
+  I64: BigInt64Array,
+  U8: Uint8Array,
+} as const;
 type Kind = keyof typeof kinds;
 
 const lengthBytes = 8;
@@ -106,7 +113,11 @@ export function decodeSafetensors(bytes: Buffer, file: string): Safetensors {
       bytes.byteOffset + start + from,
       bytes.byteOffset + start + to,
     ) as ArrayBuffer;
-    tensors.set(name, { shape, values: new make(copy) });
+    const values = new make(copy);
+    tensors.set(name, {
+      shape,
+      values: values instanceof BigInt64Array ? Float64Array.from(values, Number) : values,
+    });
   }
   if (expectedOffset !== dataBytes) throw wrong(`${expectedOffset} bytes of values`, `${dataBytes}`);
   return { tensors, metadata: metadata.data };

@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { nativeHash } from './native-sources.js';
 
 /** The release that `engine install` provides. A test compares `packageVersion` with package.json. */
@@ -27,7 +28,7 @@ export interface EngineHost {
   readonly cacheHome?: string | undefined;
   /** The process's environment variables, to check that `engineEnvironment` was applied. Left out: no check. */
   readonly variables?: Readonly<Record<string, string | undefined>> | undefined;
-  /** The folder of tfjs-node-gpu; default: where Lockstep's own dependencies are. */
+  /** The folder of tfjs-node-gpu; default: see `packageDirectory`. */
   readonly packageDirectory?: string | undefined;
 }
 
@@ -82,9 +83,21 @@ export function memoryName(): string {
 
 const ownRequire = createRequire(import.meta.url);
 
-/** The folder of tfjs-node-gpu, or undefined where npm left it out. Loads nothing. */
+/** The copy in Lockstep's package, which scripts/vendor-engine.mjs makes. */
+const vendored = fileURLToPath(new URL('../../../vendor/tfjs-node-gpu', import.meta.url));
+
+/**
+ * The folder of tfjs-node-gpu: an installed package of the version that is wanted, else the copy that Lockstep brings. Undefined
+ * without either. Loads nothing.
+ */
 export function packageDirectory(host: EngineHost): string | undefined {
   if (host.packageDirectory !== undefined) return host.packageDirectory;
+  const installed = installedPackage();
+  if (installed !== undefined && versionIn(installed) === engineRelease.packageVersion) return installed;
+  return existsSync(path.join(vendored, 'package.json')) ? vendored : undefined;
+}
+
+function installedPackage(): string | undefined {
   try {
     return path.dirname(ownRequire.resolve(`${engineRelease.packageName}/package.json`));
   } catch {
@@ -129,10 +142,8 @@ export function findEngine(host: EngineHost): FoundEngine | undefined {
   return findCachedEngine(host, 'cuda') ?? findCachedEngine(host, 'cpu') ?? findPackageEngine(host);
 }
 
-/** The version that tfjs-node-gpu's package.json states, or undefined without the package. */
-export function installedPackageVersion(host: EngineHost): string | undefined {
-  const directory = packageDirectory(host);
-  if (directory === undefined) return undefined;
+/** The version that the package.json of tfjs-node-gpu states. */
+function versionIn(directory: string): string | undefined {
   try {
     const { version } = JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8')) as {
       version?: string;

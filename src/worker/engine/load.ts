@@ -5,13 +5,7 @@
 import os from 'node:os';
 import { EngineError, InvariantError } from '../../shared/errors.js';
 import { loadNativeMemory, type NativeMemory } from '../../shared/memory/native-memory.js';
-import {
-  findEngine,
-  findMemoryAddon,
-  installedPackageVersion,
-  type EngineHost,
-  type FoundEngine,
-} from './cache.js';
+import { findEngine, findMemoryAddon, packageDirectory, type EngineHost, type FoundEngine } from './cache.js';
 import { engineEnvironment, type EngineDevice } from './environment.js';
 import { readManifest, verifyFiles } from './manifest.js';
 import { requireJavaScript, requireNative, type Tensorflow } from './native.js';
@@ -73,9 +67,9 @@ export async function loadEngine(options: LoadEngineOptions): Promise<Engine> {
 }
 
 function absent(host: EngineHost): EngineError {
-  const version = installedPackageVersion(host);
+  const without = packageDirectory(host) === undefined ? ' (and no tfjs-node-gpu package)' : '';
   return new EngineError(
-    `Loading TensorFlow: expected an installed native engine, got none${version === undefined ? ' (and no tfjs-node-gpu package)' : ''}. ` +
+    `Loading TensorFlow: expected an installed native engine, got none${without}. ` +
       `Run \`${installCommand}\`, or choose WebAssembly with \`--engine wasm\`.`,
   );
 }
@@ -84,7 +78,7 @@ async function loadNative(found: FoundEngine, options: LoadEngineOptions): Promi
   requireEnvironment(options);
   if (found.from === 'cache')
     await verifyFiles(found.directory, await readManifest(found.directory), 'quick');
-  const tf = requireNative(found.binding);
+  const tf = requireNative(found.binding, packageDirectory(options.host));
   const backend = tf.backend() as unknown as {
     readonly isUsingGpuDevice: boolean;
     readonly binding: { readonly TF_Version: string };

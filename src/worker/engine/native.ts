@@ -3,10 +3,10 @@
  * in node_modules is written. Call it once a process, before anything else imports tfjs-node-gpu.
  */
 import { createRequire, Module } from 'node:module';
+import path from 'node:path';
 import util from 'node:util';
 import type * as tfjs from '@tensorflow/tfjs';
-import { EngineError } from '../../shared/errors.js';
-import { engineRelease } from './cache.js';
+import { EngineError, InvariantError } from '../../shared/errors.js';
 
 export type Tensorflow = typeof tfjs;
 
@@ -17,20 +17,32 @@ export function provideIsNullOrUndefined(target: { isNullOrUndefined?: unknown }
   target.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
 }
 
+/** What of node's module loader is replaced while the package loads; not in its types, and stable since Node 0.6. */
+interface Resolver {
+  _resolveFilename(request: string, ...rest: unknown[]): string;
+}
+
+const finderName = '@mapbox/node-pre-gyp';
+
 /**
- * tfjs-node-gpu asks `@mapbox/node-pre-gyp` for its binding's path. A stub in the module cache answers, so the
- * same instance serves every later `import '@tensorflow/tfjs-node-gpu'` or `'@tensorflow/tfjs'` of user code.
+ * tfjs-node-gpu asks `@mapbox/node-pre-gyp` for its binding's path. A stub answers, whether that package is there or not, so the
+ * same instance serves every later `import '@tensorflow/tfjs'` of user code.
+ * @param directory the package's folder
  */
-export function requireNative(binding: string): Tensorflow {
+export function requireNative(binding: string, directory: string | undefined): Tensorflow {
+  if (directory === undefined) throw new InvariantError('an engine without its package was found');
   provideIsNullOrUndefined();
-  const entry = ownRequire.resolve(engineRelease.packageName);
-  const finder = createRequire(entry).resolve('@mapbox/node-pre-gyp');
-  const before = ownRequire.cache[finder];
+  const entry = path.join(directory, 'dist', 'index.js');
+  const finder = `${entry}#${finderName}`;
   const stub = new Module(finder);
   stub.filename = finder;
   stub.loaded = true;
   stub.exports = { find: () => binding };
   ownRequire.cache[finder] = stub;
+  const resolver = Module as unknown as Resolver;
+  const resolve = resolver._resolveFilename;
+  resolver._resolveFilename = (request, ...rest) =>
+    request === finderName ? finder : resolve.call(resolver, request, ...rest);
   try {
     return ownRequire(entry) as Tensorflow;
   } catch (error) {
@@ -42,8 +54,8 @@ export function requireNative(binding: string): Tensorflow {
     );
   } finally {
     // Only tfjs-node-gpu's own load may see the stub: other packages use node-pre-gyp in earnest.
-    if (before === undefined) Reflect.deleteProperty(ownRequire.cache, finder);
-    else ownRequire.cache[finder] = before;
+    resolver._resolveFilename = resolve;
+    Reflect.deleteProperty(ownRequire.cache, finder);
   }
 }
 

@@ -2,6 +2,7 @@
  * Installs the native engine into the cache. Owns the order of sources, the lock and the atomic change: an engine's folder
  * appears whole, by one rename, or not at all.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import lockfile from 'proper-lockfile';
@@ -176,6 +177,8 @@ async function finish(
 async function packageDownload(host: EngineHost, log: (line: string) => void): Promise<string | undefined> {
   const cwd = packageDirectory(host);
   if (cwd === undefined) return 'the package tfjs-node-gpu is not there';
+  if (!existsSync(path.join(cwd, 'scripts', 'install.js')))
+    return 'Lockstep brings the package without its script';
   log("Engine: trying the package's own download (libtensorflow 2.9.1) ...");
   const kind = process.platform === 'darwin' ? 'cpu' : 'gpu';
   const { failure } = await runProgram(process.execPath, ['scripts/install.js', kind, 'download'], {

@@ -1,0 +1,152 @@
+// @ts-check
+/** Draw, and the model that Lockstep trained answers. Needs what `lockstep demo` serves beside it: tf.min.js, model/, about.json. */
+
+import { layOut } from './field.js';
+
+const { tf } = /** @type {any} */ (globalThis);
+
+/**
+ * @template {Element} T
+ * @param {string} id
+ * @returns {T}
+ */
+const element = (id) => /** @type {any} */ (document.getElementById(id));
+/** @type {HTMLCanvasElement} */
+const pad = element('pad');
+const pen = /** @type {CanvasRenderingContext2D} */ (pad.getContext('2d', { willReadFrequently: true }));
+/** @type {HTMLCanvasElement} */
+const shown = element('field');
+const best = element('best');
+const classes = element('classes');
+
+const emptyText = 'Nothing drawn yet.';
+
+async function start() {
+  const [model, about] = await Promise.all([
+    tf.loadLayersModel('model/model.json'),
+    fetch('about.json').then((response) => response.json()),
+  ]);
+  const [, height, width, channels] = model.inputs[0].shape;
+  if (channels !== 1)
+    throw new Error(`this model wants ${channels} colours; only grey drawings can be made here`);
+  shown.width = width;
+  shown.height = height;
+  best.textContent = emptyText;
+  draw(() => answer(model, { width, height }, about.normalize));
+}
+
+/**
+ * Strokes by any pointer.
+ * @param {() => void} changed
+ */
+function draw(changed) {
+  pen.lineWidth = 22;
+  pen.lineCap = pen.lineJoin = 'round';
+  clear();
+  /** @type {number | undefined} */
+  let drawing;
+  /** @param {PointerEvent} event */
+  const at = (event) => {
+    const { left, top, width, height } = pad.getBoundingClientRect();
+    return [((event.clientX - left) * pad.width) / width, ((event.clientY - top) * pad.height) / height];
+  };
+  pad.addEventListener('pointerdown', (event) => {
+    if (drawing !== undefined) return;
+    drawing = event.pointerId;
+    pad.setPointerCapture(event.pointerId);
+    const [x = 0, y = 0] = at(event);
+    pen.beginPath();
+    pen.moveTo(x, y);
+    // A dot is a stroke too.
+    pen.lineTo(x, y + 0.01);
+    pen.stroke();
+  });
+  pad.addEventListener('pointermove', (event) => {
+    if (event.pointerId !== drawing) return;
+    for (const moved of event.getCoalescedEvents?.() ?? [event]) {
+      const [x = 0, y = 0] = at(moved);
+      pen.lineTo(x, y);
+    }
+    pen.stroke();
+    changed();
+  });
+  const end = (/** @type {PointerEvent} */ event) => {
+    if (event.pointerId !== drawing) return;
+    drawing = undefined;
+    changed();
+  };
+  pad.addEventListener('pointerup', end);
+  pad.addEventListener('pointercancel', end);
+  element('clear').addEventListener('click', () => {
+    clear();
+    changed();
+  });
+}
+
+function clear() {
+  pen.fillStyle = '#fff';
+  pen.fillRect(0, 0, pad.width, pad.height);
+}
+
+/**
+ * @param {any} model
+ * @param {{ width: number, height: number }} size
+ * @param {{ mean: number, std: number }} normalize
+ */
+function answer(model, size, normalize) {
+  const { data } = pen.getImageData(0, 0, pad.width, pad.height);
+  const ink = Float32Array.from({ length: pad.width * pad.height }, (_, i) => 255 - (data[i * 4] ?? 255));
+  const field = layOut({ ink, width: pad.width, height: pad.height }, size);
+  show(field, size);
+  if (!field) {
+    best.textContent = emptyText;
+    classes.replaceChildren();
+    return;
+  }
+  const shares = tf.tidy(() => {
+    const pixels = tf.tensor4d(field, [1, size.height, size.width, 1]);
+    return tf.softmax(model.predict(pixels.div(255).sub(normalize.mean).div(normalize.std))).dataSync();
+  });
+  const winner = shares.indexOf(Math.max(...shares));
+  best.innerHTML = `<b>${winner}</b> with ${percent(shares[winner])}`;
+  classes.replaceChildren(
+    ...Array.from(shares, (share, label) => {
+      const row = document.createElement('li');
+      const bar = document.createElement('progress');
+      bar.value = share;
+      bar.ariaLabel = `${label}`;
+      row.append(text(`${label}`), bar, text(percent(share)));
+      return row;
+    }),
+  );
+}
+
+/**
+ * @param {Float32Array | undefined} field
+ * @param {{ width: number, height: number }} size
+ */
+function show(field, { width, height }) {
+  const context = /** @type {CanvasRenderingContext2D} */ (shown.getContext('2d'));
+  const image = context.createImageData(width, height);
+  for (let i = 0; i < width * height; i++) {
+    const level = field?.[i] ?? 0;
+    image.data.set([level, level, level, 255], i * 4);
+  }
+  context.putImageData(image, 0, 0);
+}
+
+/** @param {string} content */
+function text(content) {
+  const span = document.createElement('span');
+  span.textContent = content;
+  return span;
+}
+
+/** @param {number} share */
+function percent(share) {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+start().catch((error) => {
+  best.textContent = `The model can't be used here: ${error.message}`;
+});

@@ -1,0 +1,104 @@
+/** `lockstep init`: a project that trains at once. Writes what is missing, and never over what is there. */
+
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { loadMnist } from '../../shared/data/dataset.js';
+import { ConfigError, systemCode } from '../../shared/errors.js';
+import { exitStatus } from '../exit.js';
+
+/** Files as they are in examples/starter; npm would leave out a file called .gitignore. */
+const starter = fileURLToPath(new URL('../../../examples/starter/', import.meta.url));
+const renamed: Readonly<Record<string, string>> = { gitignore: '.gitignore' };
+
+/** Test pictures of MNIST that become files, to have something to predict. */
+const pictures: readonly (readonly [name: string, index: number])[] = [
+  ['seven.png', 0],
+  ['two.png', 1],
+  ['four.png', 4],
+];
+
+export interface InitFlags {
+  readonly json?: boolean;
+}
+
+/** @throws ConfigError when the folder can't be written */
+export async function init(directory: string, { json = false }: InitFlags, version: string): Promise<number> {
+  const folder = resolve(directory);
+  const written: string[] = [];
+  const add = async (name: string, content: string | Buffer): Promise<void> => {
+    const file = join(folder, name);
+    try {
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, content, { flag: 'wx' });
+      written.push(name);
+    } catch (cause) {
+      if (systemCode(cause) === 'EEXIST') return;
+      throw new ConfigError(
+        `Folder ${folder} can't be written (${systemCode(cause) ?? String(cause)}).`,
+        { folder },
+        cause,
+      );
+    }
+  };
+  for (const name of (await readdir(starter)).sort())
+    await add(renamed[name] ?? name, await readFile(join(starter, name)));
+  await add('package.json', `${JSON.stringify(manifest(basename(folder), version), null, 2)}\n`);
+  const { test } = await loadMnist();
+  const { width, height } = test;
+  for (const [name, index] of pictures) {
+    const pixels = test.images.subarray(index * width * height, (index + 1) * width * height);
+    const picture = sharp(pixels, { raw: { width, height, channels: 1 } }).negate();
+    await add(
+      join('digits', name),
+      await picture
+        .resize(width * 4, height * 4)
+        .png()
+        .toBuffer(),
+    );
+  }
+  if (json) process.stdout.write(`${JSON.stringify({ event: 'init', folder, written })}\n`);
+  else process.stdout.write(`${report(folder, written)}\n`);
+  return exitStatus.done;
+}
+
+function manifest(name: string, version: string): object {
+  return {
+    name:
+      name
+        .toLowerCase()
+        .replaceAll(/[^a-z0-9-]+/g, '-')
+        .replaceAll(/^-+|-+$/g, '') || 'training',
+    private: true,
+    type: 'module',
+    scripts: { train: 'lockstep train', check: 'tsc' },
+    dependencies: { lockstep: `^${version}` },
+    devDependencies: { typescript: '^5.9.0' },
+  };
+}
+
+function report(folder: string, written: readonly string[]): string {
+  const place = relative(process.cwd(), folder);
+  const steps = [
+    ...(place === '' ? [] : [`cd ${place}`]),
+    ...(installed(folder) ? [] : ['npm install']),
+    'npx lockstep engine install --if-missing',
+    'npx lockstep train --epochs 1 --out runs/first',
+    'npx lockstep predict runs/first digits/seven.png',
+    'npx lockstep demo runs/first',
+  ];
+  const what = written.length > 0 ? `Written: ${written.join(', ')}` : 'Everything is there already.';
+  return `${what}\n\nNext:\n${steps.map((step) => `  ${step}`).join('\n')}`;
+}
+
+/** Whether a program in that folder finds this package. */
+function installed(folder: string): boolean {
+  try {
+    createRequire(join(folder, 'package.json')).resolve('lockstep/package.json');
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,35 @@
+/** The small messages of an ONNX file, as proto/onnx.proto has them. */
+
+import type { Constant, Shape } from './graph-writer.js';
+import { outInHeightWidth } from './kernel-order.js';
+
+export type Attribute = number | string | readonly number[];
+
+export const elementFloat = 1;
+export const elementInt64 = 7;
+
+const floats: readonly string[] = ['epsilon', 'alpha'];
+
+/** An AttributeProto without its name. */
+export function attributeValue(key: string, value: Attribute): object {
+  if (typeof value === 'string') return { type: 3, s: Buffer.from(value) };
+  if (typeof value !== 'number') return { type: 7, ints: [...value] };
+  return floats.includes(key) ? { type: 1, f: value } : { type: 2, i: value };
+}
+
+/** A ValueInfoProto. */
+export function valueInfo(name: string, shape: Shape): object {
+  const dim = shape.map((size, i) =>
+    size === null ? { dimParam: i === 0 ? 'batch' : `size_${i}` } : { dimValue: size },
+  );
+  return { name, type: { tensorType: { elemType: elementFloat, shape: { dim } } } };
+}
+
+/** A kernel [height, width, in, out] as [out, in, height, width]. */
+export function toOutInHeightWidth({ shape, values }: Constant): Constant {
+  const [height = 0, width = 0, channels = 0, filters = 0] = shape;
+  return {
+    shape: [filters, channels, height, width],
+    values: Float32Array.from(outInHeightWidth(shape), (from) => values[from] ?? 0),
+  };
+}

@@ -1,0 +1,284 @@
+/**
+ * Writes ONNX (opset 17). Inputs and outputs keep the shapes of the tfjs model, channels last. Inside, pictures are channels
+ * first, as ONNX's operators want them: a value is transposed when an operator needs the other order, and what was transposed
+ * once isn't again. So a Flatten sees channels last, and the rows of the Dense after it keep their order.
+ */
+
+import type {
+  Activation,
+  ActivationKind,
+  Constant,
+  Convolution,
+  Dense,
+  GraphValue,
+  GraphWriter,
+  Normalization,
+  Pads,
+  Pooling,
+  Shape,
+} from './graph-writer.js';
+import { Names } from './graph-writer.js';
+import {
+  attributeValue,
+  elementFloat,
+  elementInt64,
+  toOutInHeightWidth,
+  valueInfo,
+  type Attribute,
+} from './onnx-messages.js';
+import { encodeMessage } from './proto.js';
+
+type Order = 'channelsLast' | 'channelsFirst';
+
+interface OnnxValue extends GraphValue {
+  /** Names of this value in the orders in which the file has it. */
+  readonly names: Map<Order, string>;
+}
+
+const opset = 17;
+/** The version of the file format that came with that opset. */
+const irVersion = 8;
+
+const operators: Readonly<Record<Exclude<ActivationKind, 'relu6' | 'swish'>, string>> = {
+  relu: 'Relu',
+  sigmoid: 'Sigmoid',
+  tanh: 'Tanh',
+  softmax: 'Softmax',
+  elu: 'Elu',
+  selu: 'Selu',
+  softplus: 'Softplus',
+  softsign: 'Softsign',
+  leakyRelu: 'LeakyRelu',
+};
+
+export class OnnxWriter implements GraphWriter<OnnxValue> {
+  readonly #names = new Names();
+  readonly #nodes: object[] = [];
+  readonly #initializers: object[] = [];
+  readonly #inputs: object[] = [];
+  readonly #outputs: object[] = [];
+  readonly #outputNames = new Map<string, string>();
+  readonly #graphName: string;
+  readonly #producerVersion: string;
+
+  /** `outputNames` are kept free, so that outputs are called as in the tfjs model. */
+  constructor(graphName: string, producerVersion: string, outputNames: readonly string[]) {
+    this.#graphName = graphName;
+    this.#producerVersion = producerVersion;
+    for (const name of outputNames) this.#outputNames.set(name, this.#names.take(name));
+  }
+
+  input(name: string, shape: Shape): OnnxValue {
+    const own = this.#names.take(name);
+    this.#inputs.push(valueInfo(own, shape));
+    return { shape, names: new Map([['channelsLast', own]]) };
+  }
+
+  output(name: string, value: OnnxValue): void {
+    const own = this.#outputNames.get(name) ?? this.#names.take(name);
+    const input = [this.#as('channelsLast', value)];
+    this.#nodes.push({ name: `${own}/output`, opType: 'Identity', input, output: [own] });
+    this.#outputs.push(valueInfo(own, value.shape));
+  }
+
+  conv2d(x: OnnxValue, { name, kernel, bias, ...options }: Convolution, shape: Shape): OnnxValue {
+    const [height = 0, width = 0] = kernel.shape;
+    const weights = [this.#constant(`${name}/kernel`, toOutInHeightWidth(kernel))];
+    if (bias) weights.push(this.#constant(`${name}/bias`, bias));
+    const attributes = {
+      kernel_shape: [height, width],
+      strides: options.strides,
+      dilations: options.dilations,
+      auto_pad: options.padding === 'same' ? 'SAME_UPPER' : 'VALID',
+    };
+    return this.#picture('Conv', name, [this.#as('channelsFirst', x), ...weights], shape, attributes);
+  }
+
+  normalize(x: OnnxValue, { name, epsilon, ...weights }: Normalization): OnnxValue {
+    if (x.shape.length === 2 || x.shape.length === 4) {
+      const order = x.shape.length === 4 ? 'channelsFirst' : 'channelsLast';
+      const parts = (['gamma', 'beta', 'mean', 'variance'] as const).map((part) =>
+        this.#constant(`${name}/${part}`, weights[part]),
+      );
+      const y = this.#node('BatchNormalization', [this.#as(order, x), ...parts], name, { epsilon });
+      return { shape: x.shape, names: new Map([[order, y]]) };
+    }
+    const { gamma, beta, mean, variance } = weights;
+    const scale = gamma.values.map((value, i) => value / Math.sqrt((variance.values[i] ?? 0) + epsilon));
+    const shift = beta.values.map((value, i) => value - (mean.values[i] ?? 0) * (scale[i] ?? 0));
+    const scaled = this.#node(
+      'Mul',
+      [this.#as('channelsLast', x), this.#constant(`${name}/scale`, { shape: gamma.shape, values: scale })],
+      `${name}/scaled`,
+    );
+    return this.#plain(
+      'Add',
+      name,
+      [scaled, this.#constant(`${name}/shift`, { shape: gamma.shape, values: shift })],
+      x.shape,
+    );
+  }
+
+  dense(x: OnnxValue, { name, kernel, bias }: Dense, shape: Shape): OnnxValue {
+    const from = this.#as('channelsLast', x);
+    const weight = this.#constant(`${name}/kernel`, kernel);
+    const offset = bias && this.#constant(`${name}/bias`, bias);
+    if (shape.length === 2)
+      return this.#plain('Gemm', name, offset ? [from, weight, offset] : [from, weight], shape);
+    if (offset === undefined) return this.#plain('MatMul', name, [from, weight], shape);
+    const product = this.#node('MatMul', [from, weight], `${name}/product`);
+    return this.#plain('Add', name, [product, offset], shape);
+  }
+
+  pool(x: OnnxValue, { name, kind, size, strides, padding }: Pooling, shape: Shape): OnnxValue {
+    const auto_pad = padding === 'same' ? 'SAME_UPPER' : 'VALID';
+    return this.#picture(
+      kind === 'max' ? 'MaxPool' : 'AveragePool',
+      name,
+      [this.#as('channelsFirst', x)],
+      shape,
+      { kernel_shape: size, strides, auto_pad },
+    );
+  }
+
+  globalAverage(x: OnnxValue, name: string, shape: Shape): OnnxValue {
+    const pooled = this.#node('GlobalAveragePool', [this.#as('channelsFirst', x)], `${name}/pooled`);
+    return this.#plain('Flatten', name, [pooled], shape, { axis: 1 });
+  }
+
+  activation(x: OnnxValue, { name, kind, alpha }: Activation): OnnxValue {
+    if (kind === 'softmax')
+      return this.#plain('Softmax', name, [this.#as('channelsLast', x)], x.shape, { axis: -1 });
+    const [[order, from] = ['channelsLast', ''] as const] = x.names;
+    const same = (y: string): OnnxValue => ({ shape: x.shape, names: new Map([[order, y]]) });
+    if (kind === 'relu6') {
+      const bound = (value: number): string =>
+        this.#constant(`${name}/${value}`, { shape: [], values: Float32Array.of(value) });
+      return same(this.#node('Clip', [from, bound(0), bound(6)], name));
+    }
+    if (kind === 'swish')
+      return same(this.#node('Mul', [from, this.#node('Sigmoid', [from], `${name}/sigmoid`)], name));
+    return same(this.#node(operators[kind], [from], name, alpha === undefined ? {} : { alpha }));
+  }
+
+  reshape(x: OnnxValue, name: string, shape: Shape): OnnxValue {
+    // 0 keeps the batch's size.
+    const sizes = this.#integers(`${name}/shape`, [0, ...shape.slice(1).map((size) => size ?? -1)]);
+    return this.#plain('Reshape', name, [this.#as('channelsLast', x), sizes], shape);
+  }
+
+  combine(kind: 'add' | 'multiply', values: readonly OnnxValue[], name: string): OnnxValue {
+    const order = commonOrder(values);
+    const operator = kind === 'add' ? 'Add' : 'Mul';
+    const [head = '', ...rest] = values.map((value) => this.#as(order, value));
+    const y = rest.reduce(
+      (sum, other, i) => this.#node(operator, [sum, other], i === rest.length - 1 ? name : `${name}/${i}`),
+      head,
+    );
+    return { shape: values[0]?.shape ?? [], names: new Map([[order, y]]) };
+  }
+
+  concatenate(values: readonly OnnxValue[], axis: number, name: string, shape: Shape): OnnxValue {
+    const order = commonOrder(values);
+    const inOrder = order === 'channelsFirst' ? ([0, 2, 3, 1][axis] ?? axis) : axis;
+    const y = this.#node(
+      'Concat',
+      values.map((value) => this.#as(order, value)),
+      name,
+      { axis: inOrder },
+    );
+    return { shape, names: new Map([[order, y]]) };
+  }
+
+  pad(x: OnnxValue, { top, bottom, left, right }: Pads, name: string, shape: Shape): OnnxValue {
+    const pads = this.#integers(`${name}/pads`, [0, 0, top, left, 0, 0, bottom, right]);
+    return this.#picture('Pad', name, [this.#as('channelsFirst', x), pads], shape);
+  }
+
+  finish(): Buffer {
+    return encodeMessage('onnx.proto', 'onnx.ModelProto', {
+      irVersion,
+      opsetImport: [{ domain: '', version: opset }],
+      producerName: 'Lockstep',
+      producerVersion: this.#producerVersion,
+      graph: {
+        name: this.#graphName,
+        node: this.#nodes,
+        initializer: this.#initializers,
+        input: this.#inputs,
+        output: this.#outputs,
+      },
+    });
+  }
+
+  /** The value's name in this order; adds a Transpose the first time. */
+  #as(order: Order, value: OnnxValue): string {
+    const known = value.names.get(order);
+    if (known !== undefined) return known;
+    const [[, from] = ['', '']] = value.names;
+    const perm = order === 'channelsFirst' ? [0, 3, 1, 2] : [0, 2, 3, 1];
+    const name = this.#node('Transpose', [from], `${from}/${order}`, { perm });
+    value.names.set(order, name);
+    return name;
+  }
+
+  #picture(
+    op: string,
+    name: string,
+    inputs: readonly string[],
+    shape: Shape,
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): OnnxValue {
+    return { shape, names: new Map([['channelsFirst', this.#node(op, inputs, name, attributes)]]) };
+  }
+
+  #plain(
+    op: string,
+    name: string,
+    inputs: readonly string[],
+    shape: Shape,
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): OnnxValue {
+    return { shape, names: new Map([['channelsLast', this.#node(op, inputs, name, attributes)]]) };
+  }
+
+  /** Adds a node and gives its output's name. */
+  #node(
+    opType: string,
+    input: readonly string[],
+    name: string,
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): string {
+    const own = this.#names.take(name);
+    const attribute = Object.entries(attributes).map(([key, value]) => ({
+      name: key,
+      ...attributeValue(key, value),
+    }));
+    this.#nodes.push({ name: own, opType, input, output: [own], attribute });
+    return own;
+  }
+
+  #constant(name: string, { shape, values }: Constant): string {
+    return this.#initializer(
+      name,
+      elementFloat,
+      shape,
+      Buffer.from(values.buffer, values.byteOffset, values.byteLength),
+    );
+  }
+
+  #integers(name: string, values: readonly number[]): string {
+    const bytes = Buffer.from(BigInt64Array.from(values, BigInt).buffer);
+    return this.#initializer(name, elementInt64, [values.length], bytes);
+  }
+
+  #initializer(name: string, dataType: number, dims: readonly number[], rawData: Buffer): string {
+    const own = this.#names.take(name);
+    this.#initializers.push({ name: own, dataType, dims, rawData });
+    return own;
+  }
+}
+
+function commonOrder(values: readonly OnnxValue[]): Order {
+  return values.some(({ names }) => names.has('channelsFirst')) ? 'channelsFirst' : 'channelsLast';
+}

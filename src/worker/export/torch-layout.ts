@@ -1,0 +1,162 @@
+/**
+ * A model's weights as PyTorch lays them out: Conv2d [out, in, height, width], Linear [out, in], BatchNorm's four vectors. A
+ * Linear (or BatchNorm) behind a Flatten of a picture sees its features channels first there, channels last here; both are put
+ * in order. Owns that arithmetic in both directions, nothing of files or names.
+ */
+
+import type { LayersModel } from '@tensorflow/tfjs';
+import { InvariantError, ModelError } from '../../shared/errors.js';
+import { elementCount } from '../../shared/layout.js';
+import { buildGraph } from '../executor/graph.js';
+import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer-op.js';
+import { outInHeightWidth } from './kernel-order.js';
+
+export type TorchPart = 'weight' | 'bias' | 'running_mean' | 'running_var';
+
+/** One tensor of a PyTorch module, and the tfjs variable that it is. */
+export interface TorchTensor {
+  readonly part: TorchPart;
+  /** In PyTorch. */
+  readonly shape: readonly number[];
+  readonly variable: LayerVariable;
+  /** `order[i]`: where the i-th value of PyTorch's tensor is in tfjs's. */
+  readonly order: Uint32Array;
+}
+
+export interface TorchModule {
+  readonly layer: string;
+  readonly kind: 'conv' | 'linear' | 'norm';
+  readonly tensors: readonly TorchTensor[];
+}
+
+/** Sizes of the picture whose flattening a vector is. */
+type Picture = readonly [height: number, width: number, channels: number];
+
+/** Classes that leave each value of a vector in its place. */
+const elementwise: readonly string[] = [
+  ...['Activation', 'ReLU', 'LeakyReLU', 'Dropout', 'AlphaDropout', 'GaussianDropout', 'GaussianNoise'],
+];
+
+/** The layers with weights in the model's order. @throws ModelError for a layer that PyTorch lays out in a way not known here */
+export function torchModules(model: LayersModel): TorchModule[] {
+  const graph = buildGraph(model);
+  const flattened = new Map<number, Picture>();
+  const modules = new Map<Layer, TorchModule>();
+  for (const { layer, inputs, outputs } of graph.nodes) {
+    const className = layer.getClassName();
+    const picture = flattened.get(inputs[0] ?? -1);
+    const [to = -1] = outputs;
+    if (className === 'Flatten') {
+      const size = flattenedSize(layer);
+      if (size) flattened.set(to, size);
+    } else if (picture && (elementwise.includes(className) || className === 'BatchNormalization')) {
+      flattened.set(to, picture);
+    }
+    if (layer.weights.length > 0 && !modules.has(layer))
+      modules.set(layer, moduleOf(layer, className, picture));
+  }
+  return [...modules.values()];
+}
+
+function flattenedSize(layer: Layer): Picture | undefined {
+  const [shape] = [layer.inboundNodes[0]?.inputShapes].flat() as unknown as [unknown];
+  const sizes = (Array.isArray(shape) ? shape : (layer.inboundNodes[0]?.inputShapes ?? [])) as (
+    number | null
+  )[];
+  const [, height, width, channels] = sizes;
+  if (sizes.length !== 4 || !height || !width || !channels) return undefined;
+  return [height, width, channels];
+}
+
+function moduleOf(layer: Layer, className: string, picture: Picture | undefined): TorchModule {
+  const fields = fieldsOf<Readonly<Record<string, LayerVariable | null | undefined>>>(layer);
+  const tensors: TorchTensor[] = [];
+  const add = (
+    part: TorchPart,
+    field: string,
+    orderOf: (variable: LayerVariable) => [number[], Uint32Array],
+  ): void => {
+    const variable = fields[field];
+    if (!variable) return;
+    const [shape, order] = orderOf(variable);
+    tensors.push({ part, shape, variable, order });
+  };
+  const vector = (variable: LayerVariable): [number[], Uint32Array] => {
+    const [length] = sizesOf(variable);
+    return [[length ?? 0], features(length ?? 0, picture)];
+  };
+  const plain = (variable: LayerVariable): [number[], Uint32Array] => {
+    const [length] = sizesOf(variable);
+    return [[length ?? 0], features(length ?? 0, undefined)];
+  };
+  switch (className) {
+    case 'Conv2D':
+      add('weight', 'kernel', convolutionKernel);
+      add('bias', 'bias', plain);
+      return { layer: layer.name, kind: 'conv', tensors };
+    case 'Dense':
+      add('weight', 'kernel', (variable) => linearKernel(variable, picture));
+      add('bias', 'bias', plain);
+      return { layer: layer.name, kind: 'linear', tensors };
+    case 'BatchNormalization':
+      add('weight', 'gamma', vector);
+      add('bias', 'beta', vector);
+      add('running_mean', 'movingMean', vector);
+      add('running_var', 'movingVariance', vector);
+      return { layer: layer.name, kind: 'norm', tensors };
+    default:
+      throw new ModelError(
+        `PyTorch's layout: expected Conv2D, Dense or BatchNormalization, got layer "${layer.name}" (${className}). ` +
+          'Use the layout of tfjs.',
+      );
+  }
+}
+
+function sizesOf(variable: LayerVariable): number[] {
+  return variable.shape.map((size) => size ?? 0);
+}
+
+/** [out, in, height, width] */
+function convolutionKernel(variable: LayerVariable): [number[], Uint32Array] {
+  const sizes = sizesOf(variable);
+  const [height = 0, width = 0, channels = 0, filters = 0] = sizes;
+  return [[filters, channels, height, width], outInHeightWidth(sizes)];
+}
+
+/** [in, out] from [out, in], the inputs in PyTorch's order of a flattened picture. */
+function linearKernel(variable: LayerVariable, picture: Picture | undefined): [number[], Uint32Array] {
+  const [inputs = 0, units = 0] = sizesOf(variable);
+  const rows = features(inputs, picture);
+  const order = new Uint32Array(inputs * units);
+  let to = 0;
+  for (let u = 0; u < units; u++) for (const row of rows) order[to++] = row * units + u;
+  return [[units, inputs], order];
+}
+
+/** Where PyTorch's i-th feature is here: the same place, or that of channels last. */
+function features(length: number, picture: Picture | undefined): Uint32Array {
+  if (!picture) return Uint32Array.from({ length }, (_, i) => i);
+  const [height, width, channels] = picture;
+  if (height * width * channels !== length)
+    throw new InvariantError(`a flattened ${picture.join('x')} has not ${length} features`);
+  const area = height * width;
+  return Uint32Array.from({ length }, (_, i) => (i % area) * channels + Math.floor(i / area));
+}
+
+/** The variable's values in PyTorch's order. */
+export function toTorch({ variable, order }: TorchTensor): Float32Array {
+  const values = variable.read().dataSync<'float32'>();
+  return Float32Array.from(order, (from) => values[from] ?? 0);
+}
+
+/** PyTorch's values in the variable's order. */
+export function fromTorch(
+  { order, shape }: Pick<TorchTensor, 'order' | 'shape'>,
+  values: Float32Array,
+): Float32Array {
+  if (values.length !== elementCount(shape))
+    throw new InvariantError(`${values.length} values for [${shape.join()}]`);
+  const own = new Float32Array(values.length);
+  for (const [i, to] of order.entries()) own[to] = values[i] ?? 0;
+  return own;
+}
