@@ -67,6 +67,7 @@ export class ThreadCommunicator implements Communicator {
   #rank = 0;
   #layout: VectorLayout | undefined;
   #allocated = 0;
+  readonly #buffers: SharedArrayBuffer[] = [];
   readonly #memoryAddon: string | undefined;
   #memory: SharedMemory | undefined;
   readonly #mapped = new Map<string, ArrayBuffer>();
@@ -183,11 +184,21 @@ export class ThreadCommunicator implements Communicator {
   allocate(elementCount: number): Allocation {
     const place = this.#layout?.add(elementCount)[this.#rank];
     invariant(place, 'no generation has been joined');
-    const buffer = this.#memory ? undefined : new SharedArrayBuffer(bytesOf(this.#localShards, elementCount));
+    const buffer = this.#memory ? undefined : this.#buffer(bytesOf(this.#localShards, elementCount));
     this.#post({ kind: 'allocate', elementCount, buffer });
     const memory = buffer ?? this.#map(place);
     invariant(memory, 'an allocation without memory');
     return { ...vectorsIn(memory, this.#localShards, elementCount), index: this.#allocated++ };
+  }
+
+  /**
+   * At least so many bytes for the next allocation, the same in every generation unless it takes more than ever before:
+   * TensorFlow keeps a kernel for each address that an op of ours has been given.
+   */
+  #buffer(bytes: number): SharedArrayBuffer {
+    const held = this.#buffers[this.#allocated];
+    if (held && held.byteLength >= bytes) return held;
+    return (this.#buffers[this.#allocated] = new SharedArrayBuffer(bytes));
   }
 
   /** The same part is mapped once: native code keeps what it knows of an address. */
