@@ -55,7 +55,7 @@ describe('lockstep chaos', () => {
     expect(reports[0]?.problems).toEqual([]);
     expect(reports[0]?.faults).toHaveLength(2);
     for (const { atMs } of reports[0]?.faults ?? []) expect(atMs).toBeGreaterThan(0);
-    expect(stderr).toMatch(/fault +point +asked +fired +failed +median s +max s/);
+    expect(stderr).toMatch(/fault +point +asked +fired +failed +restarts +median s +max s/);
     expect(stderr).toMatch(/1 runs, 1 with the weights of the undisturbed run, 0 failed/);
   });
 

@@ -116,7 +116,8 @@ describe('--checkpoint-every and --resume', () => {
       fresh('--workers', '1', '--evaluate', 'none', '--checkpoint-every', '5steps', '--out', out),
     );
     await run.event('checkpoint', ({ step }) => step >= 20);
-    await rm(join(out, 'checkpoints'), { recursive: true, force: true });
+    // A checkpoint may be in the middle of being written there.
+    await rm(join(out, 'checkpoints'), { recursive: true, force: true, maxRetries: 10 });
     expect(weightsOf(await run.ended)).toBe(expected);
     const { events } = run;
     expect(events.findLast((event) => event.event === 'checkpoint')?.step).toBe(2 * epochs);
