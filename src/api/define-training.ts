@@ -6,6 +6,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { RunConfigInput } from '../shared/config/run-config.js';
+import type { Augmentation } from './augment.js';
 import type { Loss, Metric } from './objective.js';
 import type { TrainingData } from '../shared/data/training-data.js';
 
@@ -21,7 +22,7 @@ export interface DataSource {
   load(): Promise<TrainingData>;
 }
 
-type Scalars = Omit<RunConfigInput, 'data' | 'loss' | 'metrics'>;
+type Scalars = Omit<RunConfigInput, 'data' | 'loss' | 'metrics' | 'augment'>;
 
 export interface TrainingOptions extends Scalars {
   /** Builds the model. Called once on each worker; must be synchronous. */
@@ -32,6 +33,8 @@ export interface TrainingOptions extends Scalars {
   readonly loss?: Loss;
   /** What evaluations tell besides the loss: means over samples. */
   readonly metrics?: readonly Metric[];
+  /** Random changes to each training sample, in order. */
+  readonly augment?: readonly Augmentation[];
 }
 
 const mark = Symbol.for('lockstep.training');

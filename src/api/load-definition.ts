@@ -10,7 +10,7 @@ import { createJiti } from 'jiti';
 import { useExactMath } from '../shared/arithmetic/exact-math.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { isTrainingDefinition, type DataSource, type ModelContext } from './define-training.js';
-import { separateFunctions, type ObjectiveFunctions } from './objective.js';
+import { separateFunctions, type DefinitionFunctions } from './definition-functions.js';
 import type { LayersModel } from '@tensorflow/tfjs';
 
 export interface LoadedDefinition {
@@ -21,7 +21,7 @@ export interface LoadedDefinition {
   /** Undefined: the config's `data` says. */
   readonly source: DataSource | undefined;
   /** Losses and metrics that are functions. */
-  readonly functions: ObjectiveFunctions;
+  readonly functions: DefinitionFunctions;
   /** The plain values; functions among them are named `custom`. */
   readonly values: Readonly<Record<string, unknown>>;
 }

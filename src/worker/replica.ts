@@ -6,7 +6,7 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { DataSource } from '../api/define-training.js';
 import type { LoadedDefinition } from '../api/load-definition.js';
-import type { ObjectiveFunctions } from '../api/objective.js';
+import { noFunctions, type DefinitionFunctions } from '../api/definition-functions.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../shared/data/dataset.js';
 import { useExactMath } from '../shared/arithmetic/exact-math.js';
@@ -21,6 +21,7 @@ import type { Plan } from '../shared/protocol/messages.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
 import { withMathRandom } from '../shared/random/math-random.js';
 import type { Range } from '../shared/words.js';
+import { createAugment } from './augmentation.js';
 import type { Communicator, ExchangeHandle } from './communicator/communicator.js';
 import type { Engine } from './engine/load.js';
 import { sumCount, type Evaluator } from './evaluate.js';
@@ -33,7 +34,7 @@ import { kernelsOf } from './kernels/choose.js';
 import { reachingExchanges, type Reach } from './faults/injected-faults.js';
 import { tamperOf } from './faults/tamper.js';
 import { Ledger } from './ledger.js';
-import { noFunctions, Objective } from './objective/objective.js';
+import { Objective } from './objective/objective.js';
 import { PhaseClock } from './phase-clock.js';
 import { BatchReader } from './samples.js';
 import { measuringWaits, Tracer, type Measure } from './tracer.js';
@@ -49,6 +50,7 @@ export interface Replica {
   readonly data: TrainingData;
   readonly layout: Layout;
   readonly objective: Objective;
+  readonly functions: DefinitionFunctions;
 }
 
 /** What depends on the generation: which shards are local, and the exchanges over them. */
@@ -92,7 +94,8 @@ export async function createReplica(
   const model = buildModel(engine, config, definition);
   const kernels = kernelsOf(engine, config.precision);
   const objective = objectiveOf(engine, kernels, config, model, data, definition.functions);
-  return { engine, kernels, config, model, data, layout: layoutOf(model), objective };
+  const { functions } = definition;
+  return { engine, kernels, config, model, data, layout: layoutOf(model), objective, functions };
 }
 
 /** The definition's model with the seed's weights. The caller disposes it. */
@@ -146,7 +149,7 @@ function objectiveOf(
   config: ResolvedConfig,
   model: LayersModel,
   data: TrainingData,
-  functions: ObjectiveFunctions = noFunctions,
+  functions: DefinitionFunctions = noFunctions,
 ): Objective {
   checkInputs(model, data);
   const { targets } = data.train;
@@ -264,7 +267,6 @@ export function participate(
     measure,
     reach,
     sampler,
-    reader: new BatchReader(data.train, sampler, undefined),
     histograms:
       config.histogramEvery === null || rank !== 0
         ? undefined
@@ -275,6 +277,11 @@ export function participate(
             send: (step, histograms) =>
               communicator.send({ type: 'histograms', generation, step, histograms }),
           }),
+    reader: new BatchReader(
+      data.train,
+      sampler,
+      createAugment(config, data.train, replica.functions.augmentations),
+    ),
     localShards,
     loss: others.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
     statistics: others.register({

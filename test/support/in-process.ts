@@ -1,5 +1,6 @@
 /** One worker in this process, with nobody to talk to: the training step itself, for tests that look inside. */
 import os from 'node:os';
+import { noFunctions } from '../../src/api/definition-functions.js';
 import type { ModelContext } from '../../src/api/define-training.js';
 import type { LayersModel } from '@tensorflow/tfjs';
 import { resolveConfig } from '../../src/shared/config/resolve.js';
@@ -53,7 +54,7 @@ export async function alone(
     sha256: '0'.repeat(64),
     model,
     source: { load: () => Promise.resolve(data) },
-    functions: { losses: new Map(), metrics: new Map() },
+    functions: noFunctions,
     values: {},
   };
   const replica = await createReplica(engine, resolved, definition);

@@ -6,6 +6,7 @@
 
 import { z } from 'zod';
 import { intervalPattern, stepIntervalPattern } from './interval.js';
+import { augmentSchema } from './augment-config.js';
 import { lossSchema, metricSchema } from './loss-config.js';
 import { finite, positiveInt } from './numbers.js';
 import { averageSchema, optimizerSchema } from './optimizer-config.js';
@@ -112,6 +113,11 @@ export const runConfigSchema = z.strictObject({
     .strictObject({ mean: finite, std: finite.positive() })
     .default({ mean: 0.5, std: 0.5 })
     .describe('pixels become (x / 255 - mean) / std'),
+  augment: z
+    .array(augmentSchema)
+    .max(64)
+    .default([])
+    .describe('random changes to each training picture, in order: crop, flip, affine, cutout'),
   loss: lossSchema
     .default('softmaxCrossEntropy')
     .describe('mean over the batch; of a model with several outputs the sum of theirs'),

@@ -83,23 +83,25 @@ export function unitFloat(word: number): number {
   return (floatValue[0] ?? 1) - 1;
 }
 
-/** An endless sequence of words of one (key, stream), for draws that are made one after the other. */
+/** An endless sequence of words of one (key, stream, substream), for draws that are made one after the other. */
 export class PhiloxSequence {
   readonly #key: PhiloxKey;
   readonly #stream: number;
+  readonly #substream: number;
   readonly #words = new Uint32Array(4);
   #block = 0;
   #used = 4;
 
-  constructor(key: PhiloxKey, stream: number) {
+  constructor(key: PhiloxKey, stream: number, substream = 0) {
     this.#key = key;
     this.#stream = stream >>> 0;
+    this.#substream = substream >>> 0;
   }
 
   /** Uniform over [0, 2^32). */
   word(): number {
     if (this.#used === 4) {
-      philoxBlock(this.#key, this.#block >>> 0, 0, this.#stream, 0, this.#words);
+      philoxBlock(this.#key, this.#block >>> 0, 0, this.#stream, this.#substream, this.#words);
       this.#block++;
       this.#used = 0;
     }

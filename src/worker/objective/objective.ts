@@ -4,7 +4,7 @@
  */
 
 import type { LayersModel, SymbolicTensor, Tensor } from '@tensorflow/tfjs';
-import type { ObjectiveFunctions } from '../../api/objective.js';
+import type { DefinitionFunctions } from '../../api/definition-functions.js';
 import { lossOfOutputs, namedOutputs, type MetricConfig } from '../../shared/config/loss-config.js';
 import type { OutputLossConfig, RunConfig } from '../../shared/config/run-config.js';
 import type { TensorSpec } from '../../shared/data/training-data.js';
@@ -15,15 +15,12 @@ import type { Kernels } from '../kernels/kernels.js';
 import { createLoss, type Loss } from './losses.js';
 import { createMetric, type Metric } from './metrics.js';
 
-/** Without functions of the user, as for a model that no training definition is there for. */
-export const noFunctions: ObjectiveFunctions = { losses: new Map(), metrics: new Map() };
-
 export interface ObjectiveOptions {
   readonly tf: Tensorflow;
   readonly kernels: Kernels;
   readonly model: LayersModel;
   readonly config: Pick<RunConfig, 'loss' | 'metrics' | 'schedule' | 'earlyStopping'>;
-  readonly functions: ObjectiveFunctions;
+  readonly functions: DefinitionFunctions;
   readonly targets: readonly TensorSpec[];
   /** Of the data, for messages. */
   readonly dataName: string;

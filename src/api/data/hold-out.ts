@@ -1,0 +1,42 @@
+/** A part of the training set as the test set, to choose settings by: the real test set is then looked at once, at the end. */
+
+import { createHash } from 'node:crypto';
+import type { DataSplit } from '../../shared/data/training-data.js';
+import { DataError } from '../../shared/errors.js';
+import { epochPermutation } from '../../shared/random/permutation.js';
+import type { DataSource } from '../define-training.js';
+
+/** `count` training samples, drawn by `seed`, become the test set; the others are trained on. */
+export function holdOut(
+  source: DataSource,
+  { count, seed = 0 }: { readonly count: number; readonly seed?: number },
+): DataSource {
+  return {
+    load: async () => {
+      const { name, sha256, train } = await source.load();
+      if (!Number.isInteger(count) || count < 1 || count >= train.count)
+        throw new DataError(`holdOut: expected 1 to ${train.count - 1} samples of ${name}, got ${count}.`);
+      const order = epochPermutation(seed, 0, train.count);
+      return {
+        name: `${name}, ${count} held out`,
+        sha256: createHash('sha256')
+          .update(JSON.stringify([sha256, count, seed]))
+          .digest('hex'),
+        train: select(train, order.subarray(count)),
+        test: select(train, order.subarray(0, count)),
+      };
+    },
+  };
+}
+
+function select(split: DataSplit, chosen: Int32Array): DataSplit {
+  return {
+    ...split,
+    count: chosen.length,
+    fill: (indices, into) =>
+      split.fill(
+        indices.map((index) => chosen[index] ?? 0),
+        into,
+      ),
+  };
+}

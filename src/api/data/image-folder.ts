@@ -1,0 +1,150 @@
+/**
+ * Pictures in folders, one folder a class: `train/cat/1.jpg`, `test/dog/2.png`. Decoded and resized by sharp when they are first
+ * wanted, and kept as bytes up to a limit.
+ */
+
+import { createHash } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import type { Normalization } from '../../shared/data/normalize.js';
+import { normalizePixels } from '../../shared/data/normalize.js';
+import type { DataSplit } from '../../shared/data/training-data.js';
+import { DataError, systemCode } from '../../shared/errors.js';
+import type { DataSource } from '../define-training.js';
+
+export interface ImageFolderOptions {
+  /** Folders of folders; paths count from the working folder. The classes are those of the training set, in order of name. */
+  readonly train: string;
+  readonly test: string;
+  /** Every picture is resized to this, cut at the edges where its proportions are others. */
+  readonly height: number;
+  readonly width: number;
+  /** 1: grey, 3: colour. */
+  readonly channels?: 1 | 3;
+  /** Pixels become (x / 255 - mean) / std; mean 0.5 and std 0.5 if left out. */
+  readonly normalize?: Normalization;
+  /** Decoded pictures that are kept, bytes; 1 GiB if left out. */
+  readonly cacheBytes?: number;
+}
+
+const pictures = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
+
+interface PictureFile {
+  readonly path: string;
+  /** What identifies it, without where it lies. */
+  readonly id: string;
+  readonly label: number;
+}
+
+export function imageFolder(options: ImageFolderOptions): DataSource {
+  return { load: () => load(options) };
+}
+
+async function load(options: ImageFolderOptions) {
+  const { train, test, height, width, channels = 3, normalize = { mean: 0.5, std: 0.5 } } = options;
+  const classes = await foldersIn(train);
+  const [trainFiles, testFiles] = [await filesIn(train, classes), await filesIn(test, classes)];
+  const decode = await decoder({ height, width, channels, cacheBytes: options.cacheBytes ?? 2 ** 30 });
+  const split = (files: readonly PictureFile[]): DataSplit => ({
+    count: files.length,
+    inputs: [
+      {
+        shape: [height, width, channels],
+        dtype: 'float32',
+        background: (0 - normalize.mean) / normalize.std,
+      },
+    ],
+    targets: [{ shape: [], dtype: 'int32', classes: classes.length }],
+    fill: async (indices, { inputs: [pixels], targets: [labels] }) => {
+      const size = height * width * channels;
+      await Promise.all(
+        Array.from(indices, async (index, at) => {
+          const file = files[index] as PictureFile;
+          pixels?.set(normalizePixels(await decode(file.path), normalize), at * size);
+          if (labels) labels[at] = file.label;
+        }),
+      );
+    },
+  });
+  const identity = [trainFiles, testFiles].map((files) => files.map(({ id, label }) => [id, label]));
+  const sha256 = createHash('sha256')
+    .update(JSON.stringify([identity, classes, height, width, channels, normalize]))
+    .digest('hex');
+  return { name: basename(resolve(train, '..')), sha256, train: split(trainFiles), test: split(testFiles) };
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (cause) {
+    throw new DataError(
+      `${folder}: expected a folder with a folder for each class, got ${systemCode(cause) ?? String(cause)}.`,
+      { folder },
+      cause,
+    );
+  }
+}
+
+async function foldersIn(folder: string): Promise<string[]> {
+  const names = await namesIn(folder);
+  const isFolder = await Promise.all(
+    names.map(async (name) => (await stat(join(folder, name))).isDirectory()),
+  );
+  const folders = names.filter((_, i) => isFolder[i]);
+  if (folders.length > 0) return folders;
+  throw new DataError(`${folder}: expected a folder for each class, got none.`, { folder });
+}
+
+/** In order of class and name; sizes take the place of contents in the data's identity. */
+async function filesIn(folder: string, classes: readonly string[]): Promise<PictureFile[]> {
+  const unknown = (await foldersIn(folder)).find((name) => !classes.includes(name));
+  if (unknown !== undefined)
+    throw new DataError(`${folder}: expected the classes ${classes.join(', ')}, got "${unknown}" too.`);
+  const all: PictureFile[] = [];
+  for (const [label, name] of classes.entries()) {
+    const names = await namesIn(join(folder, name)).catch(() => []);
+    for (const file of names.filter((entry) => pictures.test(entry))) {
+      const path = join(folder, name, file);
+      all.push({ path, id: `${name}/${file}:${(await stat(path)).size}`, label });
+    }
+  }
+  if (all.length > 0) return all;
+  throw new DataError(
+    `${folder}: expected pictures (JPEG, PNG, WebP, GIF, TIFF, AVIF) in its folders, got none.`,
+  );
+}
+
+/** Gives a picture's bytes, channels last. */
+async function decoder(options: {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: 1 | 3;
+  readonly cacheBytes: number;
+}): Promise<(path: string) => Promise<Uint8Array>> {
+  const { height, width, channels, cacheBytes } = options;
+  // Loaded with the data: a coordinator, which reads the definition as well, has no use for it.
+  const { default: sharp } = await import('sharp');
+  const kept = new Map<string, Uint8Array>();
+  const room = Math.floor(cacheBytes / (height * width * channels));
+  return async (path) => {
+    const held = kept.get(path);
+    if (held) return held;
+    try {
+      const picture = sharp(path).rotate().flatten().resize(width, height, { fit: 'cover' });
+      const coloured =
+        channels === 1 ? picture.greyscale().toColourspace('b-w') : picture.toColourspace('srgb');
+      const bytes = new Uint8Array(await coloured.raw().toBuffer());
+      if (bytes.length !== height * width * channels)
+        throw new DataError(`expected ${height * width * channels} bytes, got ${bytes.length}`);
+      if (kept.size < room) kept.set(path, bytes);
+      return bytes;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new DataError(
+        `${path}: expected a picture, got: ${reason}. Replace or remove it.`,
+        { path },
+        cause,
+      );
+    }
+  };
+}

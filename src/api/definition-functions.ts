@@ -1,0 +1,66 @@
+/**
+ * A training definition's functions apart from its plain values: the values are the run's config, which is checked, sent and
+ * stored; the functions stay in the file, which every worker loads.
+ */
+
+import type { AugmentFunction } from './augment.js';
+import type { LossFunction, MetricFunction } from './objective.js';
+
+/** A loss by its output ('' for all of them), a metric by its name. */
+export interface DefinitionFunctions {
+  readonly losses: ReadonlyMap<string, LossFunction>;
+  readonly metrics: ReadonlyMap<string, MetricFunction>;
+  /** In their order among the augmentations. */
+  readonly augmentations: readonly AugmentFunction[];
+}
+
+/** Of a model that no training definition is there for. */
+export const noFunctions: DefinitionFunctions = { losses: new Map(), metrics: new Map(), augmentations: [] };
+
+/** Takes the functions out, and leaves plain data for the config's schema to check. */
+export function separateFunctions(values: Readonly<Record<string, unknown>>): {
+  plain: Record<string, unknown>;
+  functions: DefinitionFunctions;
+} {
+  const losses = new Map<string, LossFunction>();
+  const metrics = new Map<string, MetricFunction>();
+  const plainLoss = (loss: unknown, output: string): unknown => {
+    if (typeof loss === 'function') {
+      losses.set(output, loss as LossFunction);
+      return { kind: 'custom' };
+    }
+    if (!isObject(loss) || typeof loss['compute'] !== 'function') return loss;
+    const { compute, ...rest } = loss;
+    losses.set(output, compute as LossFunction);
+    return { ...rest, kind: 'custom' };
+  };
+  const plain: Record<string, unknown> = { ...values };
+  const { loss, metrics: given, augment } = values;
+  if (loss !== undefined) {
+    const single = !isObject(loss) || 'kind' in loss || typeof loss['compute'] === 'function';
+    plain['loss'] = single
+      ? plainLoss(loss, '')
+      : Object.fromEntries(Object.entries(loss).map(([output, one]) => [output, plainLoss(one, output)]));
+  }
+  if (Array.isArray(given)) {
+    plain['metrics'] = given.map((metric: unknown): unknown => {
+      if (!isObject(metric) || typeof metric['compute'] !== 'function') return metric;
+      const { compute, ...rest } = metric;
+      metrics.set(String(metric['name']), compute as MetricFunction);
+      return { ...rest, kind: 'custom' };
+    });
+  }
+  const augmentations: AugmentFunction[] = [];
+  if (Array.isArray(augment)) {
+    plain['augment'] = augment.map((one: unknown): unknown => {
+      if (typeof one !== 'function') return one;
+      augmentations.push(one as AugmentFunction);
+      return { kind: 'custom' };
+    });
+  }
+  return { plain, functions: { losses, metrics, augmentations } };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
