@@ -3,6 +3,7 @@
 export { defineTraining } from './api/define-training.js';
 export type { DataSource, ModelContext, TrainingDefinition, TrainingOptions } from './api/define-training.js';
 export type { Augmentation, AugmentFunction, Draws, SampleToAugment } from './api/augment.js';
+export type { Callbacks, EpochEnd } from './api/callbacks.js';
 export { csv, type CsvOptions } from './api/data/csv.js';
 export { holdOut } from './api/data/hold-out.js';
 export { idx, type IdxOptions } from './api/data/idx.js';
@@ -17,4 +18,5 @@ export type {
   TensorValues,
   TrainingData,
 } from './shared/data/training-data.js';
+export type { RunEvent } from './shared/run-events.js';
 export { OperationalError, type ErrorCode } from './shared/errors.js';

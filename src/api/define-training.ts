@@ -6,6 +6,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { RunConfigInput } from '../shared/config/run-config.js';
+import type { Callbacks } from './callbacks.js';
 import type { Augmentation } from './augment.js';
 import type { Loss, Metric } from './objective.js';
 import type { TrainingData } from '../shared/data/training-data.js';
@@ -35,6 +36,8 @@ export interface TrainingOptions extends Scalars {
   readonly metrics?: readonly Metric[];
   /** Random changes to each training sample, in order. */
   readonly augment?: readonly Augmentation[];
+  /** Told what happens; see Callbacks for where they run. */
+  readonly callbacks?: readonly Callbacks[];
 }
 
 const mark = Symbol.for('lockstep.training');

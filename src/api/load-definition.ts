@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { createJiti } from 'jiti';
 import { useExactMath } from '../shared/arithmetic/exact-math.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
+import type { Callbacks } from './callbacks.js';
 import { isTrainingDefinition, type DataSource, type ModelContext } from './define-training.js';
 import { separateFunctions, type DefinitionFunctions } from './definition-functions.js';
 import type { LayersModel } from '@tensorflow/tfjs';
@@ -20,7 +21,8 @@ export interface LoadedDefinition {
   readonly model: (context: ModelContext) => LayersModel;
   /** Undefined: the config's `data` says. */
   readonly source: DataSource | undefined;
-  /** Losses and metrics that are functions. */
+  readonly callbacks: readonly Callbacks[];
+  /** Losses, metrics and augmentations that are functions. */
   readonly functions: DefinitionFunctions;
   /** The plain values; functions among them are named `custom`. */
   readonly values: Readonly<Record<string, unknown>>;
@@ -48,14 +50,19 @@ export async function loadDefinition(path: string): Promise<LoadedDefinition> {
       { path },
     );
   }
-  const { model, data, ...values } = exported;
+  const { model, data, callbacks = [], ...values } = exported;
   if (typeof model !== 'function') {
     throw new ConfigError(`Config file ${path}: model: expected a function, got ${typeof model}.`, { path });
+  }
+  if (!Array.isArray(callbacks)) {
+    throw new ConfigError(`Config file ${path}: callbacks: expected a list, got ${typeof callbacks}.`, {
+      path,
+    });
   }
   const source = typeof data === 'object' ? data : undefined;
   const { plain, functions } = separateFunctions(values);
   if (typeof data === 'string') plain['data'] = data;
-  return { path, sha256, model, source, functions, values: plain };
+  return { path, sha256, model, source, callbacks, functions, values: plain };
 }
 
 /** Of the file's bytes; runs nothing of it. @throws ConfigError when it can't be read. */

@@ -54,6 +54,7 @@ export async function alone(
     sha256: '0'.repeat(64),
     model,
     source: { load: () => Promise.resolve(data) },
+    callbacks: [],
     functions: noFunctions,
     values: {},
   };

@@ -51,9 +51,9 @@ describe('augmentation', () => {
     expect(shifts.size).toBe(9);
   });
 
-  it('leaves a picture alone where an affine change is none, and turns one by a quarter exactly', () => {
+  it('leaves a picture alone where an affine change is none, and turns one by the angle that was drawn', () => {
     expect(changed({ kind: 'affine' })).toEqual(original);
-    // A square, turned by up to 90 degrees: the angle that the draws give, against a rotation by hand of its corner pixel.
+    // One bright pixel right of the centre: where its light has gone.
     const side = 5;
     const values = new Float32Array(side * side);
     values[2 * side + 4] = 1;
@@ -71,7 +71,7 @@ describe('augmentation', () => {
       y += value * (Math.floor(i / side) - 2);
       x += value * ((i % side) - 2);
     }
-    expect(Math.atan2(y / mass, x / mass)).toBeCloseTo(-angle, 1);
+    expect(Math.atan2(y / mass, x / mass)).toBeCloseTo(angle, 1);
   });
 
   it('cuts out a square that may lie over the edge', () => {

@@ -45,6 +45,7 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
     ...reporting(flags),
     resume: found,
     append: succeeds !== null,
+    callbacks: definition.callbacks,
   });
   const socketDirectory = isLocal(flags.listen) ? makeSocketDirectory() : null;
   try {

@@ -31,11 +31,14 @@ export interface TrainCommandFlags extends TrainFlags, SecurityFlags {
 /** Resolves with the exit status. @throws ConfigError and its kin before anything has been started. */
 export async function train(flags: TrainCommandFlags): Promise<number> {
   const setup = await readSetup(flags);
-  const { out, resume } = setup;
+  const { out, resume, definition } = setup;
   const lease = await takeLease(out, dieOf);
   try {
     return await withKeys(flags, async (keys) => {
-      const reporters = await openWatchedReporters({ out, resume, ...reporting(flags) });
+      const reporters = await openWatchedReporters({
+        ...{ out, resume, callbacks: definition.callbacks },
+        ...reporting(flags),
+      });
       try {
         return flags.singleProcess === true
           ? await trainInOneProcess(setup, out, reporters)

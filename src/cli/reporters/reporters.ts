@@ -3,6 +3,8 @@
 import type { FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
 import type { RunEvent, TimedEvent } from '../../shared/run-events.js';
 import { dumbTerminal } from '../environment.js';
+import type { Callbacks } from '../../api/callbacks.js';
+import { CallbackRunner } from './callback-runner.js';
 import { openEventLog } from './event-log.js';
 import { HumanReporter } from './human.js';
 import type { LogLevel } from './lines.js';
@@ -31,6 +33,8 @@ export interface ReporterOptions {
   /** Goes on with the log that is there, as a resumed run does. */
   readonly append?: boolean;
   readonly observers?: readonly Observer[];
+  /** The definition's. */
+  readonly callbacks: readonly Callbacks[];
 }
 
 /** @throws ConfigError when the folder can't be written. */
@@ -42,6 +46,7 @@ export function openReporters({
   resume,
   append,
   observers = [],
+  callbacks,
 }: ReporterOptions): Reporters {
   const log = openEventLog(out, resume !== null || append === true);
   const { stderr } = process;
@@ -49,6 +54,7 @@ export function openReporters({
     logFormat === 'json'
       ? new StructuredLog(logLevel, stderr)
       : new HumanReporter({ stream: stderr, level: json ? 'silent' : logLevel, dumb: dumbTerminal() });
+  const runner = new CallbackRunner(callbacks, (message) => reporters.emit({ event: 'warning', message }));
   const reporters: Reporters = {
     emit: (event) => {
       const timed: TimedEvent = { ...event, timeMs: Date.now() };
@@ -56,9 +62,11 @@ export function openReporters({
       if (json) process.stdout.write(`${JSON.stringify(timed)}\n`);
       people.emit(timed);
       for (const observer of observers) observer.emit(timed);
+      runner.emit(event);
     },
     say: (text) => people.say(text),
     close: async () => {
+      await runner.close();
       people.close();
       await Promise.all([log.close(), ...observers.map((observer) => observer.close())]);
     },

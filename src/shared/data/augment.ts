@@ -3,6 +3,7 @@
  * same whichever worker reads it, and however often. In JavaScript numbers and rounded once, so the same on every engine.
  */
 
+import { exactMath } from '../arithmetic/exact-math.js';
 import type { AugmentConfig } from '../config/augment-config.js';
 import { PhiloxSequence, philoxKey } from '../random/philox.js';
 
@@ -83,8 +84,8 @@ function affine(
   const angle = (within(config.rotate) * Math.PI) / 180;
   const [down, right] = [within(config.shift), within(config.shift)];
   const size = 1 + within(config.scale);
-  const shear = Math.tan((within(config.shear) * Math.PI) / 180);
-  const [sin, cos] = [Math.sin(angle) / size, Math.cos(angle) / size];
+  const shear = exactMath.tan((within(config.shear) * Math.PI) / 180);
+  const [sin, cos] = [exactMath.sin(angle) / size, exactMath.cos(angle) / size];
   const [centreY, centreX] = [(height - 1) / 2, (width - 1) / 2];
   const source = values.slice();
   let write = 0;

@@ -1,0 +1,72 @@
+/** Calls a definition's callbacks with the run's events: in order, one after the other, and never so that training waits or ends. */
+
+import type { Callbacks, EpochEnd } from '../../api/callbacks.js';
+import type { RunEvent } from '../../shared/run-events.js';
+
+export class CallbackRunner {
+  readonly #all: readonly Callbacks[];
+  readonly #warn: (message: string) => void;
+  readonly #broken = new Set<unknown>();
+  #last: Promise<void> = Promise.resolve();
+  #stepsPerEpoch = 0;
+  #epoch = { epoch: 0, steps: 0, total: 0 };
+
+  constructor(all: readonly Callbacks[], warn: (message: string) => void) {
+    this.#all = all;
+    this.#warn = warn;
+  }
+
+  emit(event: RunEvent): void {
+    if (this.#all.length === 0) return;
+    switch (event.event) {
+      case 'start':
+        this.#stepsPerEpoch = event.stepsPerEpoch;
+        break;
+      case 'step': {
+        this.#call('onStep', event);
+        if (event.epoch !== this.#epoch.epoch) this.#epoch = { epoch: event.epoch, steps: 0, total: 0 };
+        this.#epoch.steps++;
+        this.#epoch.total += event.loss;
+        if (event.step % this.#stepsPerEpoch !== 0) break;
+        const { epoch, step, learningRate } = event;
+        const end: EpochEnd = { epoch, step, learningRate, loss: this.#epoch.total / this.#epoch.steps };
+        this.#call('onEpochEnd', end);
+        break;
+      }
+      case 'eval':
+        this.#call('onEvaluation', event);
+        break;
+      case 'checkpoint':
+        this.#call('onCheckpoint', event);
+        break;
+      case 'done':
+      case 'error':
+        this.#call('onEnd', event);
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** Resolves when all have been called. */
+  close(): Promise<void> {
+    return this.#last;
+  }
+
+  #call<Name extends keyof Callbacks>(name: Name, given: Parameters<NonNullable<Callbacks[Name]>>[0]): void {
+    for (const callbacks of this.#all) {
+      const callback = callbacks[name] as ((given: unknown) => void | Promise<void>) | undefined;
+      if (!callback) continue;
+      this.#last = this.#last.then(async () => {
+        if (this.#broken.has(callback)) return;
+        try {
+          await callback.call(callbacks, given);
+        } catch (error) {
+          this.#broken.add(callback);
+          const reason = error instanceof Error ? error.message : String(error);
+          this.#warn(`Callback ${name} failed and is not called again: ${reason}`);
+        }
+      });
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import { expect, it } from 'vitest';
+import type { Callbacks } from '../../src/api/callbacks.js';
+import { CallbackRunner } from '../../src/cli/reporters/callback-runner.js';
+import type { RunEvent } from '../../src/shared/run-events.js';
+
+const step = (number: number, loss: number): RunEvent => ({
+  ...{ event: 'step', epoch: Math.ceil(number / 2), step: number, loss, learningRate: 0.1 / number },
+  ...{ imagesPerSecond: 1, seconds: 1, samples: 1 },
+});
+const events: RunEvent[] = [
+  { event: 'start', epochs: 2, steps: 4, stepsPerEpoch: 2, parameters: 1, dataSha256: '' },
+  ...[step(1, 4), step(2, 2)],
+  {
+    event: 'eval',
+    split: 'test',
+    epoch: 1,
+    loss: 1,
+    metrics: { accuracy: 0.5 },
+    accuracy: 0.5,
+    correct: 1,
+    count: 2,
+  },
+  ...[step(3, 1), step(4, 3)],
+  { event: 'done', steps: 4, seconds: 1, imagesPerSecond: 1, weightsSha256: '' },
+];
+
+async function run(callbacks: readonly Callbacks[]): Promise<string[]> {
+  const warnings: string[] = [];
+  const runner = new CallbackRunner(callbacks, (message) => warnings.push(message));
+  for (const event of events) runner.emit(event);
+  await runner.close();
+  return warnings;
+}
+
+it('callbacks are called in the order of the events, each after the one before has resolved', async () => {
+  const calls: string[] = [];
+  const slow = async (text: string): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    calls.push(text);
+  };
+  const warnings = await run([
+    {
+      onStep: ({ step: number }) => slow(`step ${number}`),
+      onEpochEnd: ({ epoch, loss, step: last }) => void calls.push(`epoch ${epoch}, step ${last}: ${loss}`),
+      onEvaluation: ({ metrics }) => slow(`accuracy ${metrics['accuracy'] ?? ''}`),
+      onEnd: ({ event }) => void calls.push(event),
+    },
+  ]);
+  expect(calls).toEqual([
+    ...['step 1', 'step 2', 'epoch 1, step 2: 3', 'accuracy 0.5'],
+    ...['step 3', 'step 4', 'epoch 2, step 4: 2', 'done'],
+  ]);
+  expect(warnings).toEqual([]);
+});
+
+it('a callback that throws is said once and not called again; the others go on', async () => {
+  let [failed, ended] = [0, 0];
+  const warnings = await run([
+    {
+      onStep: () => {
+        failed++;
+        throw new Error('no disk');
+      },
+    },
+    { onEnd: () => void ended++ },
+  ]);
+  expect([failed, ended]).toEqual([1, 1]);
+  expect(warnings).toEqual(['Callback onStep failed and is not called again: no disk']);
+});
