@@ -62,7 +62,11 @@ it('a callback that throws is said once and not called again; the others go on',
         throw new Error('no disk');
       },
     },
-    { onEnd: () => void ended++ },
+    {
+      onEnd: () => {
+        ended++;
+      },
+    },
   ]);
   expect([failed, ended]).toEqual([1, 1]);
   expect(warnings).toEqual(['Callback onStep failed and is not called again: no disk']);

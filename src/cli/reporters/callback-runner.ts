@@ -17,35 +17,22 @@ export class CallbackRunner {
   }
 
   emit(event: RunEvent): void {
-    if (this.#all.length === 0) return;
-    switch (event.event) {
-      case 'start':
-        this.#stepsPerEpoch = event.stepsPerEpoch;
-        break;
-      case 'step': {
-        this.#call('onStep', event);
-        if (event.epoch !== this.#epoch.epoch) this.#epoch = { epoch: event.epoch, steps: 0, total: 0 };
-        this.#epoch.steps++;
-        this.#epoch.total += event.loss;
-        if (event.step % this.#stepsPerEpoch !== 0) break;
-        const { epoch, step, learningRate } = event;
-        const end: EpochEnd = { epoch, step, learningRate, loss: this.#epoch.total / this.#epoch.steps };
-        this.#call('onEpochEnd', end);
-        break;
-      }
-      case 'eval':
-        this.#call('onEvaluation', event);
-        break;
-      case 'checkpoint':
-        this.#call('onCheckpoint', event);
-        break;
-      case 'done':
-      case 'error':
-        this.#call('onEnd', event);
-        break;
-      default:
-        break;
-    }
+    if (event.event === 'start') this.#stepsPerEpoch = event.stepsPerEpoch;
+    else if (event.event === 'step') this.#step(event);
+    else if (event.event === 'eval') this.#call('onEvaluation', event);
+    else if (event.event === 'checkpoint') this.#call('onCheckpoint', event);
+    else if (event.event === 'done' || event.event === 'error') this.#call('onEnd', event);
+  }
+
+  #step(event: Extract<RunEvent, { event: 'step' }>): void {
+    const { epoch, step, learningRate, loss } = event;
+    this.#call('onStep', event);
+    if (epoch !== this.#epoch.epoch) this.#epoch = { epoch, steps: 0, total: 0 };
+    this.#epoch.steps++;
+    this.#epoch.total += loss;
+    if (step % this.#stepsPerEpoch !== 0) return;
+    const end: EpochEnd = { epoch, step, learningRate, loss: this.#epoch.total / this.#epoch.steps };
+    this.#call('onEpochEnd', end);
   }
 
   /** Resolves when all have been called. */
