@@ -9,6 +9,13 @@ const rules = `
   optimizer: { kind: 'sgd', learningRate: 0.05, momentum: 0.9, nesterov: true, weightDecay: 0.001 },
   clipNorm: 1,
   accumulate: 3,
+  augment: [
+    { kind: 'affine', rotate: 10, scale: 0.1, shear: 5 },
+    { kind: 'crop', padding: 1 },
+    { kind: 'flip' },
+    { kind: 'cutout', size: 2 },
+    ({ inputs, random }) => { inputs[0][random.below(64)] += 0.1 * random.unit(); },
+  ],
   ema: { decay: 0.95 },
   schedule: { kind: 'plateau', patience: 0, factor: 0.5, threshold: 0.2 },
   warmup: { steps: 5 },
@@ -27,7 +34,7 @@ function traceOf(run: Ended) {
   };
 }
 
-describe('a run with momentum, clipping, accumulation, averages, a plateau and early stopping', () => {
+describe('a run with momentum, clipping, accumulation, augmentation, averages, a plateau and early stopping', () => {
   let config = '';
   let expected: ReturnType<typeof traceOf> | undefined;
   const args = (...more: readonly string[]): string[] => [
@@ -52,6 +59,11 @@ describe('a run with momentum, clipping, accumulation, averages, a plateau and e
     // The training set after the last epoch, though nobody knew that it would be the last.
     expect(evaluations.at(-1)).toMatchObject({ split: 'train', epoch: steps.length / 2 });
   });
+
+  it('has the same bits on 2 workers', async () => {
+    const run = await lockstep(args('--workers', '2', '--out', join(config, '..', 'two')));
+    expect(traceOf(run)).toEqual(expected);
+  }, 120_000);
 
   it('has the same bits on 3 workers of which one is killed', async () => {
     const run = new Lockstep(args('--workers', '3', '--out', join(config, '..', 'killed')));

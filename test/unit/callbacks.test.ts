@@ -14,6 +14,7 @@ const events: RunEvent[] = [
     event: 'eval',
     split: 'test',
     epoch: 1,
+    step: 2,
     loss: 1,
     metrics: { accuracy: 0.5 },
     accuracy: 0.5,
