@@ -136,7 +136,7 @@ export const reporting = ({
   logFormat = 'text',
   dashboard,
   tensorboard,
-}: TrainFlags): Omit<WatchedOptions, 'out' | 'resume'> => ({
+}: TrainFlags): Omit<WatchedOptions, 'out' | 'resume' | 'callbacks'> => ({
   ...{ json, logLevel, logFormat, dashboard, tensorboard },
 });
 
