@@ -6,9 +6,8 @@
 import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import crc32c from 'crc-32/crc32c.js';
-import protobuf from 'protobufjs';
 import { ConfigError, systemCode } from '../shared/errors.js';
-import { eventProto } from './event-proto.js';
+import { messageType } from '../shared/protobuf.js';
 
 export interface Histogram {
   readonly min: number;
@@ -40,9 +39,8 @@ export interface GraphNode {
   readonly attr: Readonly<Record<string, object>>;
 }
 
-const { root } = protobuf.parse(eventProto);
-const eventType = root.lookupType('tensorflow.Event');
-const graphType = root.lookupType('tensorflow.GraphDef');
+const eventType = messageType('event.proto', 'tensorflow.Event');
+const graphType = messageType('graph.proto', 'tensorflow.GraphDef');
 
 /** As TensorFlow's own graphs say; readers ask for nothing newer. */
 const graphProducer = 22;

@@ -1,20 +1,14 @@
-/** Protocol buffers: the message types in `proto/`, and plain objects to bytes. */
+/** Plain objects to protocol buffers. */
 
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import protobuf from 'protobufjs';
 import { InvariantError, ModelError } from '../../shared/errors.js';
-
-/** The repository's or the package's top, from src/worker/export as well as from dist/worker/export. */
-const folder = fileURLToPath(new URL('../../../proto/', import.meta.url));
+import { messageType } from '../../shared/protobuf.js';
 
 /** No protocol buffer may be longer. */
 const longestBytes = 2 ** 31 - 1;
 
 /** @param message field names as in the file, camelCased. @throws ModelError when it would be too long for the format */
 export function encodeMessage(file: string, type: string, message: object): Buffer {
-  if (!existsSync(`${folder}${file}`)) throw new InvariantError(`the package came without proto/${file}`);
-  const lookedUp = protobuf.loadSync(`${folder}${file}`).lookupType(type);
+  const lookedUp = messageType(file, type);
   const wrong = lookedUp.verify(message);
   if (wrong !== null) throw new InvariantError(`${type}: ${wrong}`);
   const bytes = lookedUp.encode(message).finish();
