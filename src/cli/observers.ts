@@ -1,10 +1,12 @@
-/** What watches a run besides its log and the people at the terminal: opened before the run, told of every event. */
+/**
+ * What watches a run besides its log and the people at the terminal: opened before the run, told of every event. Loaded only when
+ * asked for: a web server and protocol buffers have no business in every start.
+ */
 
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseAddress } from '../dashboard/access.js';
-import { openDashboard, type Dashboard } from '../dashboard/server.js';
+import type { Dashboard } from '../dashboard/server.js';
 import { readEvents } from '../shared/runs/read-events.js';
-import { TensorboardLog } from '../tensorboard/tensorboard-log.js';
 import { dashboardToken, host } from './environment.js';
 import { openReporters, type Observer, type ReporterOptions, type Reporters } from './reporters/reporters.js';
 
@@ -22,7 +24,7 @@ export async function openWatchedReporters(options: WatchedOptions): Promise<Rep
     const tensorboard =
       folder === undefined
         ? undefined
-        : new TensorboardLog({
+        : new (await import('../tensorboard/tensorboard-log.js')).TensorboardLog({
             directory: folder === true ? join(out, 'tensorboard') : resolve(folder),
             ...{ host, startMs: Date.now() },
             broken: (why) =>
@@ -49,6 +51,7 @@ async function openRunDashboard(
   address: string | true,
   { out, resume, append = false }: WatchedOptions,
 ): Promise<Dashboard> {
+  const { openDashboard } = await import('../dashboard/server.js');
   const dashboard = await openDashboard({
     address: parseAddress(address),
     token: dashboardToken(),
