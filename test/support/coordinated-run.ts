@@ -1,12 +1,18 @@
 /** The coordinator's state machine, with a clock that a test moves and workers that a test speaks for. */
 import { decide } from '../../src/coordinator/membership.js';
-import { initialState, type Action, type CoordinatorEvent } from '../../src/coordinator/state.js';
+import {
+  initialState,
+  type Action,
+  type CoordinatorEvent,
+  type Inheritance,
+} from '../../src/coordinator/state.js';
 import { resolveConfig } from '../../src/shared/config/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
 import { protocolVersion, type WorkerMessage } from '../../src/shared/protocol/messages.js';
 
 const times = { heartbeatMs: 100, peerTimeoutMs: 1000, stepTimeoutMs: 5000, joinTimeoutMs: 9000 };
 export const sha = (digit: string): string => digit.repeat(64);
+export const runId = '00000000-0000-4000-8000-000000000000';
 
 /** The state machine with a clock that only moves when told to. */
 export class CoordinatedRun {
@@ -14,13 +20,12 @@ export class CoordinatedRun {
   #state;
   actions: Action[] = [];
 
-  constructor(workers = 2, change: RunConfigInput = {}) {
+  constructor(workers = 2, change: RunConfigInput = {}, succeeds: Inheritance | null = null) {
     const config = resolveConfig(runConfigSchema.parse({ workers, ...times, maxSteps: 3, ...change }), {
       cores: 2,
       gpus: [],
     });
     const definition = { path: '/config.ts', sha256: sha('c') };
-    const runId = '00000000-0000-4000-8000-000000000000';
     this.#state = initialState(
       {
         runId,
@@ -30,7 +35,7 @@ export class CoordinatedRun {
         socketDirectory: null,
         out: '/out',
         resume: null,
-        succeeds: null,
+        succeeds,
       },
       0,
     );
@@ -60,10 +65,24 @@ export class CoordinatedRun {
   }
 
   ready(from: string, change: Partial<Extract<WorkerMessage, { type: 'ready' }>> = {}): void {
+    this.say(from, this.beingReady(from, change));
+  }
+
+  beingReady(
+    from: string,
+    change: Partial<Extract<WorkerMessage, { type: 'ready' }>> = {},
+  ): Extract<WorkerMessage, { type: 'ready' }> {
     const hashes = { layoutHash: sha('a'), weightsSha256: sha('b'), dataSha256: sha('d') };
     const counts = { parameterCount: 10, trainCount: 100, testCount: 10 };
     const place = { device: 'CPU', engine: 'test', endpoint: `tcp://${from}`, memory: null, identity };
-    this.say(from, { type: 'ready', ...hashes, ...counts, ...place, ...change });
+    return { type: 'ready', ...hashes, ...counts, ...place, ...change };
+  }
+
+  /** What a member tells the successor of its coordinator. */
+  rejoin(from: string, rank: number, change: Partial<Extract<WorkerMessage, { type: 'rejoin' }>> = {}): void {
+    const membership = { runId, generation: 1, rank, worldSize: 2 };
+    const [join, ready] = [this.joining(rank + 1), this.beingReady(from)];
+    this.say(from, { type: 'rejoin', ...membership, join, ready, ...change });
   }
 
   /** Workers in mid-training: `a` is pid 1 and rank 0, `b` is pid 2 and rank 1, ... */

@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import type { Inheritance } from '../../src/coordinator/state.js';
+import { CoordinatedRun, runId } from '../support/coordinated-run.js';
+
+const inherited: Inheritance = { runId, step: 1, evaluated: { step: 0, splits: [] }, checkpoint: null };
+const successor = (): CoordinatedRun => new CoordinatedRun(2, {}, inherited);
+const anotherRun = '00000000-0000-4000-8000-000000000001';
+
+describe("a coordinator's successor", () => {
+  it('asks who speaks to it, ends the generation that it is told of, and goes on from the furthest step', () => {
+    const run = successor();
+    for (const name of 'ab') run.beat(name, 5);
+    expect([run.sent('a'), run.sent('b')]).toEqual([['identify'], ['identify']]);
+    run.rejoin('a', 0);
+    expect(run.sent('a')).not.toContain('regroup');
+    run.rejoin('b', 1);
+    expect([run.sent('a').at(-1), run.sent('b').at(-1)]).toEqual(['regroup', 'regroup']);
+    run.say('a', { type: 'standing', generation: 1, step: 2 });
+    expect(run.plans(2)).toEqual([]);
+    run.say('b', { type: 'standing', generation: 1, step: 3 });
+    // Rank 0 is on the coordinator's host, as all are; the state comes from the one that is a step ahead.
+    expect(run.plans(2)).toEqual([
+      { to: 'a', rank: 0, world: 2, step: 3, source: 1 },
+      { to: 'b', rank: 1, world: 2, step: 3, source: 1 },
+    ]);
+    expect(run.status).toBeUndefined();
+  });
+
+  it('takes over a standing that was meant for its predecessor and is said again', () => {
+    const run = successor();
+    run.rejoin('a', 0);
+    run.rejoin('b', 1);
+    for (const name of 'ab') run.say(name, { type: 'standing', generation: 1, step: 2 });
+    // Repeated in answer to a second regroup: counts once.
+    run.say('a', { type: 'standing', generation: 1, step: 2 });
+    expect(run.plans(2).map(({ to, step }) => [to, step])).toEqual([
+      ['a', 2],
+      ['b', 2],
+    ]);
+    expect(run.warnings).toEqual([]);
+  });
+
+  it('goes on without a member that died with its predecessor', () => {
+    const run = successor();
+    run.rejoin('a', 0);
+    run.tick(700);
+    expect(run.sent('a')).not.toContain('regroup');
+    run.tick(900);
+    expect(run.sent('a').at(-1)).toBe('regroup');
+    run.say('a', { type: 'standing', generation: 1, step: 2 });
+    expect(run.plans(2)).toEqual([{ to: 'a', rank: 0, world: 1, step: 2, source: null }]);
+    // And it comes back too late to be one of that generation.
+    run.rejoin('b', 1);
+    expect(run.sent('b')).toEqual(['abort']);
+    expect(run.warnings.at(-1)).toMatch(/came back too late: generation 1 is over/);
+  });
+
+  it("refuses another run's member, which counts for nothing", () => {
+    const run = successor();
+    run.rejoin('x', 0, { runId: anotherRun });
+    expect(run.sent('x')).toEqual(['abort']);
+    run.rejoin('a', 0);
+    expect(run.sent('a')).not.toContain('abort');
+    expect(run.sent('a')).not.toContain('regroup');
+    run.rejoin('b', 1);
+    expect(run.sent('b').at(-1)).toBe('regroup');
+  });
+
+  it('waits for the newer generation when its predecessor died while it told of the next plan', () => {
+    const run = successor();
+    run.rejoin('a', 0);
+    run.rejoin('b', 1, { generation: 2 });
+    for (const name of 'ab') expect(run.sent(name).at(-1)).toBe('regroup');
+    for (const name of 'ab') run.say(name, { type: 'standing', generation: 2, step: 2 });
+    expect(run.plans(3).map(({ to, step }) => [to, step])).toEqual([
+      ['a', 2],
+      ['b', 2],
+    ]);
+  });
+
+  it('adopts nobody when it succeeds nobody', () => {
+    const run = new CoordinatedRun(2);
+    run.rejoin('a', 0);
+    expect(run.sent('a')).toEqual(['abort']);
+  });
+});
