@@ -12,6 +12,7 @@ import { slotNames } from './optimizer/update-rule.js';
 import { WeightAverage } from './optimizer/weight-average.js';
 import type { Replica } from './replica.js';
 import { readStatistics, writeStatistics } from './weights.js';
+import { copyOf } from './kernels/host-updates.js';
 
 const averageSlot = 'ema';
 
@@ -96,15 +97,27 @@ export class TrainingState {
     }
   }
 
-  save(): SavedState {
-    const { parameters, slots } = this.optimizer.save();
+  /** @param into vectors to copy into instead of new ones, made by `room` */
+  save(into?: SavedState): SavedState {
+    const { parameters, slots } = this.optimizer.save(into);
     const average = this.#average;
+    const averaged = average && copyOf(average.parameters, into?.slots.get(averageSlot));
     return {
       parameters,
-      slots: average ? new Map([...slots, [averageSlot, average.parameters.slice()]]) : slots,
+      slots: averaged ? new Map([...slots, [averageSlot, averaged]]) : slots,
       statistics: readStatistics(this.#replica),
       statisticsSlots: new Map(average ? [[averageSlot, average.statistics.slice()]] : []),
       numbers: new Map(this.numbers),
+    };
+  }
+
+  /** For `save`, again and again, in memory that threads share. */
+  room(): SavedState {
+    const vector = (): Float32Array => new Float32Array(new SharedArrayBuffer(4 * this.optimizer.size));
+    return {
+      parameters: vector(),
+      slots: new Map(this.names.slots.map((name) => [name, vector()])),
+      ...{ statistics: new Float32Array(0), statisticsSlots: new Map(), numbers: new Map() },
     };
   }
 

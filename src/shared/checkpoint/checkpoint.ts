@@ -12,7 +12,7 @@ import { resolvedConfigSchema, type ResolvedConfig } from '../config/run-config.
 import { identitySchema } from '../protocol/messages.js';
 import { CheckpointError, systemCode } from '../errors.js';
 import type { Layout } from '../layout.js';
-import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js';
+import { decodeSafetensors, safetensorsParts, type NamedTensor } from './safetensors.js';
 
 export const checkpointsFolder = 'checkpoints';
 const stateName = 'state.safetensors';
@@ -81,17 +81,19 @@ export async function writeCheckpoint(
   const target = join(directory, checkpointName(about.step));
   const draft = `${target}.partial-${process.pid}`;
   try {
-    const bytes = encodeState(layout, state, about.step);
-    const digest = createHash('sha256').update(bytes).digest('hex');
+    const parts = partsOf(layout, state, about.step);
+    const digest = createHash('sha256');
+    for (const part of parts) digest.update(part);
+    const bytes = parts.reduce((total, part) => total + part.length, 0);
     const manifest: Manifest = {
       ...about,
       format,
-      file: { name: stateName, bytes: bytes.length, sha256: digest },
+      file: { name: stateName, bytes, sha256: digest.digest('hex') },
     };
     await rm(draft, { recursive: true, force: true });
     await mkdir(draft, { recursive: true });
-    await writeSynced(join(draft, stateName), bytes);
-    await writeSynced(join(draft, manifestName), Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`));
+    await writeSynced(join(draft, stateName), parts);
+    await writeSynced(join(draft, manifestName), [Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`)]);
     await syncDirectory(draft);
     written();
     // The same step of the same run has the same bits: what is there can go.
@@ -111,10 +113,11 @@ export async function writeCheckpoint(
   return target;
 }
 
-async function writeSynced(file: string, bytes: Buffer): Promise<void> {
+async function writeSynced(file: string, parts: readonly Buffer[]): Promise<void> {
   const handle = await open(file, 'wx');
   try {
-    await handle.writeFile(bytes);
+    // Goes on where the part before ended, and writes all of it, which writev need not.
+    for (const part of parts) await handle.writeFile(part);
     await handle.sync();
   } finally {
     await handle.close();
@@ -139,7 +142,7 @@ async function removeOld(directory: string, keep: number, draft: string): Promis
     await rm(join(directory, name), { recursive: true, force: true }).catch(() => undefined);
 }
 
-function encodeState(layout: Layout, state: CheckpointState, step: number): Buffer {
+function partsOf(layout: Layout, state: CheckpointState, step: number): Buffer[] {
   const tensors = new Map<string, NamedTensor>();
   layout.forEach(({ name, shape }, i) =>
     tensors.set(name, { shape, values: state.weights[i] as Float32Array }),
@@ -152,7 +155,7 @@ function encodeState(layout: Layout, state: CheckpointState, step: number): Buff
   }
   for (const [name, value] of state.numbers)
     tensors.set(`${numberPrefix}${name}`, { shape: [], values: Float64Array.of(value) });
-  return encodeSafetensors(tensors, { format: 'lockstep-checkpoint', step: String(step) });
+  return safetensorsParts(tensors, { format: 'lockstep-checkpoint', step: String(step) });
 }
 
 /** @throws CheckpointError naming what doesn't verify */

@@ -46,6 +46,14 @@ export function encodeSafetensors(
   tensors: ReadonlyMap<string, NamedTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Buffer {
+  return Buffer.concat(safetensorsParts(tensors, metadata));
+}
+
+/** The file's bytes in pieces, one after the other; those of the values are the values' own memory. */
+export function safetensorsParts(
+  tensors: ReadonlyMap<string, NamedTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Buffer[] {
   const header: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
   for (const [name, { shape, values }] of tensors) {
@@ -63,7 +71,7 @@ export function encodeSafetensors(
   const parts = [...tensors.values()].map(({ values }) =>
     Buffer.from(values.buffer, values.byteOffset, values.byteLength),
   );
-  return Buffer.concat([length, text, ...parts]);
+  return [length, text, ...parts];
 }
 
 /** @param file names the source in errors. @throws DataError with the field, what was expected and what came */

@@ -13,7 +13,7 @@ import { endsWith, parseInterval, type Interval } from '../../shared/config/inte
 import { toWireError } from '../../shared/errors.js';
 import type { WorkerMessage } from '../../shared/protocol/messages.js';
 import type { Replica } from '../replica.js';
-import type { TrainingState } from '../training-state.js';
+import type { SavedState, TrainingState } from '../training-state.js';
 import { checkpointNames, fromCheckpoint, toCheckpoint } from './state-layout.js';
 import { CheckpointWriter } from './writer.js';
 
@@ -29,6 +29,8 @@ export class Checkpoints {
   #due = false;
   /** The one that is being written. */
   #current: Promise<void> | undefined;
+  /** The step waits for no more than a copy into it. Kept, since new memory costs more than the copy. */
+  #room: SavedState | undefined;
   #complaint = '';
   #written = 0;
 
@@ -63,11 +65,12 @@ export class Checkpoints {
   }
 
   async #write(step: number, state: TrainingState, out: string): Promise<void> {
+    this.#room ??= state.room();
     const task = {
       directory: join(out, checkpointsFolder),
       about: { ...this.#context, step },
       layout: this.#replica.layout,
-      state: toCheckpoint(this.#replica, state),
+      state: toCheckpoint(this.#replica, state, state.save(this.#room)),
       keep: this.#replica.config.keep,
       inject: this.#replica.config.inject,
     };

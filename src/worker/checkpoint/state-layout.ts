@@ -44,10 +44,9 @@ export function checkpointNames(
   };
 }
 
-/** Copies. */
-export function toCheckpoint(replica: Replica, state: TrainingState): CheckpointState {
+/** Views of `saved`, which is what `state` has saved. */
+export function toCheckpoint(replica: Replica, state: TrainingState, saved: SavedState): CheckpointState {
   const { trained, statistics } = placesOf(replica, state);
-  const saved = state.save();
   const cut = (
     weight: number,
     flat: Float32Array | undefined,

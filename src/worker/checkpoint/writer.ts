@@ -26,15 +26,12 @@ export class CheckpointWriter {
   #thread: Worker | undefined;
   #pending: { resolve(path: string): void; reject(error: Error): void } | undefined;
 
-  /** The state's memory goes to the thread. @returns the checkpoint's path @throws CheckpointError */
+  /** The state's memory is read until this resolves. @returns the checkpoint's path @throws CheckpointError */
   write(task: ToWriter): Promise<string> {
     const thread = (this.#thread ??= this.#start());
-    const { weights, slots } = task.state;
-    const kept = [...slots.values()].flatMap((vectors) => [...vectors.values()]);
-    const buffers = [...weights, ...kept].map((values) => values.buffer as ArrayBuffer);
     return new Promise((resolve, reject) => {
       this.#pending = { resolve, reject };
-      thread.postMessage(task, [...new Set(buffers)]);
+      thread.postMessage(task);
     });
   }
 

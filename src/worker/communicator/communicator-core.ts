@@ -120,8 +120,11 @@ export class CommunicatorCore {
     if (request.trace) this.#flights = new Flights((spans) => this.send({ type: 'spans', spans }));
     this.#lastHeardMs = performance.now();
     this.#heartbeat = setInterval(() => this.#beat(), request.heartbeatMs);
-    this.#data = await this.#transports.openDataPlane(request);
-    const { endpoint, publicKey } = this.#data;
+    const data = await this.#transports.openDataPlane(request);
+    this.#data = data;
+    // Closed meanwhile: nobody else will close this one.
+    if (this.#state === 'closed') await data.close();
+    const { endpoint, publicKey } = data;
     return { endpoint, publicKey };
   }
 

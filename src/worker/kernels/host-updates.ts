@@ -17,6 +17,13 @@ export interface AdamCoefficients {
   readonly decoupledDecay: number;
 }
 
+/** In `into`, which has as many elements, or in a new vector. */
+export function copyOf(values: Float32Array, into?: Float32Array): Float32Array {
+  if (!into) return values.slice();
+  into.set(values);
+  return into;
+}
+
 /** torch.optim.Adam and AdamW (Loshchilov & Hutter 2019). */
 export function updateAdam(
   p: Float32Array,

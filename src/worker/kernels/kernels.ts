@@ -72,8 +72,8 @@ export interface AdamState {
    * goes there, 8 bytes a parameter; it stays where it is as well.
    */
   apply(gradient: Float32Array, step: AdamStep, hashes?: Uint8Array): Tensor1D[];
-  /** Copies of the parameters and both moments. */
-  read(): OptimizerState;
+  /** Copies of the parameters and both moments: in `into`, which stays where it is from call to call, or in new vectors. */
+  read(into?: OptimizerState): OptimizerState;
   write(state: OptimizerState): void;
   dispose(): void;
 }

@@ -4,6 +4,7 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
 import type {
   AdamState,
+  OptimizerState,
   BatchMoments,
   BatchNormPass,
   BatchNormTail,
@@ -138,7 +139,7 @@ export class OwnOps {
 
   /**
    * In place: the three state tensors belong to this object alone and are never handed out, since whoever shared their
-   * memory would see it change. Copies are real ones (DeepCopy), for Identity and Slice may share.
+   * memory would see it change. They begin as real copies (DeepCopy), for Identity and Slice may share.
    */
   adam(initial: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
     const { tensor1d, keep } = this.#tf;
@@ -146,11 +147,19 @@ export class OwnOps {
     const zeros = new Float32Array(initial.length);
     let state = this.#tf.tidy(() => [owned(initial), owned(zeros), owned(zeros)] as const);
     const dispose = (): void => state.forEach((tensor) => tensor.dispose());
-    const values = (tensor: Tensor1D): Float32Array => {
-      const copy = this.#copy(tensor);
-      const result = Float32Array.from(copy.dataSync<'float32'>());
-      copy.dispose();
-      return result;
+    // What dataSync gives may be the tensor's own memory.
+    const values = (tensor: Tensor1D): Float32Array => Float32Array.from(tensor.dataSync<'float32'>());
+    const read = (): OptimizerState => ({
+      parameters: values(state[0]),
+      first: values(state[1]),
+      second: values(state[2]),
+    });
+    // One pass over memory that is there already.
+    const readInto = (into: OptimizerState): OptimizerState => {
+      this.store(state[0], into.parameters);
+      this.store(state[1], into.first);
+      this.store(state[2], into.second);
+      return into;
     };
     return {
       apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
@@ -165,7 +174,7 @@ export class OwnOps {
         scalars.dispose();
         return updated;
       },
-      read: () => ({ parameters: values(state[0]), first: values(state[1]), second: values(state[2]) }),
+      read: (into) => (into ? readInto(into) : read()),
       write: ({ parameters, first, second }) => {
         dispose();
         state = this.#tf.tidy(() => [owned(parameters), owned(first), owned(second)] as const);

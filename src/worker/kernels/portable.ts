@@ -2,7 +2,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { philoxBlock, unitFloat } from '../../shared/random/philox.js';
-import { updateAdam } from './host-updates.js';
+import { updateAdam, copyOf } from './host-updates.js';
 import { hashEach, hashFloats } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../engine/native.js';
 import { composedBatchNorm } from './composed-batch-norm.js';
@@ -165,7 +165,11 @@ export class PortableKernels implements Kernels {
         if (hashes) hashEach(parts, hashes);
         return parts.map((part) => this.#tf.tensor1d(part));
       },
-      read: () => ({ parameters: parameters.slice(), first: first.slice(), second: second.slice() }),
+      read: (into) => ({
+        parameters: copyOf(parameters, into?.parameters),
+        first: copyOf(first, into?.first),
+        second: copyOf(second, into?.second),
+      }),
       write: (state) => {
         parameters = state.parameters.slice();
         first = state.first.slice();

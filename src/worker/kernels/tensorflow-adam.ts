@@ -11,6 +11,7 @@ import { hashEach } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { AdamState } from './kernels.js';
 import { dtypes, type RawId, type RawOps } from './raw-ops.js';
+import { copyOf } from './host-updates.js';
 
 let created = 0;
 
@@ -46,9 +47,9 @@ export function tensorflowAdam(
   const first = variable('first');
   const second = variable('second');
   const read = (from: RawId): Tensor1D => ops.tensor('ReadVariableOp', type, [from]);
-  const readValues = (from: RawId): Float32Array => {
+  const readValues = (from: RawId, into: Float32Array | undefined): Float32Array => {
     const tensor = read(from);
-    const values = Float32Array.from(tensor.dataSync<'float32'>());
+    const values = copyOf(tensor.dataSync<'float32'>(), into);
     tensor.dispose();
     return values;
   };
@@ -62,10 +63,10 @@ export function tensorflowAdam(
 
   return {
     write,
-    read: () => ({
-      parameters: readValues(parameters),
-      first: readValues(first),
-      second: readValues(second),
+    read: (into) => ({
+      parameters: readValues(parameters, into?.parameters),
+      first: readValues(first, into?.first),
+      second: readValues(second, into?.second),
     }),
     apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
       tf.tidy(() => {

@@ -70,9 +70,9 @@ export class Optimizer {
     return flat;
   }
 
-  /** Copies of the parameters and the rule's slots, flat, in backward order. */
-  save(): RuleState {
-    return this.#rule.read();
+  /** Copies of the parameters and the rule's slots, flat, in backward order; in `into`'s vectors where it is given. */
+  save(into?: RuleState): RuleState {
+    return this.#rule.read(into);
   }
 
   /** Goes on from a saved state: slots, and parameters also in the model. */

@@ -9,7 +9,7 @@ import type { OptimizerConfig } from '../../shared/config/run-config.js';
 import { hashEach } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
-import { updateAdam, updateSgd } from '../kernels/host-updates.js';
+import { updateAdam, updateSgd, copyOf } from '../kernels/host-updates.js';
 import type { Kernels } from '../kernels/kernels.js';
 
 /** Flat, in backward order; every slot is as long as the parameters. */
@@ -24,8 +24,8 @@ export interface UpdateRule {
    * gradient stays where it is from step to step. `hashes` takes the ledger's hash of each parameter, 8 bytes each.
    */
   apply(gradient: Float32Array, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[];
-  /** Copies. */
-  read(): RuleState;
+  /** Copies, in `into`'s vectors where it is given. */
+  read(into?: RuleState): RuleState;
   write(state: RuleState): void;
   dispose(): void;
 }
@@ -79,8 +79,13 @@ class EngineAdam implements UpdateRule {
     return this.#state.apply(gradient, adamStep(this.#config, step, learningRate), hashes);
   }
 
-  read(): RuleState {
-    const { parameters, first, second } = this.#state.read();
+  read(into?: RuleState): RuleState {
+    const held = into && {
+      parameters: into.parameters,
+      first: slotOf(into.slots, 'adam.first', into.parameters.length),
+      second: slotOf(into.slots, 'adam.second', into.parameters.length),
+    };
+    const { parameters, first, second } = this.#state.read(held);
     return {
       parameters,
       slots: new Map([
@@ -159,10 +164,12 @@ class HostRule implements UpdateRule {
     });
   }
 
-  read(): RuleState {
+  read(into?: RuleState): RuleState {
     return {
-      parameters: this.#parameters.slice(),
-      slots: new Map([...this.#slots].map(([name, values]) => [name, values.slice()])),
+      parameters: copyOf(this.#parameters, into?.parameters),
+      slots: new Map(
+        [...this.#slots].map(([name, values]) => [name, copyOf(values, into?.slots.get(name))] as const),
+      ),
     };
   }
 

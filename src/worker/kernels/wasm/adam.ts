@@ -5,6 +5,7 @@ import { hashPlace } from '../../../shared/ledger/hash.js';
 import type { AdamState, OptimizerState } from '../kernels.js';
 import { hashAt } from './hash.js';
 import type { WasmModule } from './module.js';
+import { copyOf } from '../host-updates.js';
 
 export function wasmAdam(
   module: WasmModule,
@@ -20,7 +21,8 @@ export function wasmAdam(
   const [p, m, v, g] = [memory, memory + bytes, memory + 2 * bytes, memory + 3 * bytes];
   module.floats(memory, bytes).fill(0);
   module.floats(p, count).set(initial);
-  const values = (at: number): Float32Array => module.floats(at, count).slice();
+  const values = (at: number, into: Float32Array | undefined): Float32Array =>
+    copyOf(module.floats(at, count), into);
 
   return {
     apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
@@ -37,7 +39,11 @@ export function wasmAdam(
         return tensor;
       });
     },
-    read: () => ({ parameters: values(p), first: values(m), second: values(v) }),
+    read: (into) => ({
+      parameters: values(p, into?.parameters),
+      first: values(m, into?.first),
+      second: values(v, into?.second),
+    }),
     write: ({ parameters, first, second }: OptimizerState) => {
       module.floats(p, count).set(parameters);
       module.floats(m, count).set(first);
