@@ -98,12 +98,19 @@ async function provideEngine() {
   if (['wasm', 'js'].includes(process.env.LOCKSTEP_ENGINE)) return;
   const { engineHost, findEngine } = await import(new URL('../dist/worker/engine/cache.js', import.meta.url));
   if (findEngine(engineHost(process.env, os.homedir()))) return;
+  // Where it failed today it would fail again, after a minute of pip's own attempts where there is no network.
+  const failed = stamp().engineFailed;
+  if (failed?.path === process.env.PATH && Math.abs(Date.now() - failed.atMs) < 24 * 3_600_000) return;
   say('Setup: providing TensorFlow ...');
-  if (!run(process.execPath, [at('dist', 'cli', 'main.js'), 'engine', 'install', '--if-missing'])) {
-    say(
-      'Setup: going on in WebAssembly, several times slower than native TensorFlow; see above for what to do.',
-    );
+  if (run(process.execPath, [at('dist', 'cli', 'main.js'), 'engine', 'install', '--if-missing'])) {
+    keep('engineFailed', undefined);
+    return;
   }
+  keep('engineFailed', { path: process.env.PATH, atMs: Date.now() });
+  say(
+    'Setup: going on in WebAssembly, several times slower than native TensorFlow; see above for what to do. ' +
+      '`npx lockstep engine install` tries again at any time, and `npm start` tomorrow.',
+  );
 }
 
 /** One set-up at a time in one checkout; the second waits for the first. */

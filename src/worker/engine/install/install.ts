@@ -130,7 +130,7 @@ async function installNew({ host, variant, from, log }: InstallOptions): Promise
   throw new EngineError(
     `Installing TensorFlow: no source worked.\n${failures.map((failure) => `  - ${failure}`).join('\n')}\n` +
       'Download a TensorFlow wheel on another machine and run `lockstep engine install --from DIR`, ' +
-      'or train with the slow engine: `--engine js`.',
+      'or train without it, several times slower: `--engine wasm`.',
   );
 }
 
