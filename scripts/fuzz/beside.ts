@@ -13,6 +13,7 @@ import { Dealer, Push } from 'zeromq';
 import { holdings } from '../../src/cli/chaos/processes.js';
 import { runTagOf } from '../../src/worker/communicator/communicator-core.js';
 import { setPace } from '../../src/shared/faults/order.js';
+import { collectVariable } from '../../src/shared/garbage.js';
 import type { RunEvent } from '../../src/shared/run-events.js';
 import { median } from '../../src/shared/statistics.js';
 import { exchanges, messageBytes, workerMessages } from './corpus.js';
@@ -53,7 +54,11 @@ class Program {
   readonly ended: Promise<number | null>;
 
   constructor(args: readonly string[]) {
-    this.#process = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+    this.#process = spawn(process.execPath, [main, ...args], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      // What only waits to be collected is held by nobody.
+      env: { ...process.env, [collectVariable]: '2000' },
+    });
     if (this.#process.stdout)
       createInterface({ input: this.#process.stdout }).on('line', (line) => {
         if (line.startsWith('{')) this.events.push(JSON.parse(line) as RunEvent);

@@ -2,9 +2,11 @@
 /** The command line: argv to a command, its result to an exit status. No logic of its own. */
 
 import { CommanderError } from 'commander';
+import { collectGarbageEvery, collectVariable } from '../shared/garbage.js';
 import { describeError, exitStatus, statusOf } from './exit.js';
 import { buildProgram } from './program.js';
 
+collectGarbageEvery(Number(process.env[collectVariable]));
 let status: Promise<number> | undefined;
 const program = buildProgram((command) => {
   status = command();

@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { setPace } from '../../shared/faults/order.js';
+import { collectVariable } from '../../shared/garbage.js';
 import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
 import { inject, place, type InjectedFault } from './inject.js';
 import { nobodySurvived, recoveryMs } from './recovery.js';
@@ -35,6 +36,8 @@ export interface SoakReport {
 }
 
 const sampleMs = 1_000;
+/** What only waits to be collected is held by nobody. */
+const collectMs = 2_000;
 
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const { folder, workers, minutes, everySeconds, say } = options;
@@ -55,7 +58,8 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   ];
   // Through sockets, so that every message can be hit.
   args.push('--shared-memory', 'off', '--checkpoint-every', '5s');
-  const training = new Training(args, sockets, (minutes + 10) * 60_000);
+  const collect = { [collectVariable]: String(collectMs) };
+  const training = new Training(args, sockets, (minutes + 10) * 60_000, collect);
   const resources = new Resources();
   const sampler = setInterval(() => resources.sample(training, sockets, orders), sampleMs);
   const endMs = Date.now() + minutes * 60_000;
@@ -79,9 +83,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
         `${fault.id}: ${fault.kind} at ${fault.point}, step ${training.step}${last?.atMs === undefined ? ': did not fire' : ''}`,
       );
     }
-    await pause(Math.max(0, nextMs - Date.now()));
+    await Promise.race([pause(Math.max(0, nextMs - Date.now()), undefined, { ref: false }), training.ended]);
   }
-  await pause(Math.max(0, endMs - Date.now()));
+  await Promise.race([pause(Math.max(0, endMs - Date.now()), undefined, { ref: false }), training.ended]);
   clearInterval(sampler);
   training.signal('SIGINT');
   const { status, events, leftovers } = await training.ended;

@@ -38,11 +38,16 @@ export class Training {
   readonly #everyone = new Set<number>();
 
   /** @param sockets a folder for this command's sockets alone, made if need be */
-  constructor(args: readonly string[], sockets: string, timeoutMs: number) {
+  constructor(
+    args: readonly string[],
+    sockets: string,
+    timeoutMs: number,
+    environment: Readonly<Record<string, string>> = {},
+  ) {
     mkdirSync(sockets, { recursive: true });
     this.#sockets = sockets;
     this.#process = spawn(process.execPath, [main, 'train', ...args, '--json'], {
-      env: { ...process.env, TMPDIR: sockets },
+      env: { ...process.env, ...environment, TMPDIR: sockets },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const timer = setTimeout(() => this.killAll(), timeoutMs);

@@ -6,6 +6,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { vectorOver } from '../../shared/collectives/reduction.js';
 import { invariant, toWireError } from '../../shared/errors.js';
+import { collectGarbageAsMain } from '../../shared/garbage.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { SharedMemory } from '../../shared/memory/shared-memory.js';
 import { writeFired } from '../../shared/faults/order.js';
@@ -31,6 +32,7 @@ import {
 const port = parentPort;
 invariant(port, 'thread.js is started by ThreadCommunicator');
 const options = workerData as ThreadOptions;
+collectGarbageAsMain();
 const state = new Int32Array(options.state);
 const post = (message: FromThread): void => port.postMessage(message);
 const native = loadNativeMemory(options.memoryAddon);
