@@ -34,6 +34,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
   const threads = threadsOf(flags.threads);
   const keys = workerKeys(coordinator, flags);
   if (!launched) await backOff();
+  let welcomed = false;
   const communicator = new ThreadCommunicator(coordinator, findMemoryAddon(currentEngineHost()), keys);
   if (launched) {
     leaveSignalsToLauncher();
@@ -41,9 +42,10 @@ export async function work(flags: WorkerFlags): Promise<number> {
   } else {
     const leave = (): void => {
       communicator.send({ type: 'leave' });
-      // The coordinator lets it go, at once unless the state has to be saved first.
+      // The coordinator lets it go, at once unless the state has to be saved first. One that has none yet just goes.
       const stopped = (): void => communicator.abandon(new PeerLostError('This worker was told to stop.'));
-      setTimeout(stopped, leaveMs).unref();
+      if (welcomed) setTimeout(stopped, leaveMs).unref();
+      else stopped();
     };
     process.once('SIGINT', leave);
     process.once('SIGTERM', leave);
@@ -58,7 +60,10 @@ export async function work(flags: WorkerFlags): Promise<number> {
       communicator,
       host,
       slot,
-      loadEngine: (config) => loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), warn),
+      loadEngine: (config) => {
+        welcomed = true;
+        return loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), warn);
+      },
     });
     return exitStatus.done;
   } catch (error) {
