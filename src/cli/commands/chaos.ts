@@ -35,7 +35,7 @@ export interface ChaosFlags {
 const timeoutMs = 180_000;
 
 /** @param rest options of `train` for every run @throws ConfigError */
-export async function chaos(flags: ChaosFlags, rest: readonly string[]): Promise<number> {
+export async function chaos(rest: readonly string[], flags: ChaosFlags): Promise<number> {
   const faults = names('--faults', flags.faults, chaosFaults);
   const points =
     flags.points === undefined ? [] : names('--points', flags.points, [...faultPoints, 'random'] as const);

@@ -7,6 +7,7 @@ import { exportModel } from '../../worker/export/export-model.js';
 import type { ExportFormat, WeightLayout } from '../../worker/export/formats.js';
 import { exitStatus } from '../exit.js';
 import { openSavedRun } from '../saved-run.js';
+import { version } from '../version.js';
 
 export interface ExportFlags {
   readonly format: ExportFormat;
@@ -30,7 +31,7 @@ const names: Readonly<Record<ExportFormat, string>> = {
 const marks: readonly string[] = ['model.json', 'saved_model.pb'];
 
 /** @throws ConfigError, ModelError, EngineError, CheckpointError */
-export async function exportSaved(directory: string, flags: ExportFlags, version: string): Promise<number> {
+export async function exportSaved(directory: string, flags: ExportFlags): Promise<number> {
   const { format, layout } = flags;
   if (layout !== 'tfjs' && format !== 'safetensors')
     throw new ConfigError(`--layout ${layout}: expected --format safetensors, got ${format}.`);

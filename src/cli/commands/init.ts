@@ -8,6 +8,7 @@ import sharp from 'sharp';
 import { loadMnist } from '../../shared/data/dataset.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { exitStatus } from '../exit.js';
+import { version } from '../version.js';
 
 /** Files as they are in examples/starter; npm would leave out a file called .gitignore. */
 const starter = fileURLToPath(new URL('../../../examples/starter/', import.meta.url));
@@ -25,7 +26,7 @@ export interface InitFlags {
 }
 
 /** @throws ConfigError when the folder can't be written */
-export async function init(directory: string, { json = false }: InitFlags, version: string): Promise<number> {
+export async function init(directory: string, { json = false }: InitFlags): Promise<number> {
   const folder = resolve(directory);
   const written: string[] = [];
   const add = async (name: string, content: string | Buffer): Promise<void> => {
@@ -45,7 +46,7 @@ export async function init(directory: string, { json = false }: InitFlags, versi
   };
   for (const name of (await readdir(starter)).sort())
     await add(renamed[name] ?? name, await readFile(join(starter, name)));
-  await add('package.json', `${JSON.stringify(manifest(basename(folder), version), null, 2)}\n`);
+  await add('package.json', `${JSON.stringify(manifest(basename(folder)), null, 2)}\n`);
   const { test } = await loadMnist();
   const { width, height } = test;
   for (const [name, index] of pictures) {
@@ -64,7 +65,7 @@ export async function init(directory: string, { json = false }: InitFlags, versi
   return exitStatus.done;
 }
 
-function manifest(name: string, version: string): object {
+function manifest(name: string): object {
   return {
     name:
       name
