@@ -1,63 +1,55 @@
 /**
- * Packs, installs from an empty folder with nothing of this checkout around, and trains, evaluates and predicts there by
- * `npx lockstep`, as a stranger would. Needs the npm registry. `npm run verify:package`.
+ * The walk of a newcomer, from the packed package in an empty folder, each stage one command and no file edited: install, init,
+ * engine, an epoch with the dashboard on, predict, demo, eval, export, and the compiler over the project. Nothing is
+ * there before: npm's, pip's and the engine's caches are of this walk alone. Needs the registries. `npm run verify:package`.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { visitDashboard, visitDemo } from './newcomer/pages.js';
+import { expectIn, Walk } from './newcomer/stages.js';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-empty-'));
 const empty = join(folder, 'project');
-
-/** What npm hands down from this checkout's scripts and .npmrc would make the folder less empty than it looks. */
-const environment = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^npm_(config|package|lifecycle)_/i.test(name)),
-);
-
-function step(what: string, command: string, args: readonly string[], cwd: string): string {
-  const start = performance.now();
-  process.stderr.write(`${what} ... `);
-  const stdout = execFileSync(command, args, {
-    cwd,
-    env: environment,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-    timeout: 10 * 60_000,
-  });
-  process.stderr.write(`${((performance.now() - start) / 1000).toFixed(1)} s\n`);
-  return stdout;
-}
-
-function expectIn(text: string, pattern: RegExp): void {
-  if (!pattern.test(text)) throw new Error(`expected ${String(pattern)}, got:\n${text}`);
-}
+const walk = new Walk({
+  XDG_CACHE_HOME: join(folder, 'cache'),
+  npm_config_cache: join(folder, 'npm'),
+  NO_COLOR: '1',
+});
+const lockstep = (...args: string[]): Promise<string> => walk.stage(empty, ['npx', 'lockstep', ...args]);
 
 try {
-  step('npm pack', 'npm', ['pack', '--pack-destination', folder], root);
+  await walk.stage(root, ['npm', 'pack', '--silent', '--pack-destination', folder], { shown: 'npm pack' });
   const [tarball = ''] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
-  execFileSync('mkdir', [empty]);
-  step('npm install', 'npm', ['install', join(folder, tarball)], empty);
-  const lockstep = (...args: string[]): string =>
-    step(`npx lockstep ${args.join(' ')}`, 'npx', ['lockstep', ...args], empty);
-  lockstep('engine', 'install', '--if-missing');
-  const trained = lockstep(
-    'train',
-    '--max-steps',
-    '200',
-    '--out',
-    'runs/first',
-    '--json',
-    '--evaluate',
-    'test',
-  );
-  expectIn(trained, /"event":"done","steps":200,/);
-  expectIn(trained, /"accuracy":0\.9/);
-  expectIn(lockstep('eval', 'runs/first'), /Accuracy: \d+\/10000/);
-  lockstep('export', 'runs/first', '--format', 'onnx');
-  process.stderr.write('The package works from an empty folder.\n');
+  mkdirSync(empty);
+  await walk.stage(empty, ['npm', 'install', join(folder, tarball)], { shown: `npm install ${tarball}` });
+  expectIn(await lockstep('init', '.'), /Written: .*lockstep\.config\.ts/);
+  await walk.stage(empty, ['npx', '--yes', '--package', 'typescript@5.9', 'tsc', '--noEmit']);
+  await lockstep('engine', 'install');
+  await lockstep('doctor');
+
+  const train = ['train', '--epochs', '1', '--out', 'runs/first', '--dashboard', '0', '--json'];
+  const trained = await walk.stage(empty, ['npx', 'lockstep', ...train], {
+    meanwhile: (training) => visitDashboard(training, 'first'),
+  });
+  expectIn(trained, /"event":"worker","state":"joined"[^\n]*"engine":"TensorFlow/);
+  expectIn(trained, /"event":"eval","split":"test"[^\n]*"accuracy":0\.9[89]/);
+  expectIn(trained, /"event":"done","steps":938,/);
+
+  // The first, second and fifth picture of MNIST's test set, written by init.
+  const digits = ['digits/seven.png', 'digits/two.png', 'digits/four.png'];
+  expectIn(await lockstep('predict', 'runs/first', ...digits), /: 7 \([^]*: 2 \([^]*: 4 \(/);
+  await walk.stage(empty, ['npx', 'lockstep', 'demo', 'runs/first'], {
+    meanwhile: (demo) => visitDemo(demo, join(empty, 'runs', 'first')),
+  });
+  expectIn(await lockstep('eval', 'runs/first'), /Accuracy: 9[89]\d\d\/10000/);
+  await lockstep('export', 'runs/first', '--format', 'onnx');
+  if (statSync(join(empty, 'runs', 'first', 'model.onnx')).size < 100_000)
+    throw new Error('runs/first/model.onnx: expected a file of 100 kB or more.');
+  process.stderr.write(`\n${walk.report()}\n\nThe package works from an empty folder.\n`);
 } finally {
+  await walk.end();
   rmSync(folder, { recursive: true, force: true });
 }
