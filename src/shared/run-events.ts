@@ -4,6 +4,7 @@
  */
 
 import type { ResolvedConfig } from './config/run-config.js';
+import type { ConfusionReport } from './confusion.js';
 import type { NamedHistogram } from './histogram.js';
 import type { ModelLayer } from './model-layer.js';
 import type { Mistake, Picture } from './mistakes.js';
@@ -91,8 +92,11 @@ export type RunEvent =
   | { event: 'checkpoint'; step: number; path: string }
   /** Training goes on after this step of an earlier run; `skipped`: newer checkpoints that don't verify, and why. */
   | { event: 'resumed'; step: number; path: string; skipped: readonly string[] }
-  /** After that step. Epochs count from 1; both are 0 when a saved model is evaluated. */
-  | {
+  /**
+   * After that step. Epochs count from 1; both are 0 when a saved model is evaluated. How classes are confused only `lockstep eval`
+   * says, where classes are told apart.
+   */
+  | ({
       event: 'eval';
       split: 'test' | 'train';
       epoch: number;
@@ -104,7 +108,7 @@ export type RunEvent =
       accuracy?: number;
       correct?: number;
       count: number;
-    }
+    } & Partial<ConfusionReport>)
   /** What a worker's part of an evaluation got wrong: a few samples, those that it was surest of. */
   | {
       event: 'mistakes';

@@ -7,7 +7,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import { combine, portable } from '../shared/collectives/reduction.js';
 import { partition } from '../shared/sharding/ranges.js';
 import { foldTree, rootLevel } from '../shared/sharding/tree.js';
-import type { Mistakes } from './mistakes.js';
+import type { AnswerSink } from './mistakes.js';
 import type { Executor } from './executor/executor.js';
 import type { Participation, Replica } from './replica.js';
 import { readSamples, toTensors } from './samples.js';
@@ -30,13 +30,13 @@ export interface Evaluator {
   readonly executor: Pick<Executor, 'infer'>;
 }
 
-/** Calls `breathe` between batches, so that the caller can attend to its event loop; `mistakes` gets this worker's own. */
+/** Calls `breathe` between batches, so that the caller can attend to its event loop; `answers` is told this worker's own. */
 export async function evaluate(
   participation: Participation,
   split: Split,
   step: number,
   breathe: () => Promise<void>,
-  mistakes?: Mistakes,
+  answers?: AnswerSink,
 ): Promise<Evaluation> {
   const { evaluation, localShards, communicator } = participation;
   for (let shard = localShards.start; shard < localShards.end; shard++) {
@@ -44,7 +44,7 @@ export async function evaluate(
       communicator.tick();
       await breathe();
     };
-    const totals = await shardTotals(participation, split, shard, afterBatch, mistakes);
+    const totals = await shardTotals(participation, split, shard, afterBatch, answers);
     evaluation.inputs[shard - localShards.start]?.set(totals);
   }
   evaluation.start(step);
@@ -52,12 +52,16 @@ export async function evaluate(
   return means(participation, evaluation.output as Float64Array);
 }
 
-/** The same numbers, to the bit, from one process that computes every shard. */
-export async function evaluateAlone(evaluator: Evaluator, split: Split): Promise<Evaluation> {
+/** The same numbers, to the bit, from one process that computes every shard; `answers` is told all. */
+export async function evaluateAlone(
+  evaluator: Evaluator,
+  split: Split,
+  answers?: AnswerSink,
+): Promise<Evaluation> {
   const { shards } = evaluator.replica.config;
   const totals: Float64Array[] = [];
   for (let shard = 0; shard < shards; shard++) {
-    totals.push(await shardTotals(evaluator, split, shard, () => Promise.resolve()));
+    totals.push(await shardTotals(evaluator, split, shard, () => Promise.resolve(), answers));
   }
   const leaf = ({ level, index }: { level: number; index: number }): Float64Array | undefined =>
     level === 0 ? totals[index] : undefined;
@@ -78,7 +82,7 @@ async function shardTotals(
   split: Split,
   shard: number,
   afterBatch: () => Promise<void>,
-  mistakes?: Mistakes,
+  answers?: AnswerSink,
 ): Promise<Float64Array> {
   const { tf } = replica.engine;
   const { shards, evalBatchSize } = replica.config;
@@ -98,13 +102,13 @@ async function shardTotals(
       };
       const given = toTensors(tf, data.inputs, inputs, count).map((tensor) => [tensor]);
       const outputs = executor.infer(context, given).map(([tensor]) => tensor as Tensor);
-      const [answers] = outputs;
-      if (mistakes && answers?.rank === 2) {
-        mistakes.add({
+      const [logits] = outputs;
+      if (answers && logits?.rank === 2) {
+        answers.add({
           indices,
           labels: targets[0] ?? [],
-          predicted: tf.argMax(answers, 1).dataSync<'int32'>(),
-          logits: answers.dataSync<'float32'>(),
+          predicted: tf.argMax(logits, 1).dataSync<'int32'>(),
+          logits: logits.dataSync<'float32'>(),
           inputs: inputs[0] ?? [],
           sampleShape: data.inputs[0]?.shape ?? [],
         });

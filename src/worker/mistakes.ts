@@ -14,13 +14,18 @@ export interface AnsweredBatch {
   readonly sampleShape: readonly number[];
 }
 
+/** Who is told of an evaluation's answers, batch by batch, before the batch's arrays are reused. */
+export interface AnswerSink {
+  add(batch: AnsweredBatch): void;
+}
+
 /** Whether a sample has one right answer among several, by which it can be read wrong. */
 export function classifies({ inputs, targets: [target, ...others] }: DataSplit): boolean {
   const one = inputs.length === 1 && others.length === 0;
   return one && target?.shape.length === 0 && target.dtype === 'int32' && (target.classes ?? 0) > 1;
 }
 
-export class Mistakes {
+export class Mistakes implements AnswerSink {
   readonly #most: number;
   #worst: Mistake[] = [];
 

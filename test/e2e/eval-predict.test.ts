@@ -1,7 +1,8 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { confusionReportSchema } from '../../src/shared/confusion.js';
 import type { RunEvent } from '../../src/shared/run-events.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
@@ -13,6 +14,23 @@ const evaluations = (events: readonly RunEvent[]): Evaluation[] =>
     const { split, epoch, step, loss, metrics, accuracy = 0, correct = 0, count } = event;
     return [{ event: 'eval', split, epoch, step, loss, metrics, accuracy, correct, count }];
   });
+
+/** What the one line of `eval --json` says of the classes, once it agrees with what it says of the whole. */
+function confusionIn([event, ...others]: readonly RunEvent[]) {
+  expect(others).toEqual([]);
+  const { classes, confusion, perClass, count, correct } = event as Evaluation;
+  const report = confusionReportSchema.parse({ classes, confusion, perClass });
+  const rows = report.confusion!;
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+  expect(rows.map(({ length }) => length)).toEqual(rows.map(() => rows.length));
+  expect(sum(rows.flat())).toBe(count);
+  expect(sum(rows.map((row, at) => row[at]!))).toBe(correct);
+  expect(report.perClass.map((result) => result.count)).toEqual(rows.map(sum));
+  expect(report.perClass.map((result) => result.correct)).toEqual(rows.map((row, at) => row[at]));
+  return { classes: report.classes, rows };
+}
+
+const classNames = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
 
 /** Trains the small model in `folder`; gives its config, its data, its run and the events. */
 async function trained(folder: string) {
@@ -50,6 +68,22 @@ export default defineTraining({
 });
 `;
 
+/** Numbers to be told from numbers: nothing that has a class. */
+const numbersSource = `
+import { defineTraining, samples } from 'lockstep';
+
+const set = (count) => ({ count, get: (index) => ({ inputs: [[index / count, 1]], targets: [[2 * index / count]] }) });
+
+export default defineTraining({
+  data: samples({
+    name: 'lines', version: '1', train: set(100), test: set(20),
+    inputs: [{ shape: [2], dtype: 'float32' }], targets: [{ shape: [1], dtype: 'float32' }],
+  }),
+  loss: 'meanSquaredError',
+  model: ({ tf }) => tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [2] })] }),
+});
+`;
+
 describe('lockstep eval', () => {
   it('gives the very numbers that training printed, for both sets, as JSON and in words', async () => {
     const { out, events } = await trained(await temporaryFolder());
@@ -63,14 +97,26 @@ describe('lockstep eval', () => {
       } = await lockstep(['eval', out, '--split', split, '--json']);
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
       expect(stdout.trim().split('\n')).toHaveLength(1);
-      expect(answer).toEqual([{ ...printed, epoch: 0, step: 0 }]);
+      const { classes } = confusionIn(answer);
+      expect(classes).toEqual(classNames);
+      expect(evaluations(answer)).toEqual([{ ...printed, epoch: 0, step: 0 }]);
     }
+    // Training says nothing of the sort: its events are as they were.
+    for (const event of events) expect(event).not.toHaveProperty('confusion');
     const { loss, correct = 0 } = evaluations(events).findLast(({ split }) => split === 'train')!;
     const { stdout } = await lockstep(['eval', out, '--split', 'train']);
     const percent = ((correct / 70) * 100).toFixed(3);
-    expect(stdout).toBe(
-      `Train set: Average loss: ${loss.toFixed(4)}, Accuracy: ${correct}/70 (${percent}%)\n`,
-    );
+    const [line, , header, ...rows] = stdout.trimEnd().split('\n');
+    expect(line).toBe(`Train set: Average loss: ${loss.toFixed(4)}, Accuracy: ${correct}/70 (${percent}%)`);
+    expect(header).toMatch(/^true +0 +1 +2 +3 +4 +5 +6 +7 +8 +9 +accuracy$/);
+    const cells = rows.map((row) => row.split(/ +/));
+    expect(cells.map(([name]) => name)).toEqual([...classNames, 'precision']);
+    const shown = cells
+      .slice(0, -1)
+      .map((row) => row.slice(1, -1).map((cell) => (cell === '·' ? 0 : Number(cell))));
+    const { events: answer } = await lockstep(['eval', out, '--split', 'train', '--json']);
+    expect(shown).toEqual(confusionIn(answer).rows);
+    expect(cells.at(-1)!.at(-1)).toBe(((correct / 70) * 100).toFixed(2));
   });
 
   it('gives nearly the same numbers on the other engine, without the run, from its model alone', async () => {
@@ -81,6 +127,65 @@ describe('lockstep eval', () => {
     expect(status).toBe(0);
     expect(evaluations(answer)[0]!.loss).toBeCloseTo(printed.loss, 4);
     expect(evaluations(answer)[0]).toMatchObject({ correct: printed.correct, count: 20 });
+    const native = await lockstep(['eval', out, '--json']);
+    expect(confusionIn(answer)).toEqual(confusionIn(native.events));
+  });
+
+  it('draws the matrix into a file, with the names that the data has, or says at once why it can not', async () => {
+    const folder = await temporaryFolder();
+    const [config, out] = [join(folder, 'bars.js'), join(folder, 'run <1>')];
+    const named = "classes: 3, classNames: ['top', 'the <middle>', 'end\\u001b[2J']";
+    await writeFile(config, ownSource.replace('classes: 3', named));
+    const once = ['--epochs', '2', '--single-process', '--threads', '1'];
+    const { status } = await lockstep(['train', '--config', config, ...once, '--out', out]);
+    expect(status).toBe(0);
+
+    const pictures = join(folder, 'pictures');
+    const drawn = await lockstep(['eval', out, '--config', config, '--picture', join(pictures, 'one.svg')]);
+    expect({ status: drawn.status, stderr: drawn.stderr }).toEqual({ status: 0, stderr: '' });
+    expect(drawn.stdout).toMatch(/^true .*top {2}the <middle>/m);
+    expect(drawn.stdout).not.toContain('\u001b');
+    const svg = await readFile(join(pictures, 'one.svg'), 'utf8');
+    expect(svg).toContain('>the &lt;middle&gt;</text>');
+    expect(svg).toContain('>run &lt;1&gt;</text>');
+    const accuracy = /Accuracy: (\d+)\/50/.exec(drawn.stdout)![1]!;
+    expect(svg).toContain(`test set, accuracy ${(Number(accuracy) * 2).toFixed(2)} % (${accuracy} of 50)`);
+    const args = ['eval', out, '--config', config, '--json', '--picture'];
+    const again = await lockstep([...args, join(pictures, 'two.png')]);
+    expect(confusionIn(again.events).classes).toEqual(['top', 'the <middle>', 'end\u001b[2J']);
+    expect((await sharp(join(pictures, 'two.png')).metadata()).format).toBe('png');
+    expect((await readdir(pictures)).sort()).toEqual(['one.svg', 'two.png']);
+
+    const jpg = await lockstep([...args, 'one.jpg']);
+    expect(jpg.stderr).toMatch(
+      /^Error \(CONFIG\): --picture one\.jpg: expected a name that ends in \.svg or \.png/,
+    );
+    const nowhere = await lockstep([...args, join(config, 'one.svg')]);
+    expect(nowhere.stderr).toMatch(/^Error \(CONFIG\): --picture .*expected a folder that can be written/);
+    expect([jpg, nowhere].map((ended) => [ended.status, ended.stdout])).toEqual([
+      [2, ''],
+      [2, ''],
+    ]);
+  });
+
+  it('has no matrix of a model that tells no classes apart', async () => {
+    const folder = await temporaryFolder();
+    const [config, out] = [join(folder, 'lines.js'), join(folder, 'run')];
+    await writeFile(config, numbersSource);
+    const once = ['--epochs', '1', '--single-process', '--threads', '1'];
+    expect((await lockstep(['train', '--config', config, ...once, '--out', out])).status).toBe(0);
+    const { stdout } = await lockstep(['eval', out, '--config', config]);
+    expect(stdout).toMatch(/^Test set: Average loss: [^\n]+\n$/);
+    const { events } = await lockstep(['eval', out, '--config', config, '--json']);
+    expect(events).toHaveLength(1);
+    expect(events[0]).not.toHaveProperty('confusion');
+    const picture = join(folder, 'one.svg');
+    const refused = await lockstep(['eval', out, '--config', config, '--picture', picture]);
+    expect(refused.stderr).toMatch(
+      /^Error \(CONFIG\): --picture \S+one\.svg: expected a model that tells classes apart/,
+    );
+    expect([refused.status, refused.stdout]).toEqual([2, '']);
+    expect(await readdir(folder)).not.toContain('one.svg');
   });
 
   it('asks for the data source of a run that had one of its own, instead of taking MNIST', async () => {
@@ -111,6 +216,8 @@ describe('lockstep eval', () => {
     expect(without.status).toBe(2);
     const again = await lockstep(['eval', out, '--config', config, '--json']);
     expect(evaluations(again.events)).toEqual([{ ...printed, epoch: 0, step: 0 }]);
+    // Ten answers for three classes: as many rows as there are classes that were answered.
+    expect(confusionIn(again.events).classes.slice(0, 3)).toEqual(['0', '1', '2']);
   });
 });
 

@@ -111,7 +111,7 @@ describe('tables', () => {
     expect(data.train.inputs.map(({ shape }) => shape)).toEqual([[1], [3]]);
     expect(data.train.targets).toEqual([
       { shape: [1], dtype: 'float32' },
-      { shape: [], dtype: 'int32', classes: 3 },
+      { shape: [], dtype: 'int32', classes: 3, classNames: ['k0', 'k1', 'k2'] },
     ]);
     const all = await read(data.train, ...rows.keys());
     const sizes = [...all.inputs[0]!];

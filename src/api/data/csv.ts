@@ -32,8 +32,8 @@ type Row = Readonly<Record<string, string>>;
 interface Column {
   /** Numbers that it takes in the input. */
   readonly size: number;
-  /** Of a category as a target. */
-  readonly classes: number | undefined;
+  /** Of a category as a target: its values, in order of class number. */
+  readonly classes: readonly string[] | undefined;
   write(text: string, into: TensorValues, at: number): void;
 }
 
@@ -63,7 +63,9 @@ async function load(options: CsvOptions) {
     dtype: 'float32',
   }));
   const targetSpecs = outputs.map(({ classes }): TensorSpec =>
-    classes === undefined ? { shape: [1], dtype: 'float32' } : { shape: [], dtype: 'int32', classes },
+    classes === undefined
+      ? { shape: [1], dtype: 'float32' }
+      : { shape: [], dtype: 'int32', classes: classes.length, classNames: classes },
   );
   const split = (from: readonly Row[]): DataSplit => ({
     count: from.length,
@@ -145,7 +147,7 @@ function encode(
     };
     return {
       size: values.length,
-      classes: values.length,
+      classes: values,
       write: (text, into, at) => {
         if (isTarget) into[at] = classOf(text);
         else into.fill(0, at, at + values.length)[at + classOf(text)] = 1;

@@ -54,7 +54,7 @@ async function load(options: ImageFolderOptions) {
         background: (0 - normalize.mean) / normalize.std,
       },
     ],
-    targets: [{ shape: [], dtype: 'int32', classes: classes.length }],
+    targets: [{ shape: [], dtype: 'int32', classes: classes.length, classNames: classes }],
     fill: async (indices, { inputs: [pixels], targets: [labels] }) => {
       const size = height * width * channels;
       await Promise.all(

@@ -13,6 +13,7 @@ export function addEval(program: Command, run: RunCommand): void {
     .option('--data <dir>', 'folder of the four IDX files (default: as the run)')
     .option('--config <file>', 'training definition, when it brings a data source of its own')
     .option('--split <name>', 'test or train', 'test')
+    .option('--picture <file>', 'the confusion matrix as a picture, .svg or .png')
     .option('--engine <name>', engines, 'auto')
     .option('--json', 'one JSON line on stdout')
     .addOption(launched())
@@ -21,6 +22,7 @@ export function addEval(program: Command, run: RunCommand): void {
       examples(
         ['lockstep eval runs/first', 'on the data that it was trained for'],
         ['lockstep eval runs/first --data fashion --split train', 'on other data'],
+        ['lockstep eval runs/first --picture confusion.svg', 'which class is taken for which'],
       ),
     )
     .action(callsQuietly(run, async () => (await import('../commands/eval.js')).evaluateSaved));

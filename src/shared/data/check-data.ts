@@ -4,19 +4,25 @@ import { z } from 'zod';
 import { DataError } from '../errors.js';
 import type { TrainingData } from './training-data.js';
 
-const specSchema = z.looseObject({
-  shape: z
-    .array(
-      z
-        .int()
-        .min(1)
-        .max(2 ** 31),
-    )
-    .max(8),
-  dtype: z.enum(['float32', 'int32']),
-  classes: z.int().min(1).optional(),
-  background: z.number().optional(),
-});
+const specSchema = z
+  .looseObject({
+    shape: z
+      .array(
+        z
+          .int()
+          .min(1)
+          .max(2 ** 31),
+      )
+      .max(8),
+    dtype: z.enum(['float32', 'int32']),
+    classes: z.int().min(1).optional(),
+    classNames: z.array(z.string()).optional(),
+    background: z.number().optional(),
+  })
+  .refine(({ classes, classNames }) => classNames === undefined || classNames.length === classes, {
+    path: ['classNames'],
+    error: 'must be as many names as there are classes',
+  });
 const splitSchema = z.looseObject({
   count: z
     .int()

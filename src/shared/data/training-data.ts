@@ -14,6 +14,8 @@ export interface TensorSpec {
   readonly dtype: 'float32' | 'int32';
   /** Of class numbers: how many there are. */
   readonly classes?: number;
+  /** Of class numbers: what each is called, in their order. Only shown, never computed with. */
+  readonly classNames?: readonly string[];
   /** Of pictures [height, width, channels]: what lies beyond the edge when one is shifted or turned; 0 if left out. */
   readonly background?: number;
 }

@@ -3,11 +3,11 @@
  * safetensors, onnxruntime, TensorFlow.
  */
 
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
 import { encodeSafetensors, type NamedTensor } from '../../shared/checkpoint/safetensors.js';
 import { CheckpointError, systemCode } from '../../shared/errors.js';
+import { writeWhole } from '../../shared/write-whole.js';
 import type { LayerVariable } from '../executor/layer-op.js';
 import { saveModel } from '../save-model.js';
 import type { ExportFormat, WeightLayout } from './formats.js';
@@ -34,7 +34,7 @@ export async function exportModel(model: LayersModel, options: ExportOptions): P
     case 'tfjs':
       return saveModel(model, out);
     case 'safetensors':
-      return writeWhole(
+      return write(
         out,
         encodeSafetensors(layout === 'tfjs' ? ownTensors(model) : torchTensors(model), {
           format: layout === 'tfjs' ? 'tfjs' : 'pt',
@@ -43,12 +43,12 @@ export async function exportModel(model: LayersModel, options: ExportOptions): P
     case 'onnx': {
       const writer = new OnnxWriter(model.name, version, model.outputNames);
       lowerModel(model, writer, 'ONNX');
-      return writeWhole(out, writer.finish());
+      return write(out, writer.finish());
     }
     case 'savedmodel': {
       const writer = new SavedModelWriter();
       lowerModel(model, writer, 'SavedModel');
-      await writeWhole(join(out, 'saved_model.pb'), writer.finish());
+      await write(join(out, 'saved_model.pb'), writer.finish());
       return out;
     }
   }
@@ -71,16 +71,11 @@ function torchTensors(model: LayersModel): Map<string, NamedTensor> {
   );
 }
 
-/** Beside the place and then renamed: what is there is whole. */
-async function writeWhole(file: string, bytes: Buffer): Promise<string> {
-  const draft = `${file}.partial`;
+async function write(file: string, bytes: Buffer): Promise<string> {
   try {
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(draft, bytes);
-    await rename(draft, file);
+    await writeWhole(file, bytes);
     return file;
   } catch (cause) {
-    await rm(draft, { force: true }).catch(() => undefined);
     throw new CheckpointError(
       `Export: ${file} can't be written (${systemCode(cause) ?? String(cause)}). Choose another --out with room to write.`,
       { file },
