@@ -48,6 +48,9 @@ const eventsOf = (out: string): RunEvent[] =>
 
 const generations = (out: string) => eventsOf(out).filter((event) => event.event === 'generation');
 
+const steps = (out: string): number[] =>
+  eventsOf(out).flatMap((event) => (event.event === 'step' ? [event.step] : []));
+
 const expectedApps = [
   { name: 'lockstep-coordinator', instance: 0 },
   { name: 'lockstep-worker', instance: 0 },
@@ -89,9 +92,20 @@ describe('pm2 start ecosystem.config.js', () => {
     await pm2.command('stop', 'all');
     const all = await pm2.list();
     expect(all.map(({ status }) => status)).toEqual(['stopped', 'stopped', 'stopped']);
-    const steps = eventsOf(out).flatMap((event) => (event.event === 'step' ? [event.step] : []));
-    expect(steps).toEqual(steps.map((_, i) => i + 1));
+    expect(steps(out)).toEqual(steps(out).map((_, i) => i + 1));
     expect(readFileSync(join(home, 'pm2.log'), 'utf8')).not.toContain('SIGKILL');
+  });
+
+  it('goes on after all was stopped, when it is started with --resume auto again', async () => {
+    const options = '--epochs 1000000 --evaluate none --checkpoint-every 1epoch --resume auto';
+    const { pm2, out } = await start(options);
+    await eventually('a checkpoint', 50_000, () => logged(out, 'checkpoint'));
+    await pm2.command('stop', 'all');
+    const last = steps(out).at(-1)!;
+    await pm2.command('start', ecosystem);
+    await eventually('the run to go on', 50_000, () => logged(out, 'resumed') && steps(out).at(-1)! > last);
+    expect(eventsOf(out).find((event) => event.event === 'resumed')).toMatchObject({ step: last });
+    await pm2.command('stop', 'all');
   });
 });
 
