@@ -1,46 +1,65 @@
-/** Every `lockstep` command in the docs is one that the program takes: command, options and number of arguments. */
-import { readFileSync, readdirSync } from 'node:fs';
+/** Every command in the docs is one that there is: of Lockstep's command, options and number of arguments; of npm's scripts, the name. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { Command } from 'commander';
-import { expect, it } from 'vitest';
+import { CommanderError, type Command } from 'commander';
+import { describe, expect, it } from 'vitest';
 import { buildProgram } from '../../src/cli/program.js';
+import { commandsOf, pages, root, type DocsCommand } from '../support/docs-commands.js';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const pages = [
-  ...['README.md', 'CONTRIBUTING.md', 'examples/browser/README.md'],
-  ...readdirSync(join(root, 'docs'))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`),
-];
-
-/** In fenced blocks of shell, without variables before it and comments after it. */
-function commandsOf(page: string): string[][] {
-  const blocks = readFileSync(join(root, page), 'utf8').matchAll(/^```sh\n([^]*?)^```/gm);
-  return [...blocks]
-    .flatMap(([, block = '']) => block.split('\n'))
-    .map((line) => /^(?:[A-Z_]+=\S+ )*(?:npx )?lockstep ([^#]*)/.exec(line)?.[1])
-    .filter((command) => command !== undefined)
-    .map((command) => command.trim().split(/\s+/));
-}
+const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  scripts: Readonly<Record<string, string>>;
+};
 
 function silent(command: Command): void {
-  command.configureOutput({ writeErr: () => undefined });
+  command.configureOutput({ writeErr: () => undefined, writeOut: () => undefined });
   command.commands.forEach(silent);
 }
 
-const found = pages.flatMap((page) =>
-  commandsOf(page).map((words) => [page, words.join(' '), words] as const),
-);
-
-it('finds the commands in the docs', () => {
-  expect(found.length).toBeGreaterThan(15);
-});
-
-it.each(found)('%s: lockstep %s', (_, __, words) => {
+/** @throws CommanderError for what Lockstep's command line does not take */
+function parse(words: readonly string[]): void {
   let called = 0;
   const program = buildProgram(() => called++);
   silent(program);
   program.parse(words, { from: 'user' });
   expect(called).toBe(1);
+}
+
+function check({ program, words: [first = '', second = '', ...rest] }: DocsCommand): void {
+  if (program === 'lockstep') parse([first, ...(second === '' ? [] : [second]), ...rest]);
+  else {
+    const name = first === 'run' ? second : first;
+    expect(Object.keys(scripts)).toContain(name);
+    if (name === 'start' && second === '--') parse(['train', ...rest]);
+  }
+}
+
+const found = pages.flatMap((page) =>
+  commandsOf(page).map((command) => [page, command.program, command.words.join(' '), command] as const),
+);
+
+it('finds the commands in the docs', () => {
+  expect(found.length).toBeGreaterThan(60);
+});
+
+it.each(found)('%s: %s %s', (_, __, ___, command) => {
+  check(command);
+});
+
+describe('the check', () => {
+  const refused = [
+    'trian',
+    'train --epoch 1',
+    'eval',
+    'diff runs/one',
+    'export runs/one --format pdf',
+    'bench',
+  ];
+  it.each(refused)('refuses lockstep %s', (line) => {
+    expect(() => parse(line.split(' '))).toThrow(CommanderError);
+  });
+});
+
+it.each(pages)('%s names npm scripts that there are', (page) => {
+  const named = [...readFileSync(join(root, page), 'utf8').matchAll(/npm run (?:-s )?([\w:-]+)/g)];
+  for (const [, name = ''] of named) expect(Object.keys(scripts)).toContain(name);
 });

@@ -1,0 +1,45 @@
+/** The commands that the docs tell people to type: the lines of their fenced blocks of shell. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Every page that is written for people, in the order of the repository. */
+export const pages: readonly string[] = [
+  ...['README.md', 'CONTRIBUTING.md'],
+  ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .sort()
+    .map((name) => `docs/${name}`),
+  ...readdirSync(join(root, 'examples'))
+    .map((name) => `examples/${name}/README.md`)
+    .filter((page) => readdirSync(join(root, page, '..')).includes('README.md')),
+];
+
+export interface DocsCommand {
+  readonly page: string;
+  /** `lockstep`, or a word of npm's: `start`, `test`, `run`. */
+  readonly program: 'lockstep' | 'npm';
+  /** What follows it. */
+  readonly words: readonly string[];
+}
+
+const command = /^(?:\$ )?(?:[A-Z_]+=\S+ )*(?:npx )?(lockstep|npm(?= (?:run|start|test)\b))(?: ([^#]*))?/;
+
+/** Without variables before them and comments after them. */
+export function commandsOf(page: string): readonly DocsCommand[] {
+  const text = readFileSync(join(root, page), 'utf8');
+  const blocks = [...text.matchAll(/^```(?:sh|console)\n([^]*?)^```/gm)];
+  return blocks
+    .flatMap(([, block = '']) => block.split('\n'))
+    .flatMap((line) => {
+      const [, program, rest = ''] = command.exec(line) ?? [];
+      return program === 'lockstep' || program === 'npm' ? [{ page, program, words: words(rest) }] : [];
+    });
+}
+
+/** As a shell would take them, as far as quotes go. */
+function words(text: string): string[] {
+  return [...text.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g)].map(([word]) => word.replace(/["']/g, ''));
+}
