@@ -19,6 +19,7 @@ import {
   Outbox,
   bind,
   common,
+  monitorOf,
   newContext,
   onDisconnect,
   receiveLoop,
@@ -109,14 +110,15 @@ class ZmqControlClient implements ControlClient {
   /** After the first of these ZeroMQ doesn't try again; after the second it would for ever, in vain. */
   #onRefusal(refused: (why: string) => void): void {
     const keys = this.#keys;
-    this.#dealer.events.on('handshake:error:auth', () =>
+    const monitor = monitorOf(this.#dealer);
+    monitor.on('handshake:error:auth', () =>
       refused(
         keys
           ? `it doesn't allow the key ${keys.own.publicKey}. Put that key's .pub file into the coordinator's folder of authorized keys`
           : 'it has too many connections. Try again later',
       ),
     );
-    this.#dealer.events.on('handshake:error:protocol', ({ error }) => {
+    monitor.on('handshake:error:protocol', ({ error }) => {
       if (error.code !== 'ERR_ZMTP_MECHANISM_MISMATCH') return;
       refused(
         keys

@@ -9,7 +9,7 @@
 
 import { Router, type Context, type Socket } from 'zeromq';
 import { keyText, type ServerKeys } from '../../security/curve-key.js';
-import { handshakeMs, Outbox, receiveLoop } from './sockets.js';
+import { handshakeMs, monitorOf, Outbox, receiveLoop } from './sockets.js';
 
 const address = 'inproc://zeromq.zap.01';
 const domain = 'lockstep';
@@ -72,8 +72,9 @@ export class Gatekeeper {
 
   /** Counts the connections of a guarded socket. */
   watch(socket: Socket): void {
-    socket.events.on('accept', () => this.#open++);
-    socket.events.on('disconnect', () => this.#open--);
+    const monitor = monitorOf(socket);
+    monitor.on('accept', () => this.#open++);
+    monitor.on('disconnect', () => this.#open--);
   }
 
   /** Other keys may be allowed now. */

@@ -126,9 +126,24 @@ export async function receiveLoop(
   }
 }
 
+/** Contexts of monitors that haven't ended. */
+const monitored = new Set<{ readonly context: Context }>();
+
+/**
+ * What a socket tells of its connections. Its context is held until the monitor has heard of the socket's end, up to a linger
+ * after it was closed: zeromq.js shuts a context down when V8 collects it, and a monitor that has not ended by then never
+ * does, and keeps its thread from ending.
+ */
+export function monitorOf(socket: Socket): Socket['events'] {
+  const hold = { context: socket.context };
+  monitored.add(hold);
+  socket.events.on('end', () => monitored.delete(hold));
+  return socket.events;
+}
+
 /** Calls `handle` each time that a connection of the socket breaks. */
 export function onDisconnect(socket: Socket, handle: () => void): void {
-  socket.events.on('disconnect', handle);
+  monitorOf(socket).on('disconnect', handle);
 }
 
 /** A call, since the compiler takes a field for unchanged across an await. */
