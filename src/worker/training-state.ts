@@ -8,7 +8,7 @@ import type { FlatParameter } from './executor/gradient-buckets.js';
 import { clipNorm } from './optimizer/clip.js';
 import { initialNumbers, type Numbers } from './optimizer/judge.js';
 import { Optimizer } from './optimizer/optimizer.js';
-import { slotNames } from './optimizer/update-rule.js';
+import { slotNames, type RuleState } from './optimizer/update-rule.js';
 import { WeightAverage } from './optimizer/weight-average.js';
 import type { Replica } from './replica.js';
 import { readStatistics, writeStatistics } from './weights.js';
@@ -98,7 +98,7 @@ export class TrainingState {
   }
 
   /** @param into vectors to copy into instead of new ones, made by `room` */
-  save(into?: SavedState): SavedState {
+  save(into?: RuleState): SavedState {
     const { parameters, slots } = this.optimizer.save(into);
     const average = this.#average;
     const averaged = average && copyOf(average.parameters, into?.slots.get(averageSlot));
@@ -112,12 +112,11 @@ export class TrainingState {
   }
 
   /** For `save`, again and again, in memory that threads share. */
-  room(): SavedState {
+  room(): RuleState {
     const vector = (): Float32Array => new Float32Array(new SharedArrayBuffer(4 * this.optimizer.size));
     return {
       parameters: vector(),
       slots: new Map(this.names.slots.map((name) => [name, vector()])),
-      ...{ statistics: new Float32Array(0), statisticsSlots: new Map(), numbers: new Map() },
     };
   }
 

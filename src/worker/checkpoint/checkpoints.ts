@@ -13,7 +13,8 @@ import { endsWith, parseInterval, type Interval } from '../../shared/config/inte
 import { toWireError } from '../../shared/errors.js';
 import type { WorkerMessage } from '../../shared/protocol/messages.js';
 import type { Replica } from '../replica.js';
-import type { SavedState, TrainingState } from '../training-state.js';
+import type { RuleState } from '../optimizer/update-rule.js';
+import type { TrainingState } from '../training-state.js';
 import { checkpointNames, fromCheckpoint, toCheckpoint } from './state-layout.js';
 import { CheckpointWriter } from './writer.js';
 
@@ -30,7 +31,7 @@ export class Checkpoints {
   /** The one that is being written. */
   #current: Promise<void> | undefined;
   /** The step waits for no more than a copy into it. Kept, since new memory costs more than the copy. */
-  #room: SavedState | undefined;
+  #room: RuleState | undefined;
   #complaint = '';
   #written = 0;
 
