@@ -2,6 +2,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/run-events.js';
+import { onWasm } from '../support/engines.js';
 import { Lockstep, alive, descendants, lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 import { eventually } from '../support/eventually.js';
@@ -125,7 +126,7 @@ describe('--checkpoint-every and --resume', () => {
     expect(events.findLast((event) => event.event === 'checkpoint')?.step).toBe(2 * epochs);
   });
 
-  it.each([
+  it.skipIf(onWasm).each([
     ['tensorflow', 'wasm'],
     ['wasm', 'tensorflow'],
   ])('a checkpoint of %s goes on with %s, which says that the roundings are others', async (then, now) => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/run-events.js';
+import { engineUnderTest, onWasm } from '../support/engines.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
@@ -9,52 +10,55 @@ const of = <Name extends RunEvent['event']>(events: readonly RunEvent[], name: N
   events.filter((event): event is Extract<RunEvent, { event: Name }> => event.event === name);
 
 describe('lockstep train', () => {
-  it('trains the ConvNet on real MNIST with two workers, evaluates it and saves what eval reads back', async () => {
-    const out = await temporaryFolder();
-    const args = [
-      '--workers',
-      '2',
-      '--threads',
-      '1',
-      '--max-steps',
-      '40',
-      '--evaluate',
-      'test',
-      '--out',
-      out,
-      '--json',
-    ];
-    const { status, stdout, events, stderr } = await lockstep(['train', ...args]);
-    expect(stderr).toBe('');
-    expect(status).toBe(0);
-    expect(stdout.trim().split('\n')).toHaveLength(events.length);
-    const steps = of(events, 'step');
-    expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
-    const [first, last] = [steps[0]!.loss, steps.at(-1)!.loss];
-    expect(first).toBeGreaterThan(2);
-    expect(last).toBeLessThan(first / 3);
-    const [result] = of(events, 'eval');
-    expect(result!.count).toBe(10_000);
-    expect(result!.accuracy).toBeGreaterThan(0.85);
-    expect(of(events, 'done')[0]).toMatchObject({
-      steps: 40,
-      weightsSha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
-    });
-    const log = await readFile(join(out, 'events.ndjson'), 'utf8');
-    expect(log).toBe(stdout);
-    expect(JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))).toMatchObject({
-      workers: 2,
-      shards: 2,
-      maxSteps: 40,
-    });
+  it.skipIf(onWasm)(
+    'trains the ConvNet on real MNIST with two workers, evaluates it and saves what eval reads back',
+    async () => {
+      const out = await temporaryFolder();
+      const args = [
+        '--workers',
+        '2',
+        '--threads',
+        '1',
+        '--max-steps',
+        '40',
+        '--evaluate',
+        'test',
+        '--out',
+        out,
+        '--json',
+      ];
+      const { status, stdout, events, stderr } = await lockstep(['train', ...args]);
+      expect(stderr).toBe('');
+      expect(status).toBe(0);
+      expect(stdout.trim().split('\n')).toHaveLength(events.length);
+      const steps = of(events, 'step');
+      expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+      const [first, last] = [steps[0]!.loss, steps.at(-1)!.loss];
+      expect(first).toBeGreaterThan(2);
+      expect(last).toBeLessThan(first / 3);
+      const [result] = of(events, 'eval');
+      expect(result!.count).toBe(10_000);
+      expect(result!.accuracy).toBeGreaterThan(0.85);
+      expect(of(events, 'done')[0]).toMatchObject({
+        steps: 40,
+        weightsSha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
+      });
+      const log = await readFile(join(out, 'events.ndjson'), 'utf8');
+      expect(log).toBe(stdout);
+      expect(JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))).toMatchObject({
+        workers: 2,
+        shards: 2,
+        maxSteps: 40,
+      });
 
-    const again = await lockstep(['eval', out, '--json']);
-    expect(again.stderr).toBe('');
-    expect(again.status).toBe(0);
-    const [evaluated] = of(again.events, 'eval');
-    // Same shards, same tree: the same bits as the workers' own evaluation.
-    expect(evaluated).toMatchObject({ loss: result!.loss, correct: result!.correct, count: 10_000 });
-  });
+      const again = await lockstep(['eval', out, '--json']);
+      expect(again.stderr).toBe('');
+      expect(again.status).toBe(0);
+      const [evaluated] = of(again.events, 'eval');
+      // Same shards, same tree: the same bits as the workers' own evaluation.
+      expect(evaluated).toMatchObject({ loss: result!.loss, correct: result!.correct, count: 10_000 });
+    },
+  );
 
   it('evaluates as often as --evaluate-every says and after the last step, with the same bits as ever', async () => {
     const folder = await temporaryFolder();
@@ -142,9 +146,10 @@ describe('lockstep train', () => {
     expect(coordinator.stderr).toBe('');
     expect([coordinator, ...workers].map(({ status }) => status)).toEqual([0, 0, 0]);
     expect(of(coordinator.events, 'done')).toHaveLength(1);
+    expect(of(coordinator.events, 'worker')[0]!.engine).toMatch(engineUnderTest);
   });
 
-  it('runs on the JavaScript engine as well, and says that it is slow', async () => {
+  it.skipIf(onWasm)('runs on the JavaScript engine as well, and says that it is slow', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const args = [

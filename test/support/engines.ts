@@ -1,0 +1,9 @@
+/** `npm test` runs the end-to-end tests of several workers twice: vitest.config.ts sets LOCKSTEP_ENGINE for the second time. */
+
+/**
+ * `it.skipIf(onWasm)` is for tests that name their engines themselves, or whose training would take minutes in WebAssembly.
+ */
+export const onWasm = process.env['LOCKSTEP_ENGINE'] === 'wasm';
+
+/** What a worker of this test run calls its engine. */
+export const engineUnderTest = onWasm ? /WebAssembly/ : /TensorFlow/;
