@@ -25,6 +25,7 @@ import { createAugment } from './augmentation.js';
 import type { Communicator, ExchangeHandle } from './communicator/communicator.js';
 import type { Engine } from './engine/load.js';
 import { sumCount, type Evaluator } from './evaluate.js';
+import { markFrozenWeights } from './frozen-layers.js';
 import { Histograms } from './histograms.js';
 import { Executor } from './executor/executor.js';
 import { GradientBuckets, flatten } from './executor/gradient-buckets.js';
@@ -35,6 +36,7 @@ import { reachingExchanges, type Reach } from './faults/injected-faults.js';
 import { tamperOf } from './faults/tamper.js';
 import { Ledger } from './ledger.js';
 import { Objective } from './objective/objective.js';
+import { Regularization } from './optimizer/regularization.js';
 import { PhaseClock } from './phase-clock.js';
 import { BatchReader } from './samples.js';
 import { measuringWaits, Tracer, type Measure } from './tracer.js';
@@ -61,6 +63,8 @@ export interface Participation {
   /** What the steps change: weights, the optimizer's memory, the average. Goes on from one generation to the next. */
   readonly state: TrainingState;
   readonly buckets: GradientBuckets;
+  /** Where a layer has a regularizer. */
+  readonly regularization: Regularization | undefined;
   readonly sampler: Sampler;
   readonly reader: BatchReader;
   /** With `--audit`. */
@@ -105,10 +109,12 @@ export function buildModel(
   definition: LoadedDefinition,
 ): LayersModel {
   const random = new PhiloxSequence(philoxKey(seed, 'initialization'), 0);
-  return withMathRandom(
+  const model = withMathRandom(
     () => random.unit(),
     () => definition.model({ tf, seed }),
   );
+  markFrozenWeights(model);
+  return model;
 }
 
 /** What evaluates a saved model: no optimizer, nobody to talk to. @throws ModelError, DataError */
@@ -261,6 +267,7 @@ export function participate(
             }
           : undefined,
     }),
+    regularization: Regularization.of(tf, model, executor.layers, parameters),
     ledger,
     tracer,
     clock,

@@ -13,7 +13,7 @@ import { toTensors } from './samples.js';
 import { hashStatistics } from './weights.js';
 
 export interface StepResult {
-  /** Mean over the global batch, before the update. */
+  /** Mean over the global batch plus the penalties of regularizers, before the update. */
   readonly loss: number;
   readonly learningRate: number;
 }
@@ -28,6 +28,7 @@ export interface StepResult {
 export function trainStep(participation: Participation, batch: BatchPlan): StepResult {
   const { replica, executor, state, buckets, sampler, reader, ledger, histograms, measure, reach } =
     participation;
+  const { regularization } = participation;
   const { config, data, objective } = replica;
   const { tf } = replica.engine;
   const lossExchange = participation.loss;
@@ -75,9 +76,12 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
   }
 
   // ---- wait for the others
-  const gradient = buckets.finish();
+  const reduced = buckets.finish();
   lossExchange.wait();
-  const loss = lossExchange.output[0] ?? Number.NaN;
+  const { gradient, penalty } = regularization
+    ? measure('update', 'regularization', () => regularization.add(reduced))
+    : { gradient: reduced, penalty: 0 };
+  const loss = (lossExchange.output[0] ?? Number.NaN) + penalty;
   if (!Number.isFinite(loss)) {
     throw new DivergedError(
       `Training diverged: expected a finite loss, got ${loss} (step ${batch.step}). Lower the learning rate.`,

@@ -34,7 +34,7 @@ function traceOf(run: Ended) {
   };
 }
 
-describe('a run with momentum, clipping, accumulation, augmentation, averages, a plateau and early stopping', () => {
+describe('a run with momentum, regularizers, clipping, accumulation, augmentation, averages, a plateau and early stopping', () => {
   let config = '';
   let expected: ReturnType<typeof traceOf> | undefined;
   const args = (...more: readonly string[]): string[] => [
@@ -43,7 +43,10 @@ describe('a run with momentum, clipping, accumulation, augmentation, averages, a
 
   beforeEach(async () => {
     // 70 = 64 + 6: the last batch has a sample or two a part, so that some shards have none.
-    ({ config } = await writeSmallTraining(await temporaryFolder(), { extra: rules }));
+    ({ config } = await writeSmallTraining(await temporaryFolder(), {
+      extra: rules,
+      hidden: 'kernelRegularizer: tf.regularizers.l1l2({ l1: 1e-4, l2: 1e-3 })',
+    }));
     expected ??= traceOf(await lockstep(args('--single-process', '--out', join(config, '..', 'alone'))));
   }, 120_000);
 

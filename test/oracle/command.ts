@@ -1,5 +1,5 @@
 /**
- * `npm run oracle -- [--seed N] [--free-seeds N] [--free-only] [--plot FILE.svg] [--write-fixtures]`: compares Lockstep with
+ * `npm run oracle -- [--engine tensorflow|wasm] [--seed N] [--free-seeds N] [--free-only] [--plot FILE.svg] [--write-fixtures]`: compares Lockstep with
  * PyTorch on fresh random seeds and prints what was measured beside each bar; draws the free-running distances. Exit status 1 when a bar is missed, 2 without PyTorch.
  */
 
@@ -16,6 +16,7 @@ import { askPytorch, findPython } from './python.js';
 
 const { values: options } = parseArgs({
   options: {
+    engine: { type: 'string', default: 'tensorflow' },
     seed: { type: 'string', default: String(randomInt(2 ** 20)) },
     'free-seeds': { type: 'string', default: '5' },
     'free-only': { type: 'boolean', default: false },
@@ -31,7 +32,11 @@ if (python === undefined) {
   );
   process.exit(2);
 }
-const engine = await engineFor('tensorflow');
+if (options.engine !== 'tensorflow' && options.engine !== 'wasm') {
+  console.error(`--engine: expected tensorflow or wasm, got ${options.engine}.`);
+  process.exit(2);
+}
+const engine = await engineFor(options.engine);
 let missed = 0;
 /** One tie or ReLU that falls the other way moves a small gradient of the first layers by up to a percent. */
 const cap = 2e-2;
@@ -129,7 +134,7 @@ function bar(value: number): string {
   return `${value.toExponential(1)} ${'▇'.repeat(Math.max(0, Math.round(2 * (8 + Math.log10(value)))))}`;
 }
 
-console.log(`Seed ${seed} (--seed ${seed} repeats it)\n`);
+console.log(`${engine.describe()}; seed ${seed} (--seed ${seed} repeats it)\n`);
 console.log(
   "| network | Dropout | n | loss | worst gradient, against its bar | worst statistics | Adam's update | |\n" +
     '| --- | --- | --- | --- | --- | --- | --- | --- |',

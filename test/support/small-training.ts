@@ -5,10 +5,17 @@ import { encodeImages, encodeLabels } from './idx-files.js';
 
 const size = 8;
 
-/** Writes `lockstep.config.ts` and a data set of `count` training images into `folder`; returns both paths. */
+/**
+ * Writes `lockstep.config.ts` and a data set of `count` training images into `folder`; returns both paths. `extra` and `hidden` are
+ * fields of the training and of its hidden layer.
+ */
 export async function writeSmallTraining(
   folder: string,
-  { count = 70, extra = '' }: { readonly count?: number; readonly extra?: string } = {},
+  {
+    count = 70,
+    extra = '',
+    hidden = '',
+  }: { readonly count?: number; readonly extra?: string; readonly hidden?: string } = {},
 ): Promise<{ config: string; data: string }> {
   const data = join(folder, 'data');
   await mkdir(data, { recursive: true });
@@ -40,7 +47,7 @@ export default defineTraining({
         tf.layers.maxPooling2d({ poolSize: 2 }),
         tf.layers.flatten(),
         tf.layers.dropout({ rate: 0.3 }),
-        tf.layers.dense({ units: 24 }),
+        tf.layers.dense({ units: 24, ${hidden} }),
         tf.layers.batchNormalization({ epsilon: 1e-5, momentum: 0.9 }),
         tf.layers.reLU(),
         tf.layers.dense({ units: 10 }),

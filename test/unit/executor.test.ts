@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ModelContext } from '../../src/api/define-training.js';
 import { ModelError } from '../../src/shared/errors.js';
 import type { LayerVariable } from '../../src/worker/executor/layer-op.js';
+import { markFrozenWeights } from '../../src/worker/frozen-layers.js';
 import { trainStep } from '../../src/worker/train-step.js';
 import { alone, batchOf, engineFor, syntheticData } from '../support/in-process.js';
 
@@ -64,6 +65,124 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
       else expect(distance / scale, originalName).toBeLessThan(2e-4);
     }
     expect(offset).toBe(flat.length);
+  });
+
+  it('adds the penalties of regularizers to loss and gradients, once a step, as tfjs does', async () => {
+    const engine = await engineFor(choice);
+    const { tf } = engine;
+    const regularized = ({ tf }: ModelContext): LayersModel => {
+      const { l1, l2, l1l2 } = tf.regularizers;
+      const inner = tf.sequential({
+        layers: [tf.layers.dense({ inputShape: [16], units: 8, kernelRegularizer: l1({ l1: 0.02 }) })],
+      });
+      const layers = [
+        tf.layers.conv2d({
+          inputShape: [8, 8, 1],
+          filters: 4,
+          kernelSize: 3,
+          kernelRegularizer: l2({ l2: 0.03 }),
+        }),
+        tf.layers.batchNormalization({ gammaRegularizer: l2({ l2: 0.1 }) }),
+        tf.layers.flatten(),
+        tf.layers.dense({
+          units: 16,
+          kernelRegularizer: l1l2({ l1: 0.01, l2: 0.02 }),
+          biasRegularizer: l2(),
+        }),
+        inner,
+        tf.layers.dense({ units: 10, kernelRegularizer: l2({ l2: 0.5 }), trainable: false }),
+      ];
+      return tf.sequential({ layers });
+    };
+    const participation = await alone(engine, regularized, { batchSize: 48, shards: 3, seed: 3 }, data);
+    const { replica, sampler, buckets, executor, state } = participation;
+    const { inputs, labels, shape } = batchOf(participation, sampler.plan(1));
+    const { value, grads } = tf.variableGrads(() => {
+      const logits = replica.model.apply(tf.tensor(inputs, shape), { training: true }) as Tensor2D;
+      const own = tf.losses.softmaxCrossEntropy(tf.oneHot(tf.tensor1d(labels, 'int32'), 10), logits);
+      return executor.layers
+        .flatMap((layer) => layer.calculateLosses())
+        .reduce((a, b) => a.add(b), own)
+        .asScalar();
+    });
+    const expectedLoss = value.dataSync()[0]!;
+    // The first call of a Sequential marks every weight as trainable again.
+    markFrozenWeights(replica.model);
+    const [finish, update] = [buckets.finish.bind(buckets), state.update.bind(state)];
+    let reduced = new Float32Array(0);
+    let [before, applied] = [reduced, reduced];
+    buckets.finish = () => {
+      reduced = finish() as Float32Array<ArrayBuffer>;
+      before = reduced.slice();
+      return reduced;
+    };
+    state.update = (gradient, ...rest) => {
+      applied = gradient.slice();
+      update(gradient, ...rest);
+    };
+    const { loss } = trainStep(participation, sampler.plan(1));
+    expect(loss / expectedLoss).toBeCloseTo(1, 6);
+    // Other workers may still be reading what was reduced.
+    expect(reduced).toEqual(before);
+    expect(applied).not.toEqual(before);
+    let offset = 0;
+    const weights = replica.model.weights as unknown as (LayerVariable & { readonly val: Variable })[];
+    for (const index of executor.backwardOrder) {
+      const { val, originalName } = weights[index]!;
+      const expected = grads[val.name]!.dataSync<'float32'>();
+      const found = applied.subarray(offset, (offset += expected.length));
+      const distance = norm(expected.map((gradient, i) => gradient - found[i]!));
+      expect(distance, originalName).toBeLessThan(2e-4 * norm(expected) + 1e-6);
+    }
+    expect(offset).toBe(applied.length);
+  });
+
+  it('leaves layers alone that do not train, told so before or after they are built, or within a model', async () => {
+    const engine = await engineFor(choice);
+    const frozen = ({ tf }: ModelContext): LayersModel => {
+      const block = tf.sequential({
+        layers: [
+          tf.layers.dense({ inputShape: [12], units: 9 }),
+          tf.layers.batchNormalization(),
+          tf.layers.dense({ units: 9, activation: 'elu' }),
+        ],
+      });
+      block.trainable = false;
+      const conv = tf.layers.conv2d({ inputShape: [8, 8, 1], filters: 4, kernelSize: 3, trainable: false });
+      const late = tf.layers.dense({ units: 7 });
+      const layers = [
+        conv,
+        tf.layers.flatten(),
+        tf.layers.dense({ units: 12, name: 'first' }),
+        block,
+        late,
+        tf.layers.batchNormalization({ name: 'second', trainable: false }),
+        tf.layers.dense({ units: 10, name: 'third' }),
+      ];
+      const model = tf.sequential({ layers });
+      late.trainable = false;
+      return model;
+    };
+    const participation = await alone(engine, frozen, { batchSize: 48, shards: 2, seed: 3 }, data);
+    const { replica, sampler, executor } = participation;
+    const trained = ['first/kernel', 'first/bias', 'third/kernel', 'third/bias'];
+    expect(executor.backwardOrder.map((weight) => replica.layout[weight]!.name).sort()).toEqual(
+      trained.sort(),
+    );
+    const weights = replica.model.weights as unknown as LayerVariable[];
+    const values = (): Float32Array[] => weights.map((weight) => weight.read().dataSync<'float32'>().slice());
+    const before = values();
+    for (let step = 1; step <= 2; step++) trainStep(participation, sampler.plan(step));
+    const changed = values().flatMap((value, i) =>
+      norm(value.map((x, at) => x - before[i]![at]!)) > 0 ? [weights[i]!.originalName] : [],
+    );
+    // As in tfjs and PyTorch, running statistics are no parameters: they move.
+    const statistics = weights
+      .map(({ originalName }) => originalName)
+      .filter((name) => name.includes('/moving_'));
+    expect(changed.sort()).toEqual([...trained, ...statistics].sort());
+    const open = replica.layout.filter(({ trainable }) => trainable).map(({ name }) => name);
+    expect(open.sort()).toEqual(trained);
   });
 
   it('keeps the number of tensors flat over 500 steps', async () => {

@@ -16,6 +16,7 @@ import { fuse, type FusedNode } from './fusion.js';
 import { buildGraph, type Graph } from './graph.js';
 import type {
   Forward,
+  Layer,
   LayerImplementation,
   LayerOp,
   LayerVariable,
@@ -63,6 +64,8 @@ export class Executor {
   readonly #measure: Measure;
   /** How often each weight gets a gradient a shard: once for each call of its layer. */
   readonly uses: ReadonlyMap<number, number>;
+  /** Each once, however often it is called. */
+  readonly layers: readonly Layer[];
   /** Trainable weights in the order in which backward reaches them. */
   readonly backwardOrder: readonly number[];
 
@@ -109,6 +112,7 @@ export class Executor {
       };
     });
     this.uses = uses;
+    this.layers = [...new Set(this.#graph.nodes.map(({ layer }) => layer))];
     const order = [...this.#nodes]
       .reverse()
       .flatMap(({ node }) => (node.layer.trainableWeights as unknown as LayerVariable[]).map(weightIndex));

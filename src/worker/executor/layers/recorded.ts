@@ -25,6 +25,10 @@ interface TapeEngine {
   readonly state: { activeTape: TapeNode[] | null };
 }
 
+interface ConstrainedVariable extends LayerVariable {
+  readonly constraint?: unknown;
+}
+
 interface Recording {
   readonly outputs: readonly Tensor[];
   readonly tape: readonly TapeNode[];
@@ -153,10 +157,15 @@ export function refusalOf(layer: Layer): string | undefined {
   if (['GaussianNoise', 'GaussianDropout', 'AlphaDropout', 'SpatialDropout1D'].includes(name)) {
     return 'it draws random numbers that would depend on the worker. Use Dropout';
   }
-  const { kernelRegularizer, biasRegularizer, activityRegularizer } =
-    fieldsOf<Record<string, unknown>>(layer);
-  if (kernelRegularizer ?? biasRegularizer ?? activityRegularizer) {
-    return 'regularizers are not part of the loss here. Remove them';
+  const { activityRegularizer } = fieldsOf<{ activityRegularizer?: unknown }>(layer);
+  if (activityRegularizer) {
+    return 'tfjs ignores an activityRegularizer. Remove it';
+  }
+  const constrained = (layer.trainableWeights as unknown as ConstrainedVariable[]).find(
+    ({ constraint }) => constraint,
+  );
+  if (constrained) {
+    return `${constrained.originalName} has a constraint, which the optimizer here would undo. Remove it, or use a regularizer`;
   }
   return undefined;
 }
