@@ -3,7 +3,7 @@
  * tf.train.adam) against Lockstep's, in turn on the same batches and threads. `npm run bench:step -- [batch] [threads] [rounds]`
  */
 import os from 'node:os';
-import type { LayersModel, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor2D } from '@tensorflow/tfjs';
 import convnet from '../examples/mnist/lockstep.config.js';
 import { loadMnist } from '../src/shared/data/dataset.js';
 import { imageData } from '../src/shared/data/training-data.js';
@@ -11,6 +11,7 @@ import { median } from '../src/shared/statistics.js';
 import { engineHost } from '../src/worker/engine/cache.js';
 import { engineEnvironment } from '../src/worker/engine/environment.js';
 import { loadEngine } from '../src/worker/engine/load.js';
+import { buildModel } from '../src/worker/replica.js';
 import { trainStep } from '../src/worker/train-step.js';
 import { alone, batchOf } from '../test/support/in-process.js';
 
@@ -23,7 +24,7 @@ const engine = await loadEngine({ choice: 'tensorflow', threads, device: 'cpu', 
 const { tf } = engine;
 const data = imageData(await loadMnist(), { mean: 0.5, std: 0.5 });
 const lockstep = await alone(engine, convnet.model, { batchSize, shards: 1, threads }, data);
-const straight: LayersModel = convnet.model({ tf, seed: 1 });
+const straight = await buildModel(engine, { seed: 1 }, convnet);
 const optimizer = tf.train.adam(0.001, 0.9, 0.999, 1e-8);
 const { sampler } = lockstep;
 

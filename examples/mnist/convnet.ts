@@ -7,7 +7,7 @@ import type { ModelContext } from 'lockstep';
 
 type Tf = ModelContext['tf'];
 
-export function convNet({ tf, seed }: ModelContext): ReturnType<Tf['sequential']> {
+export function convNet({ tf, seed }: Pick<ModelContext, 'tf' | 'seed'>): ReturnType<Tf['sequential']> {
   let drawn = 0;
   /** kaiming_uniform with a = sqrt(5), as torch.nn.Conv2d and Linear have it. */
   const initializers = (fanIn: number) => {

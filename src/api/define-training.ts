@@ -16,6 +16,11 @@ export interface ModelContext {
   readonly tf: typeof tfjs;
   /** The run's seed. Initializers without a seed of their own draw from it as well, so every worker starts alike. */
   readonly seed: number;
+  /**
+   * Opens a saved model, to go on from its weights: a run's folder, a model's folder or a model.json. Relative to the working folder.
+   * @throws ModelError naming the file
+   */
+  readonly loadModel: (path: string) => Promise<LayersModel>;
 }
 
 /** A data set of one's own, loaded once on each worker. */
@@ -26,8 +31,8 @@ export interface DataSource {
 type Scalars = Omit<RunConfigInput, 'data' | 'loss' | 'metrics' | 'augment'>;
 
 export interface TrainingOptions extends Scalars {
-  /** Builds the model. Called once on each worker; must be synchronous. */
-  readonly model: (context: ModelContext) => LayersModel;
+  /** Builds the model. Called once on each worker; all must come to the same weights. */
+  readonly model: (context: ModelContext) => LayersModel | Promise<LayersModel>;
   /** A folder of four IDX files, or a source; default MNIST. `--data` takes precedence. */
   readonly data?: string | DataSource;
   /** One for every output of the model, or one for each by its name; default softmaxCrossEntropy. */

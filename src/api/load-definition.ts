@@ -18,7 +18,7 @@ export interface LoadedDefinition {
   readonly path: string;
   /** Of the file's bytes. */
   readonly sha256: string;
-  readonly model: (context: ModelContext) => LayersModel;
+  readonly model: (context: ModelContext) => LayersModel | Promise<LayersModel>;
   /** Undefined: the config's `data` says. */
   readonly source: DataSource | undefined;
   readonly callbacks: readonly Callbacks[];

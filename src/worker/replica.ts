@@ -19,7 +19,7 @@ import { elementCount, layoutHash, weightsSha256, type Layout } from '../shared/
 import { hashFloats } from '../shared/ledger/hash.js';
 import type { Plan } from '../shared/protocol/messages.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
-import { withMathRandom } from '../shared/random/math-random.js';
+import { withMathRandomUntil } from '../shared/random/math-random.js';
 import type { Range } from '../shared/words.js';
 import { createAugment } from './augmentation.js';
 import type { Communicator, ExchangeHandle } from './communicator/communicator.js';
@@ -35,6 +35,7 @@ import { kernelsOf } from './kernels/choose.js';
 import { reachingExchanges, type Reach } from './faults/injected-faults.js';
 import { tamperOf } from './faults/tamper.js';
 import { Ledger } from './ledger.js';
+import { openModel, readModelFiles } from './load-model.js';
 import { Objective } from './objective/objective.js';
 import { Regularization } from './optimizer/regularization.js';
 import { PhaseClock } from './phase-clock.js';
@@ -95,7 +96,7 @@ export async function createReplica(
 ): Promise<Replica> {
   useExactMath();
   const data = await loadData(config, definition.source);
-  const model = buildModel(engine, config, definition);
+  const model = await buildModel(engine, config, definition);
   const kernels = kernelsOf(engine, config.precision);
   const objective = objectiveOf(engine, kernels, config, model, data, definition.functions);
   const { functions } = definition;
@@ -103,15 +104,16 @@ export async function createReplica(
 }
 
 /** The definition's model with the seed's weights. The caller disposes it. */
-export function buildModel(
+export async function buildModel(
   { tf }: Engine,
   { seed }: Pick<ResolvedConfig, 'seed'>,
-  definition: LoadedDefinition,
-): LayersModel {
+  definition: Pick<LoadedDefinition, 'model'>,
+): Promise<LayersModel> {
   const random = new PhiloxSequence(philoxKey(seed, 'initialization'), 0);
-  const model = withMathRandom(
+  const loadModel = async (path: string): Promise<LayersModel> => openModel(tf, await readModelFiles(path));
+  const model = await withMathRandomUntil(
     () => random.unit(),
-    () => definition.model({ tf, seed }),
+    () => definition.model({ tf, seed, loadModel }),
   );
   markFrozenWeights(model);
   return model;

@@ -9,6 +9,7 @@ import type { RunEvent } from '../../src/shared/run-events.js';
 import { fashionMnistDirectory } from '../support/fashion-mnist.js';
 import { imageOf } from '../support/digit-pictures.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
+import { writeSmallTraining } from '../support/small-training.js';
 
 const definition = (types: string): string => `
 import { defineTraining } from 'lockstep';
@@ -72,6 +73,65 @@ describe("a model of one's own", () => {
       expect(of(again.events, 'eval')[0]).toMatchObject({ loss: result!.loss, correct: result!.correct });
     },
   );
+});
+
+describe('a model that goes on from another', () => {
+  it('keeps its frozen layers, trains its new ones, and has the same bits on 1 and 2 workers', async () => {
+    const folder = await temporaryFolder();
+    await writeSmallTraining(folder);
+    const options = { cwd: folder };
+    const run = ['--shards', '3', '--threads', '1', '--evaluate', 'test', '--json', '--epochs'];
+    expect((await lockstep(['train', ...run, '5', '--out', 'runs/first'], options)).status).toBe(0);
+    const fine = `import { defineTraining } from 'lockstep';
+export default defineTraining({
+  data: 'data',
+  optimizer: { kind: 'adam', learningRate: 0.02 },
+  model: async ({ tf, loadModel }) => {
+    const base = await loadModel('runs/first');
+    const features = base.layers[base.layers.length - 2];
+    for (const layer of base.layers) layer.trainable = false;
+    const head = tf.layers.dense({ units: 10, name: 'head', kernelRegularizer: tf.regularizers.l2({ l2: 0.01 }) });
+    return tf.model({ inputs: base.inputs, outputs: head.apply(features.output) });
+  },
+});
+`;
+    await writeFile(join(folder, 'fine.config.ts'), fine);
+    const weightsOf = async (out: string, ...more: readonly string[]) => {
+      const args = ['train', '--config', 'fine.config.ts', ...run, '4', '--out', out, ...more];
+      const { status, events, stderr } = await lockstep(args, options);
+      expect(status, stderr).toBe(0);
+      const losses = of(events, 'step').map(({ loss }) => loss);
+      // The last whole batch: an epoch's second has six samples.
+      expect(losses.at(-2)!).toBeLessThan(losses[0]!);
+      return of(events, 'done')[0]!.weightsSha256;
+    };
+    const one = await weightsOf('runs/one', '--workers', '1');
+    expect(await weightsOf('runs/two', '--workers', '2')).toBe(one);
+    const tensors = async (path: string) => {
+      const manifest = JSON.parse(await readFile(join(folder, path, 'model', 'model.json'), 'utf8')) as {
+        weightsManifest: { paths: string[]; weights: { name: string; shape: number[] }[] }[];
+      };
+      const [{ paths, weights }] = manifest.weightsManifest as [(typeof manifest.weightsManifest)[0]];
+      const bytes = await readFile(join(folder, path, 'model', paths[0]!));
+      let at = 0;
+      return new Map(
+        weights.map(({ name, shape }) => {
+          const from = at;
+          at += 4 * shape.reduce((a, b) => a * b, 1);
+          return [name, bytes.subarray(from, at).toString('hex')] as const;
+        }),
+      );
+    };
+    const [first, second] = [await tensors('runs/first'), await tensors('runs/two')];
+    const kept = [...second].filter(([name, value]) => first.get(name) === value).map(([name]) => name);
+    expect(kept.filter((name) => name.includes('kernel'))).toHaveLength(2);
+    expect([...second.keys()]).toEqual(expect.arrayContaining(['head/kernel', 'head/bias']));
+
+    await writeFile(join(folder, 'fine.config.ts'), fine.replace('runs/first', 'runs/none'));
+    const missing = await lockstep(['train', '--config', 'fine.config.ts', ...run, '1'], options);
+    expect(missing.status).toBe(2);
+    expect(missing.stdout + missing.stderr).toMatch(/No model in .*runs\/none/);
+  });
 });
 
 describe('a trained model', () => {

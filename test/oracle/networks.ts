@@ -4,6 +4,8 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import { convNet } from '../../examples/mnist/convnet.js';
 import type { ModelContext } from '../../src/api/define-training.js';
 
+type Context = Pick<ModelContext, 'tf' | 'seed'>;
+
 export type Network = 'convnet' | 'thin';
 
 /** Channels and units of the thin one: the least that Lockstep's own kernels take. */
@@ -14,7 +16,7 @@ interface LayerConfig {
 }
 
 export function build(network: Network, dropout: boolean) {
-  return (context: ModelContext): LayersModel => {
+  return (context: Context): LayersModel => {
     const whole = convNet(context);
     const model = network === 'thin' ? narrow(whole, context) : whole;
     for (const layer of model.layers) {
@@ -24,7 +26,7 @@ export function build(network: Network, dropout: boolean) {
   };
 }
 
-function narrow(whole: ReturnType<typeof convNet>, { tf }: ModelContext): LayersModel {
+function narrow(whole: ReturnType<typeof convNet>, { tf }: Context): LayersModel {
   const config = whole.getConfig() as unknown as { layers: LayerConfig[] };
   for (const layer of config.layers) {
     if (layer.config.filters !== undefined) layer.config.filters = thinWidth;

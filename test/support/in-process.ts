@@ -1,8 +1,7 @@
 /** One worker in this process, with nobody to talk to: the training step itself, for tests that look inside. */
 import os from 'node:os';
 import { noFunctions } from '../../src/api/definition-functions.js';
-import type { ModelContext } from '../../src/api/define-training.js';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LoadedDefinition } from '../../src/api/load-definition.js';
 import { resolveConfig } from '../../src/shared/config/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
 import type { BatchPlan } from '../../src/shared/data/sampler.js';
@@ -41,7 +40,7 @@ export function syntheticData(count: number, classes = 10): TrainingData {
 
 export async function alone(
   engine: Engine,
-  model: (context: ModelContext) => LayersModel,
+  model: LoadedDefinition['model'],
   config: RunConfigInput,
   data: TrainingData,
 ): Promise<Participation> {

@@ -251,5 +251,13 @@ describe('the executor', () => {
       });
     await expect(alone(engine, noisy, {}, data)).rejects.toThrow(ModelError);
     await expect(alone(engine, noisy, {}, data)).rejects.toThrow(/"noise" \(GaussianNoise\)/);
+    const constrained = ({ tf }: ModelContext): LayersModel =>
+      tf.sequential({
+        layers: [
+          tf.layers.flatten({ inputShape: [8, 8, 1] }),
+          tf.layers.dense({ units: 10, name: 'output', kernelConstraint: tf.constraints.nonNeg() }),
+        ],
+      });
+    await expect(alone(engine, constrained, {}, data)).rejects.toThrow(/output\/kernel has a constraint/);
   });
 });

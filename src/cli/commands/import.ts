@@ -48,7 +48,7 @@ export async function importWeights(file: string, flags: ImportFlags): Promise<n
   const engine = await loadWorkerEngine(config, 'auto', (message) =>
     process.stderr.write(`Warning: ${message}\n`),
   );
-  const model = buildModel(engine, config, definition);
+  const model = await buildModel(engine, config, definition);
   const pairs = pairModules(weights, model, file, flags.order?.split(','));
   const pairing = assignTorchWeights(engine.tf, weights, pairs);
   const out = flags.out === undefined ? defaultOut(new Date()) : resolve(flags.out);

@@ -14,3 +14,14 @@ export function withMathRandom<T>(draw: () => number, body: () => T): T {
     Math.random = original;
   }
 }
+
+/** The same until what `body` promises is there. Whatever else runs meanwhile draws from it too. */
+export async function withMathRandomUntil<T>(draw: () => number, body: () => T | Promise<T>): Promise<T> {
+  const original = Math.random;
+  Math.random = draw;
+  try {
+    return await body();
+  } finally {
+    Math.random = original;
+  }
+}
