@@ -1,6 +1,6 @@
 /**
- * Gradient kernels that tfjs's WebAssembly backend lacks and that are rare enough for JavaScript: run by tfjs's JavaScript backend on
- * copies of the inputs. All of them add and multiply only, so they have the same bits in every JavaScript engine.
+ * Kernels that tfjs's WebAssembly backend lacks or has wrong, and that are rare enough for JavaScript: run by tfjs's JavaScript backend on
+ * copies of the inputs. All of them add, multiply and compare only, so they have the same bits in every JavaScript engine.
  */
 
 import type { TensorInfo, TypedArray } from '@tensorflow/tfjs';
@@ -13,6 +13,9 @@ const borrowed = [
   'UnsortedSegmentSum',
 ] as const;
 
+/** The backend has these, but takes no maximum that is not positive for one. */
+const replaced = ['MaxPool3D', 'MaxPool3DGrad'] as const;
+
 interface DataStore {
   readSync(dataId: object): TypedArray;
   write(values: TypedArray, shape: number[], dtype: TensorInfo['dtype']): object;
@@ -24,7 +27,8 @@ export const registered = (tf: Tensorflow, name: string): boolean =>
   (tf.getKernel(name, 'wasm') as unknown) !== undefined;
 
 export function borrowFromCpu(tf: Tensorflow): void {
-  for (const name of borrowed) {
+  for (const name of replaced) if (registered(tf, name)) tf.unregisterKernel(name, 'wasm');
+  for (const name of [...borrowed, ...replaced]) {
     if (registered(tf, name)) continue;
     const kernel = tf.getKernel(name, 'cpu');
     tf.registerKernel({

@@ -1,9 +1,10 @@
 /**
- * What tfjs's WebAssembly backend gets from us, so that any layer runs and trains on it: convolutions and matrix products on our
- * module instead of XNNPACK, which chooses its kernels by the processor, and gradients that the backend has no kernel for.
+ * What tfjs's WebAssembly backend gets from us, so that any layer runs and trains on it: convolutions, matrix products and max-pools
+ * on our module instead of XNNPACK, which chooses its kernels by the processor; gradients that the backend has no kernel for; and
+ * MaxPoolGrad, whose own gives nothing to a maximum that is not positive.
  */
 
-import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
+import type { backend_util, NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../../engine/native.js';
 import { borrowFromCpu, registered } from './borrowed.js';
 import { WasmModule } from './module.js';
@@ -22,6 +23,12 @@ interface ConvAttributes {
   readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
   readonly filterShape?: [number, number, number, number];
   readonly inputShape?: [number, number, number, number];
+}
+interface PoolAttributes {
+  readonly filterSize: [number, number] | number;
+  readonly strides: [number, number] | number;
+  readonly pad: 'valid' | 'same' | number;
+  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
 interface FusedAttributes {
   readonly activation?: string;
@@ -91,7 +98,53 @@ export function registerWasmKernels(tf: Tensorflow): void {
     const conv = attrs as ConvAttributes;
     return inputGradient(module, filter, dy, geometry(tf, conv.inputShape ?? [], filter.shape, conv));
   });
+  register('MaxPool', ({ inputs, attrs }) => {
+    const x = inputs['x'] as TensorInfo;
+    const info = poolInfo(tf, x.shape, attrs as PoolAttributes);
+    const y = module.info(info.outShape);
+    maxPool(module, x, info, module.address(y), 0);
+    return y;
+  });
+  register('MaxPoolGrad', ({ inputs, attrs }) => {
+    const [x, dy] = [inputs['input'] as TensorInfo, inputs['dy'] as TensorInfo];
+    const dx = module.info(x.shape);
+    maxPool(
+      module,
+      x,
+      poolInfo(tf, x.shape, attrs as PoolAttributes),
+      module.address(dy),
+      module.address(dx),
+    );
+    return dx;
+  });
   borrowFromCpu(tf);
+}
+
+type PoolInfo = backend_util.Conv2DInfo;
+
+function poolInfo(
+  tf: Tensorflow,
+  shape: readonly number[],
+  { filterSize, strides, pad, dimRoundingMode }: PoolAttributes,
+): PoolInfo {
+  const [images, height, width, channels] = shape as [number, number, number, number];
+  return tf.backend_util.computePool2DInfo(
+    [images, height, width, channels],
+    filterSize,
+    strides,
+    1,
+    pad,
+    dimRoundingMode,
+  );
+}
+
+/** See native/wasm/kernels/pool.ts. */
+function maxPool(module: WasmModule, x: TensorInfo, info: PoolInfo, y: number, dx: number): void {
+  module.run.maxPool(
+    ...[module.address(x), info.batchSize, info.inHeight, info.inWidth, info.inChannels],
+    ...[info.filterHeight, info.filterWidth, info.strideHeight, info.strideWidth],
+    ...[info.padInfo.top, info.padInfo.left, info.outHeight, info.outWidth, y, dx],
+  );
 }
 
 function geometry(
