@@ -118,7 +118,7 @@ async function writeRuns(folder: string, steps: number): Promise<void> {
         epoch: 1,
         step: steps,
         loss: 0.1,
-        metrics: { accuracy: 0.99 },
+        metrics: { accuracy: 0.99, meanAbsoluteError: 0.25 },
         accuracy: 0.99,
         correct: 99,
         count: 100,
@@ -219,18 +219,28 @@ describe.skipIf(chromiumPath === undefined)(
       const folder = await temporaryFolder();
       await writeRuns(folder, 50);
       const page = await openPage(`${await serve(folder, '0')}#run=one`);
-      await page.getByRole('img', { name: /At the last step: this run 0.04\./ }).waitFor();
+      await page
+        .getByRole('img', { name: /^Loss .* At the last step: this run 0.04, test set 0.1\./ })
+        .waitFor();
       await page.getByRole('slider', { name: 'Look at step' }).focus();
       await page.keyboard.press('Home');
       await page.keyboard.press('ArrowRight');
-      await page.getByRole('img', { name: 'Loss over 50 points. At step 2: this run 1.' }).waitFor();
+      await page
+        .getByRole('img', { name: 'Loss over 50 points. At step 2: this run 1, test set 0.1.' })
+        .waitFor();
+      await page.getByRole('img', { name: /^Accuracy .*: test set 99.00 %\./ }).waitFor();
+      await page.getByRole('img', { name: /^Mean absolute error .*: test set 0.25\./ }).waitFor();
       await page.getByText('Loss as a table').press('Enter');
-      await page.getByRole('row', { name: '1 2', exact: true }).waitFor();
+      await page.getByRole('row', { name: '1 2 0.1', exact: true }).waitFor();
       await page.getByText('Worker lost: rank 1 was killed by SIGKILL.').waitFor();
       await page.getByRole('img', { name: 'Time line of 2 worker processes, 1 of them lost.' }).waitFor();
       await page.getByRole('img', { name: 'Picture 7, a 3' }).waitFor();
       await page.getByRole('checkbox', { name: 'Lay two over' }).press('Space');
-      await page.getByRole('img', { name: 'Loss over 50 points. At step 2: one 1, two 1.' }).waitFor();
+      await page
+        .getByRole('img', {
+          name: /^Loss over 50 points. At step 2: one 1, two 1, test set 0.1, two, test set 0.1/,
+        })
+        .waitFor();
     });
 
     it('needs little to load: under 600 kB in under 25 requests', async () => {

@@ -3,7 +3,7 @@
 import { stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
 import { Chart, type Line } from './chart.js';
 import { byId } from './dom.js';
-import { figure, percent } from './format.js';
+import { figure, metricFigure, metricTitle } from './format.js';
 import type { RunData } from './run-data.js';
 
 const partNames: Readonly<Record<StepPart, string>> = {
@@ -23,23 +23,16 @@ const mostMarks = 100;
 
 export class Charts {
   readonly #loss: Chart;
-  readonly #accuracy: Chart;
   readonly #learningRate: Chart;
   readonly #rate: Chart;
   readonly #parts: Chart;
-  readonly #all: readonly Chart[];
+  /** One for each metric that an evaluation has told, by name. */
+  readonly #metrics = new Map<string, Chart>();
   #run: RunData | undefined;
 
   constructor() {
-    const marks = (): { step: number; bad: boolean }[] =>
-      (this.#run?.history.happenings ?? [])
-        .filter(({ kind }) => kind === 'lost' || kind === 'recovered')
-        .slice(-mostMarks)
-        // Where a worker is lost the training goes on: both at one step.
-        .sort((a, b) => Number(a.kind === 'lost') - Number(b.kind === 'lost'))
-        .map(({ step, kind }) => ({ step, bad: kind === 'lost' }));
+    const marks = this.#marks;
     this.#loss = new Chart({ title: 'Loss', marks });
-    this.#accuracy = new Chart({ title: 'Accuracy', format: percent, marks });
     this.#rate = new Chart({ title: 'Images per second', format: figure, marks });
     this.#parts = new Chart({
       title: "Where a step's time goes",
@@ -48,13 +41,24 @@ export class Charts {
       marks,
     });
     this.#learningRate = new Chart({ title: 'Learning rate', marks });
-    this.#all = [this.#loss, this.#accuracy, this.#rate, this.#parts, this.#learningRate];
-    byId('charts').append(...this.#all.map(({ element }) => element));
+    byId('charts').append(...this.#all().map(({ element }) => element));
     const log = byId<HTMLInputElement>('log-scale');
     log.addEventListener('change', () => (this.#loss.log = log.checked));
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
-      for (const chart of this.#all) chart.repaint();
+      for (const chart of this.#all()) chart.repaint();
     });
+  }
+
+  readonly #marks = (): { step: number; bad: boolean }[] =>
+    (this.#run?.history.happenings ?? [])
+      .filter(({ kind }) => kind === 'lost' || kind === 'recovered')
+      .slice(-mostMarks)
+      // Where a worker is lost the training goes on: both at one step.
+      .sort((a, b) => Number(a.kind === 'lost') - Number(b.kind === 'lost'))
+      .map(({ step, kind }) => ({ step, bad: kind === 'lost' }));
+
+  #all(): Chart[] {
+    return [this.#loss, ...this.#metrics.values(), this.#rate, this.#parts, this.#learningRate];
   }
 
   show(run: RunData, others: readonly RunData[]): void {
@@ -70,14 +74,21 @@ export class Charts {
       ...{ x: run.steps.x, y: run.steps.column(column) },
     });
     const range = { low: run.steps.column('lossMin'), high: run.steps.column('lossMax') };
-    this.#loss.show([{ ...own('loss'), ...range }, ...over('loss')]);
+    const evaluated = (value: (evaluation: Evaluation) => number | null): Line[] => [
+      ...[
+        evaluations(run, 'test', 'test set', 'c1', value),
+        evaluations(run, 'train', 'training set', 'c2', value),
+      ].filter(({ x }) => x.length > 0),
+      ...others.map((other, i) => ({
+        ...evaluations(other, 'test', `${other.name}, test set`, colourOf(i), value),
+        dashed: true,
+      })),
+    ];
+    this.#loss.show([{ ...own('loss'), ...range }, ...over('loss'), ...evaluated(({ loss }) => loss)]);
     this.#learningRate.show([own('learningRate'), ...over('learningRate')]);
     this.#rate.show([own('imagesPerSecond'), ...over('imagesPerSecond')]);
-    this.#accuracy.show([
-      evaluations(run, 'test', 'test set', 'c0'),
-      ...[evaluations(run, 'train', 'training set', 'c2')].filter(({ x }) => x.length > 0),
-      ...others.map((other, i) => ({ ...evaluations(other, 'test', other.name, colourOf(i)), dashed: true })),
-    ]);
+    for (const metric of metricsOf([run, ...others]))
+      this.#metricChart(metric).show(evaluated(({ metrics }) => metrics[metric] ?? null));
     this.#parts.show(
       stepParts.map((part, i) => ({
         ...{ name: partNames[part], colour: `c${i}` },
@@ -87,17 +98,40 @@ export class Charts {
   }
 
   look(step: number | null): void {
-    for (const chart of this.#all) chart.look(step);
+    for (const chart of this.#all()) chart.look(step);
+  }
+
+  #metricChart(metric: string): Chart {
+    const held = this.#metrics.get(metric);
+    if (held) return held;
+    const chart = new Chart({ title: metricTitle(metric), format: metricFigure(metric), marks: this.#marks });
+    this.#metrics.set(metric, chart);
+    this.#rate.element.before(chart.element);
+    return chart;
   }
 }
 
-function evaluations(run: RunData, split: 'test' | 'train', name: string, paint: string): Line {
+type Evaluation = RunData['history']['evaluations'][number];
+
+function metricsOf(runs: readonly RunData[]): Set<string> {
+  return new Set(
+    runs.flatMap(({ history }) => history.evaluations.flatMap(({ metrics }) => Object.keys(metrics))),
+  );
+}
+
+function evaluations(
+  run: RunData,
+  split: 'test' | 'train',
+  name: string,
+  paint: string,
+  value: (evaluation: Evaluation) => number | null,
+): Line {
   const held = run.history.evaluations.filter((one) => one.split === split);
   return {
     name,
     colour: paint,
     dots: true,
     x: held.map(({ step }) => step),
-    y: held.map(({ accuracy }) => accuracy ?? null),
+    y: held.map(value),
   };
 }

@@ -14,6 +14,19 @@ export function figure(value: number | null | undefined): string {
 export const percent = (share: number | null | undefined): string =>
   share === null || share === undefined ? '–' : `${(share * 100).toFixed(2)} %`;
 
+/** `meanAbsoluteError` as people write it. */
+export function metricTitle(name: string): string {
+  const words = name.replace(
+    /([a-z])([A-Z])/g,
+    (_, end: string, start: string) => `${end} ${start.toLowerCase()}`,
+  );
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** Shares of right answers are told in percent. */
+export const metricFigure = (name: string): typeof figure =>
+  name === 'accuracy' || /^top\d+$/.test(name) ? percent : figure;
+
 /** `41 s`, `3 min 20 s`, `2 h 5 min`. */
 export function duration(seconds: number): string {
   const rounded = Math.max(0, Math.round(seconds));

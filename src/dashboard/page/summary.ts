@@ -1,7 +1,7 @@
 /** The run's name, where it stands, and its newest figures. */
 
 import { byId, h, setText } from './dom.js';
-import { duration, figure, integer, percent } from './format.js';
+import { duration, figure, integer, metricFigure, metricTitle } from './format.js';
 import type { RunData } from './run-data.js';
 
 const phases: Readonly<Record<string, string>> = {
@@ -31,7 +31,8 @@ export class Summary {
       connection !== null || phase === 'failed' ? 'bad' : phase === 'done' ? 'good' : '';
     const tests = history.evaluations.filter(({ split }) => split === 'test');
     this.#tile('Loss', figure(step?.loss));
-    this.#tile('Test accuracy', percent(tests.at(-1)?.accuracy));
+    const [metric = 'accuracy', value] = Object.entries(tests.at(-1)?.metrics ?? {})[0] ?? [];
+    this.#tile('Metric', metricFigure(metric)(value), `Test ${metricTitle(metric).toLowerCase()}`);
     this.#tile('Images a second', step ? integer(step.imagesPerSecond) : '–');
     this.#tile('Epoch', start ? `${step?.epoch ?? 1} of ${start.epochs}` : '–');
     this.#tile('Workers', state ? String(state.workers.filter(({ rank }) => rank !== null).length) : '–');
