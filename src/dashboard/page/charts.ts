@@ -74,16 +74,15 @@ export class Charts {
       ...{ x: run.steps.x, y: run.steps.column(column) },
     });
     const range = { low: run.steps.column('lossMin'), high: run.steps.column('lossMax') };
-    const evaluated = (value: (evaluation: Evaluation) => number | null): Line[] => [
-      ...[
-        evaluations(run, 'test', 'test set', 'c1', value),
-        evaluations(run, 'train', 'training set', 'c2', value),
-      ].filter(({ x }) => x.length > 0),
-      ...others.map((other, i) => ({
-        ...evaluations(other, 'test', `${other.name}, test set`, colourOf(i), value),
-        dashed: true,
-      })),
-    ];
+    const evaluated = (value: (evaluation: Evaluation) => number | null): Line[] =>
+      [
+        evaluations(run, 'test', 'test set', 'c2', value),
+        evaluations(run, 'train', 'training set', 'c7', value),
+        ...others.map((other, i) => ({
+          ...evaluations(other, 'test', `${other.name}, test set`, colourOf(i), value),
+          dashed: true,
+        })),
+      ].filter(({ x }) => x.length > 0);
     this.#loss.show([{ ...own('loss'), ...range }, ...over('loss'), ...evaluated(({ loss }) => loss)]);
     this.#learningRate.show([own('learningRate'), ...over('learningRate')]);
     this.#rate.show([own('imagesPerSecond'), ...over('imagesPerSecond')]);
