@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Dealer, Push } from 'zeromq';
 import { holdings } from '../../src/cli/chaos/processes.js';
-import { runTagOf } from '../../src/worker/communicator/communicator-core.js';
+import { runTagOf } from '../../src/worker/communicator/joined-generation.js';
 import { setPace } from '../../src/shared/faults/order.js';
 import { collectVariable } from '../../src/shared/garbage.js';
 import type { RunEvent } from '../../src/shared/run-events.js';

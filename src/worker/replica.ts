@@ -10,7 +10,7 @@ import { noFunctions, type DefinitionFunctions } from '../api/definition-functio
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../shared/data/dataset.js';
 import { useExactMath } from '../shared/arithmetic/exact-math.js';
-import type { ExchangeSpec } from '../shared/collectives/exchange.js';
+import type { ExchangeSpec } from '../shared/collectives/exchange-spec.js';
 import { checkData } from '../shared/data/check-data.js';
 import { Sampler } from '../shared/data/sampler.js';
 import { imageData, type DataSplit, type TrainingData } from '../shared/data/training-data.js';

@@ -7,7 +7,7 @@ import {
   smallBytes,
   type DirectGroup,
 } from '../../src/shared/collectives/direct-exchange.js';
-import { type ExchangeSpec } from '../../src/shared/collectives/exchange.js';
+import { type ExchangeSpec } from '../../src/shared/collectives/exchange-spec.js';
 import { Mesh, oneHopBytes } from '../../src/shared/collectives/mesh.js';
 import { loadNativeMemory } from '../../src/shared/memory/native-memory.js';
 import { shardRanges } from '../../src/shared/sharding/ranges.js';

@@ -10,7 +10,7 @@
 
 import { invariant } from '../errors.js';
 import type { NativeMemory } from '../memory/native-memory.js';
-import type { ExchangeBuffers, ExchangeSpec } from './exchange.js';
+import type { ExchangeBuffers, ExchangeSpec } from './exchange-spec.js';
 import { Scratch, oneHopBytes, type Mesh } from './mesh.js';
 import { bytesPerElement, vectorOver, type Vector } from './reduction.js';
 

@@ -14,45 +14,17 @@
  * started it and, before it gets anything of use s + 1 from somebody, that this one has all frames of s (send-buffers.ts).
  */
 
-import { ProtocolError, invariant } from '../errors.js';
-import { payloadOf, writeHeader, type Frame, type FrameHeader, type Phase } from '../protocol/frame.js';
-import type { RefusalKind } from '../protocol/refusals.js';
+import { invariant } from '../errors.js';
+import type { Frame, FrameHeader, Phase } from '../protocol/frame.js';
 import type { TreeNode } from '../sharding/tree.js';
 import type { Range, Rank } from '../words.js';
+import { ExchangeFrames } from './exchange-frames.js';
+import type { ExchangeBuffers, ExchangeSpec, SendFrame, SharedPeers } from './exchange-spec.js';
 import { Scratch, addKnown, type Known, type Mesh } from './mesh.js';
-import { bytesOnWire, frameOf, vectorsOf } from './payload.js';
-import { bytesPerElement, type Vector, type VectorReduction } from './reduction.js';
+import { bytesPerElement, type Vector } from './reduction.js';
 import { dutiesOf, type Duties, type Route } from './route.js';
-import { SendBuffers } from './send-buffers.js';
-import type { Vectors } from './vector-layout.js';
-
-export interface ExchangeSpec {
-  /** 1, 2, 3 ... in the order of registration; the same on every worker. */
-  readonly id: number;
-  /** For people: `gradients/3`, `batch_normalization_1/forward`. */
-  readonly name: string;
-  readonly reduction: VectorReduction;
-  readonly elementCount: number;
-}
-
-export interface ExchangeBuffers {
-  /** One vector a local shard; overwritten by the exchange. */
-  readonly inputs: readonly Vector[];
-  /** Receives the result. */
-  readonly output: Vector;
-}
-
-/** What this worker shares memory with. Frames between the two announce vectors instead of carrying them. */
-export interface SharedPeers {
-  /** Vectors of this exchange in the memory of those whose memory this worker can read. */
-  readonly readable: ReadonlyMap<Rank, Vectors>;
-  /** Those who can read this worker's. */
-  readonly readers: ReadonlySet<Rank>;
-}
 
 const alone: SharedPeers = { readable: new Map(), readers: new Set() };
-
-export type SendFrame = (to: Rank, frame: Frame) => void;
 
 /** What has come of one use. */
 interface Use {
@@ -95,8 +67,7 @@ export class Exchange {
   /** Subtrees of each group, and the group of each rank. */
   readonly #nodes: readonly (readonly TreeNode[])[];
   readonly #groupOf: readonly number[];
-  readonly #frames = new SendBuffers();
-  readonly #unpacked = new SendBuffers();
+  readonly #frames: ExchangeFrames;
   readonly #scratch = new Scratch();
   /** The group's sums, where they are more than one worker's partial. */
   readonly #sums = new Scratch();
@@ -133,6 +104,7 @@ export class Exchange {
     const { rank } = mesh.plan;
     this.#route = mesh.route(spec.elementCount, spec.elementCount * bytesPerElement(spec.reduction));
     this.#duties = dutiesOf(this.#route, rank);
+    this.#frames = new ExchangeFrames(mesh, spec, shared.readable, this.#route.replicated);
     this.#combined = this.#route.combined[rank] ?? { start: 0, end: 0 };
     this.#owned = this.#route.owned[rank] ?? [];
     this.#nodes = this.#route.groups.map((group) => mesh.subtreesOf(group));
@@ -184,7 +156,7 @@ export class Exchange {
   receive(header: FrameHeader, frame: Frame): boolean {
     const use = this.#uses[header.sequence - this.#uses[0].sequence];
     if (header.sequence < this.#uses[0].sequence || use === undefined) {
-      throw this.#refusal(
+      throw this.#frames.refusal(
         'sequence',
         header,
         `use ${this.#uses[0].sequence} or ${this.#uses[1].sequence}`,
@@ -195,21 +167,21 @@ export class Exchange {
     switch (header.phase) {
       case 'scatter':
         this.#once(header, this.#duties.scatterFrom.has(sender), use.partials.has(sender));
-        use.partials.set(sender, this.#partials(header, frame));
+        use.partials.set(sender, this.#frames.partials(header, frame, this.#combined));
         break;
       case 'between': {
         const ranges = this.#duties.betweenFrom.get(sender) ?? [];
         this.#once(header, ranges.length > 0, use.between.has(sender));
         const nodes = this.#nodes[this.#groupOf[sender] ?? 0] ?? [];
         const lengths = ranges.flatMap((range) => nodes.map(() => lengthOf(range)));
-        use.between.set(sender, this.#carried(header, frame, lengths));
+        use.between.set(sender, this.#frames.carried(header, frame, lengths));
         break;
       }
       case 'roots': {
         const ranges = this.#duties.rootsFrom.get(sender) ?? [];
         this.#once(header, ranges.length > 0, use.roots.has(sender));
         this.#notBefore(header, use);
-        this.#write(ranges, this.#carried(header, frame, ranges.map(lengthOf)));
+        this.#write(ranges, this.#frames.carried(header, frame, ranges.map(lengthOf)));
         use.roots.add(sender);
         break;
       }
@@ -218,26 +190,26 @@ export class Exchange {
         this.#once(header, range !== undefined, use.gathered.has(sender));
         this.#notBefore(header, use);
         const { start, end } = range ?? { start: 0, end: 0 };
-        const there = this.#announced(header, frame)?.output.subarray(start, end);
-        this.#write([{ start, end }], there ? [there] : this.#carried(header, frame, [end - start]));
+        const there = this.#frames.announced(header, frame)?.output.subarray(start, end);
+        this.#write([{ start, end }], there ? [there] : this.#frames.carried(header, frame, [end - start]));
         use.gathered.add(sender);
         break;
       }
       case 'hello':
-        throw this.#refusal('sequence', header, 'a phase of an exchange', header.phase);
+        throw this.#frames.refusal('sequence', header, 'a phase of an exchange', header.phase);
     }
     return this.inFlight && this.#advance();
   }
 
   #once(header: FrameHeader, expected: boolean, held: boolean): void {
-    if (!expected) throw this.#refusal('sequence', header, `no ${header.phase} frame`, 'one');
-    if (held) throw this.#refusal('repeated', header, `one ${header.phase} frame`, 'a second one');
+    if (!expected) throw this.#frames.refusal('sequence', header, `no ${header.phase} frame`, 'one');
+    if (held) throw this.#frames.refusal('repeated', header, `one ${header.phase} frame`, 'a second one');
   }
 
   /** Nobody can know a sum before this worker has sent its partial. */
   #notBefore(header: FrameHeader, use: Use): void {
     if (use !== this.#uses[0] || !this.inFlight)
-      throw this.#refusal('sequence', header, 'no result before the contribution', 'one');
+      throw this.#frames.refusal('sequence', header, 'no result before the contribution', 'one');
   }
 
   #write(ranges: readonly Range[], vectors: readonly Vector[]): void {
@@ -269,6 +241,7 @@ export class Exchange {
     this.#uses = [this.#uses[1], newUse(this.#finished + 2)];
     return true;
   }
+
   /** The group's partials over this worker's elements; with one group they are the result. */
   #combineGroup(use: Use): void {
     const { start, end } = this.#combined;
@@ -336,68 +309,7 @@ export class Exchange {
     }
   }
 
-  #partials(header: FrameHeader, frame: Frame): readonly Vector[] {
-    const { start, end } = this.#combined;
-    const nodes = this.#mesh.subtrees[header.sender] ?? [];
-    const there = this.#announced(header, frame);
-    if (!there) {
-      return this.#carried(
-        header,
-        frame,
-        nodes.map(() => end - start),
-      );
-    }
-    const first = this.#mesh.ranges[header.sender]?.start ?? 0;
-    // A node's value is in the vector of its first shard.
-    return nodes.map(({ level, index }) =>
-      (there.inputs[index * 2 ** level - first] as Vector).subarray(start, end),
-    );
-  }
-
-  /** The sender's vectors, when the frame only announces them. */
-  #announced(header: FrameHeader, frame: Frame): Vectors | undefined {
-    if (this.#route.replicated || payloadOf(frame).length > 0) return undefined;
-    return this.#shared.readable.get(header.sender as Rank);
-  }
-
   #frame(phase: Phase, key: string, vectors: readonly Vector[]): Frame {
-    const { arithmetic } = this.#mesh;
-    // Where sums are computed by several workers, a use may end before all have this frame.
-    const frame = frameOf(vectors, this.spec.reduction, arithmetic, this.#route.replicated, (bytes) =>
-      this.#frames.take(`${phase}/${key}`, this.#started, bytes),
-    );
-    const { rank, runTag, generation } = this.#mesh.plan;
-    const header: FrameHeader = {
-      phase,
-      sender: rank,
-      runTag,
-      generation,
-      exchange: this.spec.id,
-      sequence: this.#started,
-      step: this.#step,
-    };
-    writeHeader(frame, header, arithmetic.checksum);
-    return frame;
-  }
-
-  #carried(header: FrameHeader, frame: Frame, lengths: readonly number[]): Vector[] {
-    const { reduction } = this.spec;
-    const vectors = vectorsOf(frame, reduction, this.#mesh.arithmetic, lengths, (bytes) =>
-      this.#unpacked.take(`${header.phase}/${header.sender}`, header.sequence, bytes),
-    );
-    if (vectors) return vectors;
-    const came = payloadOf(frame).reduce((total, { length }) => total + length, 0);
-    const bytes = bytesOnWire(reduction) * lengths.reduce((total, length) => total + length, 0);
-    throw this.#refusal('payload', header, `${bytes} bytes of payload`, String(came));
-  }
-
-  #refusal(kind: RefusalKind, header: FrameHeader, expected: string, got: string): ProtocolError {
-    const { rank, generation } = this.#mesh.plan;
-    const { worldSize } = this.#mesh;
-    return new ProtocolError(
-      `Frame of ${this.spec.name} from rank ${header.sender} refused: expected ${expected}, got ${got} ` +
-        `(rank ${rank}/${worldSize}, generation ${generation}, step ${header.step}).`,
-      { kind, exchange: this.spec.name, sender: header.sender, expected, got, step: header.step },
-    );
+    return this.#frames.make(phase, key, this.#started, this.#step, vectors);
   }
 }

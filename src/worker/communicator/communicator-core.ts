@@ -6,16 +6,9 @@
  * everyone, says who was lost; else each survivor would name the neighbour that happened to leave first.
  */
 
-import { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
-import type { ExchangeBuffers, ExchangeSpec, SharedPeers } from '../../shared/collectives/exchange.js';
-import {
-  VectorLayout,
-  bytesOf,
-  part,
-  vectorsIn,
-  type Placement,
-  type Vectors,
-} from '../../shared/collectives/vector-layout.js';
+import type { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
+import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange-spec.js';
+import type { Placement, Vectors } from '../../shared/collectives/vector-layout.js';
 import {
   ConfigError,
   OperationalError,
@@ -25,28 +18,18 @@ import {
   invariant,
 } from '../../shared/errors.js';
 import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/codec.js';
-import { headerBytes, readHeader, writeHeader, type Frame } from '../../shared/protocol/frame.js';
+import { readHeader, type Frame } from '../../shared/protocol/frame.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { DataPlane } from '../../shared/transport/transport.js';
-import { asGeneration, asRank, type Rank } from '../../shared/words.js';
+import type { Rank } from '../../shared/words.js';
 import type { DataPlaneRequest } from './communicator.js';
-import type { CoreEvents, CoreTransports, PeerMemory } from './core-environment.js';
+import type { CoreEvents, CoreTransports } from './core-environment.js';
 import { Flights } from './flights.js';
 import { GenerationEnded } from './generation-ended.js';
+import { JoinedGeneration, helloBytes, runTagOf } from './joined-generation.js';
 import { RunMemory } from './run-memory.js';
 
-/** Vectors that exchanges have parts of: this worker's, and those of the workers whose memory it can read. */
-interface AllocatedVectors {
-  readonly own: Vectors;
-  readonly peers: ReadonlyMap<Rank, Vectors>;
-}
-
-/** First 8 bytes of the run's id (a UUID). */
-export function runTagOf(runId: string): bigint {
-  return BigInt(`0x${runId.replaceAll('-', '').slice(0, 16)}`);
-}
-
-/** Workers of a generation. */
+/** More than a generation has workers. */
 const earlyFrames = 4_096;
 
 /**
@@ -62,14 +45,8 @@ export class CommunicatorCore {
   #failure: Error | undefined;
   #data: DataPlane | undefined;
   #request: DataPlaneRequest | undefined;
-  #plan: Plan | undefined;
-  #engine: CollectiveEngine | undefined;
-  #layout: VectorLayout | undefined;
-  #allocations: AllocatedVectors[] = [];
-  #memories = new Map<Rank, PeerMemory>();
-  readonly #readers = new Set<Rank>();
-  #unheard = new Set<number>();
-  #connected: { resolve(): void; reject(error: Error): void } | undefined;
+  /** The one that was joined last, until it is over. */
+  #generation: JoinedGeneration | undefined;
   /** The last generation that is over. */
   #ended = 0;
   /** First frames of workers that know the next plan already. */
@@ -96,12 +73,16 @@ export class CommunicatorCore {
 
   /** Whether a generation has been joined and isn't over. */
   get joined(): boolean {
-    return this.#engine !== undefined;
+    return this.#generation !== undefined;
+  }
+
+  get #joined(): JoinedGeneration {
+    invariant(this.#generation, 'no generation has been joined');
+    return this.#generation;
   }
 
   get engine(): CollectiveEngine {
-    invariant(this.#engine, 'no generation has been joined');
-    return this.#engine;
+    return this.#joined.engine;
   }
 
   send(message: WorkerMessage): void {
@@ -133,116 +114,50 @@ export class CommunicatorCore {
     const data = this.#data;
     invariant(data && this.#request, 'the data plane is not open');
     if (plan.generation <= this.#ended) throw new GenerationEnded(this.#ended);
-    const rank = asRank(plan.rank);
-    this.#plan = plan;
     this.#membership = { generation: plan.generation, rank: plan.rank, worldSize: plan.workers.length };
     this.#state = 'running';
-    const peers = plan.workers
-      .filter((worker) => worker.rank !== plan.rank)
-      .map(({ rank: other, endpoint, publicKey }) => ({ rank: asRank(other), endpoint, publicKey }));
-    const runTag = runTagOf(this.#request.runId);
-    const generation = asGeneration(plan.generation);
-    this.#engine = new CollectiveEngine(
-      {
-        runTag,
-        generation,
-        rank,
-        shards: plan.shards,
-        ranges: plan.workers.map(({ shards }) => shards),
-        hosts: plan.workers.map(({ host }) => host),
-        collective: this.#request.collective,
-        arithmetic: this.#transports.arithmetic,
-      },
-      (to, frame) => data.send(to, frame),
-      (id) => {
-        this.#flights?.landed(id, this.#engine?.nameOf(id) ?? String(id));
+    const generation = new JoinedGeneration(plan, this.#request, this.#transports, data, {
+      finished: (engine, id) => {
+        this.#flights?.landed(id, engine.nameOf(id));
         this.#events.finished(id);
       },
-      (error) => this.#events.refused(error),
-    );
-    this.#layout = new VectorLayout(this.#engine.mesh.ranges);
-    for (const worker of plan.workers) {
-      const near = worker.rank !== plan.rank && worker.host === plan.workers[plan.rank]?.host;
-      const memory = near ? this.#transports.openMemory?.(worker.memory) : undefined;
-      if (memory) this.#memories.set(asRank(worker.rank), memory);
-    }
-    this.#unheard = new Set(peers.map((peer) => peer.rank));
-    const connected = new Promise<void>((resolve, reject) => (this.#connected = { resolve, reject }));
-    data.connect(peers, {
+      refused: (error) => this.#events.refused(error),
+    });
+    this.#generation = generation;
+    generation.greet(data, {
       frame: (frame) => this.#onFrame(frame),
       disconnected: (lost) => this.#onPeerLost(lost),
     });
-    for (const peer of peers) {
-      const hello = Buffer.alloc(headerBytes + 1);
-      hello[headerBytes] = this.#memories.has(peer.rank) ? 1 : 0;
-      writeHeader([hello], {
-        phase: 'hello',
-        sender: rank,
-        runTag,
-        generation,
-        exchange: 0,
-        sequence: 0,
-        step: 0,
-      });
-      data.send(peer.rank, [hello]);
-    }
-    const early = this.#early;
-    this.#early = [];
-    for (const frame of early) this.#onFrame(frame);
-    this.#hear();
-    await connected;
-    return peers.every(({ rank: other }) => this.#memories.has(other) && this.#readers.has(other));
+    for (const frame of this.#early.splice(0)) this.#onFrame(frame);
+    generation.settle();
+    return generation.connected;
   }
 
-  /** `provide` gives this worker's own memory at the place that the others expect. */
+  /** See JoinedGeneration, as of the next two. */
   allocate(elementCount: number, provide: (place: Placement) => ArrayBufferLike): Vectors {
-    const { ranges, plan } = this.engine.mesh;
-    const places = this.#layout?.add(elementCount) ?? [];
-    const vectors = (rank: number, memory: (place: Placement) => ArrayBufferLike): Vectors => {
-      const [range, place] = [ranges[rank], places[rank]];
-      invariant(range && place, `no rank ${rank} in the plan`);
-      invariant(place.bytes >= bytesOf(range, elementCount), 'an allocation without room');
-      return vectorsIn(memory(place), range, elementCount);
-    };
-    const peers = new Map<Rank, Vectors>();
-    for (const [rank, memory] of this.#memories) {
-      peers.set(
-        rank,
-        vectors(rank, ({ offset, bytes }) => memory.map(offset, bytes)),
-      );
-    }
-    const own = vectors(plan.rank, provide);
-    this.#allocations.push({ own, peers });
-    return own;
+    return this.#joined.allocate(elementCount, provide);
   }
 
   register(spec: ExchangeSpec, buffers: ExchangeBuffers): void {
-    this.engine.register(spec, buffers);
+    this.#joined.register(spec, buffers);
   }
 
-  /** Registers an exchange over elements [start, start + elementCount) of an allocation. */
   registerPart(spec: ExchangeSpec, allocation: number, start: number): void {
-    const allocated = this.#allocations[allocation];
-    invariant(allocated, `no allocation ${allocation}`);
-    const cut = (vectors: Vectors): Vectors => part(vectors, start, spec.elementCount);
-    const readable = new Map([...allocated.peers].map(([rank, vectors]) => [rank, cut(vectors)]));
-    const shared: SharedPeers = { readable, readers: this.#readers };
-    this.engine.register(spec, cut(allocated.own), shared);
+    this.#joined.registerPart(spec, allocation, start);
   }
 
   start(exchangeId: number, step: number): void {
     // A main thread that hasn't heard yet that its generation is over.
-    if (this.#failure || !this.#engine) return;
+    if (this.#failure || !this.#generation) return;
     this.#flights?.started(exchangeId, step);
-    this.#engine.start(exchangeId, step);
+    this.#generation.engine.start(exchangeId, step);
   }
 
   async close(): Promise<void> {
     this.#state = 'closed';
     clearInterval(this.#heartbeat);
     clearTimeout(this.#verdict);
-    for (const memory of this.#memories.values()) memory.close();
-    this.#memories.clear();
+    this.#generation?.close();
     await Promise.all([this.#data?.close(), this.#transports.control.close()]);
   }
 
@@ -277,28 +192,23 @@ export class CommunicatorCore {
   #endGeneration(generation: number): void {
     if (generation <= this.#ended) return;
     this.#ended = generation;
-    this.#engine = undefined;
-    this.#plan = undefined;
-    this.#layout = undefined;
-    this.#allocations = [];
-    for (const memory of this.#memories.values()) memory.close();
-    this.#memories.clear();
-    this.#readers.clear();
+    const over = this.#generation;
+    this.#generation = undefined;
     clearTimeout(this.#verdict);
     this.#verdict = undefined;
     if (this.#state !== 'closed') this.#state = 'idle';
-    this.#connected?.reject(new GenerationEnded(generation));
-    this.#connected = undefined;
+    over?.end(new GenerationEnded(generation));
     this.#events.ended(generation);
   }
 
   /** A worker that got its plan sooner says hello before this one knows of the generation. */
   #keepEarly(frame: Frame): boolean {
-    if (frame.length !== 1 || frame[0]?.length !== headerBytes + 1 || this.#early.length >= earlyFrames)
+    if (frame.length !== 1 || frame[0]?.length !== helloBytes || this.#early.length >= earlyFrames)
       return false;
     const { phase, generation, runTag } = readHeader(frame);
     if (!this.#request || runTag !== runTagOf(this.#request.runId)) return false;
-    if (phase !== 'hello' || generation <= Math.max(this.#ended, this.#plan?.generation ?? 0)) return false;
+    if (phase !== 'hello' || generation <= Math.max(this.#ended, this.#generation?.plan.generation ?? 0))
+      return false;
     this.#early.push(frame);
     return true;
   }
@@ -307,25 +217,14 @@ export class CommunicatorCore {
     this.#frames++;
     try {
       if (this.#keepEarly(frame)) return;
-      if (!this.#engine)
+      if (!this.#generation)
         throw new StaleGenerationError('Frame refused: no generation has been joined.', {
           kind: 'stale-generation',
         });
-      const { phase, sender } = this.#engine.receive(frame);
-      if (phase === 'hello') {
-        if (frame[0]?.[headerBytes] === 1) this.#readers.add(asRank(sender));
-        this.#unheard.delete(sender);
-        this.#hear();
-      }
+      this.#generation.receive(frame);
     } catch (error) {
       this.#refuse(error);
     }
-  }
-
-  #hear(): void {
-    if (this.#unheard.size > 0) return;
-    this.#connected?.resolve();
-    this.#connected = undefined;
   }
 
   #refuse(error: unknown): void {
@@ -334,12 +233,13 @@ export class CommunicatorCore {
   }
 
   #onPeerLost(rank: Rank): void {
-    if (this.#state !== 'running' || this.#failure || !this.#plan || !this.#request) return;
-    const worker = this.#plan.workers.find((other) => other.rank === rank);
+    const plan = this.#generation?.plan;
+    if (this.#state !== 'running' || this.#failure || !plan || !this.#request) return;
+    const worker = plan.workers.find((other) => other.rank === rank);
     const who = `rank ${rank} (pid ${worker?.pid ?? '?'} on ${worker?.host ?? '?'})`;
     this.send({
       type: 'lost',
-      generation: this.#plan.generation,
+      generation: plan.generation,
       rank,
       reason: 'the connection to it broke',
     });
@@ -379,7 +279,7 @@ export class CommunicatorCore {
     if (this.#state !== 'leaving' && this.#state !== 'closed') {
       this.send({
         type: 'heartbeat',
-        generation: this.#plan?.generation ?? 0,
+        generation: this.#generation?.plan.generation ?? 0,
         ticks: this.#events.ticks() + this.#frames,
         waitingFor: this.#waitingFor(),
       });
@@ -393,11 +293,10 @@ export class CommunicatorCore {
   /** Empty unless the main thread is blocked until somebody else does something. */
   #waitingFor(): string {
     const waiting = this.#events.waiting();
-    if (waiting === 0 || !this.#engine) return '';
-    const missing = this.#engine
-      .waitingFor()
-      .map(({ exchange, ranks }) => `${exchange} from ${ranks.join(', ')}`);
-    return [`${this.#engine.nameOf(waiting)} from another`, ...missing].join('; ').slice(0, 4_000);
+    const generation = this.#generation;
+    if (waiting === 0 || !generation) return '';
+    const name = generation.engine.nameOf(waiting);
+    return [`${name} from another`, ...generation.missing()].join('; ').slice(0, 4_000);
   }
 
   #fail(error: Error): void {

@@ -13,7 +13,7 @@ import {
   type DirectGroup,
 } from '../../shared/collectives/direct-exchange.js';
 import { Mesh } from '../../shared/collectives/mesh.js';
-import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange.js';
+import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange-spec.js';
 import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
 import { InvariantError, fromWireError, invariant } from '../../shared/errors.js';
 import type { ClientKeys } from '../../shared/security/curve-key.js';
