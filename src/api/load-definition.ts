@@ -10,6 +10,7 @@ import { createJiti } from 'jiti';
 import { useExactMath } from '../shared/arithmetic/exact-math.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import type { Callbacks } from './callbacks.js';
+import { isCacheTrouble, usableCache } from './transpile-cache.js';
 import { isTrainingDefinition, type DataSource, type ModelContext } from './define-training.js';
 import { separateFunctions, type DefinitionFunctions } from './definition-functions.js';
 import type { LayersModel } from '@tensorflow/tfjs';
@@ -28,17 +29,17 @@ export interface LoadedDefinition {
   readonly values: Readonly<Record<string, unknown>>;
 }
 
-/** @throws ConfigError when the file is missing, doesn't load, or exports no training definition. */
-export async function loadDefinition(path: string): Promise<LoadedDefinition> {
+/**
+ * @param cache a folder for what has been transpiled; see transpile-cache.ts
+ * @throws ConfigError when the file is missing, doesn't load, or exports no training definition.
+ */
+export async function loadDefinition(path: string, cache?: string): Promise<LoadedDefinition> {
   const sha256 = await definitionSha256(path);
-  // So that `import { defineTraining } from 'lockstep'` works wherever the file lies.
-  const alias = { lockstep: fileURLToPath(new URL('../index.js', import.meta.url)) };
   // What the file computes with Math must not depend on the Node that loads it.
   useExactMath();
-  const jiti = createJiti(import.meta.url, { alias, moduleCache: false, fsCache: false });
   let exported: unknown;
   try {
-    exported = await jiti.import(path, { default: true });
+    exported = await evaluate(path, cache === undefined ? undefined : usableCache(cache));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigError(`Config file ${path} can't be loaded: ${reason}`, { path }, cause);
@@ -63,6 +64,19 @@ export async function loadDefinition(path: string): Promise<LoadedDefinition> {
   const { plain, functions } = separateFunctions(values);
   if (typeof data === 'string') plain['data'] = data;
   return { path, sha256, model, source, callbacks, functions, values: plain };
+}
+
+/** The default export. */
+async function evaluate(path: string, cache: string | undefined): Promise<unknown> {
+  // So that `import { defineTraining } from 'lockstep'` works wherever the file lies.
+  const alias = { lockstep: fileURLToPath(new URL('../index.js', import.meta.url)) };
+  const jiti = createJiti(import.meta.url, { alias, moduleCache: false, fsCache: cache ?? false });
+  try {
+    return await jiti.import(path, { default: true });
+  } catch (error) {
+    if (cache === undefined || !isCacheTrouble(error, cache)) throw error;
+    return evaluate(path, undefined);
+  }
 }
 
 /** Of the file's bytes; runs nothing of it. @throws ConfigError when it can't be read. */

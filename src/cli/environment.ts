@@ -2,8 +2,9 @@
 
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, homedir, hostname } from 'node:os';
+import { join } from 'node:path';
 import type { ConfigLayer, Machine } from '../shared/config/resolve.js';
-import { engineHost, type EngineHost } from '../worker/engine/cache.js';
+import { cacheRoot, engineHost, type EngineHost } from '../worker/engine/cache.js';
 
 /** Environment variables that set a field of the config; the command line takes precedence. */
 const variables = {
@@ -85,6 +86,11 @@ export const host: string = process.env['LOCKSTEP_HOST'] ?? hostname();
 
 export function currentEngineHost(): EngineHost {
   return engineHost(process.env, homedir());
+}
+
+/** For `loadDefinition`. */
+export function definitionCache(): string {
+  return join(cacheRoot(currentEngineHost()), 'definitions');
 }
 
 /** Where programs are looked for. */

@@ -10,7 +10,7 @@ import { runConfigSchema, type ResolvedConfig } from '../shared/config/run-confi
 import { fieldsThatDiffer, type FoundCheckpoint } from '../shared/checkpoint/checkpoint.js';
 import type { ResumePlace } from '../coordinator/state.js';
 import { ConfigError } from '../shared/errors.js';
-import { environmentLayers, machine } from './environment.js';
+import { definitionCache, environmentLayers, machine } from './environment.js';
 import { defaultOut } from './reporters/event-log.js';
 import { logLevels, type LogLevel } from './reporters/lines.js';
 import type { WatchedOptions } from './observers.js';
@@ -148,7 +148,10 @@ export const placeOf = (found: FoundCheckpoint | null): ResumePlace | null =>
 export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
   const resume = await chooseResume(flags.resume, flags.out);
   const before = resume?.manifest;
-  const definition = await loadDefinition(definitionPath(flags.config ?? before?.definition.path));
+  const definition = await loadDefinition(
+    definitionPath(flags.config ?? before?.definition.path),
+    definitionCache(),
+  );
   const given = [...numberFlags, ...textFlags, ...otherFlags].flatMap(([flag, field]) => {
     const value = flags[field];
     return value === undefined ? [] : [{ source: flag.split(' ')[0] ?? flag, values: { [field]: value } }];

@@ -25,10 +25,13 @@ export interface SessionOptions {
   readonly slot: string;
   /** Loads the engine; called once the run's config is known, since the thread count must be set before. */
   readonly loadEngine: (config: ResolvedConfig) => Promise<Engine>;
+  /** See loadDefinition. */
+  readonly definitionCache?: string;
 }
 
 /** Takes part until the coordinator says that the run is finished. @throws whatever ended it otherwise. */
-export async function runSession({ communicator, loadEngine, host, slot }: SessionOptions): Promise<void> {
+export async function runSession(options: SessionOptions): Promise<void> {
+  const { communicator, host, slot } = options;
   const mailbox = new Mailbox(communicator);
   try {
     communicator.send({
@@ -39,7 +42,7 @@ export async function runSession({ communicator, loadEngine, host, slot }: Sessi
       host,
       slot,
     });
-    await takePart(communicator, loadEngine, mailbox);
+    await takePart(options, mailbox);
   } catch (error) {
     communicator.send({ type: 'failed', error: toWireError(error) });
     throw error;
@@ -49,8 +52,7 @@ export async function runSession({ communicator, loadEngine, host, slot }: Sessi
 }
 
 async function takePart(
-  communicator: Communicator,
-  loadEngine: SessionOptions['loadEngine'],
+  { communicator, loadEngine, definitionCache }: SessionOptions,
   mailbox: Mailbox,
 ): Promise<void> {
   const welcome = await mailbox.take('welcome');
@@ -68,7 +70,7 @@ async function takePart(
         `got ${sha256.slice(0, 12)}…. Copy the file to this machine, or start the run again.`,
     );
   }
-  const definition = await loadDefinition(expected.path);
+  const definition = await loadDefinition(expected.path, definitionCache);
   const engine = await loadEngine(config);
   // Seconds have passed in which nobody listened: the run may be over.
   await mailbox.breathe();

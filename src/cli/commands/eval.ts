@@ -12,6 +12,7 @@ import { evaluateAlone } from '../../worker/evaluate.js';
 import { classifies } from '../../worker/mistakes.js';
 import { openEvaluator } from '../../worker/replica.js';
 import { confusionTable } from '../confusion-table.js';
+import { definitionCache } from '../environment.js';
 import { exitStatus } from '../exit.js';
 import { confusionSvg, mostPictured } from '../pictures/confusion-svg.js';
 import { picturePlace, writePicture } from '../pictures/picture-file.js';
@@ -36,7 +37,8 @@ export async function evaluateSaved(directory: string, flags: EvalFlags): Promis
   if (split !== 'test' && split !== 'train')
     throw new ConfigError(`--split: expected test or train, got "${split}".`);
   const picture = flags.picture === undefined ? undefined : await picturePlace(flags.picture);
-  const definition = flags.config === undefined ? undefined : await loadDefinition(resolve(flags.config));
+  const definition =
+    flags.config === undefined ? undefined : await loadDefinition(resolve(flags.config), definitionCache());
   const { engine, config, model } = await openSavedRun(directory, flags.engine);
   const data = flags.data === undefined ? config.data : resolve(flags.data);
   const evaluator = await openEvaluator(engine, { ...config, data }, model, definition);

@@ -9,7 +9,7 @@ import { CheckpointError, DataError, systemCode } from '../../shared/errors.js';
 import { assignTorchWeights, pairModules } from '../../worker/import/torch-weights.js';
 import { buildModel } from '../../worker/replica.js';
 import { modelFolder, saveModel } from '../../worker/save-model.js';
-import { environmentLayers, machine } from '../environment.js';
+import { definitionCache, environmentLayers, machine } from '../environment.js';
 import { exitStatus } from '../exit.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 import { defaultOut } from '../reporters/event-log.js';
@@ -36,7 +36,7 @@ export async function importWeights(file: string, flags: ImportFlags): Promise<n
     );
   });
   const weights = decodeSafetensors(bytes, file);
-  const definition = await loadDefinition(definitionPath(flags.config));
+  const definition = await loadDefinition(definitionPath(flags.config), definitionCache());
   const merged = mergeConfig([
     { source: definition.path, values: definition.values },
     ...environmentLayers(),

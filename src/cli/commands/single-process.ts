@@ -11,7 +11,7 @@ import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { findMemoryAddon } from '../../worker/engine/cache.js';
 import { InlineCommunicator } from '../../worker/communicator/inline-communicator.js';
 import { runSession } from '../../worker/session.js';
-import { currentEngineHost, host } from '../environment.js';
+import { currentEngineHost, definitionCache, host } from '../environment.js';
 import { openRunFiles } from '../run-files.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 import type { Reporters } from '../reporters/reporters.js';
@@ -54,6 +54,7 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
     ),
     host,
     slot: '0',
+    definitionCache: definitionCache(),
     loadEngine: (run) =>
       loadWorkerEngine(run, setup.gpus[0] ?? 'cpu', (message) =>
         reporters.emit({ event: 'warning', message }),

@@ -9,7 +9,7 @@ import type { EngineDevice } from '../../worker/engine/environment.js';
 import { runSession } from '../../worker/session.js';
 import { backOff } from '../back-off.js';
 import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
-import { currentEngineHost, host, instanceNumber, machine } from '../environment.js';
+import { currentEngineHost, definitionCache, host, instanceNumber, machine } from '../environment.js';
 import { describeError, exitStatus } from '../exit.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 import { workerKeys } from '../security.js';
@@ -60,6 +60,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
       communicator,
       host,
       slot,
+      definitionCache: definitionCache(),
       loadEngine: (config) => {
         welcomed = true;
         return loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), warn);

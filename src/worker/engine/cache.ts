@@ -46,9 +46,14 @@ export function engineHost(
   };
 }
 
-/** `<cache>/lockstep/engine`, which holds one folder for each key. */
+/** Lockstep's own folder of this user's caches. */
+export function cacheRoot({ home, cacheHome }: EngineHost): string {
+  return path.join(cacheHome ?? path.join(home, '.cache'), 'lockstep');
+}
+
+/** Holds one folder for each key. */
 export function engineRoot(host: EngineHost): string {
-  return path.join(host.cacheHome ?? path.join(host.home, '.cache'), 'lockstep', 'engine');
+  return path.join(cacheRoot(host), 'engine');
 }
 
 /** The name of an engine's folder: everything that makes two engines incompatible. */
