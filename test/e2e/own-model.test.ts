@@ -81,7 +81,8 @@ describe('a model that goes on from another', () => {
     await writeSmallTraining(folder);
     const options = { cwd: folder };
     const run = ['--shards', '3', '--threads', '1', '--evaluate', 'test', '--json', '--epochs'];
-    expect((await lockstep(['train', ...run, '5', '--out', 'runs/first'], options)).status).toBe(0);
+    const before = await lockstep(['train', ...run, '5', '--out', 'runs/first', '--single-process'], options);
+    expect(before.status, before.stderr).toBe(0);
     const fine = `import { defineTraining } from 'lockstep';
 export default defineTraining({
   data: 'data',

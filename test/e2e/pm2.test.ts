@@ -13,6 +13,25 @@ import { writeSmallTraining } from '../support/small-training.js';
 
 const ecosystem = fileURLToPath(new URL('../../ecosystem.config.js', import.meta.url));
 
+/** Where it lies in the project of somebody who has installed the package. */
+const inPackage = 'node_modules/lockstep/ecosystem.config.js';
+
+/** The lines of docs/pm2.md that go through a run's life: those of its second block. */
+const documented = [
+  ...readFileSync(new URL('../../docs/pm2.md', import.meta.url), 'utf8').matchAll(/^```sh\n([^]*?)^```/gm),
+][1]![1]!
+  .trim()
+  .split('\n')
+  .map((line) => {
+    const [, variables = '', rest = ''] = /^((?:[A-Z_]+=(?:'[^']*'|\S+) )*)npx pm2 ([^#]*)/.exec(line) ?? [];
+    const environment = Object.fromEntries(
+      [...variables.matchAll(/([A-Z_]+)=(?:'([^']*)'|(\S+))/g)].map(
+        ([, name = '', quoted, plain = '']) => [name, quoted ?? plain] as const,
+      ),
+    );
+    return { environment, words: rest.trim().split(' ') };
+  });
+
 const started: Pm2[] = [];
 afterEach(async () => {
   for (const pm2 of started.splice(0)) await pm2.kill();
@@ -71,30 +90,59 @@ describe('pm2 start ecosystem.config.js', () => {
     expect(readFileSync(join(out, 'model', 'model.json'), 'utf8')).toContain('layers-model');
   });
 
-  it('stops, starts and scales workers in mid-run without having to kill any', async () => {
-    const { pm2, home, out } = await start('--epochs 1000000 --evaluate none --shards 4');
-    await eventually('the first step', 50_000, () => logged(out, 'step'));
-    await pm2.command('stop', 'lockstep-worker');
-    const workers = (await pm2.list()).filter(({ name }) => name === 'lockstep-worker');
-    expect(workers.map(({ status }) => status)).toEqual(['stopped', 'stopped']);
-    // The last to leave wrote the state down; the coordinator waits for others.
-    const log = join(home, 'logs', 'lockstep-coordinator-error.log');
-    await eventually('the coordinator to wait for workers', 20_000, () =>
-      /was told to stop[^]*Checkpoint of step[^]*Waiting for workers: 0/.test(readFileSync(log, 'utf8')),
-    );
-    await pm2.command('start', 'lockstep-worker');
-    await eventually('the run to go on', 30_000, () => generations(out).at(-1)?.workers.length === 2);
-    await pm2.command('scale', 'lockstep-worker', '3');
-    await eventually('a third worker', 30_000, () => generations(out).at(-1)?.workers.length === 3);
-    await pm2.command('scale', 'lockstep-worker', '2');
-    await eventually('two workers', 30_000, () => generations(out).at(-1)?.workers.length === 2);
-    expect((await pm2.list()).find(({ name }) => name === 'lockstep-coordinator')?.restarts).toBe(0);
-    await pm2.command('stop', 'all');
-    const all = await pm2.list();
-    expect(all.map(({ status }) => status)).toEqual(['stopped', 'stopped', 'stopped']);
-    expect(steps(out)).toEqual(steps(out).map((_, i) => i + 1));
+  it('is listed, scaled, stopped, started and deleted by the lines of docs/pm2.md, in their order, and nothing is killed', async () => {
+    const folder = await temporaryFolder();
+    await writeSmallTraining(folder, { extra: 'epochs: 1_000_000, threads: 1, evaluate: "none",' });
+    const [home, out] = [join(folder, 'pm2'), join(folder, 'runs', 'long')];
+    await mkdir(home);
+    const pm2 = new Pm2(home, { LOCKSTEP_COORDINATOR: `tcp://127.0.0.1:${await freePort()}` }, folder);
+    started.push(pm2);
+    const taken = async (workers: number): Promise<void> => {
+      await eventually(
+        `${workers} workers`,
+        30_000,
+        () => generations(out).at(-1)?.workers.length === workers,
+      );
+    };
+    const stopped = async (name: string): Promise<void> => {
+      const apps = (await pm2.list()).filter((app) => name === 'all' || app.name === name);
+      expect(apps.length).toBeGreaterThan(1);
+      expect(apps.map(({ status }) => status)).toEqual(apps.map(() => 'stopped'));
+    };
+    const then: Readonly<Record<string, (printed: string) => unknown>> = {
+      [`start ${inPackage}`]: () => eventually('the first step', 50_000, () => logged(out, 'step')),
+      list: (printed) =>
+        expect(
+          printed.match(/lockstep-(coordinator|worker) .*online/g)?.map((row) => row.split(' ')[0]),
+        ).toEqual(expectedApps.map(({ name }) => name)),
+      'logs lockstep-coordinator': (printed) => expect(printed).toMatch(/rank \d \(pid \d+/),
+      'scale lockstep-worker 3': () => taken(3),
+      'scale lockstep-worker 2': () => taken(2),
+      'stop lockstep-worker': async () => {
+        await stopped('lockstep-worker');
+        // The last to leave wrote the state down; the coordinator waits for others.
+        const log = join(home, 'logs', 'lockstep-coordinator-error.log');
+        await eventually('the coordinator to wait for workers', 20_000, () =>
+          /was told to stop[^]*Checkpoint of step[^]*Waiting for workers: 0/.test(readFileSync(log, 'utf8')),
+        );
+      },
+      'start lockstep-worker': () => taken(2),
+      'stop all': async () => {
+        expect((await pm2.list()).find(({ name }) => name === 'lockstep-coordinator')?.restarts).toBe(0);
+        await stopped('all');
+        expect(steps(out)).toEqual(steps(out).map((_, i) => i + 1));
+      },
+      'delete all': async () => expect(await pm2.list()).toEqual([]),
+    };
+    expect(documented.map(({ words }) => words.join(' '))).toEqual(Object.keys(then));
+    for (const { words, environment } of documented) {
+      // One that goes on until it is interrupted.
+      const more = words[0] === 'logs' ? ['--nostream'] : [];
+      const args = words.map((word) => (word === inPackage ? ecosystem : word));
+      await then[words.join(' ')]?.(await pm2.withEnvironment(environment).command(...args, ...more));
+    }
     expect(readFileSync(join(home, 'pm2.log'), 'utf8')).not.toContain('SIGKILL');
-  });
+  }, 120_000);
 
   it('goes on after all was stopped, when it is started with --resume auto again', async () => {
     const options = '--epochs 1000000 --evaluate none --checkpoint-every 1epoch --resume auto';

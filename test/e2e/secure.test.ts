@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/run-events.js';
 import { freePort } from '../support/free-port.js';
+import { onWasm } from '../support/engines.js';
 import { Lockstep, lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
@@ -60,7 +61,7 @@ describe('a run whose processes are started one by one, with keys', () => {
     expect(weightsOf(events)).toBe(weightsOf(plain.events));
   });
 
-  it('does not begin without keys on an address that others can reach', async () => {
+  it.skipIf(onWasm)('does not begin without keys on an address that others can reach', async () => {
     const folder = await temporaryFolder();
     for (const args of [
       ['coordinator', '--listen', 'tcp://0.0.0.0:29400', '--out', join(folder, 'run')],
@@ -73,7 +74,7 @@ describe('a run whose processes are started one by one, with keys', () => {
     expect(existsSync(join(folder, 'run'))).toBe(false);
   });
 
-  it('encrypts on one host as well when asked to, with keys of its own', async () => {
+  it.skipIf(onWasm)('encrypts on one host as well when asked to, with keys of its own', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const shape = ['--config', config, '--workers', '2', '--epochs', '2', '--threads', '1', '--json'];

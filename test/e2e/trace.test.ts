@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { onWasm } from '../support/engines.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
@@ -75,7 +76,7 @@ describe('--trace FILE', () => {
     }
   });
 
-  it('prints the table for people, also from a single process', async () => {
+  it.skipIf(onWasm)('prints the table for people, also from a single process', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: 70 });
     const { status, stderr } = await lockstep([
@@ -88,7 +89,7 @@ describe('--trace FILE', () => {
       expect(stderr).toMatch(new RegExp(`^  ${row} +\\d+\\.\\d$`, 'm'));
   });
 
-  it('refuses a file that it cannot write, before anything starts', async () => {
+  it.skipIf(onWasm)('refuses a file that it cannot write, before anything starts', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: 70 });
     const { status, stderr } = await lockstep([

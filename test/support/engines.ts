@@ -1,7 +1,8 @@
 /** `npm test` runs the end-to-end tests of several workers twice: vitest.config.ts sets LOCKSTEP_ENGINE for the second time. */
 
 /**
- * `it.skipIf(onWasm)` is for tests that name their engines themselves, or whose training would take minutes in WebAssembly.
+ * `it.skipIf(onWasm)` is for tests that name their engines themselves, whose training would take minutes in WebAssembly, or that are about
+ * files, settings and words.
  */
 export const onWasm = process.env['LOCKSTEP_ENGINE'] === 'wasm';
 

@@ -32,10 +32,18 @@ export class Pm2 {
   readonly #environment: Readonly<Record<string, string>>;
   readonly #cwd: string;
 
-  /** `environment` is added to this process's own; `home` becomes PM2_HOME and the working folder. */
-  constructor(home: string, environment: Readonly<Record<string, string>>) {
-    this.#cwd = home;
+  readonly #home: string;
+
+  /** `environment` is added to this process's own; `home` becomes PM2_HOME. */
+  constructor(home: string, environment: Readonly<Record<string, string>>, cwd = home) {
+    this.#home = home;
+    this.#cwd = cwd;
     this.#environment = { ...environment, PM2_HOME: home, PM2_DISABLE_VERSION_CHECK: 'true' };
+  }
+
+  /** The same daemon, for commands with more variables. */
+  withEnvironment(more: Readonly<Record<string, string>>): Pm2 {
+    return new Pm2(this.#home, { ...this.#environment, ...more }, this.#cwd);
   }
 
   /** Runs `pm2 ...args`; returns what it printed. */
