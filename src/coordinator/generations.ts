@@ -266,11 +266,14 @@ function byHost(workers: readonly WorkerRecord[]): WorkerRecord[] {
   return hosts.flatMap((host) => workers.filter(({ join }) => join.host === host));
 }
 
+/** The last step that a member has committed, once all have stopped. */
+export const furthest = (state: State): number =>
+  Math.max(0, ...membersOf(state).map(({ standing }) => standing ?? 0));
+
 /** All have stopped: the one that is furthest writes the checkpoint, on the coordinator's own host if it can. */
 function lastCheckpoint(state: State, nowMs: number): Decision {
-  const members = membersOf(state);
-  const step = Math.max(0, ...members.map(({ standing }) => standing ?? 0));
-  const able = members.filter(({ standing }) => standing === step);
+  const step = furthest(state);
+  const able = membersOf(state).filter(({ standing }) => standing === step);
   const writer = able.find(({ join }) => join.host === state.host) ?? able[0];
   if (!writer || step === 0 || state.out === null) {
     return state.stopping === null ? dismiss(state, nowMs) : interrupted(state, state.stopping);

@@ -8,7 +8,16 @@ import type { ConnectionId } from '../shared/transport/transport.js';
 import { inadmissible, outOfPlace, refuse } from './admission.js';
 import { balance, balanceAdvice, onStopped, overdue, withPace } from './balance.js';
 import { contradiction, mismatch, otherArithmetic, type Disagreement } from './agreement.js';
-import { dismiss, endBarren, endGeneration, interrupted, leave, lose, planNext } from './generations.js';
+import {
+  dismiss,
+  endBarren,
+  endGeneration,
+  furthest,
+  interrupted,
+  leave,
+  lose,
+  planNext,
+} from './generations.js';
 import { goOn } from './go-on.js';
 import { blame } from './liveness.js';
 import { adopt, impatient, mayAdopt } from './succession.js';
@@ -260,9 +269,15 @@ function onCheckpoint(
   { step, path, error }: Extract<WorkerMessage, { type: 'checkpointed' }>,
   nowMs: number,
 ): Decision {
-  const stopping = state.phase === 'stopping' ? state.stopping : null;
+  // One that was being written when the run was stopped comes first, and is of an earlier step.
+  const last = state.phase === 'stopping' && step >= furthest(state);
   if (error !== null) {
-    if (state.phase === 'stopping') return fail(state, { code: 'CHECKPOINT', message: error }, 1);
+    if (last)
+      return fail(
+        state,
+        { code: 'CHECKPOINT', message: error || 'The last checkpoint failed as the one before.' },
+        1,
+      );
     return { state, actions: error === '' ? [] : [warn(error)] };
   }
   const known = state.checkpoint?.step === step && state.checkpoint.path === path;
@@ -270,8 +285,9 @@ function onCheckpoint(
     state: { ...state, checkpoint: { path, step } },
     actions: known ? [] : [emit({ event: 'checkpoint', step, path })],
   };
-  if (stopping !== null) return andThen(written, (next) => interrupted(next, stopping));
-  return state.phase === 'stopping' ? andThen(written, (next) => dismiss(next, nowMs)) : written;
+  if (!last) return written;
+  const { stopping } = state;
+  return andThen(written, (next) => (stopping === null ? dismiss(next, nowMs) : interrupted(next, stopping)));
 }
 
 /** What is wrong with the run would be wrong with every worker; what is wrong with one costs that one. */

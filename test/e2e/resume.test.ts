@@ -81,6 +81,31 @@ describe('--checkpoint-every and --resume', () => {
     },
   );
 
+  it('a run that is stopped while it evaluates, its last step written down already, ends at once with that', async () => {
+    const out = join(await temporaryFolder(), 'run');
+    const often = ['--evaluate', 'test', '--evaluate-every', '10steps', '--checkpoint-every', '10steps'];
+    const small = [
+      'train',
+      '--config',
+      'examples/small/lockstep.config.ts',
+      '--workers',
+      '2',
+      '--threads',
+      '1',
+    ];
+    const run = new Lockstep([...small, ...often, '--out', out, '--json']);
+    // It goes on with ten thousand pictures.
+    const { step } = await run.event('checkpoint');
+    run.kill('SIGINT');
+    const { status, events, stderr } = await run.ended;
+    expect(status, stderr).toBe(130);
+    expect([step, stepsOf(events).at(-1)]).toEqual([10, 10]);
+    expect(events.at(-1)).toMatchObject({
+      code: 'INTERRUPTED',
+      message: expect.stringMatching(/step-0+10$/) as string,
+    });
+  });
+
   it('all workers lost at once go on from the last checkpoint', async () => {
     const out = join(await temporaryFolder(), 'run');
     const run = new Lockstep(

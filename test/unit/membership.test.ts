@@ -369,6 +369,20 @@ describe('membership', () => {
     expect(run.status).toBe(130);
   });
 
+  it('waits for the checkpoint of the last step, whatever was being written when it was interrupted', () => {
+    const run = Run.running();
+    run.commit('a', 2);
+    run.on({ kind: 'interrupt', signal: 'SIGINT' });
+    for (const from of ['a', 'b']) run.say(from, { type: 'standing', generation: 1, step: 2 });
+    run.say('a', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });
+    expect(run.status).toBeUndefined();
+    run.say('a', { type: 'checkpointed', step: 1, path: '', error: 'no room' });
+    expect([run.status, run.warnings]).toEqual([undefined, ['no room']]);
+    run.say('a', { type: 'checkpointed', step: 2, path: '/out/checkpoints/step-2', error: null });
+    expect(run.error?.message).toMatch(/--resume \/out\/checkpoints\/step-2$/);
+    expect(run.status).toBe(130);
+  });
+
   it('ends at once when it is interrupted twice, and with status 1 when the checkpoint fails', () => {
     const twice = Run.running();
     twice.commit('a', 1);

@@ -8,6 +8,7 @@ import {
   readCheckpoint,
   type CheckpointDescription,
 } from '../../shared/checkpoint/checkpoint.js';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
 import { toWireError } from '../../shared/errors.js';
@@ -33,7 +34,7 @@ export class Checkpoints {
   /** The step waits for no more than a copy into it. Kept, since new memory costs more than the copy. */
   #room: RuleState | undefined;
   #complaint = '';
-  #written = 0;
+  #written: { readonly step: number; readonly path: string } | undefined;
 
   constructor(replica: Replica, context: CheckpointContext, send: (message: WorkerMessage) => void) {
     this.#replica = replica;
@@ -57,10 +58,13 @@ export class Checkpoints {
     if (this.#interval !== undefined && out !== null) await this.write(step, state, out);
   }
 
-  /** Writes one, after the one before, and says so; a failure is said too and is no reason to stop. */
+  /** Writes one, after the one before, and says so, also where it is there already; a failure is said too and is no reason to stop. */
   async write(step: number, state: TrainingState, out: string): Promise<void> {
     await this.#current;
-    if (step === this.#written) return;
+    if (step === this.#written?.step && existsSync(this.#written.path)) {
+      this.#send({ type: 'checkpointed', ...this.#written, error: null });
+      return;
+    }
     this.#current = this.#write(step, state, out).finally(() => (this.#current = undefined));
     await this.#current;
   }
@@ -78,7 +82,7 @@ export class Checkpoints {
     try {
       const path = await this.#writer.write(task);
       this.#complaint = '';
-      this.#written = step;
+      this.#written = { step, path };
       this.#send({ type: 'checkpointed', step, path, error: null });
     } catch (error) {
       const wire = toWireError(error);
