@@ -16,7 +16,12 @@ export function bitsOf(stdout: string): Bits {
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as RunEvent);
   const losses = events.flatMap((event) => (event.event === 'step' ? [event.loss] : []));
-  const evaluations = events.filter((event) => event.event === 'eval');
+  // Without the time at which it came.
+  const evaluations = events.flatMap((event) => {
+    if (event.event !== 'eval') return [];
+    const { split, epoch, step, loss, metrics, count } = event;
+    return [{ split, epoch, step, loss, metrics, count }];
+  });
   const weightsSha256 = events.flatMap((event) => (event.event === 'done' ? [event.weightsSha256] : []))[0];
   if (weightsSha256 === undefined) throw new Error('a run without the event "done"');
   // JSON writes a double with as many digits as tell it from every other.
