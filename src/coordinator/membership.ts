@@ -150,7 +150,13 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
 /** Not one of this run's workers (any more): told so, for as long as it speaks. */
 function onStranger(state: State, from: ConnectionId, message: WorkerMessage): Decision {
   if (message.type === 'failed' || message.type === 'leave') return { state, actions: [] };
-  if (mayAdopt(state)) return { state, actions: [{ kind: 'send', to: from, message: { type: 'identify' } }] };
+  if (mayAdopt(state)) {
+    if (state.asked.has(from)) return { state, actions: [] };
+    return {
+      state: { ...state, asked: new Set(state.asked).add(from) },
+      actions: [{ kind: 'send', to: from, message: { type: 'identify' } }],
+    };
+  }
   const error = {
     code: 'STALE_GENERATION',
     message: 'This worker is not part of the run (any more): it was given up. Start it again to join.',

@@ -116,6 +116,8 @@ export interface State extends RunDescription {
   readonly checkpoint: CheckpointPlace | null;
   /** Members of a generation that another coordinator led, as far as they have come; null: none. */
   readonly adopting: { readonly worldSize: number; readonly sinceMs: number } | null;
+  /** Connections that were asked who they are. Each answers with thousands of reports, so it is asked once. */
+  readonly asked: ReadonlySet<ConnectionId>;
   /** Why the current generation follows the one before. */
   readonly why: 'membership' | 'balance';
   readonly balance: Balancing;
@@ -193,6 +195,7 @@ export function initialState(run: RunDescription, nowMs: number): State {
     losses: new Map(),
     checkpoint: succeeds?.checkpoint ?? resume,
     adopting: null,
+    asked: new Set(),
     why: 'membership',
     balance: { stopAfter: null, stoppedMs: null, deals: 0, restUntilMs: nowMs, costMs: null },
     stopping: null,

@@ -26,6 +26,16 @@ describe("a coordinator's successor", () => {
     expect(run.status).toBeUndefined();
   });
 
+  it('asks each connection once, whatever else it says before its answer comes', () => {
+    const run = successor();
+    for (let ticks = 1; ticks <= 100; ticks++) for (const name of 'ab') run.beat(name, ticks);
+    run.commit('a', 2);
+    expect([run.sent('a'), run.sent('b')]).toEqual([['identify'], ['identify']]);
+    // Connected anew: nothing that was sent before may have arrived.
+    run.beat('c', 101);
+    expect(run.sent('c')).toEqual(['identify']);
+  });
+
   it('takes over a standing that was meant for its predecessor and is said again', () => {
     const run = successor();
     run.rejoin('a', 0);
