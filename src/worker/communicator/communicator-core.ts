@@ -117,8 +117,8 @@ export class CommunicatorCore {
     this.#membership = { generation: plan.generation, rank: plan.rank, worldSize: plan.workers.length };
     this.#state = 'running';
     const generation = new JoinedGeneration(plan, this.#request, this.#transports, data, {
-      finished: (engine, id) => {
-        this.#flights?.landed(id, engine.nameOf(id));
+      finished: (id) => {
+        this.#flights?.landed(id, generation.engine.nameOf(id));
         this.#events.finished(id);
       },
       refused: (error) => this.#events.refused(error),
@@ -133,15 +133,16 @@ export class CommunicatorCore {
     return generation.connected;
   }
 
-  /** See JoinedGeneration, as of the next two. */
+  /** See JoinedGeneration. */
   allocate(elementCount: number, provide: (place: Placement) => ArrayBufferLike): Vectors {
     return this.#joined.allocate(elementCount, provide);
   }
 
   register(spec: ExchangeSpec, buffers: ExchangeBuffers): void {
-    this.#joined.register(spec, buffers);
+    this.engine.register(spec, buffers);
   }
 
+  /** See JoinedGeneration. */
   registerPart(spec: ExchangeSpec, allocation: number, start: number): void {
     this.#joined.registerPart(spec, allocation, start);
   }

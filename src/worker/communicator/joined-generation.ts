@@ -4,7 +4,7 @@
  */
 
 import { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
-import type { ExchangeBuffers, ExchangeSpec, SharedPeers } from '../../shared/collectives/exchange-spec.js';
+import type { ExchangeSpec, SharedPeers } from '../../shared/collectives/exchange-spec.js';
 import {
   VectorLayout,
   bytesOf,
@@ -35,7 +35,7 @@ interface AllocatedVectors {
 }
 
 export interface GenerationEvents {
-  finished(engine: CollectiveEngine, exchangeId: number): void;
+  finished(exchangeId: number): void;
   /** A frame was refused; nothing of it counts. */
   refused(error: OperationalError): void;
 }
@@ -84,7 +84,7 @@ export class JoinedGeneration {
         ...{ collective, arithmetic: transports.arithmetic },
       },
       (to, frame) => data.send(to, frame),
-      (id) => events.finished(this.engine, id),
+      (id) => events.finished(id),
       (error) => events.refused(error),
     );
     this.#layout = new VectorLayout(this.engine.mesh.ranges);
@@ -148,10 +148,6 @@ export class JoinedGeneration {
     const own = vectors(plan.rank, provide);
     this.#allocations.push({ own, peers });
     return own;
-  }
-
-  register(spec: ExchangeSpec, buffers: ExchangeBuffers): void {
-    this.engine.register(spec, buffers);
   }
 
   /** Registers an exchange over elements [start, start + elementCount) of an allocation. */

@@ -4,10 +4,11 @@
  * MaxPoolGrad, whose own gives nothing to a maximum that is not positive.
  */
 
-import type { backend_util, NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
+import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../../engine/native.js';
 import { borrowFromCpu, registered } from './borrowed.js';
 import { WasmModule } from './module.js';
+import { maxPool, maxPoolGradient, type PoolGeometry } from './pool.js';
 import { convolve, filterGradient, inputGradient, multiply, type ConvGeometry } from './products.js';
 
 type Inputs = Readonly<Record<string, TensorInfo | undefined>>;
@@ -100,51 +101,40 @@ export function registerWasmKernels(tf: Tensorflow): void {
   });
   register('MaxPool', ({ inputs, attrs }) => {
     const x = inputs['x'] as TensorInfo;
-    const info = poolInfo(tf, x.shape, attrs as PoolAttributes);
-    const y = module.info(info.outShape);
-    maxPool(module, x, info, module.address(y), 0);
-    return y;
+    return maxPool(module, x, poolGeometry(tf, x.shape, attrs as PoolAttributes));
   });
   register('MaxPoolGrad', ({ inputs, attrs }) => {
     const [x, dy] = [inputs['input'] as TensorInfo, inputs['dy'] as TensorInfo];
-    const dx = module.info(x.shape);
-    maxPool(
-      module,
-      x,
-      poolInfo(tf, x.shape, attrs as PoolAttributes),
-      module.address(dy),
-      module.address(dx),
-    );
-    return dx;
+    return maxPoolGradient(module, x, dy, poolGeometry(tf, x.shape, attrs as PoolAttributes));
   });
   borrowFromCpu(tf);
 }
 
-type PoolInfo = backend_util.Conv2DInfo;
-
-function poolInfo(
+function poolGeometry(
   tf: Tensorflow,
   shape: readonly number[],
   { filterSize, strides, pad, dimRoundingMode }: PoolAttributes,
-): PoolInfo {
-  const [images, height, width, channels] = shape as [number, number, number, number];
-  return tf.backend_util.computePool2DInfo(
-    [images, height, width, channels],
+): PoolGeometry {
+  const info = tf.backend_util.computePool2DInfo(
+    shape as [number, number, number, number],
     filterSize,
     strides,
     1,
     pad,
     dimRoundingMode,
   );
-}
-
-/** See native/wasm/kernels/pool.ts. */
-function maxPool(module: WasmModule, x: TensorInfo, info: PoolInfo, y: number, dx: number): void {
-  module.run.maxPool(
-    ...[module.address(x), info.batchSize, info.inHeight, info.inWidth, info.inChannels],
-    ...[info.filterHeight, info.filterWidth, info.strideHeight, info.strideWidth],
-    ...[info.padInfo.top, info.padInfo.left, info.outHeight, info.outWidth, y, dx],
-  );
+  return {
+    images: info.batchSize,
+    height: info.inHeight,
+    width: info.inWidth,
+    channels: info.inChannels,
+    outHeight: info.outHeight,
+    outWidth: info.outWidth,
+    size: [info.filterHeight, info.filterWidth],
+    strides: [info.strideHeight, info.strideWidth],
+    top: info.padInfo.top,
+    left: info.padInfo.left,
+  };
 }
 
 function geometry(

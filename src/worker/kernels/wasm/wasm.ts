@@ -19,6 +19,7 @@ import { wasmAdam } from './adam.js';
 import { batchNorm, columnSums, moments } from './batch-norm.js';
 import { hashAt } from './hash.js';
 import type { WasmModule } from './module.js';
+import { maxPool, maxPoolGradient } from './pool.js';
 import { convolve, filterGradient, inputGradient, multiply, type ConvGeometry } from './products.js';
 
 export class WasmKernels implements Kernels {
@@ -83,23 +84,16 @@ export class WasmKernels implements Kernels {
 
   maxPool(x: Tensor4D, window: PoolWindow): { y: Tensor4D; gradient: (dy: Tensor4D) => Tensor4D } {
     const [images, height, width, channels] = x.shape;
-    const down = axis(height, window.size[0], window.strides[0], 1, window.padding);
-    const right = axis(width, window.size[1], window.strides[1], 1, window.padding);
-    const module = this.#module;
-    const from = module.address(x);
-    const numbers = [
-      ...[from, images, height, width, channels, ...window.size, ...window.strides],
-      ...[down.before, right.before, down.out, right.out],
-    ];
-    const { tensor: y, to } = module.output<Tensor4D>([images, down.out, right.out, channels]);
-    module.run.maxPool(...numbers, to, 0);
+    const { size, strides, padding } = window;
+    const down = axis(height, size[0], strides[0], 1, padding);
+    const right = axis(width, size[1], strides[1], 1, padding);
+    const pool = {
+      ...{ images, height, width, channels, size, strides },
+      ...{ outHeight: down.out, outWidth: right.out, top: down.before, left: right.before },
+    };
     return {
-      y,
-      gradient: (dy) => {
-        const { tensor, to: dx } = module.output<Tensor4D>(x.shape);
-        module.run.maxPool(...numbers, module.address(dy), dx);
-        return tensor;
-      },
+      y: this.#tensor(maxPool(this.#module, x, pool)),
+      gradient: (dy) => this.#tensor(maxPoolGradient(this.#module, x, dy, pool)),
     };
   }
 
