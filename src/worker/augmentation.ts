@@ -4,10 +4,13 @@ import type { AugmentFunction } from '../api/augment.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { augmentationDraws, augmentPicture, type Picture } from '../shared/data/augment.js';
 import type { DataSplit, TensorValues } from '../shared/data/training-data.js';
-import { ConfigError, ModelError } from '../shared/errors.js';
+import { ConfigError } from '../shared/errors.js';
 import { elementCount } from '../shared/layout.js';
-import { withMathRandom } from '../shared/random/math-random.js';
+import { withoutMathRandom } from '../shared/random/math-random.js';
 import type { Augment } from './samples.js';
+
+const drawsRandom =
+  'augment: a function called Math.random, so its result would depend on the worker. Draw from the `random` that it is given.';
 
 /**
  * Undefined where nothing is augmented.
@@ -49,7 +52,7 @@ export function createAugment(
             targets: sample(samples.targets, targets, at),
           };
           const change = own.shift();
-          if (change) withMathRandom(refuseRandom, () => change(given));
+          if (change) withoutMathRandom(drawsRandom, () => change(given));
           continue;
         }
         for (const i of pictures) {
@@ -61,10 +64,4 @@ export function createAugment(
       }
     }
   };
-}
-
-function refuseRandom(): never {
-  throw new ModelError(
-    'augment: a function called Math.random, so its result would depend on the worker. Draw from the `random` that it is given.',
-  );
 }

@@ -4,6 +4,8 @@
  * The only file that touches Math.random.
  */
 
+import { ModelError } from '../errors.js';
+
 /** Runs `body` with Math.random replaced by `draw` (uniform over [0, 1)). Synchronous code only. */
 export function withMathRandom<T>(draw: () => number, body: () => T): T {
   const original = Math.random;
@@ -15,7 +17,15 @@ export function withMathRandom<T>(draw: () => number, body: () => T): T {
   }
 }
 
-/** The same until what `body` promises is there. Whatever else runs meanwhile draws from it too. */
+/** Runs `body`, whose result must not depend on the worker. Synchronous code only. @throws ModelError when it draws from Math.random */
+export function withoutMathRandom<T>(refusal: string, body: () => T): T {
+  const refuse = (): never => {
+    throw new ModelError(refusal);
+  };
+  return withMathRandom(refuse, body);
+}
+
+/** As `withMathRandom`, until what `body` promises is there. Whatever else runs meanwhile draws from it too. */
 export async function withMathRandomUntil<T>(draw: () => number, body: () => T | Promise<T>): Promise<T> {
   const original = Math.random;
   Math.random = draw;

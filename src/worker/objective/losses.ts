@@ -7,7 +7,7 @@ import type { Rank, Tensor } from '@tensorflow/tfjs';
 import type { LossFunction } from '../../api/objective.js';
 import type { OutputLossConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';
-import { withMathRandom } from '../../shared/random/math-random.js';
+import { withoutMathRandom } from '../../shared/random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
 
@@ -98,6 +98,9 @@ function elementwise(
   };
 }
 
+const drawsRandom =
+  'loss: it draws random numbers, which would depend on the worker. Draw them in the data, where a seed is given.';
+
 /** Differentiated by tfjs, one shard at a time. */
 function customLoss(tf: Tensorflow, custom: LossFunction | undefined): Loss {
   if (!custom) throw new ModelError('loss: expected a function in the training definition, got none.');
@@ -105,7 +108,7 @@ function customLoss(tf: Tensorflow, custom: LossFunction | undefined): Loss {
     const [samples = 0] = prediction.shape;
     let total = Number.NaN;
     const { grad } = tf.valueAndGrad((x: Tensor) => {
-      const losses = withMathRandom(refuseRandom, () => custom({ tf, prediction: x, target }));
+      const losses = withoutMathRandom(drawsRandom, () => custom({ tf, prediction: x, target }));
       if (losses.rank !== 1 || losses.size !== samples) {
         throw new ModelError(
           `loss: expected one value for each of ${samples} samples, got a tensor of ` +
@@ -117,10 +120,4 @@ function customLoss(tf: Tensorflow, custom: LossFunction | undefined): Loss {
     })(prediction);
     return { sum: total, gradient: grad };
   };
-}
-
-function refuseRandom(): never {
-  throw new ModelError(
-    'loss: it draws random numbers, which would depend on the worker. Draw them in the data, where a seed is given.',
-  );
 }

@@ -5,11 +5,13 @@
  */
 
 import type { LayersModel, Scalar, Tensor, Variable } from '@tensorflow/tfjs';
-import { ModelError } from '../../shared/errors.js';
-import { withMathRandom } from '../../shared/random/math-random.js';
+import { withoutMathRandom } from '../../shared/random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer-op.js';
+
+const drawsRandom =
+  'A regularizer called Math.random, so workers would have different numbers. Remove the random draw.';
 
 /** A layer that computes the penalty of each regularizer that its weights have. */
 interface Penalized {
@@ -66,7 +68,7 @@ export class Regularization {
     const sum = this.#sum;
     sum.set(gradient);
     const penalty = this.#tf.tidy(() => {
-      const { value, grads } = withMathRandom(refuseRandom, () =>
+      const { value, grads } = withoutMathRandom(drawsRandom, () =>
         this.#tf.variableGrads(
           () => this.#penalty(),
           this.#parameters.map(({ variable }) => variable),
@@ -87,10 +89,4 @@ export class Regularization {
     const penalties: Tensor[] = this.#layers.flatMap((layer) => layer.calculateLosses());
     return penalties.reduce((total, penalty) => this.#tf.add(total, penalty)).asScalar();
   }
-}
-
-function refuseRandom(): never {
-  throw new ModelError(
-    'A regularizer called Math.random, so workers would have different numbers. Remove the random draw.',
-  );
 }

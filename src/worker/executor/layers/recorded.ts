@@ -6,7 +6,7 @@
 
 import type { NamedTensorMap, Tensor } from '@tensorflow/tfjs';
 import { ModelError } from '../../../shared/errors.js';
-import { withMathRandom } from '../../../shared/random/math-random.js';
+import { withoutMathRandom } from '../../../shared/random/math-random.js';
 import type { Tensorflow } from '../../engine/native.js';
 import { fieldsOf, type Layer, type LayerOp, type LayerServices, type LayerVariable } from '../layer-op.js';
 
@@ -36,9 +36,12 @@ interface Recording {
 
 export function recorded(layer: Layer, { tf, weightIndex, needsInputGradient }: LayerServices): LayerOp {
   const weights = layer.trainableWeights as unknown as LayerVariable[];
+  const drawsRandom =
+    `Layer "${layer.name}" (${layer.getClassName()}) draws random numbers while training. Its result would depend on ` +
+    'which worker runs it. Use Dropout, or draw before the model, in the data.';
   const call = (inputs: Tensor[], training: boolean): Tensor[] => {
-    const result = withMathRandom(
-      () => refuseRandom(layer),
+    const result = withoutMathRandom(
+      drawsRandom,
       () =>
         layer.apply(inputs.length === 1 ? (inputs[0] as Tensor) : inputs, { training }) as Tensor | Tensor[],
     );
@@ -79,13 +82,6 @@ export function recorded(layer: Layer, { tf, weightIndex, needsInputGradient }: 
       };
     },
   };
-}
-
-function refuseRandom(layer: Layer): never {
-  throw new ModelError(
-    `Layer "${layer.name}" (${layer.getClassName()}) draws random numbers while training. Its result would depend on ` +
-      'which worker runs it. Use Dropout, or draw before the model, in the data.',
-  );
 }
 
 function record(tf: Tensorflow, body: () => Tensor[]): Recording {
