@@ -6,6 +6,8 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { loadMnist } from '../../src/shared/data/dataset.js';
 import type { RunEvent } from '../../src/shared/run-events.js';
+import { elementCount } from '../../src/shared/layout.js';
+import { readModelFiles } from '../../src/worker/load-model.js';
 import { fashionMnistDirectory } from '../support/fashion-mnist.js';
 import { imageOf } from '../support/digit-pictures.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
@@ -109,16 +111,13 @@ export default defineTraining({
     const one = await weightsOf('runs/one', '--workers', '1');
     expect(await weightsOf('runs/two', '--workers', '2')).toBe(one);
     const tensors = async (path: string) => {
-      const manifest = JSON.parse(await readFile(join(folder, path, 'model', 'model.json'), 'utf8')) as {
-        weightsManifest: { paths: string[]; weights: { name: string; shape: number[] }[] }[];
-      };
-      const [{ paths, weights }] = manifest.weightsManifest as [(typeof manifest.weightsManifest)[0]];
-      const bytes = await readFile(join(folder, path, 'model', paths[0]!));
+      const { artifacts } = await readModelFiles(join(folder, path));
+      const bytes = Buffer.from(artifacts.weightData as ArrayBuffer);
       let at = 0;
       return new Map(
-        weights.map(({ name, shape }) => {
+        artifacts.weightSpecs!.map(({ name, shape }) => {
           const from = at;
-          at += 4 * shape.reduce((a, b) => a * b, 1);
+          at += 4 * elementCount(shape);
           return [name, bytes.subarray(from, at).toString('hex')] as const;
         }),
       );

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/run-events.js';
 import { backOffMs } from '../../src/cli/back-off.js';
+import { shellBlocks } from '../support/docs-commands.js';
 import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/free-port.js';
 import { temporaryFolder } from '../support/lockstep.js';
@@ -17,9 +18,7 @@ const ecosystem = fileURLToPath(new URL('../../ecosystem.config.js', import.meta
 const inPackage = 'node_modules/lockstep/ecosystem.config.js';
 
 /** The lines of docs/pm2.md that go through a run's life: those of its second block. */
-const documented = [
-  ...readFileSync(new URL('../../docs/pm2.md', import.meta.url), 'utf8').matchAll(/^```sh\n([^]*?)^```/gm),
-][1]![1]!
+const documented = shellBlocks('docs/pm2.md')[1]!
   .trim()
   .split('\n')
   .map((line) => {

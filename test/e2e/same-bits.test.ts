@@ -81,8 +81,8 @@ describe('the same bits', () => {
     expect(one.losses).toHaveLength(6);
     expect(one.evaluations).toHaveLength(3);
     for (const place of [
-      ...[2, 3, 5, 8].map((workers) => ['--workers', String(workers)]),
-      ['--workers', '3', '--shared-memory', 'off'],
+      ...[2, 3, 5, 7, 8].map((workers) => ['--workers', String(workers)]),
+      ['--workers', '4', '--shared-memory', 'off'],
       ['--single-process'],
     ]) {
       expect(await trace([...fixed, ...place]), place.join(' ')).toEqual(one);

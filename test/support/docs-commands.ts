@@ -27,12 +27,16 @@ export interface DocsCommand {
 
 const command = /^(?:\$ )?(?:[A-Z_]+=\S+ )*(?:npx )?(lockstep|npm(?= (?:run|start|test)\b))(?: ([^#]*))?/;
 
+/** The text of each fenced block of shell. */
+export function shellBlocks(page: string): readonly string[] {
+  const text = readFileSync(join(root, page), 'utf8');
+  return [...text.matchAll(/^```(?:sh|console)\n([^]*?)^```/gm)].map(([, block = '']) => block);
+}
+
 /** Without variables before them and comments after them. */
 export function commandsOf(page: string): readonly DocsCommand[] {
-  const text = readFileSync(join(root, page), 'utf8');
-  const blocks = [...text.matchAll(/^```(?:sh|console)\n([^]*?)^```/gm)];
-  return blocks
-    .flatMap(([, block = '']) => block.split('\n'))
+  return shellBlocks(page)
+    .flatMap((block) => block.split('\n'))
     .flatMap((line) => {
       const [, program, rest = ''] = command.exec(line) ?? [];
       return program === 'lockstep' || program === 'npm' ? [{ page, program, words: words(rest) }] : [];

@@ -1,9 +1,10 @@
-import type { LayersModel, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs';
+import type { LayersModel, NamedTensorMap, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import type { ModelContext } from '../../src/api/define-training.js';
 import { ModelError } from '../../src/shared/errors.js';
 import type { LayerVariable } from '../../src/worker/executor/layer-op.js';
 import { markFrozenWeights } from '../../src/worker/frozen-layers.js';
+import type { Participation } from '../../src/worker/replica.js';
 import { trainStep } from '../../src/worker/train-step.js';
 import { alone, batchOf, engineFor, syntheticData } from '../support/in-process.js';
 
@@ -30,6 +31,23 @@ const model = ({ tf }: ModelContext): LayersModel =>
 
 const norm = (values: ArrayLike<number>): number => Math.hypot(...Array.from(values));
 
+/** Each parameter's gradient by tfjs's tape, and where the flat one has it; together they are all of the flat one. */
+function besideTfjs(
+  { replica, executor }: Participation,
+  grads: NamedTensorMap,
+  flat: Float32Array,
+): { name: string; expected: Float32Array; found: Float32Array }[] {
+  const weights = replica.model.weights as unknown as (LayerVariable & { readonly val: Variable })[];
+  let offset = 0;
+  const pairs = executor.backwardOrder.map((index) => {
+    const { val, originalName } = weights[index]!;
+    const expected = grads[val.name]!.dataSync<'float32'>();
+    return { name: originalName, expected, found: flat.subarray(offset, (offset += expected.length)) };
+  });
+  expect(offset).toBe(flat.length);
+  return pairs;
+}
+
 describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine %s', (choice) => {
   it.each([1, 2, 3])('computes the loss and the gradients of tfjs with %i shards', async (shards) => {
     const engine = await engineFor(choice);
@@ -52,19 +70,13 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
     expect(loss / expectedLoss).toBeCloseTo(1, 6);
     expect(variables).toHaveLength(executor.backwardOrder.length);
 
-    let offset = 0;
-    const weights = replica.model.weights as unknown as (LayerVariable & { readonly val: Variable })[];
-    for (const index of executor.backwardOrder) {
-      const { val, originalName } = weights[index]!;
-      const expected = grads[val.name]!.dataSync<'float32'>();
-      const found = flat.subarray(offset, (offset += expected.length));
+    for (const { name, expected, found } of besideTfjs(participation, grads, flat)) {
       const scale = norm(expected);
       const distance = norm(expected.map((gradient, i) => gradient - found[i]!));
       // A bias before BatchNorm has gradient zero in exact arithmetic, and noise in tfjs's.
-      if (scale < 1e-5) expect(norm(found), originalName).toBeLessThan(1e-5);
-      else expect(distance / scale, originalName).toBeLessThan(2e-4);
+      if (scale < 1e-5) expect(norm(found), name).toBeLessThan(1e-5);
+      else expect(distance / scale, name).toBeLessThan(2e-4);
     }
-    expect(offset).toBe(flat.length);
   });
 
   it('adds the penalties of regularizers to loss and gradients, once a step, as tfjs does', async () => {
@@ -125,16 +137,10 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
     // Other workers may still be reading what was reduced.
     expect(reduced).toEqual(before);
     expect(applied).not.toEqual(before);
-    let offset = 0;
-    const weights = replica.model.weights as unknown as (LayerVariable & { readonly val: Variable })[];
-    for (const index of executor.backwardOrder) {
-      const { val, originalName } = weights[index]!;
-      const expected = grads[val.name]!.dataSync<'float32'>();
-      const found = applied.subarray(offset, (offset += expected.length));
+    for (const { name, expected, found } of besideTfjs(participation, grads, applied)) {
       const distance = norm(expected.map((gradient, i) => gradient - found[i]!));
-      expect(distance, originalName).toBeLessThan(2e-4 * norm(expected) + 1e-6);
+      expect(distance, name).toBeLessThan(2e-4 * norm(expected) + 1e-6);
     }
-    expect(offset).toBe(applied.length);
   });
 
   it('leaves layers alone that do not train, told so before or after they are built, or within a model', async () => {
