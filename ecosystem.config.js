@@ -52,7 +52,7 @@ const common = {
   // A worker in mid-step needs a moment to leave; the longest step of the recipe takes under a second.
   kill_timeout: 15_000,
   // Status 0 is a finished run: nothing to restart. After a crash Lockstep itself waits 1 s, 1.5 s, ... up to 15 s before
-  // it tries again: see src/cli/back-off.ts for why that is not pm2's `exp_backoff_restart_delay`.
+  // it tries again: see src/launcher/back-off.ts for why that is not pm2's `exp_backoff_restart_delay`.
   stop_exit_codes: [0],
 };
 

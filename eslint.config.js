@@ -95,7 +95,7 @@ export default tseslint.config(
       'src/dashboard/**/*.ts',
       'src/tensorboard/**/*.ts',
     ],
-    ignores: ['src/shared/random/math-random.ts'],
+    ignores: ['src/worker/random/math-random.ts'],
     rules: { ...noEnvironment, ...exactArithmetic },
   },
   arrow(

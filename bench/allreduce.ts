@@ -4,7 +4,7 @@
  */
 import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { median } from '../src/shared/statistics.js';
+import { median } from '../src/shared/arithmetic/quantile.js';
 import { machineLine } from './measure.js';
 
 const [rounds = 5] = process.argv.slice(2).map(Number);

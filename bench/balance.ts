@@ -4,8 +4,8 @@
  * the end. Pairs of runs with and without, each pair in the opposite order of the one before; images a second over the second half
  * of the steps, when the shards have been dealt.
  */
-import type { RunEvent } from '../src/shared/run-events.js';
-import { median } from '../src/shared/statistics.js';
+import type { RunEvent } from '../src/shared/runs/run-events.js';
+import { median } from '../src/shared/arithmetic/quantile.js';
 import { imagesPerSecond, machineLine } from './measure.js';
 
 const [pairs = 3, steps = 160, part = 0.5] = process.argv.slice(2).map(Number);

@@ -3,7 +3,7 @@
  * `npm run bench:cost -- ledger|checkpoints [pairs] [steps] [options of train]`. The figure is the median of the pairs' ratios,
  * with their quartiles, because a shared machine's speed drifts by more than that. Rates are of whole runs.
  */
-import { median, quantile } from '../src/shared/statistics.js';
+import { median, quantile } from '../src/shared/arithmetic/quantile.js';
 import { imagesPerSecond, machineLine } from './measure.js';
 
 const features: Readonly<Record<string, readonly string[]>> = {

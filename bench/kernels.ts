@@ -6,7 +6,7 @@
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Rank, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
-import { median } from '../src/shared/statistics.js';
+import { median } from '../src/shared/arithmetic/quantile.js';
 import { engineHost } from '../src/worker/engine/cache.js';
 import { engineEnvironment } from '../src/worker/engine/environment.js';
 import { loadEngine } from '../src/worker/engine/load.js';

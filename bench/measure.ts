@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import { measureRun, type MeasuredRun, type RunToMeasure } from '../src/cli/measured-run.js';
+import { measureRun, type MeasuredRun, type RunToMeasure } from '../src/cli/bench/measured-run.js';
 
 export interface Measured extends Omit<RunToMeasure, 'main' | 'timeline'> {
   /** The rate of all steps, with all that happens between steps, instead of the median step's. */

@@ -6,10 +6,10 @@
  */
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
-import { median } from '../src/shared/statistics.js';
+import { median } from '../src/shared/arithmetic/quantile.js';
 import { totalUs, type Cluster, type Network } from '../src/shared/collectives/cost.js';
 import { machineLine, main } from './measure.js';
-import { measureRun } from '../src/cli/measured-run.js';
+import { measureRun } from '../src/cli/bench/measured-run.js';
 import { printScaling } from './scaling-table.js';
 import { fit, gradientCost, predict, recipe, vectorCost, type Training } from './step-model.js';
 

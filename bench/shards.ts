@@ -3,7 +3,7 @@
  * `npm run bench:shards -- [rounds] [steps]`. One worker exchanges nothing, so what it loses is lost to smaller kernels and
  * more of them; what two workers lose beyond that, to the subtrees that they send each other.
  */
-import { median } from '../src/shared/statistics.js';
+import { median } from '../src/shared/arithmetic/quantile.js';
 import { imagesPerSecond, machineLine } from './measure.js';
 
 const [rounds = 3, steps = 80] = process.argv.slice(2).map(Number);

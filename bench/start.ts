@@ -6,8 +6,8 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { RunEvent } from '../src/shared/run-events.js';
-import { median } from '../src/shared/statistics.js';
+import type { RunEvent } from '../src/shared/runs/run-events.js';
+import { median } from '../src/shared/arithmetic/quantile.js';
 import { machineLine } from './measure.js';
 
 const [rounds = 5] = process.argv.slice(2).map(Number);

@@ -7,12 +7,12 @@ import type { Tensor2D } from '@tensorflow/tfjs';
 import convnet from '../examples/mnist/lockstep.config.js';
 import { loadMnist } from '../src/shared/data/dataset.js';
 import { imageData } from '../src/shared/data/training-data.js';
-import { median } from '../src/shared/statistics.js';
+import { median } from '../src/shared/arithmetic/quantile.js';
 import { engineHost } from '../src/worker/engine/cache.js';
 import { engineEnvironment } from '../src/worker/engine/environment.js';
 import { loadEngine } from '../src/worker/engine/load.js';
-import { buildModel } from '../src/worker/replica.js';
-import { trainStep } from '../src/worker/train-step.js';
+import { buildModel } from '../src/worker/training/replica.js';
+import { trainStep } from '../src/worker/training/train-step.js';
 import { alone, batchOf } from '../test/support/in-process.js';
 
 const [batchSize = 64, threads = 2, rounds = 5] = process.argv.slice(2).map(Number);

@@ -13,7 +13,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { median } from '../src/shared/statistics.js';
+import { median } from '../src/shared/arithmetic/quantile.js';
 import { machineLine, main, mnistFolder } from './measure.js';
 
 const { values: given } = parseArgs({

@@ -3,7 +3,7 @@
  * `npm run bench:workers -- [rounds] [steps]`, of which the first third doesn't count. Pins the one worker to a core (taskset), since otherwise its communicator
  * thread would have the other core to itself.
  */
-import { median } from '../src/shared/statistics.js';
+import { median } from '../src/shared/arithmetic/quantile.js';
 import { imagesPerSecond, machineLine } from './measure.js';
 
 const [rounds = 3, steps = 240] = process.argv.slice(2).map(Number);

@@ -1,6 +1,6 @@
 /** What must be equal between two runs, from what `lockstep train --json` prints. */
 
-import type { RunEvent } from '../src/shared/run-events.js';
+import type { RunEvent } from '../src/shared/runs/run-events.js';
 
 export interface Bits {
   /** What must be equal: every loss, every evaluation, the weights. */

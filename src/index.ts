@@ -18,5 +18,5 @@ export type {
   TensorValues,
   TrainingData,
 } from './shared/data/training-data.js';
-export type { RunEvent } from './shared/run-events.js';
+export type { RunEvent } from './shared/runs/run-events.js';
 export { OperationalError, type ErrorCode } from './shared/errors.js';

@@ -10,12 +10,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Dealer, Push } from 'zeromq';
-import { holdings } from '../../src/cli/chaos/processes.js';
+import { holdings } from '../../src/chaos/processes.js';
 import { runTagOf } from '../../src/worker/communicator/joined-generation.js';
-import { setPace } from '../../src/shared/faults/order.js';
-import { collectVariable } from '../../src/shared/garbage.js';
-import type { RunEvent } from '../../src/shared/run-events.js';
-import { median } from '../../src/shared/statistics.js';
+import { setPace } from '../../src/shared/faults/fault-request.js';
+import { collectVariable } from '../../src/shared/memory/garbage-collection.js';
+import type { RunEvent } from '../../src/shared/runs/run-events.js';
+import { median } from '../../src/shared/arithmetic/quantile.js';
 import { exchanges, messageBytes, workerMessages } from './corpus.js';
 import { hostile, mend, noise, type Random } from './mutate.js';
 

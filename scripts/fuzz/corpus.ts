@@ -2,10 +2,10 @@
 
 import { CollectiveEngine } from '../../src/shared/collectives/collective-engine.js';
 import { vectorOver } from '../../src/shared/collectives/reduction.js';
-import { resolveConfig } from '../../src/shared/config/resolve.js';
+import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { encodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
-import { histogramOf } from '../../src/shared/histogram.js';
+import { histogramOf } from '../../src/shared/runs/histogram.js';
 import { encodeMessage } from '../../src/shared/protocol/codec.js';
 import { headerBytes, writeHeader } from '../../src/shared/protocol/frame.js';
 import {
@@ -16,7 +16,7 @@ import {
 } from '../../src/shared/protocol/messages.js';
 import { shardRanges } from '../../src/shared/sharding/ranges.js';
 import { noTimes } from '../../src/shared/timeline/step-parts.js';
-import { asGeneration, asRank, type Rank } from '../../src/shared/words.js';
+import { asGeneration, asRank, type Rank } from '../../src/shared/sharding/identifiers.js';
 
 const sha = (digit: string): string => digit.repeat(64);
 const id = '00000000-0000-4000-8000-000000000000';

@@ -4,7 +4,7 @@
  * and can't make workers differ. What decides about the training (a rate, an early end) is config, which all workers share.
  */
 
-import type { RunEvent } from '../shared/run-events.js';
+import type { RunEvent } from '../shared/runs/run-events.js';
 
 type EventOf<Name extends RunEvent['event']> = Extract<RunEvent, { event: Name }>;
 

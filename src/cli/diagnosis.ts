@@ -7,7 +7,7 @@ import { availableParallelism, freemem, tmpdir, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { engineRoot } from '../worker/engine/cache.js';
 import { engineStatus } from '../worker/engine/status.js';
-import { currentEngineHost, defaultCoordinator, presentGpus, searchPath } from './environment.js';
+import { currentEngineHost, defaultCoordinator, presentGpus, searchPath } from './options/environment.js';
 
 export interface Finding {
   readonly name: string;

@@ -3,7 +3,7 @@
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { engineEnvironment, type EngineDevice } from '../worker/engine/environment.js';
 import { loadEngine, type Engine } from '../worker/engine/load.js';
-import { assignEnvironment, currentEngineHost } from './environment.js';
+import { assignEnvironment, currentEngineHost } from './options/environment.js';
 
 export async function loadWorkerEngine(
   config: Pick<ResolvedConfig, 'threads' | 'engine'>,

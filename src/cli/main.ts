@@ -2,7 +2,7 @@
 /** The command line: argv to a command, its result to an exit status. No logic of its own. */
 
 import { CommanderError } from 'commander';
-import { collectGarbageEvery, collectVariable } from '../shared/garbage.js';
+import { collectGarbageEvery, collectVariable } from '../shared/memory/garbage-collection.js';
 import { describeError, exitStatus, statusOf } from './exit.js';
 import { buildProgram } from './program.js';
 

@@ -5,7 +5,7 @@
 
 import { protocolVersion, type MessageOf, type WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import { flapping, placeOf } from './generations.js';
+import { flapping, placeOf } from './reconfigure.js';
 import { warn, type Decision, type State, type WorkerRecord } from './state.js';
 
 /** Beyond the workers that the run asks for: those that have joined and are not ready yet. */

@@ -8,11 +8,11 @@
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
-import { deal, slowestMs, type Pace } from '../shared/sharding/dealing.js';
-import { median } from '../shared/statistics.js';
+import { deal, slowestMs, type Pace } from './shard-assignment.js';
+import { median } from '../shared/arithmetic/quantile.js';
 import { totalOf, waitingOf } from '../shared/timeline/step-parts.js';
-import { endGeneration } from './generations.js';
-import { totalStepsOf } from './go-on.js';
+import { endGeneration } from './reconfigure.js';
+import { totalStepsOf } from './start-generation.js';
 import {
   membersOf,
   sendTo,

@@ -12,7 +12,7 @@ import {
 } from '../shared/protocol/codec.js';
 import { Refusals } from '../shared/protocol/refusals.js';
 import type { Span } from '../shared/timeline/spans.js';
-import type { RunEvent } from '../shared/run-events.js';
+import type { RunEvent } from '../shared/runs/run-events.js';
 import type { ControlServer } from '../shared/transport/transport.js';
 import { decide } from './membership.js';
 import { initialState, type CoordinatorEvent, type RunDescription, type State } from './state.js';

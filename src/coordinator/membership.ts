@@ -17,10 +17,10 @@ import {
   leave,
   lose,
   planNext,
-} from './generations.js';
-import { goOn } from './go-on.js';
+} from './reconfigure.js';
+import { goOn } from './start-generation.js';
 import { blame } from './liveness.js';
-import { adopt, impatient, mayAdopt } from './succession.js';
+import { adopt, impatient, mayAdopt } from './takeover.js';
 import { applyProgress, tell } from './progress.js';
 import { giveStatus, statusIsDue, withTimes } from './status.js';
 import {

@@ -4,7 +4,7 @@
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
-import { evaluationEvent } from '../shared/run-events.js';
+import { evaluationEvent } from '../shared/runs/run-events.js';
 import { emit, type Action, type Decision, type State, type WorkerRecord } from './state.js';
 
 type Report = Extract<WorkerMessage, { type: 'committed' | 'evaluated' }>;

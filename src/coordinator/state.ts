@@ -9,12 +9,12 @@ import type {
   WorkerIdentity,
   WorkerMessage,
 } from '../shared/protocol/messages.js';
-import type { RunEvent } from '../shared/run-events.js';
-import type { Pace } from '../shared/sharding/dealing.js';
+import type { RunEvent } from '../shared/runs/run-events.js';
+import type { Pace } from './shard-assignment.js';
 import type { Span } from '../shared/timeline/spans.js';
 import type { PartTimes } from '../shared/timeline/step-parts.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import type { Range } from '../shared/words.js';
+import type { Range } from '../shared/sharding/identifiers.js';
 
 /**
  * gathering: until as many workers as the config says are ready. connecting: a generation's members meet each other.

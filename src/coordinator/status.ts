@@ -1,7 +1,7 @@
 /** Who is there, what each worker does and where its time goes: said about once a second. Pure; decides nothing. */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
-import type { WorkerStatus } from '../shared/run-events.js';
+import type { WorkerStatus } from '../shared/runs/run-events.js';
 import { stepParts, type PartTimes, type StepPart } from '../shared/timeline/step-parts.js';
 import { emit, type Decision, type State, type WorkerRecord } from './state.js';
 

@@ -5,7 +5,7 @@
 
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
-import type { RunCursor, RunView } from '../shared/runs/run-view.js';
+import type { RunCursor, RunView } from './run-view/run-view.js';
 
 const intervalMs = 250;
 /** Lets a proxy and the client know that the connection lives. */

@@ -1,7 +1,7 @@
 /** A run in Prometheus' words, kept up by its events: base units, `_total` for what only grows. One registry a run. */
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { TimedEvent } from '../shared/run-events.js';
+import type { TimedEvent } from '../shared/runs/run-events.js';
 import { stepParts, totalOf } from '../shared/timeline/step-parts.js';
 
 /** Seconds; from a small model on many workers to a large one on few. */

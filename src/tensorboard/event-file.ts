@@ -7,7 +7,7 @@ import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import crc32c from 'crc-32/crc32c.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
-import { messageType } from '../shared/protobuf.js';
+import { messageType } from '../shared/files/protobuf.js';
 
 export interface Histogram {
   readonly min: number;

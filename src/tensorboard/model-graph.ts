@@ -1,6 +1,6 @@
 /** A model's layers as TensorBoard's graph: a node a layer, with the shape of what it gives and how many parameters it has. */
 
-import type { ModelLayer } from '../shared/model-layer.js';
+import type { ModelLayer } from '../shared/model/model-layer.js';
 import type { GraphNode } from './event-file.js';
 
 /** What TensorFlow's node names may have; a slash makes a group. */

@@ -1,7 +1,7 @@
 /** A run as TensorBoard shows it: its figures as scalars over steps, histograms, and the model's graph. Fed by the run's events. */
 
-import { bucketLimits, type NamedHistogram } from '../shared/histogram.js';
-import type { TimedEvent } from '../shared/run-events.js';
+import { bucketLimits, type NamedHistogram } from '../shared/runs/histogram.js';
+import type { TimedEvent } from '../shared/runs/run-events.js';
 import { EventFile, encodeGraph, type EventFileOptions, type SummaryValue } from './event-file.js';
 import { graphOf } from './model-graph.js';
 

@@ -15,8 +15,8 @@ import { identityOf } from './engine/identity.js';
 import { Mailbox } from './mailbox.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { InjectedFaults } from './faults/injected-faults.js';
-import { trainGenerations } from './generations.js';
-import { createReplica, replicaHashes } from './replica.js';
+import { trainGenerations } from './training/generation-loop.js';
+import { createReplica, replicaHashes } from './training/replica.js';
 
 export interface SessionOptions {
   readonly communicator: Communicator;

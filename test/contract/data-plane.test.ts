@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { MemoryNetwork } from '../../src/shared/transport/memory.js';
 import type { DataPlane } from '../../src/shared/transport/transport.js';
 import { openDataPlane } from '../../src/shared/transport/zmq/data-plane.js';
-import type { Rank } from '../../src/shared/words.js';
+import type { Rank } from '../../src/shared/sharding/identifiers.js';
 
 const maxFrameBytes = 64 * 1024 * 1024;
 let folder: string | undefined;

@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { TimedEvent } from '../../src/shared/run-events.js';
+import type { TimedEvent } from '../../src/shared/runs/run-events.js';
 import { chromiumPath, noChromium, openBrowser, type BrowserOptions } from '../support/browser.js';
 import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/free-port.js';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunEvent } from '../../src/shared/run-events.js';
+import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { commandsOf, pages, root } from '../support/docs-commands.js';
 import { eventually } from '../support/eventually.js';
 import { Lockstep, lockstep, temporaryFolder } from '../support/lockstep.js';

@@ -2,8 +2,8 @@ import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { confusionReportSchema } from '../../src/shared/confusion.js';
-import type { RunEvent } from '../../src/shared/run-events.js';
+import { confusionReportSchema } from '../../src/shared/evaluation/confusion.js';
+import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 

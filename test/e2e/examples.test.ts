@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { RunEvent } from '../../src/shared/run-events.js';
+import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
 
 const of = <Name extends RunEvent['event']>({ events }: Ended, name: Name) =>

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { RunEvent } from '../../src/shared/run-events.js';
+import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { onWasm } from '../support/engines.js';
 import { Lockstep, alive, descendants, lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';

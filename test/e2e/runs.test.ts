@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { textTable } from '../../src/cli/text-table.js';
-import type { TimedEvent } from '../../src/shared/run-events.js';
+import { textTable } from '../../src/cli/tables/text-table.js';
+import type { TimedEvent } from '../../src/shared/runs/run-events.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
 import { runEvent, stepEvent } from '../support/run-events.js';
 

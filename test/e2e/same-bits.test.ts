@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { RunEvent } from '../../src/shared/run-events.js';
+import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallMnist } from '../support/small-mnist.js';
 import { writeSmallTraining } from '../support/small-training.js';

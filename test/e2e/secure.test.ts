@@ -3,7 +3,7 @@ import { copyFile, readdir, rm } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { RunEvent } from '../../src/shared/run-events.js';
+import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { freePort } from '../support/free-port.js';
 import { onWasm } from '../support/engines.js';
 import { Lockstep, lockstep, temporaryFolder } from '../support/lockstep.js';

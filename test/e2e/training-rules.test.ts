@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { RunEvent } from '../../src/shared/run-events.js';
+import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { Lockstep, descendants, lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 

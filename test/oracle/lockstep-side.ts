@@ -3,10 +3,10 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import { loadMnist } from '../../src/shared/data/dataset.js';
 import { imageData } from '../../src/shared/data/training-data.js';
-import { elementCount } from '../../src/shared/layout.js';
+import { elementCount } from '../../src/shared/model/layout.js';
 import type { Engine } from '../../src/worker/engine/load.js';
-import type { Participation } from '../../src/worker/replica.js';
-import { trainStep } from '../../src/worker/train-step.js';
+import type { Participation } from '../../src/worker/training/replica.js';
+import { trainStep } from '../../src/worker/training/train-step.js';
 import { alone, batchOf } from '../support/in-process.js';
 import { build, type Network } from './networks.js';
 

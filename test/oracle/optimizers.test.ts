@@ -11,7 +11,7 @@ import type { EngineChoice } from '../../src/worker/engine/load.js';
 import { PortableKernels } from '../../src/worker/kernels/portable.js';
 import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
 import { clipNorm } from '../../src/worker/optimizer/clip.js';
-import { initialNumbers, judge, reducedRate } from '../../src/worker/optimizer/judge.js';
+import { initialNumbers, judge, reducedRate } from '../../src/worker/optimizer/evaluation-schedule.js';
 import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
 import { createRule, slotNames } from '../../src/worker/optimizer/update-rule.js';
 import { WeightAverage } from '../../src/worker/optimizer/weight-average.js';

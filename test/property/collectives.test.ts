@@ -12,7 +12,7 @@ import type { Vectors } from '../../src/shared/collectives/vector-layout.js';
 import { ProtocolError } from '../../src/shared/errors.js';
 import { payloadOf, readHeader, type Frame } from '../../src/shared/protocol/frame.js';
 import { consecutiveRanges, shardRanges } from '../../src/shared/sharding/ranges.js';
-import type { Generation, Range, Rank } from '../../src/shared/words.js';
+import type { Generation, Range, Rank } from '../../src/shared/sharding/identifiers.js';
 
 interface Case {
   readonly ranges: readonly Range[];

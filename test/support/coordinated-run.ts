@@ -6,7 +6,7 @@ import {
   type CoordinatorEvent,
   type Inheritance,
 } from '../../src/coordinator/state.js';
-import { resolveConfig } from '../../src/shared/config/resolve.js';
+import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
 import { protocolVersion, type WorkerMessage } from '../../src/shared/protocol/messages.js';
 

@@ -2,7 +2,7 @@
 import os from 'node:os';
 import { noFunctions } from '../../src/api/definition-functions.js';
 import type { LoadedDefinition } from '../../src/api/load-definition.js';
-import { resolveConfig } from '../../src/shared/config/resolve.js';
+import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
 import type { BatchPlan } from '../../src/shared/data/sampler.js';
 import type { SampleBuffers, TrainingData } from '../../src/shared/data/training-data.js';
@@ -12,7 +12,7 @@ import { InlineCommunicator } from '../../src/worker/communicator/inline-communi
 import { engineHost } from '../../src/worker/engine/cache.js';
 import { engineEnvironment } from '../../src/worker/engine/environment.js';
 import { loadEngine, type Engine, type EngineChoice } from '../../src/worker/engine/load.js';
-import { createReplica, participate, type Participation } from '../../src/worker/replica.js';
+import { createReplica, participate, type Participation } from '../../src/worker/training/replica.js';
 
 export async function engineFor(choice: EngineChoice): Promise<Engine> {
   Object.assign(process.env, engineEnvironment({ threads: 1, device: 'cpu' }));

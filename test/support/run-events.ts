@@ -1,7 +1,7 @@
 /** Events of a run that never was, for tests of whatever shows runs. */
-import { resolveConfig } from '../../src/shared/config/resolve.js';
+import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
-import type { RunEvent, TimedEvent, WorkerStatus } from '../../src/shared/run-events.js';
+import type { RunEvent, TimedEvent, WorkerStatus } from '../../src/shared/runs/run-events.js';
 import { noTimes, type StepPart } from '../../src/shared/timeline/step-parts.js';
 
 type EventOf<Name extends RunEvent['event']> = Extract<TimedEvent, { event: Name }>;

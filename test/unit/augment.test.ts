@@ -4,9 +4,9 @@ import {
   type AugmentConfig,
   type AugmentInput,
 } from '../../src/shared/config/augment-config.js';
-import { augmentationDraws, augmentPicture } from '../../src/shared/data/augment.js';
+import { augmentationDraws, augmentPicture } from '../../src/worker/data/image-transforms.js';
 import type { DataSplit } from '../../src/shared/data/training-data.js';
-import { createAugment } from '../../src/worker/augmentation.js';
+import { createAugment } from '../../src/worker/data/augmentation.js';
 
 const [height, width, background] = [6, 5, -1];
 /** Each pixel a number of its own. */

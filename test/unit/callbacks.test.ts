@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Callbacks } from '../../src/api/callbacks.js';
 import { CallbackRunner } from '../../src/cli/reporters/callback-runner.js';
-import type { RunEvent } from '../../src/shared/run-events.js';
+import type { RunEvent } from '../../src/shared/runs/run-events.js';
 
 const step = (number: number, loss: number): RunEvent => ({
   ...{ event: 'step', epoch: Math.ceil(number / 2), step: number, loss, learningRate: 0.1 / number },

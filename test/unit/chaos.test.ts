@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { nobodySurvived, recoveryMs } from '../../src/cli/chaos/recovery.js';
-import { chaosFaults, drawScenario, type PlannedFault } from '../../src/cli/chaos/scenario.js';
-import { tableOf, summarize } from '../../src/cli/chaos/table.js';
-import type { Timed } from '../../src/cli/chaos/training.js';
+import { nobodySurvived, recoveryMs } from '../../src/chaos/recovery.js';
+import { chaosFaults, drawScenario, type PlannedFault } from '../../src/chaos/scenario.js';
+import { tableOf, summarize } from '../../src/chaos/chaos-table.js';
+import type { Timed } from '../../src/chaos/training-process.js';
 import {
   claimOrder,
   faultPoints,
@@ -11,7 +11,7 @@ import {
   placeOrder,
   readFired,
   writeFired,
-} from '../../src/shared/faults/order.js';
+} from '../../src/shared/faults/fault-request.js';
 import { InjectedFaults, type Disturbance } from '../../src/worker/faults/injected-faults.js';
 import { temporaryFolder } from '../support/lockstep.js';
 

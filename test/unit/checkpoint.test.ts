@@ -17,10 +17,10 @@ import {
   type CheckpointState,
 } from '../../src/shared/checkpoint/checkpoint.js';
 import { parseInterval } from '../../src/shared/config/interval.js';
-import { resolveConfig } from '../../src/shared/config/resolve.js';
+import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { CheckpointError } from '../../src/shared/errors.js';
-import type { Layout } from '../../src/shared/layout.js';
+import type { Layout } from '../../src/shared/model/layout.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
 const layout: Layout = [

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chooseGpus, mergeConfig, resolveConfig } from '../../src/shared/config/resolve.js';
+import { chooseGpus, mergeConfig, resolveConfig } from '../../src/cli/options/resolve.js';
 import { ConfigError, errorCodes, fromWireError, toWireError } from '../../src/shared/errors.js';
 
 const machine = { cores: 8, gpus: [] };

@@ -6,7 +6,7 @@ import { colourAt, inkOn, placeOf } from '../../src/cli/pictures/colour-scale.js
 import { confusionSvg } from '../../src/cli/pictures/confusion-svg.js';
 import { picturePlace, writePicture } from '../../src/cli/pictures/picture-file.js';
 import { element, escapeXml, textElement } from '../../src/cli/pictures/svg.js';
-import { confusionOf, type ConfusionCell } from '../../src/shared/confusion.js';
+import { confusionOf, type ConfusionCell } from '../../src/shared/evaluation/confusion.js';
 import { chromiumPath, noChromium, openBrowser } from '../support/browser.js';
 import { temporaryFolder } from '../support/lockstep.js';
 

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { confusionTable } from '../../src/cli/confusion-table.js';
+import { confusionTable } from '../../src/cli/tables/confusion-table.js';
 import {
   confusedPairs,
   confusionOf,
   confusionReport,
   confusionReportSchema,
   shownName,
-} from '../../src/shared/confusion.js';
-import { checkData } from '../../src/shared/data/check-data.js';
+} from '../../src/shared/evaluation/confusion.js';
+import { checkData } from '../../src/worker/data/check-data.js';
 import type { TensorSpec } from '../../src/shared/data/training-data.js';
-import { ConfusionCounts } from '../../src/worker/confusion-counts.js';
+import { ConfusionCounts } from '../../src/worker/evaluation/confusion-counts.js';
 
 const target = (classes: number, classNames?: string[]): { targets: TensorSpec[] } => ({
   targets: [{ shape: [], dtype: 'int32', classes, ...(classNames && { classNames }) }],

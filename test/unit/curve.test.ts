@@ -6,7 +6,7 @@ import { Dealer, curveKeyPair } from 'zeromq';
 import { ConfigError } from '../../src/shared/errors.js';
 import { keyText, keyPattern, type ClientKeys } from '../../src/shared/security/curve-key.js';
 import { isLocal, requireKeys } from '../../src/shared/security/endpoints.js';
-import { readClientKeys, readServerKeys, writeKeyPair } from '../../src/shared/security/key-files.js';
+import { readClientKeys, readServerKeys, writeKeyPair } from '../../src/cli/security/key-files.js';
 import type { ControlClient, ControlServer } from '../../src/shared/transport/transport.js';
 import { openControlClient, openControlServer } from '../../src/shared/transport/zmq/control.js';
 

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { csv, holdOut, imageFolder, samples, type DataSplit, type SampleSet } from '../../src/index.js';
-import { checkData } from '../../src/shared/data/check-data.js';
+import { checkData } from '../../src/worker/data/check-data.js';
 import { Sampler } from '../../src/shared/data/sampler.js';
 import { DataError } from '../../src/shared/errors.js';
-import { BatchReader, readSamples, type Samples } from '../../src/worker/samples.js';
+import { BatchReader, readSamples, type Samples } from '../../src/worker/data/batch-reader.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
 const read = async (split: DataSplit, ...indices: number[]): Promise<Samples> =>

@@ -1,7 +1,7 @@
 import type { LayersModel, SymbolicTensor, layers } from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ModelContext } from '../../src/api/define-training.js';
-import { trainStep } from '../../src/worker/train-step.js';
+import { trainStep } from '../../src/worker/training/train-step.js';
 import { alone, engineFor, syntheticData } from '../support/in-process.js';
 
 /**

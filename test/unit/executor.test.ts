@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import type { ModelContext } from '../../src/api/define-training.js';
 import { ModelError } from '../../src/shared/errors.js';
 import type { LayerVariable } from '../../src/worker/executor/layer-op.js';
-import { markFrozenWeights } from '../../src/worker/frozen-layers.js';
-import type { Participation } from '../../src/worker/replica.js';
-import { trainStep } from '../../src/worker/train-step.js';
+import { markFrozenWeights } from '../../src/worker/training/frozen-layers.js';
+import type { Participation } from '../../src/worker/training/replica.js';
+import { trainStep } from '../../src/worker/training/train-step.js';
 import { alone, batchOf, engineFor, syntheticData } from '../support/in-process.js';
 
 const data = syntheticData(96);

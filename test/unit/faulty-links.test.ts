@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Frame } from '../../src/shared/protocol/frame.js';
-import { FaultyControlClient, FaultyDataPlane, type LinkFault } from '../../src/shared/transport/faulty.js';
+import {
+  FaultyControlClient,
+  FaultyDataPlane,
+  type LinkFault,
+} from '../../src/worker/faults/faulty-transport.js';
 import { MemoryControl, MemoryNetwork } from '../../src/shared/transport/memory.js';
-import { asRank } from '../../src/shared/words.js';
+import { asRank } from '../../src/shared/sharding/identifiers.js';
 import { eventually } from '../support/eventually.js';
 
 /** A frame is its sender's rank and a number. */

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { convNet } from '../../examples/mnist/convnet.js';
 import { loadMnist } from '../../src/shared/data/dataset.js';
 import { imageData } from '../../src/shared/data/training-data.js';
-import { trainStep } from '../../src/worker/train-step.js';
+import { trainStep } from '../../src/worker/training/train-step.js';
 import { alone, engineFor } from '../support/in-process.js';
 
 const norm = (values: ArrayLike<number>): number =>

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bucketLimits, histogramBuckets, histogramOf } from '../../src/shared/histogram.js';
+import { bucketLimits, histogramBuckets, histogramOf } from '../../src/shared/runs/histogram.js';
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 

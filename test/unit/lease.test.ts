@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { takeLease } from '../../src/cli/lease.js';
+import { takeLease } from '../../src/launcher/lease.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
@@ -14,7 +14,7 @@ const nobody = (): never => {
 /** A process that takes the lease and keeps it; it says when it has it, and when it has lost it. */
 async function holder(out: string) {
   const script = join(await temporaryFolder(), 'hold.mjs');
-  const module = new URL('../../dist/cli/lease.js', import.meta.url);
+  const module = new URL('../../dist/launcher/lease.js', import.meta.url);
   await writeFile(
     script,
     `import { takeLease } from ${JSON.stringify(module.href)};

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { DataError } from '../../src/shared/errors.js';
-import { compareLedgers } from '../../src/shared/ledger/compare.js';
+import { compareLedgers } from '../../src/cli/ledger/compare-ledgers.js';
 import { ledgerName, type LedgerEntry } from '../../src/shared/ledger/entries.js';
 import { hashBytes, hashFloats } from '../../src/shared/ledger/hash.js';
-import { readLedger, type RunLedger } from '../../src/shared/ledger/read-ledger.js';
+import { readLedger, type RunLedger } from '../../src/cli/ledger/read-ledger.js';
 import { loadNativeMemory } from '../../src/shared/memory/native-memory.js';
 import { engineHost, findMemoryAddon } from '../../src/worker/engine/cache.js';
 

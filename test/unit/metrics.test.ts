@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { RunMetrics } from '../../src/dashboard/metrics.js';
-import type { TimedEvent } from '../../src/shared/run-events.js';
+import type { TimedEvent } from '../../src/shared/runs/run-events.js';
 import { parseMetrics } from '../support/prometheus.js';
 import { runEvent, startEvent, statusEvent, stepEvent, workerStatus } from '../support/run-events.js';
 

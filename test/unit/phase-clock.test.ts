@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { totalOf } from '../../src/shared/timeline/step-parts.js';
-import { PhaseClock } from '../../src/worker/phase-clock.js';
+import { PhaseClock } from '../../src/worker/timing/phase-clock.js';
 
 describe('the phase clock', () => {
   it('counts time inside a stretch for that stretch alone, and all of a step for some part', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { epochPermutation } from '../../src/shared/random/permutation.js';
 import { PhiloxSequence, philoxBlock, philoxKey } from '../../src/shared/random/philox.js';
-import { withMathRandom } from '../../src/shared/random/math-random.js';
+import { withMathRandom } from '../../src/worker/random/math-random.js';
 
 type Words = readonly [number, number, number, number];
 

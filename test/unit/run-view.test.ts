@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { TimedEvent } from '../../src/shared/run-events.js';
+import type { TimedEvent } from '../../src/shared/runs/run-events.js';
 import { listRuns, newestRun } from '../../src/shared/runs/run-list.js';
-import { RunView } from '../../src/shared/runs/run-view.js';
+import { RunView } from '../../src/dashboard/run-view/run-view.js';
 import { temporaryFolder } from '../support/lockstep.js';
 import { runEvent, startEvent, statusEvent, stepEvent, workerStatus } from '../support/run-events.js';
 

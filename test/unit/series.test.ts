@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Series, type SeriesCursor, type SeriesPart } from '../../src/shared/runs/series.js';
+import { Series, type SeriesCursor, type SeriesPart } from '../../src/dashboard/run-view/series.js';
 
 const columns = { mean: 'mean', low: 'min', high: 'max', last: 'last' } as const;
 const append = (series: Series<keyof typeof columns>, x: number, y: number): void =>

@@ -1,9 +1,9 @@
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { histogramOf } from '../../src/shared/histogram.js';
+import { histogramOf } from '../../src/shared/runs/histogram.js';
 import { ConfigError } from '../../src/shared/errors.js';
-import type { TimedEvent } from '../../src/shared/run-events.js';
+import type { TimedEvent } from '../../src/shared/runs/run-events.js';
 import { EventFile, encodeGraph } from '../../src/tensorboard/event-file.js';
 import { graphOf } from '../../src/tensorboard/model-graph.js';
 import { TensorboardLog } from '../../src/tensorboard/tensorboard-log.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { tracedSteps, type Span, type SpanKind } from '../../src/shared/timeline/spans.js';
 import { TimelineSummary } from '../../src/shared/timeline/summary.js';
-import { Tracer } from '../../src/worker/tracer.js';
+import { Tracer } from '../../src/worker/timing/tracer.js';
 
 const span = (kind: SpanKind, startMs: number, ms: number, step = 1): Span => ({
   ...{ kind, name: kind, step },

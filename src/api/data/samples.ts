@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { DataSplit, TensorSpec, TensorValues } from '../../shared/data/training-data.js';
 import { DataError } from '../../shared/errors.js';
-import { elementCount } from '../../shared/layout.js';
+import { elementCount } from '../../shared/model/layout.js';
 import type { DataSource } from '../define-training.js';
 
 /** As many numbers as the spec's shape has; a number stands for a tensor of one. */

@@ -11,11 +11,11 @@ import { ConfigError } from '../../shared/errors.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import { openControlServer } from '../../shared/transport/zmq/control.js';
-import type { AllreduceTask, FromBenchWorker, ToBenchWorker } from '../bench-worker.js';
-import { wholeNumber } from '../bench-options.js';
-import { host } from '../environment.js';
+import type { AllreduceTask, FromBenchWorker, ToBenchWorker } from '../bench/allreduce-worker.js';
+import { wholeNumber } from '../bench/bench-options.js';
+import { host } from '../options/environment.js';
 import { exitStatus } from '../exit.js';
-import { makeSocketDirectory, removeSocketDirectory } from '../sockets.js';
+import { makeSocketDirectory, removeSocketDirectory } from '../../launcher/socket-directory.js';
 
 export interface BenchAllreduceFlags {
   readonly workers: string;
@@ -67,7 +67,7 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
       exchange,
       bucketBytes,
     };
-    const entry = new URL('../bench-worker.js', import.meta.url);
+    const entry = new URL('../bench/allreduce-worker.js', import.meta.url);
     for (let i = 0; i < workers; i++) children.push(fork(entry, { timeout: timeoutMs }));
     const tell = (message: ToBenchWorker): void => children.forEach((child) => child.send(message));
     tell({ kind: 'task', task });

@@ -1,12 +1,12 @@
 /** `lockstep bench train`: the training command on the recipe and real MNIST, how fast its steps are and where their time goes. */
 
 import { fileURLToPath } from 'node:url';
-import { median, quantile } from '../../shared/statistics.js';
-import { wholeNumber } from '../bench-options.js';
+import { median, quantile } from '../../shared/arithmetic/quantile.js';
+import { wholeNumber } from '../bench/bench-options.js';
 import { exitStatus } from '../exit.js';
-import { measureRun, type MeasuredRun } from '../measured-run.js';
-import { timelineRows } from '../reporters/timeline-table.js';
-import { defaultDefinition } from '../train-options.js';
+import { measureRun, type MeasuredRun } from '../bench/measured-run.js';
+import { timelineRows } from '../tables/timeline-table.js';
+import { defaultDefinition } from '../options/train-options.js';
 
 export interface BenchTrainFlags {
   readonly workers: string;

@@ -4,13 +4,19 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ConfigError } from '../../shared/errors.js';
-import { faultPoints } from '../../shared/faults/order.js';
-import { chaosFaults, drawScenario, type ScenarioOptions } from '../chaos/scenario.js';
-import { median } from '../chaos/recovery.js';
-import { disturbedRun, hashOf, type ChaosSetting, type FaultReport, type RunReport } from '../chaos/run.js';
-import { soak } from '../chaos/soak.js';
-import { summarize, tableOf } from '../chaos/table.js';
-import { Training, endTrainings } from '../chaos/training.js';
+import { faultPoints } from '../../shared/faults/fault-request.js';
+import { chaosFaults, drawScenario, type ScenarioOptions } from '../../chaos/scenario.js';
+import { median } from '../../chaos/recovery.js';
+import {
+  disturbedRun,
+  hashOf,
+  type ChaosSetting,
+  type FaultReport,
+  type RunReport,
+} from '../../chaos/chaos-run.js';
+import { soak } from '../../chaos/soak.js';
+import { summarize, tableOf } from '../../chaos/chaos-table.js';
+import { Training, endTrainings } from '../../chaos/training-process.js';
 import { exitStatus } from '../exit.js';
 
 export interface ChaosFlags {

@@ -1,20 +1,24 @@
 /** `lockstep coordinator`: started by the launcher, by pm2 or by hand on the host that others connect to. */
 
 import { isLocal } from '../../shared/security/endpoints.js';
-import { backOff } from '../back-off.js';
-import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
-import { restartCount } from '../environment.js';
+import { backOff } from '../../launcher/back-off.js';
+import { leaveSignalsToLauncher, onLauncherGone } from '../../launcher/child-process.js';
+import { restartCount } from '../options/environment.js';
 import { describeError, exitStatus, statusOf } from '../exit.js';
-import { inheritFrom } from '../inheritance.js';
-import type { CoordinatorStart, FromCoordinator, ToCoordinator } from '../launch-messages.js';
-import { openWatchedReporters } from '../observers.js';
-import { newestRun } from '../resume.js';
-import { startCoordinator } from '../run-coordinator.js';
-import { dieOf, takeLease } from '../lease.js';
-import { coordinatorKeys } from '../security.js';
-import type { SecurityFlags } from '../security-options.js';
-import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from '../sockets.js';
-import { placeOf, readSetup, reporting, type TrainFlags } from '../train-options.js';
+import { inheritFrom } from '../../launcher/inheritance.js';
+import type { CoordinatorStart, FromCoordinator, ToCoordinator } from '../../launcher/launch-messages.js';
+import { openWatchedReporters } from '../reporters/observers.js';
+import { newestRun } from '../runs/resume.js';
+import { startCoordinator } from '../../launcher/run-coordinator.js';
+import { dieOf, takeLease } from '../../launcher/lease.js';
+import { coordinatorKeys } from '../security/security.js';
+import type { SecurityFlags } from '../options/security-options.js';
+import {
+  makeSocketDirectory,
+  removeSocketDirectory,
+  removeSocketsOf,
+} from '../../launcher/socket-directory.js';
+import { placeOf, readSetup, reporting, type TrainFlags } from '../options/train-options.js';
 
 /** A lease that isn't kept fresh is free before. */
 const predecessorMs = 15_000;

@@ -6,7 +6,7 @@ import { parseAddress } from '../../dashboard/access.js';
 import { openDashboard } from '../../dashboard/server.js';
 import { ConfigError } from '../../shared/errors.js';
 import { eventsName } from '../../shared/runs/read-events.js';
-import { dashboardToken } from '../environment.js';
+import { dashboardToken } from '../options/environment.js';
 import { exitStatus } from '../exit.js';
 
 export interface DashboardFlags {

@@ -4,9 +4,9 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../../shared/errors.js';
-import { readModelFiles } from '../../worker/load-model.js';
+import { readModelFiles } from '../../worker/model-files/load-model.js';
 import { exitStatus } from '../exit.js';
-import { readRunConfig } from '../saved-run.js';
+import { readRunConfig } from '../runs/saved-run.js';
 import { serveFiles, type Served } from '../static-server.js';
 
 export interface DemoFlags {

@@ -2,8 +2,8 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { compareLedgers, type Difference } from '../../shared/ledger/compare.js';
-import { readLedger } from '../../shared/ledger/read-ledger.js';
+import { compareLedgers, type Difference } from '../ledger/compare-ledgers.js';
+import { readLedger } from '../ledger/read-ledger.js';
 import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import { exitStatus } from '../exit.js';
 

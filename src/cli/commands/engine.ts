@@ -3,7 +3,7 @@
 import { engineStatus } from '../../worker/engine/status.js';
 import { findEngine } from '../../worker/engine/cache.js';
 import { installEngine } from '../../worker/engine/install/install.js';
-import { currentEngineHost, presentGpus } from '../environment.js';
+import { currentEngineHost, presentGpus } from '../options/environment.js';
 import { exitStatus } from '../exit.js';
 
 export interface InstallFlags {

@@ -3,21 +3,21 @@
 import { basename, resolve } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
 import { loadDefinition } from '../../api/load-definition.js';
-import { confusionReport } from '../../shared/confusion.js';
+import { confusionReport } from '../../shared/evaluation/confusion.js';
 import { ConfigError, DataError } from '../../shared/errors.js';
 import type { DataSplit, TrainingData } from '../../shared/data/training-data.js';
-import { evaluationEvent } from '../../shared/run-events.js';
-import { ConfusionCounts } from '../../worker/confusion-counts.js';
-import { evaluateAlone } from '../../worker/evaluate.js';
-import { classifies } from '../../worker/mistakes.js';
-import { openEvaluator } from '../../worker/replica.js';
-import { confusionTable } from '../confusion-table.js';
-import { definitionCache } from '../environment.js';
+import { evaluationEvent } from '../../shared/runs/run-events.js';
+import { ConfusionCounts } from '../../worker/evaluation/confusion-counts.js';
+import { evaluateAlone } from '../../worker/evaluation/evaluate.js';
+import { classifies } from '../../worker/evaluation/misclassified-collector.js';
+import { openEvaluator } from '../../worker/training/replica.js';
+import { confusionTable } from '../tables/confusion-table.js';
+import { definitionCache } from '../options/environment.js';
 import { exitStatus } from '../exit.js';
 import { confusionSvg, mostPictured } from '../pictures/confusion-svg.js';
 import { picturePlace, writePicture } from '../pictures/picture-file.js';
 import { Lines } from '../reporters/lines.js';
-import { openSavedRun, trainedOn } from '../saved-run.js';
+import { openSavedRun, trainedOn } from '../runs/saved-run.js';
 
 export interface EvalFlags {
   readonly config?: string;

@@ -6,7 +6,7 @@ import { ConfigError } from '../../shared/errors.js';
 import { exportModel } from '../../worker/export/export-model.js';
 import type { ExportFormat, WeightLayout } from '../../worker/export/formats.js';
 import { exitStatus } from '../exit.js';
-import { openSavedRun } from '../saved-run.js';
+import { openSavedRun } from '../runs/saved-run.js';
 import { version } from '../version.js';
 
 export interface ExportFlags {

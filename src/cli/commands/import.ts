@@ -4,17 +4,17 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { loadDefinition } from '../../api/load-definition.js';
 import { decodeSafetensors } from '../../shared/checkpoint/safetensors.js';
-import { mergeConfig, resolveConfig } from '../../shared/config/resolve.js';
+import { mergeConfig, resolveConfig } from '../options/resolve.js';
 import { CheckpointError, DataError, systemCode } from '../../shared/errors.js';
 import { assignTorchWeights, pairModules } from '../../worker/import/torch-weights.js';
-import { buildModel } from '../../worker/replica.js';
-import { modelFolder, saveModel } from '../../worker/save-model.js';
-import { definitionCache, environmentLayers, machine } from '../environment.js';
+import { buildModel } from '../../worker/training/replica.js';
+import { modelFolder, saveModel } from '../../worker/model-files/save-model.js';
+import { definitionCache, environmentLayers, machine } from '../options/environment.js';
 import { exitStatus } from '../exit.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 import { defaultOut } from '../reporters/event-log.js';
-import { configName } from '../saved-run.js';
-import { definitionPath } from '../train-options.js';
+import { configName } from '../runs/saved-run.js';
+import { definitionPath } from '../options/train-options.js';
 
 export interface ImportFlags {
   readonly config?: string;

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { ConfigError } from '../../shared/errors.js';
-import { coordinatorName, namePattern, workerName, writeKeyPair } from '../../shared/security/key-files.js';
+import { coordinatorName, namePattern, workerName, writeKeyPair } from '../security/key-files.js';
 import { newKeyPair } from '../../shared/transport/zmq/new-key-pair.js';
 import { exitStatus } from '../exit.js';
 

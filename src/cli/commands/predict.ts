@@ -4,7 +4,7 @@ import { DataError, ModelError } from '../../shared/errors.js';
 import { classify } from '../../worker/predict/classify.js';
 import { loadDigitImage } from '../../worker/predict/digit-image.js';
 import { describeError, exitStatus } from '../exit.js';
-import { openSavedRun } from '../saved-run.js';
+import { openSavedRun } from '../runs/saved-run.js';
 
 export interface PredictFlags {
   readonly engine: string;

@@ -5,7 +5,7 @@ import { ConfigError, systemCode } from '../../shared/errors.js';
 import { listRuns, summarizeRun, type RunSummary } from '../../shared/runs/run-list.js';
 import { exitStatus } from '../exit.js';
 import { duration } from '../reporters/frame.js';
-import { textTable } from '../text-table.js';
+import { textTable } from '../tables/text-table.js';
 
 export interface RunsFlags {
   readonly dir: string;

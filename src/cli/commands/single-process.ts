@@ -11,11 +11,11 @@ import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { findMemoryAddon } from '../../worker/engine/cache.js';
 import { InlineCommunicator } from '../../worker/communicator/inline-communicator.js';
 import { runSession } from '../../worker/session.js';
-import { currentEngineHost, definitionCache, host } from '../environment.js';
-import { openRunFiles } from '../run-files.js';
+import { currentEngineHost, definitionCache, host } from '../options/environment.js';
+import { openRunFiles } from '../runs/run-files.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 import type { Reporters } from '../reporters/reporters.js';
-import { placeOf, type RunSetup } from '../train-options.js';
+import { placeOf, type RunSetup } from '../options/train-options.js';
 
 /** Resolves with the exit status. */
 export async function trainInOneProcess(setup: RunSetup, out: string, reporters: Reporters): Promise<number> {

@@ -2,21 +2,25 @@
 
 import { join } from 'node:path';
 import type { Inheritance } from '../../coordinator/state.js';
-import type { RunEvent } from '../../shared/run-events.js';
-import { Child } from '../child-process.js';
+import type { RunEvent } from '../../shared/runs/run-events.js';
+import { Child } from '../../launcher/child-process.js';
 import { exitStatus } from '../exit.js';
-import { EventMemory } from '../inheritance.js';
-import type { FromCoordinator, ToCoordinator } from '../launch-messages.js';
-import { dieOf, takeLease } from '../lease.js';
-import { openWatchedReporters } from '../observers.js';
+import { EventMemory } from '../../launcher/inheritance.js';
+import type { FromCoordinator, ToCoordinator } from '../../launcher/launch-messages.js';
+import { dieOf, takeLease } from '../../launcher/lease.js';
+import { openWatchedReporters } from '../reporters/observers.js';
 import type { Reporters } from '../reporters/reporters.js';
-import { withKeys } from '../security.js';
-import type { SecurityFlags } from '../security-options.js';
-import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from '../sockets.js';
-import { WorkerSlot, type SlotEvents } from '../worker-slot.js';
-import { RecentEnds } from '../recent-ends.js';
-import { Watchdog } from '../watchdog.js';
-import { placeOf, readSetup, reporting, type RunSetup, type TrainFlags } from '../train-options.js';
+import { withKeys } from '../security/security.js';
+import type { SecurityFlags } from '../options/security-options.js';
+import {
+  makeSocketDirectory,
+  removeSocketDirectory,
+  removeSocketsOf,
+} from '../../launcher/socket-directory.js';
+import { WorkerSlot, type SlotEvents } from '../../launcher/worker-slot.js';
+import { RecentEnds } from '../../launcher/recent-exits.js';
+import { Watchdog } from '../../launcher/watchdog.js';
+import { placeOf, readSetup, reporting, type RunSetup, type TrainFlags } from '../options/train-options.js';
 import { trainInOneProcess } from './single-process.js';
 
 /** Besides the peers' timeout: time to end after a failure before a process is killed. */

@@ -1,19 +1,19 @@
 /** `lockstep worker`: one replica. Started by the launcher, by pm2, or by hand on another host. */
 
 import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
-import { chooseGpus } from '../../shared/config/resolve.js';
+import { chooseGpus } from '../options/resolve.js';
 import { ConfigError, PeerLostError } from '../../shared/errors.js';
 import { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
 import { findMemoryAddon } from '../../worker/engine/cache.js';
 import type { EngineDevice } from '../../worker/engine/environment.js';
 import { runSession } from '../../worker/session.js';
-import { backOff } from '../back-off.js';
-import { leaveSignalsToLauncher, onLauncherGone } from '../child-process.js';
-import { currentEngineHost, definitionCache, host, instanceNumber, machine } from '../environment.js';
+import { backOff } from '../../launcher/back-off.js';
+import { leaveSignalsToLauncher, onLauncherGone } from '../../launcher/child-process.js';
+import { currentEngineHost, definitionCache, host, instanceNumber, machine } from '../options/environment.js';
 import { describeError, exitStatus } from '../exit.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
-import { workerKeys } from '../security.js';
-import type { SecurityFlags } from '../security-options.js';
+import { workerKeys } from '../security/security.js';
+import type { SecurityFlags } from '../options/security-options.js';
 
 /** Less than pm2's kill_timeout in ecosystem.config.js. */
 const leaveMs = 12_000;

@@ -1,6 +1,6 @@
 /** The confusion matrix as a picture: SVG that needs nothing else, and is the same for the same counts. */
 
-import { shownName, type Confusion } from '../../shared/confusion.js';
+import { shownName, type Confusion } from '../../shared/evaluation/confusion.js';
 import { colourAt, inkOn, placeOf } from './colour-scale.js';
 import { element, textElement } from './svg.js';
 

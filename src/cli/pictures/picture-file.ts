@@ -3,7 +3,7 @@
 import { access, constants, lstat, stat } from 'node:fs/promises';
 import { dirname, extname, resolve } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
-import { writeWhole } from '../../shared/write-whole.js';
+import { writeWhole } from '../../shared/files/write-whole.js';
 
 const formats: readonly string[] = ['.svg', '.png'];
 /** Dots an inch; a picture is made for 72. */

@@ -1,7 +1,7 @@
 /** Calls a definition's callbacks with the run's events: in order, one after the other, and never so that training waits or ends. */
 
 import type { Callbacks, EpochEnd } from '../../api/callbacks.js';
-import type { RunEvent } from '../../shared/run-events.js';
+import type { RunEvent } from '../../shared/runs/run-events.js';
 
 export class CallbackRunner {
   readonly #all: readonly Callbacks[];

@@ -4,7 +4,7 @@ import { createWriteStream, mkdirSync, writeFileSync, type WriteStream } from 'n
 import { join, resolve } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { eventsName } from '../../shared/runs/read-events.js';
-import type { TimedEvent } from '../../shared/run-events.js';
+import type { TimedEvent } from '../../shared/runs/run-events.js';
 
 /** `runs/2026-01-31T12-00-00` for a run that nobody named. */
 export function defaultOut(now: Date): string {

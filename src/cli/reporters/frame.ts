@@ -1,7 +1,7 @@
 /** The live view as text: what a run looks like at one moment, in a few lines of a given width. Knows no terminal. */
 
 import pc from 'picocolors';
-import type { RunEvent, WorkerStatus } from '../../shared/run-events.js';
+import type { RunEvent, WorkerStatus } from '../../shared/runs/run-events.js';
 import { totalOf, waitingOf } from '../../shared/timeline/step-parts.js';
 
 /** What the view shows: the newest of each kind of event. */

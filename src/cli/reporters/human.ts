@@ -4,7 +4,7 @@
  */
 
 import { createLogUpdate } from 'log-update';
-import type { TimedEvent } from '../../shared/run-events.js';
+import type { TimedEvent } from '../../shared/runs/run-events.js';
 import { frame, type Moment } from './frame.js';
 import { isLogged, Lines, type LogLevel } from './lines.js';
 

@@ -1,8 +1,8 @@
 /** A run's events in words: at most a few lines each, with the level they are logged at. Decides nothing about where they go. */
 
-import type { RunEvent } from '../../shared/run-events.js';
+import type { RunEvent } from '../../shared/runs/run-events.js';
 import { totalOf, waitingOf } from '../../shared/timeline/step-parts.js';
-import { timelineTable } from './timeline-table.js';
+import { timelineTable } from '../tables/timeline-table.js';
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];

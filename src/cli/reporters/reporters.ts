@@ -1,8 +1,8 @@
 /** Where a run's events go: the run's folder, and stdout as JSON or stderr for people. */
 
 import type { FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
-import type { RunEvent, TimedEvent } from '../../shared/run-events.js';
-import { dumbTerminal } from '../environment.js';
+import type { RunEvent, TimedEvent } from '../../shared/runs/run-events.js';
+import { dumbTerminal } from '../options/environment.js';
 import type { Callbacks } from '../../api/callbacks.js';
 import { CallbackRunner } from './callback-runner.js';
 import { openEventLog } from './event-log.js';

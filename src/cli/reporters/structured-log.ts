@@ -1,7 +1,7 @@
 /** `--log-format json`: one JSON object a line on stderr, with level, time and the event it is about, as log collectors read it. */
 
 import { pino } from 'pino';
-import type { TimedEvent } from '../../shared/run-events.js';
+import type { TimedEvent } from '../../shared/runs/run-events.js';
 import { Lines, type LogLevel } from './lines.js';
 
 export class StructuredLog {

@@ -6,7 +6,7 @@
 import { createWriteStream, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
 import { dirname } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
-import type { RunEvent } from '../../shared/run-events.js';
+import type { RunEvent } from '../../shared/runs/run-events.js';
 import { nowUs, type Span } from '../../shared/timeline/spans.js';
 import { TimelineSummary } from '../../shared/timeline/summary.js';
 

@@ -1,7 +1,7 @@
 /** How an action of the tree reaches its command: the one way there is. */
 
 import type { Command } from 'commander';
-import { inQuietChild } from '../quiet-child.js';
+import { inQuietChild } from '../../launcher/quiet-child.js';
 
 /** Takes the command that was called; it resolves with the exit status. */
 export type RunCommand = (command: () => Promise<number>) => void;

@@ -4,7 +4,7 @@ import { Argument, type Command } from 'commander';
 import { completionScript, installation, shells, type Shell } from '../completion.js';
 import { exitStatus } from '../exit.js';
 import { calls, type RunCommand } from './action.js';
-import { examples } from './words.js';
+import { examples } from './shared-options.js';
 
 export function addEngine(program: Command, run: RunCommand): void {
   const engine = program.command('engine').description('the native TensorFlow library');

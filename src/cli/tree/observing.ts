@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { calls, type RunCommand } from './action.js';
-import { examples } from './words.js';
+import { examples } from './shared-options.js';
 
 export function addDashboard(program: Command, run: RunCommand): void {
   program

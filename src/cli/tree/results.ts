@@ -3,7 +3,7 @@
 import { Option, type Command } from 'commander';
 import { exportFormats, weightLayouts } from '../../worker/export/formats.js';
 import { calls, callsQuietly, type RunCommand } from './action.js';
-import { engines, examples, launched } from './words.js';
+import { engines, examples, launched } from './shared-options.js';
 
 export function addEval(program: Command, run: RunCommand): void {
   program

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { calls, type RunCommand } from './action.js';
-import { examples } from './words.js';
+import { examples } from './shared-options.js';
 
 export function addBench(program: Command, run: RunCommand): void {
   const bench = program.command('bench').description('measure a training, or parts of it by themselves');

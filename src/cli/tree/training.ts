@@ -1,11 +1,11 @@
 /** Commands that train, and what a training over several hosts needs. */
 
 import { Option, type Command } from 'commander';
-import { defaultCoordinator } from '../environment.js';
-import { addSecurityOptions } from '../security-options.js';
-import { addTrainOptions } from '../train-options.js';
+import { defaultCoordinator } from '../options/environment.js';
+import { addSecurityOptions } from '../options/security-options.js';
+import { addTrainOptions } from '../options/train-options.js';
 import { calls, type RunCommand } from './action.js';
-import { examples, launched } from './words.js';
+import { examples, launched } from './shared-options.js';
 
 export function addTrain(program: Command, run: RunCommand): void {
   addSecurityOptions(

@@ -1,6 +1,6 @@
 /** What has happened, newest first. */
 
-import type { Happening } from '../../shared/runs/run-view.js';
+import type { Happening } from '../run-view/run-view.js';
 import { byId, h } from './dom.js';
 import { clock, integer } from './format.js';
 

@@ -1,11 +1,11 @@
 /** The page: where its run comes from (live, or an earlier one), and when it is drawn. */
 
-import type { RunUpdate } from '../../shared/runs/run-view.js';
+import type { RunUpdate } from '../run-view/run-view.js';
 import { Charts } from './charts.js';
 import { byId, setText } from './dom.js';
 import { Events } from './events.js';
 import { integer } from './format.js';
-import { MistakeGrid } from './mistakes.js';
+import { MistakeGrid } from './misclassified.js';
 import { RunData } from './run-data.js';
 import { fetchCurrent, fetchRun, fetchRuns, Runs } from './runs.js';
 import { Summary } from './summary.js';

@@ -1,7 +1,7 @@
 /** A run as the page knows it: the server's updates, put together. */
 
-import type { RunHistory, RunState, RunUpdate, ShownMistakes } from '../../shared/runs/run-view.js';
-import type { SeriesPart } from '../../shared/runs/series.js';
+import type { RunHistory, RunState, RunUpdate, ShownMistakes } from '../run-view/run-view.js';
+import type { SeriesPart } from '../run-view/series.js';
 
 export class Points {
   x: number[] = [];

@@ -1,7 +1,7 @@
 /** The table of runs, from which some are chosen to be laid over the one that is looked at. */
 
 import type { RunSummary } from '../../shared/runs/run-list.js';
-import type { RunUpdate } from '../../shared/runs/run-view.js';
+import type { RunUpdate } from '../run-view/run-view.js';
 import { byId, h, tableRows } from './dom.js';
 import { day, duration, figure, integer, percent } from './format.js';
 import { RunData } from './run-data.js';

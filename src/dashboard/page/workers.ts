@@ -1,6 +1,6 @@
 /** The workers: what each does now, and from when to when it has been there. */
 
-import type { Life, RunState } from '../../shared/runs/run-view.js';
+import type { Life, RunState } from '../run-view/run-view.js';
 import { totalOf, waitingOf } from '../../shared/timeline/step-parts.js';
 import { byId, h, svg, tableRows } from './dom.js';
 import { clock, integer } from './format.js';

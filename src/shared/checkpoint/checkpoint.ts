@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { resolvedConfigSchema, type ResolvedConfig } from '../config/run-config.js';
 import { identitySchema } from '../protocol/messages.js';
 import { CheckpointError, systemCode } from '../errors.js';
-import type { Layout } from '../layout.js';
+import type { Layout } from '../model/layout.js';
 import { decodeSafetensors, safetensorsParts, type NamedTensor } from './safetensors.js';
 
 export const checkpointsFolder = 'checkpoints';

@@ -6,8 +6,8 @@
 import { InvariantError, OperationalError, StaleGenerationError } from '../errors.js';
 import { bytesOf, readHeader, verifyPayload, type Frame, type FrameHeader } from '../protocol/frame.js';
 import { refusal } from '../protocol/refusals.js';
-import { Exchange } from './exchange.js';
-import type { ExchangeBuffers, ExchangeSpec, SendFrame, SharedPeers } from './exchange-spec.js';
+import { Exchange } from './collective.js';
+import type { ExchangeBuffers, ExchangeSpec, SendFrame, SharedPeers } from './collective-spec.js';
 import { Mesh, type MeshPlan } from './mesh.js';
 
 /** Bytes of frames for exchanges that aren't registered here yet. A peer gets this far ahead only at the very start. */

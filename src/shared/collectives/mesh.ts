@@ -6,7 +6,7 @@
 import { foldTree, maximalSubtrees, rootLevel, type TreeNode } from '../sharding/tree.js';
 import { inTwoLevels, type CollectiveChoice } from './cost.js';
 import { routeOf, type Route } from './route.js';
-import type { Generation, Range, Rank } from '../words.js';
+import type { Generation, Range, Rank } from '../sharding/identifiers.js';
 import {
   bytesPerElement,
   combine,

@@ -17,7 +17,7 @@
  */
 
 import { chunkRange } from '../sharding/ranges.js';
-import type { Range, Rank } from '../words.js';
+import type { Range, Rank } from '../sharding/identifiers.js';
 
 export interface Route {
   readonly groups: readonly (readonly Rank[])[];

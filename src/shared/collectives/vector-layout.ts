@@ -3,9 +3,9 @@
  * compute the place of every other's, and no offset or length is ever read from the wire.
  */
 
-import { smallBytes } from './direct-exchange.js';
+import { smallBytes } from './shared-memory-collective.js';
 import { pageBytes } from '../memory/shared-memory.js';
-import type { Range } from '../words.js';
+import type { Range } from '../sharding/identifiers.js';
 
 /** The local shards' vectors and the result, float32, all of one length. */
 export interface Vectors {

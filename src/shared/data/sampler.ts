@@ -6,7 +6,7 @@
 import { invariant } from '../errors.js';
 import { epochPermutation } from '../random/permutation.js';
 import { partition } from '../sharding/ranges.js';
-import type { Range } from '../words.js';
+import type { Range } from '../sharding/identifiers.js';
 
 export interface BatchPlan {
   /** Counts from 1 over the whole run. */

@@ -9,9 +9,9 @@ import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { errorCodes } from '../errors.js';
 import { keyPattern } from '../security/curve-key.js';
-import { mostHistograms, namedHistogramSchema } from '../histogram.js';
-import { modelLayerSchema, mostLayers } from '../model-layer.js';
-import { mistakeSchema, mostMistakes, pictureSchema } from '../mistakes.js';
+import { mostHistograms, namedHistogramSchema } from '../runs/histogram.js';
+import { modelLayerSchema, mostLayers } from '../model/model-layer.js';
+import { mistakeSchema, mostMistakes, pictureSchema } from '../evaluation/misclassified.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
 

@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { RunEvent, TimedEvent } from '../run-events.js';
+import type { RunEvent, TimedEvent } from './run-events.js';
 
 export const eventsName = 'events.ndjson';
 

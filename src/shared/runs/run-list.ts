@@ -3,7 +3,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { ResolvedConfig } from '../config/run-config.js';
-import type { TimedEvent } from '../run-events.js';
+import type { TimedEvent } from './run-events.js';
 import { bulky, eventsName, readEvents } from './read-events.js';
 
 export interface RunSummary {

@@ -4,7 +4,7 @@
  */
 
 import { invariant } from '../errors.js';
-import type { Range } from '../words.js';
+import type { Range } from './identifiers.js';
 
 /** Part `index` of [0, total) cut into `parts` contiguous parts. */
 export function partition(total: number, parts: number, index: number): Range {

@@ -10,7 +10,7 @@
  */
 
 import { invariant } from '../errors.js';
-import type { Range } from '../words.js';
+import type { Range } from './identifiers.js';
 
 /** Node (level, index) covers the shards [index * 2^level, (index + 1) * 2^level), as far as they exist. */
 export interface TreeNode {

@@ -3,7 +3,7 @@
  * median over the steps. Exchanges lie beside the main thread's work and are not part of the sum.
  */
 
-import { median } from '../statistics.js';
+import { median } from '../arithmetic/quantile.js';
 import type { Span } from './spans.js';
 import { stepParts, type PartTimes, type StepPart } from './step-parts.js';
 

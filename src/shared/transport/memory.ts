@@ -5,7 +5,7 @@
 
 import { InvariantError } from '../errors.js';
 import type { Frame } from '../protocol/frame.js';
-import type { Rank } from '../words.js';
+import type { Rank } from '../sharding/identifiers.js';
 import type {
   ControlClient,
   ControlClientEvents,

@@ -5,7 +5,7 @@
  */
 
 import type { Frame } from '../protocol/frame.js';
-import type { Rank } from '../words.js';
+import type { Rank } from '../sharding/identifiers.js';
 
 export interface PeerAddress {
   readonly rank: Rank;

@@ -13,9 +13,9 @@ import { join } from 'node:path';
 import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
 import { toWireError } from '../../shared/errors.js';
 import type { WorkerMessage } from '../../shared/protocol/messages.js';
-import type { Replica } from '../replica.js';
+import type { Replica } from '../training/replica.js';
 import type { RuleState } from '../optimizer/update-rule.js';
-import type { TrainingState } from '../training-state.js';
+import type { TrainingState } from '../training/training-state.js';
 import { checkpointNames, fromCheckpoint, toCheckpoint } from './state-layout.js';
 import { CheckpointWriter } from './writer.js';
 

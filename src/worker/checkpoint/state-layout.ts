@@ -4,9 +4,9 @@
  */
 
 import type { CheckpointNames, CheckpointState } from '../../shared/checkpoint/checkpoint.js';
-import type { Replica } from '../replica.js';
-import type { SavedState, StateNames, TrainingState } from '../training-state.js';
-import { statisticsOf } from '../weights.js';
+import type { Replica } from '../training/replica.js';
+import type { SavedState, StateNames, TrainingState } from '../training/training-state.js';
+import { statisticsOf } from '../training/weights.js';
 
 /** Where a weight's elements are among the flat parameters, or among the statistics. */
 interface Places {

@@ -6,7 +6,7 @@
 import { Worker } from 'node:worker_threads';
 import type { CheckpointDescription, CheckpointState } from '../../shared/checkpoint/checkpoint.js';
 import { fromWireError, type WireError } from '../../shared/errors.js';
-import type { Layout } from '../../shared/layout.js';
+import type { Layout } from '../../shared/model/layout.js';
 
 export interface ToWriter {
   readonly directory: string;

@@ -7,7 +7,7 @@
  */
 
 import type { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
-import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange-spec.js';
+import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/collective-spec.js';
 import type { Placement, Vectors } from '../../shared/collectives/vector-layout.js';
 import {
   ConfigError,
@@ -21,7 +21,7 @@ import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/c
 import { readHeader, type Frame } from '../../shared/protocol/frame.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { DataPlane } from '../../shared/transport/transport.js';
-import type { Rank } from '../../shared/words.js';
+import type { Rank } from '../../shared/sharding/identifiers.js';
 import type { DataPlaneRequest } from './communicator.js';
 import type { CoreEvents, CoreTransports } from './core-environment.js';
 import { Flights } from './flights.js';

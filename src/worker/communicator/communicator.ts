@@ -4,7 +4,7 @@
  */
 
 import type { CollectiveChoice } from '../../shared/collectives/cost.js';
-import type { ExchangeSpec } from '../../shared/collectives/exchange-spec.js';
+import type { ExchangeSpec } from '../../shared/collectives/collective-spec.js';
 import type { Disturbance } from '../faults/injected-faults.js';
 import type { Vector } from '../../shared/collectives/reduction.js';
 import type { Vectors } from '../../shared/collectives/vector-layout.js';

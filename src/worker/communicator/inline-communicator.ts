@@ -3,7 +3,7 @@
  * every exchange ends inside `start`, so `wait` never has to block.
  */
 
-import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange-spec.js';
+import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/collective-spec.js';
 import {
   vectorOver,
   bytesPerElement,

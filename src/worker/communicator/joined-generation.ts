@@ -4,7 +4,7 @@
  */
 
 import { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
-import type { ExchangeSpec, SharedPeers } from '../../shared/collectives/exchange-spec.js';
+import type { ExchangeSpec, SharedPeers } from '../../shared/collectives/collective-spec.js';
 import {
   VectorLayout,
   bytesOf,
@@ -17,7 +17,7 @@ import { invariant, type OperationalError } from '../../shared/errors.js';
 import { headerBytes, writeHeader, type Frame } from '../../shared/protocol/frame.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import type { DataPlane } from '../../shared/transport/transport.js';
-import { asGeneration, asRank, type Rank } from '../../shared/words.js';
+import { asGeneration, asRank, type Rank } from '../../shared/sharding/identifiers.js';
 import type { DataPlaneRequest } from './communicator.js';
 import type { CoreTransports, PeerMemory } from './core-environment.js';
 

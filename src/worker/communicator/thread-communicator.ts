@@ -11,9 +11,9 @@ import {
   DirectLayout,
   smallBytes,
   type DirectGroup,
-} from '../../shared/collectives/direct-exchange.js';
+} from '../../shared/collectives/shared-memory-collective.js';
 import { Mesh } from '../../shared/collectives/mesh.js';
-import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/exchange-spec.js';
+import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/collective-spec.js';
 import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
 import { InvariantError, fromWireError, invariant } from '../../shared/errors.js';
 import type { ClientKeys } from '../../shared/security/curve-key.js';
@@ -27,7 +27,7 @@ import {
 } from '../../shared/collectives/vector-layout.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { SharedMemory, pageBytes } from '../../shared/memory/shared-memory.js';
-import { asGeneration, asRank, type Range } from '../../shared/words.js';
+import { asGeneration, asRank, type Range } from '../../shared/sharding/identifiers.js';
 import type {
   Allocation,
   AllocationPart,

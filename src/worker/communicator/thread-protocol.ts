@@ -6,7 +6,7 @@
  */
 
 import type { MessagePort } from 'node:worker_threads';
-import type { ExchangeSpec } from '../../shared/collectives/exchange-spec.js';
+import type { ExchangeSpec } from '../../shared/collectives/collective-spec.js';
 import type { WireError } from '../../shared/errors.js';
 import type { ClientKeys } from '../../shared/security/curve-key.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';

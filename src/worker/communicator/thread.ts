@@ -6,14 +6,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { vectorOver } from '../../shared/collectives/reduction.js';
 import { invariant, toWireError } from '../../shared/errors.js';
-import { collectGarbageAsMain } from '../../shared/garbage.js';
+import { collectGarbageAsMain } from '../../shared/memory/garbage-collection.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { SharedMemory } from '../../shared/memory/shared-memory.js';
-import { writeFired } from '../../shared/faults/order.js';
+import { writeFired } from '../../shared/faults/fault-request.js';
 import { Refusals } from '../../shared/protocol/refusals.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import { senderOf } from '../../shared/protocol/frame.js';
-import { FaultyControlClient, FaultyDataPlane } from '../../shared/transport/faulty.js';
+import { FaultyControlClient, FaultyDataPlane } from '../faults/faulty-transport.js';
 import { openControlClient } from '../../shared/transport/zmq/control.js';
 import { openDataPlane } from '../../shared/transport/zmq/data-plane.js';
 import { localAddressTowards } from '../../shared/transport/zmq/local-address.js';

@@ -10,7 +10,7 @@ import type { LayersModel, Tensor } from '@tensorflow/tfjs';
 import { ModelError, invariant } from '../../shared/errors.js';
 import type { Communicator } from '../communicator/communicator.js';
 import type { Tensorflow } from '../engine/native.js';
-import { unmeasured, type Measure } from '../tracer.js';
+import { unmeasured, type Measure } from '../timing/tracer.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { fuse, type FusedNode } from './fusion.js';
 import { buildGraph, type Graph } from './graph.js';
@@ -28,7 +28,7 @@ import { batchNormalization } from './layers/batch-normalization.js';
 import { conv2d } from './layers/conv2d.js';
 import { dense } from './layers/dense.js';
 import { dropout } from './layers/dropout.js';
-import { recorded, refusalOf } from './layers/recorded.js';
+import { recorded, refusalOf } from './layers/recorded-layer.js';
 import { activation, flatten, maxPooling2d, relu } from './layers/simple.js';
 
 const implementations: Readonly<Record<string, LayerImplementation>> = {

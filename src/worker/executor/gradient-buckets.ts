@@ -9,7 +9,7 @@
 
 import type { Tensor } from '@tensorflow/tfjs';
 import { InvariantError, invariant } from '../../shared/errors.js';
-import { elementCount, type Layout } from '../../shared/layout.js';
+import { elementCount, type Layout } from '../../shared/model/layout.js';
 import { addFloat32, reductionOf, type VectorReduction } from '../../shared/collectives/reduction.js';
 import type { RunConfig } from '../../shared/config/run-config.js';
 import type { Allocation, Communicator, ExchangeHandle } from '../communicator/communicator.js';

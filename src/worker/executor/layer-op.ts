@@ -6,7 +6,7 @@
  */
 
 import type { Tensor, layers } from '@tensorflow/tfjs';
-import type { ExchangeSpec } from '../../shared/collectives/exchange-spec.js';
+import type { ExchangeSpec } from '../../shared/collectives/collective-spec.js';
 import type { ExchangeHandle } from '../communicator/communicator.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { GradientWriter, Kernels } from '../kernels/kernels.js';

@@ -1,7 +1,7 @@
 /** Plain objects to protocol buffers. */
 
 import { InvariantError, ModelError } from '../../shared/errors.js';
-import { messageType } from '../../shared/protobuf.js';
+import { messageType } from '../../shared/files/protobuf.js';
 
 /** No protocol buffer may be longer. */
 const longestBytes = 2 ** 31 - 1;

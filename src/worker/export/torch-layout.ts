@@ -6,7 +6,7 @@
 
 import type { LayersModel } from '@tensorflow/tfjs';
 import { InvariantError, ModelError } from '../../shared/errors.js';
-import { elementCount } from '../../shared/layout.js';
+import { elementCount } from '../../shared/model/layout.js';
 import { buildGraph } from '../executor/graph.js';
 import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer-op.js';
 import { outInHeightWidth } from './kernel-order.js';

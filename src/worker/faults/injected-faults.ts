@@ -15,9 +15,9 @@ import {
   writeTensors,
   type FaultOrder,
   type FaultPoint,
-} from '../../shared/faults/order.js';
-import type { LinkFault } from '../../shared/transport/faulty.js';
-import { asRank } from '../../shared/words.js';
+} from '../../shared/faults/fault-request.js';
+import type { LinkFault } from './faulty-transport.js';
+import { asRank } from '../../shared/sharding/identifiers.js';
 import type { Communicator } from '../communicator/communicator.js';
 
 /** Called where a worker passes a point. May not return. */

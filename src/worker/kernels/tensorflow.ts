@@ -2,7 +2,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Precision } from '../../shared/config/run-config.js';
-import { elementCount } from '../../shared/layout.js';
+import { elementCount } from '../../shared/model/layout.js';
 import { hashFloats } from '../../shared/ledger/hash.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import { nativeHash } from '../engine/native-sources.js';

@@ -7,7 +7,7 @@ import type { Rank, Tensor } from '@tensorflow/tfjs';
 import type { LossFunction } from '../../api/objective.js';
 import type { OutputLossConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';
-import { withoutMathRandom } from '../../shared/random/math-random.js';
+import { withoutMathRandom } from '../random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
 

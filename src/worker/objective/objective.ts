@@ -9,7 +9,7 @@ import { lossOfOutputs, namedOutputs, type MetricConfig } from '../../shared/con
 import type { OutputLossConfig, RunConfig } from '../../shared/config/run-config.js';
 import type { TensorSpec } from '../../shared/data/training-data.js';
 import { ConfigError, ModelError } from '../../shared/errors.js';
-import { elementCount } from '../../shared/layout.js';
+import { elementCount } from '../../shared/model/layout.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { createLoss, type Loss } from './losses.js';

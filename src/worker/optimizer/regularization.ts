@@ -5,7 +5,7 @@
  */
 
 import type { LayersModel, Scalar, Tensor, Variable } from '@tensorflow/tfjs';
-import { withoutMathRandom } from '../../shared/random/math-random.js';
+import { withoutMathRandom } from '../random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer-op.js';

@@ -13,7 +13,7 @@ import { ConfigError, InvariantError } from '../../errors.js';
 import type { Frame } from '../../protocol/frame.js';
 import type { KeyPair } from '../../security/curve-key.js';
 import { requireKeys } from '../../security/endpoints.js';
-import type { Rank } from '../../words.js';
+import type { Rank } from '../../sharding/identifiers.js';
 import type { DataPlane, DataPlaneEvents, PeerAddress } from '../transport.js';
 import { Gatekeeper } from './gatekeeper.js';
 import { newKeyPair } from './new-key-pair.js';

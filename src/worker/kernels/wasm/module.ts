@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { DataType, Tensor, TensorInfo } from '@tensorflow/tfjs';
 import { EngineError, invariant } from '../../../shared/errors.js';
-import { elementCount } from '../../../shared/layout.js';
+import { elementCount } from '../../../shared/model/layout.js';
 import type { Tensorflow } from '../../engine/native.js';
 
 /** From src/worker/kernels/wasm as well as from dist/worker/kernels/wasm. */

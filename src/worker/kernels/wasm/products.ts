@@ -5,7 +5,7 @@
 
 import type { TensorInfo } from '@tensorflow/tfjs';
 import { invariant } from '../../../shared/errors.js';
-import { elementCount } from '../../../shared/layout.js';
+import { elementCount } from '../../../shared/model/layout.js';
 import type { WasmModule } from './module.js';
 
 /** Rows of addresses that native/wasm/kernels/matrix.ts works on at once, and the three that it adds. */

@@ -1,0 +1,103 @@
+/** One disturbed run of `lockstep chaos` from its start to its verdict. */
+
+import { join } from 'node:path';
+import { setPace } from '../shared/faults/fault-request.js';
+import { inject, place, type InjectedFault } from './inject.js';
+import { nobodySurvived, recoveryMs } from './recovery.js';
+import type { Scenario } from './scenario.js';
+import { Training, type TrainingOutcome, type Timed } from './training-process.js';
+
+export interface ChaosSetting {
+  /** Options of `train` that all runs have. */
+  readonly options: readonly string[];
+  readonly steps: number;
+  readonly paceMs: number;
+  /** After so long a run is ended and has failed. */
+  readonly timeoutMs: number;
+}
+
+export interface FaultReport extends InjectedFault {
+  readonly recoveryMs: number | undefined;
+  /** All members were lost: the recovery time holds the start of another engine. */
+  readonly nobodySurvived: boolean;
+}
+
+export interface RunReport {
+  readonly run: number;
+  readonly scenario: Scenario;
+  readonly faults: readonly FaultReport[];
+  readonly weightsSha256: string;
+  /** Empty: nothing is wrong. */
+  readonly problems: readonly string[];
+}
+
+export const hashOf = (events: readonly Timed[]): string => {
+  const last = events.at(-1);
+  return last?.event === 'done' ? last.weightsSha256 : '';
+};
+
+/** @param folder for this run alone */
+export async function disturbedRun(
+  setting: ChaosSetting,
+  scenario: Scenario,
+  { run, folder, expected }: { run: number; folder: string; expected: string },
+): Promise<RunReport> {
+  const orders = join(folder, 'orders');
+  const sockets = join(folder, 's');
+  const out = join(folder, 'run');
+  const every = Math.max(1, Math.floor(setting.steps / 20));
+  const own = (workers: number): string[] => [
+    ...['--workers', String(workers), '--out', out, '--inject', `orders:${orders}`],
+    ...['--shared-memory', scenario.sharedMemory, '--checkpoint-every', `${every}steps`],
+  ];
+  setPace(orders, setting.paceMs);
+  for (const fault of scenario.faults) place(orders, fault);
+  let training = new Training([...setting.options, ...own(scenario.workers)], sockets, setting.timeoutMs);
+  const injected = await Promise.all(scenario.faults.map((fault) => inject(training, orders, fault)));
+  const outcomes = [await training.ended];
+  if (injected.some(({ planned, atMs }) => planned.kind === 'resume' && atMs !== undefined)) {
+    // Where all were killed nobody was left to remove the sockets.
+    const others = join(folder, 't');
+    training = new Training(['--resume', out, ...own(scenario.resumeWorkers)], others, setting.timeoutMs);
+    outcomes.push(await training.ended);
+  }
+  const events = outcomes.flatMap((outcome) => outcome.events);
+  const last = outcomes.at(-1);
+  return {
+    run,
+    scenario,
+    faults: injected.map((fault) => ({
+      ...fault,
+      recoveryMs: recoveryMs(fault, events),
+      nobodySurvived: nobodySurvived(fault, events),
+    })),
+    weightsSha256: hashOf(events),
+    problems: [
+      ...injected
+        .filter(({ atMs }) => atMs === undefined)
+        .map(({ planned: { kind, point } }) => `the fault ${kind} at ${point} did not fire`),
+      ...(last ? problemsOf(last, setting.steps, expected) : []),
+      ...(last?.leftovers ?? []).map((what) => `left behind: ${what}`),
+    ],
+  };
+}
+
+function problemsOf({ status, events, stderr }: TrainingOutcome, steps: number, expected: string): string[] {
+  const problems: string[] = [];
+  if (status !== 0) {
+    const error = events.findLast((event) => event.event === 'error');
+    problems.push(`ended with status ${status ?? 'none'}: ${error?.message ?? stderr.slice(-400)}`);
+    return problems;
+  }
+  const committed = events.flatMap((event) => (event.event === 'step' ? [event.step] : []));
+  const first = events.find((event) => event.event === 'resumed')?.step ?? 0;
+  const wrong = committed.findIndex((step, i) => step !== first + 1 + i);
+  if (wrong >= 0 || first + committed.length !== steps)
+    problems.push(
+      `steps: expected ${first + 1} to ${steps} once each, got ${committed.length}, ${committed[wrong] ?? 'none'} out of order`,
+    );
+  const hash = hashOf(events);
+  if (hash !== expected) problems.push(`weights ${hash.slice(0, 12)}… instead of ${expected.slice(0, 12)}…`);
+  if (/Internal error/.test(stderr)) problems.push(stderr.slice(-400));
+  return problems;
+}

@@ -1,0 +1,98 @@
+/** Carries out one planned fault in a training that runs, and reports whether it happened. */
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { placeOrder, readFired, releaseOrder, type Fired } from '../shared/faults/fault-request.js';
+import type { PlannedFault } from './scenario.js';
+import { send, type Training } from './training-process.js';
+
+const pollMs = 5;
+/** Less than any timeout by which a process counts as lost. */
+const shortStopMs = 500;
+
+export interface InjectedFault {
+  readonly planned: PlannedFault;
+  /** Undefined: it never happened. */
+  readonly atMs: number | undefined;
+  /** The process that it happened to; 0: none in particular. */
+  readonly pid: number;
+}
+
+/** Before the training starts, or while it runs. */
+export function place(folder: string, { order, trigger }: PlannedFault): void {
+  if (trigger) placeOrder(folder, trigger);
+  if (order) placeOrder(folder, order);
+}
+
+/** Resolves when it has happened, or can't any more. */
+export async function inject(
+  training: Training,
+  folder: string,
+  planned: PlannedFault,
+): Promise<InjectedFault> {
+  const { kind, id } = planned;
+  const fired = planned.order ? await firing(training, folder, id) : await randomTime(training, planned);
+  if (!fired) return { planned, atMs: undefined, pid: 0 };
+  const happened = (pid: number): InjectedFault => ({ planned, atMs: Date.now(), pid });
+  switch (kind) {
+    case 'kill':
+      if (planned.order) return { planned, ...fired };
+      return send(fired.pid, 'SIGKILL') ? happened(fired.pid) : { planned, atMs: undefined, pid: 0 };
+    case 'stop':
+      if (!planned.order && !send(fired.pid, 'SIGSTOP')) return { planned, atMs: undefined, pid: 0 };
+      void wake(training, planned, fired.pid);
+      return { planned, ...fired };
+    case 'coordinator':
+    case 'coordinator-stop': {
+      const { coordinator } = training;
+      const signal = kind === 'coordinator' ? 'SIGKILL' : 'SIGSTOP';
+      const sent = send(coordinator, signal);
+      if (planned.order) releaseOrder(folder, id);
+      if (kind === 'coordinator-stop') void wake(training, planned, coordinator);
+      return sent ? happened(coordinator) : { planned, atMs: undefined, pid: 0 };
+    }
+    case 'resume': {
+      const now = happened(training.pid);
+      training.killAll();
+      return now;
+    }
+    case 'drop':
+    case 'delay':
+    case 'duplicate':
+    case 'corrupt':
+    case 'partition':
+      return { planned, ...fired };
+  }
+}
+
+async function firing(training: Training, folder: string, id: string): Promise<Fired | undefined> {
+  for (;;) {
+    const fired = readFired(folder, id);
+    if (fired || training.over) return fired;
+    await pause(pollMs);
+  }
+}
+
+/** Some time after its step; to whom it will happen. */
+async function randomTime(training: Training, planned: PlannedFault): Promise<Fired | undefined> {
+  while (training.step < planned.step) {
+    if (training.over) return undefined;
+    await pause(pollMs);
+  }
+  await pause(planned.delayMs);
+  if (training.over) return undefined;
+  const pids = [...training.members.values()];
+  const pid = training.members.get(planned.rank) ?? pids[0] ?? 0;
+  return { atMs: Date.now(), pid, point: 'random', step: training.step, rank: planned.rank };
+}
+
+/** A stopped process goes on: soon, or once the run has given it up. */
+async function wake(training: Training, { wakesSoon }: PlannedFault, pid: number): Promise<void> {
+  if (wakesSoon) await pause(shortStopMs);
+  else
+    await training.next(
+      (event) =>
+        (event.event === 'worker' && event.state === 'lost' && event.pid === pid) ||
+        (event.event === 'coordinator' && event.pid !== pid),
+    );
+  send(pid, 'SIGCONT');
+}

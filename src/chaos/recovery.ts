@@ -1,0 +1,55 @@
+/** How long a run stood still after a fault. Pure. */
+
+import type { InjectedFault } from './inject.js';
+import type { Timed } from './training-process.js';
+
+/** Who took part then: pids. */
+function membersAt(events: readonly Timed[], atMs: number): readonly number[] {
+  let members: readonly number[] = [];
+  for (const event of events) {
+    if (event.atMs > atMs) break;
+    if (event.event === 'worker' && event.state === 'joined') members = [...members, event.pid];
+    if (event.event === 'generation') members = event.workers.map((worker) => worker.pid);
+  }
+  return members;
+}
+
+/**
+ * Milliseconds from the fault to the next step that was committed in spite of it. After the kill of a member that is the first step
+ * of the next generation, since word of an earlier step may still have been on its way; otherwise the longest time without a step
+ * since the fault. Undefined when no step followed.
+ */
+export function recoveryMs(
+  { planned, atMs, pid }: InjectedFault,
+  events: readonly Timed[],
+): number | undefined {
+  if (atMs === undefined) return undefined;
+  const steps = events.filter(({ event }) => event === 'step').map((event) => event.atMs);
+  if (planned.kind === 'kill' && membersAt(events, atMs).includes(pid)) {
+    const next = events.find((event) => event.event === 'generation' && event.atMs > atMs);
+    const step = next && steps.find((at) => at >= next.atMs);
+    return step === undefined ? undefined : step - atMs;
+  }
+  const later = steps.filter((at) => at > atMs);
+  if (later.length === 0) return undefined;
+  return Math.max(...later.map((at, i) => at - (later[i - 1] ?? atMs)));
+}
+
+/**
+ * Whether nobody who took part when it happened is in the next generation: the run then waited for another engine to load, as
+ * it does at its start, and that time says nothing of recovery.
+ */
+export function nobodySurvived({ atMs }: InjectedFault, events: readonly Timed[]): boolean {
+  if (atMs === undefined) return false;
+  const before = membersAt(events, atMs);
+  const next = events.find((event) => event.event === 'generation' && event.atMs > atMs);
+  if (next?.event !== 'generation' || before.length === 0) return false;
+  return !next.workers.some(({ pid }) => before.includes(pid));
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
+  return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2;
+}

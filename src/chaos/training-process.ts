@@ -1,0 +1,152 @@
+/**
+ * A training as `lockstep chaos` sees it: the real command in a process of its own, its events with the time at which they came, and
+ * which processes take part right now. Owns the process; nothing of it is left after `end`.
+ */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { RunEvent } from '../shared/runs/run-events.js';
+import { descendants, isAlive } from './processes.js';
+
+const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+
+export type Of<Name extends RunEvent['event']> = Extract<RunEvent, { event: Name }>;
+/** Milliseconds since 1970. */
+export type Timed = RunEvent & { readonly atMs: number };
+
+export interface TrainingOutcome {
+  readonly status: number | null;
+  readonly events: readonly Timed[];
+  readonly stderr: string;
+  /** Processes that outlived the command, and sockets that it left. */
+  readonly leftovers: readonly string[];
+}
+
+export class Training {
+  readonly #process: ChildProcess;
+  readonly #sockets: string;
+  readonly #listeners = new Set<(event: Timed) => void>();
+  readonly events: Timed[] = [];
+  readonly ended: Promise<TrainingOutcome>;
+  /** Of the coordinator that leads now. */
+  coordinator = 0;
+  /** Pids by rank, in the current generation. */
+  members: ReadonlyMap<number, number> = new Map();
+  step = 0;
+  readonly #everyone = new Set<number>();
+
+  /** @param sockets a folder for this command's sockets alone, made if need be */
+  constructor(
+    args: readonly string[],
+    sockets: string,
+    timeoutMs: number,
+    environment: Readonly<Record<string, string>> = {},
+  ) {
+    mkdirSync(sockets, { recursive: true });
+    this.#sockets = sockets;
+    this.#process = spawn(process.execPath, [main, 'train', ...args, '--json'], {
+      env: { ...process.env, ...environment, TMPDIR: sockets },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const timer = setTimeout(() => this.killAll(), timeoutMs);
+    running.add(this);
+    let stderr = '';
+    this.#process.stderr
+      ?.setEncoding('utf8')
+      .on('data', (text: string) => (stderr = (stderr + text).slice(-8_000)));
+    if (this.#process.stdout)
+      createInterface({ input: this.#process.stdout }).on('line', (line) => this.#onLine(line));
+    this.ended = new Promise((resolve) => {
+      this.#process.once('close', (status) => {
+        clearTimeout(timer);
+        running.delete(this);
+        void this.#leftovers().then((leftovers) =>
+          resolve({ status, events: this.events, stderr, leftovers }),
+        );
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  get over(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null;
+  }
+
+  /** Called with each event from now on, until the returned function is called. */
+  listen(listener: (event: Timed) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The first event from now on that fits; undefined when the training ends without. */
+  next(fits: (event: Timed) => boolean): Promise<Timed | undefined> {
+    return new Promise((resolve) => {
+      const stop = this.listen((event) => {
+        if (!fits(event)) return;
+        stop();
+        resolve(event);
+      });
+      void this.ended.then(() => {
+        stop();
+        resolve(undefined);
+      });
+    });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  /** Everybody at once, launcher included. */
+  killAll(): void {
+    for (const pid of [this.pid, ...descendants(this.pid)]) send(pid, 'SIGKILL');
+  }
+
+  #onLine(line: string): void {
+    if (!line.startsWith('{')) return;
+    const event: Timed = { ...(JSON.parse(line) as RunEvent), atMs: Date.now() };
+    this.events.push(event);
+    if (event.event === 'coordinator') this.coordinator = event.pid;
+    if (event.event === 'worker' && event.state === 'joined')
+      this.members = new Map(this.members).set(event.rank ?? -1, event.pid);
+    if (event.event === 'generation')
+      this.members = new Map(event.workers.map(({ rank, pid }) => [rank, pid]));
+    if (event.event === 'step') this.step = event.step;
+    if (event.event === 'worker' || event.event === 'coordinator') this.#everyone.add(event.pid);
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  async #leftovers(): Promise<string[]> {
+    // Whoever lost its launcher by SIGKILL ends a moment later than it.
+    const deadlineMs = performance.now() + 15_000;
+    let alive: number[] = [];
+    do {
+      alive = [...this.#everyone].filter(isAlive);
+      if (alive.length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    } while (alive.length > 0 && performance.now() < deadlineMs);
+    const left = alive.map((pid) => `process ${pid}`);
+    for (const pid of alive) send(pid, 'SIGKILL');
+    return [...left, ...readdirSync(this.#sockets).map((name) => `socket folder ${name}`)];
+  }
+}
+
+const running = new Set<Training>();
+
+/** Ends every training that runs; for a command that is interrupted. */
+export function endTrainings(): void {
+  for (const training of running) training.killAll();
+}
+
+/** To a process that may be gone. */
+export function send(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return pid > 0 && process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,20 @@
+/** What no single field of a config can know: fields that don't go together. Pure. */
+
+import type { RunConfig } from '../../shared/config/run-config.js';
+
+/** One line each, beginning with the field. */
+export function contradictions(config: Omit<RunConfig, 'threads' | 'shards' | 'workers'>): string[] {
+  const { schedule, earlyStopping, evaluate, warmup, batchSize, accumulate } = config;
+  const found: string[] = [];
+  if (evaluate === 'none' && schedule.kind === 'plateau')
+    found.push('schedule: plateau needs evaluations, but evaluate is "none"');
+  if (evaluate === 'none' && earlyStopping !== null)
+    found.push('earlyStopping: needs evaluations, but evaluate is "none"');
+  if (warmup?.epochs !== undefined && warmup.epochs >= config.epochs)
+    found.push(
+      `warmup.epochs: expected less than the ${config.epochs} epochs of the run, got ${warmup.epochs}`,
+    );
+  if (accumulate > batchSize)
+    found.push(`accumulate: expected at most the ${batchSize} samples of a batch, got ${accumulate}`);
+  return found;
+}

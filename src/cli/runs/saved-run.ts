@@ -1,0 +1,95 @@
+/** Opens what a run has left, for the commands that use it. */
+
+import { open, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { LayersModel } from '@tensorflow/tfjs';
+import { describeIssues, resolveConfig } from '../options/resolve.js';
+import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
+import { ConfigError, systemCode } from '../../shared/errors.js';
+import type { Engine, EngineChoice } from '../../worker/engine/load.js';
+import { openModel, readModelFiles } from '../../worker/model-files/load-model.js';
+import { loadWorkerEngine } from '../load-worker-engine.js';
+
+/** The config in a run's folder. */
+export const configName = 'config.json';
+
+export interface SavedRun {
+  readonly engine: Engine;
+  readonly config: ResolvedConfig;
+  readonly model: LayersModel;
+}
+
+/** @throws ConfigError, ModelError, EngineError */
+export async function openSavedRun(directory: string, choice: string): Promise<SavedRun> {
+  const engineChoice = runConfigSchema.shape.engine.safeParse(choice);
+  if (!engineChoice.success) {
+    throw new ConfigError(`--engine: expected auto, tensorflow or js, got "${choice}".`);
+  }
+  const saved = await readRunConfig(directory);
+  const engineName: EngineChoice = engineChoice.data;
+  const config = { ...saved, engine: engineName };
+  // Before the engine, which takes seconds to load.
+  const files = await readModelFiles(directory);
+  const engine = await loadWorkerEngine(config, 'auto', (message) =>
+    process.stderr.write(`Warning: ${message}\n`),
+  );
+  return { engine, config, model: await openModel(engine.tf, files) };
+}
+
+/** SHA-256 of the data that a run was trained on, from its event log; undefined where there is no log that says so. */
+export async function trainedOn(directory: string): Promise<string | undefined> {
+  // The event comes before the first step: what a run of thousands of workers logs until then is shorter than this.
+  const head = Buffer.alloc(2 ** 20);
+  try {
+    const log = await open(join(directory, 'events.ndjson'));
+    try {
+      const { bytesRead } = await log.read(head, 0, head.length, 0);
+      const start = /^\{"event":"start",.*"dataSha256":"([0-9a-f]{64})"/m.exec(
+        head.toString('utf8', 0, bytesRead),
+      );
+      return start?.[1];
+    } finally {
+      await log.close();
+    }
+  } catch {
+    // A model that was copied without its run, or a log that this user may not read: then nothing is known.
+    return undefined;
+  }
+}
+
+/** A run's config; defaults for a model that no run is around. */
+export async function readRunConfig(directory: string): Promise<ResolvedConfig> {
+  const file = join(directory, configName);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT' || systemCode(cause) === 'ENOTDIR') {
+      return resolveConfig(runConfigSchema.parse({ workers: 1 }), {
+        cores: availableParallelism(),
+        gpus: [],
+      });
+    }
+    throw new ConfigError(
+      `Config ${file} can't be read (${systemCode(cause) ?? 'unknown error'}).`,
+      { file },
+      cause,
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new ConfigError(
+      `Config ${file}: expected JSON, got other text. Restore the file, or delete it.`,
+      { file },
+      cause,
+    );
+  }
+  const parsed = resolvedConfigSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new ConfigError(`Config ${file} is not valid:\n${describeIssues(parsed.error, value, () => '')}`, {
+    file,
+  });
+}

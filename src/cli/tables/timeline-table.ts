@@ -1,0 +1,56 @@
+/** The summary of a time line, for people: one column a worker. */
+
+import type { RunEvent } from '../../shared/runs/run-events.js';
+import { stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
+
+const names: Readonly<Record<StepPart, string>> = {
+  data: 'data',
+  forward: 'forward',
+  loss: 'loss',
+  backward: 'backward',
+  waitBatchNorm: 'waiting for BatchNorm',
+  waitGradients: 'waiting for gradients',
+  update: 'update',
+  other: 'other',
+};
+
+type TimelineEvent = Extract<RunEvent, { event: 'timeline' }>;
+
+/** Columns beyond these are left to the file. */
+const widest = 8;
+
+/** Medians of each worker's steps. */
+export function timelineRows(workers: TimelineEvent['workers']): readonly string[] {
+  const shown = workers.slice(0, widest);
+  const row = (name: string, cells: readonly (string | number)[]): string =>
+    `  ${name.padEnd(24)}${cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell).padStart(9)).join('')}`;
+  const more = workers.length > widest ? ` (${workers.length - widest} more in the file)` : '';
+  return [
+    `Milliseconds of a step, medians of ${shown[0]?.steps ?? 0} steps${more}:`,
+    row(
+      '',
+      shown.map(({ rank }) => `rank ${rank}`),
+    ),
+    ...stepParts.map((part) =>
+      row(
+        names[part],
+        shown.map(({ parts }) => parts[part]),
+      ),
+    ),
+    row(
+      'step',
+      shown.map(({ step }) => step),
+    ),
+    row(
+      'exchanges in flight',
+      shown.map(({ inFlight }) => inFlight),
+    ),
+  ];
+}
+
+export function timelineTable({ workers, path }: TimelineEvent): readonly string[] {
+  return [
+    ...timelineRows(workers),
+    `Time line saved to ${path}; open it in ui.perfetto.dev or chrome://tracing.`,
+  ];
+}

@@ -1,0 +1,47 @@
+/** Opens the control plane and runs a coordinator until its run is over. */
+
+import { randomUUID } from 'node:crypto';
+import { Coordinator } from '../coordinator/coordinator.js';
+import { controlMessageBytes } from '../shared/protocol/codec.js';
+import type { ServerKeys } from '../shared/security/curve-key.js';
+import type { RunEvent } from '../shared/runs/run-events.js';
+import { openControlServer } from '../shared/transport/zmq/control.js';
+import { host } from '../cli/options/environment.js';
+import type { CoordinatorStart } from './launch-messages.js';
+import { openRunFiles } from '../cli/runs/run-files.js';
+
+export interface RunningCoordinator {
+  readonly endpoint: string;
+  readonly coordinator: Coordinator;
+  /** Resolves with the exit status. */
+  readonly ended: Promise<number>;
+}
+
+/** @throws ConfigError when the address can't be bound, or a file can't be written. */
+export async function startCoordinator(
+  start: CoordinatorStart,
+  keys: ServerKeys | null,
+  emit: (event: RunEvent) => void,
+): Promise<RunningCoordinator> {
+  const { config, definition, socketDirectory, out, resume, succeeds, listen } = start;
+  const files = openRunFiles(
+    { out, trace: config.trace, resumed: resume !== null || succeeds !== null },
+    emit,
+  );
+  const server = await openControlServer(listen, controlMessageBytes, keys);
+  const coordinator = new Coordinator({
+    // A worker that comes before any other is part of the same run.
+    runId: succeeds?.runId ?? randomUUID(),
+    host,
+    config,
+    definition,
+    socketDirectory,
+    out,
+    resume,
+    succeeds,
+    server,
+    ...files.sinks,
+  });
+  const ended = coordinator.run().finally(() => files.close());
+  return { endpoint: server.endpoint, coordinator, ended };
+}

@@ -1,0 +1,67 @@
+/** Applies the config's augmentations, and the definition's own, to the samples of the training set as they are read. */
+
+import type { AugmentFunction } from '../../api/augment.js';
+import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import { augmentationDraws, augmentPicture, type Picture } from './image-transforms.js';
+import type { DataSplit, TensorValues } from '../../shared/data/training-data.js';
+import { ConfigError } from '../../shared/errors.js';
+import { elementCount } from '../../shared/model/layout.js';
+import { withoutMathRandom } from '../random/math-random.js';
+import type { Augment } from './batch-reader.js';
+
+const drawsRandom =
+  'augment: a function called Math.random, so its result would depend on the worker. Draw from the `random` that it is given.';
+
+/**
+ * Undefined where nothing is augmented.
+ * @param functions those of `custom` entries, in their order
+ * @throws ConfigError when there are no pictures to augment
+ */
+export function createAugment(
+  { seed, augment }: Pick<ResolvedConfig, 'seed' | 'augment'>,
+  split: DataSplit,
+  functions: readonly AugmentFunction[],
+): Augment | undefined {
+  if (augment.length === 0) return undefined;
+  const { inputs, targets } = split;
+  const pictures = inputs.flatMap(({ shape, dtype }, i) =>
+    shape.length === 3 && dtype === 'float32' ? [i] : [],
+  );
+  const builtIn = augment.find(({ kind }) => kind !== 'custom');
+  if (builtIn && pictures.length === 0) {
+    const shapes = inputs.map(({ shape }) => shape.join('x')).join(', ');
+    throw new ConfigError(
+      `augment: "${builtIn.kind}" needs an input of height x width x channels, got ${shapes}. Use a function of your own.`,
+    );
+  }
+  const sample = (values: readonly TensorValues[], specs: DataSplit['inputs'], at: number): TensorValues[] =>
+    specs.map(({ shape }, i) => {
+      const size = elementCount(shape);
+      return (values[i] as TensorValues).subarray(at * size, (at + 1) * size);
+    });
+
+  return (epoch, indices, samples) => {
+    for (const [at, index] of indices.entries()) {
+      const random = augmentationDraws(seed, epoch, index);
+      const own = [...functions];
+      for (const config of augment) {
+        if (config.kind === 'custom') {
+          const given = {
+            ...{ epoch, index, random },
+            inputs: sample(samples.inputs, inputs, at),
+            targets: sample(samples.targets, targets, at),
+          };
+          const change = own.shift();
+          if (change) withoutMathRandom(drawsRandom, () => change(given));
+          continue;
+        }
+        for (const i of pictures) {
+          const { shape, background = 0 } = inputs[i] as DataSplit['inputs'][number];
+          const [height = 1, width = 1, channels = 1] = shape;
+          const values = sample(samples.inputs, inputs, at)[i] as Float32Array;
+          augmentPicture({ values, height, width, channels, background } satisfies Picture, config, random);
+        }
+      }
+    }
+  };
+}

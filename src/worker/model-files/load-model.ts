@@ -1,0 +1,207 @@
+/** Opens a saved model, of a run or any tfjs LayersModel on disk. What it reads is hostile until checked. */
+
+import { open, readFile, stat } from 'node:fs/promises';
+import { dirname, join, resolve, sep } from 'node:path';
+import type { LayersModel, io } from '@tensorflow/tfjs';
+import { z } from 'zod';
+import { ModelError, OperationalError, systemCode } from '../../shared/errors.js';
+import { elementCount } from '../../shared/model/layout.js';
+import type { Tensorflow } from '../engine/native.js';
+import { modelFolder } from './save-model.js';
+
+const maxJsonBytes = 256 * 2 ** 20;
+const maxWeightBytes = 16 * 2 ** 30;
+
+const bytesPerElement = { float32: 4, int32: 4, bool: 1, complex64: 8, uint8: 1, uint16: 2, float16: 2 };
+const dtypeSchema = z.enum(['float32', 'int32', 'bool', 'complex64']);
+
+const manifestSchema = z.object({
+  modelTopology: z.record(z.string(), z.unknown()),
+  weightsManifest: z.array(
+    z.object({
+      paths: z.array(z.string().min(1)),
+      weights: z.array(
+        z.looseObject({
+          name: z.string(),
+          shape: z.array(z.int().min(0)),
+          dtype: dtypeSchema,
+          /** How the bytes are stored when that isn't `dtype`; tfjs takes it back when it loads. */
+          quantization: z.looseObject({ dtype: z.enum(['uint8', 'uint16', 'float16']) }).optional(),
+        }),
+      ),
+    }),
+  ),
+});
+
+type Manifest = z.infer<typeof manifestSchema>;
+
+/** A model's files, read and found to fit each other; no tensor yet. */
+export interface ModelFiles {
+  /** Of its model.json. */
+  readonly file: string;
+  readonly artifacts: io.ModelArtifacts;
+  /** Of the weights: as the model.json names them, and where they are. */
+  readonly weightFiles: readonly { readonly name: string; readonly path: string }[];
+}
+
+/**
+ * Reads the model in `path`: a run's folder, a model's folder, or a model.json. Reads nothing outside the folder of the
+ * model.json, and no more than its manifest announces. @throws ModelError naming the file.
+ */
+export async function readModelFiles(path: string): Promise<ModelFiles> {
+  const file = await findModelJson(path);
+  const { modelTopology, weightsManifest } = parseManifest(await readSmall(file), file);
+  const weightSpecs = weightsManifest.flatMap(({ weights }) => weights);
+  const weightFiles = weightsManifest
+    .flatMap(({ paths }) => paths)
+    .map((name) => ({ name, path: weightPath(file, name) }));
+  const parts = weightFiles.map(({ path: part }) => part);
+  const weightData = await readWeights(parts, expectedBytes(weightSpecs), file);
+  return {
+    file,
+    weightFiles,
+    artifacts: {
+      modelTopology,
+      weightSpecs: weightSpecs as unknown as io.WeightsManifestEntry[],
+      weightData,
+    },
+  };
+}
+
+/** The caller disposes the model. @throws ModelError when tfjs can't make one of the files. */
+export async function openModel(tf: Tensorflow, { file, artifacts }: ModelFiles): Promise<LayersModel> {
+  try {
+    return await tf.loadLayersModel({ load: () => Promise.resolve(artifacts) });
+  } catch (cause) {
+    throw new ModelError(
+      `Model ${file} can't be loaded: ${cause instanceof Error ? cause.message : String(cause)}. Train or export it again.`,
+      { file },
+      cause,
+    );
+  }
+}
+
+async function findModelJson(path: string): Promise<string> {
+  const candidates = [path, join(path, 'model.json'), join(path, modelFolder, 'model.json')];
+  for (const candidate of candidates) {
+    const found = await stat(candidate).catch(() => undefined);
+    if (found?.isFile()) return resolve(candidate);
+  }
+  throw new ModelError(
+    `No model in ${resolve(path)}: expected model/model.json or model.json. Name the --out folder of a finished run.`,
+    { path },
+  );
+}
+
+function parseManifest(bytes: Buffer, file: string): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new ModelError(
+      `Model ${file}: expected JSON, got other text. Save the model again.`,
+      { file },
+      cause,
+    );
+  }
+  const parsed = manifestSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new ModelError(
+    `Model ${file}: expected a tfjs LayersModel, got at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}. Save it again.`,
+    { file },
+  );
+}
+
+function weightPath(file: string, name: string): string {
+  const directory = resolve(dirname(file));
+  const path = resolve(directory, name);
+  if (path.startsWith(directory + sep)) return path;
+  throw new ModelError(
+    `Model ${file}: expected weights beside it, got the path "${name}". Don't use this file.`,
+    { file },
+  );
+}
+
+function expectedBytes(specs: readonly Manifest['weightsManifest'][number]['weights'][number][]): number {
+  return specs.reduce(
+    (sum, { shape, dtype, quantization }) =>
+      sum + elementCount(shape) * bytesPerElement[quantization?.dtype ?? dtype],
+    0,
+  );
+}
+
+/** The parts one after the other, `expected` bytes in all. */
+async function readWeights(parts: readonly string[], expected: number, file: string): Promise<ArrayBuffer> {
+  const sizes = await Promise.all(parts.map(sizeOf));
+  const got = sizes.reduce((sum, size) => sum + size, 0);
+  if (got !== expected || got > maxWeightBytes) {
+    const wanted = expected > maxWeightBytes ? `at most ${maxWeightBytes}` : `${expected}`;
+    throw new ModelError(
+      `Model ${file}: expected ${wanted} bytes of weights, got ${got} in ${parts.join(', ') || 'no file'}. ` +
+        'Copy the whole folder again, or train again.',
+      { file, expected, got },
+    );
+  }
+  const all = new Uint8Array(new ArrayBuffer(got));
+  let offset = 0;
+  for (const [i, part] of parts.entries()) {
+    const size = sizes[i] ?? 0;
+    await fill(part, all.subarray(offset, offset + size));
+    offset += size;
+  }
+  return all.buffer;
+}
+
+async function sizeOf(file: string): Promise<number> {
+  const found = await stat(file).catch((cause: unknown) => {
+    throw unreadable(file, cause);
+  });
+  // To open a pipe would wait for its writer.
+  if (!found.isFile())
+    throw new ModelError(`Model file ${file}: expected a regular file. Save the model again.`, { file });
+  return found.size;
+}
+
+/** Reads as many bytes as `target` holds. */
+async function fill(file: string, target: Uint8Array): Promise<void> {
+  try {
+    const handle = await open(file);
+    try {
+      for (let at = 0; at < target.length;) {
+        const { bytesRead } = await handle.read(target, at, target.length - at, at);
+        if (bytesRead === 0) {
+          throw new ModelError(
+            `Model file ${file}: expected ${target.length} bytes, got ${at}. Don't change it while it is read.`,
+            { file },
+          );
+        }
+        at += bytesRead;
+      }
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw cause instanceof OperationalError ? cause : unreadable(file, cause);
+  }
+}
+
+async function readSmall(file: string): Promise<Buffer> {
+  const size = await sizeOf(file);
+  if (size > maxJsonBytes) {
+    throw new ModelError(
+      `Model file ${file}: expected at most ${maxJsonBytes} bytes, got ${size}. Is it a model?`,
+      {
+        file,
+      },
+    );
+  }
+  return readFile(file).catch((cause: unknown) => {
+    throw unreadable(file, cause);
+  });
+}
+
+function unreadable(file: string, cause: unknown): ModelError {
+  const message = `Model file ${file} can't be read (${systemCode(cause) ?? 'unknown error'}). Save the model again.`;
+  return new ModelError(message, { file }, cause);
+}

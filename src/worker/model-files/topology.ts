@@ -1,0 +1,37 @@
+/** What a model is made of, for those who look at it: its layers in order of computation, and what each is fed from. */
+
+import type { LayersModel } from '@tensorflow/tfjs';
+import type { ModelLayer } from '../../shared/model/model-layer.js';
+import { buildGraph } from '../executor/graph.js';
+
+/** Models inside models are dissolved; a layer that is called twice is there twice, under two names. */
+export function topologyOf(model: LayersModel): ModelLayer[] {
+  const graph = buildGraph(model);
+  /** By slot: the name of the node that fills it. */
+  const sources = new Map<number, string>();
+  const taken = new Map<string, number>();
+  const nameFor = (wanted: string): string => {
+    const count = taken.get(wanted) ?? 0;
+    taken.set(wanted, count + 1);
+    return count === 0 ? wanted : `${wanted}_${count}`;
+  };
+  const inputs = graph.inputs.map((slot, i): ModelLayer => {
+    const input = model.inputs[i];
+    const name = nameFor(input?.name ?? `input_${i}`);
+    sources.set(slot, name);
+    return { name, kind: 'InputLayer', inputs: [], shape: input?.shape ?? [], parameters: 0 };
+  });
+  const layers = graph.nodes.map(({ layer, inputs: slots, outputs }): ModelLayer => {
+    const name = nameFor(layer.name);
+    for (const slot of outputs) sources.set(slot, name);
+    const [first = layer.outputShape] = layer.outputShape as (number | null)[][];
+    return {
+      name,
+      kind: layer.getClassName(),
+      inputs: slots.map((slot) => sources.get(slot) ?? ''),
+      shape: (Array.isArray(first) ? first : layer.outputShape) as (number | null)[],
+      parameters: layer.countParams(),
+    };
+  });
+  return [...inputs, ...layers];
+}

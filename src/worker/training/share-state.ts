@@ -1,0 +1,52 @@
+/**
+ * One worker's state to all others, bit for bit, over exchanges that exist anyway: an all-reduce in which everybody else adds
+ * -0, which changes no number. All workers of the generation call it; it costs as many all-reduces as there are vectors.
+ */
+
+import type { Participation } from './replica.js';
+import type { ExchangeHandle } from '../communicator/communicator.js';
+import type { SavedState } from './training-state.js';
+
+/** @param own the state of the worker that gives it; undefined on all others */
+export function shareState(
+  { buckets, state, statistics, numbers, reach }: Participation,
+  step: number,
+  own: SavedState | undefined,
+): SavedState {
+  // Copies: the result lies where the next one will.
+  const flat = (values: Float32Array | undefined): Float32Array =>
+    Float32Array.from(buckets.broadcast(step, values));
+  const small = (values: Float32Array | undefined): Float32Array =>
+    Float32Array.from(broadcast(statistics, step, values));
+  const { names } = state;
+  const parameters = flat(own?.parameters);
+  const slots = new Map(names.slots.map((name) => [name, flat(own?.slots.get(name))]));
+  reach?.('catch-up', step);
+  const shared = small(own?.statistics);
+  const statisticsSlots = new Map(
+    names.statisticsSlots.map((name) => [name, small(own?.statisticsSlots.get(name))]),
+  );
+  const values = own && names.numbers.map((name) => own.numbers.get(name) ?? 0);
+  const told = broadcast(numbers, step, values);
+  return {
+    parameters,
+    slots,
+    statistics: shared,
+    statisticsSlots,
+    numbers: new Map(names.numbers.map((name, i) => [name, told[i] ?? 0])),
+  };
+}
+
+function broadcast(
+  exchange: ExchangeHandle,
+  step: number,
+  values: ArrayLike<number> | undefined,
+): ArrayLike<number> {
+  for (const [local, vector] of exchange.inputs.entries()) {
+    vector.fill(-0);
+    if (values && local === 0) vector.set(values);
+  }
+  exchange.start(step);
+  exchange.wait();
+  return exchange.output;
+}
