@@ -85,9 +85,16 @@ export interface Kernels {
   /** Names the implementation: others may round differently. */
   readonly name: string;
   /**
-   * A factor of the convolutions and products below, in the run's precision: `x` itself in float32, else a bfloat16 copy
-   * (rounded to nearest, ties to even) that nothing else may read; the caller's tidy frees it. Their results are float32
-   * again, rounded once more. A convolution that rounds its factors itself, after its transform, takes `x` as it is.
+   * Prepares a factor of a convolution or matrix product below for the run's precision. In float32 the result is `x` itself.
+   * In bfloat16:
+   * - For a matrix product (no `convolution`) the result is a tensor of dtype bfloat16, which only `matMul` may read. The
+   *   product is rounded to bfloat16 once more and returned as float32.
+   * - For a convolution it is a float32 tensor whose values are rounded to bfloat16. The convolution itself computes in
+   *   float32 and its result is not rounded.
+   * - For a convolution that rounds its factors itself, after its transform, it is `x`.
+   *
+   * All roundings are to nearest, ties to even. A result other than `x` is a copy that belongs to the caller: dispose it
+   * after its last use, or leave it to the enclosing tidy. Dispose it only if it is not `x`.
    */
   operand<T extends Tensor>(x: T, convolution?: Convolution): T;
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D;

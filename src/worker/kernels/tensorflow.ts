@@ -46,14 +46,15 @@ export class TensorflowKernels implements Kernels {
   }
 
   operand<T extends Tensor>(x: T, convolution?: Convolution): T {
-    const own = convolution !== undefined && this.#own?.takesConvolution(convolution);
-    return this.#compact && own !== true ? (this.#ops.cast(x, dtypes.float32, dtypes.bfloat16) as T) : x;
+    if (!this.#compact) return x;
+    if (convolution === undefined) return this.#ops.cast(x, dtypes.float32, dtypes.bfloat16) as T;
+    return this.#own?.takesConvolution(convolution) ? x : this.#rounded(x);
   }
 
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D {
     const filterShape = filter.shape;
     if (this.#own?.takesConvolution({ filterShape, window })) return this.#own.conv(x, filter);
-    return this.#product('Conv2D', this.#conv(window), [x, filter]);
+    return this.#ops.one('Conv2D', this.#conv(window), [x, filter]);
   }
 
   conv2dFilterGradient(
@@ -64,7 +65,7 @@ export class TensorflowKernels implements Kernels {
   ): Tensor4D {
     if (this.#own?.takesConvolution({ filterShape, window })) return this.#own.convFilterGradient(x, dy);
     const shape = this.#tf.tensor1d([...filterShape], 'int32');
-    return this.#product('Conv2DBackpropFilter', this.#conv(window), [x, shape, dy]);
+    return this.#ops.one('Conv2DBackpropFilter', this.#conv(window), [x, shape, dy]);
   }
 
   conv2dInputGradient(
@@ -76,7 +77,7 @@ export class TensorflowKernels implements Kernels {
     const filterShape = filter.shape;
     if (this.#own?.takesConvolution({ filterShape, window })) return this.#own.convInputGradient(dy, filter);
     const shape = this.#tf.tensor1d([...xShape], 'int32');
-    return this.#product('Conv2DBackpropInput', this.#conv(window), [shape, filter, dy]);
+    return this.#ops.one('Conv2DBackpropInput', this.#conv(window), [shape, filter, dy]);
   }
 
   biasAdd(x: Tensor, bias: Tensor1D): Tensor {
@@ -165,11 +166,12 @@ export class TensorflowKernels implements Kernels {
 
   matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D {
     const ops = this.#ops;
-    return this.#product(
-      'MatMul',
-      [this.#operandType(), ops.bool('transpose_a', transposeA), ops.bool('transpose_b', transposeB)],
-      [a, b],
-    );
+    const transposes = [ops.bool('transpose_a', transposeA), ops.bool('transpose_b', transposeB)];
+    if (!this.#compact) return ops.one('MatMul', [this.#float(), ...transposes], [a, b]);
+    const product = ops.unnamed('MatMul', [ops.type('T', dtypes.bfloat16), ...transposes], [a, b]);
+    const result = ops.cast(product, dtypes.bfloat16, dtypes.float32);
+    product.dispose();
+    return result as Tensor2D;
   }
 
   softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor1D; gradient: Tensor2D } {
@@ -252,25 +254,23 @@ export class TensorflowKernels implements Kernels {
     return x.rank === 4 ? (x as Tensor4D) : this.#tf.reshape(x, [x.size / channels, 1, 1, channels]);
   }
 
-  /** An op on operands, with a float32 result. */
-  #product<T extends Tensor>(
-    name: string,
-    attributes: Parameters<RawOps['one']>[1],
-    inputs: readonly Tensor[],
-  ): T {
-    if (!this.#compact) return this.#ops.one(name, attributes, inputs);
-    const compact = this.#ops.unnamed(name, attributes, inputs);
+  /** A float32 copy whose values are rounded to bfloat16 (to nearest, ties to even). */
+  #rounded<T extends Tensor>(x: T): T {
+    const compact = this.#ops.cast(x, dtypes.float32, dtypes.bfloat16);
     const result = this.#ops.cast(compact, dtypes.bfloat16, dtypes.float32);
     compact.dispose();
     return result as T;
   }
 
   #float = () => this.#ops.type('T', dtypes.float32);
-  #operandType = () => this.#ops.type('T', this.#compact ? dtypes.bfloat16 : dtypes.float32);
   #nhwc = () => this.#ops.string('data_format', 'NHWC');
 
+  /**
+   * Float32 in every precision. TensorFlow's convolutions in bfloat16 are not deterministic: with few input channels,
+   * oneDNN's kernels for AVX512_BF16 read memory that was never written.
+   */
   #conv = ({ strides, padding, dilations }: ConvWindow) => [
-    this.#operandType(),
+    this.#float(),
     this.#ops.int('strides', [1, ...strides, 1]),
     this.#ops.string('padding', padding.toUpperCase()),
     this.#nhwc(),

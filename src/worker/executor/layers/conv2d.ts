@@ -13,10 +13,7 @@ interface Conv2dFields {
   readonly dataFormat: string;
 }
 
-export const conv2d: LayerImplementation = (
-  layer,
-  { tf, kernels, weightIndex, needsInputGradient, node },
-) => {
+export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needsInputGradient, node }) => {
   const { kernel, bias, strides, padding, dilationRate, dataFormat } = fieldsOf<Conv2dFields>(layer);
   const activation = layer.getConfig()['activation'] ?? 'linear';
   const known = activation === 'linear' || activation === 'relu';
@@ -25,11 +22,17 @@ export const conv2d: LayerImplementation = (
   const window: ConvWindow = { strides, padding, dilations: dilationRate };
 
   return shardwise((x, shard, context) => {
-    const { shape } = kernel.read();
+    const weights = kernel.read() as Tensor4D;
+    const { shape } = weights;
     const operand = (factor: Tensor4D): Tensor4D => kernels.operand(factor, { filterShape: shape, window });
     const input = operand(x as Tensor4D);
-    const filter = operand(kernel.read() as Tensor4D);
+    const filter = operand(weights);
+    const freeOperands = (): void => {
+      if (input !== x) input.dispose();
+      if (filter !== weights) filter.dispose();
+    };
     let y: Tensor = kernels.conv2d(input, filter, window);
+    if (!context.training) freeOperands();
     // A bias before BatchNorm changes nothing but the running mean, which BatchNorm's commit makes up for.
     const cancelled = node.biasCancelled && context.training;
     if (bias && !cancelled) y = replace(y, kernels.biasAdd(y, bias.read() as Tensor1D));
@@ -47,7 +50,9 @@ export const conv2d: LayerImplementation = (
           context.gradient(weightIndex(kernel), shard, filterGradient);
           filterGradient.dispose();
         }
-        if (factor !== dy) tf.dispose([factor, input, filter]);
+        // Deferred work runs after the input gradient below, which is the last reader of the filter.
+        freeOperands();
+        if (factor !== dy) factor.dispose();
         if (dy !== gradient) dy.dispose();
       });
       return needsInputGradient ? kernels.conv2dInputGradient(x.shape, filter, factor, window) : undefined;
