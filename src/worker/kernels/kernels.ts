@@ -87,8 +87,8 @@ export interface Kernels {
   /**
    * Prepares a factor of a convolution or matrix product below for the run's precision. In float32 the result is `x` itself.
    * In bfloat16:
-   * - For a matrix product (no `convolution`) the result is a tensor of dtype bfloat16, which only `matMul` may read. The
-   *   product is rounded to bfloat16 once more and returned as float32.
+   * - For a matrix product (no `convolution`) it is a copy rounded to bfloat16, which only `matMul` may read: its dtype may be
+   *   bfloat16. The product is rounded to bfloat16 once more and returned as float32.
    * - For a convolution it is a float32 tensor whose values are rounded to bfloat16. The convolution itself computes in
    *   float32 and its result is not rounded.
    * - For a convolution that rounds its factors itself, after its transform, it is `x`.

@@ -19,7 +19,7 @@ interface RawOutput {
   readonly dtype: number;
 }
 
-interface Binding {
+export interface Binding {
   readonly TF_ATTR_STRING: number;
   readonly TF_ATTR_INT: number;
   readonly TF_ATTR_FLOAT: number;

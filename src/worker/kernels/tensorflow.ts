@@ -21,6 +21,7 @@ import type {
   PoolWindow,
 } from './kernels.js';
 import { OwnOps, takesChannels } from './own-ops.js';
+import { Products } from './products.js';
 import { RawOps, dtypes, type RawId } from './raw-ops.js';
 import { tensorflowAdam } from './tensorflow-adam.js';
 
@@ -31,24 +32,25 @@ export class TensorflowKernels implements Kernels {
   readonly #tf: Tensorflow;
   readonly #ops: RawOps;
   readonly #own: OwnOps | undefined;
-
-  readonly #compact: boolean;
+  readonly #products: Products;
+  readonly #precision: Precision;
 
   /**
    * `native` gives addresses to the ops that store and update in place; without it they are composed. Without `ownOps` all
    * are TensorFlow's: what the own ones are measured against.
    */
   constructor(tf: Tensorflow, native?: NativeMemory, precision: Precision = 'float32', ownOps = true) {
-    this.#compact = precision === 'bfloat16';
     this.#tf = tf;
     this.#ops = new RawOps(tf);
     this.#own = ownOps ? OwnOps.find(tf, this.#ops, native, precision) : undefined;
+    this.#products = new Products(tf, this.#ops, precision);
+    this.#precision = precision;
   }
 
   operand<T extends Tensor>(x: T, convolution?: Convolution): T {
-    if (!this.#compact) return x;
-    if (convolution === undefined) return this.#ops.cast(x, dtypes.float32, dtypes.bfloat16) as T;
-    return this.#own?.takesConvolution(convolution) ? x : this.#rounded(x);
+    if (this.#precision === 'float32') return x;
+    if (convolution === undefined) return this.#products.operand(x);
+    return this.#own?.takesConvolution(convolution) ? x : this.#products.rounded(x);
   }
 
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D {
@@ -165,13 +167,7 @@ export class TensorflowKernels implements Kernels {
   }
 
   matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D {
-    const ops = this.#ops;
-    const transposes = [ops.bool('transpose_a', transposeA), ops.bool('transpose_b', transposeB)];
-    if (!this.#compact) return ops.one('MatMul', [this.#float(), ...transposes], [a, b]);
-    const product = ops.unnamed('MatMul', [ops.type('T', dtypes.bfloat16), ...transposes], [a, b]);
-    const result = ops.cast(product, dtypes.bfloat16, dtypes.float32);
-    product.dispose();
-    return result as Tensor2D;
+    return this.#products.matMul(a, b, transposeA, transposeB);
   }
 
   softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor1D; gradient: Tensor2D } {
@@ -252,14 +248,6 @@ export class TensorflowKernels implements Kernels {
   #as4d(x: Tensor): Tensor4D {
     const channels = x.shape.at(-1) ?? 0;
     return x.rank === 4 ? (x as Tensor4D) : this.#tf.reshape(x, [x.size / channels, 1, 1, channels]);
-  }
-
-  /** A float32 copy whose values are rounded to bfloat16 (to nearest, ties to even). */
-  #rounded<T extends Tensor>(x: T): T {
-    const compact = this.#ops.cast(x, dtypes.float32, dtypes.bfloat16);
-    const result = this.#ops.cast(compact, dtypes.bfloat16, dtypes.float32);
-    compact.dispose();
-    return result as T;
   }
 
   #float = () => this.#ops.type('T', dtypes.float32);

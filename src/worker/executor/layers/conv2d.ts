@@ -40,7 +40,7 @@ export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needs
     const backward = (gradient: Tensor): Tensor | undefined => {
       const dy = (activation === 'relu' ? kernels.reluGradient(gradient, y) : gradient) as Tensor4D;
       if (bias?.trainable) {
-        const biasGradient = cancelled ? new Float32Array(shape[3] ?? 0) : kernels.columnSums(dy);
+        const biasGradient = cancelled ? new Float32Array(shape[3]) : kernels.columnSums(dy);
         context.gradient(weightIndex(bias), shard, biasGradient);
       }
       const factor = operand(dy);
