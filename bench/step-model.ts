@@ -1,5 +1,5 @@
 /**
- * The analytical model of a training step: compute, small exchanges that wait for each other, gradients that partly hide
+ * The analytical model of a training step: compute, small collectives that wait for each other, gradients that partly hide
  * behind compute. Pure arithmetic over the collectives' own cost and choice (src/shared/collectives/cost.ts). It knows no
  * stragglers: a real step waits for the slowest worker.
  */
@@ -20,7 +20,7 @@ export interface Training {
   readonly computeMs: number;
   readonly gradientBytes: number;
   readonly bucketBytes: number;
-  /** Bytes of the vectors that are exchanged one after the other: BatchNorm's, forward and backward. */
+  /** Bytes of the vectors that are collectived one after the other: BatchNorm's, forward and backward. */
   readonly vectors: readonly number[];
   /** Part of the compute that gradients on the wire can hide behind: they leave while backward goes on. */
   readonly overlap: number;
@@ -30,7 +30,7 @@ export interface Training {
   readonly sharedVectorUs?: number;
 }
 
-export type Exchange = 'float32' | 'bfloat16';
+export type Collective = 'float32' | 'bfloat16';
 export type Way = 'none' | 'shared memory' | 'one hop' | 'direct' | 'two levels, small' | 'two levels';
 
 export interface Prediction {
@@ -77,18 +77,23 @@ export function vectorCost(cluster: Cluster, bytes: number, net: Network): { way
 export function gradientCost(
   cluster: Cluster,
   { gradientBytes, bucketBytes }: Pick<Training, 'gradientBytes' | 'bucketBytes'>,
-  exchange: Exchange,
+  collective: Collective,
   net: Network,
 ): { way: Way; cost: Cost } {
   const two = chosen(cluster, { bytes: bucketBytes, buckets: 1, small: bucketBytes <= oneHopBytes });
   const buckets = Math.ceil(gradientBytes / bucketBytes);
   // Between hosts half as many bytes; inside a host, where memory is shared, as many.
-  const wire = exchange === 'bfloat16' ? { ...net, linkBytesPerUs: 2 * net.linkBytesPerUs } : net;
+  const wire = collective === 'bfloat16' ? { ...net, linkBytesPerUs: 2 * net.linkBytesPerUs } : net;
   const cost = (two ? twoLevels : direct)(cluster, { bytes: gradientBytes, buckets, small: false }, wire);
   return { way: wayOf(cluster, false, two), cost };
 }
 
-export function predict(cluster: Cluster, training: Training, exchange: Exchange, net: Network): Prediction {
+export function predict(
+  cluster: Cluster,
+  training: Training,
+  collective: Collective,
+  net: Network,
+): Prediction {
   const { computeMs, vectors, overlap, ownCore, sharedVectorUs } = training;
   const sharedUs = cluster.hosts === 1 ? sharedVectorUs : undefined;
   const each = vectors.map((bytes): { way: Way; us: number } => {
@@ -97,7 +102,7 @@ export function predict(cluster: Cluster, training: Training, exchange: Exchange
     return { way, us: totalUs(cost) };
   });
   const vectorMs = each.reduce((sum, { us }) => sum + us, 0) / 1_000;
-  const { way, cost } = gradientCost(cluster, training, exchange, net);
+  const { way, cost } = gradientCost(cluster, training, collective, net);
   const messagesMs = cost.messagesUs / 1_000;
   const wireMs = (totalUs(cost) - cost.messagesUs) / 1_000;
   const hidden = overlap * computeMs;

@@ -12,7 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Dealer, Push } from 'zeromq';
 import { holdings } from '../../src/chaos/processes.js';
 import { runTagOf } from '../../src/worker/communicator/joined-generation.js';
-import { setPace } from '../../src/shared/faults/fault-request.js';
+import { setStepDelay } from '../../src/shared/faults/fault-request.js';
 import { collectVariable } from '../../src/shared/memory/garbage-collection.js';
 import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { median } from '../../src/shared/arithmetic/quantile.js';
@@ -190,7 +190,7 @@ export async function attackTraining(
 ): Promise<Attacked> {
   const listen = `tcp://127.0.0.1:${port}`;
   const orders = join(folder, 'orders');
-  setPace(orders, paceMs);
+  setStepDelay(orders, paceMs);
   const coordinator = new Program([
     ...['coordinator', '--listen', listen, '--out', join(folder, 'attacked'), '--inject', `orders:${orders}`],
     ...training(steps),

@@ -55,8 +55,8 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
   ready,
   rejoin: { type: 'rejoin', runId: id, generation, rank: 0, worldSize, join, ready },
   connected: { type: 'connected', generation, sharing: true },
-  stopped: { type: 'stopped', generation, step: 3 },
-  standing: { type: 'standing', generation, step: 3 },
+  drained: { type: 'drained', generation, step: 3 },
+  last_committed: { type: 'last_committed', generation, step: 3 },
   committed: {
     type: 'committed',
     ...{ generation, step: 3, epoch: 1, loss: 0.5, learningRate: 0.001 },
@@ -75,8 +75,8 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
       count: 10,
     },
   },
-  mistakes: {
-    type: 'mistakes',
+  misclassified: {
+    type: 'misclassified',
     ...{ generation, split: 'test', epoch: 1, step: 3 },
     samples: [{ index: 7, label: 3, predicted: 5, confidence: 0.9, pixels: 'AAAAAA==' }],
     picture: { height: 2, width: 2, channels: 1 },
@@ -101,7 +101,7 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
   },
   spans: {
     type: 'spans',
-    spans: [{ kind: 'exchange', name: 'gradients/3', step: 3, startUs: 1, durationUs: 2 }],
+    spans: [{ kind: 'collective', name: 'gradients/3', step: 3, startUs: 1, durationUs: 2 }],
   },
   heartbeat: { type: 'heartbeat', generation, ticks: 5, waitingFor: 'gradients/3 from 1' },
   lost: { type: 'lost', generation, rank: 1, reason: 'the connection to it broke' },
@@ -126,9 +126,9 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
       evaluated: { step: 0, splits: [] },
     },
   },
-  stop: { type: 'stop', generation, after: 3 },
-  regroup: { type: 'regroup', generation },
-  go: { type: 'go', generation, sharing: false },
+  drain: { type: 'drain', generation, after: 3 },
+  stop_generation: { type: 'stop_generation', generation },
+  start_generation: { type: 'start_generation', generation, sharing: false },
   checkpoint: { type: 'checkpoint', generation, directory: '/out' },
   save: { type: 'save', generation, directory: '/out' },
   identify: { type: 'identify' },
@@ -170,7 +170,7 @@ export function exchanges(tag = runTag): { engines: CollectiveEngine[]; frames: 
   const hello = Buffer.alloc(headerBytes + 1);
   writeHeader([hello], {
     ...{ phase: 'hello', sender: 1, runTag: tag, generation: asGeneration(generation) },
-    ...{ exchange: 0, sequence: 0, step: 0 },
+    ...{ collective: 0, sequence: 0, step: 0 },
   });
   return { engines, frames: [...frames, hello] };
 }

@@ -1,8 +1,8 @@
 /** One disturbed run of `lockstep chaos` from its start to its verdict. */
 
 import { join } from 'node:path';
-import { setPace } from '../shared/faults/fault-request.js';
-import { inject, place, type InjectedFault } from './inject.js';
+import { setStepDelay } from '../shared/faults/fault-request.js';
+import { inject, requestPlannedFault, type InjectedFault } from './inject.js';
 import { nobodySurvived, recoveryMs } from './recovery.js';
 import type { Scenario } from './scenario.js';
 import { Training, type TrainingOutcome, type Timed } from './training-process.js';
@@ -50,8 +50,8 @@ export async function disturbedRun(
     ...['--workers', String(workers), '--out', out, '--inject', `orders:${orders}`],
     ...['--shared-memory', scenario.sharedMemory, '--checkpoint-every', `${every}steps`],
   ];
-  setPace(orders, setting.paceMs);
-  for (const fault of scenario.faults) place(orders, fault);
+  setStepDelay(orders, setting.paceMs);
+  for (const fault of scenario.faults) requestPlannedFault(orders, fault);
   let training = new Training([...setting.options, ...own(scenario.workers)], sockets, setting.timeoutMs);
   const injected = await Promise.all(scenario.faults.map((fault) => inject(training, orders, fault)));
   const outcomes = [await training.ended];

@@ -1,7 +1,12 @@
 /** Carries out one planned fault in a training that runs, and reports whether it happened. */
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { placeOrder, readFired, releaseOrder, type Fired } from '../shared/faults/fault-request.js';
+import {
+  requestFault,
+  readFaultRecord,
+  releaseFaultRequest,
+  type FaultRecord,
+} from '../shared/faults/fault-request.js';
 import type { PlannedFault } from './scenario.js';
 import { send, type Training } from './training-process.js';
 
@@ -18,9 +23,9 @@ export interface InjectedFault {
 }
 
 /** Before the training starts, or while it runs. */
-export function place(folder: string, { order, trigger }: PlannedFault): void {
-  if (trigger) placeOrder(folder, trigger);
-  if (order) placeOrder(folder, order);
+export function requestPlannedFault(folder: string, { order, trigger }: PlannedFault): void {
+  if (trigger) requestFault(folder, trigger);
+  if (order) requestFault(folder, order);
 }
 
 /** Resolves when it has happened, or can't any more. */
@@ -46,7 +51,7 @@ export async function inject(
       const { coordinator } = training;
       const signal = kind === 'coordinator' ? 'SIGKILL' : 'SIGSTOP';
       const sent = send(coordinator, signal);
-      if (planned.order) releaseOrder(folder, id);
+      if (planned.order) releaseFaultRequest(folder, id);
       if (kind === 'coordinator-stop') void wake(training, planned, coordinator);
       return sent ? happened(coordinator) : { planned, atMs: undefined, pid: 0 };
     }
@@ -64,16 +69,16 @@ export async function inject(
   }
 }
 
-async function firing(training: Training, folder: string, id: string): Promise<Fired | undefined> {
+async function firing(training: Training, folder: string, id: string): Promise<FaultRecord | undefined> {
   for (;;) {
-    const fired = readFired(folder, id);
+    const fired = readFaultRecord(folder, id);
     if (fired || training.over) return fired;
     await pause(pollMs);
   }
 }
 
 /** Some time after its step; to whom it will happen. */
-async function randomTime(training: Training, planned: PlannedFault): Promise<Fired | undefined> {
+async function randomTime(training: Training, planned: PlannedFault): Promise<FaultRecord | undefined> {
   while (training.step < planned.step) {
     if (training.over) return undefined;
     await pause(pollMs);

@@ -6,7 +6,7 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { readTensors } from '../shared/faults/fault-request.js';
+import { readTensorCount } from '../shared/faults/fault-request.js';
 import { descendants, holdings, type Holdings } from './processes.js';
 import { median } from './recovery.js';
 import type { Training } from './training-process.js';
@@ -67,7 +67,7 @@ export class Resources {
       // One that is still loading takes no part yet.
       if (!role || !held) continue;
       const ageS = atS - (this.#born.get(pid) ?? atS);
-      this.samples.push({ ...held, atS, pid, role, ageS, tensors: readTensors(orders, pid) });
+      this.samples.push({ ...held, atS, pid, role, ageS, tensors: readTensorCount(orders, pid) });
     }
     const folders = readdirSync(sockets);
     const count = folders.reduce((sum, name) => sum + filesIn(join(sockets, name)), 0);

@@ -3,7 +3,7 @@
  * run's number alone, so that a run that failed can be had again. Knows nothing of processes.
  */
 
-import { linkFaults, type FaultOrderInput, type FaultPoint } from '../shared/faults/fault-request.js';
+import { linkFaults, type FaultRequestInput, type FaultPoint } from '../shared/faults/fault-request.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
 
 /** `coordinator`, `coordinator-stop`: its process killed, stopped. `resume`: everybody killed, then `--resume` on other workers. */
@@ -28,9 +28,9 @@ export interface PlannedFault {
   readonly point: FaultPoint | 'random';
   readonly step: number;
   /** What a worker is told; undefined for a random time, at which it happens from outside. */
-  readonly order: FaultOrderInput | undefined;
+  readonly order: FaultRequestInput | undefined;
   /** Ends a membership, so that the point is reached. */
-  readonly trigger: FaultOrderInput | undefined;
+  readonly trigger: FaultRequestInput | undefined;
   /** Random time: whose, and how long after the step. */
   readonly rank: number;
   readonly delayMs: number;
@@ -127,7 +127,7 @@ export function drawFault(
   // The first fault of a pair may be what ends the membership.
   const ends = first?.kind === 'kill' && first.order !== undefined && first.trigger === undefined;
   const triggerId = ends ? first.id : `${id}-trigger`;
-  const order: FaultOrderInput = {
+  const order: FaultRequestInput = {
     id,
     kind: kind === 'coordinator' || kind === 'coordinator-stop' ? 'hold' : (kind as 'kill'),
     point,
@@ -139,7 +139,7 @@ export function drawFault(
     link: linkAt(point, kind, draw),
     after: inRecovery ? triggerId : null,
   };
-  const trigger: FaultOrderInput | undefined =
+  const trigger: FaultRequestInput | undefined =
     inRecovery && !ends ? { id: triggerId, kind: 'kill', point: 'commit', step, rank } : undefined;
   return { ...common, order, trigger };
 }

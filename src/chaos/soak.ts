@@ -6,10 +6,10 @@
 
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { setPace } from '../shared/faults/fault-request.js';
+import { setStepDelay } from '../shared/faults/fault-request.js';
 import { collectVariable } from '../shared/memory/garbage-collection.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
-import { inject, place, type InjectedFault } from './inject.js';
+import { inject, requestPlannedFault, type InjectedFault } from './inject.js';
 import { nobodySurvived, recoveryMs } from './recovery.js';
 import { Resources, type Growth } from './resources.js';
 import { hashOf, type ChaosSetting, type FaultReport } from './chaos-run.js';
@@ -46,7 +46,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     string,
     string,
   ];
-  setPace(orders, options.paceMs);
+  setStepDelay(orders, options.paceMs);
   const args = [
     ...options.options,
     '--workers',
@@ -70,7 +70,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     const nextMs = Date.now() + everySeconds * 1000;
     const fault = drawOne(options, sequence, number, training);
     if (fault) {
-      place(orders, fault);
+      requestPlannedFault(orders, fault);
       injected.push(
         await within(everySeconds * 1000, inject(training, orders, fault), {
           planned: fault,

@@ -5,23 +5,31 @@
 
 import { protocolVersion, type MessageOf, type WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import { flapping, placeOf } from './reconfigure.js';
+import { flapping, workerLocation } from './reconfigure.js';
 import { warn, type Decision, type State, type WorkerRecord } from './state.js';
 
 /** Beyond the workers that the run asks for: those that have joined and are not ready yet. */
 export const mostPendingBeyond = 64;
 
-const ofMembers: readonly WorkerMessage['type'][] = [
-  ...(['connected', 'stopped', 'standing', 'committed', 'mistakes', 'evaluated', 'checkpointed'] as const),
+const memberMessages: readonly WorkerMessage['type'][] = [
+  ...([
+    'connected',
+    'drained',
+    'last_committed',
+    'committed',
+    'misclassified',
+    'evaluated',
+    'checkpointed',
+  ] as const),
   ...(['model', 'histograms'] as const),
   ...(['ledger', 'spans', 'finished', 'saved', 'lost'] as const),
 ];
 
 /** Why this worker can't say that now; undefined: it can. */
-export function outOfPlace(worker: WorkerRecord, { type }: WorkerMessage): string | undefined {
+export function messageRefusal(worker: WorkerRecord, { type }: WorkerMessage): string | undefined {
   // One that was a member may still have something to report.
   const member = worker.rank !== null || worker.committedStep > 0;
-  if (ofMembers.includes(type) && !member) return `"${type}" is for members of a generation`;
+  if (memberMessages.includes(type) && !member) return `"${type}" is for members of a generation`;
   if (type === 'ready' && worker.ready !== null) return 'it has said "ready" already';
   return undefined;
 }
@@ -34,7 +42,7 @@ export interface Refusal {
 }
 
 /** Why this worker can't join; undefined: it can. */
-export function inadmissible(
+export function joinRefusal(
   state: State,
   from: ConnectionId,
   join: MessageOf<WorkerMessage, 'join'>,
@@ -47,7 +55,7 @@ export function inadmissible(
   const present = [...state.workers.values()];
   if (state.workers.has(from) || present.some(({ join: other }) => other.workerId === join.workerId))
     return { kind: 'repeated', code: 'PROTOCOL', reason: 'it has joined already.' };
-  const place = placeOf({ join });
+  const place = workerLocation({ join });
   const flaps = flapping(state, place, nowMs);
   if (flaps !== undefined) return { kind: `flapping ${place}`, code: 'PEER_LOST', reason: flaps };
   const pending = present.filter(({ ready }) => ready === null).length;

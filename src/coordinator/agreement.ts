@@ -4,7 +4,7 @@
  */
 
 import type { ErrorCode } from '../shared/errors.js';
-import type { ResumePlace } from './state.js';
+import type { ResumeCheckpoint } from './state.js';
 import type { MessageOf, WorkerIdentity, WorkerMessage } from '../shared/protocol/messages.js';
 
 type Ready = MessageOf<WorkerMessage, 'ready'>;
@@ -56,7 +56,7 @@ export function mismatch(reference: Ready, ready: Ready, from: string): Disagree
 }
 
 /** What a run is told that goes on with other workers than those that wrote its checkpoint. */
-export function otherArithmetic({ path, identity }: ResumePlace, ready: Ready): string | undefined {
+export function otherArithmetic({ path, identity }: ResumeCheckpoint, ready: Ready): string | undefined {
   if (identity === null) return undefined;
   const fields = Object.keys(remedies) as (keyof WorkerIdentity)[];
   const field = fields.find((name) => ready.identity[name] !== identity[name]);

@@ -8,10 +8,10 @@
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
-import { deal, slowestMs, type Pace } from './shard-assignment.js';
+import { assignShards, slowestMs, type Throughput } from './shard-assignment.js';
 import { median } from '../shared/arithmetic/quantile.js';
 import { totalOf, waitingOf } from '../shared/timeline/step-parts.js';
-import { endGeneration } from './reconfigure.js';
+import { reconfigure } from './reconfigure.js';
 import { totalStepsOf } from './start-generation.js';
 import {
   membersOf,
@@ -19,15 +19,16 @@ import {
   warn,
   withWorker,
   type Action,
+  type Balancing,
   type Decision,
   type State,
   type WorkerRecord,
 } from './state.js';
 
 /** At least so long, or one step: longer than the turns in which an operating system or a container's quota gives out its cores. */
-export const stretchMs = 250;
+export const sampleWindowMs = 250;
 /** Stretches that a median is taken over: a worker that is slow in most of them counts as slow. */
-export const windowStretches = 9;
+export const sampleWindows = 9;
 /** The slowest share must become shorter by this part at least. */
 const margin = 0.1;
 /** The time that is won until the run's end must be so many times what a new generation costs. */
@@ -35,97 +36,102 @@ const worth = 4;
 /** Until a new generation's cost has been measured. */
 const assumedCostMs = 500;
 /** Of the rest after the first dealing; doubles with each, up to the most. */
-const restMs = 10_000;
-const mostRestMs = 120_000;
+const cooldownMs = 10_000;
+const maxCooldownMs = 120_000;
 /** Steps from the last one known to the one that members stop after: one may be in flight, one hasn't begun. */
 const stepsAhead = 2;
 /** Members that stopped wait so many heartbeats for one that didn't hear of it in time; its step is given up then. */
 const patienceBeats = 4;
 
 /** With another step of the current generation measured. */
-export function withPace(
+export function withThroughput(
   worker: WorkerRecord,
   { times }: MessageOf<WorkerMessage, 'committed'>,
   nowMs: number,
 ): WorkerRecord {
   const { shards } = worker;
   if (!times || !shards) return worker;
-  const before = worker.stretch ?? { sinceMs: nowMs, steps: 0, shardsMs: 0, updateMs: 0 };
-  const stretch = {
+  const before = worker.sampleWindow ?? { sinceMs: nowMs, steps: 0, shardsMs: 0, updateMs: 0 };
+  const sampleWindow = {
     ...before,
     steps: before.steps + 1,
     shardsMs: before.shardsMs + totalOf(times) - waitingOf(times) - times.update,
     updateMs: before.updateMs + times.update,
   };
-  if (nowMs - stretch.sinceMs < stretchMs) return { ...worker, stretch };
-  const pace: Pace = {
-    shardMs: stretch.shardsMs / (stretch.steps * (shards.end - shards.start)),
-    updateMs: stretch.updateMs / stretch.steps,
+  if (nowMs - sampleWindow.sinceMs < sampleWindowMs) return { ...worker, sampleWindow };
+  const throughput: Throughput = {
+    shardMs: sampleWindow.shardsMs / (sampleWindow.steps * (shards.end - shards.start)),
+    updateMs: sampleWindow.updateMs / sampleWindow.steps,
   };
-  const paces = [...worker.paces, pace].slice(-windowStretches);
+  const throughputs = [...worker.throughputs, throughput].slice(-sampleWindows);
   return {
-    ...{ ...worker, paces, stretch: { sinceMs: nowMs, steps: 0, shardsMs: 0, updateMs: 0 } },
-    pace: paces.length < windowStretches ? worker.pace : typical(paces),
+    ...{ ...worker, throughputs, sampleWindow: { sinceMs: nowMs, steps: 0, shardsMs: 0, updateMs: 0 } },
+    throughput: throughputs.length < sampleWindows ? worker.throughput : typical(throughputs),
   };
 }
 
-function typical(paces: readonly Pace[]): Pace {
+function typical(throughputs: readonly Throughput[]): Throughput {
   return {
-    shardMs: median(paces.map(({ shardMs }) => shardMs)),
-    updateMs: median(paces.map(({ updateMs }) => updateMs)),
+    shardMs: median(throughputs.map(({ shardMs }) => shardMs)),
+    updateMs: median(throughputs.map(({ updateMs }) => updateMs)),
   };
 }
 
 /** Asks the members to stop at a boundary, if another dealing is worth it. */
 export function balance(state: State, nowMs: number): Decision {
-  if (!worthDealing(state, nowMs)) return { state, actions: [] };
+  if (!worthReassigning(state, nowMs)) return { state, actions: [] };
   const stopAfter = state.progress.step + stepsAhead;
   return {
-    state: { ...state, balance: { ...state.balance, stopAfter, stoppedMs: null } },
-    actions: sendTo(membersOf(state), { type: 'stop', generation: state.generation, after: stopAfter }),
+    state: { ...state, balance: { ...state.balance, stopAfter, drainedMs: null } },
+    actions: sendTo(membersOf(state), { type: 'drain', generation: state.generation, after: stopAfter }),
   };
 }
 
-function worthDealing(state: State, nowMs: number): boolean {
+function worthReassigning(state: State, nowMs: number): boolean {
   const { balance, config, progress, phase } = state;
   const members = membersOf(state).sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0));
-  if (phase !== 'running' || config.balance === 'off' || state.adopting !== null) return false;
-  if (balance.stopAfter !== null || nowMs < balance.restUntilMs || members.length >= config.shards)
+  if (phase !== 'running' || config.balance === 'off' || state.takeover !== null) return false;
+  if (balance.stopAfter !== null || nowMs < balance.cooldownUntilMs || members.length >= config.shards)
     return false;
-  if (members.some(({ paces, finished }) => paces.length < windowStretches || finished)) return false;
-  const paces = members.flatMap(({ pace }) => (pace ? [pace] : []));
+  if (members.some(({ throughputs, finished }) => throughputs.length < sampleWindows || finished))
+    return false;
+  const paces = members.flatMap(({ throughput }) => (throughput ? [throughput] : []));
   const nowStepMs = slowestMs(
     members.map(({ shards }) => (shards ? shards.end - shards.start : 0)),
     paces,
   );
-  const thenStepMs = slowestMs(deal(config.shards, paces), paces);
+  const thenStepMs = slowestMs(assignShards(config.shards, paces), paces);
   const left = totalStepsOf(state) - progress.step - stepsAhead;
   const costMs = balance.costMs ?? assumedCostMs;
   return thenStepMs <= nowStepMs * (1 - margin) && left * (nowStepMs - thenStepMs) > worth * costMs;
 }
 
 /** A member stands at the boundary. */
-export function onStopped(state: State, worker: WorkerRecord, nowMs: number): Decision {
+export function onDrained(state: State, worker: WorkerRecord, nowMs: number): Decision {
   if (state.balance.stopAfter === null) return { state, actions: [] };
   const next: State = {
-    ...withWorker(state, { ...worker, stopped: true }),
-    balance: { ...state.balance, stoppedMs: state.balance.stoppedMs ?? nowMs },
+    ...withWorker(state, { ...worker, drained: true }),
+    balance: { ...state.balance, drainedMs: state.balance.drainedMs ?? nowMs },
   };
-  return membersOf(next).every(({ stopped }) => stopped) ? end(next, nowMs) : { state: next, actions: [] };
+  return membersOf(next).every(({ drained }) => drained) ? end(next, nowMs) : { state: next, actions: [] };
 }
 
 /** At each tick: one that was already in the next step when it heard of the boundary can't end it without the others. */
 export function overdue(state: State, nowMs: number): Decision | undefined {
-  const { stoppedMs } = state.balance;
-  if (stoppedMs === null || nowMs - stoppedMs < patienceBeats * state.config.heartbeatMs) return undefined;
+  const { drainedMs } = state.balance;
+  if (drainedMs === null || nowMs - drainedMs < patienceBeats * state.config.heartbeatMs) return undefined;
   return end(state, nowMs);
 }
 
 function end(state: State, nowMs: number): Decision {
-  const { deals } = state.balance;
-  const rest = Math.min(mostRestMs, restMs * 2 ** deals);
-  const balance = { ...state.balance, deals: deals + 1, restUntilMs: nowMs + rest };
-  return endGeneration({ ...state, balance }, nowMs, 'balance');
+  const { reassignments } = state.balance;
+  const rest = Math.min(maxCooldownMs, cooldownMs * 2 ** reassignments);
+  const balance: Balancing = {
+    ...state.balance,
+    reassignments: reassignments + 1,
+    cooldownUntilMs: nowMs + rest,
+  };
+  return reconfigure({ ...state, balance }, nowMs, 'balance');
 }
 
 /** What is said once where there is nothing to deal. */

@@ -51,8 +51,8 @@ export class Coordinator {
 
   /** Runs until the run is over; resolves with the exit status. */
   run(): Promise<number> {
-    const { server, emit, runId, config, out, succeeds } = this.#options;
-    if (succeeds === null) emit({ event: 'run', runId, config, out });
+    const { server, emit, runId, config, out, inherited } = this.#options;
+    if (inherited === null) emit({ event: 'run', runId, config, out });
     const ended = new Promise<number>((resolve) => (this.#end = resolve));
     server.listen({
       message: (from, bytes) => this.#onBytes(from, bytes),

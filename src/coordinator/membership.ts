@@ -5,23 +5,23 @@
 
 import { protocolVersion, type CoordinatorMessage, type WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import { inadmissible, outOfPlace, refuse } from './admission.js';
-import { balance, balanceAdvice, onStopped, overdue, withPace } from './balance.js';
+import { joinRefusal, messageRefusal, refuse } from './admission.js';
+import { balance, balanceAdvice, onDrained, overdue, withThroughput } from './balance.js';
 import { contradiction, mismatch, otherArithmetic, type Disagreement } from './agreement.js';
 import {
   dismiss,
-  endBarren,
-  endGeneration,
-  furthest,
+  reconfigureWithoutProgress,
+  reconfigure,
+  lastCommittedStep,
   interrupted,
   leave,
   lose,
   planNext,
 } from './reconfigure.js';
-import { goOn } from './start-generation.js';
-import { blame } from './liveness.js';
-import { adopt, impatient, mayAdopt } from './takeover.js';
-import { applyProgress, tell } from './progress.js';
+import { startGeneration } from './start-generation.js';
+import { detectFailure } from './liveness.js';
+import { takeover, takeoverDue, canTakeOver } from './takeover.js';
+import { applyProgress, toEvent } from './progress.js';
 import { giveStatus, statusIsDue, withTimes } from './status.js';
 import {
   emit,
@@ -32,7 +32,7 @@ import {
   sendTo,
   andThen,
   warn,
-  who,
+  describeWorker,
   withWorker,
   type Action,
   type CoordinatorEvent,
@@ -63,7 +63,7 @@ export function decide(state: State, event: CoordinatorEvent, nowMs: number): De
     case 'interrupt':
       // Asked twice: at once.
       if (state.stopping !== null || membersOf(state).length === 0) return interrupted(state, event.signal);
-      return endGeneration({ ...state, stopping: event.signal }, nowMs);
+      return reconfigure({ ...state, stopping: event.signal }, nowMs);
     case 'tick':
       return onTick(state, nowMs);
   }
@@ -72,11 +72,15 @@ export function decide(state: State, event: CoordinatorEvent, nowMs: number): De
 function onMessage(state: State, from: ConnectionId, message: WorkerMessage, nowMs: number): Decision {
   if (message.type === 'join') return onJoin(state, from, message, nowMs);
   const known = state.workers.get(from);
-  if (!known && message.type === 'rejoin' && mayAdopt(state)) return adopt(state, from, message, nowMs);
-  if (!known) return onStranger(state, from, message);
-  const wrong = outOfPlace(known, message);
+  if (!known && message.type === 'rejoin' && canTakeOver(state)) return takeover(state, from, message, nowMs);
+  if (!known) return onUnknownPeer(state, from, message);
+  const wrong = messageRefusal(known, message);
   if (wrong !== undefined)
-    return refuse(state, `message ${message.type}`, `Message from ${who(known)} refused: ${wrong}.`);
+    return refuse(
+      state,
+      `message ${message.type}`,
+      `Message from ${describeWorker(known)} refused: ${wrong}.`,
+    );
   // One that isn't ready has a time to become so, whatever it says meanwhile.
   const worker: WorkerRecord = known.ready === null ? known : { ...known, lastHeardMs: nowMs };
   const heard = withWorker(state, worker);
@@ -99,23 +103,23 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
         ...{ connected: true, sharing: message.sharing, tickedMs: nowMs },
       });
       if (!membersOf(next).every(({ connected }) => connected)) return { state: next, actions: [] };
-      return andThen(goOn(next, nowMs), (going) => ({
+      return andThen(startGeneration(next, nowMs), (going) => ({
         state: going,
         actions: next.progress.started ? [] : balanceAdvice(next),
       }));
     }
-    case 'standing':
-      if (!current || state.phase !== 'regrouping') return { state: heard, actions: [] };
+    case 'last_committed':
+      if (!current || state.phase !== 'reconfiguring') return { state: heard, actions: [] };
       return planNext(
-        withWorker(heard, { ...worker, standing: message.step, committedStep: message.step }),
+        withWorker(heard, { ...worker, lastCommitted: message.step, committedStep: message.step }),
         nowMs,
       );
-    case 'stopped':
-      return current ? onStopped(heard, worker, nowMs) : { state: heard, actions: [] };
+    case 'drained':
+      return current ? onDrained(heard, worker, nowMs) : { state: heard, actions: [] };
     case 'committed': {
       // What the members are about to be dealt is settled.
       const measuring = current && state.balance.stopAfter === null;
-      const measured = measuring ? withPace(worker, message, nowMs) : worker;
+      const measured = measuring ? withThroughput(worker, message, nowMs) : worker;
       const committedStep = message.step;
       const next = withWorker(heard, { ...measured, committedStep, recent: withTimes(worker, message) });
       const progressed = applyProgress(next, message, nowMs);
@@ -123,10 +127,10 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
     }
     case 'evaluated':
       return applyProgress(heard, message, nowMs) ?? diverged(heard, message);
-    case 'mistakes':
+    case 'misclassified':
     case 'model':
     case 'histograms':
-      return { state: heard, actions: current ? [tell(worker, message)] : [] };
+      return { state: heard, actions: current ? [toEvent(worker, message)] : [] };
     case 'checkpointed':
       return onCheckpoint(heard, message, nowMs);
     case 'ledger':
@@ -148,9 +152,9 @@ function onMessage(state: State, from: ConnectionId, message: WorkerMessage, now
 }
 
 /** Not one of this run's workers (any more): told so, for as long as it speaks. */
-function onStranger(state: State, from: ConnectionId, message: WorkerMessage): Decision {
+function onUnknownPeer(state: State, from: ConnectionId, message: WorkerMessage): Decision {
   if (message.type === 'failed' || message.type === 'leave') return { state, actions: [] };
-  if (mayAdopt(state)) {
+  if (canTakeOver(state)) {
     if (state.asked.has(from)) return { state, actions: [] };
     return {
       state: { ...state, asked: new Set(state.asked).add(from) },
@@ -172,7 +176,7 @@ function onJoin(
 ): Decision {
   // Its first word came twice.
   if (state.workers.get(from)?.join.workerId === join.workerId) return { state, actions: [] };
-  const wrong = inadmissible(state, from, join, nowMs);
+  const wrong = joinRefusal(state, from, join, nowMs);
   if (wrong) {
     const { code, kind, reason } = wrong;
     const message = `Worker ${join.pid} on ${join.host} refused: ${reason}`;
@@ -206,9 +210,9 @@ function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
     if (other !== undefined) actions.push(warn(other));
   }
   if (reference && ready) {
-    const wrong = contradiction(reference, ready, who(worker));
+    const wrong = contradiction(reference, ready, describeWorker(worker));
     if (wrong) return disagree(state, worker, wrong);
-    const different = mismatch(reference, ready, who(worker));
+    const different = mismatch(reference, ready, describeWorker(worker));
     if (different && state.config.onMismatch === 'fail') return disagree(state, worker, different);
     if (different) actions.push(warn(different.message));
   }
@@ -216,7 +220,7 @@ function onReady(state: State, worker: WorkerRecord, nowMs: number): Decision {
   // A finished run needs nobody, and one with a worker for each shard has no use for another.
   const full = membersOf(state).length >= state.config.shards;
   if (state.phase === 'saving' || (state.phase === 'running' && full)) return next;
-  return andThen(next, (joined) => endGeneration(joined, nowMs));
+  return andThen(next, (joined) => reconfigure(joined, nowMs));
 }
 
 /** Before the run has begun that ends it; later it only keeps the newcomer out. */
@@ -276,7 +280,7 @@ function onCheckpoint(
   nowMs: number,
 ): Decision {
   // One that was being written when the run was stopped comes first, and is of an earlier step.
-  const last = state.phase === 'stopping' && step >= furthest(state);
+  const last = state.phase === 'stopping' && step >= lastCommittedStep(state);
   if (error !== null) {
     if (last)
       return fail(
@@ -301,7 +305,7 @@ function onFailed(state: State, worker: WorkerRecord, error: Failure, nowMs: num
   const early = !state.progress.started;
   const own = error.code === 'PEER_LOST' || error.code === 'STALE_GENERATION' || error.code === 'INTERRUPTED';
   if (own || (!early && worker.rank === null)) {
-    return lose(state, worker, `Worker lost: ${who(worker)} failed: ${error.message}`, nowMs);
+    return lose(state, worker, `Worker lost: ${describeWorker(worker)} failed: ${error.message}`, nowMs);
   }
   return fail(state, error, early && usageCodes.includes(error.code) ? 2 : 1);
 }
@@ -313,7 +317,7 @@ function onExit(
 ): Decision {
   const worker = [...state.workers.values()].find(({ join }) => join.pid === pid && join.host === state.host);
   const message = worker
-    ? `Worker lost: ${who(worker)} ${how}.`
+    ? `Worker lost: ${describeWorker(worker)} ${how}.`
     : `Worker lost: pid ${pid} ${how} before it had joined.`;
   const lost: Decision = worker
     ? lose(state, worker, message, nowMs)
@@ -328,14 +332,14 @@ function onExit(
 }
 
 function onTick(state: State, nowMs: number): Decision {
-  const due = impatient(state, nowMs) ?? overdue(state, nowMs);
+  const due = takeoverDue(state, nowMs) ?? overdue(state, nowMs);
   if (due) return due;
-  const guilty = blame(state, nowMs);
-  if (guilty) {
-    const { failure, worker, remedy } = guilty;
-    if (remedy === 'fail') return fail(state, failure, 1);
+  const verdict = detectFailure(state, nowMs);
+  if (verdict) {
+    const { failure, worker, action } = verdict;
+    if (action === 'fail') return fail(state, failure, 1);
     if (worker) return lose(state, worker, failure.message, nowMs);
-    return endBarren(state, failure.message, nowMs);
+    return reconfigureWithoutProgress(state, failure.message, nowMs);
   }
   const { heartbeatMs } = state.config;
   const suspicions = state.suspicions.filter(({ untilMs }) => untilMs > nowMs);
@@ -350,7 +354,7 @@ function onTick(state: State, nowMs: number): Decision {
 /** Whoever is gone stays silent; whoever speaks again within the time is not. */
 function suspect(state: State, rank: number | null, reporter: number | null, nowMs: number): Decision {
   const untilMs = nowMs + 3 * state.config.heartbeatMs;
-  if (rank !== null && state.phase === 'regrouping') return { state, actions: [] };
+  if (rank !== null && state.phase === 'reconfiguring') return { state, actions: [] };
   if (state.suspicions.some((held) => held.rank === rank)) return { state, actions: [] };
   return { state: { ...state, suspicions: [...state.suspicions, { rank, reporter, untilMs }] }, actions: [] };
 }

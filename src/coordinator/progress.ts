@@ -37,7 +37,7 @@ function committed(
   return {
     state: {
       ...state,
-      barren: 0,
+      generationsWithoutProgress: 0,
       progress: {
         ...progress,
         step,
@@ -79,14 +79,14 @@ function evaluated(
 }
 
 /** What is passed on to those who look at the run, and decides nothing. */
-export function tell(
+export function toEvent(
   { rank }: WorkerRecord,
-  message: MessageOf<WorkerMessage, 'mistakes' | 'model' | 'histograms'>,
+  message: MessageOf<WorkerMessage, 'misclassified' | 'model' | 'histograms'>,
 ): Action {
   switch (message.type) {
-    case 'mistakes': {
+    case 'misclassified': {
       const { split, epoch, step, samples, picture } = message;
-      return emit({ event: 'mistakes', split, epoch, step, rank: rank ?? 0, samples, picture });
+      return emit({ event: 'misclassified', split, epoch, step, rank: rank ?? 0, samples, picture });
     }
     case 'model':
       return emit({ event: 'model', layers: message.layers });

@@ -4,7 +4,7 @@
  * goes on from the furthest of these. Nothing is rolled back and no sample is skipped.
  */
 
-import { deal, type Pace } from './shard-assignment.js';
+import { assignShards, type Throughput } from './shard-assignment.js';
 import { consecutiveRanges, shardRanges } from '../shared/sharding/ranges.js';
 import type { Range } from '../shared/sharding/identifiers.js';
 import {
@@ -14,7 +14,7 @@ import {
   sendTo,
   andThen,
   warn,
-  who,
+  describeWorker,
   withWorker,
   workerEvent,
   type Action,
@@ -29,10 +29,10 @@ const flapLosses = 5;
 /** Places whose losses are remembered. */
 const mostPlaces = 4_096;
 /** Generations in a row that end without a step and without a loss. */
-const mostBarren = 5;
+const maxGenerationsWithoutProgress = 5;
 
 /** Where a worker runs: the same for the process that replaces it. */
-export const placeOf = ({ join }: WorkerRecord | Pick<WorkerRecord, 'join'>): string =>
+export const workerLocation = ({ join }: WorkerRecord | Pick<WorkerRecord, 'join'>): string =>
   `${join.host} ${join.slot}`;
 
 /** A reason to refuse a worker of this place, if it was lost too often lately. */
@@ -64,21 +64,21 @@ export function lose(
 ): Decision {
   const workers = new Map(state.workers);
   workers.delete(worker.connection);
-  const place = placeOf(worker);
+  const place = workerLocation(worker);
   const losses = how === 'left' ? state.losses : withLoss(state.losses, place, nowMs);
   const given = {
     code: 'PEER_LOST',
     message: `This worker is out of the run: ${reason}`.slice(0, 16_000),
   } as const;
   const without: Decision = {
-    state: { ...state, workers, losses, barren: 0 },
+    state: { ...state, workers, losses, generationsWithoutProgress: 0 },
     actions: [
       workerEvent(state, worker, how, reason),
       { kind: 'send', to: worker.connection, message: { type: 'abort', error: given } },
     ],
   };
   if (worker.rank === null) return without;
-  return andThen(without, (next) => endGeneration(next, nowMs));
+  return andThen(without, (next) => reconfigure(next, nowMs));
 }
 
 /** Lets a worker go that was told to stop. The last one that has the state writes it down first. */
@@ -86,28 +86,28 @@ export function leave(state: State, worker: WorkerRecord, nowMs: number): Decisi
   const next = withWorker(state, worker);
   const others = membersOf(next).some(({ leaving }) => !leaving);
   if (others || worker.rank === null || state.progress.step === 0 || state.out === null) {
-    return lose(next, worker, `Worker left: ${who(worker)} was told to stop.`, nowMs, 'left');
+    return lose(next, worker, `Worker left: ${describeWorker(worker)} was told to stop.`, nowMs, 'left');
   }
-  return endGeneration(next, nowMs);
+  return reconfigure(next, nowMs);
 }
 
 /** Those that waited only for the checkpoint. */
 export function dismiss(state: State, nowMs: number): Decision {
-  const start: Decision = { state: enter(state, 'regrouping', nowMs), actions: [] };
+  const start: Decision = { state: enter(state, 'reconfiguring', nowMs), actions: [] };
   return membersOf(state)
     .filter(({ leaving }) => leaving)
     .reduce(
       (decision, worker) =>
         andThen(decision, (next) =>
-          lose(next, worker, `Worker left: ${who(worker)} was told to stop.`, nowMs, 'left'),
+          lose(next, worker, `Worker left: ${describeWorker(worker)} was told to stop.`, nowMs, 'left'),
         ),
       start,
     );
 }
 
 /** Members stop; the next generation is planned when all of them have said where they stand. */
-export function endGeneration(ending: State, nowMs: number, why: State['why'] = 'membership'): Decision {
-  const state: State = { ...ending, why };
+export function reconfigure(ending: State, nowMs: number, reason: State['reason'] = 'membership'): Decision {
+  const state: State = { ...ending, reason };
   if (state.phase !== 'connecting' && state.phase !== 'running' && state.phase !== 'saving') {
     return planNext(state, nowMs);
   }
@@ -116,42 +116,48 @@ export function endGeneration(ending: State, nowMs: number, why: State['why'] = 
   for (const member of members) {
     const { connection } = member;
     stopped.set(connection, {
-      ...{ ...member, connected: false, standing: null, finished: null, tickedMs: nowMs },
-      ...{ stretch: null, paces: [], stopped: false },
+      ...{ ...member, connected: false, lastCommitted: null, finished: null, tickedMs: nowMs },
+      ...{ sampleWindow: null, throughputs: [], drained: false },
     });
   }
   const regrouping: State = {
-    ...enter(state, 'regrouping', nowMs),
+    ...enter(state, 'reconfiguring', nowMs),
     workers: stopped,
     suspicions: [],
-    adopting: null,
-    balance: { ...state.balance, stopAfter: null, stoppedMs: null },
+    takeover: null,
+    balance: { ...state.balance, stopAfter: null, drainedMs: null },
     endedMs: nowMs,
   };
   const stop: Decision = {
     state: regrouping,
-    actions: sendTo(members, { type: 'regroup', generation: state.generation }),
+    actions: sendTo(members, { type: 'stop_generation', generation: state.generation }),
   };
   return andThen(stop, (next) => planNext(next, nowMs));
 }
 
 /** A generation that ends though nobody is lost: too many of these in a row end the run. */
-export function endBarren(state: State, why: string, nowMs: number): Decision {
-  const barren = state.barren + 1;
-  if (barren >= mostBarren) {
-    return fail(state, { code: 'DEADLINE', message: `No progress in ${barren} generations: ${why}` }, 1);
+export function reconfigureWithoutProgress(state: State, cause: string, nowMs: number): Decision {
+  const generationsWithoutProgress = state.generationsWithoutProgress + 1;
+  if (generationsWithoutProgress >= maxGenerationsWithoutProgress) {
+    return fail(
+      state,
+      { code: 'DEADLINE', message: `No progress in ${generationsWithoutProgress} generations: ${cause}` },
+      1,
+    );
   }
-  return andThen({ state: { ...state, barren }, actions: [warn(`${why} Trying again.`)] }, (next) =>
-    endGeneration(next, nowMs),
+  return andThen(
+    { state: { ...state, generationsWithoutProgress }, actions: [warn(`${cause} Trying again.`)] },
+    (next) => reconfigure(next, nowMs),
   );
 }
 
 /** Plans the next generation if everybody it needs is there. */
 export function planNext(state: State, nowMs: number): Decision {
   const { phase } = state;
-  if (phase !== 'gathering' && phase !== 'regrouping' && phase !== 'stopping') return { state, actions: [] };
+  if (phase !== 'gathering' && phase !== 'reconfiguring' && phase !== 'stopping')
+    return { state, actions: [] };
   const members = membersOf(state);
-  if (members.some(({ standing }) => standing === null)) return { state, actions: [] };
+  if (members.some(({ lastCommitted }) => lastCommitted === null)) return { state, actions: [] };
   if (state.stopping !== null || (members.length > 0 && members.every(({ leaving }) => leaving)))
     return lastCheckpoint(state, nowMs);
   const ready = [...state.workers.values()].filter((worker) => worker.ready !== null && !worker.leaving);
@@ -168,9 +174,9 @@ export function planNext(state: State, nowMs: number): Decision {
     );
   }
   if (ready.length < config.minWorkers) {
-    if (state.waitingSaid) return { state, actions: [] };
+    if (state.waitingReported) return { state, actions: [] };
     const message = `Waiting for workers: ${ready.length} of at least ${config.minWorkers} are there (after step ${progress.step}).`;
-    return { state: { ...state, waitingSaid: true }, actions: [warn(message)] };
+    return { state: { ...state, waitingReported: true }, actions: [warn(message)] };
   }
   return plan(state, ready, nowMs);
 }
@@ -191,13 +197,13 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
   // A worker without a shard has nothing to do: it stands by.
   const chosen = byHost(sorted.slice(0, config.shards));
   // Nobody has the state (any more): the checkpoint, if there is one, gives it to the first.
-  const lost = chosen.every(({ standing }) => standing === null || standing === 0);
+  const lost = chosen.every(({ lastCommitted }) => lastCommitted === null || lastCommitted === 0);
   const restore = lost ? state.checkpoint : null;
-  const step = restore?.step ?? Math.max(0, ...chosen.map(({ standing }) => standing ?? 0));
-  const source = restore ? 0 : chosen.findIndex(({ standing }) => (standing ?? 0) === step);
-  const all = !restore && chosen.every(({ standing }) => (standing ?? 0) === step);
+  const step = restore?.step ?? Math.max(0, ...chosen.map(({ lastCommitted }) => lastCommitted ?? 0));
+  const source = restore ? 0 : chosen.findIndex(({ lastCommitted }) => (lastCommitted ?? 0) === step);
+  const all = !restore && chosen.every(({ lastCommitted }) => (lastCommitted ?? 0) === step);
   const generation = state.generation + 1;
-  const ranges = dealing(config, chosen);
+  const ranges = shardAssignment(config, chosen);
   const ranked = chosen.map((worker, rank): WorkerRecord => ({
     ...worker,
     ...{
@@ -215,7 +221,7 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
   const next: State = {
     ...enter(state, 'connecting', nowMs),
     // What was suspected was about other connections.
-    ...{ generation, workers, suspicions: [], waitingSaid: false },
+    ...{ generation, workers, suspicions: [], waitingReported: false },
   };
   const members = ranked.map(({ ready: r, join, shards }, rank) => ({
     rank,
@@ -247,15 +253,16 @@ function plan(state: State, ready: readonly WorkerRecord[], nowMs: number): Deci
 }
 
 /** Who owns which shards. By the pace of those that have been measured; a newcomer counts as one of them. */
-function dealing({ balance, shards }: State['config'], chosen: readonly WorkerRecord[]): Range[] {
-  const known = chosen.flatMap(({ pace }) => (pace ? [pace] : []));
+function shardAssignment({ balance, shards }: State['config'], chosen: readonly WorkerRecord[]): Range[] {
+  const known = chosen.flatMap(({ throughput }) => (throughput ? [throughput] : []));
   if (balance === 'off' || known.length === 0) return shardRanges(shards, chosen.length);
-  const mean = (of: keyof Pace): number => known.reduce((sum, pace) => sum + pace[of], 0) / known.length;
-  const usual: Pace = { shardMs: mean('shardMs'), updateMs: mean('updateMs') };
+  const mean = (of: keyof Throughput): number =>
+    known.reduce((sum, pace) => sum + pace[of], 0) / known.length;
+  const usual: Throughput = { shardMs: mean('shardMs'), updateMs: mean('updateMs') };
   return consecutiveRanges(
-    deal(
+    assignShards(
       shards,
-      chosen.map(({ pace }) => pace ?? usual),
+      chosen.map(({ throughput }) => throughput ?? usual),
     ),
   );
 }
@@ -267,13 +274,13 @@ function byHost(workers: readonly WorkerRecord[]): WorkerRecord[] {
 }
 
 /** The last step that a member has committed, once all have stopped. */
-export const furthest = (state: State): number =>
-  Math.max(0, ...membersOf(state).map(({ standing }) => standing ?? 0));
+export const lastCommittedStep = (state: State): number =>
+  Math.max(0, ...membersOf(state).map(({ lastCommitted }) => lastCommitted ?? 0));
 
 /** All have stopped: the one that is furthest writes the checkpoint, on the coordinator's own host if it can. */
 function lastCheckpoint(state: State, nowMs: number): Decision {
-  const step = furthest(state);
-  const able = membersOf(state).filter(({ standing }) => standing === step);
+  const step = lastCommittedStep(state);
+  const able = membersOf(state).filter(({ lastCommitted }) => lastCommitted === step);
   const writer = able.find(({ join }) => join.host === state.host) ?? able[0];
   if (!writer || step === 0 || state.out === null) {
     return state.stopping === null ? dismiss(state, nowMs) : interrupted(state, state.stopping);

@@ -8,7 +8,7 @@
 import { invariant } from '../shared/errors.js';
 
 /** What a worker's own computing takes, milliseconds, not counting any wait for another worker. */
-export interface Pace {
+export interface Throughput {
   /** Forward, loss and backward of one shard. */
   readonly shardMs: number;
   /** What every worker does once a step, whatever its share. */
@@ -16,7 +16,7 @@ export interface Pace {
 }
 
 /** Of the slowest worker. */
-export function slowestMs(counts: readonly number[], paces: readonly Pace[]): number {
+export function slowestMs(counts: readonly number[], paces: readonly Throughput[]): number {
   return Math.max(...paces.map((pace, rank) => shareMs(pace, counts[rank] ?? 0)));
 }
 
@@ -24,7 +24,7 @@ export function slowestMs(counts: readonly number[], paces: readonly Pace[]): nu
  * Shards for each worker, at least one each, such that the slowest is as fast as can be: one by one, to whoever would then be
  * done first. That is optimal for equal shards: in the last shard dealt to the slowest, every other choice was slower.
  */
-export function deal(shards: number, paces: readonly Pace[]): number[] {
+export function assignShards(shards: number, paces: readonly Throughput[]): number[] {
   invariant(paces.length > 0 && paces.length <= shards, `${shards} shards for ${paces.length} workers`);
   const counts = paces.map(() => 1);
   for (let dealt = paces.length; dealt < shards; dealt++) {
@@ -38,6 +38,6 @@ export function deal(shards: number, paces: readonly Pace[]): number[] {
   return counts;
 }
 
-function shareMs({ shardMs, updateMs }: Pace, count: number): number {
+function shareMs({ shardMs, updateMs }: Throughput, count: number): number {
   return updateMs + count * shardMs;
 }

@@ -4,7 +4,7 @@ import { totalSteps } from '../shared/data/sampler.js';
 import { emit, enter, membersOf, sendTo, type Action, type Decision, type State } from './state.js';
 
 /** All members have met: training goes on. */
-export function goOn(state: State, nowMs: number): Decision {
+export function startGeneration(state: State, nowMs: number): Decision {
   const members = membersOf(state);
   const { progress, generation } = state;
   const first = !progress.started;
@@ -23,19 +23,23 @@ export function goOn(state: State, nowMs: number): Decision {
     state: running,
     actions: [
       ...(first ? [startEvent(running)] : [generationEvent(running, regroupedMs)]),
-      ...sendTo(members, { type: 'go', generation, sharing: members.every(({ sharing }) => sharing) }),
+      ...sendTo(members, {
+        type: 'start_generation',
+        generation,
+        sharing: members.every(({ sharing }) => sharing),
+      }),
     ],
   };
 }
 
 function generationEvent(state: State, regroupedMs: number): Action {
-  const { generation, why, progress } = state;
+  const { generation, reason, progress } = state;
   const members = membersOf(state).sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0));
   return emit({
-    ...{ event: 'generation', generation, step: progress.step, seconds: regroupedMs / 1000, why },
-    workers: members.map(({ rank, join, shards, pace }) => ({
+    ...{ event: 'generation', generation, step: progress.step, seconds: regroupedMs / 1000, reason },
+    workers: members.map(({ rank, join, shards, throughput }) => ({
       ...{ rank: rank ?? 0, pid: join.pid, host: join.host },
-      ...{ shards: shards ?? { start: 0, end: 0 }, shardMs: pace?.shardMs ?? null },
+      ...{ shards: shards ?? { start: 0, end: 0 }, shardMs: throughput?.shardMs ?? null },
     })),
   });
 }

@@ -10,7 +10,7 @@ import type {
   WorkerMessage,
 } from '../shared/protocol/messages.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
-import type { Pace } from './shard-assignment.js';
+import type { Throughput } from './shard-assignment.js';
 import type { Span } from '../shared/timeline/spans.js';
 import type { PartTimes } from '../shared/timeline/step-parts.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
@@ -22,7 +22,7 @@ import type { Range } from '../shared/sharding/identifiers.js';
  * stopping: the run was interrupted, and a member writes the last checkpoint.
  */
 export type Phase =
-  'gathering' | 'connecting' | 'running' | 'saving' | 'regrouping' | 'stopping' | 'done' | 'failed';
+  'gathering' | 'connecting' | 'running' | 'saving' | 'reconfiguring' | 'stopping' | 'done' | 'failed';
 
 export interface WorkerRecord {
   readonly connection: ConnectionId;
@@ -36,17 +36,17 @@ export interface WorkerRecord {
   /** Whether all others share memory with it; known once it is connected. */
   readonly sharing: boolean;
   /** After the end of a generation: the last step that it committed. */
-  readonly standing: number | null;
+  readonly lastCommitted: number | null;
   /** Was told to stop; stays as long as the run needs it. */
   readonly leaving: boolean;
   readonly committedStep: number;
   /** The steps of the current generation that are measured together, and the last of such stretches; see balance.ts. */
-  readonly stretch: Stretch | null;
-  readonly paces: readonly Pace[];
+  readonly sampleWindow: SampleWindow | null;
+  readonly throughputs: readonly Throughput[];
   /** What has been typical of it. */
-  readonly pace: Pace | null;
+  readonly throughput: Throughput | null;
   /** Stands at the boundary after which its generation is to end. */
-  readonly stopped: boolean;
+  readonly drained: boolean;
   readonly finished: MessageOf<WorkerMessage, 'finished'> | null;
   readonly lastHeardMs: number;
   /** Progress of its main thread, and when that was last seen to grow. */
@@ -75,25 +75,25 @@ export interface RunDescription {
   /** Folder of the run, made by the caller; null: nothing is saved. */
   readonly out: string | null;
   /** The checkpoint that the run goes on from. */
-  readonly resume: ResumePlace | null;
+  readonly resume: ResumeCheckpoint | null;
   /** Of a successor: what its predecessor passed on; null: this is the run's first coordinator. */
-  readonly succeeds: Inheritance | null;
+  readonly inherited: InheritedState | null;
 }
 
 /** What of a run is known already, from its events. */
-export interface Inheritance {
+export interface InheritedState {
   readonly runId: string;
   readonly step: number;
   readonly evaluated: Progress['evaluated'];
-  readonly checkpoint: CheckpointPlace | null;
+  readonly checkpoint: CheckpointRef | null;
 }
 
-export interface CheckpointPlace {
+export interface CheckpointRef {
   readonly path: string;
   readonly step: number;
 }
 
-export interface ResumePlace extends CheckpointPlace {
+export interface ResumeCheckpoint extends CheckpointRef {
   /** Of the workers that wrote it; null where it doesn't say. */
   readonly identity: WorkerIdentity | null;
 }
@@ -109,22 +109,22 @@ export interface State extends RunDescription {
   /** When the generation ended that is being replaced. */
   readonly endedMs: number;
   /** Generations that ended one after the other without a step between them, and without a loss to explain it. */
-  readonly barren: number;
+  readonly generationsWithoutProgress: number;
   /** When workers of one place (host and slot) were lost lately. */
   readonly losses: ReadonlyMap<string, readonly number[]>;
   /** The newest checkpoint that can be gone on from when all workers are lost. */
-  readonly checkpoint: CheckpointPlace | null;
+  readonly checkpoint: CheckpointRef | null;
   /** Members of a generation that another coordinator led, as far as they have come; null: none. */
-  readonly adopting: { readonly worldSize: number; readonly sinceMs: number } | null;
+  readonly takeover: { readonly worldSize: number; readonly sinceMs: number } | null;
   /** Connections that were asked who they are. Each answers with thousands of reports, so it is asked once. */
   readonly asked: ReadonlySet<ConnectionId>;
   /** Why the current generation follows the one before. */
-  readonly why: 'membership' | 'balance';
+  readonly reason: 'membership' | 'balance';
   readonly balance: Balancing;
   /** The signal that is to end the run. */
   readonly stopping: string | null;
   /** A message that waits for workers has been given. */
-  readonly waitingSaid: boolean;
+  readonly waitingReported: boolean;
   /** When the last status was given. */
   readonly statusMs: number;
   readonly refused: number;
@@ -133,7 +133,7 @@ export interface State extends RunDescription {
 }
 
 /** Sums over some steps of one worker. */
-export interface Stretch {
+export interface SampleWindow {
   readonly sinceMs: number;
   readonly steps: number;
   readonly shardsMs: number;
@@ -144,10 +144,10 @@ export interface Stretch {
 export interface Balancing {
   /** The members are to stop after this step; null: they aren't. When the first of them did. */
   readonly stopAfter: number | null;
-  readonly stoppedMs: number | null;
+  readonly drainedMs: number | null;
   /** Dealings anew so far, and until when there is no other. */
-  readonly deals: number;
-  readonly restUntilMs: number;
+  readonly reassignments: number;
+  readonly cooldownUntilMs: number;
   /** From the end of a generation to the next, the last time; null: never measured. */
   readonly costMs: number | null;
 }
@@ -170,9 +170,9 @@ export interface Progress {
 }
 
 export function initialState(run: RunDescription, nowMs: number): State {
-  const { runId, host, config, definition, socketDirectory, out, resume, succeeds } = run;
+  const { runId, host, config, definition, socketDirectory, out, resume, inherited } = run;
   return {
-    ...{ runId, host, config, definition, socketDirectory, out, resume, succeeds },
+    ...{ runId, host, config, definition, socketDirectory, out, resume, inherited },
     phase: 'gathering',
     phaseSinceMs: nowMs,
     generation: 0,
@@ -180,10 +180,10 @@ export function initialState(run: RunDescription, nowMs: number): State {
     suspicions: [],
     progress: {
       ...{
-        started: succeeds !== null && succeeds.step > 0,
-        step: succeeds?.step ?? resume?.step ?? 0,
+        started: inherited !== null && inherited.step > 0,
+        step: inherited?.step ?? resume?.step ?? 0,
         loss: null,
-        evaluated: succeeds?.evaluated ?? { step: 0, splits: [] },
+        evaluated: inherited?.evaluated ?? { step: 0, splits: [] },
       },
       ...{ trainingMs: 0, samples: 0, rate: 0 },
       startedMs: nowMs,
@@ -191,15 +191,15 @@ export function initialState(run: RunDescription, nowMs: number): State {
     },
     lastBeatMs: nowMs,
     endedMs: nowMs,
-    barren: 0,
+    generationsWithoutProgress: 0,
     losses: new Map(),
-    checkpoint: succeeds?.checkpoint ?? resume,
-    adopting: null,
+    checkpoint: inherited?.checkpoint ?? resume,
+    takeover: null,
     asked: new Set(),
-    why: 'membership',
-    balance: { stopAfter: null, stoppedMs: null, deals: 0, restUntilMs: nowMs, costMs: null },
+    reason: 'membership',
+    balance: { stopAfter: null, drainedMs: null, reassignments: 0, cooldownUntilMs: nowMs, costMs: null },
     stopping: null,
-    waitingSaid: false,
+    waitingReported: false,
     statusMs: nowMs,
     refused: 0,
     refusedKinds: new Set(),
@@ -231,7 +231,7 @@ export interface Decision {
 export type Failure = WireError & { readonly code: ErrorCode | 'INVARIANT' };
 
 /** `rank 1 (pid 4242 on box)`. */
-export function who(worker: WorkerRecord): string {
+export function describeWorker(worker: WorkerRecord): string {
   const rank = worker.rank === null ? 'a worker' : `rank ${worker.rank}`;
   return `${rank} (pid ${worker.join.pid} on ${worker.join.host})`;
 }
@@ -262,13 +262,13 @@ export function newWorker(connection: ConnectionId, join: WorkerRecord['join'], 
   return {
     ...{ connection, join, ready: null, rank: null, shards: null, connected: false, sharing: false },
     ...{
-      standing: null,
+      lastCommitted: null,
       leaving: false,
       committedStep: 0,
-      stretch: null,
-      paces: [],
-      pace: null,
-      stopped: false,
+      sampleWindow: null,
+      throughputs: [],
+      throughput: null,
+      drained: false,
     },
     ...{ finished: null, lastHeardMs: nowMs, ticks: 0, tickedMs: nowMs, waitingFor: '', recent: null },
   };

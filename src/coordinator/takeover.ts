@@ -6,7 +6,7 @@
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import { endGeneration } from './reconfigure.js';
+import { reconfigure } from './reconfigure.js';
 import { enter, newWorker, warn, withWorker, type Decision, type State, type WorkerRecord } from './state.js';
 
 type Rejoin = MessageOf<WorkerMessage, 'rejoin'>;
@@ -15,14 +15,14 @@ type Rejoin = MessageOf<WorkerMessage, 'rejoin'>;
 const patienceBeats = 8;
 
 /** Whether a worker that nobody here knows may belong to a run that this coordinator takes over. */
-export function mayAdopt(state: State): boolean {
-  return state.succeeds !== null && (state.phase === 'gathering' || state.adopting !== null);
+export function canTakeOver(state: State): boolean {
+  return state.inherited !== null && (state.phase === 'gathering' || state.takeover !== null);
 }
 
-export function adopt(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: number): Decision {
+export function takeover(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: number): Decision {
   const { generation, rank, join, ready, worldSize } = rejoin;
-  const late = state.adopting === null && state.generation > 0;
-  const first = state.adopting === null && !late;
+  const late = state.takeover === null && state.generation > 0;
+  const first = state.takeover === null && !late;
   if (late || rejoin.runId !== state.runId) {
     // Its generation was ended without it, or it is another run's: it has to start again.
     const message = `Worker ${join.pid} on ${join.host} came back too late: generation ${generation} is over.`;
@@ -35,27 +35,27 @@ export function adopt(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: n
     };
   }
   const worker: WorkerRecord = { ...newWorker(from, join, nowMs), ready, rank, connected: true };
-  const adopting = state.adopting ?? { worldSize, sinceMs: nowMs };
+  const adopting = state.takeover ?? { worldSize, sinceMs: nowMs };
   const adopted: State = {
     ...withWorker(first ? enter(state, 'running', nowMs) : state, worker),
     // The predecessor may have died while it told some of the next plan, and others not yet.
     generation: Math.max(generation, state.generation),
-    adopting: generation < state.generation ? adopting : { ...adopting, worldSize },
+    takeover: generation < state.generation ? adopting : { ...adopting, worldSize },
     endedMs: adopting.sinceMs,
     progress: { ...state.progress, started: true },
   };
   const came = [...adopted.workers.values()].filter((other) => other.rank !== null).length;
-  return came < worldSize ? { state: adopted, actions: [] } : takeOver(adopted, nowMs);
+  return came < worldSize ? { state: adopted, actions: [] } : completeTakeover(adopted, nowMs);
 }
 
 /** At each tick: those that are there go on without the others. */
-export function impatient(state: State, nowMs: number): Decision | undefined {
-  if (state.adopting === null) return undefined;
-  const waitedMs = nowMs - state.adopting.sinceMs;
+export function takeoverDue(state: State, nowMs: number): Decision | undefined {
+  if (state.takeover === null) return undefined;
+  const waitedMs = nowMs - state.takeover.sinceMs;
   if (waitedMs < patienceBeats * state.config.heartbeatMs) return undefined;
-  return takeOver(state, nowMs);
+  return completeTakeover(state, nowMs);
 }
 
-function takeOver(state: State, nowMs: number): Decision {
-  return endGeneration({ ...state, adopting: null }, nowMs);
+function completeTakeover(state: State, nowMs: number): Decision {
+  return reconfigure({ ...state, takeover: null }, nowMs);
 }

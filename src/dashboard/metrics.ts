@@ -78,7 +78,7 @@ export class RunMetrics {
         this.#onStatus(event);
         break;
       case 'generation':
-        if (event.why === 'membership') {
+        if (event.reason === 'membership') {
           this.#recoveries.inc();
           this.#recovery.observe(event.seconds);
         }
@@ -101,7 +101,7 @@ export class RunMetrics {
         this.#warnings.inc();
         break;
       case 'coordinator':
-      case 'mistakes':
+      case 'misclassified':
       case 'model':
       case 'histograms':
       case 'resumed':

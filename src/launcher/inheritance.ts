@@ -1,7 +1,7 @@
 /** What a coordinator's successor has to know of the run: taken from the run's events as they pass, or from its folder. */
 
 import { z } from 'zod';
-import type { Inheritance } from '../coordinator/state.js';
+import type { InheritedState } from '../coordinator/state.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 import { bulky, readEvents } from '../shared/runs/read-events.js';
 
@@ -18,7 +18,7 @@ const eventSchema = z.discriminatedUnion('event', [
 type NotedEvent = z.infer<typeof eventSchema>;
 
 export class EventMemory {
-  #known: Inheritance = { runId: '', step: 0, evaluated: { step: 0, splits: [] }, checkpoint: null };
+  #known: InheritedState = { runId: '', step: 0, evaluated: { step: 0, splits: [] }, checkpoint: null };
   /** Its last word has been said. */
   over = false;
 
@@ -38,13 +38,13 @@ export class EventMemory {
     }
   }
 
-  get known(): Inheritance {
+  get known(): InheritedState {
     return this.#known;
   }
 }
 
 /** Of a run whose coordinator may have died; null when there is none, or it came to its end. */
-export async function inheritFrom(out: string): Promise<Inheritance | null> {
+export async function inheritFrom(out: string): Promise<InheritedState | null> {
   const memory = new EventMemory();
   let events = 0;
   try {

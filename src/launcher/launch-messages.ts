@@ -1,7 +1,7 @@
 /** What a launcher and the processes that it started say to each other over Node's IPC channel. */
 
 import type { ResolvedConfig } from '../shared/config/run-config.js';
-import type { Inheritance, ResumePlace } from '../coordinator/state.js';
+import type { InheritedState, ResumeCheckpoint } from '../coordinator/state.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 
 export interface CoordinatorStart {
@@ -12,9 +12,9 @@ export interface CoordinatorStart {
   readonly keys: string | null;
   readonly socketDirectory: string | null;
   readonly out: string;
-  readonly resume: ResumePlace | null;
+  readonly resume: ResumeCheckpoint | null;
   /** Of a successor. */
-  readonly succeeds: Inheritance | null;
+  readonly inherited: InheritedState | null;
 }
 
 export type ToCoordinator =

@@ -23,22 +23,22 @@ export async function startCoordinator(
   keys: ServerKeys | null,
   emit: (event: RunEvent) => void,
 ): Promise<RunningCoordinator> {
-  const { config, definition, socketDirectory, out, resume, succeeds, listen } = start;
+  const { config, definition, socketDirectory, out, resume, inherited, listen } = start;
   const files = openRunFiles(
-    { out, trace: config.trace, resumed: resume !== null || succeeds !== null },
+    { out, trace: config.trace, resumed: resume !== null || inherited !== null },
     emit,
   );
   const server = await openControlServer(listen, controlMessageBytes, keys);
   const coordinator = new Coordinator({
     // A worker that comes before any other is part of the same run.
-    runId: succeeds?.runId ?? randomUUID(),
+    runId: inherited?.runId ?? randomUUID(),
     host,
     config,
     definition,
     socketDirectory,
     out,
     resume,
-    succeeds,
+    inherited,
     server,
     ...files.sinks,
   });

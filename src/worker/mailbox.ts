@@ -45,7 +45,7 @@ export class Mailbox {
   }
 
   /** Lets the event loop turn once. @throws GenerationEnded, or what ended the run */
-  async breathe(): Promise<void> {
+  async yieldToEventLoop(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     const interruption = this.#interruption();
     if (interruption) throw interruption;
@@ -81,14 +81,14 @@ export class Mailbox {
   #deliver(message: CoordinatorMessage): void {
     if (message.type === 'abort') {
       this.fail(fromWireError(message.error));
-    } else if (message.type === 'regroup') {
+    } else if (message.type === 'stop_generation') {
       if (message.generation <= this.#ended) return;
       this.#ended = message.generation;
       this.#forget();
       this.#reject(new GenerationEnded(this.#ended));
     } else if (this.#isOver(message)) {
       return;
-    } else if (message.type === 'stop') {
+    } else if (message.type === 'drain') {
       this.#stop = message;
     } else if (this.#waiter?.types.includes(message.type)) {
       const { resolve } = this.#waiter;
@@ -106,12 +106,12 @@ export class Mailbox {
 
   #forget(): void {
     this.#arrived = this.#arrived.filter((message) => !this.#isOver(message));
-    if (this.#stop && this.#isOver({ type: 'stop', ...this.#stop })) this.#stop = undefined;
+    if (this.#stop && this.#isOver({ type: 'drain', ...this.#stop })) this.#stop = undefined;
   }
 
   #isOver(message: CoordinatorMessage): boolean {
     if (message.type === 'plan') return message.plan.generation <= this.#ended;
-    if (message.type === 'go' || message.type === 'save' || message.type === 'stop')
+    if (message.type === 'start_generation' || message.type === 'save' || message.type === 'drain')
       return message.generation <= this.#ended;
     return false;
   }

@@ -73,10 +73,10 @@ async function takePart(
   const definition = await loadDefinition(expected.path, definitionCache);
   const engine = await loadEngine(config);
   // Seconds have passed in which nobody listened: the run may be over.
-  await mailbox.breathe();
+  await mailbox.yieldToEventLoop();
   const faults = InjectedFaults.of(config.inject, (disturbance) => communicator.disturb(disturbance));
   const replica = await createReplica(engine, config, definition);
-  await mailbox.breathe();
+  await mailbox.yieldToEventLoop();
   const hashes = replicaHashes(replica);
   const identity = identityOf(engine, replica.kernels.name);
   const address = await communicator.openDataPlane({
@@ -89,7 +89,7 @@ async function takePart(
     collective: config.collective,
     trace: config.trace !== null,
   });
-  faults?.reach('join', 0);
+  faults?.faultPointHit('join', 0);
   communicator.send({
     type: 'ready',
     device: `${engine.device.kind === 'gpu' ? 'GPU' : 'CPU'} ${engine.device.name}`,

@@ -32,7 +32,7 @@ describe('--balance speed', () => {
     await run.event('step');
     const slowed = throttle(pid);
     const dealt = await run.event('generation').finally(() => slowed.end());
-    expect(dealt.why).toBe('balance');
+    expect(dealt.reason).toBe('balance');
     expect(dealt.workers.map(({ rank }) => rank)).toEqual([0, 1]);
     const [quick = 0, slow = 0] = dealt.workers.map(({ shards: { start, end } }) => end - start);
     expect(quick + slow).toBe(8);

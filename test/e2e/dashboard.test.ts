@@ -108,7 +108,7 @@ async function writeRuns(folder: string, steps: number): Promise<void> {
         generation: 2,
         step: steps,
         seconds: 0.7,
-        why: 'membership',
+        reason: 'membership',
         workers: [],
         timeMs: 1_002_700,
       },
@@ -125,7 +125,7 @@ async function writeRuns(folder: string, steps: number): Promise<void> {
         timeMs: 1_003_000,
       },
       {
-        event: 'mistakes',
+        event: 'misclassified',
         split: 'test',
         epoch: 1,
         step: 50,
@@ -183,7 +183,7 @@ describe('lockstep train --dashboard', () => {
       );
       await page.getByRole('row', { name: /^0 training CPU/ }).waitFor();
       await page.getByRole('row', { name: /^1 training CPU/ }).waitFor();
-      await page.locator('.mistakes canvas').first().waitFor();
+      await page.locator('.misclassified canvas').first().waitFor();
       run.kill('SIGINT');
       await page.getByText('Interrupted', { exact: true }).waitFor();
     } else run.kill('SIGINT');

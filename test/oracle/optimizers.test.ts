@@ -11,7 +11,11 @@ import type { EngineChoice } from '../../src/worker/engine/load.js';
 import { PortableKernels } from '../../src/worker/kernels/portable.js';
 import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
 import { clipNorm } from '../../src/worker/optimizer/clip.js';
-import { initialNumbers, judge, reducedRate } from '../../src/worker/optimizer/evaluation-schedule.js';
+import {
+  initialSchedulerState,
+  onEvaluation,
+  reducedRate,
+} from '../../src/worker/optimizer/evaluation-schedule.js';
 import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
 import { createRule, slotNames } from '../../src/worker/optimizer/update-rule.js';
 import { WeightAverage } from '../../src/worker/optimizer/weight-average.js';
@@ -149,13 +153,13 @@ describe('schedules of PyTorch', () => {
       optimizer: { kind: 'sgd', learningRate: 0.02 },
       schedule: { kind: 'plateau', factor: 0.5, patience: 1, cooldown: 2, minimum: 0.003 },
     });
-    const numbers = initialNumbers(config);
+    const numbers = initialSchedulerState(config);
     const expected = values('plateau');
     expect(new Set(expected).size).toBeGreaterThan(2);
     for (const [i, loss] of values('plateau_losses').entries()) {
-      judge(config, numbers, i + 1, { loss });
+      onEvaluation(config, numbers, i + 1, { loss });
       // As after a generation that ended before all had judged.
-      judge(config, numbers, i + 1, { loss });
+      onEvaluation(config, numbers, i + 1, { loss });
       expect(reducedRate(numbers), `evaluation ${i + 1}`).toBeCloseTo(expected[i]!, 12);
     }
   });

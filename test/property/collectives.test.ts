@@ -41,7 +41,7 @@ function fill(vector: Vector, { seed, reduction }: Case, shard: number, use: num
   }
 }
 
-/** Runs `uses` uses of one exchange on `world` workers; frames arrive in an order that `pick` chooses, as they are then. */
+/** Runs `uses` uses of one collective on `world` workers; frames arrive in an order that `pick` chooses, as they are then. */
 function run(
   test: Case,
   uses: number,

@@ -22,7 +22,7 @@ const header = fc.record({
   sender: fc.integer({ min: 0, max: 0xffff }),
   runTag: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
   generation: uint32,
-  exchange: uint32,
+  collective: uint32,
   sequence: uint32,
   step: uint32,
 });
@@ -42,7 +42,7 @@ const workerMessage: fc.Arbitrary<WorkerMessage> = fc.oneof(
     host: fc.string(),
     slot: fc.string(),
   }),
-  fc.record({ type: fc.constant('standing' as const), generation: uint32, step: uint32 }),
+  fc.record({ type: fc.constant('last_committed' as const), generation: uint32, step: uint32 }),
   fc.record({
     type: fc.constant('committed' as const),
     generation: uint32,

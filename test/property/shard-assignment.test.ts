@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { deal, slowestMs, type Pace } from '../../src/coordinator/shard-assignment.js';
+import { assignShards, slowestMs, type Throughput } from '../../src/coordinator/shard-assignment.js';
 
 /** Every way to give `shards` to `workers`, at least one each. */
 function* dealings(shards: number, workers: number): Generator<number[]> {
@@ -18,9 +18,9 @@ const pace = fc.record({
 describe('a dealing by pace', () => {
   it('gives every shard once, at least one to each worker, and no other makes the slowest faster', () => {
     fc.assert(
-      fc.property(fc.array(pace, { minLength: 1, maxLength: 4 }), fc.nat(6), (paces: Pace[], spare) => {
+      fc.property(fc.array(pace, { minLength: 1, maxLength: 4 }), fc.nat(6), (paces: Throughput[], spare) => {
         const shards = paces.length + spare;
-        const counts = deal(shards, paces);
+        const counts = assignShards(shards, paces);
         expect(counts).toHaveLength(paces.length);
         expect(Math.min(...counts)).toBeGreaterThanOrEqual(1);
         expect(counts.reduce((sum, count) => sum + count, 0)).toBe(shards);
@@ -32,7 +32,7 @@ describe('a dealing by pace', () => {
 
   it('follows the speeds: twice as slow, half as much', () => {
     const paces = [10, 20, 10].map((shardMs) => ({ shardMs, updateMs: 5 }));
-    expect(deal(10, paces)).toEqual([4, 2, 4]);
+    expect(assignShards(10, paces)).toEqual([4, 2, 4]);
     expect(slowestMs([4, 2, 4], paces)).toBe(45);
   });
 });

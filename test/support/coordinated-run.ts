@@ -4,7 +4,7 @@ import {
   initialState,
   type Action,
   type CoordinatorEvent,
-  type Inheritance,
+  type InheritedState,
 } from '../../src/coordinator/state.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
@@ -20,7 +20,7 @@ export class CoordinatedRun {
   #state;
   actions: Action[] = [];
 
-  constructor(workers = 2, change: RunConfigInput = {}, succeeds: Inheritance | null = null) {
+  constructor(workers = 2, change: RunConfigInput = {}, inherited: InheritedState | null = null) {
     const config = resolveConfig(runConfigSchema.parse({ workers, ...times, maxSteps: 3, ...change }), {
       cores: 2,
       gpus: [],
@@ -35,7 +35,7 @@ export class CoordinatedRun {
         socketDirectory: null,
         out: '/out',
         resume: null,
-        succeeds,
+        inherited,
       },
       0,
     );

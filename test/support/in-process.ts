@@ -12,7 +12,7 @@ import { InlineCommunicator } from '../../src/worker/communicator/inline-communi
 import { engineHost } from '../../src/worker/engine/cache.js';
 import { engineEnvironment } from '../../src/worker/engine/environment.js';
 import { loadEngine, type Engine, type EngineChoice } from '../../src/worker/engine/load.js';
-import { createReplica, participate, type Participation } from '../../src/worker/training/replica.js';
+import { createReplica, joinGeneration, type GenerationContext } from '../../src/worker/training/replica.js';
 
 export async function engineFor(choice: EngineChoice): Promise<Engine> {
   Object.assign(process.env, engineEnvironment({ threads: 1, device: 'cpu' }));
@@ -43,7 +43,7 @@ export async function alone(
   model: LoadedDefinition['model'],
   config: RunConfigInput,
   data: TrainingData,
-): Promise<Participation> {
+): Promise<GenerationContext> {
   const resolved = resolveConfig(runConfigSchema.parse({ workers: 1, threads: 1, ...config }), {
     cores: 1,
     gpus: [],
@@ -86,12 +86,12 @@ export async function alone(
     ],
   };
   await communicator.join(plan);
-  return participate(replica, communicator, plan);
+  return joinGeneration(replica, communicator, plan);
 }
 
 /** The samples of a whole batch of one input and one target, as the step reads them. */
 export function batchOf(
-  { reader, replica }: Participation,
+  { reader, replica }: GenerationContext,
   plan: BatchPlan,
 ): { inputs: Float32Array; labels: Int32Array; shape: number[] } {
   const { inputs, targets, count } = reader.take(plan, { start: 0, end: plan.count });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { stretchMs, windowStretches } from '../../src/coordinator/balance.js';
+import { sampleWindowMs, sampleWindows } from '../../src/coordinator/balance.js';
 import type { RunConfigInput } from '../../src/shared/config/run-config.js';
 import { noTimes } from '../../src/shared/timeline/step-parts.js';
 import { CoordinatedRun } from '../support/coordinated-run.js';
@@ -20,7 +20,7 @@ class PacedRun {
   stretches(count: number, shardMs: Readonly<Record<string, number>>, shares: readonly number[]): void {
     for (let i = 0; i < count; i++) {
       this.step++;
-      this.run.nowMs += stretchMs;
+      this.run.nowMs += sampleWindowMs;
       for (const [rank, [from, ms]] of Object.entries(shardMs).entries()) {
         const own = { forward: ms * (shares[rank] ?? 0), waitBatchNorm: 17, update: 5 };
         this.run.say(from, {
@@ -33,13 +33,13 @@ class PacedRun {
 
   stop(...names: readonly string[]): void {
     for (const name of names)
-      this.run.say(name, { type: 'stopped', generation: this.generation, step: this.step });
+      this.run.say(name, { type: 'drained', generation: this.generation, step: this.step });
   }
 
   /** All say where they stand, and meet again. */
   regroup(...names: readonly string[]): void {
     const { generation, step } = this;
-    for (const from of names) this.run.say(from, { type: 'standing', generation, step });
+    for (const from of names) this.run.say(from, { type: 'last_committed', generation, step });
     this.generation++;
     for (const from of names)
       this.run.say(from, { type: 'connected', generation: this.generation, sharing: true });
@@ -47,7 +47,7 @@ class PacedRun {
 
   get asked(): number[] {
     return this.run.actions.flatMap((action) =>
-      action.kind === 'send' && action.to === 'a' && action.message.type === 'stop'
+      action.kind === 'send' && action.to === 'a' && action.message.type === 'drain'
         ? [action.message.after]
         : [],
     );
@@ -55,13 +55,13 @@ class PacedRun {
 }
 
 const slowB = { a: 10, b: 20 };
-const full = windowStretches + 1;
+const full = sampleWindows + 1;
 
 describe('--balance speed', () => {
   it('stops all at a boundary ahead of them, then deals by speed, and says so', () => {
     const paced = new PacedRun();
     const { run } = paced;
-    paced.stretches(windowStretches, slowB, [4, 4]);
+    paced.stretches(sampleWindows, slowB, [4, 4]);
     expect(paced.asked).toEqual([]);
     paced.stretches(1, slowB, [4, 4]);
     expect(paced.asked).toEqual([full + 2]);
@@ -70,7 +70,7 @@ describe('--balance speed', () => {
     paced.stop('a');
     expect(run.phase).toBe('running');
     paced.stop('b');
-    expect(run.phase).toBe('regrouping');
+    expect(run.phase).toBe('reconfiguring');
     paced.regroup('a', 'b');
     expect(run.shares(2)).toEqual([6, 2]);
     expect(run.plans(2).map(({ step, source }) => [step, source])).toEqual([
@@ -82,7 +82,7 @@ describe('--balance speed', () => {
     );
     expect(said).toMatchObject([
       {
-        ...{ generation: 2, why: 'balance' },
+        ...{ generation: 2, reason: 'balance' },
         workers: [
           { rank: 0, shards: { start: 0, end: 6 }, shardMs: 10 },
           { rank: 1, shards: { start: 6, end: 8 }, shardMs: 20 },
@@ -95,8 +95,8 @@ describe('--balance speed', () => {
     const paced = new PacedRun();
     paced.stretches(20, { a: 10, b: 11 }, [4, 4]);
     for (let i = 0; i < 5; i++) {
-      paced.stretches(Math.floor(windowStretches / 2), { a: 10, b: 40 }, [4, 4]);
-      paced.stretches(windowStretches, { a: 10, b: 10 }, [4, 4]);
+      paced.stretches(Math.floor(sampleWindows / 2), { a: 10, b: 40 }, [4, 4]);
+      paced.stretches(sampleWindows, { a: 10, b: 10 }, [4, 4]);
     }
     expect(paced.asked).toEqual([]);
   });
@@ -145,7 +145,7 @@ describe('--balance speed', () => {
     run.tick(run.nowMs + 399);
     expect(run.phase).toBe('running');
     run.tick(run.nowMs + 1);
-    expect(run.phase).toBe('regrouping');
+    expect(run.phase).toBe('reconfiguring');
     paced.regroup('a', 'b');
     expect(run.shares(2)).toEqual([6, 2]);
   });
@@ -164,7 +164,7 @@ describe('--balance speed', () => {
     run.join('d', 4);
     run.ready('d');
     for (const from of ['a', 'b'])
-      run.say(from, { type: 'standing', generation: paced.generation, step: paced.step });
+      run.say(from, { type: 'last_committed', generation: paced.generation, step: paced.step });
     expect(run.shares(3)).toEqual([6, 3, 3]);
   });
 });

@@ -5,12 +5,12 @@ import { chaosFaults, drawScenario, type PlannedFault } from '../../src/chaos/sc
 import { tableOf, summarize } from '../../src/chaos/chaos-table.js';
 import type { Timed } from '../../src/chaos/training-process.js';
 import {
-  claimOrder,
+  claimFaultRequest,
   faultPoints,
-  openOrders,
-  placeOrder,
-  readFired,
-  writeFired,
+  pendingFaultRequests,
+  requestFault,
+  readFaultRecord,
+  writeFaultRecord,
 } from '../../src/shared/faults/fault-request.js';
 import { InjectedFaults, type Disturbance } from '../../src/worker/faults/injected-faults.js';
 import { temporaryFolder } from '../support/lockstep.js';
@@ -59,46 +59,46 @@ describe('the scenarios of lockstep chaos', () => {
 describe('an order', () => {
   it('is carried out by one process, once', async () => {
     const folder = await temporaryFolder();
-    placeOrder(folder, { id: 'x', kind: 'drop', point: 'reduce', step: 5, rank: 1, skip: 1 });
+    requestFault(folder, { id: 'x', kind: 'drop', point: 'reduce', step: 5, rank: 1, skip: 1 });
     const done: Disturbance[] = [];
     const worker = (rank: number): InjectedFaults => {
       const faults = new InjectedFaults(folder, (disturbance) => done.push(disturbance));
-      faults.takePlace({ rank, worldSize: 3 });
+      faults.joinedGeneration({ rank, worldSize: 3 });
       return faults;
     };
     const [other, own] = [worker(0), worker(1)];
-    other.reach('reduce', 9);
-    own.reach('reduce', 4);
-    own.reach('apply', 9);
-    own.reach('reduce', 5);
+    other.faultPointHit('reduce', 9);
+    own.faultPointHit('reduce', 4);
+    own.faultPointHit('apply', 9);
+    own.faultPointHit('reduce', 5);
     expect(done).toEqual([]);
-    own.reach('reduce', 5);
-    own.reach('reduce', 6);
-    worker(1).reach('reduce', 7);
+    own.faultPointHit('reduce', 5);
+    own.faultPointHit('reduce', 6);
+    worker(1).faultPointHit('reduce', 7);
     expect(done).toEqual([expect.objectContaining({ kind: 'drop', link: 2, step: 5 })]);
     // Nothing has been hit yet, so nothing is said to have happened.
-    expect(readFired(folder, 'x')).toBeUndefined();
+    expect(readFaultRecord(folder, 'x')).toBeUndefined();
   });
 
   it('waits for the one that it comes after', async () => {
     const folder = await temporaryFolder();
-    placeOrder(folder, { id: 'y', kind: 'delay', point: 'recovery', after: 'x', link: 'coordinator' });
+    requestFault(folder, { id: 'y', kind: 'delay', point: 'recovery', after: 'x', link: 'coordinator' });
     const done: Disturbance[] = [];
     const faults = new InjectedFaults(folder, (disturbance) => done.push(disturbance));
-    faults.reach('recovery', 3);
+    faults.faultPointHit('recovery', 3);
     expect(done).toEqual([]);
-    writeFired(folder, 'x', { atMs: 1, pid: 1, point: 'commit', step: 2, rank: 0 });
-    faults.reach('recovery', 3);
+    writeFaultRecord(folder, 'x', { atMs: 1, pid: 1, point: 'commit', step: 2, rank: 0 });
+    faults.faultPointHit('recovery', 3);
     expect(done).toHaveLength(1);
   });
 
   it('that two claim goes to one', async () => {
     const folder = await temporaryFolder();
-    placeOrder(folder, { id: 'z', kind: 'kill', point: 'join' });
-    const [order] = openOrders(folder);
-    expect([claimOrder(folder, order!), claimOrder(folder, order!)]).toEqual([true, false]);
-    expect(openOrders(folder)).toEqual([]);
-    expect(() => placeOrder(join(folder, 'w'), { id: '../z', kind: 'kill', point: 'join' })).toThrow();
+    requestFault(folder, { id: 'z', kind: 'kill', point: 'join' });
+    const [order] = pendingFaultRequests(folder);
+    expect([claimFaultRequest(folder, order!), claimFaultRequest(folder, order!)]).toEqual([true, false]);
+    expect(pendingFaultRequests(folder)).toEqual([]);
+    expect(() => requestFault(join(folder, 'w'), { id: '../z', kind: 'kill', point: 'join' })).toThrow();
   });
 });
 
@@ -117,7 +117,7 @@ describe('the recovery time', () => {
     atMs,
   });
   const generation = (atMs: number, ...pids: number[]): Timed => ({
-    ...{ event: 'generation', generation: 2, step: 1, seconds: 0, why: 'membership' },
+    ...{ event: 'generation', generation: 2, step: 1, seconds: 0, reason: 'membership' },
     workers: pids.map((pid, rank) => ({ rank, pid, host: 'h', shards: { start: 0, end: 1 }, shardMs: null })),
     atMs,
   });

@@ -54,7 +54,7 @@ const state = (step: number): CheckpointState => {
         ]),
       ],
     ]),
-    numbers: new Map([
+    schedulerState: new Map([
       ['plateau.best', Number.POSITIVE_INFINITY],
       ['plateau.rate', 0.1],
     ]),
@@ -66,7 +66,7 @@ const names: CheckpointNames = {
     ['adam.first', [0]],
     ['ema', [0, 1]],
   ]),
-  numbers: ['plateau.best', 'plateau.rate'],
+  schedulerState: ['plateau.best', 'plateau.rate'],
 };
 
 const write = (folder: string, step: number, keep = 3): Promise<string> =>
@@ -160,7 +160,7 @@ describe('checkpoints', () => {
       const layout = [{ name: 'w', shape: [${size}], dtype: 'float32', trainable: true }];
       for (let step = Number(process.argv[2]); ; step++) {
         const values = () => new Float32Array(${size}).fill(step);
-        const state = { weights: [values()], slots: new Map([['s', new Map([[0, values()]])]]), numbers: new Map() };
+        const state = { weights: [values()], slots: new Map([['s', new Map([[0, values()]])]]), schedulerState: new Map() };
         await writeCheckpoint(${JSON.stringify(join(folder, checkpointsFolder))}, { ...about, step }, layout, state, 2);
         process.send(step);
       }`,
@@ -183,7 +183,7 @@ describe('checkpoints', () => {
       const found = await readCheckpoint(
         path,
         [{ name: 'w', shape: [size], dtype: 'float32', trainable: true }],
-        { slots: new Map([['s', [0]]]), numbers: [] },
+        { slots: new Map([['s', [0]]]), schedulerState: [] },
       );
       expect(
         found.slots

@@ -4,7 +4,7 @@ import type { ModelContext } from '../../src/api/define-training.js';
 import { ModelError } from '../../src/shared/errors.js';
 import type { LayerVariable } from '../../src/worker/executor/layer-op.js';
 import { markFrozenWeights } from '../../src/worker/training/frozen-layers.js';
-import type { Participation } from '../../src/worker/training/replica.js';
+import type { GenerationContext } from '../../src/worker/training/replica.js';
 import { trainStep } from '../../src/worker/training/train-step.js';
 import { alone, batchOf, engineFor, syntheticData } from '../support/in-process.js';
 
@@ -33,7 +33,7 @@ const norm = (values: ArrayLike<number>): number => Math.hypot(...Array.from(val
 
 /** Each parameter's gradient by tfjs's tape, and where the flat one has it; together they are all of the flat one. */
 function besideTfjs(
-  { replica, executor }: Participation,
+  { replica, executor }: GenerationContext,
   grads: NamedTensorMap,
   flat: Float32Array,
 ): { name: string; expected: Float32Array; found: Float32Array }[] {

@@ -35,7 +35,7 @@ describe('membership', () => {
     expect(run.phase).toBe('connecting');
     run.say('b', { type: 'connected', generation: 1, sharing: true });
     expect(run.phase).toBe('running');
-    expect(run.sent('a').at(-1)).toBe('go');
+    expect(run.sent('a').at(-1)).toBe('start_generation');
   });
 
   it('turns away who speaks another protocol, who joins twice, and strangers', () => {
@@ -73,17 +73,17 @@ describe('membership', () => {
     run.commit('a', 1);
     run.on({ kind: 'exited', pid: 2, how: 'was killed by SIGKILL', final: false });
     expect(run.lost).toEqual(['Worker lost: rank 1 (pid 2 on box) was killed by SIGKILL.']);
-    expect(run.sent('a').at(-1)).toBe('regroup');
-    expect(run.phase).toBe('regrouping');
-    run.say('a', { type: 'standing', generation: 1, step: 1 });
+    expect(run.sent('a').at(-1)).toBe('stop_generation');
+    expect(run.phase).toBe('reconfiguring');
+    run.say('a', { type: 'last_committed', generation: 1, step: 1 });
     expect(run.plans(2)).toEqual([{ to: 'a', rank: 0, world: 1, step: 1, source: null }]);
     run.say('a', { type: 'connected', generation: 2, sharing: true });
     expect(run.phase).toBe('running');
 
     run.join('c', 3);
     run.ready('c');
-    expect(run.sent('a').at(-1)).toBe('regroup');
-    run.say('a', { type: 'standing', generation: 2, step: 2 });
+    expect(run.sent('a').at(-1)).toBe('stop_generation');
+    run.say('a', { type: 'last_committed', generation: 2, step: 2 });
     expect(run.plans(3)).toEqual([
       { to: 'a', rank: 0, world: 2, step: 2, source: 0 },
       { to: 'c', rank: 1, world: 2, step: 2, source: 0 },
@@ -94,9 +94,9 @@ describe('membership', () => {
     const run = Run.running(3);
     run.commit('b', 1);
     run.on({ kind: 'exited', pid: 1, how: 'exited with status 1', final: false });
-    run.say('c', { type: 'standing', generation: 1, step: 0 });
+    run.say('c', { type: 'last_committed', generation: 1, step: 0 });
     expect(run.plans(2)).toEqual([]);
-    run.say('b', { type: 'standing', generation: 1, step: 1 });
+    run.say('b', { type: 'last_committed', generation: 1, step: 1 });
     expect(run.plans(2)).toEqual([
       { to: 'b', rank: 0, world: 2, step: 1, source: 0 },
       { to: 'c', rank: 1, world: 2, step: 1, source: 0 },
@@ -107,22 +107,22 @@ describe('membership', () => {
     const run = Run.running(4);
     run.on({ kind: 'exited', pid: 1, how: 'died', final: false });
     run.on({ kind: 'exited', pid: 2, how: 'died', final: false });
-    run.say('c', { type: 'standing', generation: 1, step: 0 });
-    run.say('d', { type: 'standing', generation: 1, step: 0 });
+    run.say('c', { type: 'last_committed', generation: 1, step: 0 });
+    run.say('d', { type: 'last_committed', generation: 1, step: 0 });
     expect(run.plans(2).map(({ to }) => to)).toEqual(['c', 'd']);
     run.say('c', { type: 'connected', generation: 2, sharing: true });
     run.on({ kind: 'exited', pid: 4, how: 'died', final: false });
     // What it said about the generation before counts no more.
-    run.say('c', { type: 'standing', generation: 1, step: 0 });
+    run.say('c', { type: 'last_committed', generation: 1, step: 0 });
     expect(run.plans(3)).toEqual([]);
-    run.say('c', { type: 'standing', generation: 2, step: 0 });
+    run.say('c', { type: 'last_committed', generation: 2, step: 0 });
     expect(run.plans(3)).toEqual([{ to: 'c', rank: 0, world: 1, step: 0, source: null }]);
   });
 
   it('waits below the least number of workers, says so once, and goes on with them', () => {
     const run = Run.running(2, { minWorkers: 2 });
     run.on({ kind: 'exited', pid: 2, how: 'died', final: false });
-    run.say('a', { type: 'standing', generation: 1, step: 2 });
+    run.say('a', { type: 'last_committed', generation: 1, step: 2 });
     run.beat('a', 7);
     expect(run.warnings).toEqual(['Waiting for workers: 1 of at least 2 are there (after step 0).']);
     expect(run.plans(2)).toEqual([]);
@@ -140,7 +140,7 @@ describe('membership', () => {
     run.ready('c');
     expect(run.phase).toBe('running');
     run.on({ kind: 'exited', pid: 2, how: 'died', final: false });
-    run.say('a', { type: 'standing', generation: 1, step: 0 });
+    run.say('a', { type: 'last_committed', generation: 1, step: 0 });
     expect(run.plans(2).map(({ to }) => to)).toEqual(['a', 'c']);
   });
 
@@ -179,7 +179,7 @@ describe('membership', () => {
     run.join('d', 4);
     run.say('d', { type: 'failed', error: { code: 'ENGINE', message: 'no engine' } });
     expect(run.error).toBeUndefined();
-    run.say('a', { type: 'standing', generation: 1, step: 0 });
+    run.say('a', { type: 'last_committed', generation: 1, step: 0 });
     expect(run.plans(2).map(({ to }) => to)).toEqual(['a']);
   });
 
@@ -212,7 +212,7 @@ describe('membership', () => {
     };
     breakLink(1);
     expect(run.warnings.at(-1)).toMatch(/rank 0 can't reach rank 1 .* although both are alive/);
-    for (const from of ['a', 'b']) run.say(from, { type: 'standing', generation: 1, step: 0 });
+    for (const from of ['a', 'b']) run.say(from, { type: 'last_committed', generation: 1, step: 0 });
     expect(run.plans(2)).toHaveLength(2);
     for (const from of ['a', 'b']) run.say(from, { type: 'connected', generation: 2, sharing: true });
     breakLink(2);
@@ -251,7 +251,7 @@ describe('membership', () => {
         run.beat('b', generation, 'gradients/0 from rank 0');
         run.tick(run.nowMs);
       }
-      for (const from of ['a', 'b']) run.say(from, { type: 'standing', generation, step: 0 });
+      for (const from of ['a', 'b']) run.say(from, { type: 'last_committed', generation, step: 0 });
       return run.nowMs - startMs;
     };
     expect([stall(1), stall(2), stall(3)]).toEqual([3_200, 6_200, 12_200]);
@@ -355,11 +355,11 @@ describe('membership', () => {
     const run = Run.running();
     run.commit('b', 1);
     run.on({ kind: 'interrupt', signal: 'SIGINT' });
-    expect([run.sent('a'), run.sent('b')]).toEqual([['regroup'], ['regroup']]);
-    run.say('a', { type: 'standing', generation: 1, step: 0 });
-    run.say('b', { type: 'standing', generation: 1, step: 1 });
+    expect([run.sent('a'), run.sent('b')]).toEqual([['stop_generation'], ['stop_generation']]);
+    run.say('a', { type: 'last_committed', generation: 1, step: 0 });
+    run.say('b', { type: 'last_committed', generation: 1, step: 1 });
     // Only one of them has the last step.
-    expect([run.sent('a'), run.sent('b')]).toEqual([['regroup'], ['regroup', 'checkpoint']]);
+    expect([run.sent('a'), run.sent('b')]).toEqual([['stop_generation'], ['stop_generation', 'checkpoint']]);
     run.say('b', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });
     expect(run.error).toEqual({
       event: 'error',
@@ -373,7 +373,7 @@ describe('membership', () => {
     const run = Run.running();
     run.commit('a', 2);
     run.on({ kind: 'interrupt', signal: 'SIGINT' });
-    for (const from of ['a', 'b']) run.say(from, { type: 'standing', generation: 1, step: 2 });
+    for (const from of ['a', 'b']) run.say(from, { type: 'last_committed', generation: 1, step: 2 });
     run.say('a', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });
     expect(run.status).toBeUndefined();
     run.say('a', { type: 'checkpointed', step: 1, path: '', error: 'no room' });
@@ -392,7 +392,7 @@ describe('membership', () => {
     const full = Run.running();
     full.commit('a', 1);
     full.on({ kind: 'interrupt', signal: 'SIGINT' });
-    for (const from of ['a', 'b']) full.say(from, { type: 'standing', generation: 1, step: 1 });
+    for (const from of ['a', 'b']) full.say(from, { type: 'last_committed', generation: 1, step: 1 });
     full.say('a', { type: 'checkpointed', step: 1, path: '', error: 'no room' });
     expect(full.error).toMatchObject({ code: 'CHECKPOINT', message: 'no room' });
     expect(full.status).toBe(1);
@@ -404,9 +404,9 @@ describe('membership', () => {
     run.say('b', { type: 'leave' });
     expect(run.sent('b')).toEqual(['abort']);
     run.say('a', { type: 'leave' });
-    expect(run.sent('a')).toEqual(['regroup']);
-    run.say('a', { type: 'standing', generation: 1, step: 1 });
-    expect(run.sent('a')).toEqual(['regroup', 'checkpoint']);
+    expect(run.sent('a')).toEqual(['stop_generation']);
+    run.say('a', { type: 'last_committed', generation: 1, step: 1 });
+    expect(run.sent('a')).toEqual(['stop_generation', 'checkpoint']);
     run.say('a', { type: 'checkpointed', step: 1, path: '/out/1', error: null });
     expect(run.sent('a').at(-1)).toBe('abort');
     expect(run.warnings).toEqual(['Waiting for workers: 0 of at least 1 are there (after step 1).']);

@@ -21,8 +21,8 @@ describe("Prometheus' metrics", () => {
       ...[runEvent(), startEvent(), stepEvent(1), stepEvent(2, { seconds: 0.2, samples: 32, loss: 0.5 })],
       { ...statusEvent(workerStatus(0, { forward: 30, update: 10 }), workerStatus(1, null)), refused: 3 },
       { ...statusEvent(workerStatus(0, { forward: 30, update: 10 }), workerStatus(1, null)), refused: 5 },
-      { event: 'generation', generation: 2, step: 2, seconds: 0.7, why: 'membership', workers: [], ...at },
-      { event: 'generation', generation: 2, step: 2, seconds: 0.1, why: 'balance', workers: [], ...at },
+      { event: 'generation', generation: 2, step: 2, seconds: 0.7, reason: 'membership', workers: [], ...at },
+      { event: 'generation', generation: 2, step: 2, seconds: 0.1, reason: 'balance', workers: [], ...at },
       {
         event: 'eval',
         split: 'test',

@@ -3,7 +3,7 @@ import type { DataSplit } from '../../src/shared/data/training-data.js';
 import { pictureOf } from '../../src/shared/evaluation/misclassified.js';
 import {
   classifies,
-  Mistakes,
+  MisclassifiedCollector,
   type AnsweredBatch,
 } from '../../src/worker/evaluation/misclassified-collector.js';
 
@@ -22,7 +22,7 @@ function batch(first: number, ...logits: number[]): AnsweredBatch {
 
 describe("an evaluation's mistakes", () => {
   it('are those it was surest of, over all batches, and no more than asked for', () => {
-    const mistakes = new Mistakes(3);
+    const mistakes = new MisclassifiedCollector(3);
     mistakes.add(batch(0, 1, -5, 3));
     mistakes.add(batch(3, 2, 0.1, -1));
     expect(mistakes.worst.map(({ index }) => index)).toEqual([2, 3, 0]);
@@ -50,7 +50,7 @@ describe("an evaluation's mistakes", () => {
     expect(pictureOf([32, 32, 3])).toEqual({ height: 32, width: 32, channels: 3 });
     for (const shape of [[13], [], [224, 224, 3], [8, 8, 2], [4, 4, 4, 1]])
       expect(pictureOf(shape)).toBeNull();
-    const mistakes = new Mistakes(1);
+    const mistakes = new MisclassifiedCollector(1);
     mistakes.add({ ...batch(0, 1), sampleShape: [4] });
     expect(mistakes.worst).toMatchObject([{ index: 0, pixels: null }]);
   });

@@ -65,7 +65,7 @@ describe('what is to be seen of a run', () => {
     view.note(stepEvent(2));
     const later = view.since(cursor);
     expect(later.steps).toMatchObject({ from: 0, x: [1, 2] });
-    expect(later).toMatchObject({ history: null, mistakes: null });
+    expect(later).toMatchObject({ history: null, misclassified: null });
   });
 
   it('goes back with a run that is resumed', () => {
@@ -76,9 +76,9 @@ describe('what is to be seen of a run', () => {
     expect(view.since().history?.evaluations).toEqual([]);
   });
 
-  it('has the mistakes of the last evaluation, whichever worker found them', () => {
+  it('has the misclassified of the last evaluation, whichever worker found them', () => {
     const of = (epoch: number, rank: number, ...found: [number, number][]): TimedEvent => ({
-      ...{ event: 'mistakes', split: 'test', epoch, step: epoch, rank, picture: null, timeMs: 1 },
+      ...{ event: 'misclassified', split: 'test', epoch, step: epoch, rank, picture: null, timeMs: 1 },
       samples: found.map(([index, confidence]) => ({
         index,
         confidence,
@@ -88,7 +88,7 @@ describe('what is to be seen of a run', () => {
       })),
     });
     const view = viewOf(of(1, 0, [9, 0.9]), of(2, 0, [4, 0.5], [8, 0.7]), of(2, 1, [4, 0.5], [30, 0.6]));
-    expect(view.since().mistakes?.samples.map(({ index }) => index)).toEqual([8, 30, 4]);
+    expect(view.since().misclassified?.samples.map(({ index }) => index)).toEqual([8, 30, 4]);
   });
 
   it('stays bounded when it goes on and on', () => {

@@ -2,12 +2,12 @@ import { homedir } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  DirectExchange,
+  SharedMemoryCollective,
   DirectLayout,
   smallBytes,
   type DirectGroup,
 } from '../../src/shared/collectives/shared-memory-collective.js';
-import { type ExchangeSpec } from '../../src/shared/collectives/collective-spec.js';
+import { type CollectiveSpec } from '../../src/shared/collectives/collective-spec.js';
 import { Mesh, oneHopBytes } from '../../src/shared/collectives/mesh.js';
 import { loadNativeMemory } from '../../src/shared/memory/native-memory.js';
 import { shardRanges } from '../../src/shared/sharding/ranges.js';
@@ -28,7 +28,7 @@ interface World {
   readonly rooms?: readonly ArrayBuffer[];
 }
 
-const spec: ExchangeSpec = { id: 3, name: 'sums', reduction: 'sum-float32', elementCount: 5 };
+const spec: CollectiveSpec = { id: 3, name: 'sums', reduction: 'sum-float32', elementCount: 5 };
 
 /** All workers of a world in this thread: each starts, then each waits, so that no wait has to block. */
 function world({ shards, workers, generation = 1, rooms = [] }: World) {
@@ -51,18 +51,23 @@ function world({ shards, workers, generation = 1, rooms = [] }: World) {
       throw new Error('ended');
     };
     const group = { mesh, futex: futex(), rooms: memory, check, waiting: () => undefined };
-    return { local, inputs, output, exchange: new DirectExchange(group, spec, { inputs, output }, place) };
+    return {
+      local,
+      inputs,
+      output,
+      collective: new SharedMemoryCollective(group, spec, { inputs, output }, place),
+    };
   });
   return {
     memory,
     members,
     use: (shardValues: readonly (readonly number[])[]): number[][] => {
-      for (const { local, inputs, exchange } of members) {
+      for (const { local, inputs, collective } of members) {
         inputs.forEach((vector, i) => vector.set(shardValues[local.start + i] ?? []));
-        exchange.start();
+        collective.start();
       }
-      return members.map(({ exchange, output }) => {
-        exchange.wait();
+      return members.map(({ collective, output }) => {
+        collective.wait();
         return [...output];
       });
     },
@@ -103,8 +108,8 @@ describe('small vectors through shared memory', () => {
     before.use([[1], [2]]);
     const after = world({ shards: 2, workers: 2, generation: 2, rooms: before.memory });
     const [first] = after.members;
-    first?.exchange.start();
-    expect(() => first?.exchange.wait()).toThrow('ended');
+    first?.collective.start();
+    expect(() => first?.collective.wait()).toThrow('ended');
   });
 
   it('leave large vectors, and those without room, to messages', () => {

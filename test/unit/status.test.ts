@@ -17,7 +17,7 @@ function stateOf(...workers: WorkerRecord[]): State {
   const initial = initialState(
     {
       ...{ runId, config, host: 'box', definition: { path: '/c.ts', sha256: '' } },
-      ...{ socketDirectory: null, out: null, resume: null, succeeds: null },
+      ...{ socketDirectory: null, out: null, resume: null, inherited: null },
     },
     0,
   );

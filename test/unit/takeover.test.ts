@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Inheritance } from '../../src/coordinator/state.js';
+import type { InheritedState } from '../../src/coordinator/state.js';
 import { CoordinatedRun, runId } from '../support/coordinated-run.js';
 
-const inherited: Inheritance = { runId, step: 1, evaluated: { step: 0, splits: [] }, checkpoint: null };
+const inherited: InheritedState = { runId, step: 1, evaluated: { step: 0, splits: [] }, checkpoint: null };
 const successor = (): CoordinatedRun => new CoordinatedRun(2, {}, inherited);
 const anotherRun = '00000000-0000-4000-8000-000000000001';
 
@@ -12,12 +12,12 @@ describe("a coordinator's successor", () => {
     for (const name of 'ab') run.beat(name, 5);
     expect([run.sent('a'), run.sent('b')]).toEqual([['identify'], ['identify']]);
     run.rejoin('a', 0);
-    expect(run.sent('a')).not.toContain('regroup');
+    expect(run.sent('a')).not.toContain('stop_generation');
     run.rejoin('b', 1);
-    expect([run.sent('a').at(-1), run.sent('b').at(-1)]).toEqual(['regroup', 'regroup']);
-    run.say('a', { type: 'standing', generation: 1, step: 2 });
+    expect([run.sent('a').at(-1), run.sent('b').at(-1)]).toEqual(['stop_generation', 'stop_generation']);
+    run.say('a', { type: 'last_committed', generation: 1, step: 2 });
     expect(run.plans(2)).toEqual([]);
-    run.say('b', { type: 'standing', generation: 1, step: 3 });
+    run.say('b', { type: 'last_committed', generation: 1, step: 3 });
     // Rank 0 is on the coordinator's host, as all are; the state comes from the one that is a step ahead.
     expect(run.plans(2)).toEqual([
       { to: 'a', rank: 0, world: 2, step: 3, source: 1 },
@@ -40,9 +40,9 @@ describe("a coordinator's successor", () => {
     const run = successor();
     run.rejoin('a', 0);
     run.rejoin('b', 1);
-    for (const name of 'ab') run.say(name, { type: 'standing', generation: 1, step: 2 });
+    for (const name of 'ab') run.say(name, { type: 'last_committed', generation: 1, step: 2 });
     // Repeated in answer to a second regroup: counts once.
-    run.say('a', { type: 'standing', generation: 1, step: 2 });
+    run.say('a', { type: 'last_committed', generation: 1, step: 2 });
     expect(run.plans(2).map(({ to, step }) => [to, step])).toEqual([
       ['a', 2],
       ['b', 2],
@@ -54,10 +54,10 @@ describe("a coordinator's successor", () => {
     const run = successor();
     run.rejoin('a', 0);
     run.tick(700);
-    expect(run.sent('a')).not.toContain('regroup');
+    expect(run.sent('a')).not.toContain('stop_generation');
     run.tick(900);
-    expect(run.sent('a').at(-1)).toBe('regroup');
-    run.say('a', { type: 'standing', generation: 1, step: 2 });
+    expect(run.sent('a').at(-1)).toBe('stop_generation');
+    run.say('a', { type: 'last_committed', generation: 1, step: 2 });
     expect(run.plans(2)).toEqual([{ to: 'a', rank: 0, world: 1, step: 2, source: null }]);
     // And it comes back too late: that generation is over.
     run.rejoin('b', 1);
@@ -70,17 +70,17 @@ describe("a coordinator's successor", () => {
     expect(run.sent('x')).toEqual(['abort']);
     run.rejoin('a', 0);
     expect(run.sent('a')).not.toContain('abort');
-    expect(run.sent('a')).not.toContain('regroup');
+    expect(run.sent('a')).not.toContain('stop_generation');
     run.rejoin('b', 1);
-    expect(run.sent('b').at(-1)).toBe('regroup');
+    expect(run.sent('b').at(-1)).toBe('stop_generation');
   });
 
   it('waits for the newer generation when its predecessor died while it told of the next plan', () => {
     const run = successor();
     run.rejoin('a', 0);
     run.rejoin('b', 1, { generation: 2 });
-    for (const name of 'ab') expect(run.sent(name).at(-1)).toBe('regroup');
-    for (const name of 'ab') run.say(name, { type: 'standing', generation: 2, step: 2 });
+    for (const name of 'ab') expect(run.sent(name).at(-1)).toBe('stop_generation');
+    for (const name of 'ab') run.say(name, { type: 'last_committed', generation: 2, step: 2 });
     expect(run.plans(3).map(({ to, step }) => [to, step])).toEqual([
       ['a', 2],
       ['b', 2],

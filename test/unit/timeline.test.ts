@@ -20,7 +20,7 @@ describe('the summary of a time line', () => {
       span('waitBatchNorm', 15, 1),
       span('waitBatchNorm', 18, 2),
       span('backward', 14, 8),
-      span('exchange', 3, 30),
+      span('collective', 3, 30),
       span('waitGradients', 22, 3),
       span('update', 26, 5),
       span('step', 0, 32),

@@ -1,4 +1,4 @@
-/** One process of `lockstep bench allreduce`: repeats the exchanges that a training step makes, and times them. */
+/** One process of `lockstep bench allreduce`: repeats the collectives that a training step makes, and times them. */
 
 import type { CollectiveChoice } from '../../shared/collectives/cost.js';
 import { bytesPerElement, reductionOf } from '../../shared/collectives/reduction.js';
@@ -7,7 +7,7 @@ import type { RunConfig } from '../../shared/config/run-config.js';
 import { InvariantError } from '../../shared/errors.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import { median } from '../../shared/arithmetic/quantile.js';
-import type { DataPlaneAddress, ExchangeHandle } from '../../worker/communicator/communicator.js';
+import type { DataPlaneAddress, CollectiveHandle } from '../../worker/communicator/communicator.js';
 import { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
 import { findMemoryAddon } from '../../worker/engine/cache.js';
 import { currentEngineHost } from '../options/environment.js';
@@ -21,7 +21,7 @@ export interface AllreduceTask {
   readonly rounds: number;
   readonly sharedMemory: boolean;
   readonly collective: CollectiveChoice;
-  readonly exchange: RunConfig['exchange'];
+  readonly gradientDtype: RunConfig['gradientDtype'];
   /** Large vectors are cut as the training step cuts its gradient. */
   readonly bucketBytes: number;
 }
@@ -81,14 +81,14 @@ async function work(task: AllreduceTask, planned: Promise<Plan>): Promise<void> 
 function register(
   communicator: ThreadCommunicator,
   bytes: number,
-  { exchange, bucketBytes }: AllreduceTask,
-): ExchangeHandle[] {
-  const reduction = reductionOf(exchange);
+  { gradientDtype, bucketBytes }: AllreduceTask,
+): CollectiveHandle[] {
+  const reduction = reductionOf(gradientDtype);
   const elements = Math.floor(bytes / bytesPerElement(reduction));
   if (bytes <= oneHopBytes)
     return [communicator.register({ name: `bench/${bytes}`, reduction, elementCount: elements })];
   const allocation = communicator.allocate(elements);
-  const handles: ExchangeHandle[] = [];
+  const handles: CollectiveHandle[] = [];
   const capacity = Math.floor(bucketBytes / bytesPerElement(reduction));
   for (let start = 0; start < elements; start += capacity) {
     const elementCount = Math.min(capacity, elements - start);

@@ -24,7 +24,7 @@ export interface BenchAllreduceFlags {
   readonly sharedMemory: string;
   readonly hosts: string;
   readonly collective: string;
-  readonly exchange: string;
+  readonly gradientDtype: string;
   readonly bucketBytes: string;
   readonly json?: boolean;
 }
@@ -54,7 +54,7 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
     server.listen({ message: () => undefined, disconnected: () => undefined, unreachable: () => undefined });
     const runId = randomUUID();
     const sharedMemory = flags.sharedMemory !== 'off';
-    const { collective, exchange } = choices(flags);
+    const { collective, gradientDtype } = choices(flags);
     const bucketBytes = wholeNumber('--bucket-bytes', flags.bucketBytes, 4, 2 ** 30);
     const task: AllreduceTask = {
       coordinator: server.endpoint,
@@ -64,7 +64,7 @@ export async function benchAllreduce(flags: BenchAllreduceFlags): Promise<number
       rounds,
       sharedMemory,
       collective,
-      exchange,
+      gradientDtype,
       bucketBytes,
     };
     const entry = new URL('../bench/allreduce-worker.js', import.meta.url);
@@ -139,10 +139,10 @@ function next<Kind extends FromBenchWorker['kind']>(
   });
 }
 
-function choices(flags: BenchAllreduceFlags): Pick<RunConfig, 'collective' | 'exchange'> {
-  const { data, error } = runConfigSchema.pick({ collective: true, exchange: true }).safeParse({
+function choices(flags: BenchAllreduceFlags): Pick<RunConfig, 'collective' | 'gradientDtype'> {
+  const { data, error } = runConfigSchema.pick({ collective: true, gradientDtype: true }).safeParse({
     collective: flags.collective,
-    exchange: flags.exchange,
+    gradientDtype: flags.gradientDtype,
   });
   if (data) return data;
   const issue = error.issues[0];

@@ -18,7 +18,7 @@ import {
   removeSocketDirectory,
   removeSocketsOf,
 } from '../../launcher/socket-directory.js';
-import { placeOf, readSetup, reporting, type TrainFlags } from '../options/train-options.js';
+import { checkpointRefOf, readSetup, reporting, type TrainFlags } from '../options/train-options.js';
 
 /** A lease that isn't kept fresh is free before. */
 const predecessorMs = 15_000;
@@ -39,16 +39,16 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
   const { config, definition, out: fresh, resume: found } = await readSetup(flags);
   // Started again by pm2: the workers of the run that it led may still be there.
   const before = restartCount() > 0 ? (flags.out === undefined ? await newestRun() : fresh) : undefined;
-  const succeeds = before === undefined ? null : await inheritFrom(before);
-  const out = succeeds === null ? fresh : (before ?? fresh);
-  const resume = placeOf(found);
+  const inherited = before === undefined ? null : await inheritFrom(before);
+  const out = inherited === null ? fresh : (before ?? fresh);
+  const resume = checkpointRefOf(found);
   // Its predecessor may hang: then the lease is free after a while.
-  const lease = await takeLease(out, dieOf, succeeds === null ? 0 : predecessorMs);
+  const lease = await takeLease(out, dieOf, inherited === null ? 0 : predecessorMs);
   const reporters = await openWatchedReporters({
     out,
     ...reporting(flags),
     resume: found,
-    append: succeeds !== null,
+    append: inherited !== null,
     callbacks: definition.callbacks,
   });
   const socketDirectory = isLocal(flags.listen) ? makeSocketDirectory() : null;
@@ -62,7 +62,7 @@ async function standalone(flags: CoordinatorFlags): Promise<number> {
       socketDirectory,
       out,
       resume,
-      succeeds,
+      inherited,
     };
     const { coordinator, ended } = await startCoordinator(start, keys, (event) => {
       reporters.emit(event);

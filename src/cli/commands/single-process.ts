@@ -15,7 +15,7 @@ import { currentEngineHost, definitionCache, host } from '../options/environment
 import { openRunFiles } from '../runs/run-files.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 import type { Reporters } from '../reporters/reporters.js';
-import { placeOf, type RunSetup } from '../options/train-options.js';
+import { checkpointRefOf, type RunSetup } from '../options/train-options.js';
 
 /** Resolves with the exit status. */
 export async function trainInOneProcess(setup: RunSetup, out: string, reporters: Reporters): Promise<number> {
@@ -37,8 +37,8 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
     definition: { path: setup.definition.path, sha256: setup.definition.sha256 },
     socketDirectory: null,
     out,
-    resume: placeOf(setup.resume),
-    succeeds: null,
+    resume: checkpointRefOf(setup.resume),
+    inherited: null,
     server,
     ...files.sinks,
   });

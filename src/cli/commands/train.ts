@@ -1,7 +1,7 @@
 /** `lockstep train`: starts a coordinator and the workers, shows what happens, and leaves no process behind. */
 
 import { join } from 'node:path';
-import type { Inheritance } from '../../coordinator/state.js';
+import type { InheritedState } from '../../coordinator/state.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import { Child } from '../../launcher/child-process.js';
 import { exitStatus } from '../exit.js';
@@ -20,7 +20,13 @@ import {
 import { WorkerSlot, type SlotEvents } from '../../launcher/worker-slot.js';
 import { RecentEnds } from '../../launcher/recent-exits.js';
 import { Watchdog } from '../../launcher/watchdog.js';
-import { placeOf, readSetup, reporting, type RunSetup, type TrainFlags } from '../options/train-options.js';
+import {
+  checkpointRefOf,
+  readSetup,
+  reporting,
+  type RunSetup,
+  type TrainFlags,
+} from '../options/train-options.js';
 import { trainInOneProcess } from './single-process.js';
 
 /** Besides the peers' timeout: time to end after a failure before a process is killed. */
@@ -87,7 +93,7 @@ async function launch(
     exited: (pid, how, final) => tell({ kind: 'exited', pid, how, final }),
   };
 
-  const startCoordinator = (succeeds: Inheritance | null): Child => {
+  const startCoordinator = (inherited: InheritedState | null): Child => {
     const child = new Child(['coordinator', '--launched'], { say: (line) => reporters.say(line) });
     let watchdog: Watchdog | undefined;
     child.onMessage((received) => {
@@ -117,7 +123,7 @@ async function launch(
     const common = { config, definition: { path, sha256 }, listen, keys, socketDirectory, out };
     child.send({
       kind: 'start',
-      start: { ...common, resume: placeOf(setup.resume), succeeds },
+      start: { ...common, resume: checkpointRefOf(setup.resume), inherited },
     } satisfies ToCoordinator);
     return child;
   };

@@ -8,7 +8,7 @@ import { loadDefinition, type LoadedDefinition } from '../../api/load-definition
 import { chooseGpus, mergeConfig, resolveConfig } from './resolve.js';
 import { runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import { fieldsThatDiffer, type FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
-import type { ResumePlace } from '../../coordinator/state.js';
+import type { ResumeCheckpoint } from '../../coordinator/state.js';
 import { ConfigError } from '../../shared/errors.js';
 import { definitionCache, environmentLayers, machine } from './environment.js';
 import { defaultOut } from '../reporters/event-log.js';
@@ -60,7 +60,7 @@ const textFlags: readonly [string, Field][] = [
   ['--shared-memory <auto|off>', 'sharedMemory'],
   ['--balance <off|speed>', 'balance'],
   ['--collective <auto|direct|hierarchical>', 'collective'],
-  ['--exchange <type>', 'exchange'],
+  ['--gradient-dtype <type>', 'gradientDtype'],
   ['--trace <file>', 'trace'],
   ['--checkpoint-every <interval>', 'checkpointEvery'],
 ];
@@ -141,7 +141,7 @@ export const reporting = ({
 });
 
 /** What the coordinator needs to know of it. */
-export const placeOf = (found: FoundCheckpoint | null): ResumePlace | null =>
+export const checkpointRefOf = (found: FoundCheckpoint | null): ResumeCheckpoint | null =>
   found ? { path: found.path, step: found.manifest.step, identity: found.manifest.identity } : null;
 
 /** Defaults < file (or checkpoint) < environment < flags. @throws ConfigError */

@@ -3,7 +3,7 @@
 import { access, constants, lstat, stat } from 'node:fs/promises';
 import { dirname, extname, resolve } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
-import { writeWhole } from '../../shared/files/write-whole.js';
+import { writeFileAtomically } from '../../shared/files/write-whole.js';
 
 const formats: readonly string[] = ['.svg', '.png'];
 /** Dots an inch; a picture is made for 72. */
@@ -52,7 +52,7 @@ async function nearestFolder(folder: string): Promise<string> {
 export async function writePicture(file: string, svg: string): Promise<void> {
   const bytes = extname(file).toLowerCase() === '.svg' ? svg : await rasterized(svg);
   try {
-    await writeWhole(file, bytes);
+    await writeFileAtomically(file, bytes);
   } catch (cause) {
     throw notWritable(file, cause);
   }

@@ -57,7 +57,7 @@ export class Lines {
       case 'generation': {
         const took = `(${event.seconds.toFixed(1)} s)`;
         const workers = count(event.workers.length, 'worker');
-        if (event.why === 'membership')
+        if (event.reason === 'membership')
           return [info(`Going on after step ${event.step} with ${workers} ${took}`)];
         return [info(`Shards dealt anew after step ${event.step}: ${shares(event)} ${took}`)];
       }
@@ -109,7 +109,7 @@ export class Lines {
         ];
       case 'timeline':
         return timelineTable(event).map(info);
-      case 'mistakes':
+      case 'misclassified':
       case 'model':
       case 'histograms':
       // Said by the one who knows the token.

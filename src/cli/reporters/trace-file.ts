@@ -73,7 +73,7 @@ export function openTraceFile(file: string | null): TraceFile {
         };
         const ts = Math.round((startUs - originUs) * 10) / 10;
         const dur = Math.round(durationUs * 10) / 10;
-        if (kind === 'exchange') {
+        if (kind === 'collective') {
           // Exchanges overlap each other: asynchronous events, each with its own id.
           const id = `${rank}/${++flights}`;
           write({ ...common, ph: 'b', id, tid: 2, ts });

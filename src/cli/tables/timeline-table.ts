@@ -42,7 +42,7 @@ export function timelineRows(workers: TimelineEvent['workers']): readonly string
       shown.map(({ step }) => step),
     ),
     row(
-      'exchanges in flight',
+      'collectives in flight',
       shown.map(({ inFlight }) => inFlight),
     ),
   ];

@@ -34,7 +34,7 @@ export function addBench(program: Command, run: RunCommand): void {
     .option('--shared-memory <auto|off>', 'as for train', 'auto')
     .option('--hosts <n>', 'workers are taken for those of so many hosts, which share no memory', '1')
     .option('--collective <auto|direct|hierarchical>', 'as for train', 'auto')
-    .option('--exchange <type>', 'as for train', 'float32')
+    .option('--gradient-dtype <type>', 'as for train', 'float32')
     .option('--bucket-bytes <n>', 'as for train', '524288')
     .option('--json', 'one JSON line on stdout')
     .addHelpText('after', examples(['lockstep bench allreduce --workers 4', 'microseconds by size']))

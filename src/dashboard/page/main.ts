@@ -33,7 +33,7 @@ function draw(): void {
     charts.show(data, [...runs.chosen.values()]);
     workers.show(data);
     events.show(data.history.happenings);
-    grid.show(data.mistakes);
+    grid.show(data.misclassified);
     showRange();
   });
 }

@@ -1,21 +1,21 @@
 /** Pictures that the last evaluation got wrong, surest first. */
 
-import type { ShownMistakes } from '../run-view/run-view.js';
+import type { ShownMisclassified } from '../run-view/run-view.js';
 import { byId, h, setText } from './dom.js';
 import { integer } from './format.js';
 
 export class MistakeGrid {
-  #shown: ShownMistakes | null = null;
+  #shown: ShownMisclassified | null = null;
 
-  show(mistakes: ShownMistakes | null): void {
-    if (mistakes === this.#shown) return;
-    this.#shown = mistakes;
-    byId('mistakes-section').hidden = mistakes === null || mistakes.samples.length === 0;
-    if (!mistakes) return;
-    const { step, samples, picture } = mistakes;
+  show(misclassified: ShownMisclassified | null): void {
+    if (misclassified === this.#shown) return;
+    this.#shown = misclassified;
+    byId('misclassified-section').hidden = misclassified === null || misclassified.samples.length === 0;
+    if (!misclassified) return;
+    const { step, samples, picture } = misclassified;
     const which = samples.length === 1 ? 'One answer' : `${integer(samples.length)} answers`;
     setText(
-      byId('mistakes-text'),
+      byId('misclassified-text'),
       `${which} on the test set after step ${integer(step)} that are wrong, those first that it was surest of.`,
     );
     const items = samples.map(({ index, label, predicted, confidence, pixels }) => {
@@ -25,13 +25,13 @@ export class MistakeGrid {
         ? h('li', {}, draw(pixels, picture, `Picture ${index}, a ${label}`), words, more)
         : h('li', {}, words, more);
     });
-    byId('mistakes').replaceChildren(...items);
+    byId('misclassified').replaceChildren(...items);
   }
 }
 
 function draw(
   base64: string,
-  { width, height, channels }: NonNullable<ShownMistakes['picture']>,
+  { width, height, channels }: NonNullable<ShownMisclassified['picture']>,
   label: string,
 ): HTMLElement {
   const canvas = h('canvas', { role: 'img', 'aria-label': label });

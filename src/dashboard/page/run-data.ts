@@ -1,6 +1,6 @@
 /** A run as the page knows it: the server's updates, put together. */
 
-import type { RunHistory, RunState, RunUpdate, ShownMistakes } from '../run-view/run-view.js';
+import type { RunHistory, RunState, RunUpdate, ShownMisclassified } from '../run-view/run-view.js';
 import type { SeriesPart } from '../run-view/series.js';
 
 export class Points {
@@ -26,17 +26,17 @@ export class RunData {
   readonly steps = new Points();
   readonly parts = new Points();
   state: RunState | null = null;
-  mistakes: ShownMistakes | null = null;
+  misclassified: ShownMisclassified | null = null;
   history: RunHistory = { evaluations: [], happenings: [], lives: [] };
 
   constructor(name: string) {
     this.name = name;
   }
 
-  apply({ state, history, mistakes, steps, parts }: RunUpdate): void {
+  apply({ state, history, misclassified, steps, parts }: RunUpdate): void {
     if (state) this.state = state;
     if (history) this.history = history;
-    if (mistakes) this.mistakes = mistakes;
+    if (misclassified) this.misclassified = misclassified;
     if (steps) this.steps.apply(steps);
     if (parts) this.parts.apply(parts);
   }

@@ -3,7 +3,7 @@
  * its workers. Plain data that can be sent to a page.
  */
 
-import { mostMistakes } from '../../shared/evaluation/misclassified.js';
+import { maxMisclassified } from '../../shared/evaluation/misclassified.js';
 import type { RunEvent, TimedEvent, WorkerStatus } from '../../shared/runs/run-events.js';
 import { noTimes, stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
 import { Series, type SeriesCursor, type SeriesPart } from './series.js';
@@ -49,13 +49,13 @@ export interface RunHistory {
 }
 
 /** Of the last evaluation on the test set. */
-export type ShownMistakes = Omit<EventOf<'mistakes'>, 'rank' | 'event' | 'timeMs'>;
+export type ShownMisclassified = Omit<EventOf<'misclassified'>, 'rank' | 'event' | 'timeMs'>;
 
 /** What has changed since a cursor was given; a null part has not. */
 export interface RunUpdate {
   readonly state: RunState | null;
   readonly history: RunHistory | null;
-  readonly mistakes: ShownMistakes | null;
+  readonly misclassified: ShownMisclassified | null;
   readonly steps: SeriesPart | null;
   /** Milliseconds of a step by part, mean of the workers; x is the step. */
   readonly parts: SeriesPart | null;
@@ -87,14 +87,14 @@ export class RunView {
   );
   #version = 0;
   #historyVersion = 0;
-  #mistakeVersion = 0;
+  #misclassifiedVersion = 0;
   #stepCount = 0;
   #partCount = 0;
   #state: RunState = {
     ...{ run: null, start: null, step: null, phase: 'gathering', generation: 0, refused: 0, workers: [] },
     ...{ end: null, firstMs: 0, lastMs: 0 },
   };
-  #mistakes: ShownMistakes | null = null;
+  #misclassified: ShownMisclassified | null = null;
   #history: RunHistory = { evaluations: [], happenings: [], lives: [] };
 
   note(event: TimedEvent): void {
@@ -121,14 +121,14 @@ export class RunView {
         break;
       case 'generation':
         this.#set({ phase: 'running', generation: event.generation });
-        if (event.why === 'balance') this.#happen(event, 'run', 'The shards are dealt anew, by pace');
+        if (event.reason === 'balance') this.#happen(event, 'run', 'The shards are dealt anew, by pace');
         else this.#happen(event, 'recovered', goesOn(event));
         break;
       case 'eval':
         this.#keep({ evaluations: [...this.#history.evaluations, event].slice(-mostEvaluations) });
         break;
-      case 'mistakes':
-        this.#onMistakes(event);
+      case 'misclassified':
+        this.#onMisclassified(event);
         break;
       case 'checkpoint':
         this.#happen(event, 'checkpoint', `Checkpoint of step ${event.step}`);
@@ -166,13 +166,13 @@ export class RunView {
     return {
       state: cursor?.version === this.#version ? null : this.#state,
       history: cursor?.historyVersion === this.#historyVersion ? null : this.#history,
-      mistakes: cursor?.mistakeVersion === this.#mistakeVersion ? null : this.#mistakes,
+      misclassified: cursor?.mistakeVersion === this.#misclassifiedVersion ? null : this.#misclassified,
       steps: cursor?.stepCount === this.#stepCount ? null : this.#steps.since(cursor?.steps),
       parts: cursor?.partCount === this.#partCount ? null : this.#parts.since(cursor?.parts),
       cursor: {
         version: this.#version,
         historyVersion: this.#historyVersion,
-        mistakeVersion: this.#mistakeVersion,
+        mistakeVersion: this.#misclassifiedVersion,
         steps: this.#steps.cursor,
         stepCount: this.#stepCount,
         parts: this.#parts.cursor,
@@ -220,14 +220,14 @@ export class RunView {
   }
 
   /** Workers report their parts one by one, and again when an evaluation is repeated. */
-  #onMistakes({ split, epoch, step, samples, picture }: EventOf<'mistakes'>): void {
+  #onMisclassified({ split, epoch, step, samples, picture }: EventOf<'misclassified'>): void {
     if (split !== 'test') return;
-    const held = this.#mistakes?.step === step ? this.#mistakes.samples : [];
+    const held = this.#misclassified?.step === step ? this.#misclassified.samples : [];
     const known = new Set(held.map(({ index }) => index));
     const all = [...held, ...samples.filter(({ index }) => !known.has(index))];
     all.sort((a, b) => b.confidence - a.confidence || a.index - b.index);
-    this.#mistakes = { split, epoch, step, samples: all.slice(0, mostMistakes), picture };
-    this.#mistakeVersion++;
+    this.#misclassified = { split, epoch, step, samples: all.slice(0, maxMisclassified), picture };
+    this.#misclassifiedVersion++;
   }
 
   #onWorker(event: EventOf<'worker'>): void {

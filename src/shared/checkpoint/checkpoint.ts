@@ -50,14 +50,14 @@ export interface CheckpointState {
   /** By name of the slot: one vector for each weight that has one, as long as the weight, by its index in the layout. */
   readonly slots: ReadonlyMap<string, ReadonlyMap<number, Float32Array>>;
   /** What schedules remember. */
-  readonly numbers: ReadonlyMap<string, number>;
+  readonly schedulerState: ReadonlyMap<string, number>;
 }
 
 /** What a checkpoint has to have besides the weights. */
 export interface CheckpointNames {
   /** For each slot the indices of the weights that have one. */
   readonly slots: ReadonlyMap<string, readonly number[]>;
-  readonly numbers: readonly string[];
+  readonly schedulerState: readonly string[];
 }
 
 export const checkpointName = (step: number): string => `step-${String(step).padStart(9, '0')}`;
@@ -153,7 +153,7 @@ function partsOf(layout: Layout, state: CheckpointState, step: number): Buffer[]
       tensors.set(`${slot}/${name}`, { shape, values });
     }
   }
-  for (const [name, value] of state.numbers)
+  for (const [name, value] of state.schedulerState)
     tensors.set(`${numberPrefix}${name}`, { shape: [], values: Float64Array.of(value) });
   return safetensorsParts(tensors, { format: 'lockstep-checkpoint', step: String(step) });
 }
@@ -240,7 +240,7 @@ export async function readCheckpoint(
     step: manifest.step,
     weights: layout.map(({ name, shape }) => take(name, shape)),
     slots: new Map([...names.slots].map(([name, weights]) => [name, slot(name, weights)])),
-    numbers: new Map(names.numbers.map((name) => [name, number(name)])),
+    schedulerState: new Map(names.schedulerState.map((name) => [name, number(name)])),
   };
 }
 

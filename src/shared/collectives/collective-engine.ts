@@ -1,22 +1,22 @@
 /**
- * All exchanges of one generation on one worker: gives every arriving frame to the exchange that it belongs to, and
+ * All collectives of one generation on one worker: gives every arriving frame to the collective that it belongs to, and
  * refuses the rest. Knows no threads and no sockets: frames come in by `receive` and leave by `send`.
  */
 
 import { InvariantError, OperationalError, StaleGenerationError } from '../errors.js';
 import { bytesOf, readHeader, verifyPayload, type Frame, type FrameHeader } from '../protocol/frame.js';
 import { refusal } from '../protocol/refusals.js';
-import { Exchange } from './collective.js';
-import type { ExchangeBuffers, ExchangeSpec, SendFrame, SharedPeers } from './collective-spec.js';
+import { Collective } from './collective.js';
+import type { CollectiveBuffers, CollectiveSpec, SendFrame, SharedPeers } from './collective-spec.js';
 import { Mesh, type MeshPlan } from './mesh.js';
 
-/** Bytes of frames for exchanges that aren't registered here yet. A peer gets this far ahead only at the very start. */
+/** Bytes of frames for collectives that aren't registered here yet. A peer gets this far ahead only at the very start. */
 const earlyBytesLimit = 256 * 1024 * 1024;
 
 export class CollectiveEngine {
   readonly mesh: Mesh;
   readonly #send: SendFrame;
-  readonly #exchanges = new Map<number, Exchange>();
+  readonly #collectives = new Map<number, Collective>();
   readonly #onFinished: (id: number) => void;
   readonly #onRefused: (error: OperationalError) => void;
   #early: Frame[] = [];
@@ -35,9 +35,9 @@ export class CollectiveEngine {
     this.#onRefused = onRefused;
   }
 
-  register(spec: ExchangeSpec, buffers: ExchangeBuffers, shared?: SharedPeers): void {
-    if (this.#exchanges.has(spec.id)) throw new InvariantError(`exchange ${spec.id} registered twice`);
-    this.#exchanges.set(spec.id, new Exchange(this.mesh, spec, buffers, this.#send, shared));
+  register(spec: CollectiveSpec, buffers: CollectiveBuffers, shared?: SharedPeers): void {
+    if (this.#collectives.has(spec.id)) throw new InvariantError(`collective ${spec.id} registered twice`);
+    this.#collectives.set(spec.id, new Collective(this.mesh, spec, buffers, this.#send, shared));
     const early = this.#early;
     this.#early = [];
     this.#earlyBytes = 0;
@@ -52,9 +52,9 @@ export class CollectiveEngine {
   }
 
   start(id: number, step: number): void {
-    const exchange = this.#exchanges.get(id);
-    if (!exchange) throw new InvariantError(`exchange ${id} was never registered`);
-    if (exchange.start(step)) this.#onFinished(id);
+    const collective = this.#collectives.get(id);
+    if (!collective) throw new InvariantError(`collective ${id} was never registered`);
+    if (collective.start(step)) this.#onFinished(id);
   }
 
   /**
@@ -82,16 +82,16 @@ export class CollectiveEngine {
     }
     verifyPayload(frame, this.mesh.arithmetic.checksum);
     if (header.phase === 'hello') return header;
-    const exchange = this.#exchanges.get(header.exchange);
-    if (exchange) {
-      if (exchange.receive(header, frame)) this.#onFinished(header.exchange);
+    const collective = this.#collectives.get(header.collective);
+    if (collective) {
+      if (collective.receive(header, frame)) this.#onFinished(header.collective);
       return header;
     }
     const bytes = bytesOf(frame);
     if (this.#earlyBytes + bytes > earlyBytesLimit) {
       throw refusal(
-        'exchange',
-        `Frame from rank ${header.sender} refused: exchange ${header.exchange} is unknown.`,
+        'collective',
+        `Frame from rank ${header.sender} refused: collective ${header.collective} is unknown.`,
       );
     }
     this.#early.push(frame);
@@ -99,15 +99,15 @@ export class CollectiveEngine {
     return header;
   }
 
-  /** What people call an exchange. */
+  /** What people call a collective. */
   nameOf(id: number): string {
-    return this.#exchanges.get(id)?.spec.name ?? String(id);
+    return this.#collectives.get(id)?.spec.name ?? String(id);
   }
 
   /** What is being waited for, and from whom: `gradients/3 from rank 1, 2`. */
-  waitingFor(): { exchange: string; ranks: number[] }[] {
-    return [...this.#exchanges.values()]
-      .filter((exchange) => exchange.inFlight)
-      .map((exchange) => ({ exchange: exchange.spec.name, ranks: exchange.missing() }));
+  waitingFor(): { collective: string; ranks: number[] }[] {
+    return [...this.#collectives.values()]
+      .filter((collective) => collective.inFlight)
+      .map((collective) => ({ collective: collective.spec.name, ranks: collective.missing() }));
   }
 }

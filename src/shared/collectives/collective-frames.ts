@@ -1,5 +1,5 @@
 /**
- * The frames of one exchange: made from vectors and read back, and refused with what was expected. Owns the memory of outgoing frames
+ * The frames of one collective: made from vectors and read back, and refused with what was expected. Owns the memory of outgoing frames
  * and of what is unpacked; knows nothing of hops and of what is still awaited.
  */
 
@@ -7,23 +7,23 @@ import { ProtocolError } from '../errors.js';
 import { payloadOf, writeHeader, type Frame, type FrameHeader, type Phase } from '../protocol/frame.js';
 import type { RefusalKind } from '../protocol/refusals.js';
 import type { Range, Rank } from '../sharding/identifiers.js';
-import type { ExchangeSpec, SharedPeers } from './collective-spec.js';
+import type { CollectiveSpec, SharedPeers } from './collective-spec.js';
 import type { Mesh } from './mesh.js';
 import { bytesOnWire, frameOf, vectorsOf } from './payload.js';
 import type { Vector } from './reduction.js';
 import { SendBuffers } from './send-buffers.js';
 import type { Vectors } from './vector-layout.js';
 
-export class ExchangeFrames {
+export class CollectiveFrames {
   readonly #mesh: Mesh;
-  readonly #spec: ExchangeSpec;
+  readonly #spec: CollectiveSpec;
   readonly #readable: SharedPeers['readable'];
   /** Sums are computed by several workers: a frame always carries, and a use may end before all have it. */
   readonly #replicated: boolean;
   readonly #made = new SendBuffers();
   readonly #unpacked = new SendBuffers();
 
-  constructor(mesh: Mesh, spec: ExchangeSpec, readable: SharedPeers['readable'], replicated: boolean) {
+  constructor(mesh: Mesh, spec: CollectiveSpec, readable: SharedPeers['readable'], replicated: boolean) {
     this.#mesh = mesh;
     this.#spec = spec;
     this.#readable = readable;
@@ -37,8 +37,8 @@ export class ExchangeFrames {
       this.#made.take(`${phase}/${key}`, sequence, bytes),
     );
     const { rank, runTag, generation } = this.#mesh.plan;
-    const exchange = this.#spec.id;
-    const header = { phase, sender: rank, runTag, generation, exchange, sequence, step };
+    const collective = this.#spec.id;
+    const header = { phase, sender: rank, runTag, generation, collective, sequence, step };
     writeHeader(frame, header, arithmetic.checksum);
     return frame;
   }
@@ -82,7 +82,7 @@ export class ExchangeFrames {
     return new ProtocolError(
       `Frame of ${name} from rank ${header.sender} refused: expected ${expected}, got ${got} ` +
         `(rank ${rank}/${this.#mesh.worldSize}, generation ${generation}, step ${header.step}).`,
-      { kind, exchange: name, sender: header.sender, expected, got, step: header.step },
+      { kind, collective: name, sender: header.sender, expected, got, step: header.step },
     );
   }
 }

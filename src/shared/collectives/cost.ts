@@ -30,7 +30,7 @@ export interface Cluster {
 
 export interface Load {
   readonly bytes: number;
-  /** Exchanges that the bytes are cut into. */
+  /** Collectives that the bytes are cut into. */
   readonly buckets: number;
   /** Whether they go in one hop rather than by reduce-scatter and all-gather. */
   readonly small: boolean;
@@ -82,7 +82,7 @@ export function twoLevels(cluster: Cluster, load: Load, net: Network): Cost {
 export type CollectiveChoice = 'auto' | 'direct' | 'hierarchical';
 
 /**
- * Whether an exchange goes in two levels.
+ * Whether a collective goes in two levels.
  * @param sizes workers of each host
  */
 export function inTwoLevels(choice: CollectiveChoice, sizes: readonly number[], load: Load): boolean {

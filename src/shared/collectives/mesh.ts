@@ -72,7 +72,7 @@ export class Mesh {
     return this.ranges[this.plan.rank] ?? { start: 0, end: 0 };
   }
 
-  /** The way of an exchange of so many bytes; the same on every worker. */
+  /** The way of a collective of so many bytes; the same on every worker. */
   route(elements: number, bytes: number): Route {
     const small = bytes <= oneHopBytes;
     const sizes = this.hosts.map((ranks) => ranks.length);

@@ -19,8 +19,8 @@ export type VectorReduction =
   | 'moments';
 
 /** How gradients are summed that travel in this type. */
-export function reductionOf(exchange: 'float32' | 'bfloat16'): VectorReduction {
-  return exchange === 'bfloat16' ? 'sum-bfloat16' : 'sum-float32';
+export function reductionOf(collective: 'float32' | 'bfloat16'): VectorReduction {
+  return collective === 'bfloat16' ? 'sum-bfloat16' : 'sum-float32';
 }
 
 export type Vector = Float32Array | Float64Array;

@@ -1,5 +1,5 @@
 /**
- * Which way the elements of an exchange go: who combines which of them, in one level or in two. Pure arithmetic, the same on
+ * Which way the elements of a collective go: who combines which of them, in one level or in two. Pure arithmetic, the same on
  * every worker; opens no socket and sums nothing.
  *
  * Workers form groups (all in one, or those of a host). Inside its group a worker combines everybody's partials over its
@@ -22,9 +22,9 @@ import type { Range, Rank } from '../sharding/identifiers.js';
 export interface Route {
   readonly groups: readonly (readonly Rank[])[];
   /** By rank; empty: the worker combines nothing. */
-  readonly combined: readonly Range[];
+  readonly reduceRanges: readonly Range[];
   /** By rank, inside `combined`. */
-  readonly owned: readonly (readonly Range[])[];
+  readonly ownedRanges: readonly (readonly Range[])[];
   /** Whether each worker that owns elements owns all: sums are computed by all of them and told to nobody outside. */
   readonly replicated: boolean;
 }
@@ -34,24 +34,24 @@ export function routeOf(groups: readonly (readonly Rank[])[], elements: number, 
   const all: Range = { start: 0, end: elements };
   const none: Range = { start: 0, end: 0 };
   const levels = groups.length > 1 ? 2 : 1;
-  const combined = groups.flatMap((ranks) =>
+  const reduceRanges = groups.flatMap((ranks) =>
     ranks.map((_, index): Range => {
       if (!small) return chunkRange(elements, ranks.length, index);
       return levels === 1 || index === 0 ? all : none;
     }),
   );
-  const whole = combined.map((range) => (isEmpty(range) ? [] : [range]));
-  if (small || levels === 1) return { groups, combined, owned: whole, replicated: small };
-  const owned = combined.map((): Range[] => []);
-  for (const piece of pieces(combined, elements)) {
+  const whole = reduceRanges.map((range) => (isEmpty(range) ? [] : [range]));
+  if (small || levels === 1) return { groups, reduceRanges, ownedRanges: whole, replicated: small };
+  const ownedRanges = reduceRanges.map((): Range[] => []);
+  for (const piece of pieces(reduceRanges, elements)) {
     for (const [index, ranks] of groups.entries()) {
       const part = chunkRange(piece.end - piece.start, groups.length, index);
-      const owner = ranks.find((rank) => intersection(combined[rank] ?? none, piece));
+      const owner = ranks.find((rank) => intersection(reduceRanges[rank] ?? none, piece));
       if (owner === undefined || isEmpty(part)) continue;
-      owned[owner]?.push({ start: piece.start + part.start, end: piece.start + part.end });
+      ownedRanges[owner]?.push({ start: piece.start + part.start, end: piece.start + part.end });
     }
   }
-  return { groups, combined, owned, replicated: false };
+  return { groups, reduceRanges, ownedRanges, replicated: false };
 }
 
 /** The vector, cut wherever a worker's elements begin. */
@@ -74,44 +74,47 @@ export function common(combined: Range, owned: readonly Range[]): Range[] {
 }
 
 /** What one worker sends and waits for in each use, by the other's rank; the receiver's list mirrors the sender's. */
-export interface Duties {
+export interface PeerSchedule {
   /** Its own partials, over these elements: to and from its group. */
-  readonly scatterTo: ReadonlyMap<Rank, Range>;
-  readonly scatterFrom: ReadonlySet<Rank>;
+  readonly reduceScatterTo: ReadonlyMap<Rank, Range>;
+  readonly reduceScatterFrom: ReadonlySet<Rank>;
   /** Its group's partials: to and from other groups. */
-  readonly betweenTo: ReadonlyMap<Rank, readonly Range[]>;
-  readonly betweenFrom: ReadonlyMap<Rank, readonly Range[]>;
+  readonly interGroupReduceTo: ReadonlyMap<Rank, readonly Range[]>;
+  readonly interGroupReduceFrom: ReadonlyMap<Rank, readonly Range[]>;
   /** Sums over all groups: to and from other groups. */
-  readonly rootsTo: ReadonlyMap<Rank, readonly Range[]>;
-  readonly rootsFrom: ReadonlyMap<Rank, readonly Range[]>;
+  readonly interGroupBroadcastTo: ReadonlyMap<Rank, readonly Range[]>;
+  readonly interGroupBroadcastFrom: ReadonlyMap<Rank, readonly Range[]>;
   /** The result: to and from its group. */
-  readonly gatherTo: ReadonlySet<Rank>;
-  readonly gatherFrom: ReadonlyMap<Rank, Range>;
+  readonly allGatherTo: ReadonlySet<Rank>;
+  readonly allGatherFrom: ReadonlyMap<Rank, Range>;
 }
 
-export function dutiesOf({ groups, combined, owned, replicated }: Route, rank: Rank): Duties {
-  const own = combined[rank] ?? { start: 0, end: 0 };
+export function peerScheduleOf(
+  { groups, reduceRanges, ownedRanges, replicated }: Route,
+  rank: Rank,
+): PeerSchedule {
+  const own = reduceRanges[rank] ?? { start: 0, end: 0 };
   const group = groups.find((ranks) => ranks.includes(rank)) ?? [];
   const mates = group.filter((other) => other !== rank);
-  const strangers = groups.filter((ranks) => ranks !== group).flat();
-  const rangeOf = (other: Rank): Range => combined[other] ?? { start: 0, end: 0 };
+  const otherGroups = groups.filter((ranks) => ranks !== group).flat();
+  const rangeOf = (other: Rank): Range => reduceRanges[other] ?? { start: 0, end: 0 };
   const busy = mates.filter((other) => !isEmpty(rangeOf(other)));
   const everywhere = replicated && groups.length === 1;
   const pick = (ranges: (other: Rank) => Range[]): Map<Rank, Range[]> =>
     new Map(
-      strangers.map((other) => [other, ranges(other)] as const).filter(([, found]) => found.length > 0),
+      otherGroups.map((other) => [other, ranges(other)] as const).filter(([, found]) => found.length > 0),
     );
-  const betweenTo = pick((other) => common(own, owned[other] ?? []));
-  const betweenFrom = pick((other) => common(rangeOf(other), owned[rank] ?? []));
+  const interGroupReduceTo = pick((other) => common(own, ownedRanges[other] ?? []));
+  const interGroupReduceFrom = pick((other) => common(rangeOf(other), ownedRanges[rank] ?? []));
   return {
-    scatterTo: new Map(busy.map((other) => [other, rangeOf(other)])),
-    scatterFrom: new Set(isEmpty(own) ? [] : mates),
-    betweenTo,
-    betweenFrom,
+    reduceScatterTo: new Map(busy.map((other) => [other, rangeOf(other)])),
+    reduceScatterFrom: new Set(isEmpty(own) ? [] : mates),
+    interGroupReduceTo,
+    interGroupReduceFrom,
     // Whoever gave partials of some elements gets their sum, unless it computes all sums itself.
-    rootsTo: replicated ? new Map<Rank, Range[]>() : betweenFrom,
-    rootsFrom: replicated ? new Map<Rank, Range[]>() : betweenTo,
-    gatherTo: new Set(everywhere || isEmpty(own) ? [] : mates),
-    gatherFrom: new Map(everywhere ? [] : busy.map((other) => [other, rangeOf(other)])),
+    interGroupBroadcastTo: replicated ? new Map<Rank, Range[]>() : interGroupReduceFrom,
+    interGroupBroadcastFrom: replicated ? new Map<Rank, Range[]>() : interGroupReduceTo,
+    allGatherTo: new Set(everywhere || isEmpty(own) ? [] : mates),
+    allGatherFrom: new Map(everywhere ? [] : busy.map((other) => [other, rangeOf(other)])),
   };
 }

@@ -1,22 +1,22 @@
 /**
- * The exchange of a small vector between workers that share memory, by their main threads alone: each writes its partials
+ * The collective of a small vector between workers that share memory, by their main threads alone: each writes its partials
  * into its own memory, publishes a word, waits for everybody else's word and sums what it reads there. No message, no other
  * thread; the same tree and the same bits as over sockets.
  *
- * Two places a worker and exchange, used in turn: a worker starts use s + 2 only after it finished s + 1, to which every
+ * Two places a worker and collective, used in turn: a worker starts use s + 2 only after it finished s + 1, to which every
  * other worker contributed after it had read all of s. A word holds generation and use, and exactly the expected value is
  * waited for, so nothing that an earlier generation left there can be taken for an answer.
  */
 
 import { invariant } from '../errors.js';
 import type { NativeMemory } from '../memory/native-memory.js';
-import type { ExchangeBuffers, ExchangeSpec } from './collective-spec.js';
+import type { CollectiveBuffers, CollectiveSpec } from './collective-spec.js';
 import { Scratch, oneHopBytes, type Mesh } from './mesh.js';
 import { bytesPerElement, vectorOver, type Vector } from './reduction.js';
 
 /** Room for small vectors in each worker's memory, between the page of its token and the large vectors. */
 export const smallBytes = 64 * 2 ** 20;
-/** Words come first, two an exchange. */
+/** Words come first, two a collective. */
 const wordBytes = 64;
 const maxDirect = 4_096;
 const placesStart = 2 * wordBytes * maxDirect;
@@ -37,7 +37,7 @@ export interface DirectGroup {
   /** Throws what ended the wait. */
   readonly check: () => void;
   /** Says what is being waited for; 0: nothing. */
-  readonly waiting: (exchangeId: number) => void;
+  readonly waiting: (collectiveId: number) => void;
 }
 
 /** Where small vectors lie; the same on every worker, from the same calls in the same order. */
@@ -45,7 +45,10 @@ export class DirectLayout {
   #next = placesStart;
 
   /** Offset of the first of both places, and bytes of one. Undefined when the vector isn't small or there is no room. */
-  add(mesh: Mesh, { id, elementCount, reduction }: ExchangeSpec): { at: number; bytes: number } | undefined {
+  add(
+    mesh: Mesh,
+    { id, elementCount, reduction }: CollectiveSpec,
+  ): { at: number; bytes: number } | undefined {
     const vector = Math.ceil((elementCount * bytesPerElement(reduction)) / alignment) * alignment;
     const most = Math.max(...mesh.subtrees.map((nodes) => nodes.length));
     const bytes = vector * most;
@@ -55,10 +58,10 @@ export class DirectLayout {
   }
 }
 
-export class DirectExchange {
+export class SharedMemoryCollective {
   readonly #group: DirectGroup;
-  readonly #spec: ExchangeSpec;
-  readonly #buffers: ExchangeBuffers;
+  readonly #spec: CollectiveSpec;
+  readonly #buffers: CollectiveBuffers;
   readonly #scratch = new Scratch();
   /** [parity][rank][subtree] */
   readonly #places: readonly (readonly (readonly Vector[])[])[];
@@ -66,8 +69,8 @@ export class DirectExchange {
 
   constructor(
     group: DirectGroup,
-    spec: ExchangeSpec,
-    buffers: ExchangeBuffers,
+    spec: CollectiveSpec,
+    buffers: CollectiveBuffers,
     { at, bytes }: { at: number; bytes: number },
   ) {
     this.#group = group;

@@ -89,7 +89,7 @@ export const runConfigSchema = z.strictObject({
     .enum(['auto', 'direct', 'hierarchical'])
     .default('auto')
     .describe('hierarchical: inside hosts first, then between them; auto: where that is expected to pay'),
-  exchange: z
+  gradientDtype: z
     .enum(['float32', 'bfloat16'])
     .default('float32')
     .describe('of gradients between workers; bfloat16 sends half the bytes and rounds each sum'),

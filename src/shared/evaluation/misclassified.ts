@@ -3,13 +3,13 @@
 import { z } from 'zod';
 
 /** Of one evaluation, over all workers. */
-export const mostMistakes = 48;
+export const maxMisclassified = 48;
 /** A picture that has more bytes is left out: the list is kept in the run's log. */
 export const pictureBytes = 32 * 32 * 3;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 
-export const mistakeSchema = z.strictObject({
+export const misclassifiedSampleSchema = z.strictObject({
   /** Of the sample in its split. */
   index: count,
   label: count,
@@ -22,7 +22,7 @@ export const mistakeSchema = z.strictObject({
     .max(Math.ceil(pictureBytes / 3) * 4)
     .nullable(),
 });
-export type Mistake = Readonly<z.infer<typeof mistakeSchema>>;
+export type MisclassifiedSample = Readonly<z.infer<typeof misclassifiedSampleSchema>>;
 
 export const pictureSchema = z.strictObject({
   height: count.min(1),

@@ -54,8 +54,8 @@ const orderSchema = z.strictObject({
   /** Not before that order was carried out. */
   after: z.string().nullable().default(null),
 });
-export type FaultOrder = Readonly<z.infer<typeof orderSchema>>;
-export type FaultOrderInput = z.input<typeof orderSchema>;
+export type FaultRequest = Readonly<z.infer<typeof orderSchema>>;
+export type FaultRequestInput = z.input<typeof orderSchema>;
 
 const firedSchema = z.object({
   atMs: z.number(),
@@ -65,14 +65,14 @@ const firedSchema = z.object({
   rank: z.int().nullable(),
 });
 /** That an order was carried out: when (milliseconds since 1970), by whom, and where it was. */
-export type Fired = Readonly<z.infer<typeof firedSchema>>;
+export type FaultRecord = Readonly<z.infer<typeof firedSchema>>;
 
 export const injectedOrders = /^orders:(.{1,4000})$/;
 
 const fileOf = (folder: string, id: string, state: 'order' | 'claimed' | 'fired' | 'done'): string =>
   join(folder, `${id}.${state}`);
 
-export function placeOrder(folder: string, order: FaultOrderInput): void {
+export function requestFault(folder: string, order: FaultRequestInput): void {
   mkdirSync(folder, { recursive: true });
   const draft = join(folder, `${order.id}.draft`);
   writeFileSync(draft, JSON.stringify(orderSchema.parse(order)));
@@ -80,7 +80,7 @@ export function placeOrder(folder: string, order: FaultOrderInput): void {
 }
 
 /** Those that nobody has carried out yet. */
-export function openOrders(folder: string): FaultOrder[] {
+export function pendingFaultRequests(folder: string): FaultRequest[] {
   return readdirSync(folder).flatMap((name) => {
     if (!name.endsWith('.order')) return [];
     try {
@@ -94,7 +94,7 @@ export function openOrders(folder: string): FaultOrder[] {
 }
 
 /** True for one process alone. */
-export function claimOrder(folder: string, { id }: FaultOrder): boolean {
+export function claimFaultRequest(folder: string, { id }: FaultRequest): boolean {
   try {
     renameSync(fileOf(folder, id, 'order'), fileOf(folder, id, 'claimed'));
     return true;
@@ -104,12 +104,12 @@ export function claimOrder(folder: string, { id }: FaultOrder): boolean {
   }
 }
 
-export function writeFired(folder: string, id: string, fired: Fired): void {
+export function writeFaultRecord(folder: string, id: string, fired: FaultRecord): void {
   writeFileSync(fileOf(folder, id, 'fired'), JSON.stringify(fired));
 }
 
 /** Undefined until the order has been carried out. */
-export function readFired(folder: string, id: string): Fired | undefined {
+export function readFaultRecord(folder: string, id: string): FaultRecord | undefined {
   const file = fileOf(folder, id, 'fired');
   if (!existsSync(file)) return undefined;
   const text = readFileSync(file, 'utf8');
@@ -118,29 +118,29 @@ export function readFired(folder: string, id: string): Fired | undefined {
 }
 
 /** Lets go of the worker that holds at that order's point. */
-export function releaseOrder(folder: string, id: string): void {
+export function releaseFaultRequest(folder: string, id: string): void {
   writeFileSync(fileOf(folder, id, 'done'), '');
 }
 
 export const isReleased = (folder: string, id: string): boolean => existsSync(fileOf(folder, id, 'done'));
 
 /** Milliseconds that every worker waits after each step. */
-export function setPace(folder: string, ms: number): void {
+export function setStepDelay(folder: string, ms: number): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'pace'), String(ms));
 }
 
-export function readPace(folder: string): number {
+export function readStepDelay(folder: string): number {
   const file = join(folder, 'pace');
   return existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
 }
 
 /** How many tensors a worker has, for whoever watches for leaks. */
-export function writeTensors(folder: string, pid: number, count: number): void {
+export function writeTensorCount(folder: string, pid: number, count: number): void {
   writeFileSync(join(folder, `${pid}.tensors`), String(count));
 }
 
-export function readTensors(folder: string, pid: number): number | undefined {
+export function readTensorCount(folder: string, pid: number): number | undefined {
   const file = join(folder, `${pid}.tensors`);
   return existsSync(file) ? Number(readFileSync(file, 'utf8')) || undefined : undefined;
 }

@@ -6,7 +6,7 @@ const name = z.string().max(256);
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 /** Models with more are not described. */
-export const mostLayers = 4_096;
+export const maxLayers = 4_096;
 
 export const modelLayerSchema = z.strictObject({
   /** Told apart from all others of the model. */

@@ -8,7 +8,7 @@
  *
  * ```
  *  0 magic 'LKS1'   4  version    5  phase      6  sender (u16)
- *  8 run tag (u64)  16 generation 20 exchange   24 sequence      28 payload bytes
+ *  8 run tag (u64)  16 generation 20 collective   24 sequence      28 payload bytes
  * 32 step           36 checksum of the payload (CRC-32)          40..59 zero     60 checksum of 0..59
  * ```
  */
@@ -23,14 +23,20 @@ export type Frame = readonly Buffer[];
 export type Checksum = (bytes: Uint8Array, before?: number) => number;
 
 export const headerBytes = 64;
-export const frameVersion = 3;
+export const frameVersion = 4;
 const magic = 0x31534b4c;
 const payloadChecksumAt = 36;
 const headerChecksumAt = headerBytes - 4;
-/** More than any exchange has vectors; so a frame of dust isn't walked through. */
+/** More than any collective has vectors; so a frame of dust isn't walked through. */
 export const maxParts = 4_096;
 
-export const phases = ['hello', 'scatter', 'between', 'roots', 'gather'] as const;
+export const phases = [
+  'hello',
+  'reduce-scatter',
+  'inter-group-reduce',
+  'inter-group-broadcast',
+  'all-gather',
+] as const;
 export type Phase = (typeof phases)[number];
 
 export interface FrameHeader {
@@ -39,9 +45,9 @@ export interface FrameHeader {
   /** First 8 bytes of the run's id: frames of another run are refused. */
   readonly runTag: bigint;
   readonly generation: number;
-  /** Which registered exchange; 0 for hello. */
-  readonly exchange: number;
-  /** How many times that exchange has been started, this one included. */
+  /** Which registered collective; 0 for hello. */
+  readonly collective: number;
+  /** How many times that collective has been started, this one included. */
   readonly sequence: number;
   /** The optimizer step, for people who read a refusal. */
   readonly step: number;
@@ -70,7 +76,7 @@ export function writeHeader(frame: Frame, header: FrameHeader, checksum: Checksu
   first.writeUInt16LE(header.sender, 6);
   first.writeBigUInt64LE(header.runTag, 8);
   first.writeUInt32LE(header.generation, 16);
-  first.writeUInt32LE(header.exchange, 20);
+  first.writeUInt32LE(header.collective, 20);
   first.writeUInt32LE(header.sequence, 24);
   first.writeUInt32LE(bytesOf(payload), 28);
   first.writeUInt32LE(header.step >>> 0, 32);
@@ -131,7 +137,7 @@ export function readHeader(frame: Frame): FrameHeader {
     sender: first.readUInt16LE(6),
     runTag: first.readBigUInt64LE(8),
     generation: first.readUInt32LE(16),
-    exchange: first.readUInt32LE(20),
+    collective: first.readUInt32LE(20),
     sequence: first.readUInt32LE(24),
     step: first.readUInt32LE(32),
   };

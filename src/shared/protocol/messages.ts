@@ -9,13 +9,13 @@ import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { errorCodes } from '../errors.js';
 import { keyPattern } from '../security/curve-key.js';
-import { mostHistograms, namedHistogramSchema } from '../runs/histogram.js';
-import { modelLayerSchema, mostLayers } from '../model/model-layer.js';
-import { mistakeSchema, mostMistakes, pictureSchema } from '../evaluation/misclassified.js';
+import { maxHistograms, namedHistogramSchema } from '../runs/histogram.js';
+import { modelLayerSchema, maxLayers } from '../model/model-layer.js';
+import { misclassifiedSampleSchema, maxMisclassified, pictureSchema } from '../evaluation/misclassified.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
@@ -97,9 +97,9 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   /** Connected to every other worker of the generation, and heard from each; whether all of them share memory with it. */
   z.strictObject({ type: z.literal('connected'), generation: uint32, sharing: z.boolean() }),
   /** Stopped after that step, as it was asked to: the generation may end. */
-  z.strictObject({ type: z.literal('stopped'), generation: uint32, step: uint32 }),
+  z.strictObject({ type: z.literal('drained'), generation: uint32, step: uint32 }),
   /** After the end of that generation: the last step that this worker committed. */
-  z.strictObject({ type: z.literal('standing'), generation: uint32, step: uint32 }),
+  z.strictObject({ type: z.literal('last_committed'), generation: uint32, step: uint32 }),
   z.strictObject({
     type: z.literal('committed'),
     generation: uint32,
@@ -124,26 +124,26 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   }),
   /** What this worker's part of an evaluation got wrong; before its `evaluated`. */
   z.strictObject({
-    type: z.literal('mistakes'),
+    type: z.literal('misclassified'),
     generation: uint32,
     split: z.enum(['train', 'test']),
     epoch: uint32,
     step: uint32,
-    samples: z.array(mistakeSchema).max(mostMistakes),
+    samples: z.array(misclassifiedSampleSchema).max(maxMisclassified),
     picture: pictureSchema.nullable(),
   }),
   /** From rank 0, once: what the model is made of. */
   z.strictObject({
     type: z.literal('model'),
     generation: uint32,
-    layers: z.array(modelLayerSchema).max(mostLayers),
+    layers: z.array(modelLayerSchema).max(maxLayers),
   }),
   /** From rank 0, before its `committed` of that step: some of the weights and gradients, or all. */
   z.strictObject({
     type: z.literal('histograms'),
     generation: uint32,
     step: uint32,
-    histograms: z.array(namedHistogramSchema).max(mostHistograms),
+    histograms: z.array(namedHistogramSchema).max(maxHistograms),
   }),
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
   z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),
@@ -232,10 +232,10 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
   }),
   z.strictObject({ type: z.literal('plan'), plan: planSchema }),
   /** Stop after that step, or after the one in flight if it is later, and say so: the generation is to end there. */
-  z.strictObject({ type: z.literal('stop'), generation: uint32, after: uint32 }),
+  z.strictObject({ type: z.literal('drain'), generation: uint32, after: uint32 }),
   /** That generation is over: stop where you are, and say where you stand. */
-  z.strictObject({ type: z.literal('regroup'), generation: uint32 }),
-  z.strictObject({ type: z.literal('go'), generation: uint32, sharing: z.boolean() }),
+  z.strictObject({ type: z.literal('stop_generation'), generation: uint32 }),
+  z.strictObject({ type: z.literal('start_generation'), generation: uint32, sharing: z.boolean() }),
   /** Write a checkpoint of where you stand. */
   z.strictObject({ type: z.literal('checkpoint'), generation: uint32, directory: path }),
   z.strictObject({ type: z.literal('save'), generation: uint32, directory: z.string().max(4_096) }),

@@ -22,7 +22,7 @@ export type RefusalKind =
   | 'stale-generation'
   | 'sender'
   | 'checksum'
-  | 'exchange'
+  | 'collective'
   | 'sequence'
   | 'repeated'
   | 'payload';

@@ -29,7 +29,7 @@ export const namedHistogramSchema = z.strictObject({
 export type NamedHistogram = Readonly<z.infer<typeof namedHistogramSchema>>;
 
 /** In one message. */
-export const mostHistograms = 1_024;
+export const maxHistograms = 1_024;
 
 /** Two passes over the values; allocates nothing that grows with them. */
 export function histogramOf(values: Float32Array): Histogram {

@@ -8,7 +8,7 @@ import type { RunEvent, TimedEvent } from './run-events.js';
 export const eventsName = 'events.ndjson';
 
 /** Events that no summary needs, and that a long log is full of. */
-export const bulky: readonly RunEvent['event'][] = ['status', 'mistakes', 'histograms', 'model'];
+export const bulky: readonly RunEvent['event'][] = ['status', 'misclassified', 'histograms', 'model'];
 
 /**
  * @param skip kinds of events that aren't parsed at all, which makes long logs quick to read; logs written before events had

@@ -7,7 +7,7 @@ import type { ResolvedConfig } from '../config/run-config.js';
 import type { ConfusionReport } from '../evaluation/confusion.js';
 import type { NamedHistogram } from './histogram.js';
 import type { ModelLayer } from '../model/model-layer.js';
-import type { Mistake, Picture } from '../evaluation/misclassified.js';
+import type { MisclassifiedSample, Picture } from '../evaluation/misclassified.js';
 import type { PartTimes } from '../timeline/step-parts.js';
 import type { StepTimes } from '../timeline/summary.js';
 
@@ -71,7 +71,7 @@ export type RunEvent =
       workers: readonly WorkerStatus[];
     }
   /**
-   * Another generation goes on after `step`; `seconds` since the end of the one before. `why`: somebody came or went, or the
+   * Another generation goes on after `step`; `seconds` since the end of the one before. `reason`: somebody came or went, or the
    * shards are dealt anew (`--balance`). Each worker owns the shards from `start` up to `end`; `shardMs` is its own time for
    * one, where that was measured.
    */
@@ -80,7 +80,7 @@ export type RunEvent =
       generation: number;
       step: number;
       seconds: number;
-      why: 'membership' | 'balance';
+      reason: 'membership' | 'balance';
       workers: readonly {
         rank: number;
         pid: number;
@@ -111,12 +111,12 @@ export type RunEvent =
     } & Partial<ConfusionReport>)
   /** What a worker's part of an evaluation got wrong: a few samples, those that it was surest of. */
   | {
-      event: 'mistakes';
+      event: 'misclassified';
       split: 'test' | 'train';
       epoch: number;
       step: number;
       rank: number;
-      samples: readonly Mistake[];
+      samples: readonly MisclassifiedSample[];
       picture: Picture | null;
     }
   /** What the model is made of, in order of computation; again when another process becomes rank 0. */

@@ -76,7 +76,7 @@ function changeBy(summary: RunSummary, event: TimedEvent): Partial<RunSummary> {
   if (event.event === 'resumed') return { outcome: 'open', error: null };
   if (event.event === 'step') return { steps: event.step, imagesPerSecond: event.imagesPerSecond };
   if (event.event === 'generation')
-    return event.why === 'membership' ? { recoveries: summary.recoveries + 1 } : {};
+    return event.reason === 'membership' ? { recoveries: summary.recoveries + 1 } : {};
   if (event.event === 'eval')
     return event.split === 'test' ? { testLoss: event.loss, testAccuracy: event.accuracy ?? null } : {};
   if (event.event === 'done') {

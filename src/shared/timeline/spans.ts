@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 
-/** A step's parts on the main thread, and exchanges in flight, which lie beside them. */
+/** A step's parts on the main thread, and collectives in flight, which lie beside them. */
 export const spanKinds = [
   'step',
   'data',
@@ -12,7 +12,7 @@ export const spanKinds = [
   'waitBatchNorm',
   'waitGradients',
   'update',
-  'exchange',
+  'collective',
 ] as const;
 export type SpanKind = (typeof spanKinds)[number];
 

@@ -29,7 +29,7 @@ export class TimelineSummary {
     const inner: { start: number; end: number }[] = [];
     for (const { kind, step, startUs, durationUs } of spans) {
       const times = this.#of(step);
-      if (kind === 'exchange') {
+      if (kind === 'collective') {
         times.inFlight += durationUs / 1_000;
         continue;
       }

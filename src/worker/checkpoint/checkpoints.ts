@@ -70,7 +70,7 @@ export class Checkpoints {
   }
 
   async #write(step: number, state: TrainingState, out: string): Promise<void> {
-    this.#room ??= state.room();
+    this.#room ??= state.allocateSnapshot();
     const task = {
       directory: join(out, checkpointsFolder),
       about: { ...this.#context, step },

@@ -14,7 +14,7 @@ interface Places {
   readonly statistics: ReadonlyMap<number, { readonly offset: number; readonly size: number }>;
 }
 
-function placesOf(replica: Replica, { optimizer }: TrainingState): Places {
+function stateLayoutOf(replica: Replica, { optimizer }: TrainingState): Places {
   let offset = 0;
   const statistics = statisticsOf(replica).map(({ weight, size }) => {
     offset += size;
@@ -29,7 +29,7 @@ function placesOf(replica: Replica, { optimizer }: TrainingState): Places {
 /** What a checkpoint of this replica has to have. */
 export function checkpointNames(
   { layout }: Pick<Replica, 'layout'>,
-  { slots, statisticsSlots, numbers }: StateNames,
+  { slots, statisticsSlots, schedulerState }: StateNames,
 ): CheckpointNames {
   const weights = (trainable: boolean): number[] =>
     layout.flatMap((entry, weight) => (entry.trainable === trainable ? [weight] : []));
@@ -40,13 +40,13 @@ export function checkpointNames(
         [...weights(true), ...(statisticsSlots.includes(name) ? weights(false) : [])],
       ]),
     ),
-    numbers,
+    schedulerState,
   };
 }
 
 /** Views of `saved`, which is what `state` has saved. */
 export function toCheckpoint(replica: Replica, state: TrainingState, saved: SavedState): CheckpointState {
-  const { trained, statistics } = placesOf(replica, state);
+  const { trained, statistics } = stateLayoutOf(replica, state);
   const cut = (
     weight: number,
     flat: Float32Array | undefined,
@@ -68,16 +68,16 @@ export function toCheckpoint(replica: Replica, state: TrainingState, saved: Save
       (_, weight) => cut(weight, saved.parameters, saved.statistics) ?? new Float32Array(0),
     ),
     slots: new Map(state.names.slots.map((name) => [name, slot(name)])),
-    numbers: saved.numbers,
+    schedulerState: saved.schedulerState,
   };
 }
 
 export function fromCheckpoint(
   replica: Replica,
   state: TrainingState,
-  { weights, slots, numbers }: CheckpointState,
+  { weights, slots, schedulerState }: CheckpointState,
 ): SavedState {
-  const { trained, statistics } = placesOf(replica, state);
+  const { trained, statistics } = stateLayoutOf(replica, state);
   const join = (
     places: Places['trained'],
     values: (weight: number) => Float32Array | undefined,
@@ -93,6 +93,6 @@ export function fromCheckpoint(
     slots: joinSlots(trained, state.names.slots),
     statistics: join(statistics, (weight) => weights[weight]),
     statisticsSlots: joinSlots(statistics, state.names.statisticsSlots),
-    numbers,
+    schedulerState,
   };
 }

@@ -12,7 +12,9 @@ invariant(port, 'writer-thread.js is started by CheckpointWriter');
 port.on('message', ({ directory, about, layout, state, keep, inject }: ToWriter) => {
   const answer = (message: FromWriter): void => port.postMessage(message);
   const faults = InjectedFaults.of(inject);
-  writeCheckpoint(directory, about, layout, state, keep, () => faults?.reach('checkpoint', about.step)).then(
+  writeCheckpoint(directory, about, layout, state, keep, () =>
+    faults?.faultPointHit('checkpoint', about.step),
+  ).then(
     (path) => answer({ kind: 'written', step: about.step, path }),
     (error: unknown) => answer({ kind: 'failed', step: about.step, error: toWireError(error) }),
   );

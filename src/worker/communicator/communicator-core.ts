@@ -1,5 +1,5 @@
 /**
- * What a communicator does, whichever thread it runs in: control messages, heartbeats, the mesh, the exchanges, and
+ * What a communicator does, whichever thread it runs in: control messages, heartbeats, the mesh, the collectives, and
  * noticing that somebody is gone. Event-driven; never blocks, never touches a tensor.
  *
  * A broken connection to another worker isn't fatal at once. It is reported, and the coordinator, which hears from
@@ -7,7 +7,7 @@
  */
 
 import type { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
-import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/collective-spec.js';
+import type { CollectiveBuffers, CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import type { Placement, Vectors } from '../../shared/collectives/vector-layout.js';
 import {
   ConfigError,
@@ -138,20 +138,20 @@ export class CommunicatorCore {
     return this.#joined.allocate(elementCount, provide);
   }
 
-  register(spec: ExchangeSpec, buffers: ExchangeBuffers): void {
+  register(spec: CollectiveSpec, buffers: CollectiveBuffers): void {
     this.engine.register(spec, buffers);
   }
 
   /** See JoinedGeneration. */
-  registerPart(spec: ExchangeSpec, allocation: number, start: number): void {
+  registerPart(spec: CollectiveSpec, allocation: number, start: number): void {
     this.#joined.registerPart(spec, allocation, start);
   }
 
-  start(exchangeId: number, step: number): void {
+  start(collectiveId: number, step: number): void {
     // A main thread that hasn't heard yet that its generation is over.
     if (this.#failure || !this.#generation) return;
-    this.#flights?.started(exchangeId, step);
-    this.#generation.engine.start(exchangeId, step);
+    this.#flights?.started(collectiveId, step);
+    this.#generation.engine.start(collectiveId, step);
   }
 
   async close(): Promise<void> {
@@ -177,16 +177,16 @@ export class CommunicatorCore {
       return;
     }
     if (message.type === 'finish') this.#state = 'leaving';
-    if (message.type === 'regroup') this.#onRegroup(message.generation);
+    if (message.type === 'stop_generation') this.#onRegroup(message.generation);
     this.#events.message(message);
     if (message.type === 'abort') this.#fail(fromWireError(message.error));
   }
 
   /** A successor asks again for what its predecessor may have been told already. */
   #onRegroup(generation: number): void {
-    const { standing } = this.#memory;
+    const { lastCommitted } = this.#memory;
     if (generation > this.#ended) this.#endGeneration(generation);
-    else if (standing?.generation === generation) this.send(standing);
+    else if (lastCommitted?.generation === generation) this.send(lastCommitted);
   }
 
   /** Forgets everything that belongs to a membership. */

@@ -4,20 +4,20 @@
  */
 
 import type { CollectiveChoice } from '../../shared/collectives/cost.js';
-import type { ExchangeSpec } from '../../shared/collectives/collective-spec.js';
+import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import type { Disturbance } from '../faults/injected-faults.js';
 import type { Vector } from '../../shared/collectives/reduction.js';
 import type { Vectors } from '../../shared/collectives/vector-layout.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 
 /** A registered all-reduce over shards. One use at a time: fill the inputs, start, wait, read the output. */
-export interface ExchangeHandle {
-  readonly spec: ExchangeSpec;
-  /** One vector a local shard, in shard order. Overwritten by the exchange. */
+export interface CollectiveHandle {
+  readonly spec: CollectiveSpec;
+  /** One vector a local shard, in shard order. Overwritten by the collective. */
   readonly inputs: readonly Vector[];
   /** The result over all shards of all workers; valid from `wait` to the next `start`. */
   readonly output: Vector;
-  /** Begins the exchange; returns at once. */
+  /** Begins the collective; returns at once. */
   start(step: number): void;
   /**
    * Blocks the thread until the result is there.
@@ -26,13 +26,13 @@ export interface ExchangeHandle {
   wait(): void;
 }
 
-/** Vectors that several exchanges share, each over its own part: one a local shard and one for the result. */
+/** Vectors that several collectives share, each over its own part: one a local shard and one for the result. */
 export interface Allocation extends Vectors {
   /** 0, 1, 2 ... in the order of allocation. */
   readonly index: number;
 }
 
-/** The elements of an allocation that an exchange is over; it has as many as its `elementCount` says. */
+/** The elements of an allocation that a collective is over; it has as many as its `elementCount` says. */
 export interface AllocationPart {
   readonly allocation: Allocation;
   readonly start: number;
@@ -63,15 +63,15 @@ export interface Communicator {
    * @throws GenerationEnded when the plan is out of date already
    */
   join(plan: Plan): Promise<boolean>;
-  /** Before the first exchange. `sharing`: every worker shares memory with every other. */
+  /** Before the first collective. `sharing`: every worker shares memory with every other. */
   begin(sharing: boolean): void;
   /**
    * Float32 vectors, zero at first, where the workers of this host can read them if they share memory.
    * Same order of calls on every worker, after `join`.
    */
   allocate(elementCount: number): Allocation;
-  /** Same order of calls on every worker, after `join`. The exchange has vectors of its own, or a part of others. */
-  register(spec: Omit<ExchangeSpec, 'id'>, within?: AllocationPart): ExchangeHandle;
+  /** Same order of calls on every worker, after `join`. The collective has vectors of its own, or a part of others. */
+  register(spec: Omit<CollectiveSpec, 'id'>, within?: AllocationPart): CollectiveHandle;
   /** Disturbs one of this worker's links, for tests. */
   disturb(disturbance: Disturbance): void;
   /** Says that the main thread made progress; what a deadline is measured by. */
@@ -85,9 +85,9 @@ export interface DataPlaneRequest {
   readonly maxFrameBytes: number;
   /** Whether payloads between workers of one host may go through shared memory. */
   readonly sharedMemory: boolean;
-  /** Whether exchanges between hosts go in two levels. */
+  /** Whether collectives between hosts go in two levels. */
   readonly collective: CollectiveChoice;
-  /** Whether exchanges go on the time line. */
+  /** Whether collectives go on the time line. */
   readonly trace: boolean;
   readonly heartbeatMs: number;
   /** How long the coordinator may be silent before this worker gives up. */

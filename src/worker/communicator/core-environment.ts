@@ -8,7 +8,7 @@ import type { DataPlaneRequest } from './communicator.js';
 
 export interface CoreEvents {
   message(message: CoordinatorMessage): void;
-  finished(exchangeId: number): void;
+  finished(collectiveId: number): void;
   failed(error: Error): void;
   /** The generation is over; nothing of it finishes any more. */
   ended(generation: number): void;
@@ -16,7 +16,7 @@ export interface CoreEvents {
   refused(error: OperationalError): void;
   /** How often the main thread has made progress. */
   ticks(): number;
-  /** The exchange that the main thread is blocked on; 0: none. */
+  /** The collective that the main thread is blocked on; 0: none. */
   waiting(): number;
 }
 

@@ -1,4 +1,4 @@
-/** For the time line: when each exchange was in flight. Sends spans some at a time. */
+/** For the time line: when each collective was in flight. Sends spans some at a time. */
 
 import { nowUs, tracedSteps, type Span } from '../../shared/timeline/spans.js';
 
@@ -23,7 +23,7 @@ export class Flights {
     const flight = this.#started.get(id);
     if (!flight) return;
     this.#started.delete(id);
-    this.#spans.push({ kind: 'exchange', name, ...flight, durationUs: nowUs() - flight.startUs });
+    this.#spans.push({ kind: 'collective', name, ...flight, durationUs: nowUs() - flight.startUs });
     if (this.#spans.length >= spansTogether) this.flush();
   }
 

@@ -1,9 +1,9 @@
 /**
  * The communicator of a single process: the same core over the memory transport, in the calling thread. With one worker
- * every exchange ends inside `start`, so `wait` never has to block.
+ * every collective ends inside `start`, so `wait` never has to block.
  */
 
-import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/collective-spec.js';
+import type { CollectiveBuffers, CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import {
   vectorOver,
   bytesPerElement,
@@ -23,7 +23,7 @@ import type {
   CommunicatorEvents,
   DataPlaneAddress,
   DataPlaneRequest,
-  ExchangeHandle,
+  CollectiveHandle,
 } from './communicator.js';
 
 export class InlineCommunicator implements Communicator {
@@ -72,7 +72,7 @@ export class InlineCommunicator implements Communicator {
     return false;
   }
 
-  /** Exchanges end in this thread anyway. */
+  /** Collectives end in this thread anyway. */
   begin(): void {
     this.#ticks++;
   }
@@ -82,8 +82,8 @@ export class InlineCommunicator implements Communicator {
     return { ...vectors, index: this.#allocated++ };
   }
 
-  register(partial: Omit<ExchangeSpec, 'id'>, within?: AllocationPart): ExchangeHandle {
-    const spec: ExchangeSpec = { ...partial, id: ++this.#registered };
+  register(partial: Omit<CollectiveSpec, 'id'>, within?: AllocationPart): CollectiveHandle {
+    const spec: CollectiveSpec = { ...partial, id: ++this.#registered };
     const buffers = within
       ? part(within.allocation, within.start, spec.elementCount)
       : this.#ownBuffers(spec);
@@ -103,7 +103,7 @@ export class InlineCommunicator implements Communicator {
     };
   }
 
-  #ownBuffers({ elementCount, reduction }: ExchangeSpec): ExchangeBuffers {
+  #ownBuffers({ elementCount, reduction }: CollectiveSpec): CollectiveBuffers {
     const { start, end } = this.#core.engine.mesh.localShards;
     const vector = (): Vector =>
       vectorOver(reduction, new ArrayBuffer(elementCount * bytesPerElement(reduction)));

@@ -1,10 +1,10 @@
 /**
- * What belongs to one generation that this worker has joined: who the others are, the exchanges, whose memory can be read, and who
+ * What belongs to one generation that this worker has joined: who the others are, the collectives, whose memory can be read, and who
  * has said hello. Owns all of it until `end` or `close`; a worker that joins another generation makes another one.
  */
 
 import { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
-import type { ExchangeSpec, SharedPeers } from '../../shared/collectives/collective-spec.js';
+import type { CollectiveSpec, SharedPeers } from '../../shared/collectives/collective-spec.js';
 import {
   VectorLayout,
   bytesOf,
@@ -28,14 +28,14 @@ export function runTagOf(runId: string): bigint {
 
 export const helloBytes = headerBytes + 1;
 
-/** Vectors that exchanges have parts of: this worker's, and those of the workers whose memory it can read. */
+/** Vectors that collectives have parts of: this worker's, and those of the workers whose memory it can read. */
 interface AllocatedVectors {
   readonly own: Vectors;
   readonly peers: ReadonlyMap<Rank, Vectors>;
 }
 
 export interface GenerationEvents {
-  finished(exchangeId: number): void;
+  finished(collectiveId: number): void;
   /** A frame was refused; nothing of it counts. */
   refused(error: OperationalError): void;
 }
@@ -104,7 +104,7 @@ export class JoinedGeneration {
       hello[headerBytes] = this.#memories.has(peer.rank) ? 1 : 0;
       writeHeader([hello], {
         ...{ phase: 'hello', sender: rank, runTag: this.#runTag, generation },
-        ...{ exchange: 0, sequence: 0, step: 0 },
+        ...{ collective: 0, sequence: 0, step: 0 },
       });
       data.send(peer.rank, [hello]);
     }
@@ -150,8 +150,8 @@ export class JoinedGeneration {
     return own;
   }
 
-  /** Registers an exchange over elements [start, start + elementCount) of an allocation. */
-  registerPart(spec: ExchangeSpec, allocation: number, start: number): void {
+  /** Registers a collective over elements [start, start + elementCount) of an allocation. */
+  registerPart(spec: CollectiveSpec, allocation: number, start: number): void {
     const allocated = this.#allocations[allocation];
     invariant(allocated, `no allocation ${allocation}`);
     const cut = (vectors: Vectors): Vectors => part(vectors, start, spec.elementCount);
@@ -160,9 +160,9 @@ export class JoinedGeneration {
     this.engine.register(spec, cut(allocated.own), shared);
   }
 
-  /** Empty where nothing is awaited from anybody; else each exchange and the ranks that it lacks. */
+  /** Empty where nothing is awaited from anybody; else each collective and the ranks that it lacks. */
   missing(): string[] {
-    return this.engine.waitingFor().map(({ exchange, ranks }) => `${exchange} from ${ranks.join(', ')}`);
+    return this.engine.waitingFor().map(({ collective, ranks }) => `${collective} from ${ranks.join(', ')}`);
   }
 
   /** Lets go of the others' memory. */

@@ -15,12 +15,12 @@ export class RunMemory {
   ready: MessageOf<WorkerMessage, 'ready'> | undefined;
   reports: Report[] = [];
   /** Where it said that it stands after its last generation. */
-  standing: MessageOf<WorkerMessage, 'standing'> | undefined;
+  lastCommitted: MessageOf<WorkerMessage, 'last_committed'> | undefined;
 
   note(message: WorkerMessage): void {
     if (message.type === 'join') this.join = message;
     if (message.type === 'ready') this.ready = message;
-    if (message.type === 'standing') this.standing = message;
+    if (message.type === 'last_committed') this.lastCommitted = message;
     if (message.type !== 'committed' && message.type !== 'evaluated' && message.type !== 'checkpointed')
       return;
     this.reports.push(message);

@@ -7,13 +7,13 @@
 import { setFlagsFromString } from 'node:v8';
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import {
-  DirectExchange,
+  SharedMemoryCollective,
   DirectLayout,
   smallBytes,
   type DirectGroup,
 } from '../../shared/collectives/shared-memory-collective.js';
 import { Mesh } from '../../shared/collectives/mesh.js';
-import type { ExchangeBuffers, ExchangeSpec } from '../../shared/collectives/collective-spec.js';
+import type { CollectiveBuffers, CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
 import { InvariantError, fromWireError, invariant } from '../../shared/errors.js';
 import type { ClientKeys } from '../../shared/security/curve-key.js';
@@ -35,12 +35,12 @@ import type {
   CommunicatorEvents,
   DataPlaneAddress,
   DataPlaneRequest,
-  ExchangeHandle,
+  CollectiveHandle,
 } from './communicator.js';
 import type { Disturbance } from '../faults/injected-faults.js';
 import { GenerationEnded } from './generation-ended.js';
 import {
-  maxExchanges,
+  maxCollectives,
   words,
   type FromThread,
   type Interruption,
@@ -58,7 +58,7 @@ interface Pending<T> {
 
 export class ThreadCommunicator implements Communicator {
   readonly #thread: Worker;
-  readonly #state = new Int32Array(new SharedArrayBuffer(4 * (words.exchanges + maxExchanges)));
+  readonly #state = new Int32Array(new SharedArrayBuffer(4 * (words.collectives + maxCollectives)));
   readonly #failures: MessagePort;
   #events: CommunicatorEvents | undefined;
   #failure: Error | undefined;
@@ -136,7 +136,7 @@ export class ThreadCommunicator implements Communicator {
     this.#registered = 0;
     this.#allocated = 0;
     // Before the thread hears of the plan: what interrupts the new generation comes after.
-    if (!this.#failure) this.#state.fill(0, words.exchanges).fill(0, words.failed, words.failed + 1);
+    if (!this.#failure) this.#state.fill(0, words.collectives).fill(0, words.failed, words.failed + 1);
     const { shards, workers } = plan;
     const [rank, generation] = [asRank(plan.rank), asGeneration(plan.generation)];
     const mesh = new Mesh({ runTag: 0n, generation, rank, shards, ranges });
@@ -156,7 +156,7 @@ export class ThreadCommunicator implements Communicator {
     if (!sharing) this.#direct = undefined;
   }
 
-  /** What small vectors are exchanged by, if every other worker's memory can be opened. */
+  /** What small vectors are collectived by, if every other worker's memory can be opened. */
   #directGroup(mesh: Mesh, addresses: readonly (string | null)[]): DirectGroup | undefined {
     const [native, own] = [loadNativeMemory(this.#memoryAddon), this.#memory];
     if (!native?.publish || !native.await || !own) return undefined;
@@ -209,9 +209,9 @@ export class ThreadCommunicator implements Communicator {
     return mapped;
   }
 
-  register(partial: Omit<ExchangeSpec, 'id'>, within?: AllocationPart): ExchangeHandle {
-    const spec: ExchangeSpec = { ...partial, id: ++this.#registered };
-    invariant(spec.id < maxExchanges, `more than ${maxExchanges} exchanges`);
+  register(partial: Omit<CollectiveSpec, 'id'>, within?: AllocationPart): CollectiveHandle {
+    const spec: CollectiveSpec = { ...partial, id: ++this.#registered };
+    invariant(spec.id < maxCollectives, `more than ${maxCollectives} collectives`);
     if (within) {
       const { allocation, start } = within;
       this.#post({ kind: 'registerPart', spec, allocation: allocation.index, start });
@@ -228,18 +228,18 @@ export class ThreadCommunicator implements Communicator {
     });
   }
 
-  #handle(spec: ExchangeSpec, buffers: ExchangeBuffers): ExchangeHandle {
-    const word = words.exchanges + spec.id;
+  #handle(spec: CollectiveSpec, buffers: CollectiveBuffers): CollectiveHandle {
+    const word = words.collectives + spec.id;
     let started = 0;
     const place = this.#mesh && this.#small.add(this.#mesh, spec);
-    let direct: DirectExchange | undefined;
+    let direct: SharedMemoryCollective | undefined;
     return {
       spec,
       ...buffers,
       start: (step) => {
         this.tick();
         if (place && this.#direct) {
-          direct ??= new DirectExchange(this.#direct, spec, buffers, place);
+          direct ??= new SharedMemoryCollective(this.#direct, spec, buffers, place);
           direct.start();
           return;
         }

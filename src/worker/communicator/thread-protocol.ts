@@ -6,7 +6,7 @@
  */
 
 import type { MessagePort } from 'node:worker_threads';
-import type { ExchangeSpec } from '../../shared/collectives/collective-spec.js';
+import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import type { WireError } from '../../shared/errors.js';
 import type { ClientKeys } from '../../shared/security/curve-key.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
@@ -19,13 +19,13 @@ export const words = {
   failed: 0,
   /** Grows with the main thread's progress. */
   ticks: 1,
-  /** The exchange that the main thread is blocked on; 0: none. */
+  /** The collective that the main thread is blocked on; 0: none. */
   waiting: 2,
-  /** Word `exchanges + id` counts the finished uses of an exchange; negative once the run has failed. */
-  exchanges: 3,
+  /** Word `collectives + id` counts the finished uses of a collective; negative once the run has failed. */
+  collectives: 3,
 } as const;
 
-export const maxExchanges = 4_096;
+export const maxCollectives = 4_096;
 
 export interface ThreadOptions {
   readonly coordinator: string;
@@ -47,10 +47,10 @@ export type ToThread =
   | { kind: 'send'; message: WorkerMessage }
   | { kind: 'open'; request: DataPlaneRequest; memory: number | undefined }
   | { kind: 'join'; plan: Plan }
-  | { kind: 'register'; spec: ExchangeSpec; inputs: SharedArrayBuffer[]; output: SharedArrayBuffer }
+  | { kind: 'register'; spec: CollectiveSpec; inputs: SharedArrayBuffer[]; output: SharedArrayBuffer }
   /** Without a buffer: in this process's shared memory, at the place that follows from the plan. */
   | { kind: 'allocate'; elementCount: number; buffer: SharedArrayBuffer | undefined }
-  | { kind: 'registerPart'; spec: ExchangeSpec; allocation: number; start: number }
+  | { kind: 'registerPart'; spec: CollectiveSpec; allocation: number; start: number }
   | { kind: 'start'; id: number; step: number }
   | { kind: 'disturb'; disturbance: Disturbance }
   | { kind: 'close' };

@@ -9,7 +9,7 @@ import { invariant, toWireError } from '../../shared/errors.js';
 import { collectGarbageAsMain } from '../../shared/memory/garbage-collection.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { SharedMemory } from '../../shared/memory/shared-memory.js';
-import { writeFired } from '../../shared/faults/fault-request.js';
+import { writeFaultRecord } from '../../shared/faults/fault-request.js';
 import { Refusals } from '../../shared/protocol/refusals.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import { senderOf } from '../../shared/protocol/frame.js';
@@ -21,7 +21,7 @@ import type { Disturbance } from '../faults/injected-faults.js';
 import { CommunicatorCore } from './communicator-core.js';
 import { GenerationEnded } from './generation-ended.js';
 import {
-  maxExchanges,
+  maxCollectives,
   words,
   type FromThread,
   type Interruption,
@@ -44,9 +44,9 @@ function interrupt(reason: Interruption): void {
   options.failures.postMessage(reason);
   // After the reason is in the port, else a woken main thread would find no reason there.
   Atomics.store(state, words.failed, 1);
-  for (let id = 0; id < maxExchanges; id++) {
-    Atomics.store(state, words.exchanges + id, -1);
-    Atomics.notify(state, words.exchanges + id);
+  for (let id = 0; id < maxCollectives; id++) {
+    Atomics.store(state, words.collectives + id, -1);
+    Atomics.notify(state, words.collectives + id);
   }
 }
 
@@ -67,7 +67,8 @@ let data: FaultyDataPlane | undefined;
 
 /** For tests. Says that it happened when it hits the first message. */
 function disturb({ folder, id, point, step, rank, ...fault }: Disturbance): void {
-  const fired = (): void => writeFired(folder, id, { atMs: Date.now(), pid: process.pid, point, step, rank });
+  const fired = (): void =>
+    writeFaultRecord(folder, id, { atMs: Date.now(), pid: process.pid, point, step, rank });
   if (fault.link === 'coordinator') control.disturb(fault, fired);
   else data?.disturb(fault, fired);
 }
@@ -90,8 +91,8 @@ const core = new CommunicatorCore(
   {
     message: (message) => post({ kind: 'message', message }),
     finished: (id) => {
-      Atomics.add(state, words.exchanges + id, 1);
-      Atomics.notify(state, words.exchanges + id);
+      Atomics.add(state, words.collectives + id, 1);
+      Atomics.notify(state, words.collectives + id);
     },
     failed: fail,
     ended: (generation) => interrupt({ kind: 'ended', generation }),

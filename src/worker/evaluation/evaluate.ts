@@ -9,7 +9,7 @@ import { partition } from '../../shared/sharding/ranges.js';
 import { foldTree, rootLevel } from '../../shared/sharding/tree.js';
 import type { AnswerSink } from './misclassified-collector.js';
 import type { Executor } from '../executor/executor.js';
-import type { Participation, Replica } from '../training/replica.js';
+import type { GenerationContext, Replica } from '../training/replica.js';
 import { readSamples, toTensors } from '../data/batch-reader.js';
 
 export interface Evaluation {
@@ -32,7 +32,7 @@ export interface Evaluator {
 
 /** Calls `breathe` between batches, so that the caller can attend to its event loop; `answers` is told this worker's own. */
 export async function evaluate(
-  participation: Participation,
+  participation: GenerationContext,
   split: Split,
   step: number,
   breathe: () => Promise<void>,

@@ -2,7 +2,7 @@
 
 import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import type { DataSplit } from '../../shared/data/training-data.js';
-import { pictureOf, type Mistake } from '../../shared/evaluation/misclassified.js';
+import { pictureOf, type MisclassifiedSample } from '../../shared/evaluation/misclassified.js';
 
 export interface AnsweredBatch {
   readonly indices: Int32Array;
@@ -25,9 +25,9 @@ export function classifies({ inputs, targets: [target, ...others] }: DataSplit):
   return one && target?.shape.length === 0 && target.dtype === 'int32' && (target.classes ?? 0) > 1;
 }
 
-export class Mistakes implements AnswerSink {
+export class MisclassifiedCollector implements AnswerSink {
   readonly #most: number;
-  #worst: Mistake[] = [];
+  #worst: MisclassifiedSample[] = [];
 
   constructor(most: number) {
     this.#most = most;
@@ -36,7 +36,7 @@ export class Mistakes implements AnswerSink {
   add({ indices, labels, predicted, logits, inputs, sampleShape }: AnsweredBatch): void {
     const classes = logits.length / indices.length;
     const size = inputs.length / indices.length;
-    const found: Mistake[] = [];
+    const found: MisclassifiedSample[] = [];
     indices.forEach((index, i) => {
       const [label = 0, answer = 0] = [labels[i], predicted[i]];
       if (label === answer || label < 0) return;
@@ -52,7 +52,7 @@ export class Mistakes implements AnswerSink {
       .slice(0, this.#most);
   }
 
-  get worst(): readonly Mistake[] {
+  get worst(): readonly MisclassifiedSample[] {
     return this.#worst;
   }
 }

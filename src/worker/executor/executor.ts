@@ -125,24 +125,24 @@ export class Executor {
    * @param loss given [model output][active shard], returns the gradients by them in the same order
    */
   train(step: StepContext, inputs: ShardedTensors, loss: (outputs: ShardedTensors) => ShardedTensors): void {
-    const putOff: (() => void)[] = [];
-    const meanwhile = (): void => {
-      for (const work of putOff.splice(0)) work();
+    const deferred: (() => void)[] = [];
+    const runDeferred = (): void => {
+      for (const work of deferred.splice(0)) work();
     };
     let current = '';
     const context: PassContext = {
       ...step,
-      later: (work) => {
+      defer: (work) => {
         const layer = current;
-        putOff.push(() => this.#measure('backward', layer, work));
+        deferred.push(() => this.#measure('backward', layer, work));
       },
-      meanwhile,
+      runDeferred,
     };
     const values: (readonly Tensor[] | undefined)[] = [];
     this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
     const passes = this.#nodes.map(({ node, op }): Forward => {
       const pass = this.#measure('forward', node.layer.name, () =>
-        op.forward(context, take(values, node.inputs)),
+        op.forward(context, valuesAt(values, node.inputs)),
       );
       node.outputs.forEach((slot, i) => (values[slot] = pass.outputs[i]));
       this.#communicator.tick();
@@ -154,13 +154,13 @@ export class Executor {
       const held = gradients[slot];
       gradients[slot] = held ? held.map((tensor, i) => replaceSum(tensor, more[i] as Tensor)) : [...more];
     };
-    const outputGradients = this.#measure('loss', 'loss', () => loss(take(values, this.#graph.outputs)));
+    const outputGradients = this.#measure('loss', 'loss', () => loss(valuesAt(values, this.#graph.outputs)));
     this.#graph.outputs.forEach((slot, i) => accumulate(slot, outputGradients[i] ?? []));
 
     for (const [i, { node, op }] of [...this.#nodes.entries()].reverse()) {
       current = node.layer.name;
       // One layer's work at a time, so that its tensors don't pile up.
-      if (op.meets !== true && node.layer.trainableWeights.length > 0) meanwhile();
+      if (op.overlapsCommunication !== true && node.layer.trainableWeights.length > 0) runDeferred();
       const arrived = node.outputs.map((slot, output) => {
         // An output that the loss doesn't depend on.
         const missing = () => (passes[i]?.outputs[output] ?? []).map((tensor) => tensor.mul(0));
@@ -183,30 +183,30 @@ export class Executor {
           dispose(values[slot]);
         }
       };
-      if (putOff.length > 0) putOff.push(free);
+      if (deferred.length > 0) deferred.push(free);
       else free();
       this.#communicator.tick();
     }
-    meanwhile();
+    runDeferred();
     for (const slot of this.#graph.inputs) dispose(values[slot]);
   }
 
   /** Inference on shards of any size, with the running statistics; [model output][shard], owned by the caller's tidy. */
   infer(step: StepContext, inputs: ShardedTensors): ShardedTensors {
-    const context: PassContext = { ...step, later: (work) => work(), meanwhile: () => undefined };
+    const context: PassContext = { ...step, defer: (work) => work(), runDeferred: () => undefined };
     const values: (readonly Tensor[] | undefined)[] = [];
     this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
     const lastUse = new Map<number, number>();
     this.#nodes.forEach(({ node }, i) => node.inputs.forEach((slot) => lastUse.set(slot, i)));
     this.#nodes.forEach(({ node, op }, i) => {
-      const { outputs } = op.forward(context, take(values, node.inputs));
+      const { outputs } = op.forward(context, valuesAt(values, node.inputs));
       node.outputs.forEach((slot, output) => (values[slot] = outputs[output]));
       for (const slot of node.inputs) {
         if (lastUse.get(slot) === i && !this.#graph.outputs.includes(slot)) dispose(values[slot]);
       }
     });
     this.#communicator.tick();
-    return take(values, this.#graph.outputs);
+    return valuesAt(values, this.#graph.outputs);
   }
 
   /** Makes the step's moving statistics permanent. */
@@ -215,7 +215,10 @@ export class Executor {
   }
 }
 
-function take(values: readonly (readonly Tensor[] | undefined)[], slots: readonly number[]): ShardedTensors {
+function valuesAt(
+  values: readonly (readonly Tensor[] | undefined)[],
+  slots: readonly number[],
+): ShardedTensors {
   return slots.map((slot) => {
     const value = values[slot];
     invariant(value, `value ${slot} was not computed`);

@@ -12,7 +12,7 @@ import { InvariantError, invariant } from '../../shared/errors.js';
 import { elementCount, type Layout } from '../../shared/model/layout.js';
 import { addFloat32, reductionOf, type VectorReduction } from '../../shared/collectives/reduction.js';
 import type { RunConfig } from '../../shared/config/run-config.js';
-import type { Allocation, Communicator, ExchangeHandle } from '../communicator/communicator.js';
+import type { Allocation, Communicator, CollectiveHandle } from '../communicator/communicator.js';
 import type { GradientWriter } from '../kernels/kernels.js';
 import type { ActiveShard } from './layer-op.js';
 
@@ -38,9 +38,9 @@ export function flatten(layout: Layout, order: readonly number[]): FlatParameter
 }
 
 interface Bucket {
-  readonly exchange: ExchangeHandle;
+  readonly collective: CollectiveHandle;
   /** The same elements, bit for bit. */
-  readonly exact: ExchangeHandle;
+  readonly exact: CollectiveHandle;
   readonly start: number;
   /** Contributions that this use still lacks, over all active shards. */
   missing: number;
@@ -90,7 +90,7 @@ export class GradientBuckets {
     communicator: Pick<Communicator, 'allocate' | 'register'>,
     parameters: readonly FlatParameter[],
     uses: ReadonlyMap<number, number>,
-    { bucketBytes, exchange: type }: Pick<RunConfig, 'bucketBytes' | 'exchange'>,
+    { bucketBytes, gradientDtype: type }: Pick<RunConfig, 'bucketBytes' | 'gradientDtype'>,
     hooks: GradientHooks,
   ) {
     this.#hooks = hooks;
@@ -100,11 +100,11 @@ export class GradientBuckets {
     for (let start = 0; start < total; start += capacity) {
       const elementCount = Math.min(capacity, total - start);
       const name = `gradients/${this.#buckets.length}`;
-      const register = (reduction: VectorReduction): ExchangeHandle =>
+      const register = (reduction: VectorReduction): CollectiveHandle =>
         communicator.register({ name, reduction, elementCount }, { allocation: this.#vectors, start });
-      const exchange = register(reductionOf(type));
-      const exact = type === 'float32' ? exchange : register('sum-float32');
-      this.#buckets.push({ exchange, exact, start, missing: 0 });
+      const collective = register(reductionOf(type));
+      const exact = type === 'float32' ? collective : register('sum-float32');
+      this.#buckets.push({ collective, exact, start, missing: 0 });
     }
     for (const { weight, offset, size } of parameters) {
       const segments = this.#buckets
@@ -129,7 +129,7 @@ export class GradientBuckets {
     for (const { local } of parts.flat()) this.#parts.set(local, (this.#parts.get(local) ?? 0) + 1);
     this.#seen.clear();
     for (const bucket of this.#buckets) {
-      for (const [local, vector] of bucket.exchange.inputs.entries()) {
+      for (const [local, vector] of bucket.collective.inputs.entries()) {
         if (!this.#parts.has(local)) vector.fill(0);
       }
       bucket.missing = 0;
@@ -138,7 +138,7 @@ export class GradientBuckets {
     for (const { segments, uses } of this.#places.values()) {
       for (const { bucket } of segments) bucket.missing += uses * contributions;
     }
-    for (const bucket of this.#buckets) if (bucket.missing === 0) bucket.exchange.start(step);
+    for (const bucket of this.#buckets) if (bucket.missing === 0) bucket.collective.start(step);
   }
 
   /** Adds one shard's gradient of one weight; the bucket leaves when this was its last. */
@@ -164,7 +164,7 @@ export class GradientBuckets {
     else if (typeof value === 'function') value(target);
     else target.set(value as Float32Array);
     if (seen === expected) this.#hooks.complete?.(this.#step, weight, shard.local, target, stored);
-    for (const { bucket } of segments) if (--bucket.missing === 0) bucket.exchange.start(this.#step);
+    for (const { bucket } of segments) if (--bucket.missing === 0) bucket.collective.start(this.#step);
   }
 
   #valuesOf(value: Tensor | Float32Array | GradientWriter, weight: number, size: number): Float32Array {
@@ -184,18 +184,18 @@ export class GradientBuckets {
     for (const [weight, { segments, uses }] of this.#places) {
       for (const { bucket, at, from, to } of segments) {
         if (bucket.missing === 0) continue;
-        for (const [local, vector] of bucket.exchange.inputs.entries()) {
+        for (const [local, vector] of bucket.collective.inputs.entries()) {
           const seen = this.#seen.get(`${weight}/${local}`) ?? 0;
           if (seen === 0) vector.fill(0, at, at + to - from);
           bucket.missing -= uses * (this.#parts.get(local) ?? 0) - seen;
         }
         if (bucket.missing <= 0) {
           bucket.missing = 0;
-          bucket.exchange.start(this.#step);
+          bucket.collective.start(this.#step);
         }
       }
     }
-    for (const { exchange } of this.#buckets) exchange.wait();
+    for (const { collective } of this.#buckets) collective.wait();
     return this.#vectors.output;
   }
 

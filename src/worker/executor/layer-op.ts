@@ -6,8 +6,8 @@
  */
 
 import type { Tensor, layers } from '@tensorflow/tfjs';
-import type { ExchangeSpec } from '../../shared/collectives/collective-spec.js';
-import type { ExchangeHandle } from '../communicator/communicator.js';
+import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
+import type { CollectiveHandle } from '../communicator/communicator.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { GradientWriter, Kernels } from '../kernels/kernels.js';
 import type { FusedNode } from './fusion.js';
@@ -41,9 +41,9 @@ export interface PassContext extends StepContext {
    * worker waits for the others, at the latest before the next layer with weights and without a wait. What the layer was
    * given stays alive until then.
    */
-  later(work: () => void): void;
+  defer(work: () => void): void;
   /** Does what was put off. To be called between the start of an exchange in a backward pass and the wait for it. */
-  meanwhile(): void;
+  runDeferred(): void;
 }
 
 export interface Forward {
@@ -57,7 +57,7 @@ export interface Forward {
 
 export interface LayerOp {
   /** Its backward pass calls `meanwhile`. */
-  readonly meets?: boolean;
+  readonly overlapsCommunication?: boolean;
   forward(context: PassContext, inputs: ShardedTensors): Forward;
   /** Makes this step's side effects (moving statistics) permanent. Called after the optimizer's update. */
   commit?(): void;
@@ -74,7 +74,7 @@ export interface LayerServices {
   readonly needsInputGradient: boolean;
   /** Index of a layer's variable in the layout. */
   weightIndex(variable: LayerVariable): number;
-  register(spec: Omit<ExchangeSpec, 'id'>): ExchangeHandle;
+  register(spec: Omit<CollectiveSpec, 'id'>): CollectiveHandle;
 }
 
 /** tfjs's LayerVariable, as far as it is used here. */
@@ -104,11 +104,11 @@ export function shardwise(
 ): LayerOp {
   return {
     forward: (context, inputs) => {
-      const results = context.shards.map((shard, i) => forward(only(inputs, i), shard, context));
+      const results = context.shards.map((shard, i) => forward(singleTensor(inputs, i), shard, context));
       return {
         outputs: [results.map(([y]) => y)],
         backward: (gradients) => {
-          const inputGradients = results.map(([, backward], i) => backward(only(gradients, i)));
+          const inputGradients = results.map(([, backward], i) => backward(singleTensor(gradients, i)));
           const wanted = inputGradients.filter((gradient) => gradient !== undefined);
           return [wanted.length === results.length ? wanted : undefined];
         },
@@ -118,7 +118,7 @@ export function shardwise(
 }
 
 /** The one tensor of a single-tensor layer on active shard `shard`. */
-export function only(tensors: ShardedTensors, shard: number): Tensor {
+export function singleTensor(tensors: ShardedTensors, shard: number): Tensor {
   const tensor = tensors[0]?.[shard];
   if (!tensor) throw new RangeError(`no tensor for shard ${shard}`);
   return tensor;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
 import { encodeSafetensors, type NamedTensor } from '../../shared/checkpoint/safetensors.js';
 import { CheckpointError, systemCode } from '../../shared/errors.js';
-import { writeWhole } from '../../shared/files/write-whole.js';
+import { writeFileAtomically } from '../../shared/files/write-whole.js';
 import type { LayerVariable } from '../executor/layer-op.js';
 import { saveModel } from '../model-files/save-model.js';
 import type { ExportFormat, WeightLayout } from './formats.js';
@@ -73,7 +73,7 @@ function torchTensors(model: LayersModel): Map<string, NamedTensor> {
 
 async function write(file: string, bytes: Buffer): Promise<string> {
   try {
-    await writeWhole(file, bytes);
+    await writeFileAtomically(file, bytes);
     return file;
   } catch (cause) {
     throw new CheckpointError(

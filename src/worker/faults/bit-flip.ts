@@ -7,7 +7,7 @@ import type { Layout } from '../../shared/model/layout.js';
 export type Tamper = (step: number, weight: number, shard: number, gradient: Float32Array) => void;
 
 /** @throws ConfigError when no trainable parameter has the name. */
-export function tamperOf(inject: string | null, layout: Layout): Tamper | undefined {
+export function bitFlipOf(inject: string | null, layout: Layout): Tamper | undefined {
   if (inject === null || !inject.startsWith('flip:')) return undefined;
   const [, step, shard, name, bit] = inject.split(':');
   const index = layout.findIndex((entry) => entry.trainable && entry.name === name);

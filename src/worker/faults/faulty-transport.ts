@@ -23,7 +23,7 @@ export interface LinkFault {
 const copyOf = (message: Frame): Buffer[] => message.map((part) => Buffer.from(part));
 
 /** One direction of one link. */
-class Valve {
+class LinkFaultInjector {
   #fault: 'drop' | 'duplicate' | 'corrupt' | 'hold' | undefined;
   #held: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -83,11 +83,11 @@ class Valve {
 }
 
 interface Link {
-  readonly outgoing: Valve;
-  readonly incoming: Valve;
+  readonly outgoing: LinkFaultInjector;
+  readonly incoming: LinkFaultInjector;
 }
 
-const newLink = (): Link => ({ outgoing: new Valve(), incoming: new Valve() });
+const newLink = (): Link => ({ outgoing: new LinkFaultInjector(), incoming: new LinkFaultInjector() });
 
 /** `fired` is called once, with the first message that is hit. */
 function disturb(link: Link, { kind, ms }: LinkFault, fired: () => void): void {

@@ -5,15 +5,15 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import {
-  claimOrder,
+  claimFaultRequest,
   injectedOrders,
   isReleased,
-  openOrders,
-  readFired,
-  readPace,
-  writeFired,
-  writeTensors,
-  type FaultOrder,
+  pendingFaultRequests,
+  readFaultRecord,
+  readStepDelay,
+  writeFaultRecord,
+  writeTensorCount,
+  type FaultRequest,
   type FaultPoint,
 } from '../../shared/faults/fault-request.js';
 import type { LinkFault } from './faulty-transport.js';
@@ -21,7 +21,7 @@ import { asRank } from '../../shared/sharding/identifiers.js';
 import type { Communicator } from '../communicator/communicator.js';
 
 /** Called where a worker passes a point. May not return. */
-export type Reach = (point: FaultPoint, step: number) => void;
+export type OnFaultPoint = (point: FaultPoint, step: number) => void;
 
 /** A link's fault, for the thread that owns the link: what to do, and where to say that it hit a message. */
 export interface Disturbance extends LinkFault {
@@ -48,7 +48,7 @@ export class InjectedFaults {
   constructor(folder: string, disturb?: (disturbance: Disturbance) => void) {
     this.#folder = folder;
     this.#disturb = disturb;
-    this.#paceMs = readPace(folder);
+    this.#paceMs = readStepDelay(folder);
   }
 
   /** Undefined when the run's config asks for no orders. */
@@ -58,20 +58,20 @@ export class InjectedFaults {
   }
 
   /** In each generation again. */
-  takePlace(place: { readonly rank: number; readonly worldSize: number }): void {
+  joinedGeneration(place: { readonly rank: number; readonly worldSize: number }): void {
     this.#place = place;
   }
 
-  readonly reach: Reach = (point, step) => {
-    for (const order of openOrders(this.#folder)) {
+  readonly faultPointHit: OnFaultPoint = (point, step) => {
+    for (const order of pendingFaultRequests(this.#folder)) {
       if (order.point !== point || step < order.step) continue;
       if (order.rank !== null && order.rank !== this.#place?.rank) continue;
-      if (order.after !== null && !readFired(this.#folder, order.after)) continue;
+      if (order.after !== null && !readFaultRecord(this.#folder, order.after)) continue;
       const passed = this.#passed.get(order.id) ?? 0;
       this.#passed.set(order.id, passed + 1);
       if (passed < order.skip) continue;
       const link = this.#linkOf(order);
-      if (link === undefined || !claimOrder(this.#folder, order)) continue;
+      if (link === undefined || !claimFaultRequest(this.#folder, order)) continue;
       this.#carryOut(order, link, step);
     }
   };
@@ -81,13 +81,13 @@ export class InjectedFaults {
     const nowMs = performance.now();
     if (nowMs - this.#sampledMs > 1_000) {
       this.#sampledMs = nowMs;
-      writeTensors(this.#folder, process.pid, tensors());
+      writeTensorCount(this.#folder, process.pid, tensors());
     }
     if (this.#paceMs > 0) await pause(this.#paceMs);
   }
 
   /** Undefined when this worker can't do it: it has no such link. */
-  #linkOf({ kind, link }: FaultOrder): LinkFault['link'] | 'none' | undefined {
+  #linkOf({ kind, link }: FaultRequest): LinkFault['link'] | 'none' | undefined {
     if (kind === 'kill' || kind === 'stop' || kind === 'hold') return 'none';
     if (!this.#disturb) return undefined;
     if (link === 'coordinator') return link;
@@ -95,7 +95,7 @@ export class InjectedFaults {
     return worldSize < 2 ? undefined : asRank((rank + 1 + (link % (worldSize - 1))) % worldSize);
   }
 
-  #carryOut(order: FaultOrder, link: LinkFault['link'] | 'none', step: number): void {
+  #carryOut(order: FaultRequest, link: LinkFault['link'] | 'none', step: number): void {
     const { id, kind, point, ms } = order;
     const folder = this.#folder;
     const rank = this.#place?.rank ?? null;
@@ -103,7 +103,7 @@ export class InjectedFaults {
       this.#disturb?.({ kind, ms, link, folder, id, point, step, rank });
       return;
     }
-    writeFired(folder, id, { atMs: Date.now(), pid: process.pid, point, step, rank });
+    writeFaultRecord(folder, id, { atMs: Date.now(), pid: process.pid, point, step, rank });
     if (kind === 'kill') process.kill(process.pid, 'SIGKILL');
     if (kind === 'stop') process.kill(process.pid, 'SIGSTOP');
     if (kind !== 'hold') return;
@@ -112,10 +112,10 @@ export class InjectedFaults {
   }
 }
 
-/** The same communicator, whose exchanges of BatchNorm and of gradients are points. */
-export function reachingExchanges(
+/** The same communicator, whose collectives of BatchNorm and of gradients are points. */
+export function reportingFaultPoints(
   communicator: Pick<Communicator, 'allocate' | 'register' | 'tick'>,
-  reach: Reach,
+  reach: OnFaultPoint,
 ): Pick<Communicator, 'allocate' | 'register' | 'tick'> {
   const pointOf = (name: string): FaultPoint | undefined => {
     if (name.startsWith('gradients/')) return 'reduce';

@@ -10,20 +10,20 @@ type Plateau = Extract<ScheduleConfig, { kind: 'plateau' }>;
 type DecisionConfig = Pick<RunConfig, 'optimizer' | 'schedule' | 'earlyStopping'>;
 
 /** By name; part of the training state. */
-export type Numbers = Map<string, number>;
+export type SchedulerState = Map<string, number>;
 
 /** A rate that changes by less is left alone, as PyTorch does. */
 const smallestChange = 1e-8;
 
 /** Whether anything depends on evaluations, so that each must be judged by every worker. */
-export function decides({ schedule, earlyStopping }: Omit<DecisionConfig, 'optimizer'>): boolean {
+export function dependsOnEvaluation({ schedule, earlyStopping }: Omit<DecisionConfig, 'optimizer'>): boolean {
   return schedule.kind === 'plateau' || earlyStopping !== null;
 }
 
-export function initialNumbers(config: DecisionConfig): Numbers {
+export function initialSchedulerState(config: DecisionConfig): SchedulerState {
   const { schedule, earlyStopping, optimizer } = config;
-  const numbers: Numbers = new Map();
-  if (decides(config)) numbers.set('judged', 0);
+  const numbers: SchedulerState = new Map();
+  if (dependsOnEvaluation(config)) numbers.set('judged', 0);
   if (schedule.kind === 'plateau') {
     numbers.set('plateau.rate', optimizer.learningRate);
     numbers.set('plateau.best', worst(schedule));
@@ -38,11 +38,14 @@ export function initialNumbers(config: DecisionConfig): Numbers {
 }
 
 /** Of the run's rate; what `learningRateAt` wants to know. */
-export function reducedRate(numbers: Numbers): number {
+export function reducedRate(numbers: SchedulerState): number {
   return numbers.get('plateau.rate') ?? 0;
 }
 
-export function hasStopped({ earlyStopping }: Pick<RunConfig, 'earlyStopping'>, numbers: Numbers): boolean {
+export function hasStopped(
+  { earlyStopping }: Pick<RunConfig, 'earlyStopping'>,
+  numbers: SchedulerState,
+): boolean {
   return earlyStopping !== null && (numbers.get('stopping.bad') ?? 0) > earlyStopping.patience;
 }
 
@@ -50,9 +53,9 @@ export function hasStopped({ earlyStopping }: Pick<RunConfig, 'earlyStopping'>, 
  * Takes the evaluation after `step` into account, once: a generation that begins anew repeats it.
  * @param results the test set's loss and metrics by name
  */
-export function judge(
+export function onEvaluation(
   config: DecisionConfig,
-  numbers: Numbers,
+  numbers: SchedulerState,
   step: number,
   results: Readonly<Record<string, number>>,
 ): void {
@@ -63,7 +66,7 @@ export function judge(
   if (earlyStopping) compare(earlyStopping, numbers, 'stopping', results);
 }
 
-function reduce(plateau: Plateau, numbers: Numbers, results: Readonly<Record<string, number>>): void {
+function reduce(plateau: Plateau, numbers: SchedulerState, results: Readonly<Record<string, number>>): void {
   compare(plateau, numbers, 'plateau', results);
   const cooldown = numbers.get('plateau.cooldown') ?? 0;
   if (cooldown > 0) {
@@ -81,7 +84,7 @@ function reduce(plateau: Plateau, numbers: Numbers, results: Readonly<Record<str
 /** Keeps the best so far, and counts the evaluations since. */
 function compare(
   rules: Plateau | EarlyStoppingConfig,
-  numbers: Numbers,
+  numbers: SchedulerState,
   prefix: string,
   results: Readonly<Record<string, number>>,
 ): void {

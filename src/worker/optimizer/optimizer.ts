@@ -78,11 +78,11 @@ export class Optimizer {
   /** Goes on from a saved state: slots, and parameters also in the model. */
   restore(state: RuleState): void {
     this.#rule.write(state);
-    this.show(state.parameters);
+    this.loadIntoModel(state.parameters);
   }
 
   /** Writes flat values into the model alone; the next update goes on from the optimizer's own. */
-  show(parameters: Float32Array): void {
+  loadIntoModel(parameters: Float32Array): void {
     this.#tf.tidy(() => {
       for (const { weight, shape, offset, size } of this.parameters) {
         const values = parameters.slice(offset, offset + size);

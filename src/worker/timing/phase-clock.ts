@@ -7,7 +7,7 @@ import type { SpanKind } from '../../shared/timeline/spans.js';
 import { noTimes, type PartTimes, type StepPart } from '../../shared/timeline/step-parts.js';
 import type { Measure } from './tracer.js';
 
-const partOf = (kind: SpanKind): StepPart => (kind === 'step' || kind === 'exchange' ? 'other' : kind);
+const partOf = (kind: SpanKind): StepPart => (kind === 'step' || kind === 'collective' ? 'other' : kind);
 
 export class PhaseClock {
   readonly #now: () => number;

@@ -11,7 +11,7 @@ export type Measure = <T>(kind: SpanKind, name: string, work: () => T) => T;
 
 export const unmeasured: Measure = (_kind, _name, work) => work();
 
-/** Exchanges that end a step; the others are in its middle, for BatchNorm. */
+/** Collectives that end a step; the others are in its middle, for BatchNorm. */
 const summed = /^(gradients\/\d+|loss|evaluation)$/;
 
 const stepsTogether = 8;

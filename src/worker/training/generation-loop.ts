@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { totalSteps, type BatchPlan } from '../../shared/data/sampler.js';
 import { endsWith, parseInterval } from '../../shared/config/interval.js';
 import { invariant } from '../../shared/errors.js';
-import { mostMistakes, pictureOf } from '../../shared/evaluation/misclassified.js';
-import { mostLayers } from '../../shared/model/model-layer.js';
+import { maxMisclassified, pictureOf } from '../../shared/evaluation/misclassified.js';
+import { maxLayers } from '../../shared/model/model-layer.js';
 import { weightsSha256 } from '../../shared/model/layout.js';
 import type { Range } from '../../shared/sharding/identifiers.js';
 import type { Plan } from '../../shared/protocol/messages.js';
@@ -18,10 +18,10 @@ import { GenerationEnded } from '../communicator/generation-ended.js';
 import type { InjectedFaults } from '../faults/injected-faults.js';
 import type { Checkpoints } from '../checkpoint/checkpoints.js';
 import { evaluate, type Split } from '../evaluation/evaluate.js';
-import { classifies, Mistakes } from '../evaluation/misclassified-collector.js';
+import { classifies, MisclassifiedCollector } from '../evaluation/misclassified-collector.js';
 import type { Mailbox } from '../mailbox.js';
-import { decides, hasStopped, judge } from '../optimizer/evaluation-schedule.js';
-import { participate, type Participation, type Replica } from './replica.js';
+import { dependsOnEvaluation, hasStopped, onEvaluation } from '../optimizer/evaluation-schedule.js';
+import { joinGeneration, type GenerationContext, type Replica } from './replica.js';
 import { modelFolder, saveModel } from '../model-files/save-model.js';
 import { shareState } from './share-state.js';
 import { topologyOf } from '../model-files/topology.js';
@@ -29,7 +29,7 @@ import { activeShards, trainStep, type StepResult } from './train-step.js';
 import type { TrainingState } from './training-state.js';
 import { readWeights } from './weights.js';
 
-export interface Trainee {
+export interface TrainingSession {
   readonly replica: Replica;
   readonly communicator: Communicator;
   readonly mailbox: Mailbox;
@@ -50,7 +50,7 @@ interface Position {
 }
 
 /** Until the coordinator says that the run is finished. @throws what ended it otherwise */
-export async function trainGenerations(trainee: Trainee): Promise<void> {
+export async function trainGenerations(trainee: TrainingSession): Promise<void> {
   const { replica, communicator, mailbox, checkpoints, faults } = trainee;
   const position: Position = { step: 0, state: undefined, out: null, described: false };
   try {
@@ -66,8 +66,8 @@ export async function trainGenerations(trainee: Trainee): Promise<void> {
       } catch (error) {
         if (!(error instanceof GenerationEnded)) throw error;
         mailbox.acknowledge(error.generation);
-        faults?.reach('recovery', position.step);
-        communicator.send({ type: 'standing', generation: error.generation, step: position.step });
+        faults?.faultPointHit('recovery', position.step);
+        communicator.send({ type: 'last_committed', generation: error.generation, step: position.step });
       }
     }
   } finally {
@@ -77,18 +77,18 @@ export async function trainGenerations(trainee: Trainee): Promise<void> {
   }
 }
 
-async function trainGeneration(trainee: Trainee, plan: Plan, position: Position): Promise<void> {
+async function trainGeneration(trainee: TrainingSession, plan: Plan, position: Position): Promise<void> {
   const { replica, communicator, mailbox, checkpoints, faults } = trainee;
   const { rank, generation } = plan;
   position.out = plan.out;
   const sharing = await communicator.join(plan);
-  faults?.takePlace({ rank, worldSize: plan.workers.length });
-  faults?.reach('meeting', position.step);
-  const participation = participate(replica, communicator, plan, position.state, faults?.reach);
+  faults?.joinedGeneration({ rank, worldSize: plan.workers.length });
+  faults?.faultPointHit('meeting', position.step);
+  const participation = joinGeneration(replica, communicator, plan, position.state, faults?.faultPointHit);
   const { state } = participation;
   position.state = state;
   communicator.send({ type: 'connected', generation, sharing });
-  communicator.begin((await mailbox.take('go')).sharing);
+  communicator.begin((await mailbox.take('start_generation')).sharing);
   try {
     if (plan.restore !== null && rank === plan.source)
       position.step = await checkpoints.restore(plan.restore, state);
@@ -117,7 +117,7 @@ async function trainGeneration(trainee: Trainee, plan: Plan, position: Position)
 }
 
 /** Brings everybody to the state of the plan's source, bit for bit. */
-function catchUp(participation: Participation, { step, source, rank }: Plan, position: Position): void {
+function catchUp(participation: GenerationContext, { step, source, rank }: Plan, position: Position): void {
   if (source === null) {
     invariant(step === position.step, `step ${position.step} where the plan goes on after ${step}`);
     return;
@@ -129,18 +129,22 @@ function catchUp(participation: Participation, { step, source, rank }: Plan, pos
   position.step = step;
 }
 
-function describe({ replica, communicator }: Participation, { generation }: Plan, position: Position): void {
+function describe(
+  { replica, communicator }: GenerationContext,
+  { generation }: Plan,
+  position: Position,
+): void {
   if (position.described) return;
   position.described = true;
   const layers = topologyOf(replica.model);
-  if (layers.length <= mostLayers) communicator.send({ type: 'model', generation, layers });
+  if (layers.length <= maxLayers) communicator.send({ type: 'model', generation, layers });
 }
 
 async function train(
-  participation: Participation,
+  participation: GenerationContext,
   { generation, evaluated, rank, workers: { length: worldSize } }: Plan,
   position: Position,
-  { mailbox, checkpoints, faults }: Trainee,
+  { mailbox, checkpoints, faults }: TrainingSession,
 ): Promise<void> {
   const { sampler, reader, communicator, replica, tracer, state, clock } = participation;
   const rangesOf = (batch: BatchPlan): Range[] =>
@@ -156,49 +160,49 @@ async function train(
     // One of this generation's workers may have been lost before it could judge what the others have reported.
     if (known && !judges) return;
     const mistakes = classifies(replica.data[split])
-      ? new Mistakes(Math.ceil(mostMistakes / worldSize))
+      ? new MisclassifiedCollector(Math.ceil(maxMisclassified / worldSize))
       : undefined;
     const result = await state.withResult(() =>
-      evaluate(participation, split, step, () => mailbox.breathe(), mistakes),
+      evaluate(participation, split, step, () => mailbox.yieldToEventLoop(), mistakes),
     );
     if (!known) {
       const at = { generation, split, epoch: epoch + 1, step };
       if (mistakes) {
         const picture = pictureOf(replica.data[split].inputs[0]?.shape ?? []);
-        communicator.send({ type: 'mistakes', ...at, samples: [...mistakes.worst], picture });
+        communicator.send({ type: 'misclassified', ...at, samples: [...mistakes.worst], picture });
       }
       communicator.send({ type: 'evaluated', ...at, ...result });
     }
-    if (judges) judge(config, state.numbers, step, { ...result.metrics, loss: result.loss });
+    if (judges) onEvaluation(config, state.schedulerState, step, { ...result.metrics, loss: result.loss });
   };
   const evaluateAfter = async (batch: BatchPlan): Promise<void> => {
     if (config.evaluate === 'none') return;
     const due = endsWith(often, batch.step, sampler.stepsPerEpoch);
     if (batch.step !== steps && !due) return;
     // Where the run's end cuts an interval short nothing is decided, so that a run that goes on from there is the same.
-    await evaluateSplit('test', batch, due && decides(config));
+    await evaluateSplit('test', batch, due && dependsOnEvaluation(config));
     // As the recipe prints it: the training set after the last step.
-    const last = batch.step === steps || hasStopped(config, state.numbers);
+    const last = batch.step === steps || hasStopped(config, state.schedulerState);
     if (last && config.evaluate === 'both') await evaluateSplit('train', batch, false);
   };
   // The last generation may have ended between a step and the evaluation that belongs to it.
   if (position.step > 0) await evaluateAfter(sampler.plan(position.step));
-  for (let step = position.step + 1; step <= steps && !hasStopped(config, state.numbers); step++) {
+  for (let step = position.step + 1; step <= steps && !hasStopped(config, state.schedulerState); step++) {
     const batch = sampler.plan(step);
     await reader.prepare(batch, step < steps ? sampler.plan(step + 1) : undefined, rangesOf);
     const work = (): StepResult => trainStep(participation, batch);
     const { loss, learningRate } = clock.step(() => (tracer ? tracer.step(step, work) : work()));
     position.step = step;
-    faults?.reach('commit', step);
+    faults?.faultPointHit('commit', step);
     const { times } = clock;
     const epoch = batch.epoch + 1;
     communicator.send({ type: 'committed', generation, step, epoch, loss, learningRate, times });
     if (rank === 0) checkpoints.after(step, sampler.stepsPerEpoch, state, position.out);
-    await mailbox.breathe();
+    await mailbox.yieldToEventLoop();
     await evaluateAfter(batch);
     await faults?.afterStep(() => replica.engine.tf.memory().numTensors);
     if (mailbox.stopsAfter(step)) {
-      communicator.send({ type: 'stopped', generation, step });
+      communicator.send({ type: 'drained', generation, step });
       await mailbox.end();
     }
   }

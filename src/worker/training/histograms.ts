@@ -4,7 +4,7 @@
  */
 
 import { endsWith, parseInterval } from '../../shared/config/interval.js';
-import { histogramOf, mostHistograms, type NamedHistogram } from '../../shared/runs/histogram.js';
+import { histogramOf, maxHistograms, type NamedHistogram } from '../../shared/runs/histogram.js';
 import type { Layout } from '../../shared/model/layout.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 
@@ -44,6 +44,6 @@ export class Histograms {
         named('gradients', weight, gradient.subarray(offset, offset + size)),
       ),
     ];
-    for (let at = 0; at < all.length; at += mostHistograms) send(step, all.slice(at, at + mostHistograms));
+    for (let at = 0; at < all.length; at += maxHistograms) send(step, all.slice(at, at + maxHistograms));
   }
 }

@@ -10,7 +10,7 @@ import { noFunctions, type DefinitionFunctions } from '../../api/definition-func
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../../shared/data/dataset.js';
 import { useExactMath } from '../../shared/arithmetic/exact-math.js';
-import type { ExchangeSpec } from '../../shared/collectives/collective-spec.js';
+import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import { checkData } from '../data/check-data.js';
 import { Sampler } from '../../shared/data/sampler.js';
 import { imageData, type DataSplit, type TrainingData } from '../../shared/data/training-data.js';
@@ -22,7 +22,7 @@ import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
 import { withMathRandomUntil } from '../random/math-random.js';
 import type { Range } from '../../shared/sharding/identifiers.js';
 import { createAugment } from '../data/augmentation.js';
-import type { Communicator, ExchangeHandle } from '../communicator/communicator.js';
+import type { Communicator, CollectiveHandle } from '../communicator/communicator.js';
 import type { Engine } from '../engine/load.js';
 import { sumCount, type Evaluator } from '../evaluation/evaluate.js';
 import { markFrozenWeights } from './frozen-layers.js';
@@ -32,8 +32,8 @@ import { GradientBuckets, flatten } from '../executor/gradient-buckets.js';
 import type { LayerVariable } from '../executor/layer-op.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { kernelsOf } from '../kernels/choose.js';
-import { reachingExchanges, type Reach } from '../faults/injected-faults.js';
-import { tamperOf } from '../faults/bit-flip.js';
+import { reportingFaultPoints, type OnFaultPoint } from '../faults/injected-faults.js';
+import { bitFlipOf } from '../faults/bit-flip.js';
 import { Ledger } from './ledger.js';
 import { openModel, readModelFiles } from '../model-files/load-model.js';
 import { Objective } from '../objective/objective.js';
@@ -56,8 +56,8 @@ export interface Replica {
   readonly functions: DefinitionFunctions;
 }
 
-/** What depends on the generation: which shards are local, and the exchanges over them. */
-export interface Participation {
+/** What depends on the generation: which shards are local, and the collectives over them. */
+export interface GenerationContext {
   readonly replica: Replica;
   readonly communicator: Communicator;
   readonly executor: Executor;
@@ -75,17 +75,17 @@ export interface Participation {
   readonly clock: PhaseClock;
   readonly measure: Measure;
   /** With `--inject orders:...`. */
-  readonly reach: Reach | undefined;
+  readonly onFaultPoint: OnFaultPoint | undefined;
   /** With `--histogram-every`, on rank 0. */
   readonly histograms: Histograms | undefined;
   readonly localShards: Range;
   /** [sum of the samples' losses / N]. */
-  readonly loss: ExchangeHandle;
+  readonly loss: CollectiveHandle;
   /** What isn't trained, and the schedule's numbers, for a worker that joins. */
-  readonly statistics: ExchangeHandle;
-  readonly numbers: ExchangeHandle;
+  readonly statistics: CollectiveHandle;
+  readonly schedulerState: CollectiveHandle;
   /** The sums of an evaluation; see evaluate.ts. */
-  readonly evaluation: ExchangeHandle;
+  readonly evaluation: CollectiveHandle;
 }
 
 /** @throws ModelError, DataError */
@@ -130,9 +130,9 @@ export async function openEvaluator(
   const kernels = kernelsOf(engine, config.precision);
   const objective = objectiveOf(engine, kernels, config, model, data, definition?.functions);
   const unused = (): never => {
-    throw new InvariantError('an evaluation in one process exchanges nothing');
+    throw new InvariantError('an evaluation in one process communicates with no other worker');
   };
-  const register = (spec: Omit<ExchangeSpec, 'id'>): ExchangeHandle => ({
+  const register = (spec: Omit<CollectiveSpec, 'id'>): CollectiveHandle => ({
     spec: { ...spec, id: 0 },
     inputs: [],
     output: new Float64Array(0),
@@ -209,16 +209,16 @@ export function replicaHashes(replica: Replica): {
 }
 
 /**
- * Registers the exchanges of a joined generation. The same calls in the same order on every worker.
+ * Registers the collectives of a joined generation. The same calls in the same order on every worker.
  * @param held of an earlier generation
  */
-export function participate(
+export function joinGeneration(
   replica: Replica,
   communicator: Communicator,
   { rank, workers, generation }: Pick<Plan, 'rank' | 'workers' | 'generation'>,
   held?: TrainingState,
-  reach?: Reach,
-): Participation {
+  onFaultPoint?: OnFaultPoint,
+): GenerationContext {
   const { engine, kernels, config, model, layout, data } = replica;
   const { tf } = engine;
   const tracer =
@@ -228,13 +228,13 @@ export function participate(
     ? (kind, name, work) => clock.measure(kind, name, () => tracer.measure(kind, name, work))
     : clock.measure;
   const measured = measuringWaits(communicator, measure);
-  const others = reach ? reachingExchanges(measured, reach) : measured;
+  const others = onFaultPoint ? reportingFaultPoints(measured, onFaultPoint) : measured;
   const executor = new Executor({ tf, kernels, model, communicator: others, seed: config.seed, measure });
   const parameters = flatten(layout, executor.backwardOrder);
   const state = held ?? new TrainingState(replica, parameters);
   const localShards = workers[rank]?.shards;
   invariant(localShards, `rank ${rank} is not in the plan`);
-  const tamper = tamperOf(config.inject, layout);
+  const tamper = bitFlipOf(config.inject, layout);
   const ledger = config.audit
     ? new Ledger({
         names: parameters.map(({ weight }) => layout[weight]?.name ?? String(weight)),
@@ -274,7 +274,7 @@ export function participate(
     tracer,
     clock,
     measure,
-    reach,
+    onFaultPoint,
     sampler,
     histograms:
       config.histogramEvery === null || rank !== 0
@@ -301,10 +301,10 @@ export function participate(
         statisticsOf(replica).reduce((total, { size }) => total + size, 0),
       ),
     }),
-    numbers: others.register({
+    schedulerState: others.register({
       name: 'numbers',
       reduction: 'sum-float64',
-      elementCount: Math.max(1, state.numbers.size),
+      elementCount: Math.max(1, state.schedulerState.size),
     }),
     evaluation: others.register({
       name: 'evaluation',

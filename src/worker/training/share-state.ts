@@ -3,13 +3,13 @@
  * -0, which changes no number. All workers of the generation call it; it costs as many all-reduces as there are vectors.
  */
 
-import type { Participation } from './replica.js';
-import type { ExchangeHandle } from '../communicator/communicator.js';
+import type { GenerationContext } from './replica.js';
+import type { CollectiveHandle } from '../communicator/communicator.js';
 import type { SavedState } from './training-state.js';
 
 /** @param own the state of the worker that gives it; undefined on all others */
 export function shareState(
-  { buckets, state, statistics, numbers, reach }: Participation,
+  { buckets, state, statistics, schedulerState, onFaultPoint }: GenerationContext,
   step: number,
   own: SavedState | undefined,
 ): SavedState {
@@ -21,32 +21,32 @@ export function shareState(
   const { names } = state;
   const parameters = flat(own?.parameters);
   const slots = new Map(names.slots.map((name) => [name, flat(own?.slots.get(name))]));
-  reach?.('catch-up', step);
+  onFaultPoint?.('catch-up', step);
   const shared = small(own?.statistics);
   const statisticsSlots = new Map(
     names.statisticsSlots.map((name) => [name, small(own?.statisticsSlots.get(name))]),
   );
-  const values = own && names.numbers.map((name) => own.numbers.get(name) ?? 0);
-  const told = broadcast(numbers, step, values);
+  const values = own && names.schedulerState.map((name) => own.schedulerState.get(name) ?? 0);
+  const told = broadcast(schedulerState, step, values);
   return {
     parameters,
     slots,
     statistics: shared,
     statisticsSlots,
-    numbers: new Map(names.numbers.map((name, i) => [name, told[i] ?? 0])),
+    schedulerState: new Map(names.schedulerState.map((name, i) => [name, told[i] ?? 0])),
   };
 }
 
 function broadcast(
-  exchange: ExchangeHandle,
+  collective: CollectiveHandle,
   step: number,
   values: ArrayLike<number> | undefined,
 ): ArrayLike<number> {
-  for (const [local, vector] of exchange.inputs.entries()) {
+  for (const [local, vector] of collective.inputs.entries()) {
     vector.fill(-0);
     if (values && local === 0) vector.set(values);
   }
-  exchange.start(step);
-  exchange.wait();
-  return exchange.output;
+  collective.start(step);
+  collective.wait();
+  return collective.output;
 }

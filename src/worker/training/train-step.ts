@@ -8,7 +8,7 @@ import { DivergedError } from '../../shared/errors.js';
 import type { ActiveShard, StepContext } from '../executor/layer-op.js';
 import { reducedRate } from '../optimizer/evaluation-schedule.js';
 import { learningRateAt } from '../optimizer/schedule.js';
-import type { Participation } from './replica.js';
+import type { GenerationContext } from './replica.js';
 import { toTensors } from '../data/batch-reader.js';
 import { hashStatistics } from './weights.js';
 
@@ -25,8 +25,8 @@ export interface StepResult {
  * @throws whatever ended the run while this worker waited for the others; the replica is then as it was before the step.
  * @throws DivergedError when the loss is not finite.
  */
-export function trainStep(participation: Participation, batch: BatchPlan): StepResult {
-  const { replica, executor, state, buckets, sampler, reader, ledger, histograms, measure, reach } =
+export function trainStep(participation: GenerationContext, batch: BatchPlan): StepResult {
+  const { replica, executor, state, buckets, sampler, reader, ledger, histograms, measure, onFaultPoint } =
     participation;
   const { regularization } = participation;
   const { config, data, objective } = replica;
@@ -93,11 +93,11 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
   const learningRate = learningRateAt(
     config,
     { ...batch, stepsPerEpoch: sampler.stepsPerEpoch },
-    reducedRate(state.numbers),
+    reducedRate(state.schedulerState),
   );
   // Statistics first: they belong to the parameters that the forward pass saw, biases that BatchNorm cancels included.
   measure('update', 'statistics', () => executor.commit());
-  reach?.('apply', batch.step);
+  onFaultPoint?.('apply', batch.step);
   measure('update', 'optimizer', () => state.update(gradient, batch.step, learningRate, ledger?.parameters));
   if (ledger) {
     for (const [local, loss] of shardLosses) ledger.shard(batch.step, local, loss);
@@ -109,7 +109,7 @@ export function trainStep(participation: Participation, batch: BatchPlan): StepR
 
 /** This worker's shards that have samples, in each part of the batch that is computed by itself. */
 export function activeShards(
-  { sampler, localShards }: Pick<Participation, 'sampler' | 'localShards'>,
+  { sampler, localShards }: Pick<GenerationContext, 'sampler' | 'localShards'>,
   batch: BatchPlan,
 ): ActiveShard[][] {
   return sampler.parts(batch).map((part): ActiveShard[] => {

@@ -6,7 +6,7 @@
 
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import { clipNorm } from '../optimizer/clip.js';
-import { initialNumbers, type Numbers } from '../optimizer/evaluation-schedule.js';
+import { initialSchedulerState, type SchedulerState } from '../optimizer/evaluation-schedule.js';
 import { Optimizer } from '../optimizer/optimizer.js';
 import { slotNames, type RuleState } from '../optimizer/update-rule.js';
 import { WeightAverage } from '../optimizer/weight-average.js';
@@ -24,14 +24,14 @@ export interface SavedState {
   /** One after the other, in layout order, as is each of `statisticsSlots`. */
   readonly statistics: Float32Array;
   readonly statisticsSlots: ReadonlyMap<string, Float32Array>;
-  readonly numbers: ReadonlyMap<string, number>;
+  readonly schedulerState: ReadonlyMap<string, number>;
 }
 
 /** The names in a SavedState; a function of the config, the same on every worker. */
 export interface StateNames {
   readonly slots: readonly string[];
   readonly statisticsSlots: readonly string[];
-  readonly numbers: readonly string[];
+  readonly schedulerState: readonly string[];
 }
 
 export class TrainingState {
@@ -40,7 +40,7 @@ export class TrainingState {
   readonly #average: WeightAverage | undefined;
   readonly names: StateNames;
   /** What evaluations have decided; see optimizer/judge.ts. */
-  readonly numbers: Numbers;
+  readonly schedulerState: SchedulerState;
   readonly #clipped: Float32Array | undefined;
 
   constructor(replica: Replica, parameters: readonly FlatParameter[]) {
@@ -52,12 +52,12 @@ export class TrainingState {
         ? undefined
         : new WeightAverage(config.ema, this.optimizer.save().parameters, readStatistics(replica));
     this.#clipped = config.clipNorm === null ? undefined : new Float32Array(this.optimizer.size);
-    this.numbers = initialNumbers(config);
+    this.schedulerState = initialSchedulerState(config);
     const averages = this.#average ? [averageSlot] : [];
     this.names = {
       slots: [...slotNames(config.optimizer), ...averages],
       statisticsSlots: averages,
-      numbers: [...this.numbers.keys()],
+      schedulerState: [...this.schedulerState.keys()],
     };
   }
 
@@ -87,12 +87,12 @@ export class TrainingState {
   async withResult<T>(body: () => Promise<T>): Promise<T> {
     if (!this.#average) return body();
     const statistics = readStatistics(this.#replica);
-    this.optimizer.show(this.#average.parameters);
+    this.optimizer.loadIntoModel(this.#average.parameters);
     writeStatistics(this.#replica, this.#average.statistics);
     try {
       return await body();
     } finally {
-      this.optimizer.show(this.optimizer.save().parameters);
+      this.optimizer.loadIntoModel(this.optimizer.save().parameters);
       writeStatistics(this.#replica, statistics);
     }
   }
@@ -107,12 +107,12 @@ export class TrainingState {
       slots: averaged ? new Map([...slots, [averageSlot, averaged]]) : slots,
       statistics: readStatistics(this.#replica),
       statisticsSlots: new Map(average ? [[averageSlot, average.statistics.slice()]] : []),
-      numbers: new Map(this.numbers),
+      schedulerState: new Map(this.schedulerState),
     };
   }
 
   /** For `save`, again and again, in memory that threads share. */
-  room(): RuleState {
+  allocateSnapshot(): RuleState {
     const vector = (): Float32Array => new Float32Array(new SharedArrayBuffer(4 * this.optimizer.size));
     return {
       parameters: vector(),
@@ -121,14 +121,14 @@ export class TrainingState {
   }
 
   /** Goes on from a saved state; takes its vectors. */
-  restore({ parameters, slots, statistics, statisticsSlots, numbers }: SavedState): void {
+  restore({ parameters, slots, statistics, statisticsSlots, schedulerState }: SavedState): void {
     this.optimizer.restore({ parameters, slots });
     writeStatistics(this.#replica, statistics);
     if (this.#average) {
       this.#average.parameters = slots.get(averageSlot) ?? parameters;
       this.#average.statistics = statisticsSlots.get(averageSlot) ?? statistics;
     }
-    for (const [name, value] of numbers) this.numbers.set(name, value);
+    for (const [name, value] of schedulerState) this.schedulerState.set(name, value);
   }
 
   dispose(): void {

@@ -12,11 +12,11 @@
 
 import type { Tensor } from '@tensorflow/tfjs';
 import { ModelError } from '../../../shared/errors.js';
-import type { ExchangeHandle } from '../../communicator/communicator.js';
+import type { CollectiveHandle } from '../../communicator/communicator.js';
 import type { BatchNormPass } from '../../kernels/kernels.js';
 import {
   fieldsOf,
-  only,
+  singleTensor,
   type ActiveShard,
   type Forward,
   type LayerImplementation,
@@ -67,12 +67,12 @@ export const batchNormalization: LayerImplementation = (layer, services) => {
 };
 
 class BatchNormOp implements LayerOp {
-  readonly meets = true;
+  readonly overlapsCommunication = true;
   readonly #services: LayerServices;
   readonly #fields: BatchNormFields;
   readonly #channels: number;
-  readonly #moments: ExchangeHandle;
-  readonly #sums: ExchangeHandle;
+  readonly #moments: CollectiveHandle;
+  readonly #sums: CollectiveHandle;
   /** Of the step so far, one for each part of its batch; a step that is given up ends this object's life as well. */
   #pending: GlobalStatistics[] = [];
 
@@ -80,8 +80,8 @@ class BatchNormOp implements LayerOp {
     services: LayerServices,
     fields: BatchNormFields,
     channels: number,
-    moments: ExchangeHandle,
-    sums: ExchangeHandle,
+    moments: CollectiveHandle,
+    sums: CollectiveHandle,
   ) {
     this.#services = services;
     this.#fields = fields;
@@ -96,7 +96,9 @@ class BatchNormOp implements LayerOp {
     const statistics = training ? this.#globalStatistics(context, inputs) : this.#runningStatistics();
     if (training) this.#pending.push(statistics);
     const affine = this.#affine(statistics);
-    const passes = context.shards.map((_, i) => kernels.batchNorm(only(inputs, i), affine, node, training));
+    const passes = context.shards.map((_, i) =>
+      kernels.batchNorm(singleTensor(inputs, i), affine, node, training),
+    );
     return {
       outputs: [passes.map(({ y }) => y)],
       backward: (gradients) => this.#backward(context, statistics, passes, gradients),
@@ -146,7 +148,7 @@ class BatchNormOp implements LayerOp {
     const channels = this.#channels;
     zeroInactive(this.#moments, context.shards);
     for (const [i, shard] of context.shards.entries()) {
-      const x = only(inputs, i);
+      const x = singleTensor(inputs, i);
       const rows = x.size / channels;
       const { mean, m2 } = this.#services.kernels.moments(x);
       const vector = this.#moments.inputs[shard.local];
@@ -177,7 +179,7 @@ class BatchNormOp implements LayerOp {
     const channels = this.#channels;
     zeroInactive(this.#sums, context.shards);
     for (const [i, shard] of context.shards.entries()) {
-      const { dz, dzCentred } = (passes[i] as BatchNormPass).sums(only(gradients, i));
+      const { dz, dzCentred } = (passes[i] as BatchNormPass).sums(singleTensor(gradients, i));
       const dzNormalized = dzCentred.map((sum, c) => sum * this.#inverseStd(biasedVariance, c));
       this.#sums.inputs[shard.local]?.set(dz, 0);
       this.#sums.inputs[shard.local]?.set(dzNormalized, channels);
@@ -185,7 +187,7 @@ class BatchNormOp implements LayerOp {
       if (gamma?.trainable) context.gradient(weightIndex(gamma), shard, Float32Array.from(dzNormalized));
     }
     this.#sums.start(context.step);
-    context.meanwhile();
+    context.runDeferred();
     this.#sums.wait();
     if (!needsInputGradient) return [undefined];
     const totals = this.#sums.output;
@@ -198,7 +200,7 @@ class BatchNormOp implements LayerOp {
       coefficients[channels + c] = (-scale * inverseStd * (totals[channels + c] ?? 0)) / count;
       coefficients[2 * channels + c] = (-scale * (totals[c] ?? 0)) / count;
     }
-    return [passes.map(({ inputGradient }, i) => inputGradient(only(gradients, i), coefficients))];
+    return [passes.map(({ inputGradient }, i) => inputGradient(singleTensor(gradients, i), coefficients))];
   }
 
   #move(variable: LayerVariable, batch: Float64Array, factor: number): void {
@@ -215,8 +217,8 @@ class BatchNormOp implements LayerOp {
 }
 
 /** An empty shard takes part with zeros: count 0 for the moments, nothing to add for the sums. */
-function zeroInactive(exchange: ExchangeHandle, active: readonly ActiveShard[]): void {
-  for (const [local, vector] of exchange.inputs.entries()) {
+function zeroInactive(collective: CollectiveHandle, active: readonly ActiveShard[]): void {
+  for (const [local, vector] of collective.inputs.entries()) {
     if (!active.some((shard) => shard.local === local)) vector.fill(0);
   }
 }

@@ -44,7 +44,7 @@ export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needs
         context.gradient(weightIndex(bias), shard, biasGradient);
       }
       const factor = operand(dy);
-      context.later(() => {
+      context.defer(() => {
         if (kernel.trainable) {
           const filterGradient = kernels.conv2dFilterGradient(input, shape, factor, window);
           context.gradient(weightIndex(kernel), shard, filterGradient);

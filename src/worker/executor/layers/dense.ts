@@ -38,7 +38,7 @@ export const dense: LayerImplementation = (layer, { tf, kernels, weightIndex, ne
         const biasGradient = cancelled ? new Float32Array(shape[1] ?? 0) : kernels.columnSums(dy);
         context.gradient(weightIndex(bias), shard, biasGradient);
       }
-      context.later(() => {
+      context.defer(() => {
         if (!kernel.trainable) return;
         const kernelGradient = kernels.denseGradient(x as Tensor2D, dy);
         context.gradient(weightIndex(kernel), shard, kernelGradient);
