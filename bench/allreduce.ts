@@ -1,6 +1,6 @@
 /**
- * Lockstep's all-reduce beside Gloo's, in turn: `npm run bench:allreduce -- [rounds]`. LOCKSTEP_PYTHON names a Python with PyTorch;
- * without one Gloo is left out.
+ * Compares Lockstep's all-reduce with Gloo's, in alternating order: `npm run bench:allreduce -- [rounds]`. LOCKSTEP_PYTHON is the
+ * path of a Python with PyTorch; without it, Gloo is skipped.
  */
 import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -8,13 +8,13 @@ import { median } from '../src/shared/arithmetic/quantile.js';
 import { machineLine } from './measure.js';
 
 const [rounds = 5] = process.argv.slice(2).map(Number);
-/** Small vectors take microseconds: so many that what a program does at its start is not in the median. */
+/** Small vectors take microseconds and need enough repetitions to keep start-up effects out of the median. */
 const classes = [
   { sizes: [512, 65_536], repetitions: 1_000 },
   { sizes: [7_800_000, 25_000_000, 100_000_000], repetitions: 30 },
 ] as const;
-const sizes = classes.flatMap((one): readonly number[] => one.sizes);
-const gloo = fileURLToPath(new URL('./peers/gloo_allreduce.py', import.meta.url));
+const sizes = classes.flatMap((sizeClass): readonly number[] => sizeClass.sizes);
+const glooProgram = fileURLToPath(new URL('./peers/gloo_allreduce.py', import.meta.url));
 const python = process.env['LOCKSTEP_PYTHON'] ?? 'python3';
 const options: ExecFileSyncOptionsWithStringEncoding = {
   encoding: 'utf8',
@@ -22,24 +22,28 @@ const options: ExecFileSyncOptionsWithStringEncoding = {
   stdio: ['ignore', 'pipe', 'ignore'],
 };
 
-interface Lockstep {
+interface LockstepOutput {
   readonly results: readonly { readonly microseconds: number; readonly memcpyMicroseconds: number }[];
 }
 
-function lockstep(sharedMemory: 'auto' | 'off'): Lockstep['results'] {
-  return classes.flatMap(({ sizes: some, repetitions }) => {
-    const asked = ['--bytes', some.join(','), '--rounds', String(repetitions)];
-    const args = ['dist/cli/main.js', 'bench', 'allreduce', '--json', ...asked];
-    const answer = execFileSync(process.execPath, [...args, '--shared-memory', sharedMemory], options);
-    return (JSON.parse(answer) as Lockstep).results;
+function runLockstep(sharedMemory: 'auto' | 'off'): LockstepOutput['results'] {
+  return classes.flatMap(({ sizes: classSizes, repetitions }) => {
+    const sizeOptions = ['--bytes', classSizes.join(','), '--rounds', String(repetitions)];
+    const args = ['dist/cli/main.js', 'bench', 'allreduce', '--json', ...sizeOptions];
+    const output = execFileSync(process.execPath, [...args, '--shared-memory', sharedMemory], options);
+    return (JSON.parse(output) as LockstepOutput).results;
   });
 }
 
-function peer(): readonly number[] | undefined {
+function runGloo(): readonly number[] | undefined {
   try {
-    return classes.flatMap(({ sizes: some, repetitions }) => {
-      const answer = execFileSync(python, [gloo, '2', String(repetitions), ...some.map(String)], options);
-      return (JSON.parse(answer) as { results: number[] }).results;
+    return classes.flatMap(({ sizes: classSizes, repetitions }) => {
+      const output = execFileSync(
+        python,
+        [glooProgram, '2', String(repetitions), ...classSizes.map(String)],
+        options,
+      );
+      return (JSON.parse(output) as { results: number[] }).results;
     });
   } catch {
     return undefined;
@@ -51,7 +55,7 @@ const measured = new Map(names.map((name) => [name, sizes.map((): number[] => []
 const add = (name: (typeof names)[number], values: readonly number[]): void =>
   values.forEach((value, i) => measured.get(name)?.[i]?.push(value));
 for (let round = 0; round < rounds; round++) {
-  const shared = lockstep('auto');
+  const shared = runLockstep('auto');
   add(
     'shared memory',
     shared.map(({ microseconds }) => microseconds),
@@ -60,12 +64,13 @@ for (let round = 0; round < rounds; round++) {
     'memcpy',
     shared.map(({ memcpyMicroseconds }) => memcpyMicroseconds),
   );
-  const theirs = peer();
-  if (theirs) add('Gloo', theirs);
-  else if (round === 0) console.log('Gloo is left out: no PyTorch (LOCKSTEP_PYTHON).');
+  const gloo = runGloo();
+  if (gloo) add('Gloo', gloo);
+  else if (round === 0)
+    console.log('Gloo is skipped: no PyTorch found. Set LOCKSTEP_PYTHON to a Python with PyTorch.');
   add(
     'sockets',
-    lockstep('off').map(({ microseconds }) => microseconds),
+    runLockstep('off').map(({ microseconds }) => microseconds),
   );
 }
 console.log(`${machineLine()}, 2 processes, microseconds, medians of ${rounds} rounds\n`);

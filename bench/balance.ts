@@ -1,29 +1,30 @@
 /**
- * What `--balance speed` wins when one of two workers is slower: `npm run bench:balance -- [pairs] [steps] [part]`. The slower one is
- * stopped for so big a part of each 40 ms (SIGSTOP, as a container's quota would; 0.5: twice as slow), from its first step to
- * the end. Pairs of runs with and without, each pair in the opposite order of the one before; images a second over the second half
- * of the steps, when the shards have been dealt.
+ * Measures the speedup of `--balance speed` when one of two workers is slow: `npm run bench:balance -- [pairs] [steps] [fraction]`.
+ *
+ * The slow worker is stopped for this fraction of every 40 ms from its first step to its last (SIGSTOP, as a container's CPU quota
+ * does; at 0.5 it runs at half speed). Runs with and without balancing form pairs, each in the opposite order of the previous one.
+ * The rate is images per second over the second half of the steps, after the shards have been reassigned.
  */
 import type { RunEvent } from '../src/shared/runs/run-events.js';
 import { median } from '../src/shared/arithmetic/quantile.js';
 import { imagesPerSecond, machineLine } from './measure.js';
 
-const [pairs = 3, steps = 160, part = 0.5] = process.argv.slice(2).map(Number);
+const [pairs = 3, steps = 160, stoppedFraction = 0.5] = process.argv.slice(2).map(Number);
 const periodMs = 40;
 
-/** Slows the worker of rank 1 down from the first step on. */
+/** Slows down the worker of rank 1 from the first step on. */
 class Throttle {
   #pid = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
-  readonly dealings: string[] = [];
+  readonly assignments: string[] = [];
 
-  see(event: RunEvent): void {
+  onEvent(event: RunEvent): void {
     if (event.event === 'worker' && event.rank === 1) this.#pid = event.pid;
-    if (event.event === 'step') this.#timer ??= setTimeout(() => this.#turn());
+    if (event.event === 'step') this.#timer ??= setTimeout(() => this.#toggle());
     if (event.event === 'step' && event.step === steps) this.end();
     if (event.event !== 'generation') return;
-    this.dealings.push(event.workers.map(({ shards: { start, end } }) => end - start).join('+'));
+    this.assignments.push(event.workers.map(({ shards: { start, end } }) => end - start).join('+'));
   }
 
   end(): void {
@@ -33,11 +34,14 @@ class Throttle {
     this.#pid = 0;
   }
 
-  #turn(): void {
-    if (this.#pid === 0 || part === 0) return;
+  #toggle(): void {
+    if (this.#pid === 0 || stoppedFraction === 0) return;
     this.#stopped = !this.#stopped;
     process.kill(this.#pid, this.#stopped ? 'SIGSTOP' : 'SIGCONT');
-    this.#timer = setTimeout(() => this.#turn(), periodMs * (this.#stopped ? part : 1 - part));
+    this.#timer = setTimeout(
+      () => this.#toggle(),
+      periodMs * (this.#stopped ? stoppedFraction : 1 - stoppedFraction),
+    );
   }
 }
 
@@ -46,9 +50,9 @@ async function measure(balance: 'off' | 'speed'): Promise<number> {
   try {
     const rate = await imagesPerSecond({
       options: ['--workers', 2, '--shards', 16, '--batch-size', 128, '--balance', balance],
-      ...{ steps, warmUp: steps / 2, onEvent: (event: RunEvent) => throttle.see(event) },
+      ...{ steps, warmUp: steps / 2, onEvent: (event: RunEvent) => throttle.onEvent(event) },
     });
-    console.log(`${balance}: ${rate.toFixed(0)} images/s ${throttle.dealings.join(', ')}`);
+    console.log(`${balance}: ${rate.toFixed(0)} images/s ${throttle.assignments.join(', ')}`);
     return rate;
   } finally {
     throttle.end();
@@ -63,6 +67,6 @@ for (let pair = 0; pair < pairs; pair++) {
   ratios.push(rates.speed / rates.off);
 }
 console.log(
-  `${machineLine()}, 2 workers, batch 128, 16 shards, one worker stopped ${100 * part} % of the time: ` +
+  `${machineLine()}, 2 workers, batch 128, 16 shards, one worker stopped ${100 * stoppedFraction} % of the time: ` +
     `--balance speed ${median(ratios).toFixed(2)}x (${ratios.map((ratio) => ratio.toFixed(2)).join(', ')})`,
 );

@@ -1,7 +1,9 @@
 /**
- * The ConvNet's kernels one by one, Lockstep's own ops against TensorFlow's, in turn on the same tensors, threads and precision:
- * `npm run bench:kernels -- [--threads N] [--batch N] [--precision float32|bfloat16] [--rounds N]`. Prints the median of each
- * and, where arithmetic is counted, the rate that the own op's time amounts to (of a direct computation: Winograd's does less).
+ * Compares the ConvNet's kernels one by one, Lockstep's own ops with TensorFlow's, alternating on the same tensors, threads and
+ * precision: `npm run bench:kernels -- [--threads N] [--batch N] [--precision float32|bfloat16] [--rounds N]`.
+ *
+ * Prints the median time of each and, for products, the arithmetic rate of Lockstep's op. The rate counts the operations of the direct
+ * algorithm; Winograd's algorithm performs fewer.
  */
 import os from 'node:os';
 import { parseArgs } from 'node:util';
@@ -30,11 +32,11 @@ const host = engineHost(process.env, os.homedir());
 const engine = await loadEngine({ choice: 'tensorflow', threads, device: 'cpu', host, warn: console.warn });
 const { tf, memory } = engine;
 const own = new TensorflowKernels(tf, memory, precision);
-const plain = new TensorflowKernels(tf, memory, precision, false);
+const reference = new TensorflowKernels(tf, memory, precision, false);
 
 interface Kernel {
   readonly name: string;
-  /** Floating-point operations of the direct computation. */
+  /** Floating-point operations of the direct algorithm; undefined if the rate is not printed. */
   readonly operations?: number;
   readonly run: (kernels: Kernels) => void;
 }
@@ -56,13 +58,13 @@ function convolution(size: number, inputs: number, outputs: number): Kernel[] {
       run: (k) => void k.conv2d(k.operand(x, shape), k.operand(filter, shape), window),
     },
     {
-      name: `${name}, filter's gradient`,
+      name: `${name}, filter gradient`,
       operations,
       run: (k) =>
         void k.conv2dFilterGradient(k.operand(x, shape), filter.shape, k.operand(dy, shape), window),
     },
     {
-      name: `${name}, input's gradient`,
+      name: `${name}, input gradient`,
       operations,
       run: (k) => void k.conv2dInputGradient(x.shape, k.operand(filter, shape), k.operand(dy, shape), window),
     },
@@ -83,7 +85,7 @@ function batchNorm(size: number, channels: number, tail: BatchNormTail): Kernel[
       },
     },
     {
-      name: `${name}, and back`,
+      name: `${name}, backward`,
       run: (k) => {
         const pass = k.batchNorm(x, coefficients, tail, true);
         pass.sums(dy);
@@ -103,7 +105,7 @@ function dense(inputs: number, outputs: number): Kernel[] {
   return [
     { name, operations, run: (k) => void k.matMul(k.operand(x), k.operand(matrix), false, false) },
     {
-      name: `${name}, matrix's gradient to where it leaves from`,
+      name: `${name}, matrix gradient into the send buffer`,
       operations,
       run: (k) => {
         const gradient = k.denseGradient(x, dy);
@@ -112,7 +114,7 @@ function dense(inputs: number, outputs: number): Kernel[] {
       },
     },
     {
-      name: `${name}, input's gradient`,
+      name: `${name}, input gradient`,
       operations,
       run: (k) => void k.matMul(k.operand(dy), k.operand(matrix), false, true),
     },
@@ -134,7 +136,7 @@ function adam(): Kernel {
   const sizes = [3136 * 512, 512 * 512, 65_000];
   const count = sizes.reduce((total, size) => total + size, 0);
   const states = new Map<Kernels, AdamState>(
-    [own, plain].map((k) => [k, k.adam(new Float32Array(count), sizes, 0.9, 0.999)]),
+    [own, reference].map((k) => [k, k.adam(new Float32Array(count), sizes, 0.9, 0.999)]),
   );
   const gradient = new Float32Array(new SharedArrayBuffer(4 * count)).fill(1e-3);
   const step = { stepSize: 1e-3, correction: 1, epsilon: 1e-8 };
@@ -166,15 +168,18 @@ function timed(kernel: Kernel, implementation: Kernels): number {
 console.log(
   `${machineLine()}, ${engine.describe()}, ${precision}, batch ${batch}, ${threads} ${threads === 1 ? 'thread' : 'threads'}\n`,
 );
-console.log("| kernel | Lockstep's, ms | TensorFlow's, ms | ratio | GFLOP/s |");
+console.log('| kernel | Lockstep, ms | TensorFlow, ms | ratio | GFLOP/s |');
 console.log('| --- | --- | --- | --- | --- |');
 for (const kernel of kernels) {
-  const times = Array.from({ length: rounds + 3 }, () => [timed(kernel, own), timed(kernel, plain)] as const);
-  const [ownMs, plainMs] = [0, 1].map((side) => median(times.slice(3).map((pair) => pair[side] ?? 0)));
-  if (ownMs === undefined || plainMs === undefined) continue;
+  const times = Array.from(
+    { length: rounds + 3 },
+    () => [timed(kernel, own), timed(kernel, reference)] as const,
+  );
+  const [ownMs, referenceMs] = [0, 1].map((side) => median(times.slice(3).map((pair) => pair[side] ?? 0)));
+  if (ownMs === undefined || referenceMs === undefined) continue;
   const rate = kernel.operations === undefined ? '' : (kernel.operations / ownMs / 1e6).toFixed(0);
   console.log(
-    `| ${kernel.name} | ${ownMs.toFixed(2)} | ${plainMs.toFixed(2)} | ${(plainMs / ownMs).toFixed(2)}x | ${rate} |`,
+    `| ${kernel.name} | ${ownMs.toFixed(2)} | ${referenceMs.toFixed(2)} | ${(referenceMs / ownMs).toFixed(2)}x | ${rate} |`,
   );
 }
 process.exit();

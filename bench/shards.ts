@@ -1,7 +1,9 @@
 /**
- * What exactness costs: images a second with K = W, 2W, 4W and 8W shards on W workers, one thread each, in turn:
- * `npm run bench:shards -- [rounds] [steps]`. One worker exchanges nothing, so what it loses is lost to smaller kernels and
- * more of them; what two workers lose beyond that, to the subtrees that they send each other.
+ * Measures the cost of more shards than workers: images per second with K = W, 2W, 4W and 8W shards on W workers with one thread
+ * each, variants alternating: `npm run bench:shards -- [rounds] [steps]`.
+ *
+ * A single worker communicates with no other, so its loss comes from more and smaller kernels. The additional loss of two workers comes
+ * from the subtree sums that they exchange.
  */
 import { median } from '../src/shared/arithmetic/quantile.js';
 import { imagesPerSecond, machineLine } from './measure.js';

@@ -1,6 +1,6 @@
 /**
- * From the command to the first step, and the memory of a worker, on the recipe: `npm run bench:start -- [rounds]`. Everything is
- * installed; Linux's /proc gives the memory.
+ * Measures the time from the command to the first step, and the peak memory of a worker, for the MNIST ConvNet:
+ * `npm run bench:start -- [rounds]`. Requires Linux, because memory is read from /proc.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -13,13 +13,13 @@ import { machineLine } from './measure.js';
 const [rounds = 5] = process.argv.slice(2).map(Number);
 const steps = 60;
 
-/** Megabytes: the most that the process has held so far. */
-function residentMegabytes(pid: number): number {
+/** Returns the peak resident memory of a process so far. */
+function peakResidentMegabytes(pid: number): number {
   const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kilobytes) / 1024;
 }
 
-async function once(): Promise<{ firstStepMs: number; megabytes: number }> {
+async function measure(): Promise<{ firstStepMs: number; megabytes: number }> {
   const out = mkdtempSync(path.join(os.tmpdir(), 'lockstep-bench-'));
   const startedMs = performance.now();
   const options = [
@@ -47,7 +47,7 @@ async function once(): Promise<{ firstStepMs: number; megabytes: number }> {
       if (event.event === 'worker') pids.push(event.pid);
       if (event.event === 'step' && event.step === 1) firstStepMs = performance.now() - startedMs;
       if (event.event === 'step' && event.step === steps - 5)
-        megabytes = Math.max(...pids.map(residentMegabytes));
+        megabytes = Math.max(...pids.map(peakResidentMegabytes));
     }
   }
   rmSync(out, { recursive: true, force: true });
@@ -55,11 +55,11 @@ async function once(): Promise<{ firstStepMs: number; megabytes: number }> {
 }
 
 const measured = [];
-for (let round = 0; round < rounds; round++) measured.push(await once());
+for (let round = 0; round < rounds; round++) measured.push(await measure());
 console.log(`${machineLine()}, 2 workers, batch 64, medians of ${rounds} runs`);
 console.log(
-  `from the command to the first step: ${(median(measured.map((one) => one.firstStepMs)) / 1000).toFixed(2)} s`,
+  `time from the command to the first step: ${(median(measured.map(({ firstStepMs }) => firstStepMs)) / 1000).toFixed(2)} s`,
 );
 console.log(
-  `resident memory of the larger worker: ${median(measured.map((one) => one.megabytes)).toFixed(0)} MB`,
+  `peak resident memory of the larger worker: ${median(measured.map(({ megabytes }) => megabytes)).toFixed(0)} MB`,
 );

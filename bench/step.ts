@@ -1,6 +1,6 @@
 /**
- * One process, one ConvNet, one batch after the other: the straightforward tfjs step (model.apply on the tape,
- * tf.train.adam) against Lockstep's, in turn on the same batches and threads. `npm run bench:step -- [batch] [threads] [rounds]`
+ * Compares a plain tfjs training step (model.apply with automatic differentiation, tf.train.adam) with Lockstep's, in one process,
+ * alternating on the same batches and threads: `npm run bench:step -- [batch] [threads] [rounds]`.
  */
 import os from 'node:os';
 import type { Tensor2D } from '@tensorflow/tfjs';
@@ -16,7 +16,7 @@ import { trainStep } from '../src/worker/training/train-step.js';
 import { alone, batchOf } from '../test/support/in-process.js';
 
 const [batchSize = 64, threads = 2, rounds = 5] = process.argv.slice(2).map(Number);
-const stepsARound = 10;
+const stepsPerRound = 10;
 
 Object.assign(process.env, engineEnvironment({ threads, device: 'cpu' }));
 const host = engineHost(process.env, os.homedir());
@@ -24,15 +24,15 @@ const engine = await loadEngine({ choice: 'tensorflow', threads, device: 'cpu', 
 const { tf } = engine;
 const data = imageData(await loadMnist(), { mean: 0.5, std: 0.5 });
 const lockstep = await alone(engine, convnet.model, { batchSize, shards: 1, threads }, data);
-const straight = await buildModel(engine, { seed: 1 }, convnet);
+const plainModel = await buildModel(engine, { seed: 1 }, convnet);
 const optimizer = tf.train.adam(0.001, 0.9, 0.999, 1e-8);
 const { sampler } = lockstep;
 
-function straightStep(step: number): number {
+function plainStep(step: number): number {
   const { inputs, labels, shape } = batchOf(lockstep, sampler.plan(step));
   return tf.tidy(() => {
     const loss = optimizer.minimize(() => {
-      const logits = straight.apply(tf.tensor(inputs, shape), { training: true }) as Tensor2D;
+      const logits = plainModel.apply(tf.tensor(inputs, shape), { training: true }) as Tensor2D;
       return tf.losses.softmaxCrossEntropy(tf.oneHot(tf.tensor1d(labels, 'int32'), 10), logits);
     }, true);
     return loss?.dataSync()[0] ?? Number.NaN;
@@ -42,22 +42,22 @@ function straightStep(step: number): number {
 let step = 0;
 function timed(run: (step: number) => unknown): number {
   const startedMs = performance.now();
-  for (let i = 0; i < stepsARound; i++) run(++step);
-  return (performance.now() - startedMs) / stepsARound;
+  for (let i = 0; i < stepsPerRound; i++) run(++step);
+  return (performance.now() - startedMs) / stepsPerRound;
 }
-const ours = (number: number): unknown => trainStep(lockstep, sampler.plan(number));
-timed(straightStep);
-timed(ours);
+const lockstepStep = (number: number): unknown => trainStep(lockstep, sampler.plan(number));
+timed(plainStep);
+timed(lockstepStep);
 const times = Array.from({ length: rounds }, () => ({
-  straight: timed(straightStep),
-  lockstep: timed(ours),
+  plain: timed(plainStep),
+  lockstep: timed(lockstepStep),
 }));
 const result = {
   engine: engine.describe(),
   batchSize,
-  straightMs: median(times.map(({ straight }) => straight)),
+  plainMs: median(times.map(({ plain }) => plain)),
   lockstepMs: median(times.map(({ lockstep }) => lockstep)),
-  ratio: median(times.map(({ straight, lockstep }) => straight / lockstep)),
+  ratio: median(times.map(({ plain, lockstep }) => plain / lockstep)),
 };
 console.log(JSON.stringify(result, undefined, 2));
 process.exit();

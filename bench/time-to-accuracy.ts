@@ -1,10 +1,11 @@
 /**
- * Time to an accuracy, from the command to the line that says it, Lockstep with 2 workers beside PyTorch DDP with 2 processes, one
- * thread each: `npm run bench:time-to-accuracy -- [--seeds 1,2,3] [--target 0.99] [--every 200] [--layout channels_last]`.
+ * Measures the time to a test accuracy for Lockstep with 2 workers and PyTorch DDP with 2 processes, with one thread each:
+ * `npm run bench:time-to-accuracy -- [--seeds 1,2,3] [--target 0.99] [--every 200] [--layout channels_last]`.
  *
- * Both train the recipe (batch 64, Adam, StepLR, a new random order each epoch), both evaluate the whole test set on both processes
- * after the same steps, and both are timed from the start of their process. Each has its own generators, so a seed is no pair:
- * medians over the seeds are compared. LOCKSTEP_PYTHON names a Python with PyTorch.
+ * Both train the MNIST ConvNet (batch 64, Adam, StepLR, a new random order in each epoch) and evaluate the whole test set on both
+ * processes after the same steps. The time runs from the start of the process to the output line that reports the accuracy. Random
+ * generators differ, so the same seed does not give the same run, and medians over the seeds are compared. LOCKSTEP_PYTHON is the path of
+ * a Python with PyTorch.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -27,50 +28,51 @@ const { values: given } = parseArgs({
 const [target, every, epochs] = [Number(given.target), Number(given.every), 3];
 const data = mnistFolder();
 
-/** An evaluation as either program prints it. */
-interface Said {
+/** An evaluation as printed by either program. */
+interface Evaluation {
   readonly step: number;
   readonly accuracy: number;
 }
 
-interface Reached extends Said {
+interface Reached extends Evaluation {
   readonly seconds: number;
 }
 
-/** Starts a program, reads its lines until one says that the target is reached, and ends it. */
-async function until(
+/** Starts a program, reads its output until an evaluation reaches the target, and terminates it. */
+async function runUntilTarget(
   program: string,
   args: readonly (string | number)[],
-  read: (line: string) => Said | undefined,
+  read: (line: string) => Evaluation | undefined,
 ): Promise<Reached> {
   const startedMs = performance.now();
   const child = spawn(program, args.map(String), { stdio: ['ignore', 'pipe', 'ignore'] });
   const ended = new Promise((resolve) => child.once('close', resolve));
   let reached: Reached | undefined;
   for await (const line of createInterface({ input: child.stdout })) {
-    const said = read(line);
-    if (reached || !said || said.accuracy < target) continue;
-    reached = { ...said, seconds: (performance.now() - startedMs) / 1000 };
-    end(child);
+    const evaluation = read(line);
+    if (reached || !evaluation || evaluation.accuracy < target) continue;
+    reached = { ...evaluation, seconds: (performance.now() - startedMs) / 1000 };
+    terminate(child);
   }
   await ended;
-  if (!reached) throw new Error(`${program} ${args[0] ?? ''} ended before the target was reached`);
+  if (!reached)
+    throw new Error(`${program} ${args[0] ?? ''} ended before the target accuracy of ${target} was reached.`);
   return reached;
 }
 
-/** Both end their children on SIGTERM. */
-const end = (child: ChildProcess): void => void child.kill('SIGTERM');
+/** Sends SIGTERM, on which both programs also terminate their child processes. */
+const terminate = (child: ChildProcess): void => void child.kill('SIGTERM');
 
 async function lockstep(seed: number): Promise<Reached> {
   const out = mkdtempSync(path.join(os.tmpdir(), 'lockstep-bench-'));
   const recipe = ['--workers', 2, '--threads', 1, '--epochs', epochs, '--seed', seed];
   const evaluations = ['--evaluate', 'test', '--evaluate-every', `${every}steps`];
   try {
-    return await until(
+    return await runUntilTarget(
       process.execPath,
       [main, 'train', '--json', '--out', out, ...recipe, ...evaluations],
       (line) => {
-        const event = JSON.parse(line) as { event: string } & Said;
+        const event = JSON.parse(line) as { event: string } & Evaluation;
         return event.event === 'eval' ? event : undefined;
       },
     );
@@ -93,10 +95,10 @@ function torch(seed: number): Promise<Reached> {
     layout: given.layout,
   };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
-  return until(
+  return runUntilTarget(
     process.env['LOCKSTEP_PYTHON'] ?? 'python3',
     [peer, ...args],
-    (line) => JSON.parse(line) as Said,
+    (line) => JSON.parse(line) as Evaluation,
   );
 }
 
@@ -105,7 +107,7 @@ const programs = [
   { name: `PyTorch DDP, ${given.layout}`, run: torch, times: [] as number[] },
 ];
 console.log(
-  `${machineLine()}, 2 processes x 1 thread, batch 64, the test set every ${every} steps, until ${100 * target} %\n`,
+  `${machineLine()}, 2 processes x 1 thread, batch 64, evaluation every ${every} steps, target ${100 * target} %\n`,
 );
 console.log('| seed | program | seconds | steps | test accuracy |\n| --- | --- | --- | --- | --- |');
 for (const seed of given.seeds.split(',').map(Number)) {

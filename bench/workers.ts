@@ -1,7 +1,8 @@
 /**
- * Two workers against one, one thread and one core each, through the real command and in turn:
- * `npm run bench:workers -- [rounds] [steps]`, of which the first third doesn't count. Pins the one worker to a core (taskset), since otherwise its communicator
- * thread would have the other core to itself.
+ * Compares two workers with one, with one thread and one core each, by the compiled command, variants alternating:
+ * `npm run bench:workers -- [rounds] [steps]`. The first third of the steps is warm-up.
+ *
+ * The single worker is pinned to a core (taskset); otherwise its communicator thread would run on the second core.
  */
 import { median } from '../src/shared/arithmetic/quantile.js';
 import { imagesPerSecond, machineLine } from './measure.js';

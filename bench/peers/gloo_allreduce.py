@@ -1,5 +1,8 @@
-"""All-reduce of float32 by PyTorch's Gloo between processes of this machine, one thread each: the peer of `lockstep bench allreduce`.
-`python3 gloo_allreduce.py WORKERS ROUNDS BYTES...` prints one JSON line: the slowest worker's median microseconds a size."""
+"""Measures the float32 all-reduce of PyTorch's Gloo between processes of this machine with one thread each.
+
+The counterpart of `lockstep bench allreduce`. `python3 gloo_allreduce.py WORKERS ROUNDS BYTES...` prints one JSON line: for
+each size, the median time in microseconds of the slowest worker.
+"""
 
 import json
 import socket

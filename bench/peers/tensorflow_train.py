@@ -1,8 +1,8 @@
-"""TensorFlow with Keras on the recipe's ConvNet and MNIST: a peer of `lockstep train`. One JSON line: images a second in total.
+"""Trains the MNIST ConvNet with TensorFlow and Keras, as the counterpart of `lockstep train`.
 
 `python3 tensorflow_train.py --data FOLDER --processes P --threads T --batch N --steps S --warm-up W --precision float32|bfloat16
---batch-norm own|synchronized`. With P > 1 processes of this machine MultiWorkerMirroredStrategy averages their gradients; N is the
-batch of all of them, W the steps left out.
+--batch-norm own|synchronized` prints one JSON line with the total images per second. With P > 1, MultiWorkerMirroredStrategy averages
+the gradients of P processes on this machine. N is the global batch size, and the first W steps are excluded from the median.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def read(folder, name, header):
         if path.exists():
             data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
             return np.frombuffer(data, np.uint8, offset=header)
-    raise SystemExit(f"{folder}: expected {name}, got none")
+    raise SystemExit(f"{folder}: expected the file {name} or {name}.gz, got neither.")
 
 
 def network(keras, synchronized):
@@ -74,7 +74,7 @@ def work(rank, options, ports, results):
     images = read(options.data, "train-images-idx3-ubyte", 16).reshape(-1, 28, 28, 1)
     labels = read(options.data, "train-labels-idx1-ubyte", 8).astype(np.int32)
     order = np.random.default_rng(1).permutation(len(images))
-    own = options.batch // options.processes
+    local_batch = options.batch // options.processes
 
     def replica(x, y):
         with tf.GradientTape() as tape:
@@ -91,12 +91,12 @@ def work(rank, options, ports, results):
     times, losses = [], []
     for i in range(options.steps):
         start = time.perf_counter()
-        first = (i * options.batch + rank * own) % (len(images) - own)
-        chosen = order[first : first + own]
+        first = (i * options.batch + rank * local_batch) % (len(images) - local_batch)
+        chosen = order[first : first + local_batch]
         x = (images[chosen].astype(np.float32) / 255 - 0.5) / 0.5
         losses.append(float(step(tf.constant(x), tf.constant(labels[chosen]))))
         times.append(time.perf_counter() - start)
-    assert np.mean(losses[-5:]) < losses[0], "TensorFlow does not learn"
+    assert np.mean(losses[-5:]) < losses[0], "the loss did not decrease"
     results[rank] = options.batch / float(np.median(times[options.warm_up :]))
 
 
@@ -108,22 +108,22 @@ if __name__ == "__main__":
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--batch-norm", choices=["own", "synchronized"], default="own")
     options = parser.parse_args()
-    # A spawned process has its own TensorFlow, with its own number of threads.
+    # Spawned processes import TensorFlow themselves, so that each can set its number of threads.
     context = multiprocessing.get_context("spawn")
     results = context.Array("d", options.processes)
-    held = [socket.socket() for _ in range(options.processes)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
+    reserved = [socket.socket() for _ in range(options.processes)]
+    for reservation in reserved:
+        reservation.bind(("127.0.0.1", 0))
+    ports = [reservation.getsockname()[1] for reservation in reserved]
+    for reservation in reserved:
+        reservation.close()
     workers = [context.Process(target=work, args=(rank, options, ports, results)) for rank in range(options.processes)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
     if any(worker.exitcode for worker in workers):
-        raise SystemExit("a worker of the peer failed")
+        raise SystemExit("tensorflow_train.py: a worker process failed; its traceback is above.")
     from importlib.metadata import PackageNotFoundError, version
 
     for name in ("tensorflow", "tensorflow-cpu"):

@@ -1,8 +1,8 @@
-"""PyTorch on the recipe until the test set is classified well enough: the peer of `bench/time-to-accuracy.ts`.
+"""Trains the MNIST ConvNet with PyTorch to a target accuracy, as the counterpart for `bench/time-to-accuracy.ts`.
 
 `python3 torch_accuracy.py --data FOLDER --processes P --threads T --batch N --layout contiguous|channels_last --seed S --every STEPS
---target FRACTION --epochs E`. A JSON line an evaluation: the step, and the part of the test set that is classified right. All P
-processes train (DistributedDataParallel over Gloo) and all evaluate, each its part; the run ends at the target.
+--target FRACTION --epochs E` prints one JSON line per evaluation with the step and the test accuracy. All P processes train
+(DistributedDataParallel over Gloo), and each evaluates its part of the test set. The run ends when the target is reached.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def work(rank, options, port):
     if options.processes > 1:
         dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=options.processes)
         model = nn.parallel.DistributedDataParallel(plain)
-        # Dropout is each process's own.
+        # Each process draws its own dropout masks.
         torch.manual_seed(options.seed * options.processes + rank)
     (images, labels), (test_images, test_labels) = split(options.data, "train"), split(options.data, "t10k")
     shuffle = torch.Generator().manual_seed(options.seed)

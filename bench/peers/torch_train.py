@@ -1,8 +1,9 @@
-"""PyTorch on the recipe's ConvNet and MNIST: the peer of `lockstep train`. One JSON line: the median images a second in total.
+"""Trains the MNIST ConvNet with PyTorch, as the counterpart of `lockstep train`.
 
 `python3 torch_train.py --data FOLDER --processes P --threads T --batch N --steps S --warm-up W --precision float32|bfloat16 --layout
-contiguous|channels_last`. With P > 1 processes of this machine DistributedDataParallel over Gloo averages their gradients; N is
-the batch of all of them. BatchNorm is each process's own then: PyTorch can't synchronize it on the CPU.
+contiguous|channels_last` prints one JSON line with the median of the total images per second. With P > 1, DistributedDataParallel
+over Gloo averages the gradients of P processes on this machine. N is the global batch size. BatchNorm statistics stay local to each
+process, because PyTorch does not support SyncBatchNorm on the CPU.
 """
 
 import argparse
@@ -25,7 +26,7 @@ def read(folder, name, header):
         if path.exists():
             data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
             return np.frombuffer(data, np.uint8, offset=header)
-    raise SystemExit(f"{folder}: expected {name}, got none")
+    raise SystemExit(f"{folder}: expected the file {name} or {name}.gz, got neither.")
 
 
 def network():
@@ -51,12 +52,12 @@ def work(rank, options, port, results):
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     loss_of = nn.CrossEntropyLoss()
-    own = options.batch // options.processes
+    local_batch = options.batch // options.processes
     times, losses = [], []
     for step in range(options.steps):
         start = time.perf_counter()
-        first = (step * options.batch + rank * own) % (len(images) - own)
-        chosen = order[first : first + own]
+        first = (step * options.batch + rank * local_batch) % (len(images) - local_batch)
+        chosen = order[first : first + local_batch]
         x = (images[chosen].float() / 255 - 0.5) / 0.5
         if options.layout == "channels_last":
             x = x.contiguous(memory_format=torch.channels_last)
@@ -67,7 +68,7 @@ def work(rank, options, port, results):
         optimizer.step()
         losses.append(loss.item())
         times.append(time.perf_counter() - start)
-    assert np.mean(losses[-5:]) < losses[0], "PyTorch does not learn"
+    assert np.mean(losses[-5:]) < losses[0], "the loss did not decrease"
     results[rank] = options.batch / float(np.median(times[options.warm_up :]))
     if options.processes > 1:
         dist.destroy_process_group()
