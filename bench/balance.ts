@@ -50,7 +50,9 @@ async function measure(balance: 'off' | 'speed'): Promise<number> {
   try {
     const rate = await imagesPerSecond({
       options: ['--workers', 2, '--shards', 16, '--batch-size', 128, '--balance', balance],
-      ...{ steps, warmUp: steps / 2, onEvent: (event: RunEvent) => throttle.onEvent(event) },
+      steps,
+      warmUp: steps / 2,
+      onEvent: (event: RunEvent) => throttle.onEvent(event),
     });
     console.log(`${balance}: ${rate.toFixed(0)} images/s ${throttle.assignments.join(', ')}`);
     return rate;

@@ -15,12 +15,13 @@ const workloads = (computeMs: number): readonly (Training & { readonly name: str
   { ...recipe, name: 'MNIST ConvNet, CPU workers with one core each', computeMs, ownCore: false },
   { ...recipe, name: 'MNIST ConvNet, GPU workers', computeMs: 10, ownCore: true },
   {
-    ...{
-      name: '25 million parameters without BatchNorm, buckets of 8 MB, GPU workers',
-      computeMs: 200,
-      ownCore: true,
-    },
-    ...{ gradientBytes: 100_000_000, bucketBytes: 2 ** 23, vectors: [8], overlap: recipe.overlap },
+    name: '25 million parameters without BatchNorm, buckets of 8 MB, GPU workers',
+    computeMs: 200,
+    ownCore: true,
+    gradientBytes: 100_000_000,
+    bucketBytes: 2 ** 23,
+    vectors: [8],
+    overlap: recipe.overlap,
   },
 ];
 export function printScaling({ messageUs, computeMs, sharedVectorUs }: Parameters): void {

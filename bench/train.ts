@@ -73,11 +73,13 @@ function group(name: string, setup: Setup): { name: string; variants: readonly V
     variants: [
       { name: 'Lockstep', peer: undefined, run: () => imagesPerSecond({ options, steps, warmUp }) },
       ...['contiguous', 'channels_last'].map((layout) => ({
-        ...{ name: `${torch}, ${layout}`, peer: 'torch' as const },
+        name: `${torch}, ${layout}`,
+        peer: 'torch' as const,
         run: () => runPeer('torch', setup, { layout }),
       })),
       ...(processes === 1 ? ['own'] : ['own', 'synchronized']).map((norm) => ({
-        ...{ name: `${tensorflow}, BatchNorm ${norm}`, peer: 'tensorflow' as const },
+        name: `${tensorflow}, BatchNorm ${norm}`,
+        peer: 'tensorflow' as const,
         run: () => runPeer('tensorflow', setup, { 'batch-norm': norm }),
       })),
     ],
@@ -112,7 +114,9 @@ for (const { name, variants } of groups) {
     for (const { variant, rates } of measured) rates.push(await variant.run());
   }
   const medians = measured.map(({ variant, rates }) => ({
-    ...{ name: variant.name, peer: variant.peer, rates },
+    name: variant.name,
+    peer: variant.peer,
+    rates,
     imagesPerSecond: median(rates),
   }));
   const lockstepRate = medians.find(({ peer }) => peer === undefined)?.imagesPerSecond ?? Number.NaN;

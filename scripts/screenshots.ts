@@ -21,7 +21,9 @@ const docs = fileURLToPath(new URL('../docs', import.meta.url));
 
 const dashboard = await openDashboard({
   address: { host: '127.0.0.1', port: 0, anyPort: true },
-  ...{ token: null, runs, live: null },
+  token: null,
+  runs,
+  live: null,
 });
 for (const { name, width, height, touch } of [
   { name: 'desk', width: 1280, height: 1000, touch: false },

@@ -74,11 +74,15 @@ try {
   const others = values.nodes.split(',').filter(Boolean);
   const variants: Variant[] = [
     ...ways.map((flags) => ({
-      ...{ name: ['this Node', ...flags].join(' '), node: process.execPath, flags },
+      name: ['this Node', ...flags].join(' '),
+      node: process.execPath,
+      flags,
       place: ['--single-process'],
     })),
     ...others.map((major) => ({
-      ...{ name: `Node ${major}, 2 workers`, node: nodeOf(major, folder), flags: [] },
+      name: `Node ${major}, 2 workers`,
+      node: nodeOf(major, folder),
+      flags: [],
       place: ['--workers', '2'],
     })),
   ];

@@ -11,7 +11,11 @@ export function network({ tf, seed }: ModelContext): LayersModel {
   const initializer = () => tf.initializers.heNormal({ seed: seed * 1000 + ++drawn });
   const block = (filters: number, kernelSize: number, pool: boolean, input = false) => [
     tf.layers.conv2d({
-      ...{ filters, kernelSize, padding: 'same', useBias: false, kernelInitializer: initializer() },
+      filters,
+      kernelSize,
+      padding: 'same',
+      useBias: false,
+      kernelInitializer: initializer(),
       ...(input ? { inputShape: [28, 28, 1] } : {}),
     }),
     tf.layers.batchNormalization({ momentum: 0.9, epsilon: 1e-5 }),

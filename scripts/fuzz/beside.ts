@@ -44,8 +44,21 @@ export interface Attacked {
 }
 
 const training = (steps: number): string[] => [
-  ...['--config', config, '--workers', '2', '--threads', '1', '--max-steps', String(steps)],
-  ...['--epochs', '1000000', '--evaluate', 'none', '--shared-memory', 'off', '--json'],
+  '--config',
+  config,
+  '--workers',
+  '2',
+  '--threads',
+  '1',
+  '--max-steps',
+  String(steps),
+  '--epochs',
+  '1000000',
+  '--evaluate',
+  'none',
+  '--shared-memory',
+  'off',
+  '--json',
 ];
 
 class Program {
@@ -192,7 +205,13 @@ export async function attackTraining(
   const orders = join(folder, 'orders');
   setStepDelay(orders, paceMs);
   const coordinator = new Program([
-    ...['coordinator', '--listen', listen, '--out', join(folder, 'attacked'), '--inject', `orders:${orders}`],
+    'coordinator',
+    '--listen',
+    listen,
+    '--out',
+    join(folder, 'attacked'),
+    '--inject',
+    `orders:${orders}`,
     ...training(steps),
   ]);
   const workers: Program[] = [];
@@ -234,7 +253,10 @@ export async function attackTraining(
     await Promise.all(workers.map(({ ended }) => ended));
     const { events } = coordinator;
     return {
-      ...{ status, tooShort, weightsSha256: weightsOf(events), memory: before.growth() },
+      status,
+      tooShort,
+      weightsSha256: weightsOf(events),
+      memory: before.growth(),
       frames: { control: sent[0], data: sent[1], plainConnections: connections },
       generations: events.filter(({ event }) => event === 'generation').length,
       warnings: events.flatMap((event) => (event.event === 'warning' ? [event.message] : [])),

@@ -37,8 +37,12 @@ const ready: MessageOf<WorkerMessage, 'ready'> = {
   type: 'ready',
   device: 'CPU',
   engine: 'tensorflow',
-  ...{ layoutHash: sha('a'), weightsSha256: sha('b'), dataSha256: sha('d') },
-  ...{ parameterCount: 10, trainCount: 100, testCount: 10 },
+  layoutHash: sha('a'),
+  weightsSha256: sha('b'),
+  dataSha256: sha('d'),
+  parameterCount: 10,
+  trainCount: 100,
+  testCount: 10,
   endpoint: 'tcp://127.0.0.1:1',
   publicKey: 'HelloWorld'.repeat(4),
   memory: `1/2/${'0'.repeat(32)}`,
@@ -59,25 +63,30 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
   last_committed: { type: 'last_committed', generation, step: 3 },
   committed: {
     type: 'committed',
-    ...{ generation, step: 3, epoch: 1, loss: 0.5, learningRate: 0.001 },
+    generation,
+    step: 3,
+    epoch: 1,
+    loss: 0.5,
+    learningRate: 0.001,
     times: noTimes(),
   },
   evaluated: {
     type: 'evaluated',
-    ...{
-      generation,
-      split: 'test',
-      epoch: 1,
-      step: 3,
-      loss: 0.5,
-      metrics: { accuracy: 0.9 },
-      correct: 9,
-      count: 10,
-    },
+    generation,
+    split: 'test',
+    epoch: 1,
+    step: 3,
+    loss: 0.5,
+    metrics: { accuracy: 0.9 },
+    correct: 9,
+    count: 10,
   },
   misclassified: {
     type: 'misclassified',
-    ...{ generation, split: 'test', epoch: 1, step: 3 },
+    generation,
+    split: 'test',
+    epoch: 1,
+    step: 3,
     samples: [{ index: 7, label: 3, predicted: 5, confidence: 0.9, pixels: 'AAAAAA==' }],
     picture: { height: 2, width: 2, channels: 1 },
   },
@@ -88,7 +97,8 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
   },
   histograms: {
     type: 'histograms',
-    ...{ generation, step: 3 },
+    generation,
+    step: 3,
     histograms: [{ kind: 'weights', name: 'dense/kernel', histogram: histogramOf(Float32Array.of(1, 2)) }],
   },
   finished: { type: 'finished', generation, steps: 3, weightsSha256: sha('e') },
@@ -110,19 +120,34 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
 };
 
 const workers = shardRanges(shards, worldSize).map((range, rank) => ({
-  ...{ rank, shards: range, endpoint: `tcp://127.0.0.1:${rank + 1}`, memory: null, pid: rank, host: 'box' },
+  rank,
+  shards: range,
+  endpoint: `tcp://127.0.0.1:${rank + 1}`,
+  memory: null,
+  pid: rank,
+  host: 'box',
 }));
 
 export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf<CoordinatorMessage, K> } = {
   welcome: {
     type: 'welcome',
-    ...{ protocol: protocolVersion, runId: id, config, socketDirectory: '/tmp/lockstep' },
+    protocol: protocolVersion,
+    runId: id,
+    config,
+    socketDirectory: '/tmp/lockstep',
     definition: { path: '/config.ts', sha256: sha('c') },
   },
   plan: {
     type: 'plan',
     plan: {
-      ...{ generation, rank: 0, shards, workers, step: 0, source: null, restore: null, out: '/out' },
+      generation,
+      rank: 0,
+      shards,
+      workers,
+      step: 0,
+      source: null,
+      restore: null,
+      out: '/out',
       evaluated: { step: 0, splits: [] },
     },
   },
@@ -169,8 +194,13 @@ export function exchanges(tag = runTag): { engines: CollectiveEngine[]; frames: 
   }
   const hello = Buffer.alloc(headerBytes + 1);
   writeHeader([hello], {
-    ...{ phase: 'hello', sender: 1, runTag: tag, generation: asGeneration(generation) },
-    ...{ collective: 0, sequence: 0, step: 0 },
+    phase: 'hello',
+    sender: 1,
+    runTag: tag,
+    generation: asGeneration(generation),
+    collective: 0,
+    sequence: 0,
+    step: 0,
   });
   return { engines, frames: [...frames, hello] };
 }

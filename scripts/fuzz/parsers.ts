@@ -50,7 +50,9 @@ function coordinator(): (from: string, bytes: Uint8Array) => void {
     config,
     definition: { path: '/config.ts', sha256: 'c'.repeat(64) },
     socketDirectory: null,
-    ...{ out: null, resume: null, inherited: null },
+    out: null,
+    resume: null,
+    inherited: null,
     server: {
       endpoint: 'memory://fuzz',
       listen: (given) => (events = given),

@@ -89,8 +89,13 @@ function routes({ runs, live }: DashboardOptions, access: Access, { view, metric
   app.use(
     secureHeaders({
       contentSecurityPolicy: {
-        ...{ defaultSrc: ["'none'"], scriptSrc: ["'self'"], styleSrc: ["'self'"], connectSrc: ["'self'"] },
-        ...{ imgSrc: ["'self'", 'data:'], baseUri: ["'none'"], formAction: ["'none'"] },
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        connectSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        baseUri: ["'none'"],
+        formAction: ["'none'"],
         frameAncestors: ["'none'"],
       },
       referrerPolicy: 'no-referrer',

@@ -26,7 +26,8 @@ export class TensorboardLog {
     if (event.event === 'step') {
       const { loss, learningRate, imagesPerSecond } = event;
       this.#scalars(event, {
-        ...{ 'train/loss': loss, 'train/learning_rate': learningRate },
+        'train/loss': loss,
+        'train/learning_rate': learningRate,
         'train/images_per_second': imagesPerSecond,
       });
     } else if (event.event === 'eval') {
@@ -70,8 +71,13 @@ function histogramValue({ kind, name, histogram }: NamedHistogram): SummaryValue
   return {
     tag: `${kind}/${name}`,
     histo: {
-      ...{ min, max, num: count, sum, sumSquares: sumOfSquares },
-      ...{ bucketLimit: bucketLimits(histogram), bucket: buckets },
+      min,
+      max,
+      num: count,
+      sum,
+      sumSquares: sumOfSquares,
+      bucketLimit: bucketLimits(histogram),
+      bucket: buckets,
     },
   };
 }

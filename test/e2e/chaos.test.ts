@@ -15,21 +15,24 @@ interface Report {
 async function chaos(config: string, ...options: readonly string[]) {
   const out = join(await temporaryFolder(), 'chaos');
   const { status, stdout, stderr } = await lockstep([
-    ...[
-      'chaos',
-      '--config',
-      config,
-      '--out',
-      out,
-      '--json',
-      '--shards',
-      '4',
-      '--steps',
-      '60',
-      '--pace',
-      '25',
-    ],
-    ...[...options, '--', '--threads', '1', '--batch-size', '40'],
+    'chaos',
+    '--config',
+    config,
+    '--out',
+    out,
+    '--json',
+    '--shards',
+    '4',
+    '--steps',
+    '60',
+    '--pace',
+    '25',
+    ...options,
+    '--',
+    '--threads',
+    '1',
+    '--batch-size',
+    '40',
   ]);
   const lines = stdout
     .trim()

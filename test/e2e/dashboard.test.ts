@@ -67,17 +67,16 @@ async function seriousFindings(page: Page): Promise<string[]> {
 /** A folder with one run of so many steps, in which a worker was lost, and another one to compare it with. */
 async function writeRuns(folder: string, steps: number): Promise<void> {
   const lost: TimedEvent = {
-    ...{
-      event: 'worker',
-      state: 'lost',
-      rank: 1,
-      pid: 101,
-      host: 'box',
-      device: 'CPU',
-      engine: '',
-      generation: 1,
-    },
-    ...{ reason: 'Worker lost: rank 1 was killed by SIGKILL.', timeMs: 1_002_000 },
+    event: 'worker',
+    state: 'lost',
+    rank: 1,
+    pid: 101,
+    host: 'box',
+    device: 'CPU',
+    engine: '',
+    generation: 1,
+    reason: 'Worker lost: rank 1 was killed by SIGKILL.',
+    timeMs: 1_002_000,
   };
   const sample = {
     index: 7,
@@ -156,8 +155,20 @@ describe('lockstep train --dashboard', () => {
     const labels = Array.from({ length: 20 }, (_, i) => (i + 1) % 10);
     await writeFile(join(data, 't10k-labels-idx1-ubyte'), encodeLabels(labels));
     const run = new Lockstep([
-      ...['train', '--config', config, '--workers', '2', '--threads', '1', '--epochs', '500', '--json'],
-      ...['--out', join(folder, 'runs', 'live'), '--dashboard', '0'],
+      'train',
+      '--config',
+      config,
+      '--workers',
+      '2',
+      '--threads',
+      '1',
+      '--epochs',
+      '500',
+      '--json',
+      '--out',
+      join(folder, 'runs', 'live'),
+      '--dashboard',
+      '0',
     ]);
     const { url } = await run.event('dashboard');
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/);

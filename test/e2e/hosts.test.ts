@@ -41,8 +41,17 @@ describe('gradients between hosts', () => {
   it('come to the same bits in two levels as in one process, in float32 and in bfloat16', async () => {
     const { config } = await writeSmallTraining(await temporaryFolder(), { count: 70 });
     const common = (gradientDtype: string): string[] => [
-      ...['--config', config, '--shards', '4', '--threads', '1', '--epochs', '4', '--json'],
-      ...['--gradient-dtype', gradientDtype],
+      '--config',
+      config,
+      '--shards',
+      '4',
+      '--threads',
+      '1',
+      '--epochs',
+      '4',
+      '--json',
+      '--gradient-dtype',
+      gradientDtype,
     ];
     const exact = await alone(common('float32'), '--single-process');
     const rounded = await alone(common('bfloat16'), '--single-process');

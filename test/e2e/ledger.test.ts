@@ -50,7 +50,11 @@ describe('the audit ledger', () => {
     const found = await diff(two, flipped);
     expect(found.status).toBe(1);
     expect(found.answer.difference).toMatchObject({
-      ...{ step: 7, what: 'gradient', shard: 2, parameter, others: 0 },
+      step: 7,
+      what: 'gradient',
+      shard: 2,
+      parameter,
+      others: 0,
     });
     const words = await lockstep(['diff', two, flipped]);
     expect(words.stdout).toContain(`step 7, shard 2, gradient of ${parameter}`);

@@ -12,8 +12,13 @@ describe('a worker that would compute other bits', () => {
     const endpoint = `tcp://127.0.0.1:${await freePort()}`;
     const run = ['--config', config, '--workers', '2', '--threads', '1', '--epochs', '1', '--json'];
     const coordinator = new Lockstep([
-      ...['coordinator', '--listen', endpoint, ...run, ...options],
-      ...['--out', join(folder, 'run')],
+      'coordinator',
+      '--listen',
+      endpoint,
+      ...run,
+      ...options,
+      '--out',
+      join(folder, 'run'),
     ]);
     const workers = [[], second].map((more) => lockstep(['worker', '--coordinator', endpoint, ...more]));
     return Promise.all([coordinator.ended, ...workers]);

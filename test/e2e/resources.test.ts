@@ -46,20 +46,20 @@ describe('a worker', () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: 640 });
     const run = new Lockstep([
-      ...[
-        'train',
-        '--config',
-        config,
-        '--workers',
-        '2',
-        '--threads',
-        '1',
-        '--epochs',
-        '160',
-        '--evaluate',
-        'none',
-      ],
-      ...['--out', `${folder}/run`, '--json'],
+      'train',
+      '--config',
+      config,
+      '--workers',
+      '2',
+      '--threads',
+      '1',
+      '--epochs',
+      '160',
+      '--evaluate',
+      'none',
+      '--out',
+      `${folder}/run`,
+      '--json',
     ]);
     const memory = async (step: number): Promise<Map<number, number>> => {
       await run.event('step', (event) => event.step >= step);

@@ -23,7 +23,13 @@ describe('--checkpoint-every and --resume', () => {
   let config = '';
   let expected = '';
   const fresh = (...options: readonly string[]): string[] => [
-    ...['train', '--config', config, '--epochs', String(epochs), ...common, ...options],
+    'train',
+    '--config',
+    config,
+    '--epochs',
+    String(epochs),
+    ...common,
+    ...options,
   ];
 
   beforeEach(async () => {

@@ -34,7 +34,13 @@ describe('a run whose processes are started one by one, with keys', () => {
     const shape = ['--config', config, '--workers', '2', '--epochs', '8', '--threads', '1', '--json'];
     const listen = `tcp://${address}:${await freePort()}`;
     const coordinator = new Lockstep([
-      ...['coordinator', '--listen', listen, '--keys', keys, '--out', join(folder, 'run')],
+      'coordinator',
+      '--listen',
+      listen,
+      '--keys',
+      keys,
+      '--out',
+      join(folder, 'run'),
       ...shape,
     ]);
     await coordinator.event('run');

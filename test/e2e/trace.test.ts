@@ -80,8 +80,18 @@ describe('--trace FILE', () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: 70 });
     const { status, stderr } = await lockstep([
-      ...['train', '--config', config, '--single-process', '--max-steps', '3', '--evaluate', 'none'],
-      ...['--out', join(folder, 'a'), '--trace', join(folder, 'trace.json')],
+      'train',
+      '--config',
+      config,
+      '--single-process',
+      '--max-steps',
+      '3',
+      '--evaluate',
+      'none',
+      '--out',
+      join(folder, 'a'),
+      '--trace',
+      join(folder, 'trace.json'),
     ]);
     expect(status, stderr).toBe(0);
     expect(stderr).toMatch(/Milliseconds of a step, medians of 3 steps:\n +rank 0\n/);
@@ -93,8 +103,15 @@ describe('--trace FILE', () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: 70 });
     const { status, stderr } = await lockstep([
-      ...['train', '--config', config, '--workers', '1', '--out', join(folder, 'a')],
-      ...['--trace', join(config, 'trace.json')],
+      'train',
+      '--config',
+      config,
+      '--workers',
+      '1',
+      '--out',
+      join(folder, 'a'),
+      '--trace',
+      join(config, 'trace.json'),
     ]);
     expect(status).toBe(2);
     expect(stderr).toContain(`--trace: ${join(config, 'trace.json')} can't be written`);

@@ -38,7 +38,17 @@ describe('a run with momentum, regularizers, clipping, accumulation, augmentatio
   let config = '';
   let expected: ReturnType<typeof traceOf> | undefined;
   const args = (...more: readonly string[]): string[] => [
-    ...['train', '--config', config, '--shards', '4', '--threads', '1', '--epochs', '60', '--json', ...more],
+    'train',
+    '--config',
+    config,
+    '--shards',
+    '4',
+    '--threads',
+    '1',
+    '--epochs',
+    '60',
+    '--json',
+    ...more,
   ];
 
   beforeEach(async () => {

@@ -102,7 +102,13 @@ function undisturbed(): Promise<string> {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const { events } = await lockstep([
-      ...['train', '--config', config, '--single-process', '--out', join(folder, 'run'), ...common],
+      'train',
+      '--config',
+      config,
+      '--single-process',
+      '--out',
+      join(folder, 'run'),
+      ...common,
     ]);
     const done = events.at(-1);
     return done?.event === 'done' ? done.weightsSha256 : 'no end';

@@ -11,7 +11,11 @@ export function plotDistances(ours: readonly number[], theirs: readonly number[]
     color: string,
     type: 'solid' | 'dashed',
   ): object => ({
-    ...{ type: 'line', name, showSymbol: false, color, lineStyle: { width: 2, type } },
+    type: 'line',
+    name,
+    showSymbol: false,
+    color,
+    lineStyle: { width: 2, type },
     // A logarithmic axis has no zero: equal losses leave a gap.
     data: values.map((value, i) => [i + 1, value > 0 ? value : null]),
   });

@@ -96,8 +96,17 @@ describe.skipIf(!hasTensorboard())(
         }
       }
       expect(graph.map(({ op }) => op)).toEqual([
-        ...['InputLayer', 'Conv2D', 'BatchNormalization', 'ReLU', 'MaxPooling2D', 'Flatten', 'Dropout'],
-        ...['Dense', 'BatchNormalization', 'ReLU', 'Dense'],
+        'InputLayer',
+        'Conv2D',
+        'BatchNormalization',
+        'ReLU',
+        'MaxPooling2D',
+        'Flatten',
+        'Dropout',
+        'Dense',
+        'BatchNormalization',
+        'ReLU',
+        'Dense',
       ]);
       expect(graph.at(-1)?.shape).toEqual([-1, 10]);
       for (const [i, { inputs }] of graph.entries())

@@ -68,15 +68,13 @@ function planOf(counts: readonly number[]) {
   const place = { endpoint: 'tcp://x', memory: null, pid: 1, host: 'box' };
   const ranges = consecutiveRanges(counts);
   return {
-    ...{
-      generation: 1,
-      rank: 0,
-      shards: ranges.at(-1)?.end ?? 0,
-      step: 0,
-      source: null,
-      restore: null,
-      out: null,
-    },
+    generation: 1,
+    rank: 0,
+    shards: ranges.at(-1)?.end ?? 0,
+    step: 0,
+    source: null,
+    restore: null,
+    out: null,
     evaluated: { step: 0, splits: [] },
     workers: ranges.map((shards, rank) => ({ rank, shards, ...place })),
   };

@@ -38,8 +38,12 @@ export async function openBrowser(options: BrowserOptions = {}): Promise<Browser
   const profile = await mkdtemp(join(tmpdir(), 'lockstep-browser-'));
   const context = await chromium.launchPersistentContext(profile, {
     ...(chromiumPath === undefined ? {} : { executablePath: chromiumPath }),
-    ...{ headless: true, args: flags, viewport: { width, height } },
-    ...{ colorScheme: dark ? 'dark' : 'light', hasTouch: touch, isMobile: touch },
+    headless: true,
+    args: flags,
+    viewport: { width, height },
+    colorScheme: dark ? 'dark' : 'light',
+    hasTouch: touch,
+    isMobile: touch,
   });
   context.on('close', () => {
     // Its processes write there until they have ended.

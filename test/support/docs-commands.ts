@@ -7,7 +7,8 @@ export const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Every page that is written for people, in the order of the repository. */
 export const pages: readonly string[] = [
-  ...['README.md', 'CONTRIBUTING.md'],
+  'README.md',
+  'CONTRIBUTING.md',
   ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .sort()

@@ -80,7 +80,11 @@ export async function alone(
     generation: 1,
     rank: 0,
     shards: resolved.shards,
-    ...{ step: 0, source: null, restore: null, out: null, evaluated: { step: 0, splits: [] } },
+    step: 0,
+    source: null,
+    restore: null,
+    out: null,
+    evaluated: { step: 0, splits: [] },
     workers: [
       { rank: 0, shards: { start: 0, end: resolved.shards }, ...address, pid: process.pid, host: 'test' },
     ],

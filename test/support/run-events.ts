@@ -9,7 +9,10 @@ type EventOf<Name extends RunEvent['event']> = Extract<TimedEvent, { event: Name
 const at = { timeMs: 1_000_000 };
 
 export const runEvent = (workers = 2): EventOf<'run'> => ({
-  ...{ event: 'run', runId: '00000000-0000-4000-8000-000000000000', out: '/runs/a', ...at },
+  event: 'run',
+  runId: '00000000-0000-4000-8000-000000000000',
+  out: '/runs/a',
+  ...at,
   config: resolveConfig(runConfigSchema.parse({ name: 'digits', workers, shards: 8 }), {
     cores: 2,
     gpus: [],
@@ -17,22 +20,47 @@ export const runEvent = (workers = 2): EventOf<'run'> => ({
 });
 
 export const startEvent = (steps = 2814): EventOf<'start'> => ({
-  ...{ event: 'start', epochs: 3, steps, stepsPerEpoch: 938, parameters: 7, dataSha256: 'd', ...at },
+  event: 'start',
+  epochs: 3,
+  steps,
+  stepsPerEpoch: 938,
+  parameters: 7,
+  dataSha256: 'd',
+  ...at,
 });
 
 export const stepEvent = (step: number, change: Partial<EventOf<'step'>> = {}): EventOf<'step'> => ({
-  ...{ event: 'step', epoch: Math.ceil(step / 938), step, loss: 2 / step, learningRate: 0.001 },
-  ...{ imagesPerSecond: 1000, seconds: 0.064, samples: 64, timeMs: at.timeMs + 64 * step },
+  event: 'step',
+  epoch: Math.ceil(step / 938),
+  step,
+  loss: 2 / step,
+  learningRate: 0.001,
+  imagesPerSecond: 1000,
+  seconds: 0.064,
+  samples: 64,
+  timeMs: at.timeMs + 64 * step,
   ...change,
 });
 
 export function workerStatus(rank: number, parts: Partial<Record<StepPart, number>> | null): WorkerStatus {
   return {
-    ...{ rank, pid: 100 + rank, host: 'box', device: 'CPU Model 8000', state: 'training' },
-    ...{ shards: 4, step: 412, parts: parts && { ...noTimes(), ...parts } },
+    rank,
+    pid: 100 + rank,
+    host: 'box',
+    device: 'CPU Model 8000',
+    state: 'training',
+    shards: 4,
+    step: 412,
+    parts: parts && { ...noTimes(), ...parts },
   };
 }
 
 export const statusEvent = (...workers: WorkerStatus[]): EventOf<'status'> => ({
-  ...{ event: 'status', phase: 'running', generation: 1, step: 412, refused: 0, workers, ...at },
+  event: 'status',
+  phase: 'running',
+  generation: 1,
+  step: 412,
+  refused: 0,
+  workers,
+  ...at,
 });

@@ -24,8 +24,13 @@ class PacedRun {
       for (const [rank, [from, ms]] of Object.entries(shardMs).entries()) {
         const own = { forward: ms * (shares[rank] ?? 0), waitBatchNorm: 17, update: 5 };
         this.run.say(from, {
-          ...{ type: 'committed', generation: this.generation, step: this.step },
-          ...{ epoch: 1, loss: 1, learningRate: 0.1, times: { ...noTimes(), ...own } },
+          type: 'committed',
+          generation: this.generation,
+          step: this.step,
+          epoch: 1,
+          loss: 1,
+          learningRate: 0.1,
+          times: { ...noTimes(), ...own },
         });
       }
     }
@@ -82,7 +87,8 @@ describe('--balance speed', () => {
     );
     expect(said).toMatchObject([
       {
-        ...{ generation: 2, reason: 'balance' },
+        generation: 2,
+        reason: 'balance',
         workers: [
           { rank: 0, shards: { start: 0, end: 6 }, shardMs: 10 },
           { rank: 1, shards: { start: 6, end: 8 }, shardMs: 20 },

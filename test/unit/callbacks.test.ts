@@ -4,12 +4,19 @@ import { CallbackRunner } from '../../src/cli/reporters/callback-runner.js';
 import type { RunEvent } from '../../src/shared/runs/run-events.js';
 
 const step = (number: number, loss: number): RunEvent => ({
-  ...{ event: 'step', epoch: Math.ceil(number / 2), step: number, loss, learningRate: 0.1 / number },
-  ...{ imagesPerSecond: 1, seconds: 1, samples: 1 },
+  event: 'step',
+  epoch: Math.ceil(number / 2),
+  step: number,
+  loss,
+  learningRate: 0.1 / number,
+  imagesPerSecond: 1,
+  seconds: 1,
+  samples: 1,
 });
 const events: RunEvent[] = [
   { event: 'start', epochs: 2, steps: 4, stepsPerEpoch: 2, parameters: 1, dataSha256: '' },
-  ...[step(1, 4), step(2, 2)],
+  step(1, 4),
+  step(2, 2),
   {
     event: 'eval',
     split: 'test',
@@ -21,7 +28,8 @@ const events: RunEvent[] = [
     correct: 1,
     count: 2,
   },
-  ...[step(3, 1), step(4, 3)],
+  step(3, 1),
+  step(4, 3),
   { event: 'done', steps: 4, seconds: 1, imagesPerSecond: 1, weightsSha256: '' },
 ];
 
@@ -48,8 +56,14 @@ it('callbacks are called in the order of the events, each after the one before h
     },
   ]);
   expect(calls).toEqual([
-    ...['step 1', 'step 2', 'epoch 1, step 2: 3', 'accuracy 0.5'],
-    ...['step 3', 'step 4', 'epoch 2, step 4: 2', 'done'],
+    'step 1',
+    'step 2',
+    'epoch 1, step 2: 3',
+    'accuracy 0.5',
+    'step 3',
+    'step 4',
+    'epoch 2, step 4: 2',
+    'done',
   ]);
   expect(warnings).toEqual([]);
 });

@@ -104,27 +104,36 @@ describe('an order', () => {
 
 describe('the recovery time', () => {
   const step = (number: number, atMs: number): Timed => ({
-    ...{
-      event: 'step',
-      epoch: 1,
-      step: number,
-      loss: 1,
-      learningRate: 1,
-      imagesPerSecond: 1,
-      seconds: 1,
-      samples: 1,
-    },
+    event: 'step',
+    epoch: 1,
+    step: number,
+    loss: 1,
+    learningRate: 1,
+    imagesPerSecond: 1,
+    seconds: 1,
+    samples: 1,
     atMs,
   });
   const generation = (atMs: number, ...pids: number[]): Timed => ({
-    ...{ event: 'generation', generation: 2, step: 1, seconds: 0, reason: 'membership' },
+    event: 'generation',
+    generation: 2,
+    step: 1,
+    seconds: 0,
+    reason: 'membership',
     workers: pids.map((pid, rank) => ({ rank, pid, host: 'h', shards: { start: 0, end: 1 }, shardMs: null })),
     atMs,
   });
   const fault = (kind: PlannedFault['kind'], pid: number, atMs: number) => {
     const planned: PlannedFault = {
-      ...{ id: 'first', kind, point: 'reduce', step: 1, rank: 0 },
-      ...{ order: undefined, trigger: undefined, delayMs: 0, wakesSoon: false },
+      id: 'first',
+      kind,
+      point: 'reduce',
+      step: 1,
+      rank: 0,
+      order: undefined,
+      trigger: undefined,
+      delayMs: 0,
+      wakesSoon: false,
     };
     return { planned, atMs, pid };
   };
@@ -153,16 +162,14 @@ describe('the recovery time', () => {
     expect(nobodySurvived(fault('kill', 2, 200), lost)).toBe(true);
     // The first membership has no event of its own.
     const joined = [1, 2].map((pid): Timed => ({
-      ...{
-        event: 'worker',
-        state: 'joined',
-        rank: pid - 1,
-        pid,
-        host: 'h',
-        device: 'CPU',
-        engine: 'e',
-        generation: 1,
-      },
+      event: 'worker',
+      state: 'joined',
+      rank: pid - 1,
+      pid,
+      host: 'h',
+      device: 'CPU',
+      engine: 'e',
+      generation: 1,
       atMs: 0,
     }));
     expect(nobodySurvived(fault('kill', 2, 200), [...joined, ...lost.slice(1)])).toBe(true);
@@ -173,7 +180,9 @@ describe('the recovery time', () => {
 
   it('is summed up by fault and point, failures and what did not fire included', () => {
     const report = (atMs: number | undefined, ms: number, problems: string[], nobodySurvived = false) => ({
-      ...{ run: 0, weightsSha256: '', problems },
+      run: 0,
+      weightsSha256: '',
+      problems,
       scenario: { workers: 2, resumeWorkers: 1, sharedMemory: 'auto' as const, faults: [] },
       faults: [
         { ...fault('kill', 1, 0), atMs, recoveryMs: atMs === undefined ? undefined : ms, nobodySurvived },
@@ -181,7 +190,9 @@ describe('the recovery time', () => {
     });
     const rows = summarize(
       [
-        ...[report(0, 1000, []), report(0, 3000, []), report(0, 9000, [], true)],
+        report(0, 1000, []),
+        report(0, 3000, []),
+        report(0, 9000, [], true),
         report(undefined, 0, ['did not fire']),
       ],
       ({ planned: { kind, point } }) => ({ kind, point }),

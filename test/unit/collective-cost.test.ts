@@ -10,18 +10,30 @@ describe('the cost of an all-reduce', () => {
     const large = { bytes: 800, buckets: 4, small: false };
     // Each of 2 workers sends 2/8 of the vector to 6 workers elsewhere, and to one here.
     expect(direct(cluster, large, unit)).toEqual({
-      ...{ latencyUs: 2, messagesUs: 2 * 2 * 7 * 4, linkUs: 2 * 6 * 200, localUs: 200 },
+      latencyUs: 2,
+      messagesUs: 2 * 2 * 7 * 4,
+      linkUs: 2 * 6 * 200,
+      localUs: 200,
     });
     // What a host has of its own crosses once: 2 (1 - 1/4) of the vector.
     expect(twoLevels(cluster, large, unit)).toEqual({
-      ...{ latencyUs: 4, messagesUs: 2 * 2 * (1 + 3) * 4, linkUs: 1200, localUs: 800 },
+      latencyUs: 4,
+      messagesUs: 2 * 2 * (1 + 3) * 4,
+      linkUs: 1200,
+      localUs: 800,
     });
     const vector = { bytes: 8, buckets: 1, small: true };
     expect(direct(cluster, vector, unit)).toEqual({
-      ...{ latencyUs: 1, messagesUs: 2 * 7, linkUs: 2 * 6 * 8, localUs: 8 },
+      latencyUs: 1,
+      messagesUs: 2 * 7,
+      linkUs: 2 * 6 * 8,
+      localUs: 8,
     });
     expect(twoLevels(cluster, vector, unit)).toEqual({
-      ...{ latencyUs: 3, messagesUs: 2 * (1 + 3), linkUs: 3 * 8, localUs: 16 },
+      latencyUs: 3,
+      messagesUs: 2 * (1 + 3),
+      linkUs: 3 * 8,
+      localUs: 16,
     });
   });
 

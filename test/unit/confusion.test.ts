@@ -27,8 +27,13 @@ function counted(pairs: readonly (readonly [number, number])[], split = target(3
 }
 
 const pairs = [
-  ...[[0, 0] as const, [0, 0] as const, [0, 1] as const, [1, 1] as const, [1, 0] as const],
-  ...[[0, 1] as const, [1, 1] as const],
+  [0, 0] as const,
+  [0, 0] as const,
+  [0, 1] as const,
+  [1, 1] as const,
+  [1, 0] as const,
+  [0, 1] as const,
+  [1, 1] as const,
 ];
 
 describe('the confusion of an evaluation', () => {
@@ -69,7 +74,8 @@ describe('the confusion of an evaluation', () => {
   it('takes names from the data, as many as there are classes', () => {
     const data = (classNames: unknown) => {
       const split = {
-        ...{ count: 1, fill: () => undefined },
+        count: 1,
+        fill: () => undefined,
         inputs: [{ shape: [1], dtype: 'float32' }],
         targets: [{ shape: [], dtype: 'int32', classes: 2, classNames }],
       };

@@ -14,7 +14,10 @@ const read = async (split: DataSplit, ...indices: number[]): Promise<Samples> =>
 
 const sets = (train: SampleSet) =>
   samples({
-    ...{ name: 'squares', version: '1', train, test: train },
+    name: 'squares',
+    version: '1',
+    train,
+    test: train,
     inputs: [{ shape: [2], dtype: 'float32' }],
     targets: [{ shape: [], dtype: 'float32' }],
   });

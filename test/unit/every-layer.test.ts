@@ -22,16 +22,19 @@ const sequences: Readonly<Record<string, (context: Context) => Layer[]>> = {
   conv1d: ({ tf }) => [rows(tf), tf.layers.conv1d({ filters: 4, kernelSize: 3 })],
   conv3d: ({ tf }) => [cube(tf), tf.layers.conv3d({ filters: 2, kernelSize: 2 })],
   averagePooling1d: ({ tf }) => [
-    ...[rows(tf), tf.layers.conv1d({ filters: 4, kernelSize: 3 })],
+    rows(tf),
+    tf.layers.conv1d({ filters: 4, kernelSize: 3 }),
     tf.layers.averagePooling1d({ poolSize: 2 }),
   ],
   averagePooling2d: ({ tf }) => [features(tf), tf.layers.averagePooling2d({ poolSize: 2 })],
   averagePooling3d: ({ tf }) => [
-    ...[cube(tf), tf.layers.conv3d({ filters: 2, kernelSize: 2, padding: 'same' })],
+    cube(tf),
+    tf.layers.conv3d({ filters: 2, kernelSize: 2, padding: 'same' }),
     tf.layers.averagePooling3d({ poolSize: 2 }),
   ],
   maxPooling1d: ({ tf }) => [
-    ...[rows(tf), tf.layers.conv1d({ filters: 4, kernelSize: 3 })],
+    rows(tf),
+    tf.layers.conv1d({ filters: 4, kernelSize: 3 }),
     tf.layers.maxPooling1d({ poolSize: 2 }),
   ],
   'maxPooling2d, overlapping': ({ tf }) => [
@@ -39,7 +42,8 @@ const sequences: Readonly<Record<string, (context: Context) => Layer[]>> = {
     tf.layers.maxPooling2d({ poolSize: 3, strides: 1, padding: 'same' }),
   ],
   maxPooling3d: ({ tf }) => [
-    ...[cube(tf), tf.layers.conv3d({ filters: 2, kernelSize: 2, padding: 'same' })],
+    cube(tf),
+    tf.layers.conv3d({ filters: 2, kernelSize: 2, padding: 'same' }),
     tf.layers.maxPooling3d({ poolSize: 2 }),
   ],
   globalAveragePooling2d: ({ tf }) => [features(tf), tf.layers.globalAveragePooling2d({})],

@@ -9,7 +9,11 @@ describe('a histogram', () => {
     const values = Float32Array.from({ length: 31 }, (_, i) => i);
     const histogram = histogramOf(values);
     expect(histogram).toEqual({
-      ...{ min: 0, max: 30, count: 31, sum: 465, sumOfSquares: 9455 },
+      min: 0,
+      max: 30,
+      count: 31,
+      sum: 465,
+      sumOfSquares: 9455,
       buckets: [...new Array<number>(29).fill(1), 2],
     });
     expect(bucketLimits(histogram)).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
@@ -20,7 +24,12 @@ describe('a histogram', () => {
     expect(alike).toEqual({ min: 2, max: 2, count: 3, sum: 6, sumOfSquares: 12, buckets: [3] });
     expect(bucketLimits(alike)).toEqual([2]);
     expect(histogramOf(Float32Array.of(Number.NaN, Number.POSITIVE_INFINITY))).toEqual({
-      ...{ min: 0, max: 0, count: 0, sum: 0, sumOfSquares: 0, buckets: [] },
+      min: 0,
+      max: 0,
+      count: 0,
+      sum: 0,
+      sumOfSquares: 0,
+      buckets: [],
     });
   });
 

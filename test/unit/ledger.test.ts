@@ -24,7 +24,9 @@ function step(
     { type: 'shard', step: number, shard: 0, loss: 0.5, gradients: hash(1) + gradient },
     { type: 'shard', step: number, shard: 1, loss: 0.25, gradients: hash(3) + hash(4) },
     ...[0, 1].map((rank) => ({
-      ...{ type: 'weights' as const, step: number, rank },
+      type: 'weights' as const,
+      step: number,
+      rank,
       hash: hash(7) + weights + statistics,
     })),
   ];
@@ -51,23 +53,38 @@ describe('the ledger', () => {
     const b = await ledgerOf([begin, begin, ...step(2).reverse(), ...step(1), ...step(3)]);
     expect(compareLedgers(a, b)).toEqual({ steps: 3, difference: undefined });
     const changed = await ledgerOf([
-      ...[begin, ...step(1), ...step(2, { gradient: hash(9) })],
+      begin,
+      ...step(1),
+      ...step(2, { gradient: hash(9) }),
       ...step(3, { gradient: hash(8), weights: hash(7) }),
     ]);
     expect(compareLedgers(a, changed)).toEqual({
       steps: 3,
       difference: {
-        ...{ step: 2, what: 'gradient', shard: 0, parameter: 'bias', others: 0 },
-        ...{ a: hash(2), b: hash(9) },
+        step: 2,
+        what: 'gradient',
+        shard: 0,
+        parameter: 'bias',
+        others: 0,
+        a: hash(2),
+        b: hash(9),
       },
     });
     const later = await ledgerOf([begin, ...step(1, { weights: hash(8) })]);
     expect(compareLedgers(a, later).difference).toMatchObject({
-      ...{ step: 1, what: 'weights', parameter: 'bias', others: 0, a: hash(5), b: hash(8) },
+      step: 1,
+      what: 'weights',
+      parameter: 'bias',
+      others: 0,
+      a: hash(5),
+      b: hash(8),
     });
     const statistics = await ledgerOf([begin, ...step(1, { statistics: hash(9) })]);
     expect(compareLedgers(a, statistics).difference).toEqual({
-      ...{ step: 1, what: 'statistics', a: hash(6), b: hash(9) },
+      step: 1,
+      what: 'statistics',
+      a: hash(6),
+      b: hash(9),
     });
   });
 
@@ -75,7 +92,8 @@ describe('the ledger', () => {
     const whole = await ledgerOf([begin, ...step(1), ...step(2)]);
     // Rank 1 died before it sent its shard of step 2, and with it its word on the weights.
     const cut = await ledgerOf([
-      ...[begin, ...step(1)],
+      begin,
+      ...step(1),
       ...step(2).filter((entry) => !('rank' in entry && entry.rank === 1) && !('shard' in entry)),
     ]);
     expect(cut.lastStep).toBe(1);
@@ -90,7 +108,10 @@ describe('the ledger', () => {
 
   it('can be as long as the longest run', async () => {
     const weights = Array.from({ length: 150_000 }, (_, i) => ({
-      ...{ type: 'weights', step: i + 1, rank: 0, hash: hash(1) },
+      type: 'weights',
+      step: i + 1,
+      rank: 0,
+      hash: hash(1),
     }));
     expect((await ledgerOf([{ ...begin, names: [], workers: 1 }, ...weights])).lastStep).toBe(150_000);
   });

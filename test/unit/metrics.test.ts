@@ -18,7 +18,10 @@ describe("Prometheus' metrics", () => {
   it('count and measure the run', async () => {
     const at = { timeMs: 1 };
     const metrics = await metricsOf(
-      ...[runEvent(), startEvent(), stepEvent(1), stepEvent(2, { seconds: 0.2, samples: 32, loss: 0.5 })],
+      runEvent(),
+      startEvent(),
+      stepEvent(1),
+      stepEvent(2, { seconds: 0.2, samples: 32, loss: 0.5 }),
       { ...statusEvent(workerStatus(0, { forward: 30, update: 10 }), workerStatus(1, null)), refused: 3 },
       { ...statusEvent(workerStatus(0, { forward: 30, update: 10 }), workerStatus(1, null)), refused: 5 },
       { event: 'generation', generation: 2, step: 2, seconds: 0.7, reason: 'membership', workers: [], ...at },

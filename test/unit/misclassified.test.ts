@@ -34,7 +34,9 @@ describe("an evaluation's mistakes", () => {
 
   it('are looked for only where a sample is of one class among several', () => {
     const split = (...targets: DataSplit['targets']): DataSplit => ({
-      ...{ count: 1, inputs: [{ shape: [4], dtype: 'float32' }], targets },
+      count: 1,
+      inputs: [{ shape: [4], dtype: 'float32' }],
+      targets,
       fill: () => undefined,
     });
     const digit = { shape: [], dtype: 'int32', classes: 10 } as const;

@@ -8,32 +8,28 @@ import { temporaryFolder } from '../support/lockstep.js';
 import { runEvent, startEvent, statusEvent, stepEvent, workerStatus } from '../support/run-events.js';
 
 const worker = (state: 'joined' | 'lost', pid: number, timeMs: number): TimedEvent => ({
-  ...{
-    event: 'worker',
-    state,
-    rank: 1,
-    pid,
-    host: 'box',
-    device: 'CPU',
-    engine: 'test',
-    generation: 1,
-    timeMs,
-  },
+  event: 'worker',
+  state,
+  rank: 1,
+  pid,
+  host: 'box',
+  device: 'CPU',
+  engine: 'test',
+  generation: 1,
+  timeMs,
   ...(state === 'lost' ? { reason: 'Worker lost: killed.' } : {}),
 });
 const evaluation = (epoch: number): TimedEvent => ({
-  ...{
-    event: 'eval',
-    split: 'test',
-    epoch,
-    step: 2,
-    loss: 0.1,
-    metrics: { accuracy: 0.9 },
-    accuracy: 0.9,
-    correct: 9,
-    count: 10,
-    timeMs: 5,
-  },
+  event: 'eval',
+  split: 'test',
+  epoch,
+  step: 2,
+  loss: 0.1,
+  metrics: { accuracy: 0.9 },
+  accuracy: 0.9,
+  correct: 9,
+  count: 10,
+  timeMs: 5,
 });
 
 function viewOf(...events: TimedEvent[]): RunView {
@@ -45,9 +41,14 @@ function viewOf(...events: TimedEvent[]): RunView {
 describe('what is to be seen of a run', () => {
   it('is its figures, its evaluations, who came and went, and what happened', () => {
     const view = viewOf(
-      ...[runEvent(), worker('joined', 11, 1), startEvent(), stepEvent(1), stepEvent(2)],
-      ...[statusEvent(workerStatus(0, { forward: 10 }), workerStatus(1, { forward: 30 }))],
-      ...[worker('lost', 11, 7), evaluation(1)],
+      runEvent(),
+      worker('joined', 11, 1),
+      startEvent(),
+      stepEvent(1),
+      stepEvent(2),
+      statusEvent(workerStatus(0, { forward: 10 }), workerStatus(1, { forward: 30 })),
+      worker('lost', 11, 7),
+      evaluation(1),
     );
     const { state, history, steps, parts } = view.since();
     expect(state).toMatchObject({ phase: 'running', step: { step: 2 }, start: { parameters: 7 } });
@@ -78,7 +79,13 @@ describe('what is to be seen of a run', () => {
 
   it('has the misclassified of the last evaluation, whichever worker found them', () => {
     const of = (epoch: number, rank: number, ...found: [number, number][]): TimedEvent => ({
-      ...{ event: 'misclassified', split: 'test', epoch, step: epoch, rank, picture: null, timeMs: 1 },
+      event: 'misclassified',
+      split: 'test',
+      epoch,
+      step: epoch,
+      rank,
+      picture: null,
+      timeMs: 1,
       samples: found.map(([index, confidence]) => ({
         index,
         confidence,
@@ -113,7 +120,12 @@ describe('the runs of a folder', () => {
       await writeFile(join(folder, name, 'events.ndjson'), text.join(''));
     };
     const done: TimedEvent = {
-      ...{ event: 'done', steps: 2, seconds: 3, imagesPerSecond: 40, weightsSha256: 'ab', timeMs: 8 },
+      event: 'done',
+      steps: 2,
+      seconds: 3,
+      imagesPerSecond: 40,
+      weightsSha256: 'ab',
+      timeMs: 8,
     };
     await write('first', { ...runEvent(), timeMs: 10 }, stepEvent(2), evaluation(1), done);
     await write('second', { ...runEvent(), timeMs: 20 }, stepEvent(7), '{"event":"ste');

@@ -16,8 +16,14 @@ function stateOf(...workers: WorkerRecord[]): State {
   const { runId, config } = runEvent();
   const initial = initialState(
     {
-      ...{ runId, config, host: 'box', definition: { path: '/c.ts', sha256: '' } },
-      ...{ socketDirectory: null, out: null, resume: null, inherited: null },
+      runId,
+      config,
+      host: 'box',
+      definition: { path: '/c.ts', sha256: '' },
+      socketDirectory: null,
+      out: null,
+      resume: null,
+      inherited: null,
     },
     0,
   );
@@ -26,7 +32,11 @@ function stateOf(...workers: WorkerRecord[]): State {
 
 const committed = (forward: number): MessageOf<WorkerMessage, 'committed'> => ({
   type: 'committed',
-  ...{ generation: 1, step: 1, epoch: 1, loss: 1, learningRate: 1 },
+  generation: 1,
+  step: 1,
+  epoch: 1,
+  loss: 1,
+  learningRate: 1,
   times: { ...noTimes(), forward },
 });
 

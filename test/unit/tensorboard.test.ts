@@ -73,7 +73,9 @@ describe('event files', () => {
     // Where the file would be is a folder.
     await mkdir(join(directory, `events.out.tfevents.0000000002.box.${process.pid}`));
     const log = new TensorboardLog({
-      ...{ directory, host: 'box', startMs: 2_000 },
+      directory,
+      host: 'box',
+      startMs: 2_000,
       broken: (why) => said.push(why),
     });
     for (let step = 1; step < 9; step++) log.emit(stepEvent(step));
@@ -120,8 +122,12 @@ describe("a run's event file", () => {
     const text = Buffer.from(await written(directory), 'hex').toString('latin1');
     const tags = text.match(/(train|evaluation|weights)\/[a-z_]+/g);
     expect(tags).toEqual([
-      ...['train/loss', 'train/learning_rate', 'train/images_per_second'],
-      ...['evaluation/test_loss', 'evaluation/test_accuracy', 'weights/a'],
+      'train/loss',
+      'train/learning_rate',
+      'train/images_per_second',
+      'evaluation/test_loss',
+      'evaluation/test_accuracy',
+      'weights/a',
     ]);
     expect(text.match(/only/g)).toHaveLength(1);
     expect(await written(directory)).toMatch(new RegExp(`${golden.start}$`));

@@ -4,7 +4,9 @@ import { TimelineSummary } from '../../src/shared/timeline/summary.js';
 import { Tracer } from '../../src/worker/timing/tracer.js';
 
 const span = (kind: SpanKind, startMs: number, ms: number, step = 1): Span => ({
-  ...{ kind, name: kind, step },
+  kind,
+  name: kind,
+  step,
   startUs: startMs * 1000,
   durationUs: ms * 1000,
 });
@@ -30,7 +32,13 @@ describe('the summary of a time line', () => {
       steps: 1,
       inFlight: 30,
       parts: {
-        ...{ data: 1, forward: 6, loss: 2, backward: 5, waitBatchNorm: 7, waitGradients: 3, update: 5 },
+        data: 1,
+        forward: 6,
+        loss: 2,
+        backward: 5,
+        waitBatchNorm: 7,
+        waitGradients: 3,
+        update: 5,
         other: 3,
       },
     });

@@ -132,7 +132,11 @@ export class Chart {
     for (const { name, colour: paint, dashed = false, dots = false, low } of this.#lines) {
       const stroke = colour(paint);
       series.push({
-        ...{ label: name, stroke, width: 1.5, spanGaps: true, points: { show: dots, size: 6 } },
+        label: name,
+        stroke,
+        width: 1.5,
+        spanGaps: true,
+        points: { show: dots, size: 6 },
         ...(dashed ? { dash: [6, 4] } : {}),
         ...(stacked ? { fill: stroke, width: 0 } : {}),
       });

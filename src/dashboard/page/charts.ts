@@ -66,12 +66,17 @@ export class Charts {
     const colourOf = (i: number): string => otherColours[i % otherColours.length] ?? 'c7';
     const over = (column: string): Line[] =>
       others.map((other, i) => ({
-        ...{ name: other.name, colour: colourOf(i), dashed: true },
-        ...{ x: other.steps.x, y: other.steps.column(column) },
+        name: other.name,
+        colour: colourOf(i),
+        dashed: true,
+        x: other.steps.x,
+        y: other.steps.column(column),
       }));
     const own = (column: string): Line => ({
-      ...{ name: others.length > 0 ? run.name : 'this run', colour: 'c0' },
-      ...{ x: run.steps.x, y: run.steps.column(column) },
+      name: others.length > 0 ? run.name : 'this run',
+      colour: 'c0',
+      x: run.steps.x,
+      y: run.steps.column(column),
     });
     const range = { low: run.steps.column('lossMin'), high: run.steps.column('lossMax') };
     const evaluated = (value: (evaluation: Evaluation) => number | null): Line[] =>
@@ -90,8 +95,10 @@ export class Charts {
       this.#metricChart(metric).show(evaluated(({ metrics }) => metrics[metric] ?? null));
     this.#parts.show(
       stepParts.map((part, i) => ({
-        ...{ name: partNames[part], colour: `c${i}` },
-        ...{ x: run.parts.x, y: run.parts.column(part) },
+        name: partNames[part],
+        colour: `c${i}`,
+        x: run.parts.x,
+        y: run.parts.column(part),
       })),
     );
   }

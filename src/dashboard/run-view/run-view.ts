@@ -91,8 +91,16 @@ export class RunView {
   #stepCount = 0;
   #partCount = 0;
   #state: RunState = {
-    ...{ run: null, start: null, step: null, phase: 'gathering', generation: 0, refused: 0, workers: [] },
-    ...{ end: null, firstMs: 0, lastMs: 0 },
+    run: null,
+    start: null,
+    step: null,
+    phase: 'gathering',
+    generation: 0,
+    refused: 0,
+    workers: [],
+    end: null,
+    firstMs: 0,
+    lastMs: 0,
   };
   #misclassified: ShownMisclassified | null = null;
   #history: RunHistory = { evaluations: [], happenings: [], lives: [] };

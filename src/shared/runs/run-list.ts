@@ -58,9 +58,9 @@ export async function summarizeRun(path: string): Promise<RunSummary> {
   const held = cache.get(path);
   if (held?.stamp === stamp) return held.summary;
   let summary: RunSummary = {
-    ...{ name: basename(path), path, outcome: 'open', config: null, startedMs: 0, seconds: null, steps: 0 },
-    ...{ testLoss: null, testAccuracy: null, imagesPerSecond: null, recoveries: 0 },
-    ...{ weightsSha256: null, error: null },
+    name: basename(path), path, outcome: 'open', config: null, startedMs: 0, seconds: null, steps: 0,
+    testLoss: null, testAccuracy: null, imagesPerSecond: null, recoveries: 0,
+    weightsSha256: null, error: null,
   };
   for await (const event of readEvents(path, bulky)) summary = { ...summary, ...changeBy(summary, event) };
   // A log from before events had their time.

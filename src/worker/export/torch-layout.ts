@@ -34,7 +34,13 @@ type Picture = readonly [height: number, width: number, channels: number];
 
 /** Classes that leave each value of a vector in its place. */
 const elementwise: readonly string[] = [
-  ...['Activation', 'ReLU', 'LeakyReLU', 'Dropout', 'AlphaDropout', 'GaussianDropout', 'GaussianNoise'],
+  'Activation',
+  'ReLU',
+  'LeakyReLU',
+  'Dropout',
+  'AlphaDropout',
+  'GaussianDropout',
+  'GaussianNoise',
 ];
 
 /** The layers with weights in the model's order. @throws ModelError for a layer that PyTorch lays out in a way not known here */

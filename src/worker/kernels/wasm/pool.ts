@@ -39,7 +39,18 @@ export function maxPoolGradient(
 function walk(module: WasmModule, x: TensorInfo, pool: PoolGeometry, y: number, dx: number): void {
   const { images, height, width, channels, size, strides, top, left, outHeight, outWidth } = pool;
   module.run.maxPool(
-    ...[module.address(x), images, height, width, channels, ...size, ...strides],
-    ...[top, left, outHeight, outWidth, y, dx],
+    module.address(x),
+    images,
+    height,
+    width,
+    channels,
+    ...size,
+    ...strides,
+    top,
+    left,
+    outHeight,
+    outWidth,
+    y,
+    dx,
   );
 }

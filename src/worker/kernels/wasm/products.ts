@@ -119,9 +119,25 @@ function convolvePacked(
   frame: readonly [number, number, number],
 ): void {
   module.run.convolve(
-    ...[x, g.images, g.height, g.width, g.channels, ...spread, g.top, g.left, ...frame],
-    ...[g.kernelHeight, g.kernelWidth, ...g.strides, ...g.dilations, panels],
-    ...[g.outHeight, g.outWidth, g.outChannels, module.scratch('table', tableBytes), to],
+    x,
+    g.images,
+    g.height,
+    g.width,
+    g.channels,
+    ...spread,
+    g.top,
+    g.left,
+    ...frame,
+    g.kernelHeight,
+    g.kernelWidth,
+    ...g.strides,
+    ...g.dilations,
+    panels,
+    g.outHeight,
+    g.outWidth,
+    g.outChannels,
+    module.scratch('table', tableBytes),
+    to,
   );
 }
 
@@ -132,9 +148,24 @@ export function filterGradient(module: WasmModule, x: Data, dy: Data, g: ConvGeo
   const stretch = g.dilations[1] === 1 ? g.kernelWidth * g.channels : g.channels;
   const frame = frameOf(module, g, stretch % 4 !== 0);
   module.run.filterGradient(
-    ...[module.address(x), g.images, g.height, g.width, g.channels, g.top, g.left, ...frame],
-    ...[g.kernelHeight, g.kernelWidth, ...g.strides, ...g.dilations, module.address(dy)],
-    ...[g.outHeight, g.outWidth, g.outChannels, panels, module.scratch('table', tableBytes)],
+    module.address(x),
+    g.images,
+    g.height,
+    g.width,
+    g.channels,
+    g.top,
+    g.left,
+    ...frame,
+    g.kernelHeight,
+    g.kernelWidth,
+    ...g.strides,
+    ...g.dilations,
+    module.address(dy),
+    g.outHeight,
+    g.outWidth,
+    g.outChannels,
+    panels,
+    module.scratch('table', tableBytes),
     module.address(result),
   );
   return result;

@@ -88,8 +88,16 @@ export class WasmKernels implements Kernels {
     const down = axis(height, size[0], strides[0], 1, padding);
     const right = axis(width, size[1], strides[1], 1, padding);
     const pool = {
-      ...{ images, height, width, channels, size, strides },
-      ...{ outHeight: down.out, outWidth: right.out, top: down.before, left: right.before },
+      images,
+      height,
+      width,
+      channels,
+      size,
+      strides,
+      outHeight: down.out,
+      outWidth: right.out,
+      top: down.before,
+      left: right.before,
     };
     return {
       y: this.#tensor(maxPool(this.#module, x, pool)),
@@ -177,7 +185,18 @@ function geometry(
   const down = axis(height, kernelHeight, strides[0], dilations[0], padding);
   const right = axis(width, kernelWidth, strides[1], dilations[1], padding);
   return {
-    ...{ images, height, width, channels, kernelHeight, kernelWidth, outChannels, strides, dilations },
-    ...{ outHeight: down.out, outWidth: right.out, top: down.before, left: right.before },
+    images,
+    height,
+    width,
+    channels,
+    kernelHeight,
+    kernelWidth,
+    outChannels,
+    strides,
+    dilations,
+    outHeight: down.out,
+    outWidth: right.out,
+    top: down.before,
+    left: right.before,
   };
 }
