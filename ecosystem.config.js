@@ -1,13 +1,13 @@
 /**
- * pm2: one coordinator and its workers. `npx pm2 start ecosystem.config.js`, after `npm start` or `npm run setup`.
+ * Runs a coordinator and its workers under pm2: `npx pm2 start ecosystem.config.js`, after `npm start` or `npm run setup`.
  *
- *   LOCKSTEP_WORKERS      how many workers; default: one a GPU, or 2 without a GPU
- *   LOCKSTEP_COORDINATOR  the coordinator's address; default tcp://127.0.0.1:29400
- *   LOCKSTEP_KEYS         folder of keys made by `lockstep keygen`; needed for an address that other hosts can reach
- *   LOCKSTEP_ARGS         further options of the run, as for `lockstep train`: "--epochs 1 --out 'my run'"
+ *   LOCKSTEP_WORKERS      number of workers (default: one per GPU, or 2 without a GPU)
+ *   LOCKSTEP_COORDINATOR  address of the coordinator (default: tcp://127.0.0.1:29400)
+ *   LOCKSTEP_KEYS         folder of keys made by `lockstep keygen`; required for an address that other hosts can reach
+ *   LOCKSTEP_ARGS         further options of `lockstep train`, e.g. "--epochs 1 --out 'my run'"
  *
- * The coordinator deals out ranks; pm2's NODE_APP_INSTANCE only picks a worker's GPU. pm2 reads an ESM file's `apps` by
- * name, and needs Node 20.19 or newer for it.
+ * The coordinator assigns ranks; pm2's NODE_APP_INSTANCE only selects a worker's GPU. pm2 imports the named export `apps` of this
+ * ES module, which requires Node 20.19 or newer.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -27,20 +27,20 @@ function countGpus() {
   return stdout ? stdout.split('\n').filter(Boolean).length : 0;
 }
 
-/** Words as a shell would take them, as far as quotes go. */
-function words(text) {
+/** Splits text at spaces like a shell, with support for quotes but not for escapes or expansions. */
+function splitArguments(text) {
   return [...text.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g)].map(([word]) => word.replace(/["']/g, ''));
 }
 
-const runArgs = words(process.env.LOCKSTEP_ARGS ?? '');
-/** Whoever says --workers means the number of processes as well. */
+const runArgs = splitArguments(process.env.LOCKSTEP_ARGS ?? '');
+/** The option --workers also sets the number of processes. */
 const workersFlag = runArgs.join(' ').match(/--workers[ =](\d+)/)?.[1];
 const workers = Number(workersFlag ?? process.env.LOCKSTEP_WORKERS ?? '') || countGpus() || 2;
 const coordinator = process.env.LOCKSTEP_COORDINATOR || 'tcp://127.0.0.1:29400';
 
 const common = {
   script,
-  // Relative paths in LOCKSTEP_ARGS, and runs/, are where pm2 was started.
+  // Relative paths in LOCKSTEP_ARGS and the folder runs/ refer to the folder in which pm2 was started.
   cwd: process.cwd(),
   exec_mode: 'fork',
   instance_var: 'NODE_APP_INSTANCE',
@@ -49,10 +49,10 @@ const common = {
     LOCKSTEP_COORDINATOR: coordinator,
     ...(process.env.LOCKSTEP_KEYS ? { LOCKSTEP_KEYS: path.resolve(process.env.LOCKSTEP_KEYS) } : {}),
   },
-  // A worker in mid-step needs a moment to leave; the longest step of the recipe takes under a second.
+  // A worker finishes its step before it exits; the longest step of the default model takes less than a second.
   kill_timeout: 15_000,
-  // Status 0 is a finished run: nothing to restart. After a crash Lockstep itself waits 1 s, 1.5 s, ... up to 15 s before
-  // it tries again: see src/launcher/back-off.ts for why that is not pm2's `exp_backoff_restart_delay`.
+  // Exit status 0 is a finished run, which is not restarted. After a crash, Lockstep itself waits for 1 s, 1.5 s, and so on up
+  // to 15 s before it tries again; src/launcher/back-off.ts explains why it does not use pm2's `exp_backoff_restart_delay`.
   stop_exit_codes: [0],
 };
 

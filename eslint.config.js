@@ -82,7 +82,7 @@ export default tseslint.config(
       ],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       '@typescript-eslint/unbound-method': 'off',
-      // How a value of a foreign, untyped library gets its type in one place.
+      // A type parameter used once gives a value of an untyped library its type in one place.
       '@typescript-eslint/no-unnecessary-type-parameters': 'off',
     },
   },

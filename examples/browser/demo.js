@@ -1,7 +1,10 @@
 // @ts-check
-/** Draw, and the model that Lockstep trained answers. Needs what `lockstep demo` serves beside it: tf.min.js, model/, about.json. */
+/**
+ * Classifies a drawn digit with a model that Lockstep trained. Requires the files that `lockstep demo` serves with this page: tf.min.js,
+ * model/ and about.json.
+ */
 
-import { layOut } from './field.js';
+import { toModelInput } from './field.js';
 
 const { tf } = /** @type {any} */ (globalThis);
 
@@ -28,18 +31,20 @@ async function start() {
   ]);
   const [, height, width, channels] = model.inputs[0].shape;
   if (channels !== 1)
-    throw new Error(`this model wants ${channels} colours; only grey drawings can be made here`);
+    throw new Error(
+      `expected a model with 1 input channel, got ${channels}. This page only supports grayscale images.`,
+    );
   shown.width = width;
   shown.height = height;
   best.textContent = emptyText;
-  draw(() => answer(model, { width, height }, about.normalize));
+  enableDrawing(() => classify(model, { width, height }, about.normalize));
 }
 
 /**
- * Strokes by any pointer.
+ * Draws strokes on the pad with any pointer and reports each change.
  * @param {() => void} changed
  */
-function draw(changed) {
+function enableDrawing(changed) {
   pen.lineWidth = 22;
   pen.lineCap = pen.lineJoin = 'round';
   clear();
@@ -57,7 +62,7 @@ function draw(changed) {
     const [x = 0, y = 0] = at(event);
     pen.beginPath();
     pen.moveTo(x, y);
-    // A dot is a stroke too.
+    // A tap without movement draws a dot.
     pen.lineTo(x, y + 0.01);
     pen.stroke();
   });
@@ -93,11 +98,11 @@ function clear() {
  * @param {{ width: number, height: number }} size
  * @param {{ mean: number, std: number }} normalize
  */
-function answer(model, size, normalize) {
+function classify(model, size, normalize) {
   const { data } = pen.getImageData(0, 0, pad.width, pad.height);
   const ink = Float32Array.from({ length: pad.width * pad.height }, (_, i) => 255 - (data[i * 4] ?? 255));
-  const field = layOut({ ink, width: pad.width, height: pad.height }, size);
-  show(field, size);
+  const field = toModelInput({ ink, width: pad.width, height: pad.height }, size);
+  showInput(field, size);
   if (!field) {
     best.textContent = emptyText;
     classes.replaceChildren();
@@ -125,7 +130,7 @@ function answer(model, size, normalize) {
  * @param {Float32Array | undefined} field
  * @param {{ width: number, height: number }} size
  */
-function show(field, { width, height }) {
+function showInput(field, { width, height }) {
   const context = /** @type {CanvasRenderingContext2D} */ (shown.getContext('2d'));
   const image = context.createImageData(width, height);
   for (let i = 0; i < width * height; i++) {
@@ -148,5 +153,5 @@ function percent(share) {
 }
 
 start().catch((error) => {
-  best.textContent = `The model can't be used here: ${error.message}`;
+  best.textContent = `The model cannot be loaded: ${error.message}`;
 });

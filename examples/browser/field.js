@@ -1,12 +1,13 @@
 // @ts-check
 /**
- * A drawing as a network trained on MNIST expects it: its bounding box scaled to 20 of the field's 28 pixels, its centre of
- * mass in the middle, the strongest pixel full. `lockstep predict` does the same to picture files (src/worker/predict).
+ * Converts a drawing to the input of a model trained on MNIST: the bounding box is scaled to 20 of the image's 28 pixels, the center of
+ * mass is moved to the middle, and the strongest pixel is set to full intensity. `lockstep predict` converts image files in the same
+ * way (src/worker/predict).
  */
 
-/** MNIST's digits fit 20 of the field's 28 pixels. */
+/** MNIST's digits occupy 20 of the image's 28 pixels. */
 const INNER = 20 / 28;
-/** Ink this faint, of 255, doesn't widen the bounding box. */
+/** Ink below this level, of 255, does not extend the bounding box. */
 const FAINT = 32;
 
 /**
@@ -16,9 +17,9 @@ const FAINT = 32;
 /**
  * @param {Plane} drawing
  * @param {{ width: number, height: number }} size
- * @returns {Float32Array | undefined} a byte's range a pixel, row by row; undefined for an empty drawing
+ * @returns {Float32Array | undefined} one value from 0 to 255 per pixel, row by row; undefined for an empty drawing
  */
-export function layOut(drawing, size) {
+export function toModelInput(drawing, size) {
   const box = boundingBox(drawing);
   if (!box) return undefined;
   const scale = INNER * Math.min(size.height / box.height, size.width / box.width);
@@ -55,7 +56,7 @@ function boundingBox({ ink, width, height }) {
 }
 
 /**
- * The mean ink of the part of the box that each pixel covers.
+ * Scales the box down: each output pixel is the mean ink of the area that it covers.
  * @param {Plane} plane
  * @param {{ top: number, left: number, width: number, height: number }} box
  * @param {number} width
@@ -80,12 +81,12 @@ function shrink(plane, box, width, height) {
       ink[row * width + column] = level;
       strongest = Math.max(strongest, level);
     }
-  // A thin stroke fades when it shrinks; its strongest pixel is full ink again.
+  // Scaling down makes thin strokes faint, so the strongest pixel is set to full ink again.
   return { ink: ink.map((level) => Math.round((level * 255) / strongest)), width, height };
 }
 
 /**
- * The whole numbers from `start` to `end`, with how much of each lies between.
+ * Returns the integer cells between `start` and `end` with the fraction of each cell that lies in this range.
  * @param {number} start
  * @param {number} end
  */

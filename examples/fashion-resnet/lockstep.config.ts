@@ -1,4 +1,4 @@
-/** A small ResNet on Fashion-MNIST with augmentation. The data: --data, or where Debian's dataset-fashion-mnist puts them. */
+/** Trains a small ResNet on Fashion-MNIST with augmentation, by default on the files of Debian's package dataset-fashion-mnist. */
 
 import { defineTraining } from 'lockstep';
 import { resNet } from './resnet.js';

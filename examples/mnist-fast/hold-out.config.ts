@@ -1,4 +1,4 @@
-/** For choosing: 5000 pictures of the training set are held out and take the test set's place, which is not looked at. */
+/** Variant for choosing hyperparameters: evaluates on 5000 images held out of the training set and never reads the test set. */
 
 import { defineTraining, holdOut, idx } from 'lockstep';
 import { recipe } from './recipe.js';

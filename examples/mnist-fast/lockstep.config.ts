@@ -1,4 +1,4 @@
-/** The recipe as it is reported: trained on all of MNIST's training set, tested on its test set. */
+/** The reported configuration: trains on MNIST's whole training set and evaluates on its test set. */
 
 import { defineTraining } from 'lockstep';
 import { recipe } from './recipe.js';

@@ -1,6 +1,7 @@
 /**
- * A small convolutional network for MNIST that halves the picture early, where most of the time goes: 5x5 to 32 channels, then
- * 3x3 to 32, 64, 64 and 128, global average, and one Dense layer; about 150 thousand parameters.
+ * A small convolutional network for MNIST: a 5x5 convolution with 32 channels, 3x3 convolutions with 32, 64, 64 and 128 channels, global
+ * average pooling and one dense layer; about 150,000 parameters. It halves the image size early, because the layers at full size take
+ * most of the time.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';

@@ -1,4 +1,4 @@
-/** What both of the recipe's definitions share: one cycle, augmentation, label smoothing, averaged weights. */
+/** Options shared by both configurations: one-cycle schedule, augmentation, label smoothing and averaged weights. */
 
 import type { TrainingOptions } from 'lockstep';
 import { network } from './network.js';

@@ -1,6 +1,6 @@
 /**
- * The MNIST ConvNet as an ordinary tf.sequential: two blocks of two convolutions, then three dense layers, about 1.94
- * million parameters. Initialised as PyTorch does by default: weights and biases uniform in +-1/sqrt(fan_in).
+ * The MNIST ConvNet as an ordinary tf.sequential model: two blocks of two convolutions, then three dense layers, about 1.94 million
+ * parameters. Weights and biases are initialized with PyTorch's default, uniform in +-1/sqrt(fan_in).
  */
 
 import type { ModelContext } from 'lockstep';
@@ -9,7 +9,7 @@ type Tf = ModelContext['tf'];
 
 export function convNet({ tf, seed }: Pick<ModelContext, 'tf' | 'seed'>): ReturnType<Tf['sequential']> {
   let drawn = 0;
-  /** kaiming_uniform with a = sqrt(5), as torch.nn.Conv2d and Linear have it. */
+  /** Equals kaiming_uniform with a = sqrt(5), the default of torch.nn.Conv2d and torch.nn.Linear. */
   const initializers = (fanIn: number) => {
     const bound = 1 / Math.sqrt(fanIn);
     const uniform = () =>

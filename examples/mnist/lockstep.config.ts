@@ -1,4 +1,4 @@
-/** The recipe that `npm start` trains: MNIST, batch 64, 3 epochs of Adam with StepLR. */
+/** The default training definition, also used by `npm start`: the MNIST ConvNet, batch size 64, 3 epochs of Adam with StepLR. */
 
 import { defineTraining } from 'lockstep';
 import { convNet } from './convnet.js';

@@ -1,4 +1,4 @@
-/** A network that takes milliseconds a step on MNIST, with BatchNorm and Dropout: for `lockstep chaos` and for a first look. */
+/** A small MNIST network with BatchNorm and Dropout whose steps take milliseconds, for `lockstep chaos` and quick experiments. */
 
 import { defineTraining } from 'lockstep';
 

@@ -1,4 +1,4 @@
-/** What `lockstep train` trains: MNIST, a small convolutional network. Change anything; it is an ordinary tfjs model. */
+/** The training definition for `lockstep train`: a small convolutional network on MNIST. The model is an ordinary tfjs model. */
 
 import { defineTraining } from 'lockstep';
 

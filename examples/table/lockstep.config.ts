@@ -1,6 +1,6 @@
 /**
- * A functional model with two inputs and two outputs on a table: from measurements of cell nuclei, whether the tumour is malignant
- * (a class), and the worst of the concave points (a number), which the inputs don't contain.
+ * A functional model with two inputs and two outputs on tabular data. From measurements of cell nuclei, it predicts whether a tumor is
+ * malignant (a class) and the worst value of the concave points (a number), which the inputs do not contain.
  */
 
 import { fileURLToPath } from 'node:url';
@@ -26,7 +26,7 @@ function model({ tf, seed }: ModelContext) {
     dense(1, 4, 'diagnosis').apply(hidden),
     dense(1, 5, 'concave').apply(hidden),
   ] as SymbolicTensor[];
-  return tf.model({ inputs: [means, errors], outputs, name: 'tumours' });
+  return tf.model({ inputs: [means, errors], outputs, name: 'tumors' });
 }
 
 export default defineTraining({

@@ -151,7 +151,7 @@ describe('lockstep train --dashboard', () => {
   it('shows a run while it trains, has its metrics, and goes with it', async () => {
     const folder = await temporaryFolder();
     const { config, data } = await writeSmallTraining(folder, { count: 6400 });
-    // Labels of other digits: there is always something that it gets wrong.
+    // Labels of other digits guarantee that some examples are misclassified.
     const labels = Array.from({ length: 20 }, (_, i) => (i + 1) % 10);
     await writeFile(join(data, 't10k-labels-idx1-ubyte'), encodeLabels(labels));
     const run = new Lockstep([
@@ -233,7 +233,7 @@ describe.skipIf(chromiumPath === undefined)(
       await page
         .getByRole('img', { name: /^Loss .* At the last step: this run 0.04, test set 0.1\./ })
         .waitFor();
-      await page.getByRole('slider', { name: 'Look at step' }).focus();
+      await page.getByRole('slider', { name: 'Step', exact: true }).focus();
       await page.keyboard.press('Home');
       await page.keyboard.press('ArrowRight');
       await page
