@@ -202,23 +202,23 @@ export async function attackTraining(
   progress: (sent: number) => void,
 ): Promise<Attacked> {
   const listen = `tcp://127.0.0.1:${port}`;
-  const orders = join(folder, 'orders');
-  setStepDelay(orders, paceMs);
+  const requests = join(folder, 'fault-requests');
+  setStepDelay(requests, paceMs);
   const coordinator = new Program([
     'coordinator',
     '--listen',
     listen,
     '--out',
     join(folder, 'attacked'),
-    '--inject',
-    `orders:${orders}`,
     ...training(steps),
   ]);
   const workers: Program[] = [];
   try {
     await coordinator.until('run');
     for (let i = 0; i < 2; i++)
-      workers.push(new Program(['worker', '--coordinator', listen, '--device', 'cpu']));
+      workers.push(
+        new Program(['worker', '--coordinator', listen, '--device', 'cpu', '--fault-requests', requests]),
+      );
     await coordinator.until('step');
     const runId = coordinator.events.find((event) => event.event === 'run')?.runId ?? '';
     const real = exchanges(runTagOf(runId)).frames;

@@ -42,18 +42,18 @@ export async function disturbedRun(
   scenario: Scenario,
   { run, folder, expected }: { run: number; folder: string; expected: string },
 ): Promise<RunReport> {
-  const orders = join(folder, 'orders');
+  const requests = join(folder, 'fault-requests');
   const sockets = join(folder, 's');
   const out = join(folder, 'run');
   const every = Math.max(1, Math.floor(setting.steps / 20));
   const own = (workers: number): string[] => [
-    ...['--workers', String(workers), '--out', out, '--inject', `orders:${orders}`],
+    ...['--workers', String(workers), '--out', out, '--fault-requests', requests],
     ...['--shared-memory', scenario.sharedMemory, '--checkpoint-every', `${every}steps`],
   ];
-  setStepDelay(orders, setting.paceMs);
-  for (const fault of scenario.faults) requestPlannedFault(orders, fault);
+  setStepDelay(requests, setting.paceMs);
+  for (const fault of scenario.faults) requestPlannedFault(requests, fault);
   let training = new Training([...setting.options, ...own(scenario.workers)], sockets, setting.timeoutMs);
-  const injected = await Promise.all(scenario.faults.map((fault) => inject(training, orders, fault)));
+  const injected = await Promise.all(scenario.faults.map((fault) => inject(training, requests, fault)));
   const outcomes = [await training.ended];
   if (injected.some(({ planned, atMs }) => planned.kind === 'resume' && atMs !== undefined)) {
     // Where all were killed nobody was left to remove the sockets.

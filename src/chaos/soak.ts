@@ -41,27 +41,19 @@ const collectMs = 2_000;
 
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const { folder, workers, minutes, everySeconds, say } = options;
-  const [orders, sockets, out] = ['orders', 's', 'run'].map((name) => join(folder, name)) as [
+  const [requests, sockets, out] = ['fault-requests', 's', 'run'].map((name) => join(folder, name)) as [
     string,
     string,
     string,
   ];
-  setStepDelay(orders, options.paceMs);
-  const args = [
-    ...options.options,
-    '--workers',
-    String(workers),
-    '--out',
-    out,
-    '--inject',
-    `orders:${orders}`,
-  ];
+  setStepDelay(requests, options.paceMs);
+  const args = [...options.options, '--workers', String(workers), '--out', out, '--fault-requests', requests];
   // Through sockets, so that every message can be hit.
   args.push('--shared-memory', 'off', '--checkpoint-every', '5s');
   const collect = { [collectVariable]: String(collectMs) };
   const training = new Training(args, sockets, (minutes + 10) * 60_000, collect);
   const resources = new Resources();
-  const sampler = setInterval(() => resources.sample(training, sockets, orders), sampleMs);
+  const sampler = setInterval(() => resources.sample(training, sockets, requests), sampleMs);
   const endMs = Date.now() + minutes * 60_000;
   const injected: InjectedFault[] = [];
   await training.next(({ event }) => event === 'step');
@@ -70,9 +62,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     const nextMs = Date.now() + everySeconds * 1000;
     const fault = drawOne(options, sequence, number, training);
     if (fault) {
-      requestPlannedFault(orders, fault);
+      requestPlannedFault(requests, fault);
       injected.push(
-        await within(everySeconds * 1000, inject(training, orders, fault), {
+        await within(everySeconds * 1000, inject(training, requests, fault), {
           planned: fault,
           atMs: undefined,
           pid: 0,

@@ -14,7 +14,8 @@ import type { Engine } from './engine/load.js';
 import { identityOf } from './engine/identity.js';
 import { Mailbox } from './mailbox.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
-import { InjectedFaults } from './faults/injected-faults.js';
+import type { FaultOptions } from './faults/fault-options.js';
+import { FaultInjector } from './faults/fault-injector.js';
 import { trainGenerations } from './training/generation-loop.js';
 import { createReplica, replicaHashes } from './training/replica.js';
 
@@ -27,6 +28,8 @@ export interface SessionOptions {
   readonly loadEngine: (config: ResolvedConfig) => Promise<Engine>;
   /** See loadDefinition. */
   readonly definitionCache?: string;
+  /** Faults to inject, for tests and `lockstep chaos`. */
+  readonly faults?: FaultOptions;
 }
 
 /** Takes part until the coordinator says that the run is finished. @throws whatever ended it otherwise. */
@@ -52,7 +55,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
 }
 
 async function takePart(
-  { communicator, loadEngine, definitionCache }: SessionOptions,
+  { communicator, loadEngine, definitionCache, faults: faultOptions = {} }: SessionOptions,
   mailbox: Mailbox,
 ): Promise<void> {
   const welcome = await mailbox.take('welcome');
@@ -74,7 +77,8 @@ async function takePart(
   const engine = await loadEngine(config);
   // Seconds have passed in which nobody listened: the run may be over.
   await mailbox.yieldToEventLoop();
-  const faults = InjectedFaults.of(config.inject, (disturbance) => communicator.disturb(disturbance));
+  const { requests, bitFlip, injectLinkFault } = faultOptions;
+  const faults = requests === undefined ? undefined : new FaultInjector(requests, injectLinkFault);
   const replica = await createReplica(engine, config, definition);
   await mailbox.yieldToEventLoop();
   const hashes = replicaHashes(replica);
@@ -105,8 +109,8 @@ async function takePart(
   const { layoutHash } = hashes;
   const { sha256: dataSha256 } = replica.data;
   const context = { runId, config, definition: expected, layoutHash, dataSha256, identity };
-  const checkpoints = new Checkpoints(replica, context, (message) => communicator.send(message));
-  await trainGenerations({ replica, communicator, mailbox, checkpoints, faults });
+  const checkpoints = new Checkpoints(replica, context, (message) => communicator.send(message), requests);
+  await trainGenerations({ replica, communicator, mailbox, checkpoints, faults, bitFlip });
 }
 
 /** Longest frame that a peer may send: a bucket can be the whole model, times the subtrees of a range. */

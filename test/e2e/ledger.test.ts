@@ -46,7 +46,7 @@ describe('the audit ledger', () => {
     const { names } = JSON.parse(lines[0] ?? '') as { names: string[] };
     const parameter = names[1] ?? '';
     // The lowest bit: a change that no printed loss would show.
-    const flipped = await audited(config, '--workers', '3', '--inject', `flip:7:2:${parameter}:0`);
+    const flipped = await audited(config, '--workers', '3', '--bit-flip', `7:2:${parameter}:0`);
     const found = await diff(two, flipped);
     expect(found.status).toBe(1);
     expect(found.answer.difference).toMatchObject({

@@ -12,7 +12,7 @@ import {
   readFaultRecord,
   writeFaultRecord,
 } from '../../src/shared/faults/fault-request.js';
-import { InjectedFaults, type Disturbance } from '../../src/worker/faults/injected-faults.js';
+import { FaultInjector, type RequestedLinkFault } from '../../src/worker/faults/fault-injector.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
 const options = {
@@ -60,9 +60,9 @@ describe('an order', () => {
   it('is carried out by one process, once', async () => {
     const folder = await temporaryFolder();
     requestFault(folder, { id: 'x', kind: 'drop', point: 'reduce', step: 5, rank: 1, skip: 1 });
-    const done: Disturbance[] = [];
-    const worker = (rank: number): InjectedFaults => {
-      const faults = new InjectedFaults(folder, (disturbance) => done.push(disturbance));
+    const done: RequestedLinkFault[] = [];
+    const worker = (rank: number): FaultInjector => {
+      const faults = new FaultInjector(folder, (fault) => done.push(fault));
       faults.joinedGeneration({ rank, worldSize: 3 });
       return faults;
     };
@@ -83,8 +83,8 @@ describe('an order', () => {
   it('waits for the one that it comes after', async () => {
     const folder = await temporaryFolder();
     requestFault(folder, { id: 'y', kind: 'delay', point: 'recovery', after: 'x', link: 'coordinator' });
-    const done: Disturbance[] = [];
-    const faults = new InjectedFaults(folder, (disturbance) => done.push(disturbance));
+    const done: RequestedLinkFault[] = [];
+    const faults = new FaultInjector(folder, (fault) => done.push(fault));
     faults.faultPointHit('recovery', 3);
     expect(done).toEqual([]);
     writeFaultRecord(folder, 'x', { atMs: 1, pid: 1, point: 'commit', step: 2, rank: 0 });

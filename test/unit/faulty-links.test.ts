@@ -1,10 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Frame } from '../../src/shared/protocol/frame.js';
-import {
-  FaultyControlClient,
-  FaultyDataPlane,
-  type LinkFault,
-} from '../../src/worker/faults/faulty-transport.js';
+import { FaultyControlClient, FaultyDataPlane } from '../../src/worker/faults/faulty-transport.js';
 import { MemoryControl, MemoryNetwork } from '../../src/shared/transport/memory.js';
 import { asRank } from '../../src/shared/sharding/identifiers.js';
 import { eventually } from '../support/eventually.js';
@@ -37,7 +33,7 @@ function pair() {
   return { a, b, got, all, meet };
 }
 
-const fault = (kind: LinkFault['kind'], ms = 0): LinkFault => ({ kind, ms, link: asRank(1) });
+const one = asRank(1);
 
 describe('a faulty link', () => {
   it.each([
@@ -48,7 +44,7 @@ describe('a faulty link', () => {
     const { a, got, all } = pair();
     await all(1);
     let fired = 0;
-    expect(a.disturb(fault(kind), () => fired++)).toBe(true);
+    expect(a.inject(one, { kind, ms: 0 }, () => fired++)).toBe(true);
     expect(fired).toBe(0);
     await all(2);
     expect(fired).toBe(1);
@@ -58,7 +54,7 @@ describe('a faulty link', () => {
 
   it('holds what is sent, in order, until its time is over', async () => {
     const { a, b, got, all } = pair();
-    a.disturb(fault('delay', 30), () => undefined);
+    a.inject(one, { kind: 'delay', ms: 30 }, () => undefined);
     await all(1, 2);
     // The other way stays open.
     b.send(asRank(0), [frame(1, 7)]);
@@ -70,7 +66,7 @@ describe('a faulty link', () => {
 
   it('is cut both ways by a partition, also for another membership, which begins without what was held', async () => {
     const { a, b, got, all, meet } = pair();
-    a.disturb(fault('partition', 60), () => undefined);
+    a.inject(one, { kind: 'partition', ms: 60 }, () => undefined);
     await all(1);
     b.send(asRank(0), [frame(1, 7)]);
     await new Promise(setImmediate);
@@ -102,7 +98,7 @@ describe('a faulty link', () => {
     });
     client.send(Buffer.from('one'));
     await eventually('the first message', 5_000, () => id !== '');
-    client.disturb({ kind: 'partition', ms: 30, link: 'coordinator' }, () => undefined);
+    client.inject({ kind: 'partition', ms: 30 }, () => undefined);
     client.send(Buffer.from('two'));
     server.send(id, Buffer.from('answer'));
     await new Promise(setImmediate);

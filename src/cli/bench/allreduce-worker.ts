@@ -39,7 +39,10 @@ export type FromBenchWorker =
 const hourMs = 3_600_000;
 
 async function work(task: AllreduceTask, planned: Promise<Plan>): Promise<void> {
-  const communicator = new ThreadCommunicator(task.coordinator, findMemoryAddon(currentEngineHost()));
+  const communicator = new ThreadCommunicator({
+    coordinator: task.coordinator,
+    memoryAddon: findMemoryAddon(currentEngineHost()),
+  });
   communicator.listen({
     message: () => undefined,
     failed: (error) => {

@@ -24,15 +24,7 @@ const irrelevant: readonly (keyof ResolvedConfig)[] = [
     'sharedMemory',
     'collective',
   ] as const),
-  ...([
-    'audit',
-    'inject',
-    'onMismatch',
-    'heartbeatMs',
-    'peerTimeoutMs',
-    'stepTimeoutMs',
-    'joinTimeoutMs',
-  ] as const),
+  ...(['audit', 'onMismatch', 'heartbeatMs', 'peerTimeoutMs', 'stepTimeoutMs', 'joinTimeoutMs'] as const),
 ];
 
 /** Exit status 0: identical as far as both go; 1: they differ. @throws ConfigError, DataError */

@@ -10,6 +10,7 @@ import { MemoryControl, MemoryNetwork } from '../../shared/transport/memory.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { findMemoryAddon } from '../../worker/engine/cache.js';
 import { InlineCommunicator } from '../../worker/communicator/inline-communicator.js';
+import type { FaultOptions } from '../../worker/faults/fault-options.js';
 import { runSession } from '../../worker/session.js';
 import { currentEngineHost, definitionCache, host } from '../options/environment.js';
 import { openRunFiles } from '../runs/run-files.js';
@@ -18,7 +19,12 @@ import type { Reporters } from '../reporters/reporters.js';
 import { checkpointRefOf, type RunSetup } from '../options/train-options.js';
 
 /** Resolves with the exit status. */
-export async function trainInOneProcess(setup: RunSetup, out: string, reporters: Reporters): Promise<number> {
+export async function trainInOneProcess(
+  setup: RunSetup,
+  out: string,
+  reporters: Reporters,
+  faults: FaultOptions,
+): Promise<number> {
   // A step blocks the one thread that everything shares, so silence means nothing here.
   const config: ResolvedConfig = {
     ...setup.config,
@@ -55,6 +61,7 @@ export async function trainInOneProcess(setup: RunSetup, out: string, reporters:
     host,
     slot: '0',
     definitionCache: definitionCache(),
+    faults,
     loadEngine: (run) =>
       loadWorkerEngine(run, setup.gpus[0] ?? 'cpu', (message) =>
         reporters.emit({ event: 'warning', message }),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { InheritedState } from '../../coordinator/state.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import { Child } from '../../launcher/child-process.js';
+import type { FaultOptions } from '../../worker/faults/fault-options.js';
 import { exitStatus } from '../exit.js';
 import { EventMemory } from '../../launcher/inheritance.js';
 import type { FromCoordinator, ToCoordinator } from '../../launcher/launch-messages.js';
@@ -11,6 +12,7 @@ import { dieOf, takeLease } from '../../launcher/lease.js';
 import { openWatchedReporters } from '../reporters/observers.js';
 import type { Reporters } from '../reporters/reporters.js';
 import { withKeys } from '../security/security.js';
+import { faultArguments, faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import {
   makeSocketDirectory,
@@ -34,13 +36,14 @@ const graceMs = 5_000;
 /** Within a minute: a coordinator that dies over and over has a reason. */
 const mostSuccessors = 10;
 
-export interface TrainCommandFlags extends TrainFlags, SecurityFlags {
+export interface TrainCommandFlags extends TrainFlags, SecurityFlags, FaultFlags {
   readonly singleProcess?: boolean;
 }
 
 /** Resolves with the exit status. @throws ConfigError and its kin before anything has been started. */
 export async function train(flags: TrainCommandFlags): Promise<number> {
   const setup = await readSetup(flags);
+  const faults = faultOptionsOf(flags);
   const { out, resume, definition } = setup;
   const lease = await takeLease(out, dieOf);
   try {
@@ -51,8 +54,8 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
       });
       try {
         return flags.singleProcess === true
-          ? await trainInOneProcess(setup, out, reporters)
-          : await launch(setup, out, reporters, keys);
+          ? await trainInOneProcess(setup, out, reporters, faults)
+          : await launch(setup, out, reporters, { keys, faults });
       } finally {
         await reporters.close();
       }
@@ -62,11 +65,18 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
   }
 }
 
+/** Settings of every worker process besides its device. */
+interface WorkerSettings {
+  /** Folder of CURVE keys; null: none. */
+  readonly keys: string | null;
+  readonly faults: FaultOptions;
+}
+
 async function launch(
   setup: RunSetup,
   out: string,
   reporters: Reporters,
-  keys: string | null,
+  { keys, faults }: WorkerSettings,
 ): Promise<number> {
   const { config, definition } = setup;
   const socketDirectory = makeSocketDirectory();
@@ -108,7 +118,7 @@ async function launch(
           // The same address for a successor: the workers connect to it again by themselves.
           listen = message.endpoint;
           while (workers.length < config.workers)
-            workers.push(startWorker(message.endpoint, keys, setup, workers.length, slotEvents));
+            workers.push(startWorker(message.endpoint, { keys, faults }, setup, workers.length, slotEvents));
           break;
         case 'event':
           emit(message.event);
@@ -155,7 +165,7 @@ async function launch(
 
 function startWorker(
   endpoint: string,
-  keys: string | null,
+  { keys, faults }: WorkerSettings,
   { gpus }: RunSetup,
   index: number,
   events: SlotEvents,
@@ -165,6 +175,7 @@ function startWorker(
     [
       ...['worker', '--launched', '--coordinator', endpoint, '--device', device, '--slot', String(index)],
       ...(keys === null ? [] : ['--keys', keys]),
+      ...faultArguments(faults),
     ],
     events,
   );

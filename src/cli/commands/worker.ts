@@ -13,12 +13,13 @@ import { currentEngineHost, definitionCache, host, instanceNumber, machine } fro
 import { describeError, exitStatus } from '../exit.js';
 import { loadWorkerEngine } from '../load-worker-engine.js';
 import { workerKeys } from '../security/security.js';
+import { faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
 import type { SecurityFlags } from '../options/security-options.js';
 
 /** Less than pm2's kill_timeout in ecosystem.config.js. */
 const leaveMs = 12_000;
 
-export interface WorkerFlags extends SecurityFlags {
+export interface WorkerFlags extends SecurityFlags, FaultFlags {
   readonly coordinator: string;
   readonly device?: string;
   readonly threads?: string;
@@ -33,9 +34,15 @@ export async function work(flags: WorkerFlags): Promise<number> {
   const { coordinator, device, launched = false } = flags;
   const threads = threadsOf(flags.threads);
   const keys = workerKeys(coordinator, flags);
+  const faults = faultOptionsOf(flags);
   if (!launched) await backOff();
   let welcomed = false;
-  const communicator = new ThreadCommunicator(coordinator, findMemoryAddon(currentEngineHost()), keys);
+  const communicator = new ThreadCommunicator({
+    coordinator,
+    memoryAddon: findMemoryAddon(currentEngineHost()),
+    keys,
+    linkFaults: faults.requests !== undefined,
+  });
   if (launched) {
     leaveSignalsToLauncher();
     onLauncherGone(() => communicator.abandon(new PeerLostError('Launcher lost: its process ended.')));
@@ -61,6 +68,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
       host,
       slot,
       definitionCache: definitionCache(),
+      faults: { ...faults, injectLinkFault: (fault) => communicator.injectLinkFault(fault) },
       loadEngine: (config) => {
         welcomed = true;
         return loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), warn);

@@ -65,10 +65,7 @@ const textFlags: readonly [string, Field][] = [
   ['--checkpoint-every <interval>', 'checkpointEvery'],
 ];
 
-const otherFlags: readonly [string, Field][] = [
-  ['--audit', 'audit'],
-  ['--inject <fault>', 'inject'],
-];
+const otherFlags: readonly [string, Field][] = [['--audit', 'audit']];
 
 export interface TrainFlags extends Partial<Record<Field, unknown>> {
   readonly config?: string;
@@ -89,7 +86,6 @@ export function addTrainOptions(command: Command): Command {
   for (const [flags, field] of numberFlags) command.option(flags, describe(field), numeric);
   for (const [flags, field] of textFlags) command.option(flags, describe(field));
   command.option('--audit', describe('audit'));
-  command.addOption(new Option('--inject <fault>', describe('inject')).hideHelp());
   command.option(
     '--resume <dir>',
     'go on from the newest checkpoint of a run; auto: of --out, or of the last run',
@@ -162,7 +158,7 @@ export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
       ? []
       : [{ source: '--tensorboard', values: { histogramEvery: '1epoch' } }]),
     before
-      ? { source: resume.path, values: { ...before.config, trace: null, inject: null } }
+      ? { source: resume.path, values: { ...before.config, trace: null } }
       : { source: definition.path, values: definition.values },
     ...environmentLayers(),
     ...given,

@@ -2,15 +2,15 @@
 
 import { Option, type Command } from 'commander';
 import { defaultCoordinator } from '../options/environment.js';
+import { addFaultOptions } from '../options/fault-options.js';
 import { addSecurityOptions } from '../options/security-options.js';
 import { addTrainOptions } from '../options/train-options.js';
 import { calls, type RunCommand } from './action.js';
 import { examples, launched } from './shared-options.js';
 
 export function addTrain(program: Command, run: RunCommand): void {
-  addSecurityOptions(
-    addTrainOptions(program.command('train').description('train a model on several workers of this machine')),
-  )
+  const command = program.command('train').description('train a model on several workers of this machine');
+  addSecurityOptions(addFaultOptions(addTrainOptions(command)))
     .option('--single-process', 'everything in one process, without sockets; same result')
     .addHelpText(
       'after',
@@ -44,7 +44,8 @@ export function addCoordinator(program: Command, run: RunCommand): void {
 }
 
 export function addWorker(program: Command, run: RunCommand): void {
-  addSecurityOptions(program.command('worker').description('take part in a run as one worker'))
+  const command = program.command('worker').description('take part in a run as one worker');
+  addSecurityOptions(addFaultOptions(command))
     .option('--coordinator <endpoint>', "the coordinator's address", defaultCoordinator)
     .option('--device <device>', 'cpu or the number of a GPU (default: by instance)')
     .option(

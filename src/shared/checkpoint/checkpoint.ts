@@ -307,7 +307,6 @@ const free: readonly (keyof ResolvedConfig)[] = [
     'bucketBytes',
     'audit',
     'trace',
-    'inject',
     'onMismatch',
     'data',
     'name',

@@ -183,17 +183,6 @@ export const runConfigSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe("file for a time line of the first 1000 steps, in Chrome's trace format"),
-  inject: z
-    .string()
-    .regex(
-      /^(flip:\d{1,9}:\d{1,4}:[\w/.-]{1,200}:\d{1,2}|orders:.{1,4000})$/,
-      'must be flip:STEP:SHARD:PARAMETER:BIT or orders:DIR',
-    )
-    .nullable()
-    .default(null)
-    .describe(
-      "a fault for tests: flip:STEP:SHARD:PARAMETER:BIT flips a bit of a gradient's first element, orders:DIR is `lockstep chaos`",
-    ),
   heartbeatMs: positiveInt(60_000).default(250).describe('milliseconds between signs of life'),
   peerTimeoutMs: positiveInt(3_600_000)
     .default(10_000)

@@ -1,7 +1,7 @@
 /**
- * Faults that are asked for, by `lockstep chaos` and by tests: what an order says, and the folder through which it reaches the one
- * process that carries it out. Each order is carried out once in a run: whoever renames its file has it, and no process that comes
- * later finds it again. What was carried out is written down, so that a fault that never happened can't pass for one survived.
+ * Fault requests of `lockstep chaos` and of tests: their fields, and the folder through which a request reaches the one process that
+ * injects the fault. A request is injected once in a run: the process that renames its file has claimed it, and processes that start
+ * later do not find it. Each injected fault is recorded, so that a fault that never happened is not counted as survived.
  */
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
@@ -9,94 +9,94 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { systemCode } from '../errors.js';
 
-/** Where in a worker's life a fault can be asked for. */
+/** Points of a worker's life at which a fault can be injected. */
 export const faultPoints = [
-  /** Loaded, not yet ready. */
+  /** The worker has loaded its engine, model and data, and has not sent `ready`. */
   'join',
-  /** The plan has come; the others haven't heard so. */
+  /** The plan has arrived; the other workers have not received this worker's `connected`. */
   'meeting',
-  /** While a state goes to those that are behind. */
+  /** The training state is being broadcast to the workers that lack it. */
   'catch-up',
   'bn-forward',
   'bn-backward',
-  /** A bucket of gradients is about to leave. */
+  /** A gradient bucket is about to be all-reduced. */
   'reduce',
-  /** Between the running statistics' update and the optimizer's. */
+  /** Between the update of the running statistics and the optimizer's update. */
   'apply',
-  /** The step is done; nobody has been told. */
+  /** The step is complete; the coordinator has not been informed. */
   'commit',
-  /** Written beside the last, not yet renamed. */
+  /** The checkpoint is written under a temporary name and not yet renamed. */
   'checkpoint',
-  /** Its generation has ended; it hasn't said where it stands. */
+  /** The generation has ended; the worker has not reported its last committed step. */
   'recovery',
 ] as const;
 export type FaultPoint = (typeof faultPoints)[number];
 
-/** Of one link of a worker. `delay`: what it sends waits. `partition`: both ways, then everything arrives. */
+/** Faults of one link of a worker. `delay`: outgoing messages wait. `partition`: messages of both directions wait. */
 export const linkFaults = ['drop', 'delay', 'duplicate', 'corrupt', 'partition'] as const;
 export type LinkFaultKind = (typeof linkFaults)[number];
 
-const orderSchema = z.strictObject({
+const requestSchema = z.strictObject({
   id: z.string().regex(/^[\w-]{1,64}$/),
-  /** `hold`: the worker waits at the point until the one who asked says that it is done. */
+  /** `hold`: the worker waits at the point until the request is released. */
   kind: z.enum(['kill', 'stop', 'hold', ...linkFaults]),
   point: z.enum(faultPoints),
-  /** Not before this step. */
+  /** First step at which the fault is injected. */
   step: z.int().min(0).default(0),
-  /** Whose; null: of whoever comes first. */
+  /** Rank of the worker; null: the first worker that reaches the point. */
   rank: z.int().min(0).nullable().default(null),
-  /** So often it passes the point before. */
+  /** Number of times the worker passes the point before the fault is injected. */
   skip: z.int().min(0).default(0),
-  /** How long a link is disturbed. */
+  /** Duration of a link fault in milliseconds. */
   ms: z.int().min(0).max(600_000).default(0),
-  /** The other end: so many ranks further on, or the coordinator. */
+  /** The link's other end: the rank at this distance minus one (modulo the world size), or the coordinator. */
   link: z.union([z.int().min(0), z.literal('coordinator')]).default(0),
-  /** Not before that order was carried out. */
+  /** Id of a request that must have been injected before. */
   after: z.string().nullable().default(null),
 });
-export type FaultRequest = Readonly<z.infer<typeof orderSchema>>;
-export type FaultRequestInput = z.input<typeof orderSchema>;
+export type FaultRequest = Readonly<z.infer<typeof requestSchema>>;
+export type FaultRequestInput = z.input<typeof requestSchema>;
 
-const firedSchema = z.object({
+const recordSchema = z.object({
   atMs: z.number(),
   pid: z.int(),
   point: z.string(),
   step: z.int(),
   rank: z.int().nullable(),
 });
-/** That an order was carried out: when (milliseconds since 1970), by whom, and where it was. */
-export type FaultRecord = Readonly<z.infer<typeof firedSchema>>;
+/** Record of an injected fault: the time (milliseconds since 1970), the process, and the point and step it had reached. */
+export type FaultRecord = Readonly<z.infer<typeof recordSchema>>;
 
-export const injectedOrders = /^orders:(.{1,4000})$/;
-
-const fileOf = (folder: string, id: string, state: 'order' | 'claimed' | 'fired' | 'done'): string =>
+const fileOf = (folder: string, id: string, state: 'request' | 'claimed' | 'record' | 'released'): string =>
   join(folder, `${id}.${state}`);
 
-export function requestFault(folder: string, order: FaultRequestInput): void {
+/** @throws ZodError when a field of the request is invalid */
+export function requestFault(folder: string, request: FaultRequestInput): void {
   mkdirSync(folder, { recursive: true });
-  const draft = join(folder, `${order.id}.draft`);
-  writeFileSync(draft, JSON.stringify(orderSchema.parse(order)));
-  renameSync(draft, fileOf(folder, order.id, 'order'));
+  const content = JSON.stringify(requestSchema.parse(request));
+  const draft = join(folder, `${request.id}.draft`);
+  writeFileSync(draft, content);
+  renameSync(draft, fileOf(folder, request.id, 'request'));
 }
 
-/** Those that nobody has carried out yet. */
+/** Requests that no process has claimed yet. */
 export function pendingFaultRequests(folder: string): FaultRequest[] {
   return readdirSync(folder).flatMap((name) => {
-    if (!name.endsWith('.order')) return [];
+    if (!name.endsWith('.request')) return [];
     try {
-      return [orderSchema.parse(JSON.parse(readFileSync(join(folder, name), 'utf8')))];
+      return [requestSchema.parse(JSON.parse(readFileSync(join(folder, name), 'utf8')))];
     } catch (error) {
-      // Another process took it meanwhile.
+      // Another process has claimed it since the folder was listed.
       if (systemCode(error) === 'ENOENT') return [];
       throw error;
     }
   });
 }
 
-/** True for one process alone. */
+/** Claims a request; returns true in exactly one process. */
 export function claimFaultRequest(folder: string, { id }: FaultRequest): boolean {
   try {
-    renameSync(fileOf(folder, id, 'order'), fileOf(folder, id, 'claimed'));
+    renameSync(fileOf(folder, id, 'request'), fileOf(folder, id, 'claimed'));
     return true;
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return false;
@@ -104,38 +104,38 @@ export function claimFaultRequest(folder: string, { id }: FaultRequest): boolean
   }
 }
 
-export function writeFaultRecord(folder: string, id: string, fired: FaultRecord): void {
-  writeFileSync(fileOf(folder, id, 'fired'), JSON.stringify(fired));
+export function writeFaultRecord(folder: string, id: string, record: FaultRecord): void {
+  writeFileSync(fileOf(folder, id, 'record'), JSON.stringify(record));
 }
 
-/** Undefined until the order has been carried out. */
+/** Returns undefined until the fault has been injected. */
 export function readFaultRecord(folder: string, id: string): FaultRecord | undefined {
-  const file = fileOf(folder, id, 'fired');
+  const file = fileOf(folder, id, 'record');
   if (!existsSync(file)) return undefined;
   const text = readFileSync(file, 'utf8');
-  // Between its making and its writing it is empty.
-  return text === '' ? undefined : firedSchema.parse(JSON.parse(text));
+  // The file is empty between its creation and the write.
+  return text === '' ? undefined : recordSchema.parse(JSON.parse(text));
 }
 
-/** Lets go of the worker that holds at that order's point. */
+/** Releases the worker that is held by this request. */
 export function releaseFaultRequest(folder: string, id: string): void {
-  writeFileSync(fileOf(folder, id, 'done'), '');
+  writeFileSync(fileOf(folder, id, 'released'), '');
 }
 
-export const isReleased = (folder: string, id: string): boolean => existsSync(fileOf(folder, id, 'done'));
+export const isReleased = (folder: string, id: string): boolean => existsSync(fileOf(folder, id, 'released'));
 
-/** Milliseconds that every worker waits after each step. */
+/** Sets the time that every worker waits after each step, in milliseconds. */
 export function setStepDelay(folder: string, ms: number): void {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'pace'), String(ms));
+  writeFileSync(join(folder, 'step-delay-ms'), String(ms));
 }
 
 export function readStepDelay(folder: string): number {
-  const file = join(folder, 'pace');
+  const file = join(folder, 'step-delay-ms');
   return existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
 }
 
-/** How many tensors a worker has, for whoever watches for leaks. */
+/** Records a worker's number of tensors, for the check for leaks. */
 export function writeTensorCount(folder: string, pid: number, count: number): void {
   writeFileSync(join(folder, `${pid}.tensors`), String(count));
 }

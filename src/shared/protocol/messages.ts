@@ -15,7 +15,7 @@ import { misclassifiedSampleSchema, maxMisclassified, pictureSchema } from '../e
 import { maxSpans, spanSchema } from '../timeline/spans.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);

@@ -26,7 +26,7 @@ export class Checkpoints {
   readonly #context: CheckpointContext;
   readonly #send: (message: WorkerMessage) => void;
   readonly #interval: Interval | undefined;
-  readonly #writer = new CheckpointWriter();
+  readonly #writer: CheckpointWriter;
   #lastMs = performance.now();
   #due = false;
   /** The one that is being written. */
@@ -36,7 +36,14 @@ export class Checkpoints {
   #complaint = '';
   #written: { readonly step: number; readonly path: string } | undefined;
 
-  constructor(replica: Replica, context: CheckpointContext, send: (message: WorkerMessage) => void) {
+  /** @param faultRequests folder of fault requests, for tests */
+  constructor(
+    replica: Replica,
+    context: CheckpointContext,
+    send: (message: WorkerMessage) => void,
+    faultRequests?: string,
+  ) {
+    this.#writer = new CheckpointWriter(faultRequests);
     this.#replica = replica;
     this.#context = context;
     this.#send = send;
@@ -77,7 +84,6 @@ export class Checkpoints {
       layout: this.#replica.layout,
       state: toCheckpoint(this.#replica, state, state.save(this.#room)),
       keep: this.#replica.config.keep,
-      inject: this.#replica.config.inject,
     };
     try {
       const path = await this.#writer.write(task);

@@ -14,17 +14,26 @@ export interface ToWriter {
   readonly layout: Layout;
   readonly state: CheckpointState;
   readonly keep: number;
-  /** The run's `inject`. */
-  readonly inject: string | null;
 }
 
 export type FromWriter =
   | { readonly kind: 'written'; readonly step: number; readonly path: string }
   | { readonly kind: 'failed'; readonly step: number; readonly error: WireError };
 
+export interface WriterOptions {
+  /** Folder of fault requests, for tests. */
+  readonly faultRequests: string | undefined;
+}
+
 export class CheckpointWriter {
+  readonly #options: WriterOptions;
   #thread: Worker | undefined;
   #pending: { resolve(path: string): void; reject(error: Error): void } | undefined;
+
+  /** @param faultRequests folder of fault requests, for tests */
+  constructor(faultRequests?: string) {
+    this.#options = { faultRequests };
+  }
 
   /** The state's memory is read until this resolves. @returns the checkpoint's path @throws CheckpointError */
   write(task: ToWriter): Promise<string> {
@@ -40,7 +49,10 @@ export class CheckpointWriter {
   }
 
   #start(): Worker {
-    const thread = new Worker(new URL('./writer-thread.js', import.meta.url), { name: 'checkpoints' });
+    const thread = new Worker(new URL('./writer-thread.js', import.meta.url), {
+      name: 'checkpoints',
+      workerData: this.#options,
+    });
     // The run's end doesn't wait for it; whoever needs the last checkpoint awaits it.
     thread.unref();
     thread.on('message', (message: FromWriter) => {

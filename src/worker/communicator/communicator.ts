@@ -5,7 +5,6 @@
 
 import type { CollectiveChoice } from '../../shared/collectives/cost.js';
 import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
-import type { Disturbance } from '../faults/injected-faults.js';
 import type { Vector } from '../../shared/collectives/reduction.js';
 import type { Vectors } from '../../shared/collectives/vector-layout.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
@@ -72,12 +71,13 @@ export interface Communicator {
   allocate(elementCount: number): Allocation;
   /** Same order of calls on every worker, after `join`. The collective has vectors of its own, or a part of others. */
   register(spec: Omit<CollectiveSpec, 'id'>, within?: AllocationPart): CollectiveHandle;
-  /** Disturbs one of this worker's links, for tests. */
-  disturb(disturbance: Disturbance): void;
   /** Says that the main thread made progress; what a deadline is measured by. */
   tick(): void;
   close(): Promise<void>;
 }
+
+/** The part of a communicator that registers collectives: all that the executor and the gradient buckets need of it. */
+export type CollectiveRegistrar = Pick<Communicator, 'allocate' | 'register' | 'tick'>;
 
 export interface DataPlaneRequest {
   readonly runId: string;

@@ -110,11 +110,6 @@ export class InlineCommunicator implements Communicator {
     return { inputs: Array.from({ length: end - start }, vector), output: vector() };
   }
 
-  /** There are no links. */
-  disturb(): void {
-    this.tick();
-  }
-
   tick(): void {
     this.#ticks++;
   }

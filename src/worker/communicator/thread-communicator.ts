@@ -37,7 +37,7 @@ import type {
   DataPlaneRequest,
   CollectiveHandle,
 } from './communicator.js';
-import type { Disturbance } from '../faults/injected-faults.js';
+import type { RequestedLinkFault } from '../faults/fault-injector.js';
 import { GenerationEnded } from './generation-ended.js';
 import {
   maxCollectives,
@@ -54,6 +54,17 @@ const graceMs = 5_000;
 interface Pending<T> {
   resolve(value: T): void;
   reject(error: Error): void;
+}
+
+export interface ThreadCommunicatorOptions {
+  /** The coordinator's endpoint, ipc://… or tcp://…. */
+  readonly coordinator: string;
+  /** File of the addon for shared memory; without it all payloads go through sockets. */
+  readonly memoryAddon?: string | undefined;
+  /** CURVE keys of both planes; null is allowed only for addresses that no other host can reach. */
+  readonly keys?: ClientKeys | null;
+  /** Whether link faults can be injected; for tests and `lockstep chaos`. */
+  readonly linkFaults?: boolean;
 }
 
 export class ThreadCommunicator implements Communicator {
@@ -79,18 +90,22 @@ export class ThreadCommunicator implements Communicator {
   #direct: DirectGroup | undefined;
   #closed: (() => void) | undefined;
 
-  /**
-   * @param coordinator its endpoint, ipc://… or tcp://…
-   * @param memoryAddon file of the addon for shared memory; without it everything goes through sockets
-   * @param keys for both planes; null: none, which only addresses allow that no other host can reach
-   */
-  constructor(coordinator: string, memoryAddon?: string, keys: ClientKeys | null = null) {
+  /** Starts the thread. */
+  constructor({ coordinator, memoryAddon, keys = null, linkFaults = false }: ThreadCommunicatorOptions) {
     this.#memoryAddon = memoryAddon;
     const { port1, port2 } = new MessageChannel();
     this.#failures = port1;
     port1.unref();
     const state = this.#state.buffer;
-    const workerData: ThreadOptions = { coordinator, keys, memoryAddon, state, failures: port2, graceMs };
+    const workerData: ThreadOptions = {
+      coordinator,
+      keys,
+      linkFaults,
+      memoryAddon,
+      state,
+      failures: port2,
+      graceMs,
+    };
     // The thread holds little but the memory of frames, which V8 counts too: by its usual limits, tens of megabytes, every other
     // all-reduce of 8 MB began a full collection of 20 ms. The limit is read when the thread's heap is made.
     setFlagsFromString('--initial-old-space-size=256');
@@ -266,8 +281,9 @@ export class ThreadCommunicator implements Communicator {
     this.#fail(error);
   }
 
-  disturb(disturbance: Disturbance): void {
-    this.#post({ kind: 'disturb', disturbance });
+  /** Injects a fault into one of this worker's links. Has no effect without the option `linkFaults`. */
+  injectLinkFault(fault: RequestedLinkFault): void {
+    this.#post({ kind: 'link-fault', fault });
   }
 
   tick(): void {

@@ -8,10 +8,10 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import type { WireError } from '../../shared/errors.js';
-import type { ClientKeys } from '../../shared/security/curve-key.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
-import type { Disturbance } from '../faults/injected-faults.js';
+import type { RequestedLinkFault } from '../faults/fault-injector.js';
 import type { DataPlaneRequest } from './communicator.js';
+import type { WorkerTransportOptions } from './worker-transports.js';
 
 /** Words of the state array (Int32). */
 export const words = {
@@ -27,10 +27,7 @@ export const words = {
 
 export const maxCollectives = 4_096;
 
-export interface ThreadOptions {
-  readonly coordinator: string;
-  /** Null: the control plane and the data plane have none. */
-  readonly keys: ClientKeys | null;
+export interface ThreadOptions extends WorkerTransportOptions {
   /** File of the addon for shared memory. */
   readonly memoryAddon: string | undefined;
   readonly state: SharedArrayBuffer;
@@ -52,7 +49,8 @@ export type ToThread =
   | { kind: 'allocate'; elementCount: number; buffer: SharedArrayBuffer | undefined }
   | { kind: 'registerPart'; spec: CollectiveSpec; allocation: number; start: number }
   | { kind: 'start'; id: number; step: number }
-  | { kind: 'disturb'; disturbance: Disturbance }
+  /** Only where the thread was started with `linkFaults`. */
+  | { kind: 'link-fault'; fault: RequestedLinkFault }
   | { kind: 'close' };
 
 export type FromThread =

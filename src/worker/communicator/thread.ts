@@ -9,15 +9,7 @@ import { invariant, toWireError } from '../../shared/errors.js';
 import { collectGarbageAsMain } from '../../shared/memory/garbage-collection.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { SharedMemory } from '../../shared/memory/shared-memory.js';
-import { writeFaultRecord } from '../../shared/faults/fault-request.js';
 import { Refusals } from '../../shared/protocol/refusals.js';
-import { controlMessageBytes } from '../../shared/protocol/codec.js';
-import { senderOf } from '../../shared/protocol/frame.js';
-import { FaultyControlClient, FaultyDataPlane } from '../faults/faulty-transport.js';
-import { openControlClient } from '../../shared/transport/zmq/control.js';
-import { openDataPlane } from '../../shared/transport/zmq/data-plane.js';
-import { localAddressTowards } from '../../shared/transport/zmq/local-address.js';
-import type { Disturbance } from '../faults/injected-faults.js';
 import { CommunicatorCore } from './communicator-core.js';
 import { GenerationEnded } from './generation-ended.js';
 import {
@@ -28,6 +20,7 @@ import {
   type ThreadOptions,
   type ToThread,
 } from './thread-protocol.js';
+import { openWorkerTransports } from './worker-transports.js';
 
 const port = parentPort;
 invariant(port, 'thread.js is started by ThreadCommunicator');
@@ -60,31 +53,12 @@ function fail(error: Error): void {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), options.graceMs).unref();
 }
 
-const control = new FaultyControlClient(
-  openControlClient(options.coordinator, controlMessageBytes, options.keys),
-);
-let data: FaultyDataPlane | undefined;
-
-/** For tests. Says that it happened when it hits the first message. */
-function disturb({ folder, id, point, step, rank, ...fault }: Disturbance): void {
-  const fired = (): void =>
-    writeFaultRecord(folder, id, { atMs: Date.now(), pid: process.pid, point, step, rank });
-  if (fault.link === 'coordinator') control.disturb(fault, fired);
-  else data?.disturb(fault, fired);
-}
+const transports = openWorkerTransports(options);
 
 const core = new CommunicatorCore(
   {
-    control,
-    openDataPlane: async ({ socketDirectory, maxFrameBytes }) => {
-      const secure = options.keys !== null;
-      const host = await localAddressTowards(options.coordinator);
-      data = new FaultyDataPlane(
-        await openDataPlane({ socketDirectory, maxFrameBytes, host, secure }),
-        senderOf,
-      );
-      return data;
-    },
+    control: transports.control,
+    openDataPlane: (request) => transports.openDataPlane(request),
     openMemory: (address) => (memory ? SharedMemory.open(native, address) : undefined),
     arithmetic: native,
   },
@@ -113,8 +87,8 @@ function handle(message: ToThread): void {
     case 'start':
       core.start(message.id, message.step);
       break;
-    case 'disturb':
-      disturb(message.disturbance);
+    case 'link-fault':
+      transports.injectLinkFault?.(message.fault);
       break;
     case 'send':
       core.send(message.message);

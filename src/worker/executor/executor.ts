@@ -8,7 +8,7 @@
 
 import type { LayersModel, Tensor } from '@tensorflow/tfjs';
 import { ModelError, invariant } from '../../shared/errors.js';
-import type { Communicator } from '../communicator/communicator.js';
+import type { CollectiveRegistrar } from '../communicator/communicator.js';
 import type { Tensorflow } from '../engine/native.js';
 import { unmeasured, type Measure } from '../timing/tracer.js';
 import type { Kernels } from '../kernels/kernels.js';
@@ -46,7 +46,7 @@ export interface ExecutorOptions {
   readonly tf: Tensorflow;
   readonly kernels: Kernels;
   readonly model: LayersModel;
-  readonly communicator: Pick<Communicator, 'register' | 'tick'>;
+  readonly communicator: CollectiveRegistrar;
   readonly seed: number;
   /** For the time line; measures nothing if left out. */
   readonly measure?: Measure;
@@ -60,7 +60,7 @@ interface BoundNode {
 export class Executor {
   readonly #graph: Graph;
   readonly #nodes: readonly BoundNode[];
-  readonly #communicator: Pick<Communicator, 'tick'>;
+  readonly #communicator: CollectiveRegistrar;
   readonly #measure: Measure;
   /** How often each weight gets a gradient a shard: once for each call of its layer. */
   readonly uses: ReadonlyMap<number, number>;

@@ -12,7 +12,7 @@ import { InvariantError, invariant } from '../../shared/errors.js';
 import { elementCount, type Layout } from '../../shared/model/layout.js';
 import { addFloat32, reductionOf, type VectorReduction } from '../../shared/collectives/reduction.js';
 import type { RunConfig } from '../../shared/config/run-config.js';
-import type { Allocation, Communicator, CollectiveHandle } from '../communicator/communicator.js';
+import type { Allocation, CollectiveHandle, CollectiveRegistrar } from '../communicator/communicator.js';
 import type { GradientWriter } from '../kernels/kernels.js';
 import type { ActiveShard } from './layer-op.js';
 
@@ -87,7 +87,7 @@ export class GradientBuckets {
   #parts = new Map<number, number>();
 
   constructor(
-    communicator: Pick<Communicator, 'allocate' | 'register'>,
+    communicator: CollectiveRegistrar,
     parameters: readonly FlatParameter[],
     uses: ReadonlyMap<number, number>,
     { bucketBytes, gradientDtype: type }: Pick<RunConfig, 'bucketBytes' | 'gradientDtype'>,

@@ -1,6 +1,6 @@
 /**
- * Links that can be disturbed, for tests and `lockstep chaos`: a data plane and a control client around real ones. Undisturbed,
- * a message costs one branch more. Owns what each fault does to the messages of one link; never looks into them.
+ * Transports with faulty links, for tests and `lockstep chaos`: a data plane and a control client that wrap real ones and drop, delay,
+ * duplicate or corrupt their messages. Constructed only when the launcher requests faults. Never reads the messages' contents.
  */
 
 import type { LinkFaultKind } from '../../shared/faults/fault-request.js';
@@ -13,52 +13,47 @@ import type {
   DataPlaneEvents,
   PeerAddress,
 } from '../../shared/transport/transport.js';
-
-export interface LinkFault {
-  readonly kind: LinkFaultKind;
-  readonly ms: number;
-  readonly link: Rank | 'coordinator';
-}
+import type { LinkFault } from './fault-injector.js';
 
 const copyOf = (message: Frame): Buffer[] => message.map((part) => Buffer.from(part));
 
-/** One direction of one link. */
+/** A copy with one bit flipped: in the payload if there is one, else in the first byte. */
+function corrupted(message: Frame): Buffer[] {
+  const copy = copyOf(message);
+  const part = copy.findLast(({ length }) => length > 0);
+  const at = part && bytesOf(copy) > headerBytes ? part.length - 1 : 0;
+  if (part) part[at] = (part[at] ?? 0) ^ 0x10;
+  return copy;
+}
+
+/** Injects faults into one direction of one link. */
 class LinkFaultInjector {
   #fault: 'drop' | 'duplicate' | 'corrupt' | 'hold' | undefined;
   #held: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #fired: () => void = () => undefined;
+  #onHit: () => void = () => undefined;
 
   pass(message: Frame, deliver: (message: Frame) => void): void {
-    if (this.#fault === undefined) {
+    const fault = this.#fault;
+    if (fault === undefined) {
       deliver(message);
       return;
     }
-    const fault = this.#fault;
-    this.#fired();
+    this.#onHit();
     if (fault === 'hold') {
-      // Its memory may be written again before it leaves.
+      // The sender may overwrite the message's memory before it is delivered.
       const copy = copyOf(message);
       this.#held.push(() => deliver(copy));
       return;
     }
     this.#fault = undefined;
-    if (fault === 'drop') return;
-    if (fault === 'duplicate') {
-      deliver(message);
-      deliver(copyOf(message));
-      return;
-    }
-    const damaged = copyOf(message);
-    // Its payload where it has one.
-    const part = damaged.findLast(({ length }) => length > 0);
-    const at = part && bytesOf(damaged) > headerBytes ? part.length - 1 : 0;
-    if (part) part[at] = (part[at] ?? 0) ^ 0x10;
-    deliver(damaged);
+    if (fault === 'duplicate') deliver(message);
+    if (fault !== 'drop') deliver(fault === 'duplicate' ? copyOf(message) : corrupted(message));
   }
 
-  disturb(kind: LinkFaultKind, ms: number, fired: () => void): void {
-    this.#fired = fired;
+  /** @param onHit called with each message that the fault changes, drops or holds */
+  inject(kind: LinkFaultKind, ms: number, onHit: () => void): void {
+    this.#onHit = onHit;
     if (kind !== 'delay' && kind !== 'partition') {
       this.#fault = kind;
       return;
@@ -69,8 +64,8 @@ class LinkFaultInjector {
     this.#timer.unref();
   }
 
-  /** What is held belongs to a connection that is gone. */
-  forget(): void {
+  /** Drops the held messages: they belong to a connection that is closed. */
+  dropHeld(): void {
     this.#held = [];
   }
 
@@ -89,25 +84,25 @@ interface Link {
 
 const newLink = (): Link => ({ outgoing: new LinkFaultInjector(), incoming: new LinkFaultInjector() });
 
-/** `fired` is called once, with the first message that is hit. */
-function disturb(link: Link, { kind, ms }: LinkFault, fired: () => void): void {
+/** @param onHit called once, with the first message that is hit */
+function injectInto(link: Link, { kind, ms }: Pick<LinkFault, 'kind' | 'ms'>, onHit: () => void): void {
   let hit = false;
   const once = (): void => {
-    if (!hit) fired();
+    if (!hit) onHit();
     hit = true;
   };
-  link.outgoing.disturb(kind, ms, once);
-  if (kind === 'partition') link.incoming.disturb(kind, ms, once);
+  link.outgoing.inject(kind, ms, once);
+  if (kind === 'partition') link.incoming.inject(kind, ms, once);
 }
 
 export class FaultyDataPlane implements DataPlane {
   readonly #inner: DataPlane;
   readonly #senderOf: (frame: Frame) => number | undefined;
-  /** By endpoint: a link stays broken when its ends get other ranks. */
+  /** By endpoint: a link stays faulty when its ends get other ranks. */
   #links = new Map<string, Link>();
   #peers = new Map<number, Link>();
 
-  /** @param senderOf the rank that a frame names */
+  /** @param senderOf the rank in a frame's header */
   constructor(inner: DataPlane, senderOf: (frame: Frame) => number | undefined) {
     this.#inner = inner;
     this.#senderOf = senderOf;
@@ -125,7 +120,7 @@ export class FaultyDataPlane implements DataPlane {
     const before = this.#links;
     this.#links = new Map(peers.map(({ endpoint }) => [endpoint, before.get(endpoint) ?? newLink()]));
     this.#peers = new Map(peers.map(({ rank, endpoint }) => [rank, this.#links.get(endpoint) ?? newLink()]));
-    for (const { outgoing } of this.#links.values()) outgoing.forget();
+    for (const { outgoing } of this.#links.values()) outgoing.dropHeld();
     this.#inner.connect(peers, {
       frame: (frame) => {
         const link = this.#peers.get(this.#senderOf(frame) ?? -1);
@@ -142,10 +137,10 @@ export class FaultyDataPlane implements DataPlane {
     else this.#inner.send(to, frame);
   }
 
-  /** False when there is no such link. */
-  disturb(fault: LinkFault, fired: () => void): boolean {
-    const link = fault.link === 'coordinator' ? undefined : this.#peers.get(fault.link);
-    if (link) disturb(link, fault, fired);
+  /** Returns false if no peer has that rank. */
+  inject(rank: Rank, fault: Pick<LinkFault, 'kind' | 'ms'>, onHit: () => void): boolean {
+    const link = this.#peers.get(rank);
+    if (link) injectInto(link, fault, onHit);
     return link !== undefined;
   }
 
@@ -155,7 +150,7 @@ export class FaultyDataPlane implements DataPlane {
 }
 
 /** Control messages have one part. */
-const whole =
+const singlePart =
   (deliver: (bytes: Buffer) => void) =>
   ([bytes]: Frame): void => {
     if (bytes) deliver(bytes);
@@ -171,21 +166,22 @@ export class FaultyControlClient implements ControlClient {
 
   connect(events: ControlClientEvents): void {
     this.#inner.connect({
-      message: (bytes) => this.#link.incoming.pass([bytes as Buffer], whole(events.message.bind(events))),
+      message: (bytes) =>
+        this.#link.incoming.pass([bytes as Buffer], singlePart(events.message.bind(events))),
       disconnected: () => events.disconnected(),
-      refused: (why) => events.refused(why),
+      refused: (reason) => events.refused(reason),
     });
   }
 
   send(bytes: Buffer): void {
     this.#link.outgoing.pass(
       [bytes],
-      whole((passed) => this.#inner.send(passed)),
+      singlePart((passed) => this.#inner.send(passed)),
     );
   }
 
-  disturb(fault: LinkFault, fired: () => void): void {
-    disturb(this.#link, fault, fired);
+  inject(fault: Pick<LinkFault, 'kind' | 'ms'>, onHit: () => void): void {
+    injectInto(this.#link, fault, onHit);
   }
 
   close(): Promise<void> {

@@ -4,7 +4,7 @@
  */
 
 import { maxSpans, nowUs, tracedSteps, type Span, type SpanKind } from '../../shared/timeline/spans.js';
-import type { Communicator } from '../communicator/communicator.js';
+import type { CollectiveRegistrar } from '../communicator/communicator.js';
 
 /** Does `work`; where there is a time line, its duration is on it. */
 export type Measure = <T>(kind: SpanKind, name: string, work: () => T) => T;
@@ -57,16 +57,13 @@ export class Tracer {
   }
 }
 
-/** The same communicator, with the time spent in `wait` on the time line. */
-export function measuringWaits(
-  communicator: Communicator,
-  measure: Measure,
-): Pick<Communicator, 'allocate' | 'register' | 'tick'> {
+/** Decorates a registrar: the time that each collective's `wait` takes is measured. */
+export function measuringWaits(registrar: CollectiveRegistrar, measure: Measure): CollectiveRegistrar {
   return {
-    allocate: (elementCount) => communicator.allocate(elementCount),
-    tick: () => communicator.tick(),
+    allocate: (elementCount) => registrar.allocate(elementCount),
+    tick: () => registrar.tick(),
     register: (spec, within) => {
-      const handle = communicator.register(spec, within);
+      const handle = registrar.register(spec, within);
       const kind = summed.test(spec.name) ? 'waitGradients' : 'waitBatchNorm';
       return { ...handle, wait: () => measure(kind, spec.name, () => handle.wait()) };
     },

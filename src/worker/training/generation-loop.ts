@@ -15,7 +15,8 @@ import type { Range } from '../../shared/sharding/identifiers.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import type { Communicator } from '../communicator/communicator.js';
 import { GenerationEnded } from '../communicator/generation-ended.js';
-import type { InjectedFaults } from '../faults/injected-faults.js';
+import type { BitFlip } from '../faults/bit-flip.js';
+import type { FaultInjector } from '../faults/fault-injector.js';
 import type { Checkpoints } from '../checkpoint/checkpoints.js';
 import { evaluate, type Split } from '../evaluation/evaluate.js';
 import { classifies, MisclassifiedCollector } from '../evaluation/misclassified-collector.js';
@@ -34,8 +35,9 @@ export interface TrainingSession {
   readonly communicator: Communicator;
   readonly mailbox: Mailbox;
   readonly checkpoints: Checkpoints;
-  /** Those that a test asks for. */
-  readonly faults: InjectedFaults | undefined;
+  /** Undefined unless the launcher requested faults. */
+  readonly faults: FaultInjector | undefined;
+  readonly bitFlip: BitFlip | undefined;
 }
 
 /** What goes on from one generation to the next. */
@@ -84,7 +86,10 @@ async function trainGeneration(trainee: TrainingSession, plan: Plan, position: P
   const sharing = await communicator.join(plan);
   faults?.joinedGeneration({ rank, worldSize: plan.workers.length });
   faults?.faultPointHit('meeting', position.step);
-  const participation = joinGeneration(replica, communicator, plan, position.state, faults?.faultPointHit);
+  const participation = joinGeneration(replica, communicator, plan, position.state, {
+    onFaultPoint: faults?.faultPointHit,
+    bitFlip: trainee.bitFlip,
+  });
   const { state } = participation;
   position.state = state;
   communicator.send({ type: 'connected', generation, sharing });

@@ -32,8 +32,8 @@ import { GradientBuckets, flatten } from '../executor/gradient-buckets.js';
 import type { LayerVariable } from '../executor/layer-op.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { kernelsOf } from '../kernels/choose.js';
-import { reportingFaultPoints, type OnFaultPoint } from '../faults/injected-faults.js';
-import { bitFlipOf } from '../faults/bit-flip.js';
+import { reportingFaultPoints, type OnFaultPoint } from '../faults/fault-points.js';
+import { bitFlipper, type BitFlip } from '../faults/bit-flip.js';
 import { Ledger } from './ledger.js';
 import { openModel, readModelFiles } from '../model-files/load-model.js';
 import { Objective } from '../objective/objective.js';
@@ -74,7 +74,7 @@ export interface GenerationContext {
   readonly tracer: Tracer | undefined;
   readonly clock: PhaseClock;
   readonly measure: Measure;
-  /** With `--inject orders:...`. */
+  /** Undefined unless the launcher requested faults. */
   readonly onFaultPoint: OnFaultPoint | undefined;
   /** With `--histogram-every`, on rank 0. */
   readonly histograms: Histograms | undefined;
@@ -139,7 +139,7 @@ export async function openEvaluator(
     start: unused,
     wait: unused,
   });
-  const communicator = { register, tick: () => undefined };
+  const communicator = { allocate: unused, register, tick: () => undefined };
   const executor = new Executor({ tf: engine.tf, kernels, model, communicator, seed: config.seed });
   return { replica: { engine, config, data, objective }, executor };
 }
@@ -208,6 +208,12 @@ export function replicaHashes(replica: Replica): {
   };
 }
 
+/** Faults to inject into a generation; none in production. */
+export interface GenerationFaults {
+  readonly onFaultPoint?: OnFaultPoint | undefined;
+  readonly bitFlip?: BitFlip | undefined;
+}
+
 /**
  * Registers the collectives of a joined generation. The same calls in the same order on every worker.
  * @param held of an earlier generation
@@ -217,7 +223,7 @@ export function joinGeneration(
   communicator: Communicator,
   { rank, workers, generation }: Pick<Plan, 'rank' | 'workers' | 'generation'>,
   held?: TrainingState,
-  onFaultPoint?: OnFaultPoint,
+  { onFaultPoint, bitFlip }: GenerationFaults = {},
 ): GenerationContext {
   const { engine, kernels, config, model, layout, data } = replica;
   const { tf } = engine;
@@ -234,7 +240,7 @@ export function joinGeneration(
   const state = held ?? new TrainingState(replica, parameters);
   const localShards = workers[rank]?.shards;
   invariant(localShards, `rank ${rank} is not in the plan`);
-  const tamper = bitFlipOf(config.inject, layout);
+  const flipBit = bitFlip && bitFlipper(bitFlip, layout);
   const ledger = config.audit
     ? new Ledger({
         names: parameters.map(({ weight }) => layout[weight]?.name ?? String(weight)),
@@ -262,10 +268,10 @@ export function joinGeneration(
       store: (value, target, weight, local) =>
         kernels.store(value, target, ledger?.gradientPlace(weight, local)),
       complete:
-        ledger || tamper
+        ledger || flipBit
           ? (step, weight, local, gradient, stored) => {
-              tamper?.(step, weight, localShards.start + local, gradient);
-              if (tamper || !stored) ledger?.gradient(weight, local, gradient);
+              flipBit?.(step, weight, localShards.start + local, gradient);
+              if (flipBit || !stored) ledger?.gradient(weight, local, gradient);
             }
           : undefined,
     }),
