@@ -1,47 +1,53 @@
 /**
- * Who may join, and who may say what. Pure. Owns the bounds on what strangers can make a coordinator keep: whoever reaches the
- * port can say `join`, and only a member's word counts for anything about the training.
+ * Admission of workers and of their messages. Pure. Bounds what an unknown peer can make a coordinator store: any process that
+ * reaches the port can send `join`, and only members may report about the training.
  */
 
 import { protocolVersion, type MessageOf, type WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import { flapping, workerLocation } from './reconfigure.js';
-import { warn, type Decision, type State, type WorkerRecord } from './state.js';
+import { warn } from './actions.js';
+import { flapping } from './removal.js';
+import type { Decision, State, WorkerRecord } from './types.js';
+import { isMember, readyOf, workerLocation } from './workers.js';
 
-/** Beyond the workers that the run asks for: those that have joined and are not ready yet. */
-export const mostPendingBeyond = 64;
+/** Number of workers that may be loading in addition to those that the run asks for. */
+export const maxExtraLoading = 64;
 
 const memberMessages: readonly WorkerMessage['type'][] = [
-  ...([
-    'connected',
-    'drained',
-    'last_committed',
-    'committed',
-    'misclassified',
-    'evaluated',
-    'checkpointed',
-  ] as const),
-  ...(['model', 'histograms'] as const),
-  ...(['ledger', 'spans', 'finished', 'saved', 'lost'] as const),
+  'connected',
+  'drained',
+  'last_committed',
+  'committed',
+  'misclassified',
+  'evaluated',
+  'checkpointed',
+  'model',
+  'histograms',
+  'ledger',
+  'spans',
+  'finished',
+  'saved',
+  'lost',
 ];
 
-/** Why this worker can't say that now; undefined: it can. */
+/** The reason to refuse a message of this worker now; undefined if it is accepted. */
 export function messageRefusal(worker: WorkerRecord, { type }: WorkerMessage): string | undefined {
-  // One that was a member may still have something to report.
-  const member = worker.rank !== null || worker.committedStep > 0;
-  if (memberMessages.includes(type) && !member) return `"${type}" is for members of a generation`;
-  if (type === 'ready' && worker.ready !== null) return 'it has said "ready" already';
+  // A former member may still have something to report.
+  const member = isMember(worker) || worker.committedStep > 0;
+  if (memberMessages.includes(type) && !member)
+    return `expected "${type}" from a member of a generation only`;
+  if (type === 'ready' && readyOf(worker) !== null) return 'expected "ready" once, got it again';
   return undefined;
 }
 
 export interface Refusal {
-  /** For counting: one a reason. */
+  /** The kind under which the refusal is counted. */
   readonly kind: string;
   readonly code: 'PROTOCOL' | 'PEER_LOST';
   readonly reason: string;
 }
 
-/** Why this worker can't join; undefined: it can. */
+/** The reason to refuse a worker that wants to join; undefined if it is accepted. */
 export function joinRefusal(
   state: State,
   from: ConnectionId,
@@ -49,31 +55,35 @@ export function joinRefusal(
   nowMs: number,
 ): Refusal | undefined {
   if (join.protocol !== protocolVersion) {
-    const reason = `it speaks protocol ${join.protocol}, this run ${protocolVersion}.`;
+    const reason =
+      `expected protocol ${protocolVersion}, got ${join.protocol}. ` +
+      'Install the same version of Lockstep on every host.';
     return { kind: 'protocol', code: 'PROTOCOL', reason };
   }
   const present = [...state.workers.values()];
   if (state.workers.has(from) || present.some(({ join: other }) => other.workerId === join.workerId))
     return { kind: 'repeated', code: 'PROTOCOL', reason: 'it has joined already.' };
-  const place = workerLocation({ join });
-  const flaps = flapping(state, place, nowMs);
-  if (flaps !== undefined) return { kind: `flapping ${place}`, code: 'PEER_LOST', reason: flaps };
-  const pending = present.filter(({ ready }) => ready === null).length;
-  const most = Math.max(state.config.workers, state.config.shards) + mostPendingBeyond;
-  if (pending < most) return undefined;
-  const reason = `${pending} others have joined and are not ready yet, at most ${most} may be. Try again later.`;
+  const location = workerLocation({ join });
+  const flaps = flapping(state, location, nowMs);
+  if (flaps !== undefined) return { kind: `flapping ${location}`, code: 'PEER_LOST', reason: flaps };
+  const loading = present.filter((worker) => readyOf(worker) === null).length;
+  const most = Math.max(state.config.workers, state.config.shards) + maxExtraLoading;
+  if (loading < most) return undefined;
+  const reason = `expected fewer than ${most} workers that load, got ${loading}. Try again later.`;
   return { kind: 'pending', code: 'PROTOCOL', reason };
 }
 
-/** Most kinds that are told apart: places that flap are many in a big cluster. */
-const mostKinds = 1_024;
+/** Largest number of distinct kinds, since a large cluster can have many flapping worker locations. */
+const maxKinds = 1_024;
 
-/** Counts a refusal; says it when it is the first of its kind. */
+/** Counts a refusal and emits a warning for the first one of its kind. */
 export function refuse(state: State, kind: string, message: string): Decision {
-  const first = !state.refusedKinds.has(kind) && state.refusedKinds.size < mostKinds;
-  const refusedKinds = first ? new Set(state.refusedKinds).add(kind) : state.refusedKinds;
-  return {
-    state: { ...state, refused: state.refused + 1, refusedKinds },
-    actions: first ? [warn(message)] : [],
+  const { refused, refusedKinds } = state.reporting;
+  const first = !refusedKinds.has(kind) && refusedKinds.size < maxKinds;
+  const reporting: State['reporting'] = {
+    ...state.reporting,
+    refused: refused + 1,
+    refusedKinds: first ? new Set(refusedKinds).add(kind) : refusedKinds,
   };
+  return { state: { ...state, reporting }, actions: first ? [warn(message)] : [] };
 }

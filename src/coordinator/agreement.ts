@@ -1,21 +1,23 @@
 /**
- * Whether workers agree on what the result depends on. Pure. Data, parameters and initial weights must be the same; what
- * the machine and its engine are should be, or the promise of the same bits doesn't hold (`--on-mismatch`).
+ * Agreement between workers about everything that determines the result. Pure. Data, parameters and initial weights must be
+ * equal. Machine and engine should be equal; otherwise the bits can depend on the assignment of shards (`--on-mismatch`).
  */
 
 import type { ErrorCode } from '../shared/errors.js';
-import type { ResumeCheckpoint } from './state.js';
-import type { MessageOf, WorkerIdentity, WorkerMessage } from '../shared/protocol/messages.js';
-
-type Ready = MessageOf<WorkerMessage, 'ready'>;
+import type { WorkerIdentity } from '../shared/protocol/messages.js';
+import type { ReadyMessage, ResumeCheckpoint } from './types.js';
 
 export interface Disagreement {
   readonly code: ErrorCode;
   readonly message: string;
 }
 
-/** What can't be trained together. `from` names the worker that said `ready`. */
-export function contradiction(reference: Ready, ready: Ready, from: string): Disagreement | undefined {
+/** The reason why two workers can't train together; undefined if there is none. `from` describes the second one. */
+export function contradiction(
+  reference: ReadyMessage,
+  ready: ReadyMessage,
+  from: string,
+): Disagreement | undefined {
   for (const [field, code, what] of [
     ['layoutHash', 'LAYOUT_MISMATCH', 'parameters (names, shapes or dtypes)'],
     ['weightsSha256', 'LAYOUT_MISMATCH', 'initial weights'],
@@ -24,13 +26,13 @@ export function contradiction(reference: Ready, ready: Ready, from: string): Dis
     if (ready[field] === reference[field]) continue;
     const message =
       `Workers disagree on their ${what}: expected ${reference[field].slice(0, 12)}…, got ${ready[field].slice(0, 12)}… ` +
-      `from ${from}. Give every worker the same config file, data and Lockstep; draw no unseeded numbers.`;
+      `from ${from}. Use the same config file, data and version of Lockstep for every worker, and draw no unseeded random numbers.`;
     return { code, message };
   }
   return undefined;
 }
 
-/** The gravest first: a worker with another engine differs in its kernels too. */
+/** Remedies by field, the most fundamental first: a worker with another engine has other kernels too. */
 const remedies: Readonly<Record<keyof WorkerIdentity, string>> = {
   engine: 'Install the same engine on every host (`lockstep engine status`), or choose one with --engine',
   kernels: 'Install the same Lockstep and engine on every host (`lockstep engine install`)',
@@ -39,30 +41,37 @@ const remedies: Readonly<Record<keyof WorkerIdentity, string>> = {
   cpu: 'Use hosts of one CPU family',
   instructions: 'Use hosts of one CPU family, or of one kind of virtual machine',
 };
+const identityFields = Object.keys(remedies) as (keyof WorkerIdentity)[];
 
-/** What would make the bits depend on who computes what. */
-export function mismatch(reference: Ready, ready: Ready, from: string): Disagreement | undefined {
-  const fields = Object.keys(remedies) as (keyof WorkerIdentity)[];
-  const field = fields.find((name) => ready.identity[name] !== reference.identity[name]);
+const shown = (value: string): string => (value === '' ? 'none' : value);
+
+/** A difference that makes the bits depend on the assignment of shards; undefined if there is none. */
+export function mismatch(
+  reference: ReadyMessage,
+  ready: ReadyMessage,
+  from: string,
+): Disagreement | undefined {
+  const field = identityFields.find((name) => ready.identity[name] !== reference.identity[name]);
   if (field === undefined) return undefined;
-  const shown = (value: string): string => (value === '' ? 'none' : value);
   return {
     code: 'ENGINE',
     message:
       `Workers differ in their ${field}: expected ${shown(reference.identity[field])}, got ${shown(ready.identity[field])} ` +
-      `from ${from}, so the weights would depend on who computes what. ${remedies[field]}; ` +
-      'or give up the same bits with --on-mismatch warn.',
+      `from ${from}, so the weights would depend on the assignment of shards to workers. ${remedies[field]}; ` +
+      'or accept different bits with --on-mismatch warn.',
   };
 }
 
-/** What a run is told that goes on with other workers than those that wrote its checkpoint. */
-export function otherArithmetic({ path, identity }: ResumeCheckpoint, ready: Ready): string | undefined {
+/** The warning for a run that resumes with other workers than those that wrote its checkpoint; undefined if they are equal. */
+export function resumeMismatch(
+  { path, identity }: ResumeCheckpoint,
+  ready: ReadyMessage,
+): string | undefined {
   if (identity === null) return undefined;
-  const fields = Object.keys(remedies) as (keyof WorkerIdentity)[];
-  const field = fields.find((name) => ready.identity[name] !== identity[name]);
+  const field = identityFields.find((name) => ready.identity[name] !== identity[name]);
   if (field === undefined) return undefined;
   return (
-    `Checkpoint ${path} was written with another ${field}: ${identity[field]} then, ${ready.identity[field]} now. Training goes on ` +
-    'with other roundings, so the weights will not be those of the undisturbed run to the bit.'
+    `Checkpoint ${path} was written with another ${field}: expected ${shown(identity[field])}, got ${shown(ready.identity[field])}. ` +
+    'Training continues with different rounding, so the weights will not equal those of an uninterrupted run bit for bit.'
   );
 }

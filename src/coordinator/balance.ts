@@ -1,146 +1,159 @@
 /**
- * `--balance speed`: when to deal the shards anew, by the pace that each worker measures. Pure. Owns the decision and how the
- * members come to a boundary; what the new dealing is, is planned with the next generation (generations.ts).
+ * `--balance speed`: decides when to rebalance the shards, from the throughput that each worker reports. Pure. The next generation's
+ * plan contains the assignment itself (plan.ts).
  *
- * Dealing anew changes no bit and costs no step: members stop after a step that lies far enough ahead for all to hear of it.
- * It must be worth it, and it must not go to and fro: the medians of a window of stretches decide, the gain must exceed a
- * margin and what it costs, and each dealing is followed by a rest, longer every time.
+ * A rebalance changes no bit of the result and aborts no step: the members stop after a step that is far enough ahead for all of
+ * them to be informed in time. It must be worth its cost, and it must not oscillate. Therefore medians over several sample
+ * windows decide, the gain must exceed a margin and the cost, and each rebalance is followed by a cooldown, which doubles.
  */
 
-import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
-import { assignShards, slowestMs, type Throughput } from './shard-assignment.js';
 import { median } from '../shared/arithmetic/quantile.js';
+import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import { totalOf, waitingOf } from '../shared/timeline/step-parts.js';
+import { noActions, sendTo, warn } from './actions.js';
 import { reconfigure } from './reconfigure.js';
+import { assignShards, slowestMs, type Throughput } from './shard-assignment.js';
 import { totalStepsOf } from './start-generation.js';
-import {
-  membersOf,
-  sendTo,
-  warn,
-  withWorker,
-  type Action,
-  type Balancing,
-  type Decision,
-  type State,
-  type WorkerRecord,
-} from './state.js';
+import { moveTo } from './transitions.js';
+import type { Action, Decision, Member, SampleWindow, State, WorkerRecord } from './types.js';
+import { isMember, membersOf, rankedMembers, withWorker } from './workers.js';
 
-/** At least so long, or one step: longer than the turns in which an operating system or a container's quota gives out its cores. */
+/** Shortest sample window; longer than the scheduling periods of an operating system or a container's CPU quota. */
 export const sampleWindowMs = 250;
-/** Stretches that a median is taken over: a worker that is slow in most of them counts as slow. */
+/** Number of sample windows of a median; a worker that is slow in most of them counts as slow. */
 export const sampleWindows = 9;
-/** The slowest share must become shorter by this part at least. */
+/** Smallest relative reduction of the slowest worker's time that justifies a rebalance. */
 const margin = 0.1;
-/** The time that is won until the run's end must be so many times what a new generation costs. */
-const worth = 4;
-/** Until a new generation's cost has been measured. */
+/** The time saved until the end of the run must be at least this multiple of the cost of a new generation. */
+const minGainPerCost = 4;
+/** Cost of a new generation until it has been measured. */
 const assumedCostMs = 500;
-/** Of the rest after the first dealing; doubles with each, up to the most. */
+/** Cooldown after the first rebalance; doubles after each rebalance up to `maxCooldownMs`. */
 const cooldownMs = 10_000;
 const maxCooldownMs = 120_000;
-/** Steps from the last one known to the one that members stop after: one may be in flight, one hasn't begun. */
+/** Number of steps from the last committed one to the one after which the members stop: one can be in flight. */
 const stepsAhead = 2;
-/** Members that stopped wait so many heartbeats for one that didn't hear of it in time; its step is given up then. */
+/** Number of heartbeats to wait for a member that was informed too late; its current step is aborted then. */
 const patienceBeats = 4;
 
-/** With another step of the current generation measured. */
+/** Adds the times of a committed step to the measurements of a member in the current generation. */
 export function withThroughput(
   worker: WorkerRecord,
   { times }: MessageOf<WorkerMessage, 'committed'>,
   nowMs: number,
 ): WorkerRecord {
-  const { shards } = worker;
+  const shards = isMember(worker) ? worker.lifecycle.shards : null;
   if (!times || !shards) return worker;
-  const before = worker.sampleWindow ?? { sinceMs: nowMs, steps: 0, shardsMs: 0, updateMs: 0 };
-  const sampleWindow = {
-    ...before,
-    steps: before.steps + 1,
-    shardsMs: before.shardsMs + totalOf(times) - waitingOf(times) - times.update,
-    updateMs: before.updateMs + times.update,
+  const { samples } = worker;
+  const last = samples.window ?? emptyWindow(nowMs);
+  const window: SampleWindow = {
+    sinceMs: last.sinceMs,
+    steps: last.steps + 1,
+    shardsMs: last.shardsMs + totalOf(times) - waitingOf(times) - times.update,
+    updateMs: last.updateMs + times.update,
   };
-  if (nowMs - sampleWindow.sinceMs < sampleWindowMs) return { ...worker, sampleWindow };
+  if (nowMs - window.sinceMs < sampleWindowMs) return { ...worker, samples: { ...samples, window } };
   const throughput: Throughput = {
-    shardMs: sampleWindow.shardsMs / (sampleWindow.steps * (shards.end - shards.start)),
-    updateMs: sampleWindow.updateMs / sampleWindow.steps,
+    shardMs: window.shardsMs / (window.steps * (shards.end - shards.start)),
+    updateMs: window.updateMs / window.steps,
   };
-  const throughputs = [...worker.throughputs, throughput].slice(-sampleWindows);
+  const throughputs = [...samples.throughputs, throughput].slice(-sampleWindows);
   return {
-    ...{ ...worker, throughputs, sampleWindow: { sinceMs: nowMs, steps: 0, shardsMs: 0, updateMs: 0 } },
-    throughput: throughputs.length < sampleWindows ? worker.throughput : typical(throughputs),
+    ...worker,
+    samples: { window: emptyWindow(nowMs), throughputs },
+    throughput: throughputs.length < sampleWindows ? worker.throughput : medianOf(throughputs),
   };
 }
 
-function typical(throughputs: readonly Throughput[]): Throughput {
+const emptyWindow = (sinceMs: number): SampleWindow => ({ sinceMs, steps: 0, shardsMs: 0, updateMs: 0 });
+
+function medianOf(throughputs: readonly Throughput[]): Throughput {
   return {
     shardMs: median(throughputs.map(({ shardMs }) => shardMs)),
     updateMs: median(throughputs.map(({ updateMs }) => updateMs)),
   };
 }
 
-/** Asks the members to stop at a boundary, if another dealing is worth it. */
-export function balance(state: State, nowMs: number): Decision {
-  if (!worthReassigning(state, nowMs)) return { state, actions: [] };
+const isMeasured = ({ samples }: WorkerRecord): boolean => samples.throughputs.length >= sampleWindows;
+
+/** Replaces a worker's record after a committed step, and counts the members that lack measurements. */
+export function withMeasurement(state: State, before: WorkerRecord, after: WorkerRecord): State {
+  const next = withWorker(state, after);
+  if (isMeasured(before) || !isMeasured(after)) return next;
+  return { ...next, balance: { ...next.balance, unmeasuredMembers: next.balance.unmeasuredMembers - 1 } };
+}
+
+/**
+ * Asks the members to stop at a step boundary if a rebalance is worth its cost. Called after each committed step; visits the
+ * members at most once per sample window, and only if all of them have been measured.
+ */
+export function rebalanceIfWorthwhile(state: State, nowMs: number): Decision {
+  const { balance, config, phase, takeover } = state;
+  if (phase !== 'running' || config.balance === 'off' || takeover.pending !== null) return noActions(state);
+  if (balance.stopAfter !== null || balance.unmeasuredMembers > 0) return noActions(state);
+  if (nowMs < Math.max(balance.cooldownUntilMs, balance.nextEvaluationMs)) return noActions(state);
+  const members = rankedMembers(state);
+  if (!isWorthwhile(state, members))
+    return noActions({ ...state, balance: { ...balance, nextEvaluationMs: nowMs + sampleWindowMs } });
   const stopAfter = state.progress.step + stepsAhead;
   return {
-    state: { ...state, balance: { ...state.balance, stopAfter, drainedMs: null } },
-    actions: sendTo(membersOf(state), { type: 'drain', generation: state.generation, after: stopAfter }),
+    state: { ...state, balance: { ...balance, stopAfter, drainedMs: null } },
+    actions: sendTo(members, { type: 'drain', generation: state.generation, after: stopAfter }),
   };
 }
 
-function worthReassigning(state: State, nowMs: number): boolean {
-  const { balance, config, progress, phase } = state;
-  const members = membersOf(state).sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0));
-  if (phase !== 'running' || config.balance === 'off' || state.takeover !== null) return false;
-  if (balance.stopAfter !== null || nowMs < balance.cooldownUntilMs || members.length >= config.shards)
-    return false;
-  if (members.some(({ throughputs, finished }) => throughputs.length < sampleWindows || finished))
-    return false;
-  const paces = members.flatMap(({ throughput }) => (throughput ? [throughput] : []));
-  const nowStepMs = slowestMs(
-    members.map(({ shards }) => (shards ? shards.end - shards.start : 0)),
-    paces,
-  );
-  const thenStepMs = slowestMs(assignShards(config.shards, paces), paces);
-  const left = totalStepsOf(state) - progress.step - stepsAhead;
+/** Compares the slowest worker's time of the current and of the best assignment. `members` is in order of rank. */
+function isWorthwhile(state: State, members: readonly Member[]): boolean {
+  const { balance, config, progress } = state;
+  const [first] = members;
+  if (!first || members.length >= config.shards) return false;
+  if (members.some(({ lifecycle }) => lifecycle.state === 'finished')) return false;
+  const throughputs = members.flatMap(({ throughput }) => (throughput ? [throughput] : []));
+  const counts = members.map(({ lifecycle: { shards } }) => (shards ? shards.end - shards.start : 0));
+  const currentMs = slowestMs(counts, throughputs);
+  const bestMs = slowestMs(assignShards(config.shards, throughputs), throughputs);
+  const stepsLeft = totalStepsOf(state, first) - progress.step - stepsAhead;
   const costMs = balance.costMs ?? assumedCostMs;
-  return thenStepMs <= nowStepMs * (1 - margin) && left * (nowStepMs - thenStepMs) > worth * costMs;
+  return bestMs <= currentMs * (1 - margin) && stepsLeft * (currentMs - bestMs) > minGainPerCost * costMs;
 }
 
-/** A member stands at the boundary. */
+/** A member has stopped at the boundary. The generation ends when all have. */
 export function onDrained(state: State, worker: WorkerRecord, nowMs: number): Decision {
-  if (state.balance.stopAfter === null) return { state, actions: [] };
+  const { balance } = state;
+  if (balance.stopAfter === null || worker.lifecycle.state !== 'running') return noActions(state);
+  const { ready, rank, shards } = worker.lifecycle;
   const next: State = {
-    ...withWorker(state, { ...worker, drained: true }),
-    balance: { ...state.balance, drainedMs: state.balance.drainedMs ?? nowMs },
+    ...withWorker(state, moveTo(worker, { state: 'drained', ready, rank, shards })),
+    balance: { ...balance, drainedMs: balance.drainedMs ?? nowMs },
   };
-  return membersOf(next).every(({ drained }) => drained) ? end(next, nowMs) : { state: next, actions: [] };
+  const all = membersOf(next).every(({ lifecycle }) => lifecycle.state === 'drained');
+  return all ? rebalance(next, nowMs) : noActions(next);
 }
 
-/** At each tick: one that was already in the next step when it heard of the boundary can't end it without the others. */
-export function overdue(state: State, nowMs: number): Decision | undefined {
+/** Called at each tick: a member that was informed too late can't complete its step without the others. */
+export function drainOverdue(state: State, nowMs: number): Decision | undefined {
   const { drainedMs } = state.balance;
   if (drainedMs === null || nowMs - drainedMs < patienceBeats * state.config.heartbeatMs) return undefined;
-  return end(state, nowMs);
+  return rebalance(state, nowMs);
 }
 
-function end(state: State, nowMs: number): Decision {
+function rebalance(state: State, nowMs: number): Decision {
   const { reassignments } = state.balance;
-  const rest = Math.min(maxCooldownMs, cooldownMs * 2 ** reassignments);
-  const balance: Balancing = {
+  const balance: State['balance'] = {
     ...state.balance,
     reassignments: reassignments + 1,
-    cooldownUntilMs: nowMs + rest,
+    cooldownUntilMs: nowMs + Math.min(maxCooldownMs, cooldownMs * 2 ** reassignments),
   };
   return reconfigure({ ...state, balance }, nowMs, 'balance');
 }
 
-/** What is said once where there is nothing to deal. */
+/** The warning, at the start of a run, that there is nothing to balance. */
 export function balanceAdvice({ config }: State): Action[] {
   if (config.balance === 'off' || config.workers === 1 || config.shards > config.workers) return [];
   return [
     warn(
-      `--balance speed: ${config.shards} shards on ${config.workers} workers can be dealt in one way only. ` +
-        `Cut the batch into more, for instance with --shards ${8 * config.workers}.`,
+      `--balance speed has no effect: ${config.shards} shards on ${config.workers} workers can be assigned in one way only. ` +
+        `Divide the batch into more shards, for instance with --shards ${8 * config.workers}.`,
     ),
   ];
 }

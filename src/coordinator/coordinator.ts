@@ -1,5 +1,5 @@
 /**
- * Carries out what membership.ts decides: reads messages, keeps the clock, sends and emits. Holds no tensors.
+ * Performs what decide.ts decides: receives messages, measures time, sends messages and emits events. Holds no tensors.
  */
 
 import { OperationalError } from '../shared/errors.js';
@@ -8,34 +8,36 @@ import {
   controlMessageBytes,
   decodeWorkerMessage,
   encodeMessage,
-  strangerMessageBytes,
+  unknownPeerMessageBytes,
 } from '../shared/protocol/codec.js';
 import { Refusals } from '../shared/protocol/refusals.js';
-import type { Span } from '../shared/timeline/spans.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
+import type { Span } from '../shared/timeline/spans.js';
 import type { ControlServer } from '../shared/transport/transport.js';
-import { decide } from './membership.js';
-import { initialState, type CoordinatorEvent, type RunDescription, type State } from './state.js';
+import { decide } from './decide.js';
+import { initialState } from './initial-state.js';
+import type { Action, CoordinatorEvent, RunDescription, State } from './types.js';
+import { readyOf } from './workers.js';
 
 export interface CoordinatorOptions extends RunDescription {
   readonly server: ControlServer;
   readonly emit: (event: RunEvent) => void;
-  /** Keeps entries of the audit ledger. */
+  /** Stores entries of the audit ledger. */
   readonly record: (entries: readonly LedgerEntry[]) => void;
-  /** Keeps spans of a worker's time line. */
+  /** Stores spans of a worker's timeline. */
   readonly trace: (rank: number, spans: readonly Span[]) => void;
-  /** Milliseconds; monotonic. */
+  /** A monotonic clock in milliseconds. */
   readonly now?: () => number;
 }
 
 const tickMs = 100;
-/** Breaks that come together are looked into together. */
+/** Delay that combines disconnections at about the same time into one probe. */
 const probeMs = 25;
 
 export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #now: () => number;
-  /** Refused messages by sender. */
+  /** Refused messages by kind. */
   readonly #refusals = new Refusals();
   #state: State;
   #timer: NodeJS.Timeout | undefined;
@@ -49,7 +51,7 @@ export class Coordinator {
     this.#state = initialState(options, nowMs);
   }
 
-  /** Runs until the run is over; resolves with the exit status. */
+  /** Resolves with the exit status once the run is over. */
   run(): Promise<number> {
     const { server, emit, runId, config, out, inherited } = this.#options;
     if (inherited === null) emit({ event: 'run', runId, config, out });
@@ -72,47 +74,54 @@ export class Coordinator {
   handle(event: CoordinatorEvent): void {
     const { state, actions } = decide(this.#state, event, this.#now());
     this.#state = state;
-    for (const action of actions) {
-      switch (action.kind) {
-        case 'send':
-          this.#options.server.send(action.to, encodeMessage(action.message));
-          break;
-        case 'emit':
-          this.#options.emit(action.event);
-          break;
-        case 'record':
-          this.#options.record(action.entries);
-          break;
-        case 'trace':
-          this.#options.trace(action.rank, action.spans);
-          break;
-        case 'end':
-          this.#sayRefusals();
-          this.#end?.(action.status);
-          break;
-      }
+    for (const action of actions) this.#perform(action);
+  }
+
+  #perform(action: Action): void {
+    switch (action.kind) {
+      case 'send':
+        this.#options.server.send(action.to, encodeMessage(action.message));
+        break;
+      case 'emit':
+        this.#options.emit(action.event);
+        break;
+      case 'record':
+        this.#options.record(action.entries);
+        break;
+      case 'trace':
+        this.#options.trace(action.rank, action.spans);
+        break;
+      case 'end':
+        this.#reportRefusals();
+        this.#end?.(action.status);
+        break;
     }
   }
 
-  /** Some connection broke. Strangers come and go; whether it was a worker's shows when it is sent something. */
+  /**
+   * A connection broke. The transport does not identify it, and unknown peers connect and disconnect too, so a heartbeat is sent to
+   * every worker, which fails if its connection is the broken one.
+   */
   #probe(): void {
     this.#probing ??= setTimeout(() => {
       this.#probing = undefined;
       const heartbeat = encodeMessage({ type: 'heartbeat' });
-      for (const connection of this.#state.workers.keys()) this.#options.server.send(connection, heartbeat);
+      for (const { connection } of this.#state.workers.values())
+        this.#options.server.send(connection, heartbeat);
     }, probeMs);
   }
 
-  /** Not an event: `done` and `error` stay the last of these. */
-  #sayRefusals(): void {
+  /** Emits a process warning instead of an event, so that `done` and `error` remain the last events. */
+  #reportRefusals(): void {
     const summary = this.#refusals.summary();
     if (summary !== undefined) process.emitWarning(summary, { code: 'PROTOCOL' });
   }
 
   #onBytes(from: string, bytes: Uint8Array): void {
     try {
-      const most = this.#state.workers.get(from)?.ready ? controlMessageBytes : strangerMessageBytes;
-      const message = decodeWorkerMessage(bytes, `connection ${from}`, most);
+      const sender = this.#state.workers.get(from);
+      const maxBytes = sender && readyOf(sender) ? controlMessageBytes : unknownPeerMessageBytes;
+      const message = decodeWorkerMessage(bytes, `connection ${from}`, maxBytes);
       this.handle({ kind: 'message', from, message });
     } catch (error) {
       if (!(error instanceof OperationalError)) throw error;

@@ -1,43 +1,58 @@
 /**
- * What the workers report of the training, made into the run's events: each step and evaluation once, however many workers
- * report it, and only if they agree.
+ * Converts the workers' reports about training to the run's events. Each step and each evaluation is reported once, however many
+ * workers report it, and only if they agree. Pure; the cost of a report does not depend on the number of workers.
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import { evaluationEvent } from '../shared/runs/run-events.js';
-import { emit, type Action, type Decision, type State, type WorkerRecord } from './state.js';
+import { andThen, emit, fail, noActions } from './actions.js';
+import { rebalanceIfWorthwhile, withMeasurement, withThroughput } from './balance.js';
+import { withTimes } from './status.js';
+import type { Action, Decision, State, WorkerRecord } from './types.js';
+import { rankOf, readyOf } from './workers.js';
 
-type Report = Extract<WorkerMessage, { type: 'committed' | 'evaluated' }>;
+type Committed = MessageOf<WorkerMessage, 'committed'>;
+type Evaluated = MessageOf<WorkerMessage, 'evaluated'>;
 
 /** Weight of the newest step in the smoothed rate. */
 const smoothing = 0.1;
 
-/** Undefined when this report contradicts another worker's. */
-export function applyProgress(state: State, report: Report, nowMs: number): Decision | undefined {
-  return report.type === 'committed' ? committed(state, report, nowMs) : evaluated(state, report, nowMs);
+/** The most frequent message: the cost must not depend on the number of workers. */
+export function onCommitted(state: State, worker: WorkerRecord, message: Committed, nowMs: number): Decision {
+  // Once the members are to stop, the measurements for the next assignment are complete.
+  const measuring = message.generation === state.generation && state.balance.stopAfter === null;
+  const measured = measuring ? withThroughput(worker, message, nowMs) : worker;
+  const next = withMeasurement(state, worker, {
+    ...measured,
+    committedStep: message.step,
+    recent: withTimes(worker, message),
+  });
+  return andThen(applyCommitted(next, worker, message, nowMs), (reported) =>
+    rebalanceIfWorthwhile(reported, nowMs),
+  );
 }
 
-function committed(
+/** Applies a committed step that `worker`, a member, has reported. Fails the run if another worker reported another loss. */
+function applyCommitted(
   state: State,
-  { step, epoch, loss, learningRate }: Extract<Report, { type: 'committed' }>,
+  worker: WorkerRecord,
+  { step, epoch, loss, learningRate }: Committed,
   nowMs: number,
-): Decision | undefined {
-  const { progress } = state;
-  const contradicts = progress.loss !== null && !Object.is(loss, progress.loss);
-  if (step === progress.step && contradicts) return undefined;
-  if (step <= progress.step) return { state, actions: [] };
-  const trainCount = [...state.workers.values()][0]?.ready?.trainCount ?? 0;
-  const { batchSize } = state.config;
-  const stepsPerEpoch = Math.ceil(trainCount / batchSize);
-  const last = step % stepsPerEpoch === 0;
-  const samples = last ? trainCount - (stepsPerEpoch - 1) * batchSize : batchSize;
+): Decision {
+  const { progress, reconfiguration } = state;
+  if (step === progress.step && progress.loss !== null && !Object.is(loss, progress.loss)) {
+    const message = `Workers report different losses for step ${step}: expected ${progress.loss}, got ${loss}.`;
+    return fail(state, { code: 'INVARIANT', message }, 1, nowMs);
+  }
+  if (step <= progress.step) return noActions(state);
+  const samples = samplesOf(step, readyOf(worker)?.trainCount ?? 0, state.config.batchSize);
   const elapsedMs = Math.max(nowMs - progress.markMs, 1e-3);
   const rate = (samples / elapsedMs) * 1000;
   const smoothed = progress.rate === 0 ? rate : progress.rate + smoothing * (rate - progress.rate);
   return {
     state: {
       ...state,
-      generationsWithoutProgress: 0,
+      reconfiguration: { ...reconfiguration, generationsWithoutProgress: 0 },
       progress: {
         ...progress,
         step,
@@ -49,44 +64,52 @@ function committed(
       },
     },
     actions: [
-      {
-        kind: 'emit',
-        event: {
-          ...{ event: 'step', epoch, step, loss, learningRate },
-          ...{ imagesPerSecond: smoothed, seconds: elapsedMs / 1000, samples },
-        },
-      },
+      emit({
+        event: 'step',
+        epoch,
+        step,
+        loss,
+        learningRate,
+        imagesPerSecond: smoothed,
+        seconds: elapsedMs / 1000,
+        samples,
+      }),
     ],
   };
 }
 
-function evaluated(
+/** Number of samples of a step: the last batch of an epoch can be smaller. */
+function samplesOf(step: number, trainCount: number, batchSize: number): number {
+  const stepsPerEpoch = Math.ceil(trainCount / batchSize);
+  return step % stepsPerEpoch === 0 ? trainCount - (stepsPerEpoch - 1) * batchSize : batchSize;
+}
+
+/** Applies an evaluation. Training is measured again from its end. */
+export function onEvaluated(
   state: State,
-  { split, epoch, step, loss, metrics, correct, count }: Extract<Report, { type: 'evaluated' }>,
+  { split, epoch, step, loss, metrics, correct, count }: Evaluated,
   nowMs: number,
 ): Decision {
-  const { evaluated: before } = state.progress;
-  const known = step < before.step || (step === before.step && before.splits.includes(split));
-  if (known) return { state, actions: [] };
-  const splits = step === before.step ? [...before.splits, split] : [split];
+  const { evaluated: last } = state.progress;
+  const repeated = step < last.step || (step === last.step && last.splits.includes(split));
+  if (repeated) return noActions(state);
+  const splits = step === last.step ? [...last.splits, split] : [split];
   return {
-    // An evaluation isn't training: the next step's rate is measured from its end.
     state: { ...state, progress: { ...state.progress, evaluated: { step, splits }, markMs: nowMs } },
-    actions: [
-      { kind: 'emit', event: evaluationEvent({ split, epoch, step, loss, metrics, correct, count }) },
-    ],
+    actions: [emit(evaluationEvent({ split, epoch, step, loss, metrics, correct, count }))],
   };
 }
 
-/** What is passed on to those who look at the run, and decides nothing. */
+/** The event of a message that is for display only. */
 export function toEvent(
-  { rank }: WorkerRecord,
+  worker: WorkerRecord,
   message: MessageOf<WorkerMessage, 'misclassified' | 'model' | 'histograms'>,
 ): Action {
   switch (message.type) {
     case 'misclassified': {
       const { split, epoch, step, samples, picture } = message;
-      return emit({ event: 'misclassified', split, epoch, step, rank: rank ?? 0, samples, picture });
+      const rank = rankOf(worker) ?? 0;
+      return emit({ event: 'misclassified', split, epoch, step, rank, samples, picture });
     }
     case 'model':
       return emit({ event: 'model', layers: message.layers });

@@ -1,36 +1,39 @@
 /**
- * How many shards each worker should own when they differ in speed. Owns that arithmetic; knows nothing of memberships.
+ * The number of shards for each worker if the workers differ in speed. Contains the arithmetic only and does not depend on
+ * generations.
  *
- * A worker's share of a step takes `updateMs + count * shardMs`; all wait for the slowest. So the best dealing has the
- * least maximum of these.
+ * The computation of a worker takes `updateMs + count * shardMs` per step, and all workers wait for the slowest, so the best
+ * assignment has the smallest maximum of these.
  */
 
 import { invariant } from '../shared/errors.js';
 
-/** What a worker's own computing takes, milliseconds, not counting any wait for another worker. */
+/** The times of a worker's own computation in milliseconds, without its waits for other workers. */
 export interface Throughput {
-  /** Forward, loss and backward of one shard. */
+  /** Forward pass, loss and backward pass of one shard. */
   readonly shardMs: number;
-  /** What every worker does once a step, whatever its share. */
+  /** The part of a step that does not depend on the number of shards. */
   readonly updateMs: number;
 }
 
-/** Of the slowest worker. */
-export function slowestMs(counts: readonly number[], paces: readonly Throughput[]): number {
-  return Math.max(...paces.map((pace, rank) => shareMs(pace, counts[rank] ?? 0)));
+/** The time of the slowest worker. */
+export function slowestMs(counts: readonly number[], throughputs: readonly Throughput[]): number {
+  return Math.max(...throughputs.map((throughput, rank) => shareMs(throughput, counts[rank] ?? 0)));
 }
 
 /**
- * Shards for each worker, at least one each, such that the slowest is as fast as can be: one by one, to whoever would then be
- * done first. That is optimal for equal shards: in the last shard dealt to the slowest, every other choice was slower.
+ * Returns the number of shards for each worker, at least one each, that minimizes the time of the slowest. The shards are assigned
+ * one at a time to the worker that would then finish first. This is optimal for equal shards: when the slowest worker got its last
+ * shard, every other choice would have been slower. Cost: O(shards * workers).
  */
-export function assignShards(shards: number, paces: readonly Throughput[]): number[] {
-  invariant(paces.length > 0 && paces.length <= shards, `${shards} shards for ${paces.length} workers`);
-  const counts = paces.map(() => 1);
-  for (let dealt = paces.length; dealt < shards; dealt++) {
+export function assignShards(shards: number, throughputs: readonly Throughput[]): number[] {
+  const workers = throughputs.length;
+  invariant(workers > 0 && workers <= shards, `${shards} shards for ${workers} workers`);
+  const counts = throughputs.map(() => 1);
+  for (let assigned = workers; assigned < shards; assigned++) {
     let [best, bestMs] = [0, Number.POSITIVE_INFINITY];
-    for (const [rank, pace] of paces.entries()) {
-      const ms = shareMs(pace, (counts[rank] ?? 0) + 1);
+    for (const [rank, throughput] of throughputs.entries()) {
+      const ms = shareMs(throughput, (counts[rank] ?? 0) + 1);
       if (ms < bestMs) [best, bestMs] = [rank, ms];
     }
     counts[best] = (counts[best] ?? 0) + 1;

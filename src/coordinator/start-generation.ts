@@ -1,17 +1,26 @@
-/** A generation begins: training goes on, and the run's events say so. Pure. */
+/** The start of a generation and its events. Pure. */
 
 import { totalSteps } from '../shared/data/sampler.js';
-import { emit, enter, membersOf, sendTo, type Action, type Decision, type State } from './state.js';
+import { emit, sendTo } from './actions.js';
+import { enter, moveTo } from './transitions.js';
+import type { Action, Decision, Member, State, WorkerRecord } from './types.js';
+import { isMember, membersOf, rankedMembers } from './workers.js';
 
-/** All members have met: training goes on. */
+/** All members are connected, so training continues. */
 export function startGeneration(state: State, nowMs: number): Decision {
-  const members = membersOf(state);
   const { progress, generation } = state;
   const first = !progress.started;
-  const regroupedMs = nowMs - state.endedMs;
+  const durationMs = nowMs - state.reconfiguration.sinceMs;
+  const members = membersOf(state);
+  const sharing = members.every(({ lifecycle }) => lifecycle.state === 'connected' && lifecycle.sharing);
   const running: State = {
     ...enter(state, 'running', nowMs),
-    balance: first ? state.balance : { ...state.balance, costMs: regroupedMs },
+    workers: state.workers.map(run),
+    balance: {
+      ...state.balance,
+      unmeasuredMembers: members.length,
+      costMs: first ? state.balance.costMs : durationMs,
+    },
     progress: {
       ...progress,
       started: true,
@@ -22,44 +31,49 @@ export function startGeneration(state: State, nowMs: number): Decision {
   return {
     state: running,
     actions: [
-      ...(first ? [startEvent(running)] : [generationEvent(running, regroupedMs)]),
-      ...sendTo(members, {
-        type: 'start_generation',
-        generation,
-        sharing: members.every(({ sharing }) => sharing),
-      }),
+      first ? startEvent(running) : generationEvent(running, durationMs),
+      ...sendTo(members, { type: 'start_generation', generation, sharing }),
     ],
   };
 }
 
-function generationEvent(state: State, regroupedMs: number): Action {
-  const { generation, reason, progress } = state;
-  const members = membersOf(state).sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0));
+function run(worker: WorkerRecord): WorkerRecord {
+  if (!isMember(worker)) return worker;
+  const { ready, rank, shards } = worker.lifecycle;
+  return moveTo(worker, { state: 'running', ready, rank, shards });
+}
+
+function generationEvent(state: State, durationMs: number): Action {
+  const { generation, reconfiguration, progress } = state;
   return emit({
-    ...{ event: 'generation', generation, step: progress.step, seconds: regroupedMs / 1000, reason },
-    workers: members.map(({ rank, join, shards, throughput }) => ({
-      ...{ rank: rank ?? 0, pid: join.pid, host: join.host },
-      ...{ shards: shards ?? { start: 0, end: 0 }, shardMs: throughput?.shardMs ?? null },
+    event: 'generation',
+    generation,
+    step: progress.step,
+    seconds: durationMs / 1000,
+    reason: reconfiguration.reason,
+    workers: rankedMembers(state).map(({ join, throughput, lifecycle: { rank, shards } }) => ({
+      rank,
+      pid: join.pid,
+      host: join.host,
+      shards: shards ?? { start: 0, end: 0 },
+      shardMs: throughput?.shardMs ?? null,
     })),
   });
 }
 
-/** Of the whole run; 0 before the first worker is ready. */
-export function totalStepsOf(state: State): number {
-  return totalSteps(stepsPerEpochOf(state), state.config.epochs, state.config.maxSteps);
-}
-
-function stepsPerEpochOf(state: State): number {
-  return Math.ceil((membersOf(state)[0]?.ready?.trainCount ?? 0) / state.config.batchSize);
+/** Number of steps of the whole run, which all members agree on. */
+export function totalStepsOf({ config }: State, { lifecycle: { ready } }: Member): number {
+  return totalSteps(Math.ceil(ready.trainCount / config.batchSize), config.epochs, config.maxSteps);
 }
 
 function startEvent(state: State): Action {
-  const ready = membersOf(state)[0]?.ready;
+  const [member] = membersOf(state);
+  const ready = member?.lifecycle.ready;
   return emit({
     event: 'start',
     epochs: state.config.epochs,
-    steps: totalStepsOf(state),
-    stepsPerEpoch: stepsPerEpochOf(state),
+    steps: member ? totalStepsOf(state, member) : 0,
+    stepsPerEpoch: Math.ceil((ready?.trainCount ?? 0) / state.config.batchSize),
     parameters: ready?.parameterCount ?? 0,
     dataSha256: ready?.dataSha256 ?? '',
   });

@@ -1,57 +1,74 @@
-/** Who is there, what each worker does and where its time goes: said about once a second. Pure; decides nothing. */
+/** The status event, about once per second: the workers, their states and their times per step. Pure; decides nothing. */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { WorkerStatus } from '../shared/runs/run-events.js';
 import { stepParts, type PartTimes, type StepPart } from '../shared/timeline/step-parts.js';
-import { emit, type Decision, type State, type WorkerRecord } from './state.js';
+import { emit } from './actions.js';
+import type { Decision, State, WorkerRecord } from './types.js';
+import { isMember, rankOf, readyOf } from './workers.js';
 
-const everyMs = 1_000;
+const intervalMs = 1_000;
 
-export function statusIsDue(state: State, nowMs: number): boolean {
-  return state.workers.size > 0 && nowMs - state.statusMs >= everyMs;
+export function statusIsDue({ workers, reporting }: State, nowMs: number): boolean {
+  return workers.size > 0 && nowMs - reporting.statusMs >= intervalMs;
 }
 
-/** The event, and sums that begin anew. */
-export function giveStatus(state: State, nowMs: number): Decision {
-  const { phase, generation, progress, refused } = state;
-  const all = [...state.workers.values()];
-  const workers = all.map((worker): WorkerStatus => {
-    const { rank, join, ready, committedStep, recent, shards } = worker;
-    return {
-      rank,
-      pid: join.pid,
-      host: join.host,
-      device: ready?.device ?? '',
-      state: ready === null ? 'loading' : rank === null || phase !== 'running' ? 'ready' : 'training',
-      shards: shards ? shards.end - shards.start : 0,
-      step: committedStep,
-      parts: recent && perStep(recent),
-    };
-  });
-  workers.sort((a, b) => (a.rank ?? all.length) - (b.rank ?? all.length));
-  const since = all.map((worker) => [worker.connection, { ...worker, recent: null }] as const);
+/** Emits the event and resets the sums. */
+export function emitStatus(state: State, nowMs: number): Decision {
+  const { phase, generation, progress, reporting } = state;
+  const workers = [...state.workers.values()].map((worker) => statusOf(worker, phase));
+  workers.sort((a, b) => (a.rank ?? workers.length) - (b.rank ?? workers.length));
   return {
-    state: { ...state, statusMs: nowMs, workers: new Map(since) },
-    actions: [emit({ event: 'status', phase, generation, step: progress.step, refused, workers })],
+    state: {
+      ...state,
+      workers: state.workers.map((worker) => ({ ...worker, recent: null })),
+      reporting: { ...reporting, statusMs: nowMs },
+    },
+    actions: [
+      emit({
+        event: 'status',
+        phase,
+        generation,
+        step: progress.step,
+        refused: reporting.refused,
+        workers,
+      }),
+    ],
   };
 }
 
-/** With the times of another step. */
+function statusOf(worker: WorkerRecord, phase: State['phase']): WorkerStatus {
+  const { join, lifecycle, committedStep, recent } = worker;
+  const shards = isMember(worker) ? worker.lifecycle.shards : null;
+  const training = isMember(worker) && phase === 'running';
+  return {
+    rank: rankOf(worker),
+    pid: join.pid,
+    host: join.host,
+    device: readyOf(worker)?.device ?? '',
+    state: lifecycle.state === 'loading' ? 'loading' : training ? 'training' : 'ready',
+    shards: shards ? shards.end - shards.start : 0,
+    step: committedStep,
+    parts: recent && perStep(recent),
+  };
+}
+
+/** Adds the times of a step to the sums since the last status event. */
 export function withTimes(
   { recent }: WorkerRecord,
   { times }: MessageOf<WorkerMessage, 'committed'>,
 ): WorkerRecord['recent'] {
   if (!times) return recent;
   return recent
-    ? { steps: recent.steps + 1, times: map((part) => recent.times[part] + times[part]) }
+    ? { steps: recent.steps + 1, times: mapParts((part) => recent.times[part] + times[part]) }
     : { steps: 1, times };
 }
 
+/** The mean times per step, rounded to the precision of the clock, 0.01 ms. */
 function perStep({ steps, times }: NonNullable<WorkerRecord['recent']>): PartTimes {
-  // A hundredth of a millisecond is as much as a clock reading is worth.
-  return map((part) => Math.round((times[part] / steps) * 100) / 100);
+  return mapParts((part) => Math.round((times[part] / steps) * 100) / 100);
 }
 
-function map(value: (part: StepPart) => number): PartTimes {
+function mapParts(value: (part: StepPart) => number): PartTimes {
   return Object.fromEntries(stepParts.map((part) => [part, value(part)])) as PartTimes;
 }

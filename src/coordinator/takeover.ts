@@ -1,61 +1,64 @@
 /**
- * A coordinator that takes over a run whose coordinator is gone. Pure. The workers hold the state and go on training meanwhile;
- * the successor asks whoever speaks to it what it is, takes it over as a member of the generation that it is in, and once all
- * members have come, or those that are left have waited long enough, ends that generation: the next one is its own.
+ * The takeover of a run whose coordinator is gone. Pure. The workers hold the training state and continue to train meanwhile. The
+ * new coordinator sends `identify` to each connection that it does not recognize, and the worker answers with `rejoin`. Once all
+ * members have rejoined, or those that have rejoined have waited long enough, it ends their generation; the next one is its own.
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
+import { abortMessage, noActions, warn } from './actions.js';
 import { reconfigure } from './reconfigure.js';
-import { enter, newWorker, warn, withWorker, type Decision, type State, type WorkerRecord } from './state.js';
+import { enter } from './transitions.js';
+import type { Decision, State } from './types.js';
+import { membersOf, newWorker, withWorker } from './workers.js';
 
 type Rejoin = MessageOf<WorkerMessage, 'rejoin'>;
 
-/** For members whose connection takes longer; those that died with the coordinator never come. */
+/** Number of heartbeats to wait for further members. A member that died with its coordinator never rejoins. */
 const patienceBeats = 8;
 
-/** Whether a worker that nobody here knows may belong to a run that this coordinator takes over. */
-export function canTakeOver(state: State): boolean {
-  return state.inherited !== null && (state.phase === 'gathering' || state.takeover !== null);
+/** Returns true if an unknown peer may be a member of a generation that this coordinator takes over. */
+export function canTakeOver({ inherited, phase, takeover }: State): boolean {
+  return inherited !== null && (phase === 'gathering' || takeover.pending !== null);
 }
 
-export function takeover(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: number): Decision {
+/** Adds a member of the other coordinator's generation. Called only if `canTakeOver(state)`. */
+export function takeOver(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: number): Decision {
   const { generation, rank, join, ready, worldSize } = rejoin;
-  const late = state.takeover === null && state.generation > 0;
-  const first = state.takeover === null && !late;
-  if (late || rejoin.runId !== state.runId) {
-    // Its generation was ended without it, or it is another run's: it has to start again.
-    const message = `Worker ${join.pid} on ${join.host} came back too late: generation ${generation} is over.`;
-    return {
-      state,
-      actions: [
-        { kind: 'send', to: from, message: { type: 'abort', error: { code: 'STALE_GENERATION', message } } },
-        warn(message),
-      ],
-    };
-  }
-  const worker: WorkerRecord = { ...newWorker(from, join, nowMs), ready, rank, connected: true };
-  const adopting = state.takeover ?? { worldSize, sinceMs: nowMs };
-  const adopted: State = {
-    ...withWorker(first ? enter(state, 'running', nowMs) : state, worker),
-    // The predecessor may have died while it told some of the next plan, and others not yet.
+  if (rejoin.runId !== state.runId) return refuseOtherRun(state, from, rejoin);
+  const { pending } = state.takeover;
+  const worker = newWorker(from, join, { state: 'running', ready, rank, shards: null }, nowMs);
+  const sinceMs = pending?.sinceMs ?? nowMs;
+  // The previous coordinator may have exited after sending the next plan to some of the members only.
+  const newest = pending === null || generation >= state.generation;
+  const expected = newest ? worldSize : pending.worldSize;
+  const next: State = {
+    ...withWorker(pending === null ? enter(state, 'running', nowMs) : state, worker),
     generation: Math.max(generation, state.generation),
-    takeover: generation < state.generation ? adopting : { ...adopting, worldSize },
-    endedMs: adopting.sinceMs,
+    takeover: { ...state.takeover, pending: { worldSize: expected, sinceMs } },
+    reconfiguration: { ...state.reconfiguration, sinceMs },
     progress: { ...state.progress, started: true },
   };
-  const came = [...adopted.workers.values()].filter((other) => other.rank !== null).length;
-  return came < worldSize ? { state: adopted, actions: [] } : completeTakeover(adopted, nowMs);
+  return membersOf(next).length < expected ? noActions(next) : reconfigure(next, nowMs);
 }
 
-/** At each tick: those that are there go on without the others. */
+function refuseOtherRun(state: State, from: ConnectionId, { runId, join }: Rejoin): Decision {
+  const message =
+    `Worker ${join.pid} on ${join.host} refused: expected a member of run ${state.runId}, got one of run ${runId}. ` +
+    'Start the worker again to join this run.';
+  return {
+    state,
+    actions: [
+      { kind: 'send', to: from, message: abortMessage({ code: 'STALE_GENERATION', message }) },
+      warn(message),
+    ],
+  };
+}
+
+/** Called at each tick. Ends the wait for further members after its time. */
 export function takeoverDue(state: State, nowMs: number): Decision | undefined {
-  if (state.takeover === null) return undefined;
-  const waitedMs = nowMs - state.takeover.sinceMs;
-  if (waitedMs < patienceBeats * state.config.heartbeatMs) return undefined;
-  return completeTakeover(state, nowMs);
-}
-
-function completeTakeover(state: State, nowMs: number): Decision {
-  return reconfigure({ ...state, takeover: null }, nowMs);
+  const { pending } = state.takeover;
+  if (pending === null || nowMs - pending.sinceMs < patienceBeats * state.config.heartbeatMs)
+    return undefined;
+  return reconfigure(state, nowMs);
 }

@@ -1,7 +1,7 @@
 /** What a coordinator's successor has to know of the run: taken from the run's events as they pass, or from its folder. */
 
 import { z } from 'zod';
-import type { InheritedState } from '../coordinator/state.js';
+import type { InheritedState } from '../coordinator/types.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 import { bulky, readEvents } from '../shared/runs/read-events.js';
 

@@ -1,7 +1,7 @@
 /** What a launcher and the processes that it started say to each other over Node's IPC channel. */
 
 import type { ResolvedConfig } from '../shared/config/run-config.js';
-import type { InheritedState, ResumeCheckpoint } from '../coordinator/state.js';
+import type { InheritedState, ResumeCheckpoint } from '../coordinator/types.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 
 export interface CoordinatorStart {

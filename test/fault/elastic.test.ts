@@ -154,7 +154,7 @@ describe('workers come and go in mid-training', () => {
     await run.at(20);
     run.kill('SIGKILL', 0);
     const { message } = await run.launcher.event('warning');
-    expect(message).toMatch(/^Waiting for workers: 1 of at least 2 are there/);
+    expect(message).toMatch(/^Waiting for workers: 1 of at least 2 are connected/);
     expect(await run.finish()).toBe(await undisturbed());
     const generations = run.launcher.events.filter((event) => event.event === 'generation');
     for (const { workers } of generations) expect(workers).toHaveLength(2);

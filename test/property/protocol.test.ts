@@ -63,9 +63,9 @@ const refusedOnly = (decode: () => unknown): void => {
   }
 };
 
-/** A plan for workers that own so many shards each. */
+/** A plan for workers with these numbers of shards. */
 function planOf(counts: readonly number[]) {
-  const place = { endpoint: 'tcp://x', memory: null, pid: 1, host: 'box' };
+  const address = { endpoint: 'tcp://x', memory: null, pid: 1, host: 'box' };
   const ranges = consecutiveRanges(counts);
   return {
     generation: 1,
@@ -76,7 +76,7 @@ function planOf(counts: readonly number[]) {
     restore: null,
     out: null,
     evaluated: { step: 0, splits: [] },
-    workers: ranges.map((shards, rank) => ({ rank, shards, ...place })),
+    workers: ranges.map((shards, rank) => ({ rank, shards, ...address })),
   };
 }
 
@@ -89,7 +89,7 @@ describe('data frames', () => {
     );
   });
 
-  it('are the same in one part and in several', () => {
+  it('have the same bytes in one part and in several', () => {
     fc.assert(
       fc.property(header, fc.uint8Array({ maxLength: 200 }), fc.nat(), (fields, payload, at) => {
         const whole = frameOf(fields, payload);
@@ -103,7 +103,7 @@ describe('data frames', () => {
     );
   });
 
-  it('are refused when any byte that carries something was changed or cut off', () => {
+  it('are refused if any byte was changed, cut off or appended', () => {
     fc.assert(
       fc.property(
         header,
@@ -140,13 +140,13 @@ describe('control messages', () => {
     fc.assert(
       fc.property(workerMessage, (message) => {
         const decoded = decodeWorkerMessage(encodeMessage(message), 'test');
-        // Minus zero counts as zero.
+        // JSON does not distinguish minus zero from zero.
         expect(JSON.stringify(decoded)).toBe(JSON.stringify(message));
       }),
     );
   });
 
-  it('give only ProtocolError for random and for mutated bytes', () => {
+  it('cause only ProtocolError for random and for mutated bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         refusedOnly(() => decodeWorkerMessage(bytes, 'test'));
@@ -164,7 +164,7 @@ describe('control messages', () => {
     );
   });
 
-  it('take a plan that deals every shard once, to ranges in order of rank, and no other', () => {
+  it('contain only plans that assign every shard once, to ranges in order of rank', () => {
     const decode = (plan: Plan): void =>
       void decodeCoordinatorMessage(encodeMessage({ type: 'plan', plan }), 'test');
     fc.assert(
@@ -188,7 +188,7 @@ describe('control messages', () => {
     );
   });
 
-  it('are refused when they are too long, whatever they promise', () => {
+  it('are refused if they are too long or declare more elements than they contain', () => {
     expect(() => decodeWorkerMessage(new Uint8Array(2 ** 21), 'test')).toThrow(/at most/);
     // An array of four thousand million elements, in five bytes.
     expect(() => decodeWorkerMessage(Uint8Array.from([0xdd, 0xff, 0xff, 0xff, 0xff]), 'test')).toThrow(

@@ -3,36 +3,42 @@ import { describe, expect, it } from 'vitest';
 import { assignShards, slowestMs, type Throughput } from '../../src/coordinator/shard-assignment.js';
 
 /** Every way to give `shards` to `workers`, at least one each. */
-function* dealings(shards: number, workers: number): Generator<number[]> {
+function* assignments(shards: number, workers: number): Generator<number[]> {
   if (workers === 1) yield [shards];
   else
     for (let own = 1; own <= shards - workers + 1; own++)
-      for (const rest of dealings(shards - own, workers - 1)) yield [own, ...rest];
+      for (const others of assignments(shards - own, workers - 1)) yield [own, ...others];
 }
 
-const pace = fc.record({
+const throughput = fc.record({
   shardMs: fc.double({ min: 0, max: 100, noNaN: true }),
   updateMs: fc.double({ min: 0, max: 100, noNaN: true }),
 });
 
-describe('a dealing by pace', () => {
-  it('gives every shard once, at least one to each worker, and no other makes the slowest faster', () => {
+describe('an assignment by throughput', () => {
+  it('assigns every shard once, at least one to each worker, and minimizes the time of the slowest', () => {
     fc.assert(
-      fc.property(fc.array(pace, { minLength: 1, maxLength: 4 }), fc.nat(6), (paces: Throughput[], spare) => {
-        const shards = paces.length + spare;
-        const counts = assignShards(shards, paces);
-        expect(counts).toHaveLength(paces.length);
-        expect(Math.min(...counts)).toBeGreaterThanOrEqual(1);
-        expect(counts.reduce((sum, count) => sum + count, 0)).toBe(shards);
-        const best = Math.min(...[...dealings(shards, paces.length)].map((one) => slowestMs(one, paces)));
-        expect(slowestMs(counts, paces)).toBe(best);
-      }),
+      fc.property(
+        fc.array(throughput, { minLength: 1, maxLength: 4 }),
+        fc.nat(6),
+        (throughputs: Throughput[], spare) => {
+          const shards = throughputs.length + spare;
+          const counts = assignShards(shards, throughputs);
+          expect(counts).toHaveLength(throughputs.length);
+          expect(Math.min(...counts)).toBeGreaterThanOrEqual(1);
+          expect(counts.reduce((sum, count) => sum + count, 0)).toBe(shards);
+          const best = Math.min(
+            ...[...assignments(shards, throughputs.length)].map((counts) => slowestMs(counts, throughputs)),
+          );
+          expect(slowestMs(counts, throughputs)).toBe(best);
+        },
+      ),
     );
   });
 
-  it('follows the speeds: twice as slow, half as much', () => {
-    const paces = [10, 20, 10].map((shardMs) => ({ shardMs, updateMs: 5 }));
-    expect(assignShards(10, paces)).toEqual([4, 2, 4]);
-    expect(slowestMs([4, 2, 4], paces)).toBe(45);
+  it('gives half as many shards to a worker that is half as fast', () => {
+    const throughputs = [10, 20, 10].map((shardMs) => ({ shardMs, updateMs: 5 }));
+    expect(assignShards(10, throughputs)).toEqual([4, 2, 4]);
+    expect(slowestMs([4, 2, 4], throughputs)).toBe(45);
   });
 });

@@ -9,7 +9,7 @@ const shardsAndWorld = fc
   .chain((shards) => fc.record({ shards: fc.constant(shards), world: fc.integer({ min: 1, max: shards }) }));
 
 describe('sharding', () => {
-  it('cuts any number of samples into slices that are disjoint and cover all', () => {
+  it('divides samples into slices that are disjoint and cover all of them', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 1, max: 300 }), (total, parts) => {
         let next = 0;
@@ -25,7 +25,7 @@ describe('sharding', () => {
     );
   });
 
-  it('cuts vectors into chunks at cache lines that cover all', () => {
+  it('divides vectors into chunks at cache lines that cover all elements', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 1, max: 9 }), (count, owners) => {
         let next = 0;
@@ -40,7 +40,7 @@ describe('sharding', () => {
     );
   });
 
-  it('covers exactly the shards of a range by few aligned subtrees', () => {
+  it('covers exactly the shards of a range by at most 2 * log2(shards) aligned subtrees', () => {
     fc.assert(
       fc.property(shardsAndWorld, ({ shards, world }) => {
         for (const range of shardRanges(shards, world)) {
@@ -57,7 +57,7 @@ describe('sharding', () => {
     );
   });
 
-  it('combines in the same order whoever owns which shard', () => {
+  it('combines in the same order for every assignment of shards', () => {
     fc.assert(
       fc.property(shardsAndWorld, ({ shards, world }) => {
         const combine = (left: string, right: string): string => `(${left} ${right})`;
@@ -84,7 +84,7 @@ describe('sharding', () => {
 });
 
 describe('the sampler', () => {
-  it('visits every sample exactly once an epoch, in an order of its own each epoch', () => {
+  it('visits every sample exactly once per epoch, in a different order in each epoch', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 2, max: 400 }),

@@ -1,11 +1,7 @@
-/** The coordinator's state machine, with a clock that a test moves and workers that a test speaks for. */
-import { decide } from '../../src/coordinator/membership.js';
-import {
-  initialState,
-  type Action,
-  type CoordinatorEvent,
-  type InheritedState,
-} from '../../src/coordinator/state.js';
+/** The coordinator's state machine with a clock that a test advances and workers whose messages a test sends. */
+import { decide } from '../../src/coordinator/decide.js';
+import { initialState } from '../../src/coordinator/initial-state.js';
+import type { Action, CoordinatorEvent, InheritedState, State } from '../../src/coordinator/types.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
 import { protocolVersion, type WorkerMessage } from '../../src/shared/protocol/messages.js';
@@ -14,10 +10,9 @@ const times = { heartbeatMs: 100, peerTimeoutMs: 1000, stepTimeoutMs: 5000, join
 export const sha = (digit: string): string => digit.repeat(64);
 export const runId = '00000000-0000-4000-8000-000000000000';
 
-/** The state machine with a clock that only moves when told to. */
 export class CoordinatedRun {
   nowMs = 0;
-  #state;
+  #state: State;
   actions: Action[] = [];
 
   constructor(workers = 2, change: RunConfigInput = {}, inherited: InheritedState | null = null) {
@@ -39,6 +34,10 @@ export class CoordinatedRun {
       },
       0,
     );
+  }
+
+  get state(): State {
+    return this.#state;
   }
 
   get phase(): string {
@@ -74,18 +73,27 @@ export class CoordinatedRun {
   ): Extract<WorkerMessage, { type: 'ready' }> {
     const hashes = { layoutHash: sha('a'), weightsSha256: sha('b'), dataSha256: sha('d') };
     const counts = { parameterCount: 10, trainCount: 100, testCount: 10 };
-    const place = { device: 'CPU', engine: 'test', endpoint: `tcp://${from}`, memory: null, identity };
-    return { type: 'ready', ...hashes, ...counts, ...place, ...change };
+    return {
+      type: 'ready',
+      device: 'CPU',
+      engine: 'test',
+      endpoint: `tcp://${from}`,
+      memory: null,
+      identity,
+      ...hashes,
+      ...counts,
+      ...change,
+    };
   }
 
-  /** What a member tells the successor of its coordinator. */
+  /** Sends a member's answer to `identify`. */
   rejoin(from: string, rank: number, change: Partial<Extract<WorkerMessage, { type: 'rejoin' }>> = {}): void {
     const membership = { runId, generation: 1, rank, worldSize: 2 };
     const [join, ready] = [this.joining(rank + 1), this.beingReady(from)];
     this.say(from, { type: 'rejoin', ...membership, join, ready, ...change });
   }
 
-  /** Workers in mid-training: `a` is pid 1 and rank 0, `b` is pid 2 and rank 1, ... */
+  /** A run in phase `running`: `a` is pid 1 and rank 0, `b` is pid 2 and rank 1, ... */
   static running(workers = 2, change: RunConfigInput = {}): CoordinatedRun {
     const run = new CoordinatedRun(workers, change);
     const names = ['a', 'b', 'c', 'd'].slice(0, workers);
@@ -100,7 +108,7 @@ export class CoordinatedRun {
     this.say(from, { type: 'committed', generation: 1, step, epoch: 1, loss: 1, learningRate: 0.1 });
   }
 
-  /** Those of a generation, by rank. */
+  /** The plans of a generation, by rank. */
   plans(generation: number) {
     const plans = this.actions.flatMap((action) =>
       action.kind === 'send' && action.message.type === 'plan'
@@ -112,7 +120,7 @@ export class CoordinatedRun {
       .map(({ to, rank, workers, step, source }) => ({ to, rank, world: workers.length, step, source }));
   }
 
-  /** How many shards each rank of a generation owns. */
+  /** The number of shards of each rank of a generation. */
   shares(generation: number): number[] {
     const plan = this.actions.flatMap((action) =>
       action.kind === 'send' &&

@@ -6,8 +6,8 @@ import { CoordinatedRun } from '../support/coordinated-run.js';
 
 const speed = { balance: 'speed', shards: 8, maxSteps: 100_000, epochs: 1_000_000 } as const;
 
-/** Two or more workers that take turns in nothing: each step, each of them says what its own work took. */
-class PacedRun {
+/** A run of workers with given speeds, which report the times of their own computation at each step. */
+class TimedRun {
   readonly run: CoordinatedRun;
   generation = 1;
   step = 0;
@@ -16,13 +16,13 @@ class PacedRun {
     this.run = CoordinatedRun.running(workers, { ...speed, ...change });
   }
 
-  /** Steps of a stretch each; milliseconds of one shard by worker, waits left out. */
-  stretches(count: number, shardMs: Readonly<Record<string, number>>, shares: readonly number[]): void {
+  /** Commits steps of one sample window each. `shardMs` is the time of one shard by worker, without waits. */
+  commitWindows(count: number, shardMs: Readonly<Record<string, number>>, shares: readonly number[]): void {
     for (let i = 0; i < count; i++) {
       this.step++;
       this.run.nowMs += sampleWindowMs;
       for (const [rank, [from, ms]] of Object.entries(shardMs).entries()) {
-        const own = { forward: ms * (shares[rank] ?? 0), waitBatchNorm: 17, update: 5 };
+        const forward = ms * (shares[rank] ?? 0);
         this.run.say(from, {
           type: 'committed',
           generation: this.generation,
@@ -30,19 +30,19 @@ class PacedRun {
           epoch: 1,
           loss: 1,
           learningRate: 0.1,
-          times: { ...noTimes(), ...own },
+          times: { ...noTimes(), forward, waitBatchNorm: 17, update: 5 },
         });
       }
     }
   }
 
-  stop(...names: readonly string[]): void {
+  drain(...names: readonly string[]): void {
     for (const name of names)
       this.run.say(name, { type: 'drained', generation: this.generation, step: this.step });
   }
 
-  /** All say where they stand, and meet again. */
-  regroup(...names: readonly string[]): void {
+  /** All members stop and connect in the next generation. */
+  reconfigure(...names: readonly string[]): void {
     const { generation, step } = this;
     for (const from of names) this.run.say(from, { type: 'last_committed', generation, step });
     this.generation++;
@@ -50,7 +50,7 @@ class PacedRun {
       this.run.say(from, { type: 'connected', generation: this.generation, sharing: true });
   }
 
-  get asked(): number[] {
+  get drainSteps(): number[] {
     return this.run.actions.flatMap((action) =>
       action.kind === 'send' && action.to === 'a' && action.message.type === 'drain'
         ? [action.message.after]
@@ -63,29 +63,29 @@ const slowB = { a: 10, b: 20 };
 const full = sampleWindows + 1;
 
 describe('--balance speed', () => {
-  it('stops all at a boundary ahead of them, then deals by speed, and says so', () => {
-    const paced = new PacedRun();
-    const { run } = paced;
-    paced.stretches(sampleWindows, slowB, [4, 4]);
-    expect(paced.asked).toEqual([]);
-    paced.stretches(1, slowB, [4, 4]);
-    expect(paced.asked).toEqual([full + 2]);
-    paced.stretches(2, slowB, [4, 4]);
+  it('stops all members at a later step boundary, assigns shards by speed, and reports it', () => {
+    const timed = new TimedRun();
+    const { run } = timed;
+    timed.commitWindows(sampleWindows, slowB, [4, 4]);
+    expect(timed.drainSteps).toEqual([]);
+    timed.commitWindows(1, slowB, [4, 4]);
+    expect(timed.drainSteps).toEqual([full + 2]);
+    timed.commitWindows(2, slowB, [4, 4]);
     expect(run.phase).toBe('running');
-    paced.stop('a');
+    timed.drain('a');
     expect(run.phase).toBe('running');
-    paced.stop('b');
+    timed.drain('b');
     expect(run.phase).toBe('reconfiguring');
-    paced.regroup('a', 'b');
+    timed.reconfigure('a', 'b');
     expect(run.shares(2)).toEqual([6, 2]);
     expect(run.plans(2).map(({ step, source }) => [step, source])).toEqual([
       [full + 2, null],
       [full + 2, null],
     ]);
-    const said = run.actions.flatMap((action) =>
+    const generations = run.actions.flatMap((action) =>
       action.kind === 'emit' && action.event.event === 'generation' ? [action.event] : [],
     );
-    expect(said).toMatchObject([
+    expect(generations).toMatchObject([
       {
         generation: 2,
         reason: 'balance',
@@ -97,17 +97,17 @@ describe('--balance speed', () => {
     ]);
   });
 
-  it('lets workers be that are about as fast, or that were slow for a while only', () => {
-    const paced = new PacedRun();
-    paced.stretches(20, { a: 10, b: 11 }, [4, 4]);
+  it('ignores small differences in speed and temporary slowness', () => {
+    const timed = new TimedRun();
+    timed.commitWindows(20, { a: 10, b: 11 }, [4, 4]);
     for (let i = 0; i < 5; i++) {
-      paced.stretches(Math.floor(sampleWindows / 2), { a: 10, b: 40 }, [4, 4]);
-      paced.stretches(sampleWindows, { a: 10, b: 10 }, [4, 4]);
+      timed.commitWindows(Math.floor(sampleWindows / 2), { a: 10, b: 40 }, [4, 4]);
+      timed.commitWindows(sampleWindows, { a: 10, b: 10 }, [4, 4]);
     }
-    expect(paced.asked).toEqual([]);
+    expect(timed.drainSteps).toEqual([]);
   });
 
-  it('does nothing unless it was asked to, where there is nothing to deal, and when too little is left', () => {
+  it('does nothing if it is off, if only one assignment is possible, and if few steps are left', () => {
     for (const [change, advice] of [
       [{ balance: 'off' }, 0],
       [{ shards: 2 }, 1],
@@ -118,59 +118,61 @@ describe('--balance speed', () => {
       run.join('b', 2);
       for (const name of ['a', 'b']) run.ready(name);
       for (const name of ['a', 'b']) run.say(name, { type: 'connected', generation: 1, sharing: true });
-      expect(run.warnings.filter((text) => /can be dealt in one way only/.test(text))).toHaveLength(advice);
-      const paced = new PacedRun(2, change);
-      paced.stretches(20, slowB, [4, 4]);
-      expect(paced.asked).toEqual([]);
+      expect(run.warnings.filter((text) => /can be assigned in one way only/.test(text))).toHaveLength(
+        advice,
+      );
+      const timed = new TimedRun(2, change);
+      timed.commitWindows(20, slowB, [4, 4]);
+      expect(timed.drainSteps).toEqual([]);
     }
   });
 
-  it('rests after each dealing, longer every time, whatever is measured', () => {
-    const paced = new PacedRun();
-    const dealtMs: number[] = [];
+  it('doubles the cooldown after each rebalance, whatever is measured', () => {
+    const timed = new TimedRun();
+    const assignedMs: number[] = [];
     let shares = [4, 4];
     for (let i = 0; i < 1500; i++) {
-      // The slow one is always the one that was dealt less: what noise can do at worst.
+      // The worst case of noise: the slow worker is always the one with fewer shards.
       const slow = (shares[0] ?? 0) > 4 ? 'a' : 'b';
-      paced.stretches(1, { a: 10, b: 10, [slow]: 20 }, shares);
-      if (paced.asked.length === dealtMs.length) continue;
-      paced.stop('a', 'b');
-      paced.regroup('a', 'b');
-      dealtMs.push(paced.run.nowMs);
-      shares = paced.run.shares(paced.generation);
+      timed.commitWindows(1, { a: 10, b: 10, [slow]: 20 }, shares);
+      if (timed.drainSteps.length === assignedMs.length) continue;
+      timed.drain('a', 'b');
+      timed.reconfigure('a', 'b');
+      assignedMs.push(timed.run.nowMs);
+      shares = timed.run.shares(timed.generation);
     }
-    const rests = dealtMs.slice(1).map((ms, i) => Math.round((ms - (dealtMs[i] ?? 0)) / 1000));
-    expect(rests).toEqual([10, 20, 40, 80, 120]);
+    const cooldowns = assignedMs.slice(1).map((ms, i) => Math.round((ms - (assignedMs[i] ?? 0)) / 1000));
+    expect(cooldowns).toEqual([10, 20, 40, 80, 120]);
   });
 
-  it('gives up the step of one that was past the boundary when it heard, and of nobody else', () => {
-    const paced = new PacedRun();
-    const { run } = paced;
-    paced.stretches(full + 2, slowB, [4, 4]);
-    paced.stop('a');
+  it('aborts the step of a member that was informed after the boundary', () => {
+    const timed = new TimedRun();
+    const { run } = timed;
+    timed.commitWindows(full + 2, slowB, [4, 4]);
+    timed.drain('a');
     run.tick(run.nowMs + 399);
     expect(run.phase).toBe('running');
     run.tick(run.nowMs + 1);
     expect(run.phase).toBe('reconfiguring');
-    paced.regroup('a', 'b');
+    timed.reconfigure('a', 'b');
     expect(run.shares(2)).toEqual([6, 2]);
   });
 
-  it('gives way to a loss, and deals the shards of the lost by what is known of the others', () => {
-    const paced = new PacedRun(3, { shards: 12 });
-    const { run } = paced;
-    const paces = { a: 10, b: 20, c: 10 };
-    paced.stretches(full + 2, paces, [4, 4, 4]);
-    paced.stop('a', 'b');
+  it('yields to a loss and assigns the shards of the lost worker by the known speeds', () => {
+    const timed = new TimedRun(3, { shards: 12 });
+    const { run } = timed;
+    const shardMs = { a: 10, b: 20, c: 10 };
+    timed.commitWindows(full + 2, shardMs, [4, 4, 4]);
+    timed.drain('a', 'b');
     run.on({ kind: 'exited', pid: 3, how: 'died', final: false });
-    paced.regroup('a', 'b');
+    timed.reconfigure('a', 'b');
     expect(run.shares(2)).toEqual([8, 4]);
     expect(run.lost).toHaveLength(1);
-    // A newcomer, of which nothing is known, counts as one of them.
+    // A newcomer is assumed to have the mean speed.
     run.join('d', 4);
     run.ready('d');
     for (const from of ['a', 'b'])
-      run.say(from, { type: 'last_committed', generation: paced.generation, step: paced.step });
+      run.say(from, { type: 'last_committed', generation: timed.generation, step: timed.step });
     expect(run.shares(3)).toEqual([6, 3, 3]);
   });
 });

@@ -1,15 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { giveStatus, statusIsDue, withTimes } from '../../src/coordinator/status.js';
-import { initialState, newWorker, type State, type WorkerRecord } from '../../src/coordinator/state.js';
+import { initialState } from '../../src/coordinator/initial-state.js';
+import { emitStatus, statusIsDue, withTimes } from '../../src/coordinator/status.js';
+import type { State, WorkerRecord } from '../../src/coordinator/types.js';
+import { WorkerTable } from '../../src/coordinator/worker-table.js';
+import { newWorker } from '../../src/coordinator/workers.js';
 import type { MessageOf, WorkerMessage } from '../../src/shared/protocol/messages.js';
 import { noTimes } from '../../src/shared/timeline/step-parts.js';
+import { CoordinatedRun } from '../support/coordinated-run.js';
 import { runEvent } from '../support/run-events.js';
 
 function worker(connection: string, pid: number, rank: number | null): WorkerRecord {
   const workerId = `00000000-0000-4000-8000-00000000000${pid}`;
   const join = { type: 'join', protocol: 1, workerId, pid, host: 'box', slot: String(pid) } as const;
-  const shards = rank === null ? null : { start: rank, end: 2 * rank + 3 };
-  return { ...newWorker(connection, join, 0), rank, shards };
+  if (rank === null) return newWorker(connection, join, { state: 'loading' }, 0);
+  const ready = new CoordinatedRun().beingReady(connection);
+  const shards = { start: rank, end: 2 * rank + 3 };
+  return newWorker(connection, join, { state: 'running', ready, rank, shards }, 0);
 }
 
 function stateOf(...workers: WorkerRecord[]): State {
@@ -27,7 +33,7 @@ function stateOf(...workers: WorkerRecord[]): State {
     },
     0,
   );
-  return { ...initial, workers: new Map(workers.map((one) => [one.connection, one])) };
+  return { ...initial, workers: WorkerTable.of(workers) };
 }
 
 const committed = (forward: number): MessageOf<WorkerMessage, 'committed'> => ({
@@ -41,28 +47,28 @@ const committed = (forward: number): MessageOf<WorkerMessage, 'committed'> => ({
 });
 
 describe('the status', () => {
-  it('is due each second that somebody is there', () => {
+  it('is due once per second while a worker is connected', () => {
     expect(statusIsDue(stateOf(), 5000)).toBe(false);
     const state = stateOf(worker('a', 1, null));
     expect(statusIsDue(state, 999)).toBe(false);
     expect(statusIsDue(state, 1000)).toBe(true);
-    expect(statusIsDue(giveStatus(state, 1000).state, 1500)).toBe(false);
+    expect(statusIsDue(emitStatus(state, 1000).state, 1500)).toBe(false);
   });
 
-  it('has the mean step since the last one, once', () => {
+  it('contains the mean times per step since the last status, once', () => {
     const first = worker('a', 1, 0);
     const one = { ...first, recent: withTimes(first, committed(10)) };
     const two = { ...one, recent: withTimes(one, committed(20)) };
-    const { state, actions } = giveStatus(stateOf(two), 1000);
+    const { state, actions } = emitStatus(stateOf(two), 1000);
     const parts = { ...noTimes(), forward: 15 };
     expect(actions).toMatchObject([
       { kind: 'emit', event: { event: 'status', workers: [{ rank: 0, parts }] } },
     ]);
-    expect(giveStatus(state, 2000).actions).toMatchObject([{ event: { workers: [{ parts: null }] } }]);
+    expect(emitStatus(state, 2000).actions).toMatchObject([{ event: { workers: [{ parts: null }] } }]);
   });
 
-  it('names the shards of each member, and those that have none last', () => {
-    const { actions } = giveStatus(stateOf(worker('c', 3, null), worker('b', 2, 1), worker('a', 1, 0)), 1000);
+  it('contains the shards of each member, and lists workers without a rank last', () => {
+    const { actions } = emitStatus(stateOf(worker('c', 3, null), worker('b', 2, 1), worker('a', 1, 0)), 1000);
     expect(actions).toMatchObject([
       {
         event: {

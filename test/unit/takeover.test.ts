@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { InheritedState } from '../../src/coordinator/state.js';
+import type { InheritedState } from '../../src/coordinator/types.js';
 import { CoordinatedRun, runId } from '../support/coordinated-run.js';
 
 const inherited: InheritedState = { runId, step: 1, evaluated: { step: 0, splits: [] }, checkpoint: null };
 const successor = (): CoordinatedRun => new CoordinatedRun(2, {}, inherited);
 const anotherRun = '00000000-0000-4000-8000-000000000001';
 
-describe("a coordinator's successor", () => {
-  it('asks who speaks to it, ends the generation that it is told of, and goes on from the furthest step', () => {
+describe('a coordinator that takes over a run', () => {
+  it('identifies the workers, ends their generation, and continues from the latest step', () => {
     const run = successor();
     for (const name of 'ab') run.beat(name, 5);
     expect([run.sent('a'), run.sent('b')]).toEqual([['identify'], ['identify']]);
@@ -26,22 +26,22 @@ describe("a coordinator's successor", () => {
     expect(run.status).toBeUndefined();
   });
 
-  it('asks each connection once, whatever else it says before its answer comes', () => {
+  it('sends one `identify` per connection, whatever messages arrive before the answer', () => {
     const run = successor();
     for (let ticks = 1; ticks <= 100; ticks++) for (const name of 'ab') run.beat(name, ticks);
     run.commit('a', 2);
     expect([run.sent('a'), run.sent('b')]).toEqual([['identify'], ['identify']]);
-    // Connected anew: nothing that was sent before may have arrived.
+    // A new connection: nothing that was sent on the old one may have arrived.
     run.beat('c', 101);
     expect(run.sent('c')).toEqual(['identify']);
   });
 
-  it('takes over a standing that was meant for its predecessor and is said again', () => {
+  it('accepts a `last_committed` that is sent again', () => {
     const run = successor();
     run.rejoin('a', 0);
     run.rejoin('b', 1);
     for (const name of 'ab') run.say(name, { type: 'last_committed', generation: 1, step: 2 });
-    // Repeated in answer to a second regroup: counts once.
+    // A repeated message has no effect.
     run.say('a', { type: 'last_committed', generation: 1, step: 2 });
     expect(run.plans(2).map(({ to, step }) => [to, step])).toEqual([
       ['a', 2],
@@ -50,7 +50,7 @@ describe("a coordinator's successor", () => {
     expect(run.warnings).toEqual([]);
   });
 
-  it('goes on without a member that died with its predecessor', () => {
+  it('continues without a member that died with the previous coordinator', () => {
     const run = successor();
     run.rejoin('a', 0);
     run.tick(700);
@@ -59,12 +59,12 @@ describe("a coordinator's successor", () => {
     expect(run.sent('a').at(-1)).toBe('stop_generation');
     run.say('a', { type: 'last_committed', generation: 1, step: 2 });
     expect(run.plans(2)).toEqual([{ to: 'a', rank: 0, world: 1, step: 2, source: null }]);
-    // And it comes back too late: that generation is over.
+    // The member returns too late: its generation is over.
     run.rejoin('b', 1);
     expect(run.sent('b')).toEqual(['abort']);
   });
 
-  it("refuses another run's member, which counts for nothing", () => {
+  it('refuses a member of another run and does not count it', () => {
     const run = successor();
     run.rejoin('x', 0, { runId: anotherRun });
     expect(run.sent('x')).toEqual(['abort']);
@@ -75,7 +75,7 @@ describe("a coordinator's successor", () => {
     expect(run.sent('b').at(-1)).toBe('stop_generation');
   });
 
-  it('waits for the newer generation when its predecessor died while it told of the next plan', () => {
+  it('accepts members of two generations if the previous coordinator died while it sent the plan', () => {
     const run = successor();
     run.rejoin('a', 0);
     run.rejoin('b', 1, { generation: 2 });
@@ -87,7 +87,25 @@ describe("a coordinator's successor", () => {
     ]);
   });
 
-  it('adopts nobody when it succeeds nobody', () => {
+  it('waits for all members of the newest generation', () => {
+    const run = successor();
+    run.rejoin('a', 0, { generation: 2, worldSize: 3 });
+    run.rejoin('b', 1, { generation: 1, worldSize: 2 });
+    expect(run.sent('a')).not.toContain('stop_generation');
+    run.rejoin('c', 2, { generation: 2, worldSize: 3 });
+    for (const name of 'abc') expect(run.sent(name).at(-1)).toBe('stop_generation');
+  });
+
+  it('refuses a member that rejoins after the takeover is complete', () => {
+    const run = successor();
+    run.rejoin('a', 0);
+    run.rejoin('b', 1);
+    run.rejoin('c', 2);
+    expect(run.sent('c')).toEqual(['abort']);
+    expect(run.sent('a')).not.toContain('abort');
+  });
+
+  it('takes over no worker without inherited state', () => {
     const run = new CoordinatedRun(2);
     run.rejoin('a', 0);
     expect(run.sent('a')).toEqual(['abort']);

@@ -1,7 +1,7 @@
 /** `lockstep train`: starts a coordinator and the workers, shows what happens, and leaves no process behind. */
 
 import { join } from 'node:path';
-import type { InheritedState } from '../../coordinator/state.js';
+import type { InheritedState } from '../../coordinator/types.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import { Child } from '../../launcher/child-process.js';
 import type { FaultOptions } from '../../worker/faults/fault-options.js';

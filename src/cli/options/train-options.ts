@@ -8,7 +8,7 @@ import { loadDefinition, type LoadedDefinition } from '../../api/load-definition
 import { chooseGpus, mergeConfig, resolveConfig } from './resolve.js';
 import { runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import { fieldsThatDiffer, type FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
-import type { ResumeCheckpoint } from '../../coordinator/state.js';
+import type { ResumeCheckpoint } from '../../coordinator/types.js';
 import { ConfigError } from '../../shared/errors.js';
 import { definitionCache, environmentLayers, machine } from './environment.js';
 import { defaultOut } from '../reporters/event-log.js';

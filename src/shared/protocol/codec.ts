@@ -17,7 +17,7 @@ import { malformation } from './well-formed.js';
 /** Longest control message in bytes. The largest real one is the plan of a big cluster. */
 export const controlMessageBytes = 1024 * 1024;
 /** Longest message from a connection that no worker is known by. A worker's first words are far shorter. */
-export const strangerMessageBytes = 64 * 1024;
+export const unknownPeerMessageBytes = 64 * 1024;
 
 /** No records and no extensions: plain values, which `malformation` knows. `skipValues` is missing in the package's types. */
 const plain = { useRecords: false, moreTypes: false, skipValues: [undefined] };

@@ -1,0 +1,45 @@
+/**
+ * The coordinator's decisions: (state, event, now) -> {state, actions}. Pure; coordinator.ts performs the actions, and tests
+ * replace the clock.
+ */
+
+import { noActions, warn } from './actions.js';
+import { handleMessage } from './handle-message.js';
+import { interrupted } from './interrupt.js';
+import { onExit, onTick, suspect } from './loss.js';
+import { reconfigure } from './reconfigure.js';
+import type { CoordinatorEvent, Decision, State } from './types.js';
+import { membersOf } from './workers.js';
+
+export function decide(state: State, event: CoordinatorEvent, nowMs: number): Decision {
+  if (state.phase === 'done' || state.phase === 'failed') return noActions(state);
+  switch (event.kind) {
+    case 'message':
+      return handleMessage(state, event.from, event.message, nowMs);
+    case 'refused':
+      return onRefused(state, event);
+    case 'disconnected':
+      return suspect(state, null, null, nowMs);
+    case 'exited':
+      return onExit(state, event, nowMs);
+    case 'interrupt':
+      return onInterrupt(state, event.signal, nowMs);
+    case 'tick':
+      return onTick(state, nowMs);
+  }
+}
+
+/** All refusals are counted; the first one for each reason is reported. */
+function onRefused(
+  state: State,
+  { reason, count }: Extract<CoordinatorEvent, { kind: 'refused' }>,
+): Decision {
+  const reporting = { ...state.reporting, refused: state.reporting.refused + 1 };
+  return { state: { ...state, reporting }, actions: count === 1 ? [warn(reason)] : [] };
+}
+
+/** The first signal ends the run with a checkpoint. A second one stops the run without a final checkpoint. */
+function onInterrupt(state: State, signal: string, nowMs: number): Decision {
+  if (state.interruptedBy !== null || membersOf(state).length === 0) return interrupted(state, signal, nowMs);
+  return reconfigure({ ...state, interruptedBy: signal }, nowMs);
+}

@@ -1,0 +1,110 @@
+/** The messages of a worker before it is a member: `join` and `ready`, and messages of unknown peers. Pure. */
+
+import {
+  protocolVersion,
+  type CoordinatorMessage,
+  type MessageOf,
+  type WorkerMessage,
+} from '../shared/protocol/messages.js';
+import type { ConnectionId } from '../shared/transport/transport.js';
+import { abortMessage, andThen, fail, noActions, warn } from './actions.js';
+import { joinRefusal, refuse } from './admission.js';
+import { contradiction, mismatch, resumeMismatch, type Disagreement } from './agreement.js';
+import { reconfigure } from './reconfigure.js';
+import { canTakeOver } from './takeover.js';
+import { moveTo } from './transitions.js';
+import type { Action, Decision, ReadyMessage, State, WorkerRecord } from './types.js';
+import { describeWorker, membersOf, newWorker, readyOf, withWorker } from './workers.js';
+
+/** A message of a peer that is not, or no longer, a worker of this run. */
+export function onUnknownPeer(state: State, from: ConnectionId, message: WorkerMessage): Decision {
+  if (message.type === 'failed' || message.type === 'leave') return noActions(state);
+  if (canTakeOver(state)) return identify(state, from);
+  const abort = abortMessage({
+    code: 'STALE_GENERATION',
+    message:
+      'Message refused: expected a worker of this run, got one that never joined or was removed. Start the worker again to join.',
+  });
+  return { state, actions: [{ kind: 'send', to: from, message: abort }] };
+}
+
+function identify(state: State, from: ConnectionId): Decision {
+  const { takeover } = state;
+  if (takeover.identified.has(from)) return noActions(state);
+  const identified = new Set(takeover.identified).add(from);
+  return {
+    state: { ...state, takeover: { ...takeover, identified } },
+    actions: [{ kind: 'send', to: from, message: { type: 'identify' } }],
+  };
+}
+
+export function onJoin(
+  state: State,
+  from: ConnectionId,
+  join: MessageOf<WorkerMessage, 'join'>,
+  nowMs: number,
+): Decision {
+  // The message was received twice.
+  if (state.workers.get(from)?.join.workerId === join.workerId) return noActions(state);
+  const refusal = joinRefusal(state, from, join, nowMs);
+  if (refusal) {
+    const { code, kind, reason } = refusal;
+    const message = `Worker ${join.pid} on ${join.host} refused: ${reason}`;
+    return abortRefused(refuse(state, kind, message), from, { code, message });
+  }
+  const welcome: CoordinatorMessage = {
+    type: 'welcome',
+    protocol: protocolVersion,
+    runId: state.runId,
+    config: state.config,
+    definition: state.definition,
+    socketDirectory: state.socketDirectory,
+  };
+  return {
+    state: withWorker(state, newWorker(from, join, { state: 'loading' }, nowMs)),
+    actions: [{ kind: 'send', to: from, message: welcome }],
+  };
+}
+
+/** Sends the refused worker its reason each time, while the warning is emitted once per kind. */
+function abortRefused({ state, actions }: Decision, to: ConnectionId, error: Disagreement): Decision {
+  return { state, actions: [{ kind: 'send', to, message: abortMessage(error) }, ...actions] };
+}
+
+export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage, nowMs: number): Decision {
+  const standby = { ...moveTo(worker, { state: 'standby', ready }), lastHeardMs: nowMs };
+  const actions: Action[] = [];
+  // Another worker than this one, because the first to join can be the last to be ready.
+  const reference = referenceReady(state, worker);
+  if (reference) {
+    const wrong = contradiction(reference, ready, describeWorker(worker));
+    if (wrong) return disagree(state, standby, wrong, nowMs);
+    const different = mismatch(reference, ready, describeWorker(worker));
+    if (different && state.config.onMismatch === 'fail') return disagree(state, standby, different, nowMs);
+    if (different) actions.push(warn(different.message));
+  } else if (state.resume && state.phase === 'gathering') {
+    const different = resumeMismatch(state.resume, ready);
+    if (different !== undefined) actions.push(warn(different));
+  }
+  const next: Decision = { state: withWorker(state, standby), actions };
+  // A finished run needs no other worker, and neither does a generation with one worker per shard.
+  const full = membersOf(state).length >= state.config.shards;
+  if (state.phase === 'saving' || (state.phase === 'running' && full)) return next;
+  return andThen(next, (joined) => reconfigure(joined, nowMs));
+}
+
+function referenceReady(state: State, worker: WorkerRecord): ReadyMessage | null {
+  for (const other of state.workers.values()) {
+    const ready = other.connection === worker.connection ? null : readyOf(other);
+    if (ready) return ready;
+  }
+  return null;
+}
+
+/** A disagreement ends the run before its first generation; later, only the newcomer is refused. */
+function disagree(state: State, worker: WorkerRecord, error: Disagreement, nowMs: number): Decision {
+  if (state.phase === 'gathering') return fail(withWorker(state, worker), error, 2, nowMs);
+  const message = `Worker ${worker.join.pid} on ${worker.join.host} refused: ${error.message}`;
+  const without: State = { ...state, workers: state.workers.delete(worker.connection) };
+  return abortRefused(refuse(without, `disagreement ${error.code}`, message), worker.connection, error);
+}

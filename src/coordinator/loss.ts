@@ -1,0 +1,87 @@
+/** The loss of workers: exits, failures and broken connections. Pure. */
+
+import { andThen, fail, noActions, sendTo, warn } from './actions.js';
+import { drainOverdue } from './balance.js';
+import { detectFailure } from './liveness.js';
+import { lose, reconfigureWithoutProgress } from './reconfigure.js';
+import { emitStatus, statusIsDue } from './status.js';
+import { takeoverDue } from './takeover.js';
+import type { CoordinatorEvent, Decision, Failure, State, WorkerRecord } from './types.js';
+import { describeWorker, isMember } from './workers.js';
+
+/** Errors in the configuration of a run: exit status 2 before the training has started. */
+const usageCodes: readonly string[] = ['CONFIG', 'DATA', 'ENGINE', 'MODEL', 'LAYOUT_MISMATCH'];
+/** Errors that concern one worker only. */
+const workerCodes: readonly string[] = ['PEER_LOST', 'STALE_GENERATION', 'INTERRUPTED'];
+
+/** A worker failed. A cause that all workers share ends the run; another cause removes this worker only. */
+export function onFailed(state: State, worker: WorkerRecord, error: Failure, nowMs: number): Decision {
+  const { started } = state.progress;
+  if (workerCodes.includes(error.code) || (started && !isMember(worker))) {
+    return lose(state, worker, `Worker lost: ${describeWorker(worker)} failed: ${error.message}`, nowMs);
+  }
+  return fail(state, error, !started && usageCodes.includes(error.code) ? 2 : 1, nowMs);
+}
+
+/** The launcher observed the exit of a worker process on the coordinator's host. */
+export function onExit(
+  state: State,
+  { pid, how, final }: Extract<CoordinatorEvent, { kind: 'exited' }>,
+  nowMs: number,
+): Decision {
+  const worker = [...state.workers.values()].find(({ join }) => join.pid === pid && join.host === state.host);
+  const message = worker
+    ? `Worker lost: ${describeWorker(worker)} ${how}.`
+    : `Worker lost: pid ${pid} ${how} before it had joined.`;
+  const lost: Decision = worker
+    ? lose(state, worker, message, nowMs)
+    : { state, actions: final ? [warn(message)] : [] };
+  if (!final) return lost;
+  // The launcher starts no replacement.
+  return andThen(lost, (next) => {
+    const enough = next.phase !== 'gathering' && next.workers.size >= next.config.minWorkers;
+    if (enough || next.phase === 'failed') return noActions(next);
+    const failure = { code: 'PEER_LOST', message: `${message} It was started too often.` } as const;
+    return fail(next, failure, 1, nowMs);
+  });
+}
+
+/**
+ * A connection broke, at the coordinator (both ranks null) or between two members. A worker that is gone stays silent; one that
+ * sends a message within three heartbeats is not.
+ */
+export function suspect(state: State, rank: number | null, reporter: number | null, nowMs: number): Decision {
+  const { liveness } = state;
+  if (rank !== null && state.phase === 'reconfiguring') return noActions(state);
+  if (liveness.suspicions.some((suspicion) => suspicion.rank === rank)) return noActions(state);
+  const suspicion = { rank, reporter, untilMs: nowMs + 3 * state.config.heartbeatMs };
+  const suspicions = [...liveness.suspicions, suspicion];
+  return noActions({ ...state, liveness: { ...liveness, suspicions } });
+}
+
+/** Checks all deadlines, and sends heartbeats and the status when they are due. */
+export function onTick(state: State, nowMs: number): Decision {
+  const due = takeoverDue(state, nowMs) ?? drainOverdue(state, nowMs);
+  if (due) return due;
+  const verdict = detectFailure(state, nowMs);
+  if (verdict) {
+    const { failure, worker, action } = verdict;
+    if (action === 'fail') return fail(state, failure, 1, nowMs);
+    if (worker) return lose(state, worker, failure.message, nowMs);
+    return reconfigureWithoutProgress(state, failure.message, nowMs);
+  }
+  const { liveness } = state;
+  const beats = nowMs - liveness.heartbeatMs >= state.config.heartbeatMs;
+  const checked: Decision = {
+    state: {
+      ...state,
+      liveness: {
+        ...liveness,
+        suspicions: liveness.suspicions.filter(({ untilMs }) => untilMs > nowMs),
+        heartbeatMs: beats ? nowMs : liveness.heartbeatMs,
+      },
+    },
+    actions: beats ? sendTo(state.workers.values(), { type: 'heartbeat' }) : [],
+  };
+  return statusIsDue(state, nowMs) ? andThen(checked, (next) => emitStatus(next, nowMs)) : checked;
+}

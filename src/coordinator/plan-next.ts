@@ -1,0 +1,82 @@
+/** Decides what follows the end of a generation: the next plan, a wait for workers, or the last checkpoint. Pure. */
+
+import { andThen, fail, noActions, sendTo, warn } from './actions.js';
+import { interrupted } from './interrupt.js';
+import { planGeneration } from './plan.js';
+import { remove } from './removal.js';
+import { enter } from './transitions.js';
+import type { Decision, State } from './types.js';
+import {
+  describeWorker,
+  isLeaving,
+  lastCommittedOf,
+  lastCommittedStep,
+  membersOf,
+  readyOf,
+} from './workers.js';
+
+/** Plans the next generation if all workers that it needs are present. */
+export function planNext(state: State, nowMs: number): Decision {
+  const { phase } = state;
+  if (phase !== 'gathering' && phase !== 'reconfiguring' && phase !== 'stopping') return noActions(state);
+  const members = membersOf(state);
+  if (members.some((member) => lastCommittedOf(member) === null)) return noActions(state);
+  if (state.interruptedBy !== null || (members.length > 0 && members.every(isLeaving)))
+    return lastCheckpoint(state, nowMs);
+  // The member that was to write the last checkpoint is lost, so the run continues without it.
+  if (phase === 'stopping') return planNext(enter(state, 'reconfiguring', nowMs), nowMs);
+  const ready = [...state.workers.values()].filter(
+    (worker) => readyOf(worker) !== null && !isLeaving(worker),
+  );
+  const { config, progress } = state;
+  if (phase === 'gathering' && ready.length < config.workers) return noActions(state);
+  if (members.length === 0 && progress.step > 0 && !state.checkpoint) {
+    const message =
+      `All workers were lost: expected a worker or a checkpoint with the state after step ${progress.step}, got neither. ` +
+      'Start the run again.';
+    return fail(state, { code: 'PEER_LOST', message }, 1, nowMs);
+  }
+  if (ready.length < config.minWorkers) return waitForWorkers(state, ready.length);
+  return planGeneration(state, ready, nowMs);
+}
+
+/** Reports once that workers are missing. */
+function waitForWorkers(state: State, readyCount: number): Decision {
+  const { config, progress, reporting } = state;
+  if (reporting.waitingReported) return noActions(state);
+  const message =
+    `Waiting for workers: ${readyCount} of at least ${config.minWorkers} are connected ` +
+    `(after step ${progress.step}).`;
+  return {
+    state: { ...state, reporting: { ...reporting, waitingReported: true } },
+    actions: [warn(message)],
+  };
+}
+
+/** All members have stopped: one with the latest state writes the checkpoint, preferably on the coordinator's host. */
+function lastCheckpoint(state: State, nowMs: number): Decision {
+  const step = lastCommittedStep(state);
+  const able = membersOf(state).filter((member) => lastCommittedOf(member) === step);
+  const writer = able.find(({ join }) => join.host === state.host) ?? able[0];
+  if (!writer || step === 0 || state.out === null) return afterLastCheckpoint(state, nowMs);
+  return {
+    state: enter(state, 'stopping', nowMs),
+    actions: sendTo([writer], { type: 'checkpoint', generation: state.generation, directory: state.out }),
+  };
+}
+
+/** The last checkpoint is written, or cannot be: an interrupted run ends, and leaving members are removed. */
+export function afterLastCheckpoint(state: State, nowMs: number): Decision {
+  if (state.interruptedBy !== null) return interrupted(state, state.interruptedBy, nowMs);
+  const start = state.phase === 'stopping' ? enter(state, 'reconfiguring', nowMs) : state;
+  const dismissed = membersOf(start)
+    .filter(isLeaving)
+    .reduce(
+      (decision, worker) =>
+        andThen(decision, (next) =>
+          remove(next, worker, `Worker left: ${describeWorker(worker)} was told to stop.`, nowMs, 'left'),
+        ),
+      noActions(start),
+    );
+  return andThen(dismissed, (next) => planNext(next, nowMs));
+}

@@ -1,0 +1,147 @@
+/** The plan of the next generation: its members, their ranks and shards, and the source of the training state. Pure. */
+
+import { invariant } from '../shared/errors.js';
+import type { CoordinatorMessage, Plan } from '../shared/protocol/messages.js';
+import type { Range } from '../shared/sharding/identifiers.js';
+import { consecutiveRanges, shardRanges } from '../shared/sharding/ranges.js';
+import { workerEvent } from './actions.js';
+import { assignShards, type Throughput } from './shard-assignment.js';
+import { enter, moveTo } from './transitions.js';
+import type { CheckpointRef, Decision, Member, ReadyMessage, State, WorkerRecord } from './types.js';
+import { isMember, lastCommittedOf, rankOf, readyOf } from './workers.js';
+
+/** Plans a generation of these workers, all of which are ready. Cost: one message of size O(members) to each member. */
+export function planGeneration(state: State, candidates: readonly WorkerRecord[], nowMs: number): Decision {
+  const { config } = state;
+  // A worker without a shard would have nothing to do and stands by.
+  const chosen = groupByHost([...candidates].sort(candidateOrder(state.host)).slice(0, config.shards));
+  const start = stateSource(state, chosen);
+  const ranges = shardAssignment(config, chosen);
+  const members = chosen.map((worker, rank) => {
+    const member = moveTo(worker, {
+      state: 'connecting',
+      ready: requireReady(worker),
+      rank,
+      shards: ranges[rank] ?? null,
+    });
+    return { ...member, activity: { ...worker.activity, tickedMs: nowMs, waitingFor: '' } };
+  });
+  const planned = new Map(members.map((member) => [member.connection, member]));
+  const next: State = {
+    ...enter(state, 'connecting', nowMs),
+    generation: state.generation + 1,
+    workers: state.workers.map((worker) => planned.get(worker.connection) ?? unplanned(worker)),
+    // Suspicions are about connections of the last generation.
+    liveness: { ...state.liveness, suspicions: [] },
+    reporting: { ...state.reporting, waitingReported: false },
+  };
+  const newcomers = chosen.flatMap((worker, rank) => (isMember(worker) ? [] : (members[rank] ?? [])));
+  const message = planMessages(next, members, start);
+  return {
+    state: next,
+    actions: [
+      ...newcomers.map((worker) => workerEvent(next, worker, 'joined')),
+      ...members.map(({ connection, lifecycle }) => ({
+        kind: 'send' as const,
+        to: connection,
+        message: message(lifecycle.rank),
+      })),
+    ],
+  };
+}
+
+function requireReady(worker: WorkerRecord): ReadyMessage {
+  const ready = readyOf(worker);
+  invariant(ready, 'a planned worker is ready');
+  return ready;
+}
+
+/** A worker that has no rank in the next generation. */
+function unplanned(worker: WorkerRecord): WorkerRecord {
+  return isMember(worker) ? moveTo(worker, { state: 'standby', ready: worker.lifecycle.ready }) : worker;
+}
+
+/**
+ * Members precede newcomers, since they have the training state; the coordinator's own host comes first, because rank 0 saves
+ * the model.
+ */
+function candidateOrder(host: string): (a: WorkerRecord, b: WorkerRecord) => number {
+  const keys = (worker: WorkerRecord): readonly [number, number, number] => [
+    isMember(worker) ? 0 : 1,
+    worker.join.host === host ? 0 : 1,
+    rankOf(worker) ?? 0,
+  ];
+  return (a, b) => {
+    const [left, right] = [keys(a), keys(b)];
+    return left[0] - right[0] || left[1] - right[1] || left[2] - right[2];
+  };
+}
+
+/** Makes the workers of a host adjacent, so that a host's shards form one range and its partials whole subtrees. */
+function groupByHost(workers: readonly WorkerRecord[]): WorkerRecord[] {
+  const hosts = [...new Set(workers.map(({ join }) => join.host))];
+  return hosts.flatMap((host) => workers.filter(({ join }) => join.host === host));
+}
+
+/** The step from which training continues, and the rank that shares its state with the others; null: all have it. */
+interface StateSource {
+  readonly step: number;
+  readonly source: number | null;
+  readonly restore: CheckpointRef | null;
+}
+
+function stateSource(state: State, chosen: readonly WorkerRecord[]): StateSource {
+  const steps = chosen.map((worker) => lastCommittedOf(worker) ?? 0);
+  const step = Math.max(0, ...steps);
+  // If no worker has a state, rank 0 restores the checkpoint and shares it.
+  if (step === 0 && state.checkpoint)
+    return { step: state.checkpoint.step, source: 0, restore: state.checkpoint };
+  const complete = steps.every((each) => each === step);
+  return { step, source: complete ? null : steps.indexOf(step), restore: null };
+}
+
+/** Ranges by throughput if it has been measured; a newcomer is assumed to have the mean throughput of the others. */
+function shardAssignment({ balance, shards }: State['config'], chosen: readonly WorkerRecord[]): Range[] {
+  const known = chosen.flatMap(({ throughput }) => (throughput ? [throughput] : []));
+  if (balance === 'off' || known.length === 0) return shardRanges(shards, chosen.length);
+  const mean = (field: keyof Throughput): number =>
+    known.reduce((sum, throughput) => sum + throughput[field], 0) / known.length;
+  const assumed: Throughput = { shardMs: mean('shardMs'), updateMs: mean('updateMs') };
+  return consecutiveRanges(
+    assignShards(
+      shards,
+      chosen.map(({ throughput }) => throughput ?? assumed),
+    ),
+  );
+}
+
+function planMessages(
+  { generation, config, out, progress }: State,
+  members: readonly Member[],
+  { step, source, restore }: StateSource,
+): (rank: number) => CoordinatorMessage {
+  const workers: Plan['workers'] = members.map(({ join, lifecycle: { rank, ready, shards } }) => ({
+    rank,
+    shards: shards ?? { start: 0, end: 0 },
+    endpoint: ready.endpoint,
+    publicKey: ready.publicKey,
+    memory: ready.memory,
+    pid: join.pid,
+    host: join.host,
+  }));
+  const evaluated = { step: progress.evaluated.step, splits: [...progress.evaluated.splits] };
+  return (rank) => ({
+    type: 'plan',
+    plan: {
+      generation,
+      rank,
+      shards: config.shards,
+      workers,
+      step,
+      source,
+      restore: restore?.path ?? null,
+      out,
+      evaluated,
+    },
+  });
+}

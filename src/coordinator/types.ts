@@ -1,0 +1,270 @@
+/** The types of the coordinator's state, its events and its actions. Contains plain data only and imports types only. */
+
+import type { ResolvedConfig } from '../shared/config/run-config.js';
+import type { ErrorCode, WireError } from '../shared/errors.js';
+import type { LedgerEntry } from '../shared/ledger/entries.js';
+import type {
+  CoordinatorMessage,
+  MessageOf,
+  WorkerIdentity,
+  WorkerMessage,
+} from '../shared/protocol/messages.js';
+import type { RunEvent } from '../shared/runs/run-events.js';
+import type { Range } from '../shared/sharding/identifiers.js';
+import type { Span } from '../shared/timeline/spans.js';
+import type { PartTimes } from '../shared/timeline/step-parts.js';
+import type { ConnectionId } from '../shared/transport/transport.js';
+import type { Throughput } from './shard-assignment.js';
+import type { WorkerTable } from './worker-table.js';
+
+/**
+ * The phase of a run.
+ *
+ * - `gathering`: fewer workers are ready than the config asks for, and no generation has been planned.
+ * - `connecting`: the members of a generation open their connections to each other.
+ * - `running`: the members train.
+ * - `saving`: all members have finished, and rank 0 saves the model.
+ * - `reconfiguring`: a generation has ended; its members stop, and the next generation is planned.
+ * - `stopping`: the run was interrupted or its last member leaves; a member writes the last checkpoint.
+ * - `done`, `failed`: the run is over.
+ */
+export type Phase =
+  'gathering' | 'connecting' | 'running' | 'saving' | 'reconfiguring' | 'stopping' | 'done' | 'failed';
+
+/** What all members of a generation have. */
+interface Membership {
+  readonly ready: ReadyMessage;
+  /** Rank in the current generation, or in the last one while no new one is planned. */
+  readonly rank: number;
+  /** Shards owned in that generation; null if another coordinator assigned them. */
+  readonly shards: Range | null;
+}
+
+/** The states of a member of the current generation, or of the last one while no new one is planned. */
+export type MemberLifecycle = Membership &
+  (
+    | { readonly state: 'connecting' }
+    /** `sharing`: all other members share memory with this worker. */
+    | { readonly state: 'connected'; readonly sharing: boolean }
+    | { readonly state: 'running' }
+    /** The worker waits at the step boundary after which its generation is to end. */
+    | { readonly state: 'drained' }
+    | { readonly state: 'finished'; readonly result: MessageOf<WorkerMessage, 'finished'> }
+    /** `leaving`: the worker leaves the run once the last checkpoint is written. */
+    | { readonly state: 'stopping'; readonly leaving: boolean }
+    | { readonly state: 'stopped'; readonly leaving: boolean; readonly lastCommitted: number }
+  );
+
+/** The state of a worker, as far as the coordinator has been informed; see transitions.ts. */
+export type Lifecycle =
+  | { readonly state: 'loading' }
+  /** Ready, but without a rank. */
+  | { readonly state: 'standby'; readonly ready: ReadyMessage }
+  | MemberLifecycle;
+
+export type WorkerState = Lifecycle['state'];
+export type ReadyMessage = MessageOf<WorkerMessage, 'ready'>;
+
+export interface WorkerRecord<L extends Lifecycle = Lifecycle> {
+  readonly connection: ConnectionId;
+  readonly join: MessageOf<WorkerMessage, 'join'>;
+  readonly lifecycle: L;
+  /** Time of the last message; before `ready`, the time of `join`. */
+  readonly lastHeardMs: number;
+  readonly activity: Activity;
+  /** The last step that the worker reported as committed. */
+  readonly committedStep: number;
+  /** Measurements of the current generation; see balance.ts. */
+  readonly samples: Samples;
+  /** Median throughput, kept across generations; null until measured. */
+  readonly throughput: Throughput | null;
+  /** Sums over the steps committed since the last status event; null if there are none. */
+  readonly recent: { readonly steps: number; readonly times: PartTimes } | null;
+}
+
+export type Member = WorkerRecord<MemberLifecycle>;
+
+/** Progress of a worker's main thread. */
+export interface Activity {
+  readonly ticks: number;
+  /** The time at which `ticks` last changed. */
+  readonly tickedMs: number;
+  /** The collective that blocks the main thread; empty if it is not blocked. */
+  readonly waitingFor: string;
+}
+
+/** Sums over the steps of one sample window of one worker. */
+export interface SampleWindow {
+  readonly sinceMs: number;
+  readonly steps: number;
+  readonly shardsMs: number;
+  readonly updateMs: number;
+}
+
+export interface Samples {
+  /** The sample window in progress; null before the first step. */
+  readonly window: SampleWindow | null;
+  /** The results of the last complete sample windows. */
+  readonly throughputs: readonly Throughput[];
+}
+
+/** A broken connection. A worker that sends nothing until `untilMs` is lost. */
+export interface Suspicion {
+  /** The rank at the other end of the connection; null if unknown. */
+  readonly rank: number | null;
+  /** The rank that reported the break; null if the coordinator noticed it. */
+  readonly reporter: number | null;
+  readonly untilMs: number;
+}
+
+/** The constants of a run. */
+export interface RunDescription {
+  readonly runId: string;
+  /** The coordinator's host. */
+  readonly host: string;
+  readonly config: ResolvedConfig;
+  readonly definition: { readonly path: string; readonly sha256: string };
+  /** Folder for the data plane's sockets; null: TCP. */
+  readonly socketDirectory: string | null;
+  /** Folder of the run, made by the caller; null: nothing is saved. */
+  readonly out: string | null;
+  /** The checkpoint that the run resumes from. */
+  readonly resume: ResumeCheckpoint | null;
+  /** State inherited from the previous coordinator; null for the first one. */
+  readonly inherited: InheritedState | null;
+}
+
+/** The state of a run as far as its events contain it. */
+export interface InheritedState {
+  readonly runId: string;
+  readonly step: number;
+  readonly evaluated: Progress['evaluated'];
+  readonly checkpoint: CheckpointRef | null;
+}
+
+export interface CheckpointRef {
+  readonly path: string;
+  readonly step: number;
+}
+
+export interface ResumeCheckpoint extends CheckpointRef {
+  /** Identity of the workers that wrote the checkpoint; null if the checkpoint does not contain it. */
+  readonly identity: WorkerIdentity | null;
+}
+
+export interface State extends RunDescription {
+  readonly phase: Phase;
+  readonly phaseSinceMs: number;
+  /** Number of the current generation, or of the last one; 0 before the first. */
+  readonly generation: number;
+  readonly workers: WorkerTable<WorkerRecord>;
+  readonly progress: Progress;
+  /** The newest checkpoint, from which the run continues if all workers are lost. */
+  readonly checkpoint: CheckpointRef | null;
+  readonly reconfiguration: Reconfiguration;
+  readonly takeover: Takeover;
+  readonly liveness: Liveness;
+  readonly balance: Balancing;
+  /** The signal that interrupted the run; null: none. */
+  readonly interruptedBy: string | null;
+  readonly reporting: Reporting;
+}
+
+/** The change from one generation to the next. */
+export interface Reconfiguration {
+  /** The reason for the change. */
+  readonly reason: 'membership' | 'balance';
+  /** The time at which the last generation ended. */
+  readonly sinceMs: number;
+  /** Number of consecutive generations that ended without a committed step and without a loss. */
+  readonly generationsWithoutProgress: number;
+}
+
+/** The takeover of a run from another coordinator. */
+export interface Takeover {
+  /** The generation of the other coordinator while its members are collected; null otherwise. */
+  readonly pending: { readonly worldSize: number; readonly sinceMs: number } | null;
+  /** Connections that were sent `identify`, which is sent once because the answer can consist of thousands of messages. */
+  readonly identified: ReadonlySet<ConnectionId>;
+}
+
+/** The record of failures. */
+export interface Liveness {
+  readonly suspicions: readonly Suspicion[];
+  /** Times of recent losses by worker location. */
+  readonly losses: ReadonlyMap<string, readonly number[]>;
+  /** The time at which the coordinator last sent heartbeats. */
+  readonly heartbeatMs: number;
+}
+
+/** The state of `--balance speed`; see balance.ts. */
+export interface Balancing {
+  /** The members stop after this step; null: they do not. */
+  readonly stopAfter: number | null;
+  /** The time at which the first member stopped there; null: none has. */
+  readonly drainedMs: number | null;
+  /** Number of members of the current generation that lack complete sample windows. */
+  readonly unmeasuredMembers: number;
+  /** The time before which no shard assignment is evaluated, since no sample window can have ended. */
+  readonly nextEvaluationMs: number;
+  /** Number of rebalances in this run. */
+  readonly reassignments: number;
+  /** The time before which the shards are not rebalanced again. */
+  readonly cooldownUntilMs: number;
+  /** Duration of the last reconfiguration; null until measured. */
+  readonly costMs: number | null;
+}
+
+/** The bounds on repeated texts. */
+export interface Reporting {
+  /** The warning that workers are missing has been emitted. */
+  readonly waitingReported: boolean;
+  /** The time of the last status event. */
+  readonly statusMs: number;
+  /** Number of refused messages. */
+  readonly refused: number;
+  /** Kinds of refusals for which a warning has been emitted. */
+  readonly refusedKinds: ReadonlySet<string>;
+}
+
+/** The part of the run that has been reported as events. */
+export interface Progress {
+  readonly started: boolean;
+  readonly step: number;
+  /** Loss of that step; null if another coordinator received it. */
+  readonly loss: number | null;
+  /** The last step with an evaluation, and the evaluated splits. */
+  readonly evaluated: { readonly step: number; readonly splits: readonly ('train' | 'test')[] };
+  readonly startedMs: number;
+  /** Start of the interval over which the rate of the next step is measured. */
+  readonly markMs: number;
+  readonly trainingMs: number;
+  readonly samples: number;
+  /** Smoothed images per second. */
+  readonly rate: number;
+}
+
+export type CoordinatorEvent =
+  | { readonly kind: 'message'; readonly from: ConnectionId; readonly message: WorkerMessage }
+  /** A message was not decodable; `count`: messages refused for the same reason. */
+  | { readonly kind: 'refused'; readonly from: ConnectionId; readonly reason: string; readonly count: number }
+  | { readonly kind: 'disconnected' }
+  /** The launcher observed the exit of a worker process; `final`: it will not start another in its place. */
+  | { readonly kind: 'exited'; readonly pid: number; readonly how: string; readonly final: boolean }
+  | { readonly kind: 'interrupt'; readonly signal: string }
+  | { readonly kind: 'tick' };
+
+export type Action =
+  | { readonly kind: 'send'; readonly to: ConnectionId; readonly message: CoordinatorMessage }
+  | { readonly kind: 'emit'; readonly event: RunEvent }
+  | { readonly kind: 'record'; readonly entries: readonly LedgerEntry[] }
+  | { readonly kind: 'trace'; readonly rank: number; readonly spans: readonly Span[] }
+  /** The run is over; the process exits with this status after all sends. */
+  | { readonly kind: 'end'; readonly status: number };
+
+export interface Decision {
+  readonly state: State;
+  readonly actions: readonly Action[];
+}
+
+export type Failure = WireError & { readonly code: ErrorCode | 'INVARIANT' };

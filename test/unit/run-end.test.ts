@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { CoordinatedRun as Run, sha } from '../support/coordinated-run.js';
+
+describe('the end of a run', () => {
+  it('fails with INVARIANT if workers report different losses or weights', () => {
+    const step = { type: 'committed', generation: 1, step: 1, epoch: 1, learningRate: 0.001 } as const;
+    const losses = Run.running();
+    losses.say('a', { ...step, loss: 2 });
+    losses.say('b', { ...step, loss: 2.0000001 });
+    expect(losses.error).toMatchObject({
+      code: 'INVARIANT',
+      message: expect.stringMatching(/step 1/) as string,
+    });
+    const weights = Run.running();
+    weights.say('a', { type: 'finished', generation: 1, steps: 3, weightsSha256: sha('1') });
+    weights.say('b', { type: 'finished', generation: 1, steps: 3, weightsSha256: sha('2') });
+    expect(weights.error?.message).toMatch(/different weights/);
+  });
+
+  it('saves on rank 0 once all have finished, then ends with status 0', () => {
+    const run = Run.running();
+    for (const from of ['b', 'a'])
+      run.say(from, { type: 'finished', generation: 1, steps: 3, weightsSha256: sha('1') });
+    expect([run.sent('a'), run.sent('b')]).toEqual([['save'], []]);
+    run.say('a', { type: 'saved', path: '/out/model/model.json' });
+    expect(run.status).toBe(0);
+    expect(run.sent('b')).toEqual(['finish']);
+  });
+
+  it('ends with status 130 if it is interrupted', () => {
+    const run = Run.running();
+    run.commit('b', 1);
+    run.on({ kind: 'interrupt', signal: 'SIGINT' });
+    expect([run.sent('a'), run.sent('b')]).toEqual([['stop_generation'], ['stop_generation']]);
+    run.say('a', { type: 'last_committed', generation: 1, step: 0 });
+    run.say('b', { type: 'last_committed', generation: 1, step: 1 });
+    // Only `b` has the last step.
+    expect([run.sent('a'), run.sent('b')]).toEqual([['stop_generation'], ['stop_generation', 'checkpoint']]);
+    run.say('b', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });
+    expect(run.error).toEqual({
+      event: 'error',
+      code: 'INTERRUPTED',
+      message: 'Interrupted by SIGINT after step 1. Continue with --resume /out/checkpoints/step-1',
+    });
+    expect(run.status).toBe(130);
+  });
+
+  it('waits for the checkpoint of the last step while an earlier one is in progress', () => {
+    const run = Run.running();
+    run.commit('a', 2);
+    run.on({ kind: 'interrupt', signal: 'SIGINT' });
+    for (const from of ['a', 'b']) run.say(from, { type: 'last_committed', generation: 1, step: 2 });
+    run.say('a', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });
+    expect(run.status).toBeUndefined();
+    run.say('a', { type: 'checkpointed', step: 1, path: '', error: 'no room' });
+    expect([run.status, run.warnings]).toEqual([undefined, ['no room']]);
+    run.say('a', { type: 'checkpointed', step: 2, path: '/out/checkpoints/step-2', error: null });
+    expect(run.error?.message).toMatch(/--resume \/out\/checkpoints\/step-2$/);
+    expect(run.status).toBe(130);
+  });
+
+  it('ends immediately if it is interrupted twice, and with status 1 if the checkpoint fails', () => {
+    const twice = Run.running();
+    twice.commit('a', 1);
+    for (const signal of ['SIGINT', 'SIGTERM']) twice.on({ kind: 'interrupt', signal });
+    expect(twice.error?.message).toBe('Interrupted by SIGTERM after step 1.');
+    expect(twice.status).toBe(130);
+    const full = Run.running();
+    full.commit('a', 1);
+    full.on({ kind: 'interrupt', signal: 'SIGINT' });
+    for (const from of ['a', 'b']) full.say(from, { type: 'last_committed', generation: 1, step: 1 });
+    full.say('a', { type: 'checkpointed', step: 1, path: '', error: 'no room' });
+    expect(full.error).toMatchObject({ code: 'CHECKPOINT', message: 'no room' });
+    expect(full.status).toBe(1);
+  });
+
+  it('removes leaving workers; the last one writes a checkpoint first, from which others continue', () => {
+    const run = Run.running();
+    run.commit('a', 1);
+    run.say('b', { type: 'leave' });
+    expect(run.sent('b')).toEqual(['abort']);
+    run.say('a', { type: 'leave' });
+    expect(run.sent('a')).toEqual(['stop_generation']);
+    run.say('a', { type: 'last_committed', generation: 1, step: 1 });
+    expect(run.sent('a')).toEqual(['stop_generation', 'checkpoint']);
+    run.say('a', { type: 'checkpointed', step: 1, path: '/out/1', error: null });
+    expect(run.sent('a').at(-1)).toBe('abort');
+    expect(run.warnings).toEqual(['Waiting for workers: 0 of at least 1 are connected (after step 1).']);
+    run.join('c', 3);
+    run.ready('c');
+    expect(run.plans(2)).toEqual([{ to: 'c', rank: 0, world: 1, step: 1, source: 0 }]);
+  });
+});
