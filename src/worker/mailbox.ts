@@ -1,40 +1,48 @@
-/** The coordinator's messages as values to await; the end of a generation, or of the run, as an exception. */
+/**
+ * The coordinator's messages as values to await. The end of a generation, and the end of the run, become exceptions.
+ */
 
-import { fromWireError } from '../shared/errors.js';
+import { fromWireError, invariant } from '../shared/errors.js';
 import type { CoordinatorMessage, MessageOf } from '../shared/protocol/messages.js';
 import type { Communicator } from './communicator/communicator.js';
 import { GenerationEnded } from './communicator/generation-ended.js';
 
-type Waiter = {
-  types: readonly CoordinatorMessage['type'][];
+interface Waiter {
+  readonly types: readonly CoordinatorMessage['type'][];
   resolve(message: CoordinatorMessage): void;
   reject(error: Error): void;
-};
+}
 
 export class Mailbox {
+  /** Messages that have not been received yet, in order of arrival. */
   #arrived: CoordinatorMessage[] = [];
   #waiter: Waiter | undefined;
   #failure: Error | undefined;
-  /** The last generation that is over, and the last one whose end was acknowledged. */
+  /** The last generation that has ended. */
   #ended = 0;
+  /** The last generation whose end was acknowledged. */
   #acknowledged = 0;
-  /** The boundary that the current generation is to end at. */
-  #stop: { readonly generation: number; readonly after: number } | undefined;
+  /** The step after which the current generation drains. */
+  #drain: { readonly generation: number; readonly after: number } | undefined;
 
-  constructor(communicator: Communicator) {
+  constructor(communicator: Pick<Communicator, 'listen'>) {
     communicator.listen({
       message: (message) => this.#deliver(message),
       failed: (error) => this.fail(error),
     });
   }
 
-  /** The next message of one of these types; others stay. @throws GenerationEnded, or what ended the run */
-  take<T extends CoordinatorMessage['type']>(...types: T[]): Promise<MessageOf<CoordinatorMessage, T>> {
+  /**
+   * The next message of one of these types. Messages of other types remain. Only one call may be pending at a time.
+   * @throws GenerationEnded, or the error that ended the run
+   */
+  receive<T extends CoordinatorMessage['type']>(...types: T[]): Promise<MessageOf<CoordinatorMessage, T>> {
     const interruption = this.#interruption();
     if (interruption) return Promise.reject(interruption);
     const index = this.#arrived.findIndex((message) => types.some((type) => type === message.type));
-    const [held] = index < 0 ? [] : this.#arrived.splice(index, 1);
-    if (held) return Promise.resolve(held as MessageOf<CoordinatorMessage, T>);
+    const [arrived] = index < 0 ? [] : this.#arrived.splice(index, 1);
+    if (arrived) return Promise.resolve(arrived as MessageOf<CoordinatorMessage, T>);
+    invariant(!this.#waiter, 'two calls wait for a message of the coordinator');
     return new Promise((resolve, reject) => {
       this.#waiter = {
         types,
@@ -44,30 +52,31 @@ export class Mailbox {
     });
   }
 
-  /** Lets the event loop turn once. @throws GenerationEnded, or what ended the run */
+  /** Lets the event loop turn once. @throws GenerationEnded, or the error that ended the run */
   async yieldToEventLoop(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     const interruption = this.#interruption();
     if (interruption) throw interruption;
   }
 
-  /** Whether the generation is to end after this step. */
-  stopsAfter(step: number): boolean {
-    return this.#stop !== undefined && step >= this.#stop.after;
+  /** Returns true if the coordinator has asked for the generation to drain after this step or an earlier one. */
+  drainsAfter(step: number): boolean {
+    return this.#drain !== undefined && step >= this.#drain.after;
   }
 
-  /** Waits for the end of the generation. @throws GenerationEnded, or what ended the run */
-  end(): Promise<never> {
-    return this.take<never>();
+  /** Waits for the end of the generation. @throws GenerationEnded, or the error that ended the run */
+  waitForEnd(): Promise<never> {
+    return this.receive<never>();
   }
 
-  /** The end of this generation is known; it isn't thrown again, and its messages are forgotten. */
+  /** Marks the end of a generation as handled: it is not thrown again, and the generation's messages are dropped. */
   acknowledge(generation: number): void {
     this.#ended = Math.max(this.#ended, generation);
     this.#acknowledged = this.#ended;
-    this.#forget();
+    this.#dropEnded();
   }
 
+  /** Ends the run for this worker: every pending and later call throws the first such error. */
   fail(error: Error): void {
     this.#failure ??= error;
     this.#reject(this.#failure);
@@ -84,12 +93,12 @@ export class Mailbox {
     } else if (message.type === 'stop_generation') {
       if (message.generation <= this.#ended) return;
       this.#ended = message.generation;
-      this.#forget();
+      this.#dropEnded();
       this.#reject(new GenerationEnded(this.#ended));
-    } else if (this.#isOver(message)) {
+    } else if (this.#hasEnded(message)) {
       return;
     } else if (message.type === 'drain') {
-      this.#stop = message;
+      this.#drain = message;
     } else if (this.#waiter?.types.includes(message.type)) {
       const { resolve } = this.#waiter;
       this.#waiter = undefined;
@@ -104,12 +113,13 @@ export class Mailbox {
     this.#waiter = undefined;
   }
 
-  #forget(): void {
-    this.#arrived = this.#arrived.filter((message) => !this.#isOver(message));
-    if (this.#stop && this.#isOver({ type: 'drain', ...this.#stop })) this.#stop = undefined;
+  #dropEnded(): void {
+    this.#arrived = this.#arrived.filter((message) => !this.#hasEnded(message));
+    if (this.#drain && this.#drain.generation <= this.#ended) this.#drain = undefined;
   }
 
-  #isOver(message: CoordinatorMessage): boolean {
+  /** Returns true if the message belongs to a generation that has ended. */
+  #hasEnded(message: CoordinatorMessage): boolean {
     if (message.type === 'plan') return message.plan.generation <= this.#ended;
     if (message.type === 'start_generation' || message.type === 'save' || message.type === 'drain')
       return message.generation <= this.#ended;

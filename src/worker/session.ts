@@ -1,38 +1,39 @@
 /**
- * A worker's part in a run, from join to finish. The same in a worker process and in a single process; only the
- * communicator differs.
+ * A worker's part in a run, from joining the coordinator to the end of the run. The same code runs in a worker process and in
+ * a single-process run; only the communicator differs.
  */
 
 import { randomUUID } from 'node:crypto';
-import { ConfigError, ProtocolError, toWireError } from '../shared/errors.js';
-import { protocolVersion } from '../shared/protocol/messages.js';
-import { definitionSha256, loadDefinition } from '../api/load-definition.js';
+import { definitionSha256, loadDefinition, type LoadedDefinition } from '../api/load-definition.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
-import { chunkRange } from '../shared/sharding/ranges.js';
-import type { Communicator } from './communicator/communicator.js';
-import type { Engine } from './engine/load.js';
-import { identityOf } from './engine/identity.js';
-import { Mailbox } from './mailbox.js';
+import { ConfigError, ProtocolError, toWireError } from '../shared/errors.js';
+import { protocolVersion, type CoordinatorMessage, type MessageOf } from '../shared/protocol/messages.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
-import type { FaultOptions } from './faults/fault-options.js';
+import type { Communicator, DataPlaneAddress } from './communicator/communicator.js';
+import { identityOf } from './engine/identity.js';
+import type { Engine } from './engine/load.js';
 import { FaultInjector } from './faults/fault-injector.js';
+import type { FaultOptions } from './faults/fault-options.js';
+import { Mailbox } from './mailbox.js';
+import { buildReplica, replicaHashes } from './training/build-replica.js';
 import { trainGenerations } from './training/generation-loop.js';
-import { createReplica, replicaHashes } from './training/replica.js';
+
+type Welcome = MessageOf<CoordinatorMessage, 'welcome'>;
 
 export interface SessionOptions {
   readonly communicator: Communicator;
   readonly host: string;
-  /** Where on that host: the same for the process that replaces this one. */
+  /** Names the worker's position on its host. A process that replaces this one has the same slot. */
   readonly slot: string;
-  /** Loads the engine; called once the run's config is known, since the thread count must be set before. */
+  /** Loads the engine. Called once the run's configuration is known, since the thread count must be set before. */
   readonly loadEngine: (config: ResolvedConfig) => Promise<Engine>;
-  /** See loadDefinition. */
+  /** Folder of transpiled definitions; see loadDefinition. */
   readonly definitionCache?: string;
   /** Faults to inject, for tests and `lockstep chaos`. */
   readonly faults?: FaultOptions;
 }
 
-/** Takes part until the coordinator says that the run is finished. @throws whatever ended it otherwise. */
+/** Resolves when the run has finished. Closes the communicator. @throws the error that ended the run, if it did not finish */
 export async function runSession(options: SessionOptions): Promise<void> {
   const { communicator, host, slot } = options;
   const mailbox = new Mailbox(communicator);
@@ -45,7 +46,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
       host,
       slot,
     });
-    await takePart(options, mailbox);
+    await participate(options, mailbox);
   } catch (error) {
     communicator.send({ type: 'failed', error: toWireError(error) });
     throw error;
@@ -54,45 +55,21 @@ export async function runSession(options: SessionOptions): Promise<void> {
   }
 }
 
-async function takePart(
-  { communicator, loadEngine, definitionCache, faults: faultOptions = {} }: SessionOptions,
-  mailbox: Mailbox,
-): Promise<void> {
-  const welcome = await mailbox.take('welcome');
-  if (welcome.protocol !== protocolVersion) {
-    throw new ProtocolError(
-      `Protocol: expected version ${protocolVersion}, the coordinator speaks ${welcome.protocol}. Run the same Lockstep everywhere.`,
-    );
-  }
-  const { config, definition: expected } = welcome;
-  // Before any of it runs.
-  const sha256 = await definitionSha256(expected.path);
-  if (sha256 !== expected.sha256) {
-    throw new ConfigError(
-      `Config file ${expected.path}: expected the coordinator's (SHA-256 ${expected.sha256.slice(0, 12)}…), ` +
-        `got ${sha256.slice(0, 12)}…. Copy the file to this machine, or start the run again.`,
-    );
-  }
-  const definition = await loadDefinition(expected.path, definitionCache);
+async function participate(options: SessionOptions, mailbox: Mailbox): Promise<void> {
+  const { communicator, loadEngine, faults: faultOptions = {} } = options;
+  const welcome = await mailbox.receive('welcome');
+  const { runId, config, definition: expected } = welcome;
+  const definition = await openDefinition(welcome, options.definitionCache);
   const engine = await loadEngine(config);
-  // Seconds have passed in which nobody listened: the run may be over.
+  // Loading took seconds without a turn of the event loop; the run may have ended.
   await mailbox.yieldToEventLoop();
   const { requests, bitFlip, injectLinkFault } = faultOptions;
   const faults = requests === undefined ? undefined : new FaultInjector(requests, injectLinkFault);
-  const replica = await createReplica(engine, config, definition);
+  const replica = await buildReplica(engine, config, definition);
   await mailbox.yieldToEventLoop();
   const hashes = replicaHashes(replica);
   const identity = identityOf(engine, replica.kernels.name);
-  const address = await communicator.openDataPlane({
-    runId: welcome.runId,
-    socketDirectory: welcome.socketDirectory,
-    maxFrameBytes: largestFrame(hashes.parameterCount, config.shards),
-    heartbeatMs: config.heartbeatMs,
-    coordinatorTimeoutMs: config.coordinatorTimeoutMs,
-    sharedMemory: config.sharedMemory === 'auto',
-    collective: config.collective,
-    trace: config.trace !== null,
-  });
+  const address = await openDataPlane(communicator, welcome, hashes.parameterCount);
   faults?.faultPointHit('join', 0);
   communicator.send({
     type: 'ready',
@@ -105,7 +82,6 @@ async function takePart(
     ...address,
     identity,
   });
-  const { runId } = welcome;
   const { layoutHash } = hashes;
   const { sha256: dataSha256 } = replica.data;
   const context = { runId, config, definition: expected, layoutHash, dataSha256, identity };
@@ -113,8 +89,47 @@ async function takePart(
   await trainGenerations({ replica, communicator, mailbox, checkpoints, faults, bitFlip });
 }
 
-/** Longest frame that a peer may send: a bucket can be the whole model, times the subtrees of a range. */
-function largestFrame(parameterCount: number, shards: number): number {
-  const subtrees = 2 * (32 - Math.clz32(shards)) + 1;
-  return chunkRange(parameterCount, 1, 0).end * 8 * subtrees + 65_536;
+/** Loads the training definition once it is verified to be the coordinator's. */
+async function openDefinition(
+  { protocol, definition }: Welcome,
+  cache: string | undefined,
+): Promise<LoadedDefinition> {
+  if (protocol !== protocolVersion) {
+    throw new ProtocolError(
+      `Protocol: expected version ${protocolVersion}, got ${protocol} from the coordinator. Run the same Lockstep everywhere.`,
+    );
+  }
+  const { path, sha256: expected } = definition;
+  const sha256 = await definitionSha256(path);
+  if (sha256 !== expected) {
+    throw new ConfigError(
+      `Config file ${path}: expected the coordinator's (SHA-256 ${expected.slice(0, 12)}…), ` +
+        `got ${sha256.slice(0, 12)}…. Copy the file to this machine, or start the run again.`,
+    );
+  }
+  return loadDefinition(path, cache);
+}
+
+function openDataPlane(
+  communicator: Communicator,
+  { runId, socketDirectory, config }: Welcome,
+  parameterCount: number,
+): Promise<DataPlaneAddress> {
+  return communicator.openDataPlane({
+    runId,
+    socketDirectory,
+    maxFrameBytes: maxFrameBytes(parameterCount, config.shards),
+    heartbeatMs: config.heartbeatMs,
+    coordinatorTimeoutMs: config.coordinatorTimeoutMs,
+    sharedMemory: config.sharedMemory === 'auto',
+    collective: config.collective,
+    trace: config.trace !== null,
+  });
+}
+
+/** Upper bound of a frame's size: a bucket may hold the whole model in float64, once for each subtree of a range. */
+function maxFrameBytes(parameterCount: number, shards: number): number {
+  const maxSubtrees = 2 * (32 - Math.clz32(shards)) + 1;
+  const maxHeaderBytes = 65_536;
+  return parameterCount * 8 * maxSubtrees + maxHeaderBytes;
 }

@@ -15,7 +15,7 @@ import {
   initialSchedulerState,
   onEvaluation,
   reducedRate,
-} from '../../src/worker/optimizer/evaluation-schedule.js';
+} from '../../src/worker/optimizer/evaluation-decisions.js';
 import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
 import { createRule, slotNames } from '../../src/worker/optimizer/update-rule.js';
 import { WeightAverage } from '../../src/worker/optimizer/weight-average.js';

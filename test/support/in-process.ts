@@ -12,7 +12,9 @@ import { InlineCommunicator } from '../../src/worker/communicator/inline-communi
 import { engineHost } from '../../src/worker/engine/cache.js';
 import { engineEnvironment } from '../../src/worker/engine/environment.js';
 import { loadEngine, type Engine, type EngineChoice } from '../../src/worker/engine/load.js';
-import { createReplica, joinGeneration, type GenerationContext } from '../../src/worker/training/replica.js';
+import { buildReplica } from '../../src/worker/training/build-replica.js';
+import type { GenerationContext } from '../../src/worker/training/generation-context.js';
+import { joinGeneration } from '../../src/worker/training/join-generation.js';
 
 export async function engineFor(choice: EngineChoice): Promise<Engine> {
   Object.assign(process.env, engineEnvironment({ threads: 1, device: 'cpu' }));
@@ -57,7 +59,7 @@ export async function alone(
     functions: noFunctions,
     values: {},
   };
-  const replica = await createReplica(engine, resolved, definition);
+  const replica = await buildReplica(engine, resolved, definition);
   const server = new MemoryControl();
   const communicator = new InlineCommunicator(server.client(), new MemoryNetwork());
   communicator.listen({
@@ -98,7 +100,7 @@ export function batchOf(
   { reader, replica }: GenerationContext,
   plan: BatchPlan,
 ): { inputs: Float32Array; labels: Int32Array; shape: number[] } {
-  const { inputs, targets, count } = reader.take(plan, { start: 0, end: plan.count });
+  const { inputs, targets, count } = reader.samplesAt(plan, { start: 0, end: plan.count });
   return {
     inputs: inputs[0] as Float32Array,
     labels: targets[0] as Int32Array,

@@ -65,7 +65,7 @@ describe('samples of functions', () => {
       const next = step < 6 ? sampler.plan(step + 1) : undefined;
       await reader.prepare(batch, next, ({ count }) => [{ start: 0, end: count }]);
       expect(asked).toHaveLength(Math.min(6, step + 1));
-      const { inputs } = reader.take(batch, all);
+      const { inputs } = reader.samplesAt(batch, all);
       const expected = [...sampler.indices(batch, all)].flatMap((index) => [index, -index]);
       expect([...inputs[0]!]).toEqual(expected);
     }

@@ -4,7 +4,7 @@ import type { ModelContext } from '../../src/api/define-training.js';
 import { ModelError } from '../../src/shared/errors.js';
 import type { LayerVariable } from '../../src/worker/executor/layer-op.js';
 import { markFrozenWeights } from '../../src/worker/training/frozen-layers.js';
-import type { GenerationContext } from '../../src/worker/training/replica.js';
+import type { GenerationContext } from '../../src/worker/training/generation-context.js';
 import { trainStep } from '../../src/worker/training/train-step.js';
 import { alone, batchOf, engineFor, syntheticData } from '../support/in-process.js';
 

@@ -10,7 +10,7 @@ import { evaluationEvent } from '../../shared/runs/run-events.js';
 import { ConfusionCounts } from '../../worker/evaluation/confusion-counts.js';
 import { evaluateAlone } from '../../worker/evaluation/evaluate.js';
 import { classifies } from '../../worker/evaluation/misclassified-collector.js';
-import { openEvaluator } from '../../worker/training/replica.js';
+import { openEvaluator } from '../../worker/evaluation/open-evaluator.js';
 import { confusionTable } from '../tables/confusion-table.js';
 import { definitionCache } from '../options/environment.js';
 import { exitStatus } from '../exit.js';

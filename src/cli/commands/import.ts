@@ -7,7 +7,7 @@ import { decodeSafetensors } from '../../shared/checkpoint/safetensors.js';
 import { mergeConfig, resolveConfig } from '../options/resolve.js';
 import { CheckpointError, DataError, systemCode } from '../../shared/errors.js';
 import { assignTorchWeights, pairModules } from '../../worker/import/torch-weights.js';
-import { buildModel } from '../../worker/training/replica.js';
+import { buildModel } from '../../worker/training/build-replica.js';
 import { modelFolder, saveModel } from '../../worker/model-files/save-model.js';
 import { definitionCache, environmentLayers, machine } from '../options/environment.js';
 import { exitStatus } from '../exit.js';

@@ -81,7 +81,7 @@ export class BatchReader {
   }
 
   /** The samples at these positions of the batch; of an asynchronous split only what was prepared. */
-  take(batch: BatchPlan, range: Range): Samples {
+  samplesAt(batch: BatchPlan, range: Range): Samples {
     const held = this.#ahead.get(batch.step)?.get(range.start);
     const samples = held ?? this.#read(batch, range);
     invariant(!(samples instanceof Promise), `samples of step ${batch.step} were not prepared`);

@@ -1,58 +1,57 @@
 /**
- * Evaluation: each sample of a split exactly once, with the running statistics; distributed over the workers that own the
- * shards. Sums are kept a shard and combined in the shard tree, so the result doesn't depend on the workers.
+ * Evaluates each sample of a split exactly once. The shards are distributed over the workers; sums are kept per shard and
+ * combined in the shard tree, so the result does not depend on the number of workers.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
 import { combine, portable } from '../../shared/collectives/reduction.js';
-import { partition } from '../../shared/sharding/ranges.js';
 import { foldTree, rootLevel } from '../../shared/sharding/tree.js';
+import type { EvaluationContext } from '../training/generation-context.js';
 import type { AnswerSink } from './misclassified-collector.js';
-import type { Executor } from '../executor/executor.js';
-import type { GenerationContext, Replica } from '../training/replica.js';
-import { readSamples, toTensors } from '../data/batch-reader.js';
+import { shardTotals, type Evaluator, type Split } from './shard-totals.js';
 
 export interface Evaluation {
   /** Mean over the split. */
   readonly loss: number;
-  /** Means over the split, by name. */
+  /** Mean of each metric over the split, by name. */
   readonly metrics: Readonly<Record<string, number>>;
-  /** Samples that were classified right; null where `accuracy` is none of the metrics. */
+  /** Number of correctly classified samples; null if `accuracy` is not among the metrics. */
   readonly correct: number | null;
+  /** Number of samples. */
   readonly count: number;
 }
 
-export type Split = 'train' | 'test';
-
-/** What an evaluation needs of a worker. */
-export interface Evaluator {
-  readonly replica: Pick<Replica, 'engine' | 'config' | 'data' | 'objective'>;
-  readonly executor: Pick<Executor, 'infer'>;
-}
-
-/** Calls `breathe` between batches, so that the caller can attend to its event loop; `answers` is told this worker's own. */
+/**
+ * Evaluates this worker's shards and combines the sums of all workers; every worker of the generation must call it.
+ * Communicates one all-reduce of a few float64 values.
+ * @param yieldToEventLoop awaited after each batch, so that the caller can process messages; its rejection ends the evaluation
+ * @param answers receives the predictions for this worker's own samples
+ * @throws GenerationEnded if the generation ends before the sums of all workers are combined
+ */
 export async function evaluate(
-  participation: GenerationContext,
+  context: EvaluationContext,
   split: Split,
   step: number,
-  breathe: () => Promise<void>,
+  yieldToEventLoop: () => Promise<void>,
   answers?: AnswerSink,
 ): Promise<Evaluation> {
-  const { evaluation, localShards, communicator } = participation;
+  const { evaluation, localShards, communicator } = context;
+  const afterBatch = async (): Promise<void> => {
+    communicator.tick();
+    await yieldToEventLoop();
+  };
   for (let shard = localShards.start; shard < localShards.end; shard++) {
-    const afterBatch = async (): Promise<void> => {
-      communicator.tick();
-      await breathe();
-    };
-    const totals = await shardTotals(participation, split, shard, afterBatch, answers);
+    const totals = await shardTotals(context, split, shard, afterBatch, answers);
     evaluation.inputs[shard - localShards.start]?.set(totals);
   }
   evaluation.start(step);
   evaluation.wait();
-  return means(participation, evaluation.output as Float64Array);
+  return means(context, evaluation.output as Float64Array);
 }
 
-/** The same numbers, to the bit, from one process that computes every shard; `answers` is told all. */
+/**
+ * Computes the same numbers, to the bit, in one process that evaluates every shard.
+ * @param answers receives the predictions for all samples
+ */
 export async function evaluateAlone(
   evaluator: Evaluator,
   split: Split,
@@ -72,63 +71,14 @@ export async function evaluateAlone(
   return means(evaluator, sums);
 }
 
-/** Elements of what one shard gives: the sums of the loss and of each metric, and the count. */
-export function sumCount({ objective }: Pick<Replica, 'objective'>): number {
-  return objective.metricNames.length + 2;
-}
-
-async function shardTotals(
-  { replica, executor }: Evaluator,
-  split: Split,
-  shard: number,
-  afterBatch: () => Promise<void>,
-  answers?: AnswerSink,
-): Promise<Float64Array> {
-  const { tf } = replica.engine;
-  const { shards, evalBatchSize } = replica.config;
-  const data = replica.data[split];
-  const range = partition(data.count, shards, shard);
-  const totals = new Float64Array(sumCount(replica));
-  for (let start = range.start; start < range.end; start += evalBatchSize) {
-    const count = Math.min(evalBatchSize, range.end - start);
-    const indices = Int32Array.from({ length: count }, (_, i) => start + i);
-    const { inputs, targets } = await readSamples(data, indices);
-    tf.tidy(() => {
-      const context = {
-        training: false,
-        step: 0,
-        shards: [{ local: 0, start: 0, count }],
-        gradient: () => undefined,
-      };
-      const given = toTensors(tf, data.inputs, inputs, count).map((tensor) => [tensor]);
-      const outputs = executor.infer(context, given).map(([tensor]) => tensor as Tensor);
-      const [logits] = outputs;
-      if (answers && logits?.rank === 2) {
-        answers.add({
-          indices,
-          labels: targets[0] ?? [],
-          predicted: tf.argMax(logits, 1).dataSync<'int32'>(),
-          logits: logits.dataSync<'float32'>(),
-          inputs: inputs[0] ?? [],
-          sampleShape: data.inputs[0]?.shape ?? [],
-        });
-      }
-      const sums = replica.objective.measure(outputs, toTensors(tf, data.targets, targets, count));
-      for (const [i, value] of [...sums, count].entries()) totals[i] = (totals[i] ?? 0) + value;
-    });
-    await afterBatch();
-  }
-  return totals;
-}
-
 function means({ replica: { objective } }: Pick<Evaluator, 'replica'>, sums: Float64Array): Evaluation {
   const count = sums.at(-1) ?? 0;
   const names = objective.metricNames;
-  const place = names.indexOf('accuracy');
+  const accuracy = names.indexOf('accuracy');
   return {
     loss: (sums[0] ?? 0) / count,
     metrics: Object.fromEntries(names.map((name, i) => [name, (sums[i + 1] ?? 0) / count])),
-    correct: place < 0 ? null : (sums[place + 1] ?? 0),
+    correct: accuracy < 0 ? null : (sums[accuracy + 1] ?? 0),
     count,
   };
 }

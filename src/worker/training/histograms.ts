@@ -1,49 +1,76 @@
 /**
- * With `--tensorboard` or `--histogram-every`: how weights and gradients are spread, after some steps. Reads what lies there
- * after the update and changes nothing; between those steps it costs one comparison.
+ * Histograms of weights and gradients after some of the steps (`--histogram-every`, and with `--tensorboard`). Reads values
+ * after the update and changes nothing. Between those steps it costs one comparison per step.
  */
 
-import { endsWith, parseInterval } from '../../shared/config/interval.js';
-import { histogramOf, maxHistograms, type NamedHistogram } from '../../shared/runs/histogram.js';
+import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
 import type { Layout } from '../../shared/model/layout.js';
+import type { Plan } from '../../shared/protocol/messages.js';
+import { histogramOf, maxHistograms, type NamedHistogram } from '../../shared/runs/histogram.js';
+import type { Communicator } from '../communicator/communicator.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
+import type { Replica } from './replica.js';
+import { readWeights } from './weights.js';
+
+const maxNameLength = 256;
 
 export interface HistogramsOptions {
   /** An interval in steps or epochs. */
   readonly every: string;
   readonly stepsPerEpoch: number;
   readonly layout: Layout;
-  /** Where each gradient lies in the flat one. */
+  /** The position of each trainable parameter in the flat gradient. */
   readonly parameters: readonly FlatParameter[];
-  /** Every weight's values, in layout order. */
+  /** Reads the values of every weight, in layout order. */
   readonly weights: () => readonly Float32Array[];
   readonly send: (step: number, histograms: NamedHistogram[]) => void;
 }
 
 export class Histograms {
   readonly #options: HistogramsOptions;
-  readonly #every: ReturnType<typeof parseInterval>;
+  readonly #every: Interval;
 
   constructor(options: HistogramsOptions) {
     this.#options = options;
     this.#every = parseInterval(options.every);
   }
 
-  /** @param gradient of the global mean loss, flat, before the update scales it */
+  /**
+   * Sends the histograms of `step` if the interval ends with it, in messages of at most `maxHistograms`.
+   * @param gradient the gradient of the global mean loss, flat, in backward order, before clipping; not changed
+   */
   after(step: number, gradient: Float32Array): void {
-    const { stepsPerEpoch, layout, parameters, weights, send } = this.#options;
+    const { stepsPerEpoch, parameters, weights, send } = this.#options;
     if (!endsWith(this.#every, step, stepsPerEpoch)) return;
-    const named = (kind: NamedHistogram['kind'], weight: number, values: Float32Array): NamedHistogram => ({
-      kind,
-      name: (layout[weight]?.name ?? String(weight)).slice(0, 256),
-      histogram: histogramOf(values),
-    });
-    const all = [
-      ...weights().map((values, weight) => named('weights', weight, values)),
-      ...parameters.map(({ weight, offset, size }) =>
-        named('gradients', weight, gradient.subarray(offset, offset + size)),
-      ),
-    ];
-    for (let at = 0; at < all.length; at += maxHistograms) send(step, all.slice(at, at + maxHistograms));
+    const all = weights().map((values, weight) => this.#histogram('weights', weight, values));
+    for (const { weight, offset, size } of parameters)
+      all.push(this.#histogram('gradients', weight, gradient.subarray(offset, offset + size)));
+    for (let start = 0; start < all.length; start += maxHistograms)
+      send(step, all.slice(start, start + maxHistograms));
   }
+
+  #histogram(kind: NamedHistogram['kind'], weight: number, values: Float32Array): NamedHistogram {
+    const name = this.#options.layout[weight]?.name ?? String(weight);
+    return { kind, name: name.slice(0, maxNameLength), histogram: histogramOf(values) };
+  }
+}
+
+/** Opens the histograms of a generation; undefined on other ranks than 0 and if none are configured. */
+export function openHistograms(
+  replica: Replica,
+  communicator: Pick<Communicator, 'send'>,
+  { rank, generation }: Pick<Plan, 'rank' | 'generation'>,
+  parameters: readonly FlatParameter[],
+  stepsPerEpoch: number,
+): Histograms | undefined {
+  const { histogramEvery } = replica.config;
+  if (histogramEvery === null || rank !== 0) return undefined;
+  return new Histograms({
+    every: histogramEvery,
+    stepsPerEpoch,
+    layout: replica.layout,
+    parameters,
+    weights: () => readWeights(replica),
+    send: (step, histograms) => communicator.send({ type: 'histograms', generation, step, histograms }),
+  });
 }

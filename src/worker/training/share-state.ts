@@ -3,13 +3,13 @@
  * -0, which changes no number. All workers of the generation call it; it costs as many all-reduces as there are vectors.
  */
 
-import type { GenerationContext } from './replica.js';
+import type { ShareContext } from './generation-context.js';
 import type { CollectiveHandle } from '../communicator/communicator.js';
 import type { SavedState } from './training-state.js';
 
 /** @param own the state of the worker that gives it; undefined on all others */
 export function shareState(
-  { buckets, state, statistics, schedulerState, onFaultPoint }: GenerationContext,
+  { buckets, state, statistics, schedulerState, onFaultPoint }: ShareContext,
   step: number,
   own: SavedState | undefined,
 ): SavedState {

@@ -6,7 +6,7 @@
 
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import { clipNorm } from '../optimizer/clip.js';
-import { initialSchedulerState, type SchedulerState } from '../optimizer/evaluation-schedule.js';
+import { initialSchedulerState, type SchedulerState } from '../optimizer/evaluation-decisions.js';
 import { Optimizer } from '../optimizer/optimizer.js';
 import { slotNames, type RuleState } from '../optimizer/update-rule.js';
 import { WeightAverage } from '../optimizer/weight-average.js';
@@ -39,7 +39,7 @@ export class TrainingState {
   readonly optimizer: Optimizer;
   readonly #average: WeightAverage | undefined;
   readonly names: StateNames;
-  /** What evaluations have decided; see optimizer/judge.ts. */
+  /** What evaluations have decided; see optimizer/evaluation-decisions.ts. */
   readonly schedulerState: SchedulerState;
   readonly #clipped: Float32Array | undefined;
 

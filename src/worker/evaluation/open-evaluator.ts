@@ -1,0 +1,47 @@
+/** Prepares the evaluation of a saved model in one process, without an optimizer and without other workers. */
+
+import type { LayersModel } from '@tensorflow/tfjs';
+import type { LoadedDefinition } from '../../api/load-definition.js';
+import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
+import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import { InvariantError } from '../../shared/errors.js';
+import type { CollectiveHandle } from '../communicator/communicator.js';
+import { loadData } from '../data/load-data.js';
+import type { Engine } from '../engine/load.js';
+import { Executor } from '../executor/executor.js';
+import { kernelsOf } from '../kernels/choose.js';
+import { buildObjective } from '../objective/build-objective.js';
+import type { Evaluator } from './shard-totals.js';
+
+/**
+ * The caller keeps and disposes `model`.
+ * @param definition the run's training definition; undefined for a model of a run without one
+ * @throws ModelError or DataError if the model and the data do not fit each other
+ */
+export async function openEvaluator(
+  engine: Engine,
+  config: ResolvedConfig,
+  model: LayersModel,
+  definition: Pick<LoadedDefinition, 'source' | 'functions'> | undefined,
+): Promise<Evaluator> {
+  const data = await loadData(config, definition?.source);
+  const kernels = kernelsOf(engine, config.precision);
+  const functions = definition?.functions;
+  const objective = buildObjective({ engine, kernels, config, model, data, functions });
+  const communicator = { allocate: refuse, register: registerNothing, tick: () => undefined };
+  const executor = new Executor({ tf: engine.tf, kernels, model, communicator, seed: config.seed });
+  return { replica: { engine, config, data, objective }, executor };
+}
+
+const refuse = (): never => {
+  throw new InvariantError('an evaluation in one process communicates with no other worker');
+};
+
+/** A collective that must not be started: an evaluation reads the running statistics and communicates nothing. */
+const registerNothing = (spec: Omit<CollectiveSpec, 'id'>): CollectiveHandle => ({
+  spec: { ...spec, id: 0 },
+  inputs: [],
+  output: new Float64Array(0),
+  start: refuse,
+  wait: refuse,
+});

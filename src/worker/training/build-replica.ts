@@ -1,0 +1,77 @@
+/** Builds a worker's replica: its data, its model with the seed's weights, and its objective. */
+
+import type { LayersModel } from '@tensorflow/tfjs';
+import type { LoadedDefinition } from '../../api/load-definition.js';
+import { useExactMath } from '../../shared/arithmetic/exact-math.js';
+import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import { elementCount, layoutHash, weightsSha256, type Layout } from '../../shared/model/layout.js';
+import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
+import { loadData } from '../data/load-data.js';
+import type { Engine } from '../engine/load.js';
+import type { LayerVariable } from '../executor/layer-op.js';
+import { kernelsOf } from '../kernels/choose.js';
+import { openModel, readModelFiles } from '../model-files/load-model.js';
+import { buildObjective } from '../objective/build-objective.js';
+import { withMathRandomUntil } from '../random/math-random.js';
+import { markFrozenWeights } from './frozen-layers.js';
+import type { Replica } from './replica.js';
+import { readWeights } from './weights.js';
+
+/**
+ * The caller disposes the replica's model.
+ * @throws ModelError, ConfigError or DataError if the model, the data and the configuration do not fit each other
+ */
+export async function buildReplica(
+  engine: Engine,
+  config: ResolvedConfig,
+  definition: LoadedDefinition,
+): Promise<Replica> {
+  useExactMath();
+  const { functions } = definition;
+  const data = await loadData(config, definition.source);
+  const model = await buildModel(engine, config, definition);
+  const kernels = kernelsOf(engine, config.precision);
+  const objective = buildObjective({ engine, kernels, config, model, data, functions });
+  return { engine, kernels, config, model, data, layout: layoutOf(model), objective, functions };
+}
+
+/** Builds the definition's model with the weights of the seed. The caller disposes it. */
+export async function buildModel(
+  { tf }: Pick<Engine, 'tf'>,
+  { seed }: Pick<ResolvedConfig, 'seed'>,
+  definition: Pick<LoadedDefinition, 'model'>,
+): Promise<LayersModel> {
+  const random = new PhiloxSequence(philoxKey(seed, 'initialization'), 0);
+  const loadModel = async (path: string): Promise<LayersModel> => openModel(tf, await readModelFiles(path));
+  const model = await withMathRandomUntil(
+    () => random.unit(),
+    () => definition.model({ tf, seed, loadModel }),
+  );
+  markFrozenWeights(model);
+  return model;
+}
+
+function layoutOf(model: LayersModel): Layout {
+  return (model.weights as unknown as LayerVariable[]).map((variable) => ({
+    name: variable.originalName,
+    shape: variable.shape.map(Number),
+    dtype: variable.read().dtype,
+    trainable: variable.trainable,
+  }));
+}
+
+export interface ReplicaHashes {
+  readonly layoutHash: string;
+  readonly weightsSha256: string;
+  /** Elements of all weights, whether trainable or not. */
+  readonly parameterCount: number;
+}
+
+/** The hashes by which the coordinator checks that all workers built the same model. */
+export function replicaHashes(replica: Replica): ReplicaHashes {
+  return {
+    layoutHash: layoutHash(replica.layout),
+    weightsSha256: weightsSha256(readWeights(replica)),
+    parameterCount: replica.layout.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+  };
+}

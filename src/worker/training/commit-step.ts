@@ -1,0 +1,38 @@
+/** The permanent writes of a training step. */
+
+import type { CommitContext } from './generation-context.js';
+import { hashStatistics } from './weights.js';
+
+/** A step whose collectives are complete, ready to be committed. */
+export interface ComputedStep {
+  readonly step: number;
+  readonly learningRate: number;
+  /** The gradient of the global mean loss, flat, in backward order. Not changed: other workers may still read it. */
+  readonly gradient: Float32Array;
+  /** The share of the loss of each local shard that had samples, by local index. */
+  readonly shardLosses: ReadonlyMap<number, number>;
+}
+
+/**
+ * Makes a step permanent. No other function of the training step changes the replica. There are two permanent writes, in this
+ * order:
+ *
+ * 1. The running statistics of BatchNorm layers (`executor.commit`). They come first because they are a function of the
+ *    parameters that the forward pass used, including biases that BatchNorm cancels; the optimizer's update replaces these.
+ * 2. The optimizer's update of parameters and moments (`state.update`). It also updates the moving average of the weights,
+ *    which reads the new statistics.
+ *
+ * Both writes are local and synchronous. Nothing is communicated between them, so a generation cannot end there: an aborted
+ * step has changed nothing, and a worker that is killed between the writes is lost together with its replica.
+ */
+export function commitStep(
+  { replica, executor, state, ledger, measure, onFaultPoint }: CommitContext,
+  { step, learningRate, gradient, shardLosses }: ComputedStep,
+): void {
+  measure('update', 'statistics', () => executor.commit());
+  onFaultPoint?.('apply', step);
+  measure('update', 'optimizer', () => state.update(gradient, step, learningRate, ledger?.parameters));
+  if (!ledger) return;
+  for (const [local, loss] of shardLosses) ledger.shard(step, local, loss);
+  ledger.weights(step, hashStatistics(replica));
+}

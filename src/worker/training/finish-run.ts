@@ -1,0 +1,33 @@
+/** The end of a run that has trained its last step. */
+
+import { join } from 'node:path';
+import { weightsSha256 } from '../../shared/model/layout.js';
+import type { Plan } from '../../shared/protocol/messages.js';
+import { modelFolder, saveModel } from '../model-files/save-model.js';
+import type { GenerationContext } from './generation-context.js';
+import type { Progress, TrainingSession } from './training-session.js';
+import { readWeights } from './weights.js';
+
+/**
+ * Reports the hash of the final weights and, on rank 0, writes the last checkpoint and the model. Resolves when the coordinator
+ * has confirmed the end of the run. If the configuration has `ema`, the averaged weights are the final ones.
+ * @throws GenerationEnded if a worker is lost before all have finished
+ */
+export async function finishRun(
+  { checkpoints, communicator, mailbox, replica }: TrainingSession,
+  { state }: Pick<GenerationContext, 'state'>,
+  { rank, generation }: Pick<Plan, 'rank' | 'generation'>,
+  { step, out }: Pick<Progress, 'step' | 'out'>,
+): Promise<void> {
+  if (rank === 0) await checkpoints.last(step, state, out);
+  await state.withResult(async () => {
+    const sha256 = weightsSha256(readWeights(replica));
+    communicator.send({ type: 'finished', generation, steps: step, weightsSha256: sha256 });
+    if (rank === 0) {
+      const { directory } = await mailbox.receive('save');
+      const path = directory === '' ? '' : await saveModel(replica.model, join(directory, modelFolder));
+      communicator.send({ type: 'saved', path });
+    }
+    await mailbox.receive('finish');
+  });
+}

@@ -1,0 +1,96 @@
+/** Builds the objects of one generation around a replica, which outlives it. */
+
+import { Sampler } from '../../shared/data/sampler.js';
+import { invariant } from '../../shared/errors.js';
+import type { Plan } from '../../shared/protocol/messages.js';
+import type { Communicator } from '../communicator/communicator.js';
+import { createAugment } from '../data/augmentation.js';
+import { BatchReader } from '../data/batch-reader.js';
+import { Executor } from '../executor/executor.js';
+import { GradientBuckets, flatten } from '../executor/gradient-buckets.js';
+import type { BitFlip } from '../faults/bit-flip.js';
+import type { OnFaultPoint } from '../faults/fault-points.js';
+import { Regularization } from '../optimizer/regularization.js';
+import { openInstruments } from '../timing/instruments.js';
+import type { GenerationContext } from './generation-context.js';
+import { gradientHooks, openLedger } from './gradient-hooks.js';
+import { openHistograms } from './histograms.js';
+import { registerCollectives } from './register-collectives.js';
+import type { Replica } from './replica.js';
+import { TrainingState } from './training-state.js';
+
+/** Faults to inject into a generation; none in production. */
+export interface GenerationFaults {
+  readonly onFaultPoint?: OnFaultPoint | undefined;
+  readonly bitFlip?: BitFlip | undefined;
+}
+
+export type GenerationPlan = Pick<Plan, 'rank' | 'workers' | 'generation'>;
+
+/**
+ * Builds the context of a generation that `communicator` has joined. Collectives get their ids in the order of registration,
+ * so every worker of the generation must run these calls in the same order.
+ * @param previous the training state of the previous generation; undefined: a new state is made from the model's weights
+ */
+export function joinGeneration(
+  replica: Replica,
+  communicator: Communicator,
+  plan: GenerationPlan,
+  previous?: TrainingState,
+  { onFaultPoint, bitFlip }: GenerationFaults = {},
+): GenerationContext {
+  const { engine, kernels, config, model, layout } = replica;
+  const { tf } = engine;
+  const localShards = plan.workers[plan.rank]?.shards;
+  invariant(localShards, `rank ${plan.rank} is not in the plan`);
+  const { clock, tracer, measure, registrar } = openInstruments(communicator, config.trace, onFaultPoint);
+
+  const executor = new Executor({
+    tf,
+    kernels,
+    model,
+    communicator: registrar,
+    seed: config.seed,
+    measure,
+  });
+  const parameters = flatten(layout, executor.backwardOrder);
+  const state = previous ?? new TrainingState(replica, parameters);
+  const ledger = openLedger(replica, communicator, plan, parameters, localShards.start);
+  const hooks = gradientHooks(replica, ledger, localShards.start, bitFlip);
+  const buckets = new GradientBuckets(registrar, parameters, executor.uses, config, hooks);
+  const sampler = samplerOf(replica);
+
+  return {
+    replica,
+    communicator,
+    executor,
+    state,
+    buckets,
+    regularization: Regularization.of(tf, model, executor.layers, parameters),
+    sampler,
+    reader: readerOf(replica, sampler),
+    ledger,
+    tracer,
+    clock,
+    measure,
+    onFaultPoint,
+    histograms: openHistograms(replica, communicator, plan, parameters, sampler.stepsPerEpoch),
+    localShards,
+    ...registerCollectives(registrar, replica, state.schedulerState.size),
+  };
+}
+
+function samplerOf({ config, data }: Replica): Sampler {
+  return new Sampler({
+    seed: config.seed,
+    count: data.train.count,
+    batchSize: config.batchSize,
+    shards: config.shards,
+    parts: config.accumulate,
+  });
+}
+
+function readerOf({ config, data, functions }: Replica, sampler: Sampler): BatchReader {
+  const augment = createAugment(config, data.train, functions.augmentations);
+  return new BatchReader(data.train, sampler, augment);
+}

@@ -1,0 +1,40 @@
+/** Registers the small collectives of a generation. */
+
+import type { Communicator } from '../communicator/communicator.js';
+import { sumCount } from '../evaluation/shard-totals.js';
+import type { GenerationContext } from './generation-context.js';
+import type { Replica } from './replica.js';
+import { statisticsOf } from './weights.js';
+
+export type SmallCollectives = Pick<
+  GenerationContext,
+  'loss' | 'statistics' | 'schedulerState' | 'evaluation'
+>;
+
+/** Must be called at the same point on every worker, since the order of registration gives collectives their ids. */
+export function registerCollectives(
+  registrar: Pick<Communicator, 'register'>,
+  replica: Replica,
+  schedulerNumbers: number,
+): SmallCollectives {
+  const statistics = statisticsOf(replica).reduce((total, { size }) => total + size, 0);
+  return {
+    loss: registrar.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
+    // A collective has at least one element.
+    statistics: registrar.register({
+      name: 'statistics',
+      reduction: 'sum-float32',
+      elementCount: Math.max(1, statistics),
+    }),
+    schedulerState: registrar.register({
+      name: 'numbers',
+      reduction: 'sum-float64',
+      elementCount: Math.max(1, schedulerNumbers),
+    }),
+    evaluation: registrar.register({
+      name: 'evaluation',
+      reduction: 'sum-float64',
+      elementCount: sumCount(replica),
+    }),
+  };
+}

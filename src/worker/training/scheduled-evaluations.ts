@@ -1,0 +1,80 @@
+/** Evaluates at the steps that the configuration names, and reports the results to the coordinator. */
+
+import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
+import type { BatchPlan } from '../../shared/data/sampler.js';
+import { maxMisclassified, pictureOf } from '../../shared/evaluation/misclassified.js';
+import type { Plan } from '../../shared/protocol/messages.js';
+import { evaluate } from '../evaluation/evaluate.js';
+import { classifies, MisclassifiedCollector } from '../evaluation/misclassified-collector.js';
+import type { Split } from '../evaluation/shard-totals.js';
+import { dependsOnEvaluation, hasStopped, onEvaluation } from '../optimizer/evaluation-decisions.js';
+import type { EvaluationContext, GenerationContext } from './generation-context.js';
+
+export type ScheduledEvaluationsContext = EvaluationContext & Pick<GenerationContext, 'sampler' | 'state'>;
+export type ScheduledEvaluationsPlan = Pick<Plan, 'generation' | 'evaluated' | 'workers'>;
+
+export class ScheduledEvaluations {
+  readonly #context: ScheduledEvaluationsContext;
+  readonly #plan: ScheduledEvaluationsPlan;
+  readonly #lastStep: number;
+  readonly #interval: Interval;
+  readonly #yieldToEventLoop: () => Promise<void>;
+
+  /** @param lastStep the run's last step */
+  constructor(
+    context: ScheduledEvaluationsContext,
+    plan: ScheduledEvaluationsPlan,
+    lastStep: number,
+    yieldToEventLoop: () => Promise<void>,
+  ) {
+    this.#context = context;
+    this.#plan = plan;
+    this.#lastStep = lastStep;
+    this.#interval = parseInterval(context.replica.config.evaluateEvery);
+    this.#yieldToEventLoop = yieldToEventLoop;
+  }
+
+  /**
+   * Runs the evaluations that belong to a committed step, if any: the test set at the end of each interval and of the run, and
+   * with `evaluate: both` also the training set at the end of the run. Every worker of the generation must call it.
+   */
+  async after(batch: BatchPlan): Promise<void> {
+    const { replica, sampler, state } = this.#context;
+    const { config } = replica;
+    if (config.evaluate === 'none') return;
+    const intervalEnds = endsWith(this.#interval, batch.step, sampler.stepsPerEpoch);
+    const runEnds = batch.step === this.#lastStep;
+    if (!runEnds && !intervalEnds) return;
+    // If the run's end cuts an interval short, nothing is decided, so that a resumed run takes the same decisions.
+    await this.#evaluate('test', batch, intervalEnds && dependsOnEvaluation(config));
+    const stops = runEnds || hasStopped(config, state.schedulerState);
+    if (stops && config.evaluate === 'both') await this.#evaluate('train', batch, false);
+  }
+
+  /** @param decides true if the learning rate or early stopping depends on the result */
+  async #evaluate(split: Split, { step, epoch }: BatchPlan, decides: boolean): Promise<void> {
+    const { replica, state, communicator } = this.#context;
+    const { generation, evaluated, workers } = this.#plan;
+    const reported = step < evaluated.step || (step === evaluated.step && evaluated.splits.includes(split));
+    // A decision is repeated: a worker may have been lost after the report and before all workers took the decision.
+    if (reported && !decides) return;
+    const misclassified = classifies(replica.data[split])
+      ? new MisclassifiedCollector(Math.ceil(maxMisclassified / workers.length))
+      : undefined;
+    const result = await state.withResult(() =>
+      evaluate(this.#context, split, step, this.#yieldToEventLoop, misclassified),
+    );
+    if (!reported) {
+      const at = { generation, split, epoch: epoch + 1, step };
+      if (misclassified) {
+        const picture = pictureOf(replica.data[split].inputs[0]?.shape ?? []);
+        communicator.send({ type: 'misclassified', ...at, samples: [...misclassified.worst], picture });
+      }
+      communicator.send({ type: 'evaluated', ...at, ...result });
+    }
+    if (decides) {
+      const results = { ...result.metrics, loss: result.loss };
+      onEvaluation(replica.config, state.schedulerState, step, results);
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/** The training loop of one generation. */
+
+import { totalSteps, type BatchPlan } from '../../shared/data/sampler.js';
+import type { Plan } from '../../shared/protocol/messages.js';
+import type { Range } from '../../shared/sharding/identifiers.js';
+import { hasStopped } from '../optimizer/evaluation-decisions.js';
+import type { GenerationContext } from './generation-context.js';
+import { ScheduledEvaluations } from './scheduled-evaluations.js';
+import { activeShards, trainStep } from './train-step.js';
+import type { Progress, TrainingSession } from './training-session.js';
+
+/**
+ * Trains from the step after `progress.step` to the last step of the run, or until early stopping.
+ * @throws GenerationEnded when the generation ends before that; the replica is then as it was after `progress.step`
+ */
+export async function trainSteps(
+  { mailbox, checkpoints, faults }: TrainingSession,
+  context: GenerationContext,
+  plan: Plan,
+  progress: Progress,
+): Promise<void> {
+  const { sampler, reader, communicator, replica, tracer, state, clock } = context;
+  const { config } = replica;
+  const { generation, rank } = plan;
+  const lastStep = totalSteps(sampler.stepsPerEpoch, config.epochs, config.maxSteps);
+  const evaluations = new ScheduledEvaluations(context, plan, lastStep, () => mailbox.yieldToEventLoop());
+  const rangesOf = (batch: BatchPlan): Range[] => sampleRanges(context, batch);
+
+  // The previous generation may have ended between a step and the evaluation after it.
+  if (progress.step > 0) await evaluations.after(sampler.plan(progress.step));
+
+  for (let step = progress.step + 1; step <= lastStep; step++) {
+    if (hasStopped(config, state.schedulerState)) break;
+    const batch = sampler.plan(step);
+    await reader.prepare(batch, step < lastStep ? sampler.plan(step + 1) : undefined, rangesOf);
+
+    const compute = (): ReturnType<typeof trainStep> => trainStep(context, batch);
+    const { loss, learningRate } = clock.step(() => (tracer ? tracer.step(step, compute) : compute()));
+    progress.step = step;
+    faults?.faultPointHit('commit', step);
+    const { times } = clock;
+    communicator.send({
+      type: 'committed',
+      generation,
+      step,
+      epoch: batch.epoch + 1,
+      loss,
+      learningRate,
+      times,
+    });
+
+    if (rank === 0) checkpoints.after(step, sampler.stepsPerEpoch, state, progress.out);
+    await mailbox.yieldToEventLoop();
+    await evaluations.after(batch);
+    await faults?.afterStep(() => replica.engine.tf.memory().numTensors);
+    if (mailbox.drainsAfter(step)) {
+      communicator.send({ type: 'drained', generation, step });
+      await mailbox.waitForEnd();
+    }
+  }
+}
+
+/** The positions in the batch that this worker computes. */
+function sampleRanges(context: GenerationContext, batch: BatchPlan): Range[] {
+  return activeShards(context, batch)
+    .flat()
+    .map(({ start, count }) => ({ start, end: start + count }));
+}

@@ -1,0 +1,31 @@
+/** The objects that a worker's training uses from its first generation to its last. Types only. */
+
+import type { Checkpoints } from '../checkpoint/checkpoints.js';
+import type { Communicator } from '../communicator/communicator.js';
+import type { BitFlip } from '../faults/bit-flip.js';
+import type { FaultInjector } from '../faults/fault-injector.js';
+import type { Mailbox } from '../mailbox.js';
+import type { Replica } from './replica.js';
+import type { TrainingState } from './training-state.js';
+
+export interface TrainingSession {
+  readonly replica: Replica;
+  readonly communicator: Communicator;
+  readonly mailbox: Mailbox;
+  readonly checkpoints: Checkpoints;
+  /** Undefined unless the launcher requested faults. */
+  readonly faults: FaultInjector | undefined;
+  readonly bitFlip: BitFlip | undefined;
+}
+
+/** Carried over from one generation to the next. */
+export interface Progress {
+  /** The last step that this replica has committed; 0 before the first one. */
+  step: number;
+  /** Undefined until the first generation is joined. */
+  state: TrainingState | undefined;
+  /** The run's folder; null if the run writes no files. */
+  out: string | null;
+  /** True once the coordinator has received the model's topology. */
+  topologySent: boolean;
+}
