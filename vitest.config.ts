@@ -1,31 +1,18 @@
 import { defineConfig } from 'vitest/config';
-
-/** End-to-end tests of several workers: each runs on native TensorFlow, and again on WebAssembly. */
-const multiWorker = [
-  'test/e2e/balance.test.ts',
-  'test/e2e/chaos.test.ts',
-  'test/e2e/hosts.test.ts',
-  'test/e2e/ledger.test.ts',
-  'test/e2e/pm2.test.ts',
-  'test/e2e/resume.test.ts',
-  'test/e2e/secure.test.ts',
-  'test/e2e/trace.test.ts',
-  'test/e2e/training.test.ts',
-  'test/e2e/training-rules.test.ts',
-  'test/fault/*.test.ts',
-];
+import { suites } from './test/suites.js';
 
 export default defineConfig({
   test: {
     pool: 'forks',
     // Two cores are the smallest machine that must pass: whole training runs compete for them.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    teardownTimeout: 10_000,
-    projects: [
-      { extends: true, test: { name: 'auto', include: ['test/**/*.test.ts'] } },
-      { extends: true, test: { name: 'wasm', include: multiWorker, env: { LOCKSTEP_ENGINE: 'wasm' } } },
-    ],
+    // Guards against a hang, never a measure of speed: a slow machine must pass.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    teardownTimeout: 30_000,
+    projects: Object.entries(suites).map(([name, { include, exclude }]) => ({
+      extends: true as const,
+      test: { name, include, exclude, env: name.endsWith('-wasm') ? { LOCKSTEP_ENGINE: 'wasm' } : {} },
+    })),
   },
 });

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { hangMs } from '../support/eventually.js';
 
 const script = fileURLToPath(new URL('../support/close-and-collect.ts', import.meta.url));
 const jiti = fileURLToPath(new URL('../../node_modules/.bin/jiti', import.meta.url));
@@ -9,7 +10,7 @@ const jiti = fileURLToPath(new URL('../../node_modules/.bin/jiti', import.meta.u
 it('a process ends by itself after it closed its sockets, also when V8 collects their contexts at once', async () => {
   // Killed, and the test fails, when it doesn't end.
   const ended = await promisify(execFile)(process.execPath, ['--expose-gc', jiti, script], {
-    timeout: 30_000,
+    timeout: hangMs,
   });
   expect(ended.stdout).toBe('closed, collected\n');
-}, 40_000);
+});

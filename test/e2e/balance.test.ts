@@ -47,5 +47,5 @@ describe('--balance speed', () => {
       events.flatMap((event) => (event.event === 'done' ? [event.weightsSha256] : []))[0] ?? '';
     expect(hash(ended.events)).toMatch(/^[0-9a-f]{64}$/);
     expect(hash(ended.events)).toBe(hash(plain.events));
-  }, 120_000);
+  });
 });

@@ -42,7 +42,7 @@ describe('lockstep bench train', () => {
     expect(table.status, table.stderr).toBe(0);
     expect(table.stdout).toMatch(/^ {2}images a second, rounds( +\d+){3}$/m);
     expect(table.stdout).toMatch(/^ {2}waiting for BatchNorm +\d+\.\d$/m);
-  }, 60_000);
+  });
 
   it('passes on what the training refuses, with its status', async () => {
     const folder = await temporaryFolder();

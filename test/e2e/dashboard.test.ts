@@ -144,7 +144,7 @@ async function writeRuns(folder: string, steps: number): Promise<void> {
 
 async function serve(folder: string, listen: string): Promise<string> {
   const command = new Lockstep(['dashboard', folder, '--listen', listen]);
-  return eventually('the address', 20_000, () => /Dashboard: (\S+)/.exec(command.stdout)?.[1]);
+  return eventually('the address', () => /Dashboard: (\S+)/.exec(command.stdout)?.[1]);
 }
 
 describe('lockstep train --dashboard', () => {
@@ -175,7 +175,7 @@ describe('lockstep train --dashboard', () => {
     await run.event('eval');
     await run.event('step', ({ step }) => step > 120);
 
-    const metrics = await eventually('a status', 20_000, async () => {
+    const metrics = await eventually('a status', async () => {
       const found = parseMetrics(await (await fetch(`${url}metrics`)).text());
       return found.has('lockstep_worker_step') ? found : undefined;
     });
@@ -189,7 +189,7 @@ describe('lockstep train --dashboard', () => {
       await page.getByText('Training', { exact: true }).waitFor();
       await page.getByRole('img', { name: /^Loss over .* At the last step: this run \d/ }).waitFor();
       const before = await page.locator('#progress-text').textContent();
-      await eventually('another step', 20_000, async () =>
+      await eventually('another step', async () =>
         (await page.locator('#progress-text').textContent()) === before ? undefined : true,
       );
       await page.getByRole('row', { name: /^0 training CPU/ }).waitFor();

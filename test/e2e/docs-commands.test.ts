@@ -54,7 +54,7 @@ beforeAll(async () => {
     expect((await lockstep([...train, run], options)).status).toBe(0);
   const torch = ['--format', 'safetensors', '--layout', 'pytorch', '--out', 'pytorch.safetensors'];
   expect((await lockstep(['export', 'runs/first', ...torch], options)).status).toBe(0);
-}, 120_000);
+});
 afterAll(() => rm(project, { recursive: true, force: true }));
 
 describe('the commands in the docs', () => {
@@ -74,7 +74,7 @@ describe('the commands in the docs', () => {
         return;
       }
       const command = new Lockstep(args, { cwd: project, env });
-      const url = await eventually('the address', 20_000, () => serving.exec(command.stdout)?.[1]);
+      const url = await eventually('the address', () => serving.exec(command.stdout)?.[1]);
       expect((await fetch(url)).status).toBe(200);
       command.kill('SIGINT');
       expect((await command.ended).status).toBe(0);

@@ -8,11 +8,9 @@ import { writeSmallTraining } from '../support/small-training.js';
 const hashOf = (events: readonly RunEvent[]): string | undefined =>
   events.flatMap((event) => (event.event === 'done' ? [event.weightsSha256] : []))[0];
 
-const patient = { timeoutMs: 170_000 };
-
 async function alone(common: readonly string[], ...more: string[]): Promise<string | undefined> {
   const args = ['train', ...common, '--out', join(await temporaryFolder(), 'run'), ...more];
-  const { events, stderr, status } = await lockstep(args, patient);
+  const { events, stderr, status } = await lockstep(args);
   expect(status, stderr).toBe(0);
   return hashOf(events);
 }
@@ -28,9 +26,9 @@ async function onTwoHosts(common: readonly string[]): Promise<string | undefined
     '--out',
     join(await temporaryFolder(), 'run'),
   ];
-  const coordinator = new Lockstep(['coordinator', '--listen', endpoint, ...common, ...how], patient);
+  const coordinator = new Lockstep(['coordinator', '--listen', endpoint, ...common, ...how]);
   const workers = ['one', 'two', 'one', 'two'].map((host) =>
-    lockstep(['worker', '--coordinator', endpoint], { ...patient, env: { LOCKSTEP_HOST: host } }),
+    lockstep(['worker', '--coordinator', endpoint], { env: { LOCKSTEP_HOST: host } }),
   );
   const ended = await Promise.all([coordinator.ended, ...workers]);
   for (const { status, stderr, stdout } of ended) expect(status, `${stderr}${stdout}`).toBe(0);
@@ -60,12 +58,12 @@ describe('gradients between hosts', () => {
     expect(await alone(common('bfloat16'), '--workers', '3')).toBe(rounded);
     expect(await onTwoHosts(common('float32'))).toBe(exact);
     expect(await onTwoHosts(common('bfloat16'))).toBe(rounded);
-  }, 180_000);
+  });
 
   it('come to them for the ConvNet, whose buckets are reduced in parts by all workers of a host', async () => {
     const common = ['--shards', '4', '--threads', '1', '--max-steps', '6', '--evaluate', 'none', '--json'];
     const exact = await alone(common, '--workers', '1');
     expect(exact).toMatch(/^[0-9a-f]{64}$/);
     expect(await onTwoHosts(common)).toBe(exact);
-  }, 180_000);
+  });
 });

@@ -78,8 +78,8 @@ const expectedApps = [
 describe('pm2 start ecosystem.config.js', () => {
   it('runs a coordinator and its workers to the end, and restarts none of them', async () => {
     const { pm2, out } = await start('--epochs 2');
-    await eventually('the end of the run', 50_000, () => logged(out, 'done'));
-    const apps = await eventually('all processes to stop', 20_000, async () => {
+    await eventually('the end of the run', () => logged(out, 'done'));
+    const apps = await eventually('all processes to stop', async () => {
       const list = await pm2.list();
       return list.every(({ status }) => status !== 'online') && list;
     });
@@ -97,11 +97,7 @@ describe('pm2 start ecosystem.config.js', () => {
     const pm2 = new Pm2(home, { LOCKSTEP_COORDINATOR: `tcp://127.0.0.1:${await freePort()}` }, folder);
     started.push(pm2);
     const taken = async (workers: number): Promise<void> => {
-      await eventually(
-        `${workers} workers`,
-        30_000,
-        () => generations(out).at(-1)?.workers.length === workers,
-      );
+      await eventually(`${workers} workers`, () => generations(out).at(-1)?.workers.length === workers);
     };
     const stopped = async (name: string): Promise<void> => {
       const apps = (await pm2.list()).filter((app) => name === 'all' || app.name === name);
@@ -109,7 +105,7 @@ describe('pm2 start ecosystem.config.js', () => {
       expect(apps.map(({ status }) => status)).toEqual(apps.map(() => 'stopped'));
     };
     const then: Readonly<Record<string, (printed: string) => unknown>> = {
-      [`start ${inPackage}`]: () => eventually('the first step', 50_000, () => logged(out, 'step')),
+      [`start ${inPackage}`]: () => eventually('the first step', () => logged(out, 'step')),
       list: (printed) =>
         expect(
           printed.match(/lockstep-(coordinator|worker) .*online/g)?.map((row) => row.split(' ')[0]),
@@ -121,7 +117,7 @@ describe('pm2 start ecosystem.config.js', () => {
         await stopped('lockstep-worker');
         // The last to leave wrote the state down; the coordinator waits for others.
         const log = join(home, 'logs', 'lockstep-coordinator-error.log');
-        await eventually('the coordinator to wait for workers', 20_000, () =>
+        await eventually('the coordinator to wait for workers', () =>
           /was told to stop[^]*Checkpoint of step[^]*Waiting for workers: 0/.test(readFileSync(log, 'utf8')),
         );
       },
@@ -141,16 +137,16 @@ describe('pm2 start ecosystem.config.js', () => {
       await then[words.join(' ')]?.(await pm2.withEnvironment(environment).command(...args, ...more));
     }
     expect(readFileSync(join(home, 'pm2.log'), 'utf8')).not.toContain('SIGKILL');
-  }, 120_000);
+  });
 
   it('goes on after all was stopped, when it is started with --resume auto again', async () => {
     const options = '--epochs 1000000 --evaluate none --checkpoint-every 1epoch --resume auto';
     const { pm2, out } = await start(options);
-    await eventually('a checkpoint', 50_000, () => logged(out, 'checkpoint'));
+    await eventually('a checkpoint', () => logged(out, 'checkpoint'));
     await pm2.command('stop', 'all');
     const last = steps(out).at(-1)!;
     await pm2.command('start', ecosystem);
-    await eventually('the run to go on', 50_000, () => logged(out, 'resumed') && steps(out).at(-1)! > last);
+    await eventually('the run to go on', () => logged(out, 'resumed') && steps(out).at(-1)! > last);
     expect(eventsOf(out).find((event) => event.event === 'resumed')).toMatchObject({ step: last });
     await pm2.command('stop', 'all');
   });

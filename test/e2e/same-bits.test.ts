@@ -89,7 +89,7 @@ describe('the same bits', () => {
     }
     const wasm = [...fixed, '--engine', 'wasm'];
     expect(await trace([...wasm, '--workers', '5'])).toEqual(await trace([...wasm, '--workers', '2']));
-  }, 180_000);
+  });
 
   it('do not come from another seed', async () => {
     const folder = await temporaryFolder();

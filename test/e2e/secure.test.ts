@@ -19,7 +19,7 @@ const weightsOf = (events: readonly RunEvent[]): string | undefined =>
   events.find((event) => event.event === 'done')?.weightsSha256;
 
 describe('a run whose processes are started one by one, with keys', () => {
-  it('trains as one without keys does, while strangers are refused', { timeout: 120_000 }, async () => {
+  it('trains as one without keys does, while strangers are refused', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const keys = join(folder, 'keys');

@@ -58,7 +58,7 @@ describe('a run with momentum, regularizers, clipping, accumulation, augmentatio
       hidden: 'kernelRegularizer: tf.regularizers.l1l2({ l1: 1e-4, l2: 1e-3 })',
     }));
     expected ??= traceOf(await lockstep(args('--single-process', '--out', join(config, '..', 'alone'))));
-  }, 120_000);
+  });
 
   it('reduces its rate and stops when the test set says so', () => {
     const { steps = [], evaluations = [] } = expected ?? {};
@@ -76,7 +76,7 @@ describe('a run with momentum, regularizers, clipping, accumulation, augmentatio
   it('has the same bits on 2 workers', async () => {
     const run = await lockstep(args('--workers', '2', '--out', join(config, '..', 'two')));
     expect(traceOf(run)).toEqual(expected);
-  }, 120_000);
+  });
 
   it('has the same bits on 3 workers of which one is killed', async () => {
     const run = new Lockstep(args('--workers', '3', '--out', join(config, '..', 'killed')));
@@ -87,7 +87,7 @@ describe('a run with momentum, regularizers, clipping, accumulation, augmentatio
     expect(of(ended, 'generation').length).toBeGreaterThan(0);
     expect(traceOf(ended)).toEqual(expected);
     expect(await descendants(run.pid)).toEqual([]);
-  }, 120_000);
+  });
 
   it('has them when it goes on from a checkpoint, on another number of workers', async () => {
     const out = join(config, '..', 'resumed');
@@ -98,5 +98,5 @@ describe('a run with momentum, regularizers, clipping, accumulation, augmentatio
     expect(steps).toEqual(expected?.steps.slice(13));
     expect(evaluations.at(-1)).toEqual(expected?.evaluations.at(-1));
     expect(weightsSha256).toBe(expected?.weightsSha256);
-  }, 120_000);
+  });
 });

@@ -2,11 +2,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/runs/run-events.js';
+import { eventually } from '../support/eventually.js';
 import { Lockstep, alive, descendants, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
-
-/** Everyone must be gone after so long, whatever happens. */
-const boundMs = 30_000;
 
 interface Run {
   readonly launcher: Lockstep;
@@ -37,7 +35,10 @@ async function midTraining(): Promise<Run> {
       '--heartbeat-ms',
       '200',
       '--peer-timeout-ms',
-      '2000',
+      '5000',
+      // No deadline of the product ends an orphan within the limits of this test.
+      '--coordinator-timeout-ms',
+      '3600000',
       '--threads',
       '1',
       '--out',
@@ -55,13 +56,9 @@ async function midTraining(): Promise<Run> {
 }
 
 async function endsWith({ launcher, everyone, sockets }: Run) {
-  const startedMs = performance.now();
   const ended = await launcher.ended;
   // Workers whose launcher was killed end a little later than it.
-  while ((await alive(everyone)).length > 0 && performance.now() - startedMs < boundMs)
-    await new Promise(setImmediate);
-  expect(performance.now() - startedMs).toBeLessThan(boundMs);
-  expect(await alive(everyone)).toEqual([]);
+  await eventually('all processes to end', async () => (await alive(everyone)).length === 0);
   expect(await readdir(sockets)).toEqual([]);
   return ended;
 }
@@ -73,7 +70,7 @@ describe('a process that the run needs is lost in mid-training', () => {
     const run = await midTraining();
     process.kill(run.coordinator, 'SIGSTOP');
     const { message } = await run.launcher.event('warning');
-    expect(message).toMatch(/did not answer for 2 s and was killed by SIGKILL. Its successor takes over/);
+    expect(message).toMatch(/did not answer for 5 s and was killed by SIGKILL. Its successor takes over/);
     const { workers, step } = await run.launcher.event('generation');
     const pids = run.workers.map(({ pid }) => pid);
     expect(workers.map(({ pid }) => pid).sort()).toEqual(pids.sort());

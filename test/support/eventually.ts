@@ -1,16 +1,18 @@
-/** Waiting for what another process does, bounded by a deadline. */
+/** Waiting for another process, by a condition and never for a fixed time. */
 
-/** Looks until `condition` gives a value, for at most `timeoutMs`; then fails and says what was awaited. */
+/** A guard against a hang, below vitest's own limit so that the failure names what was awaited. */
+export const hangMs = 240_000;
+
+/** Looks until `condition` gives a value; fails and names what was awaited after `hangMs`. */
 export async function eventually<T>(
   what: string,
-  timeoutMs: number,
   condition: () => T | undefined | false | Promise<T | undefined | false>,
 ): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
+  const deadline = performance.now() + hangMs;
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== false) return value;
-    if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs} ms for ${what}.`);
+    if (performance.now() > deadline) throw new Error(`Waited ${hangMs} ms for ${what}.`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

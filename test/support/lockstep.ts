@@ -1,4 +1,4 @@
-/** Starts the real command in real processes, and sees to it that none of them outlives its test. */
+/** Starts the real command in real processes, and ends those that a test leaves. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,8 +22,6 @@ export interface Ended {
 export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** After so long the process is killed and the test fails by what it finds. */
-  readonly timeoutMs?: number;
 }
 
 export class Lockstep {
@@ -32,15 +30,17 @@ export class Lockstep {
   readonly ended: Promise<Ended>;
   stdout = '';
   stderr = '';
+  readonly #events: RunEvent[] = [];
+  /** Offset in stdout of the first line that has not been read as an event. */
+  #unread = 0;
   #over = false;
 
-  constructor(args: readonly string[], { env = {}, cwd = root, timeoutMs = 120_000 }: StartOptions = {}) {
+  constructor(args: readonly string[], { env = {}, cwd = root }: StartOptions = {}) {
     this.#process = spawn(process.execPath, [main, ...args], {
       cwd,
       env: { ...process.env, NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const timer = setTimeout(() => this.#process.kill('SIGKILL'), timeoutMs);
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
       for (const wake of this.#waiting) wake();
@@ -48,7 +48,6 @@ export class Lockstep {
     this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
     this.ended = new Promise((resolve) => {
       this.#process.once('close', (status, signal) => {
-        clearTimeout(timer);
         this.#over = true;
         for (const wake of this.#waiting) wake();
         resolve({ status, signal, stdout: this.stdout, stderr: this.stderr, events: this.events });
@@ -61,9 +60,13 @@ export class Lockstep {
     return this.#process.pid ?? 0;
   }
 
-  get events(): RunEvent[] {
-    const lines = this.stdout.split('\n').slice(0, -1);
-    return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as RunEvent);
+  /** Events of the whole lines so far; the same objects at each call. */
+  get events(): readonly RunEvent[] {
+    const end = this.stdout.lastIndexOf('\n') + 1;
+    for (const line of this.stdout.slice(this.#unread, end).split('\n'))
+      if (line.startsWith('{')) this.#events.push(JSON.parse(line) as RunEvent);
+    this.#unread = end;
+    return this.#events;
   }
 
   /** Resolves with the first event that fits; rejects when the process ends without one. */

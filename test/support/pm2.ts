@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { hangMs } from './eventually.js';
 
 const run = promisify(execFile);
 const pm2File = createRequire(import.meta.url).resolve('pm2/bin/pm2');
@@ -51,7 +52,7 @@ export class Pm2 {
     const { stdout } = await run(process.execPath, [pm2File, ...args], {
       env: { ...process.env, ...this.#environment },
       cwd: this.#cwd,
-      timeout: 45_000,
+      timeout: hangMs,
       maxBuffer: 16 * 2 ** 20,
     });
     return stdout;

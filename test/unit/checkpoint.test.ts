@@ -1,5 +1,3 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -147,55 +145,6 @@ describe('checkpoints', () => {
     );
     expect((await findCheckpoint(folder)).manifest.step).toBe(1);
   });
-
-  it('survive 100 kills in the middle of writing', async () => {
-    const folder = await temporaryFolder();
-    const script = join(folder, 'write.mjs');
-    const module = new URL('../../dist/shared/checkpoint/checkpoint.js', import.meta.url);
-    const size = 20_000;
-    await writeFile(
-      script,
-      `import { writeCheckpoint } from ${JSON.stringify(module.href)};
-      const about = ${JSON.stringify(about(1))};
-      const layout = [{ name: 'w', shape: [${size}], dtype: 'float32', trainable: true }];
-      for (let step = Number(process.argv[2]); ; step++) {
-        const values = () => new Float32Array(${size}).fill(step);
-        const state = { weights: [values()], slots: new Map([['s', new Map([[0, values()]])]]), schedulerState: new Map() };
-        await writeCheckpoint(${JSON.stringify(join(folder, checkpointsFolder))}, { ...about, step }, layout, state, 2);
-        process.send(step);
-      }`,
-    );
-    let last = 0;
-    let halves = 0;
-    for (let kill = 0; kill < 100; kill++) {
-      const child = fork(script, [String(last + 1)]);
-      const ended = once(child, 'exit');
-      child.on('message', (step) => (last = step as number));
-      await once(child, 'message');
-      setTimeout(() => child.kill('SIGKILL'), (kill * 7) % 30);
-      await ended;
-      const left = await readdir(join(folder, checkpointsFolder));
-      if (left.some((name) => name.includes('.partial-'))) halves++;
-      const { manifest, skipped, path } = await findCheckpoint(folder);
-      // What was said to be written is there; one more may be, whose word was cut off.
-      expect([last, last + 1]).toContain(manifest.step);
-      expect(skipped).toEqual([]);
-      const found = await readCheckpoint(
-        path,
-        [{ name: 'w', shape: [size], dtype: 'float32', trainable: true }],
-        { slots: new Map([['s', [0]]]), schedulerState: [] },
-      );
-      expect(
-        found.slots
-          .get('s')
-          ?.get(0)
-          ?.every((value) => value === manifest.step),
-      ).toBe(true);
-      last = manifest.step;
-    }
-    // How many hit one that was half written is the machine's affair; if none did, nothing was tested.
-    expect(halves).toBeGreaterThan(0);
-  }, 120_000);
 
   it('know which settings make a continuation another run', () => {
     expect(fieldsThatDiffer(config, { ...config, workers: 7, epochs: 9, keep: 1 })).toEqual([]);

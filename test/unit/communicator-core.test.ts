@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { openDataPlane } from '../../src/shared/transport/zmq/data-plane.js';
 import { CommunicatorCore } from '../../src/worker/communicator/communicator-core.js';
 import { eventually } from '../support/eventually.js';
@@ -27,6 +27,8 @@ const request = {
 } as const;
 
 it('a worker that is told to stop while it opens its sockets leaves none open, which would keep its process alive', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
   const sent: unknown[] = [];
   let closed = 0;
   const core = new CommunicatorCore(
@@ -67,8 +69,8 @@ it('a worker that is told to stop while it opens its sockets leaves none open, w
         .once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
     });
   // ZeroMQ closes it in a thread of its own.
-  await eventually('nobody to listen', 10_000, async () => (await answer()) === 'ECONNREFUSED');
-  // Nor does it speak.
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await eventually('nobody to listen', async () => (await answer()) === 'ECONNREFUSED');
+  // Nor does it speak, however long it is closed.
+  vi.advanceTimersByTime(100 * request.heartbeatMs);
   expect(sent).toEqual([]);
 });

@@ -160,7 +160,7 @@ describe('every layer of tfjs trains on native TensorFlow and on WebAssembly, to
   beforeAll(async () => {
     wasm = await lossesOf('wasm');
     native = await lossesOf('tensorflow');
-  }, 60_000);
+  });
 
   it.each(models.map(([name]) => name))('%s', (name) => {
     const [one = [], other = []] = [native.get(name), wasm.get(name)];

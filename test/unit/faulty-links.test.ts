@@ -1,9 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Frame } from '../../src/shared/protocol/frame.js';
 import { FaultyControlClient, FaultyDataPlane } from '../../src/worker/faults/faulty-transport.js';
 import { MemoryControl, MemoryNetwork } from '../../src/shared/transport/memory.js';
 import { asRank } from '../../src/shared/sharding/identifiers.js';
-import { eventually } from '../support/eventually.js';
 
 /** A frame is its sender's rank and a number. */
 const frame = (rank: number, number: number): Buffer => Buffer.from([rank, number]);
@@ -27,11 +26,20 @@ function pair() {
   meet();
   const all = async (...numbers: number[]): Promise<void> => {
     for (const number of numbers) a.send(asRank(1), [frame(0, number)]);
-    await new Promise(setImmediate);
-    await new Promise(setImmediate);
+    await delivered();
   };
   return { a, b, got, all, meet };
 }
+
+/** Messages in memory arrive within two turns of the event loop. */
+async function delivered(): Promise<void> {
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+}
+
+// A fault's duration passes only when a test advances the clock.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+afterEach(() => void vi.useRealTimers());
 
 const one = asRank(1);
 
@@ -58,8 +66,14 @@ describe('a faulty link', () => {
     await all(1, 2);
     // The other way stays open.
     b.send(asRank(0), [frame(1, 7)]);
-    await eventually('the frame of the other way', 5_000, () => got.a.length > 0);
-    await eventually('all frames', 5_000, () => got.b.length === 2);
+    await delivered();
+    expect([got.a, got.b]).toEqual([[7], []]);
+    vi.advanceTimersByTime(29);
+    await delivered();
+    expect(got.b).toEqual([]);
+    vi.advanceTimersByTime(1);
+    await delivered();
+    expect(got.b).toEqual([1, 2]);
     await all(3);
     expect(got.b).toEqual([1, 2, 3]);
   });
@@ -69,12 +83,13 @@ describe('a faulty link', () => {
     a.inject(one, { kind: 'partition', ms: 60 }, () => undefined);
     await all(1);
     b.send(asRank(0), [frame(1, 7)]);
-    await new Promise(setImmediate);
+    await delivered();
     expect([got.a, got.b]).toEqual([[], []]);
     meet();
     await all(2);
     expect(got.b).toEqual([]);
-    await eventually('the link to heal', 5_000, () => got.b.length > 0 && got.a.length > 0);
+    vi.advanceTimersByTime(60);
+    await delivered();
     expect([got.a, got.b]).toEqual([[7], [2]]);
   });
 
@@ -97,13 +112,13 @@ describe('a faulty link', () => {
       refused: () => undefined,
     });
     client.send(Buffer.from('one'));
-    await eventually('the first message', 5_000, () => id !== '');
+    await delivered();
     client.inject({ kind: 'partition', ms: 30 }, () => undefined);
     client.send(Buffer.from('two'));
     server.send(id, Buffer.from('answer'));
-    await new Promise(setImmediate);
-    await new Promise(setImmediate);
+    await delivered();
     expect([up, down]).toEqual([['one'], []]);
-    await eventually('the link to heal', 5_000, () => up.length === 2 && down.length === 1);
+    vi.advanceTimersByTime(30);
+    await delivered();
   });
 });

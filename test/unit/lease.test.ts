@@ -56,7 +56,7 @@ describe('the lease of a run', () => {
     await utimes(join(out, 'lead.lock'), longAgo, longAgo);
     const second = await takeLease(out, nobody);
     child.kill('SIGCONT');
-    await eventually('word of the loss', 20_000, () => said.length > 1);
+    await eventually('word of the loss', () => said.length > 1);
     expect(said[1]).toMatch(new RegExp(`is led by pid ${process.pid} on`));
     child.kill('SIGKILL');
     await second.release();

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { hangMs } from '../support/eventually.js';
 
 /** Hashes of what Lockstep's own ops give, in a process of its own since TensorFlow's threads are set once. */
 const script = `
@@ -66,7 +67,7 @@ const script = `
 
 async function results(threads: number): Promise<Record<string, unknown>> {
   const args = ['--input-type=module', '-e', script, '--', String(threads)];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: hangMs });
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Record<string, unknown>;
 }
 

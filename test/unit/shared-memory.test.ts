@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { crc32 } from 'node:zlib';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
+import { hangMs } from '../support/eventually.js';
 import { addFloat32, portable, type Arithmetic } from '../../src/shared/collectives/reduction.js';
 import { VectorLayout, bytesOf, vectorsIn } from '../../src/shared/collectives/vector-layout.js';
 import { loadNativeMemory } from '../../src/shared/memory/native-memory.js';
@@ -31,7 +32,7 @@ describe('shared memory', () => {
       const fd = require('fs').openSync('/proc/${pid ?? ''}/fd/${descriptor ?? ''}', 'r+');
       const theirs = new Float32Array(native.map(fd, ${pageBytes}, 4096));
       theirs[2] = theirs[0] + theirs[1];`;
-    await promisify(execFile)(process.execPath, ['-e', script], { timeout: 20_000 });
+    await promisify(execFile)(process.execPath, ['-e', script], { timeout: hangMs });
     expect([...mine.subarray(0, 3)]).toEqual([1.5, 2.5, 4]);
   });
 

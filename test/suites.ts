@@ -1,0 +1,75 @@
+/**
+ * The suites and the files of each. `npm run test:unit` runs `unit`; `npm test` runs `unit` and `core`; `npm run test:all` runs
+ * `long`, which is everything else. Folders under test/ state the kind of a test; its suite states when it runs.
+ */
+
+/** Tests of one process in one module or protocol. They are in `unit` unless `slow` names them. */
+const unit = ['contract', 'oracle', 'property', 'unit'].map((folder) => `test/${folder}/**/*.test.ts`);
+
+/** Tests of one process that take more than about four seconds of CPU time: in `core`. */
+const slow: readonly string[] = [
+  'test/oracle/layers.test.ts',
+  'test/oracle/losses.test.ts',
+  'test/oracle/optimizers.test.ts',
+  'test/oracle/teacher-forced.test.ts',
+  'test/property/collectives.test.ts',
+  'test/unit/adam.test.ts',
+  'test/unit/confusion-picture.test.ts',
+  'test/unit/data-real.test.ts',
+  'test/unit/digit-image.test.ts',
+  'test/unit/every-layer.test.ts',
+  'test/unit/executor.test.ts',
+  'test/unit/export.test.ts',
+  'test/unit/first-step.test.ts',
+  'test/unit/own-ops.test.ts',
+  'test/unit/product-ops.test.ts',
+  'test/unit/transpile-cache.test.ts',
+];
+
+/**
+ * Real training in real processes: on native TensorFlow and on WebAssembly, identical bits for any number of workers, resume from a
+ * checkpoint, and recovery from killed processes. Each file here also runs on WebAssembly if `multiWorker` names it.
+ */
+const training = [
+  'test/e2e/resume.test.ts',
+  'test/e2e/same-bits.test.ts',
+  'test/e2e/training.test.ts',
+  'test/fault/killed-processes.test.ts',
+];
+
+/** Tests of several workers, which run twice: on the installed engine and again with LOCKSTEP_ENGINE=wasm. */
+const multiWorker = [
+  'test/e2e/balance.test.ts',
+  'test/e2e/chaos.test.ts',
+  'test/e2e/hosts.test.ts',
+  'test/e2e/ledger.test.ts',
+  'test/e2e/pm2.test.ts',
+  'test/e2e/resume.test.ts',
+  'test/e2e/secure.test.ts',
+  'test/e2e/trace.test.ts',
+  'test/e2e/training.test.ts',
+  'test/e2e/training-rules.test.ts',
+  'test/fault/elastic.test.ts',
+  'test/fault/killed-processes.test.ts',
+  'test/fault/lost-processes.test.ts',
+  'test/fault/two-coordinators.test.ts',
+];
+
+const everything = 'test/**/*.test.ts';
+
+interface Suite {
+  readonly include: string[];
+  readonly exclude: string[];
+}
+
+/** The files of each vitest project. The names of those that run on WebAssembly end in `-wasm`. */
+export const suites: Readonly<Record<string, Suite>> = {
+  unit: { include: unit, exclude: [...slow] },
+  core: { include: [...slow, ...training], exclude: [] },
+  'core-wasm': { include: training.filter((file) => multiWorker.includes(file)), exclude: [] },
+  long: { include: [everything], exclude: [...unit, ...slow, ...training] },
+  'long-wasm': { include: multiWorker.filter((file) => !training.includes(file)), exclude: [] },
+};
+
+/** Every file that is named above, for the test that each of them exists. */
+export const namedFiles: readonly string[] = [...slow, ...training, ...multiWorker];
