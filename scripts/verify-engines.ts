@@ -7,11 +7,12 @@
  *   --nodes LIST   major versions (20,22,24); empty: this Node alone
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { bitsOf } from './bits.js';
+import { nodeOf } from './node-versions.js';
 
 const { values } = parseArgs({
   options: {
@@ -55,20 +56,6 @@ function train({ node, flags, place }: Variant): { bits: string; weightsSha256: 
   }
 }
 
-/** The executable of a major version, installed into `folder` by npm. */
-function nodeOf(major: string, folder: string): string {
-  const prefix = path.join(folder, major);
-  const options = ['install', '--no-audit', '--no-fund', '--prefix', prefix, `node@${major}`];
-  // The npm that runs this script says by its environment where to install, and the package's installer would go there.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
-  execFileSync('npm', options, { stdio: ['ignore', 'ignore', 'inherit'], env });
-  // The package's own installer fetches it; npm can be told to run none, and then ends well all the same.
-  const file = path.join(prefix, 'node_modules', 'node', 'bin', 'node');
-  if (!existsSync(file))
-    throw new Error(`npm install node@${major}: expected ${file}, got none. Allow install scripts.`);
-  return file;
-}
-
 const folder = mkdtempSync(path.join(os.tmpdir(), 'lockstep-nodes-'));
 try {
   const others = values.nodes.split(',').filter(Boolean);
@@ -79,12 +66,14 @@ try {
       flags,
       place: ['--single-process'],
     })),
-    ...others.map((major) => ({
-      name: `Node ${major}, 2 workers`,
-      node: nodeOf(major, folder),
-      flags: [],
-      place: ['--workers', '2'],
-    })),
+    ...(await Promise.all(
+      others.map(async (major) => ({
+        name: `Node ${major}, 2 workers`,
+        node: await nodeOf(major, folder),
+        flags: [],
+        place: ['--workers', '2'],
+      })),
+    )),
   ];
   console.log(`${os.cpus()[0]?.model ?? ''}, ${process.platform} ${process.arch}, Node ${process.version}`);
   console.log(`ConvNet on MNIST, ${run.join(' ')} --max-steps ${values.steps}`);

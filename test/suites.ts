@@ -41,6 +41,7 @@ const training = [
 const multiWorker = [
   'test/e2e/balance.test.ts',
   'test/e2e/chaos.test.ts',
+  'test/e2e/checkpoints.test.ts',
   'test/e2e/hosts.test.ts',
   'test/e2e/ledger.test.ts',
   'test/e2e/pm2.test.ts',

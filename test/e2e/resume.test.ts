@@ -1,205 +1,53 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/runs/run-events.js';
-import { onWasm } from '../support/engines.js';
-import { Lockstep, alive, descendants, lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
-import { writeSmallTraining } from '../support/small-training.js';
+import { endless, range, stepsIn, training, undisturbed, weightsOf } from '../support/elastic-run.js';
 import { eventually } from '../support/eventually.js';
+import { Lockstep, alive, descendants, lockstep, temporaryFolder } from '../support/lockstep.js';
+import { writeSmallTraining } from '../support/small-training.js';
 
-const epochs = 200;
-const common = ['--shards', '3', '--threads', '1', '--batch-size', '40', '--json'];
-
-const weightsOf = ({ status, stderr, events }: Ended): string => {
-  expect(status, stderr).toBe(0);
-  const done = events.at(-1);
-  return done?.event === 'done' ? done.weightsSha256 : 'no end';
-};
-
-const stepsOf = (events: readonly RunEvent[]): number[] =>
-  events.flatMap((event) => (event.event === 'step' ? [event.step] : []));
-
-describe('--checkpoint-every and --resume', () => {
-  let config = '';
-  let expected = '';
-  const fresh = (...options: readonly string[]): string[] => [
+it('a run whose every process is killed goes on in mid-epoch, on other workers, with the same bits', async () => {
+  const { config } = await writeSmallTraining(await temporaryFolder());
+  const out = join(await temporaryFolder(), 'run');
+  const first = new Lockstep([
     'train',
     '--config',
     config,
-    '--epochs',
-    String(epochs),
-    ...common,
-    ...options,
-  ];
+    '--workers',
+    '2',
+    '--out',
+    out,
+    '--evaluate',
+    'none',
+    '--checkpoint-every',
+    '7steps',
+    '--keep',
+    '2',
+    ...training,
+    ...endless,
+  ]);
+  await first.event('checkpoint', ({ step }) => step >= 70);
+  const everyone = [...(await descendants(first.pid)), first.pid];
+  for (const pid of everyone) process.kill(pid, 'SIGKILL');
+  await first.ended;
+  await eventually('all processes to end', async () => (await alive(everyone)).length === 0);
 
-  beforeEach(async () => {
-    ({ config } = await writeSmallTraining(await temporaryFolder()));
-    if (expected !== '') return;
-    const out = join(config, '..', 'undisturbed');
-    expected = weightsOf(await lockstep(fresh('--single-process', '--evaluate', 'none', '--out', out)));
-  });
-
-  it('a run whose every process is killed goes on in mid-epoch, on other workers, with the same bits', async () => {
-    const out = join(await temporaryFolder(), 'run');
-    const first = new Lockstep(
-      fresh('--workers', '2', '--checkpoint-every', '7steps', '--keep', '2', '--out', out),
-    );
-    await first.event('checkpoint', ({ step }) => step >= 70);
-    const everyone = [...(await descendants(first.pid)), first.pid];
-    for (const pid of everyone) process.kill(pid, 'SIGKILL');
-    await first.ended;
-    await eventually('all processes to end', async () => (await alive(everyone)).length === 0);
-
-    const second = await lockstep(['train', '--resume', 'auto', '--out', out, '--workers', '3', '--json']);
-    expect(weightsOf(second)).toBe(expected);
-    const resumed = second.events.find((event) => event.event === 'resumed');
-    const from = resumed?.step ?? 0;
-    // The last that was announced, or one that was written and not announced any more.
-    const announced = first.events.findLast((event) => event.event === 'checkpoint')?.step;
-    expect(from).toBeGreaterThanOrEqual(announced ?? Infinity);
-    expect(stepsOf(second.events)).toEqual(Array.from({ length: 2 * epochs - from }, (_, i) => from + 1 + i));
-    // The log of the run goes on as well, and the last checkpoint is that of the end.
-    const log = (await readFile(join(out, 'events.ndjson'), 'utf8')).trim().split('\n');
-    expect(stepsOf(log.map((line) => JSON.parse(line) as RunEvent))[0]).toBe(1);
-    expect(second.events.findLast((event) => event.event === 'checkpoint')?.step).toBe(2 * epochs);
-  });
-
-  it.each(['SIGINT', 'SIGTERM'] as const)(
-    '%s writes a checkpoint and ends with status 130',
-    async (signal) => {
-      const out = join(await temporaryFolder(), 'run');
-      const run = new Lockstep(fresh('--workers', '2', '--evaluate', 'none', '--out', out));
-      await run.event('step', ({ step }) => step >= 21);
-      run.kill(signal);
-      const { status, events } = await run.ended;
-      expect(status).toBe(130);
-      const checkpoint = events.findLast((event) => event.event === 'checkpoint');
-      expect(checkpoint?.step).toBe(stepsOf(events).at(-1));
-      expect(events.at(-1)).toMatchObject({ event: 'error', code: 'INTERRUPTED' });
-      const rest = await lockstep([
-        'train',
-        '--resume',
-        checkpoint?.path ?? '',
-        '--single-process',
-        '--json',
-      ]);
-      expect(weightsOf(rest)).toBe(expected);
-    },
+  const newest = Math.max(
+    ...(await readdir(join(out, 'checkpoints'))).map((name) => Number(/step-(\d+)/.exec(name)?.[1] ?? 0)),
   );
-
-  it('a run that is stopped while it evaluates, its last step written down already, ends at once with that', async () => {
-    const out = join(await temporaryFolder(), 'run');
-    const often = ['--evaluate', 'test', '--evaluate-every', '10steps', '--checkpoint-every', '10steps'];
-    const small = [
-      'train',
-      '--config',
-      'examples/small/lockstep.config.ts',
-      '--workers',
-      '2',
-      '--threads',
-      '1',
-    ];
-    const run = new Lockstep([...small, ...often, '--out', out, '--json']);
-    // It goes on with ten thousand pictures.
-    const { step } = await run.event('checkpoint');
-    run.kill('SIGINT');
-    const { status, events, stderr } = await run.ended;
-    expect(status, stderr).toBe(130);
-    expect([step, stepsOf(events).at(-1)]).toEqual([10, 10]);
-    expect(events.at(-1)).toMatchObject({
-      code: 'INTERRUPTED',
-      message: expect.stringMatching(/step-0+10$/) as string,
-    });
-  });
-
-  it('all workers lost at once go on from the last checkpoint', async () => {
-    const out = join(await temporaryFolder(), 'run');
-    const run = new Lockstep(
-      fresh('--workers', '2', '--evaluate', 'none', '--checkpoint-every', '10steps', '--out', out),
-    );
-    await run.event('checkpoint', ({ step }) => step >= 50);
-    const workers = run.events.flatMap((event) => (event.event === 'worker' ? [event.pid] : []));
-    for (const pid of workers) process.kill(pid, 'SIGKILL');
-    const ended = await run.ended;
-    expect(weightsOf(ended)).toBe(expected);
-    expect(stepsOf(ended.events)).toEqual(Array.from({ length: 2 * epochs }, (_, i) => i + 1));
-  });
-
-  it.skipIf(onWasm)('a checkpoint that cannot be written stops no training, and is said once', async () => {
-    const out = join(await temporaryFolder(), 'run');
-    await mkdir(out, { recursive: true });
-    await writeFile(join(out, 'checkpoints'), 'in the way');
-    const run = await lockstep(
-      fresh('--workers', '2', '--evaluate', 'none', '--checkpoint-every', '5steps', '--out', out),
-    );
-    expect(weightsOf(run)).toBe(expected);
-    const warnings = run.events.filter((event) => event.event === 'warning');
-    expect(warnings).toMatchObject([
-      {
-        event: 'warning',
-        message: expect.stringMatching(
-          /^Checkpoint of step \d+ can't be written to .*ENOTDIR|EEXIST/,
-        ) as string,
-      },
-    ]);
-  });
-
-  it.skipIf(onWasm)('a folder that vanishes is made again', async () => {
-    const out = join(await temporaryFolder(), 'run');
-    const run = new Lockstep(
-      fresh('--workers', '1', '--evaluate', 'none', '--checkpoint-every', '5steps', '--out', out),
-    );
-    await run.event('checkpoint', ({ step }) => step >= 20);
-    // A checkpoint may be in the middle of being written there.
-    await rm(join(out, 'checkpoints'), { recursive: true, force: true, maxRetries: 10 });
-    expect(weightsOf(await run.ended)).toBe(expected);
-    const { events } = run;
-    expect(events.findLast((event) => event.event === 'checkpoint')?.step).toBe(2 * epochs);
-  });
-
-  it.skipIf(onWasm).each([
-    ['tensorflow', 'wasm'],
-    ['wasm', 'tensorflow'],
-  ])('a checkpoint of %s goes on with %s, which says that the roundings are others', async (then, now) => {
-    const out = join(await temporaryFolder(), 'run');
-    const options = [
-      '--engine',
-      then,
-      '--workers',
-      '1',
-      '--checkpoint-every',
-      '30steps',
-      '--evaluate',
-      'none',
-    ];
-    const first = await lockstep(fresh(...options, '--max-steps', '34', '--out', out));
-    expect(first.status, first.stderr).toBe(0);
-    const place = join(out, 'checkpoints', 'step-000000030');
-    const rest = await lockstep(['train', '--resume', place, '--engine', now, '--max-steps', '34', '--json']);
-    expect(rest.status, rest.stderr).toBe(0);
-    const losses = ({ events }: Ended): number[] =>
-      events.flatMap((event) => (event.event === 'step' && event.step > 30 ? [event.loss] : []));
-    expect(losses(rest)).toHaveLength(4);
-    losses(rest).forEach((loss, i) => expect(loss / (losses(first)[i] ?? 0)).toBeCloseTo(1, 5));
-    const warnings = rest.events.filter((event) => event.event === 'warning');
-    expect(warnings.map(({ message }) => message)).toEqual([
-      expect.stringMatching(/another engine.*different rounding/) as string,
-    ]);
-  });
-
-  it.skipIf(onWasm)(
-    'refuses settings that would make another run of it, and folders without a checkpoint',
-    async () => {
-      const out = join(await temporaryFolder(), 'run');
-      await lockstep(
-        fresh('--workers', '2', '--max-steps', '4', '--checkpoint-every', '2steps', '--out', out),
-      );
-      const other = await lockstep(['train', '--resume', out, '--seed', '9', '--shards', '4']);
-      expect(other.status).toBe(2);
-      expect(other.stderr).toMatch(/--resume: .*got others: seed: 1 then, 9 now; shards: 3 then, 4 now/);
-      const none = await lockstep(['train', '--resume', await temporaryFolder()]);
-      expect(none.status).toBe(2);
-      expect(none.stderr).toMatch(/No checkpoint in .* can be used/);
-    },
-  );
+  const end = newest + 101;
+  const args = ['--resume', 'auto', '--out', out, '--workers', '3', '--max-steps', String(end), '--json'];
+  const second = await lockstep(['train', ...args]);
+  expect(weightsOf(second)).toBe(await undisturbed(end));
+  const from = second.events.flatMap((event) => (event.event === 'resumed' ? [event.step] : []))[0] ?? 0;
+  // The last that was announced, or one that was written and not announced any more.
+  const announced = first.events.findLast((event) => event.event === 'checkpoint')?.step;
+  expect(from).toBeGreaterThanOrEqual(announced ?? Infinity);
+  expect(from % 7).toBe(0);
+  expect(stepsIn(second.events)).toEqual(range(from + 1, end));
+  // The log of the run goes on as well, and the last checkpoint is that of the end.
+  const log = (await readFile(join(out, 'events.ndjson'), 'utf8')).trim().split('\n');
+  expect(stepsIn(log.map((line) => JSON.parse(line) as RunEvent))[0]).toBe(1);
+  expect(second.events.findLast((event) => event.event === 'checkpoint')?.step).toBe(end);
 });

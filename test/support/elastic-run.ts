@@ -12,22 +12,24 @@ const stepsPerEpoch = 2;
 /** Steps after the resume of a run that was stopped. */
 const stepsAfterResume = 20;
 
-const training = ['--shards', '6', '--threads', '1', '--batch-size', '40', '--json'];
+/** Two steps per epoch: `writeSmallTraining` has 70 samples. */
+export const training = ['--shards', '6', '--threads', '1', '--batch-size', '40', '--json'];
 /** More epochs than any test waits for: a run must not end before its faults have had their effect. */
-const endless = ['--epochs', '1000000'];
+export const endless = ['--epochs', '1000000'];
 
 const eventsOf = <Name extends RunEvent['event']>(events: readonly RunEvent[], name: Name) =>
   events.filter((event): event is Extract<RunEvent, { event: Name }> => event.event === name);
 
-const range = (first: number, last: number): number[] =>
+export const range = (first: number, last: number): number[] =>
   Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
-const stepsIn = (events: readonly RunEvent[]): number[] => eventsOf(events, 'step').map(({ step }) => step);
+export const stepsIn = (events: readonly RunEvent[]): number[] =>
+  eventsOf(events, 'step').map(({ step }) => step);
 
 const testedEpochs = (events: readonly RunEvent[]): number[] =>
   eventsOf(events, 'eval').flatMap(({ split, epoch }) => (split === 'test' ? [epoch] : []));
 
-function weightsOf({ status, stderr, events }: Ended): string {
+export function weightsOf({ status, stderr, events }: Ended): string {
   expect(status, stderr).toBe(0);
   return eventsOf(events, 'done')[0]?.weightsSha256 ?? 'no end';
 }
@@ -39,7 +41,12 @@ export async function undisturbed(steps: number): Promise<string> {
   const length = [...endless, '--max-steps', String(steps), '--evaluate', 'none'];
   return weightsOf(
     await lockstep([
-      ...['train', '--config', config, '--single-process', '--out', join(folder, 'run')],
+      'train',
+      '--config',
+      config,
+      '--single-process',
+      '--out',
+      join(folder, 'run'),
       ...training,
       ...length,
     ]),
@@ -149,8 +156,15 @@ export class ElasticRun {
 
     const end = last + stepsAfterResume + (last % stepsPerEpoch);
     const resumed = await lockstep([
-      ...['train', '--resume', this.#out, '--out', this.#out, '--single-process'],
-      ...['--max-steps', String(end), '--json'],
+      'train',
+      '--resume',
+      this.#out,
+      '--out',
+      this.#out,
+      '--single-process',
+      '--max-steps',
+      String(end),
+      '--json',
     ]);
     const weights = weightsOf(resumed);
     expect(stepsIn(resumed.events)).toEqual(range(last + 1, end));

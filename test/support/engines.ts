@@ -1,4 +1,4 @@
-/** `npm test` runs the end-to-end tests of several workers twice: vitest.config.ts sets LOCKSTEP_ENGINE for the second time. */
+/** The engine of a test run: test/suites.ts lists the tests that run again with LOCKSTEP_ENGINE=wasm. */
 
 /**
  * `it.skipIf(onWasm)` is for tests that name their engines themselves, whose training would take minutes in WebAssembly, or that are about

@@ -22,6 +22,8 @@ export interface Ended {
 export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** The Node executable of the command and of the processes that it starts; default: this one. */
+  readonly node?: string;
 }
 
 export class Lockstep {
@@ -35,8 +37,8 @@ export class Lockstep {
   #unread = 0;
   #over = false;
 
-  constructor(args: readonly string[], { env = {}, cwd = root }: StartOptions = {}) {
-    this.#process = spawn(process.execPath, [main, ...args], {
+  constructor(args: readonly string[], { env = {}, cwd = root, node = process.execPath }: StartOptions = {}) {
+    this.#process = spawn(node, [main, ...args], {
       cwd,
       env: { ...process.env, NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

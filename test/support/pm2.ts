@@ -11,6 +11,7 @@ const pm2File = createRequire(import.meta.url).resolve('pm2/bin/pm2');
 const listSchema = z.array(
   z.object({
     name: z.string(),
+    pid: z.number().optional(),
     pm2_env: z.object({
       status: z.string(),
       exit_code: z.union([z.number(), z.string()]).optional(),
@@ -35,8 +36,16 @@ export class Pm2 {
 
   readonly #home: string;
 
-  /** `environment` is added to this process's own; `home` becomes PM2_HOME. */
-  constructor(home: string, environment: Readonly<Record<string, string>>, cwd = home) {
+  readonly #node: string;
+
+  /** `environment` is added to this process's own; `home` becomes PM2_HOME; `node` runs pm2 itself and its daemon. */
+  constructor(
+    home: string,
+    environment: Readonly<Record<string, string>>,
+    cwd = home,
+    node = process.execPath,
+  ) {
+    this.#node = node;
     this.#home = home;
     this.#cwd = cwd;
     this.#environment = { ...environment, PM2_HOME: home, PM2_DISABLE_VERSION_CHECK: 'true' };
@@ -44,12 +53,12 @@ export class Pm2 {
 
   /** The same daemon, for commands with more variables. */
   withEnvironment(more: Readonly<Record<string, string>>): Pm2 {
-    return new Pm2(this.#home, { ...this.#environment, ...more }, this.#cwd);
+    return new Pm2(this.#home, { ...this.#environment, ...more }, this.#cwd, this.#node);
   }
 
   /** Runs `pm2 ...args`; returns what it printed. */
   async command(...args: readonly string[]): Promise<string> {
-    const { stdout } = await run(process.execPath, [pm2File, ...args], {
+    const { stdout } = await run(this.#node, [pm2File, ...args], {
       env: { ...process.env, ...this.#environment },
       cwd: this.#cwd,
       timeout: hangMs,
@@ -58,11 +67,19 @@ export class Pm2 {
     return stdout;
   }
 
-  async list(): Promise<Pm2App[]> {
+  async #jlist(): Promise<z.infer<typeof listSchema>> {
     const printed = await this.command('jlist');
     // Its greeting may come before the list.
-    const list = listSchema.parse(JSON.parse(printed.trim().split('\n').at(-1) ?? ''));
-    return list.map(({ name, pm2_env: env }) => ({
+    return listSchema.parse(JSON.parse(printed.trim().split('\n').at(-1) ?? ''));
+  }
+
+  /** Pids of the apps that run. */
+  async pids(): Promise<number[]> {
+    return (await this.#jlist()).flatMap(({ pid = 0 }) => (pid > 0 ? [pid] : []));
+  }
+
+  async list(): Promise<Pm2App[]> {
+    return (await this.#jlist()).map(({ name, pm2_env: env }) => ({
       name,
       status: env.status,
       exitCode: env.exit_code === undefined ? undefined : Number(env.exit_code),

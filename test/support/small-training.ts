@@ -6,6 +6,16 @@ import { encodeImages, encodeLabels } from './idx-files.js';
 const size = 8;
 
 /**
+ * The options and the hash of the weights of a run of 50 epochs in WebAssembly. WebAssembly is specified to the bit, so any machine,
+ * Node version and number of workers gives this hash. A change of its kernels changes it.
+ */
+export const wasmRun = {
+  count: 70,
+  options: ['--shards', '8', '--epochs', '50', '--engine', 'wasm', '--threads', '1'],
+  weightsSha256: 'd0015d7518d74ecdbcd547f3ce85a01b6614fcfac32e6dd2c8cfddf9d21be7ac',
+} as const;
+
+/**
  * Writes `lockstep.config.ts` and a data set of `count` training images into `folder`; returns both paths. `extra` and `hidden` are
  * fields of the training and of its hidden layer.
  */
