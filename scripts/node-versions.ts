@@ -14,7 +14,7 @@ async function install(packageName: string, major: string, prefix: string): Prom
   } catch (error) {
     const { stderr = '', message } = error as Error & { stderr?: string };
     throw new Error(
-      `Node ${major}: expected npm to install ${packageName}@${major}, got: ${stderr.trim() || message}. Check the npm registry.`,
+      `Node ${major}: expected npm to install ${packageName}@${major}, got: ${stderr.split('\n')[0] || message}. Check the npm registry.`,
       { cause: error },
     );
   }
