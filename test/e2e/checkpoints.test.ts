@@ -153,7 +153,7 @@ describe('--checkpoint-every and --resume', () => {
     losses(rest).forEach((loss, i) => expect(loss / (losses(first)[i] ?? 0)).toBeCloseTo(1, 5));
     const warnings = rest.events.filter((event) => event.event === 'warning');
     expect(warnings.map(({ message }) => message)).toEqual([
-      expect.stringMatching(/another engine.*other roundings/) as string,
+      expect.stringMatching(/another engine.*different rounding/) as string,
     ]);
   });
 
