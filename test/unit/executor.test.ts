@@ -2,7 +2,7 @@ import type { LayersModel, NamedTensorMap, Tensor, Tensor2D, Variable } from '@t
 import { describe, expect, it } from 'vitest';
 import type { ModelContext } from '../../src/api/define-training.js';
 import { ModelError } from '../../src/shared/errors.js';
-import type { LayerVariable } from '../../src/worker/executor/layer-op.js';
+import type { LayerVariable } from '../../src/worker/executor/layer.js';
 import { markFrozenWeights } from '../../src/worker/training/frozen-layers.js';
 import type { GenerationContext } from '../../src/worker/training/generation-context.js';
 import { trainStep } from '../../src/worker/training/train-step.js';

@@ -1,9 +1,9 @@
 /**
- * Runs a tf.LayersModel over the list of local shards, forward and backward, node by node. Owns the order of work: one
- * layer on all shards, then the next, so that what crosses shards (BatchNorm) meets where every worker is at the same
- * layer, and gradients leave as soon as a layer's backward pass is done.
+ * Runs a tf.LayersModel over the local shards, forward and backward, node by node. One layer runs on all shards before the
+ * next, so that the collectives of BatchNorm happen where every worker is at the same layer, and gradients are sent as soon
+ * as a layer's backward pass is done.
  *
- * All calls must run inside a tf.tidy; activations and gradients are freed as soon as the last one to need them is done.
+ * All calls must run inside a tf.tidy. Activations and gradients are freed as soon as no later node needs them.
  */
 
 import type { LayersModel, Tensor } from '@tensorflow/tfjs';
@@ -14,33 +14,10 @@ import { unmeasured, type Measure } from '../timing/tracer.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { fuse, type FusedNode } from './fusion.js';
 import { buildGraph, type Graph } from './graph.js';
-import type {
-  Forward,
-  Layer,
-  LayerImplementation,
-  LayerOp,
-  LayerVariable,
-  PassContext,
-  ShardedTensors,
-  StepContext,
-} from './layer-op.js';
-import { batchNormalization } from './layers/batch-normalization.js';
-import { conv2d } from './layers/conv2d.js';
-import { dense } from './layers/dense.js';
-import { dropout } from './layers/dropout.js';
-import { recorded, refusalOf } from './layers/recorded-layer.js';
-import { activation, flatten, maxPooling2d, relu } from './layers/simple.js';
-
-const implementations: Readonly<Record<string, LayerImplementation>> = {
-  Activation: activation,
-  BatchNormalization: batchNormalization,
-  Conv2D: conv2d,
-  Dense: dense,
-  Dropout: dropout,
-  Flatten: flatten,
-  MaxPooling2D: maxPooling2d,
-  ReLU: relu,
-};
+import type { Layer, LayerVariable } from './layer.js';
+import type { Forward, LayerOp, PassContext, ShardedTensors, StepContext } from './layer-op.js';
+import { implementationOf } from './layers/implementations.js';
+import { refusalOf } from './layers/recorded-layer.js';
 
 export interface ExecutorOptions {
   readonly tf: Tensorflow;
@@ -48,7 +25,7 @@ export interface ExecutorOptions {
   readonly model: LayersModel;
   readonly communicator: CollectiveRegistrar;
   readonly seed: number;
-  /** For the time line; measures nothing if left out. */
+  /** Records spans for the time line; by default nothing is measured. */
   readonly measure?: Measure;
 }
 
@@ -62,14 +39,14 @@ export class Executor {
   readonly #nodes: readonly BoundNode[];
   readonly #communicator: CollectiveRegistrar;
   readonly #measure: Measure;
-  /** How often each weight gets a gradient a shard: once for each call of its layer. */
+  /** Number of gradients per shard that each weight receives: one per call of its layer. */
   readonly uses: ReadonlyMap<number, number>;
-  /** Each once, however often it is called. */
+  /** The model's layers, each once, nested models dissolved. */
   readonly layers: readonly Layer[];
-  /** Trainable weights in the order in which backward reaches them. */
+  /** Layout indices of the trainable weights, in the order in which the backward pass reaches them. */
   readonly backwardOrder: readonly number[];
 
-  /** @throws ModelError naming the layer that can't be trained data-parallel, and why. */
+  /** @throws ModelError that names a layer that cannot be trained data-parallel, and the reason */
   constructor({ tf, kernels, model, communicator, seed, measure = unmeasured }: ExecutorOptions) {
     this.#graph = buildGraph(model);
     this.#communicator = communicator;
@@ -88,13 +65,13 @@ export class Executor {
       const refusal = refusalOf(layer);
       if (refusal !== undefined) {
         throw new ModelError(
-          `Layer "${layer.name}" (${layer.getClassName()}) can't be trained here: ${refusal}.`,
+          `Layer "${layer.name}" (${layer.getClassName()}) cannot be trained data-parallel: ${refusal}.`,
         );
       }
-      const needsInputGradient = node.inputs.some((slot) => trainableBefore.has(slot));
+      const needsInputGradient = node.inputs.some((valueId) => trainableBefore.has(valueId));
       const trainable = layer.trainableWeights as unknown as LayerVariable[];
       if (needsInputGradient || trainable.length > 0)
-        for (const slot of node.outputs) trainableBefore.add(slot);
+        for (const valueId of node.outputs) trainableBefore.add(valueId);
       for (const variable of trainable)
         uses.set(weightIndex(variable), (uses.get(weightIndex(variable)) ?? 0) + 1);
       const services = {
@@ -108,7 +85,7 @@ export class Executor {
       };
       return {
         node,
-        op: implementations[layer.getClassName()]?.(layer, services) ?? recorded(layer, services),
+        op: implementationOf(layer, services),
       };
     });
     this.uses = uses;
@@ -120,9 +97,10 @@ export class Executor {
   }
 
   /**
-   * Training: forward, `loss` on the outputs, backward. Gradients leave through `context.gradient` on the way.
+   * Runs the forward pass, `loss` on the outputs, and the backward pass. Gradients are passed to `context.gradient` as they
+   * become available.
    * @param inputs [model input][active shard], float32 [samples, ...]; disposed here
-   * @param loss given [model output][active shard], returns the gradients by them in the same order
+   * @param loss takes [model output][active shard] and returns the gradients by them in the same order
    */
   train(step: StepContext, inputs: ShardedTensors, loss: (outputs: ShardedTensors) => ShardedTensors): void {
     const deferred: (() => void)[] = [];
@@ -139,48 +117,48 @@ export class Executor {
       runDeferred,
     };
     const values: (readonly Tensor[] | undefined)[] = [];
-    this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
+    this.#graph.inputs.forEach((valueId, i) => (values[valueId] = inputs[i]));
     const passes = this.#nodes.map(({ node, op }): Forward => {
       const pass = this.#measure('forward', node.layer.name, () =>
         op.forward(context, valuesAt(values, node.inputs)),
       );
-      node.outputs.forEach((slot, i) => (values[slot] = pass.outputs[i]));
+      node.outputs.forEach((valueId, i) => (values[valueId] = pass.outputs[i]));
       this.#communicator.tick();
       return pass;
     });
 
     const gradients: (Tensor[] | undefined)[] = [];
-    const accumulate = (slot: number, more: readonly Tensor[]): void => {
-      const held = gradients[slot];
-      gradients[slot] = held ? held.map((tensor, i) => replaceSum(tensor, more[i] as Tensor)) : [...more];
+    const accumulate = (valueId: number, more: readonly Tensor[]): void => {
+      const held = gradients[valueId];
+      gradients[valueId] = held ? held.map((tensor, i) => replaceSum(tensor, more[i] as Tensor)) : [...more];
     };
     const outputGradients = this.#measure('loss', 'loss', () => loss(valuesAt(values, this.#graph.outputs)));
-    this.#graph.outputs.forEach((slot, i) => accumulate(slot, outputGradients[i] ?? []));
+    this.#graph.outputs.forEach((valueId, i) => accumulate(valueId, outputGradients[i] ?? []));
 
     for (const [i, { node, op }] of [...this.#nodes.entries()].reverse()) {
       current = node.layer.name;
-      // One layer's work at a time, so that its tensors don't pile up.
+      // The work of one layer at a time is deferred, so that its tensors do not accumulate.
       if (op.overlapsCommunication !== true && node.layer.trainableWeights.length > 0) runDeferred();
-      const arrived = node.outputs.map((slot, output) => {
-        // An output that the loss doesn't depend on.
+      const arrived = node.outputs.map((valueId, output) => {
+        // The loss does not depend on this output.
         const missing = () => (passes[i]?.outputs[output] ?? []).map((tensor) => tensor.mul(0));
-        return gradients[slot] ?? missing();
+        return gradients[valueId] ?? missing();
       });
       const inputGradients = this.#measure(
         'backward',
         node.layer.name,
         () => passes[i]?.backward(arrived) ?? [],
       );
-      node.inputs.forEach((slot, input) => {
+      node.inputs.forEach((valueId, input) => {
         const more = inputGradients[input];
-        if (more) accumulate(slot, more);
+        if (more) accumulate(valueId, more);
       });
-      // Everything after this node is done, and so is this node, but for what is put off: then nobody reads its outputs or
-      // their gradients again.
+      // All later nodes are done, and so is this node except for deferred work: afterwards its outputs and their gradients
+      // are not read again.
       const free = (): void => {
-        for (const slot of node.outputs) {
-          dispose(gradients[slot]);
-          dispose(values[slot]);
+        for (const valueId of node.outputs) {
+          dispose(gradients[valueId]);
+          dispose(values[valueId]);
         }
       };
       if (deferred.length > 0) deferred.push(free);
@@ -188,28 +166,28 @@ export class Executor {
       this.#communicator.tick();
     }
     runDeferred();
-    for (const slot of this.#graph.inputs) dispose(values[slot]);
+    for (const valueId of this.#graph.inputs) dispose(values[valueId]);
   }
 
-  /** Inference on shards of any size, with the running statistics; [model output][shard], owned by the caller's tidy. */
+  /** Runs inference on shards of any size with the running statistics. @returns [model output][shard], owned by the caller's tidy */
   infer(step: StepContext, inputs: ShardedTensors): ShardedTensors {
     const context: PassContext = { ...step, defer: (work) => work(), runDeferred: () => undefined };
     const values: (readonly Tensor[] | undefined)[] = [];
-    this.#graph.inputs.forEach((slot, i) => (values[slot] = inputs[i]));
+    this.#graph.inputs.forEach((valueId, i) => (values[valueId] = inputs[i]));
     const lastUse = new Map<number, number>();
-    this.#nodes.forEach(({ node }, i) => node.inputs.forEach((slot) => lastUse.set(slot, i)));
+    this.#nodes.forEach(({ node }, i) => node.inputs.forEach((valueId) => lastUse.set(valueId, i)));
     this.#nodes.forEach(({ node, op }, i) => {
       const { outputs } = op.forward(context, valuesAt(values, node.inputs));
-      node.outputs.forEach((slot, output) => (values[slot] = outputs[output]));
-      for (const slot of node.inputs) {
-        if (lastUse.get(slot) === i && !this.#graph.outputs.includes(slot)) dispose(values[slot]);
+      node.outputs.forEach((valueId, output) => (values[valueId] = outputs[output]));
+      for (const valueId of node.inputs) {
+        if (lastUse.get(valueId) === i && !this.#graph.outputs.includes(valueId)) dispose(values[valueId]);
       }
     });
     this.#communicator.tick();
     return valuesAt(values, this.#graph.outputs);
   }
 
-  /** Makes the step's moving statistics permanent. */
+  /** Makes the step's running statistics permanent. */
   commit(): void {
     for (const { op } of this.#nodes) op.commit?.();
   }
@@ -217,11 +195,11 @@ export class Executor {
 
 function valuesAt(
   values: readonly (readonly Tensor[] | undefined)[],
-  slots: readonly number[],
+  valueIds: readonly number[],
 ): ShardedTensors {
-  return slots.map((slot) => {
-    const value = values[slot];
-    invariant(value, `value ${slot} was not computed`);
+  return valueIds.map((valueId) => {
+    const value = values[valueId];
+    invariant(value, `value ${valueId} was not computed`);
     return value;
   });
 }

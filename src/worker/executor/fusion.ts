@@ -1,41 +1,41 @@
 /**
- * Which neighbours of a BatchNormalization are computed together with it: the ReLU and the 2x2 max-pool after it, which then
- * cost no pass over memory of their own, and the bias before it, which BatchNorm cancels. Pure; changes no layer.
+ * Fuses a BatchNormalization with its neighbours: the ReLU and the 2x2 max-pool after it, which then need no pass over
+ * memory of their own, and the bias before it, which BatchNorm cancels. Pure; no layer is changed.
  */
 
 import type { Graph, GraphNode } from './graph.js';
-import { fieldsOf, type Layer, type LayerVariable } from './layer-op.js';
+import { fieldsOf, type Layer, type LayerVariable } from './layer.js';
 
-/** A node of the model, or a BatchNormalization with what was drawn into it. */
+/** A node of the model, or a BatchNormalization with the nodes that are fused into it. */
 export interface FusedNode extends GraphNode {
-  /** Number of the node in topological order, whatever is fused: keys the random streams and names the exchanges. */
+  /** Index of the node in topological order before fusion: keys the random streams and names the collectives. */
   readonly index: number;
   readonly relu: boolean;
   readonly pool: boolean;
-  /** Conv2D or Dense whose output goes to a BatchNormalization alone: no bias in training. */
+  /** True for a Conv2D or Dense whose only reader is a BatchNormalization: its bias is left out in training. */
   readonly biasCancelled: boolean;
-  /** BatchNormalization: the bias that the layer before it left out. */
+  /** For a BatchNormalization, the bias that the previous layer leaves out. */
   readonly cancelledBias: LayerVariable | undefined;
 }
 
 export function fuse({ nodes, outputs }: Graph): FusedNode[] {
   const consumers = new Map<number, GraphNode[]>();
   for (const node of nodes)
-    for (const slot of node.inputs) consumers.set(slot, [...(consumers.get(slot) ?? []), node]);
-  /** The one node that reads all there is of `node`; undefined when there are several or the model gives it out. */
-  const only = (node: GraphNode): GraphNode | undefined => {
-    const [slot] = node.outputs;
-    if (slot === undefined || outputs.includes(slot)) return undefined;
-    const readers = consumers.get(slot) ?? [];
+    for (const valueId of node.inputs) consumers.set(valueId, [...(consumers.get(valueId) ?? []), node]);
+  /** Returns the only reader of `node`; undefined if there are several, or if it is an output of the model. */
+  const soleReader = (node: GraphNode): GraphNode | undefined => {
+    const [valueId] = node.outputs;
+    if (valueId === undefined || outputs.includes(valueId)) return undefined;
+    const readers = consumers.get(valueId) ?? [];
     return readers.length === 1 ? readers[0] : undefined;
   };
 
-  const drawnIn = new Set<GraphNode>();
+  const fusedAway = new Set<GraphNode>();
   const cancelled = new Map<GraphNode, LayerVariable>();
   const fused: FusedNode[] = [];
   for (const [index, node] of nodes.entries()) {
-    if (drawnIn.has(node)) continue;
-    const next = only(node);
+    if (fusedAway.has(node)) continue;
+    const next = soleReader(node);
     const biasCancelled =
       next !== undefined && isBatchNorm(next.layer) && cancellableBias(node.layer) !== undefined;
     if (biasCancelled) cancelled.set(next, cancellableBias(node.layer) as LayerVariable);
@@ -52,15 +52,15 @@ export function fuse({ nodes, outputs }: Graph): FusedNode[] {
       continue;
     }
     let last = node;
-    const draw = (wanted: (layer: Layer) => boolean): boolean => {
-      const reader = only(last);
+    const absorb = (wanted: (layer: Layer) => boolean): boolean => {
+      const reader = soleReader(last);
       if (!reader || !wanted(reader.layer)) return false;
-      drawnIn.add(reader);
+      fusedAway.add(reader);
       last = reader;
       return true;
     };
-    const relu = draw(isRelu);
-    const pool = draw(isHalvingPool);
+    const relu = absorb(isRelu);
+    const pool = absorb(isHalvingPool);
     fused.push({ ...plain, relu, pool, outputs: last.outputs });
   }
   return fused;
@@ -90,7 +90,7 @@ function isHalvingPool(layer: Layer): boolean {
   return dataFormat === 'channelsLast' && even && [...poolSize, ...strides].every((size) => size === 2);
 }
 
-/** The bias of a layer that is linear after it. */
+/** Returns the bias of a layer without an activation after it. */
 function cancellableBias(layer: Layer): LayerVariable | undefined {
   if (!['Conv2D', 'Dense'].includes(layer.getClassName())) return undefined;
   const { bias, dataFormat } = fieldsOf<{ bias?: LayerVariable | null; dataFormat?: string }>(layer);

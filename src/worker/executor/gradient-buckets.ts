@@ -1,10 +1,10 @@
 /**
- * Collects the gradients of each shard into buckets and sends a bucket as soon as it is complete, while backward goes
- * on (as PyTorch DDP's Reducer does; Li et al., VLDB 2020). Owns the flat order of the trainable parameters: the order in
- * which backward reaches them.
+ * Collects the gradients of each shard into buckets and all-reduces a bucket as soon as it is complete, while the backward
+ * pass continues (like PyTorch DDP's Reducer; Li et al., VLDB 2020). Defines the flat order of the trainable parameters: the
+ * order in which the backward pass reaches them.
  *
- * A bucket is a stretch of that vector and may begin or end inside a parameter: a large one then travels in pieces that
- * stay in a core's cache while they are copied and summed, and between which BatchNorm's small vectors get through.
+ * A bucket is a range of the flat vector and may begin or end inside a parameter. A large parameter then travels in pieces
+ * that stay in a core's cache while they are copied and summed, and BatchNorm's small vectors can pass between them.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
@@ -20,12 +20,12 @@ export interface FlatParameter {
   /** Index in the layout. */
   readonly weight: number;
   readonly shape: readonly number[];
-  /** Elements before it in the flat vector. */
+  /** Index of its first element in the flat vector. */
   readonly offset: number;
   readonly size: number;
 }
 
-/** The trainable parameters as one vector. */
+/** Lays out the trainable parameters in one vector. @param order layout indices */
 export function flatten(layout: Layout, order: readonly number[]): FlatParameter[] {
   let offset = 0;
   return order.map((weight) => {
@@ -39,35 +39,38 @@ export function flatten(layout: Layout, order: readonly number[]): FlatParameter
 
 interface Bucket {
   readonly collective: CollectiveHandle;
-  /** The same elements, bit for bit. */
+  /** A collective over the same elements that does not round; for the transfer of state. */
   readonly exact: CollectiveHandle;
   readonly start: number;
-  /** Contributions that this use still lacks, over all active shards. */
+  /** Number of contributions that this round still lacks, over all active shards. */
   missing: number;
 }
 
-/** The part of a parameter that lies in one bucket. */
+/** A part of a parameter that lies in one bucket. */
 interface Segment {
   readonly bucket: Bucket;
-  /** Element inside the bucket. */
+  /** Index of its first element inside the bucket. */
   readonly at: number;
   /** Elements [from, to) of the parameter. */
   readonly from: number;
   readonly to: number;
 }
 
-interface Place {
+interface GradientTarget {
   readonly segments: readonly Segment[];
-  /** Where its gradient goes, for each local shard. */
+  /** Destination of the gradient, per local shard. */
   readonly targets: readonly Float32Array[];
   readonly size: number;
   readonly uses: number;
 }
 
 export interface GradientHooks {
-  /** Copies a tensor's values: the first of a local shard's gradients of a weight, and most often the only one. */
+  /** Copies a tensor's values; called for the first gradient of a weight on a local shard, which is usually the only one. */
   readonly store: (value: Tensor, target: Float32Array, weight: number, local: number) => void;
-  /** Sees each shard's whole gradient of a weight before it leaves; may change it. `stored`: it is what was stored. */
+  /**
+   * Called with each shard's complete gradient of a weight before it is sent; may change it. `stored` is true if the
+   * gradient is the tensor that `store` copied.
+   */
   readonly complete?:
     | ((step: number, weight: number, local: number, gradient: Float32Array, stored: boolean) => void)
     | undefined;
@@ -75,15 +78,15 @@ export interface GradientHooks {
 
 export class GradientBuckets {
   readonly #buckets: Bucket[] = [];
-  readonly #places = new Map<number, Place>();
+  readonly #targets = new Map<number, GradientTarget>();
   readonly #vectors: Allocation;
   readonly #hooks: GradientHooks;
-  /** Contributions so far, by `weight/shard`. */
+  /** Number of contributions so far, by `weight/shard`. */
   readonly #seen = new Map<string, number>();
-  /** Where a writer puts a gradient of a weight that already has one: by weight, the same at every step. */
-  readonly #further = new Map<number, Float32Array>();
+  /** Scratch vectors for further gradients of a weight from a writer, by weight; the same in every step. */
+  readonly #scratch = new Map<number, Float32Array>();
   #step = 0;
-  /** How many of the step's parts each local shard has samples in. */
+  /** Number of the step's parts in which each local shard has samples. */
   #parts = new Map<number, number>();
 
   constructor(
@@ -115,13 +118,13 @@ export class GradientBuckets {
           return { bucket, at: offset + from - bucket.start, from, to };
         });
       const targets = this.#vectors.inputs.map((vector) => vector.subarray(offset, offset + size));
-      this.#places.set(weight, { segments, targets, size, uses: uses.get(weight) ?? 1 });
+      this.#targets.set(weight, { segments, targets, size, uses: uses.get(weight) ?? 1 });
     }
   }
 
   /**
-   * Opens a step, whose batch is computed in parts; in each some of the local shards have samples. A shard's gradients of
-   * all parts are added up, in order, before they leave. Shards without samples contribute zeros.
+   * Starts a step. Its batch is computed in parts, in each of which some local shards have samples. A shard's gradients are
+   * summed over the parts, in order, before they are sent. Shards without samples contribute zeros.
    */
   begin(step: number, parts: readonly (readonly ActiveShard[])[]): void {
     this.#step = step;
@@ -135,17 +138,17 @@ export class GradientBuckets {
       bucket.missing = 0;
     }
     const contributions = parts.flat().length;
-    for (const { segments, uses } of this.#places.values()) {
+    for (const { segments, uses } of this.#targets.values()) {
       for (const { bucket } of segments) bucket.missing += uses * contributions;
     }
     for (const bucket of this.#buckets) if (bucket.missing === 0) bucket.collective.start(step);
   }
 
-  /** Adds one shard's gradient of one weight; the bucket leaves when this was its last. */
+  /** Adds the gradient of one weight on one shard, and starts each bucket that this completes. */
   add(weight: number, shard: ActiveShard, value: Tensor | Float32Array | GradientWriter): void {
-    const place = this.#places.get(weight);
-    invariant(place, `weight ${weight} is not trainable`);
-    const { segments, targets, size, uses } = place;
+    const gradientTarget = this.#targets.get(weight);
+    invariant(gradientTarget, `weight ${weight} is not trainable`);
+    const { segments, targets, size, uses } = gradientTarget;
     if (typeof value !== 'function') {
       const length = value instanceof Float32Array ? value.length : value.size;
       invariant(length === size, `gradient of weight ${weight}: ${length} of ${size} elements`);
@@ -157,7 +160,7 @@ export class GradientBuckets {
       throw new InvariantError(`weight ${weight} has ${seen} gradients of shard ${shard.local}`);
     this.#seen.set(key, seen);
     const target = targets[shard.local];
-    invariant(target, `shard ${shard.local} is not this worker's`);
+    invariant(target, `shard ${shard.local} does not belong to this worker`);
     const stored = seen === 1 && typeof value !== 'function' && !(value instanceof Float32Array);
     if (stored) this.#hooks.store(value, target, weight, shard.local);
     else if (seen > 1) addFloat32(target, target, this.#valuesOf(value, weight, size));
@@ -170,18 +173,18 @@ export class GradientBuckets {
   #valuesOf(value: Tensor | Float32Array | GradientWriter, weight: number, size: number): Float32Array {
     if (value instanceof Float32Array) return value;
     if (typeof value !== 'function') return value.dataSync<'float32'>();
-    const held = this.#further.get(weight) ?? new Float32Array(size);
-    this.#further.set(weight, held);
+    const held = this.#scratch.get(weight) ?? new Float32Array(size);
+    this.#scratch.set(weight, held);
     value(held);
     return held;
   }
 
   /**
    * Waits for every bucket and returns the gradient of the global mean loss as one flat vector, valid until the next
-   * step. Weights that backward didn't reach have gradient zero.
+   * step. Weights that the backward pass did not reach have gradient zero.
    */
   finish(): Float32Array {
-    for (const [weight, { segments, uses }] of this.#places) {
+    for (const [weight, { segments, uses }] of this.#targets) {
       for (const { bucket, at, from, to } of segments) {
         if (bucket.missing === 0) continue;
         for (const [local, vector] of bucket.collective.inputs.entries()) {
@@ -200,9 +203,9 @@ export class GradientBuckets {
   }
 
   /**
-   * One worker gives a vector of as many elements as there are parameters, all get it, bit for bit: an all-reduce in which
-   * everybody else adds -0, which changes no number. Valid until the next use.
-   * @param values undefined on all workers but one
+   * Broadcasts a vector with one element per parameter from one worker to all, bit for bit: an all-reduce to which all other
+   * workers contribute -0, which changes no number. The result is valid until the next round.
+   * @param values the vector on the source, undefined on all other workers
    */
   broadcast(step: number, values: Float32Array | undefined): Float32Array {
     for (const [local, vector] of this.#vectors.inputs.entries()) {

@@ -1,13 +1,13 @@
 /**
- * From a tf.LayersModel to a list of nodes in topological order. Models inside models are dissolved, so that a
- * BatchNormalization in a nested block is synchronized like any other. Reads the model; never changes it.
+ * Converts a tf.LayersModel into a list of nodes in topological order. Nested models are dissolved, so that a
+ * BatchNormalization in a nested block is synchronized like any other. The model is only read.
  */
 
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs';
 import { InvariantError, ModelError } from '../../shared/errors.js';
-import { fieldsOf, type Layer } from './layer-op.js';
+import { fieldsOf, type Layer } from './layer.js';
 
-/** One call of one layer. Slots number the values that flow between nodes. */
+/** One call of one layer. Its inputs and outputs are ids of the values that flow between nodes. */
 export interface GraphNode {
   readonly layer: Layer;
   readonly inputs: readonly number[];
@@ -25,7 +25,7 @@ interface InboundNode {
   readonly outputTensors: readonly SymbolicTensor[];
 }
 
-/** tfjs's Container: a model, also when it stands where a layer can. */
+/** A model as tfjs's Container, which may also take the place of a layer. */
 interface ContainerFields {
   readonly layers?: readonly Layer[];
   readonly inputs: readonly SymbolicTensor[];
@@ -35,9 +35,9 @@ interface ContainerFields {
 
 type Scope = Map<number, number>;
 
-/** @throws ModelError when the model isn't built or an output doesn't depend on its inputs. */
+/** @throws ModelError if the model is not built, or an output does not depend on its inputs */
 export function buildGraph(model: LayersModel): Graph {
-  // A Sequential has no inputs before its first layer knows its input shape.
+  // A Sequential has no inputs until its first layer has an input shape.
   if ((model.inputs as unknown) === undefined || model.inputs.length === 0) {
     throw new ModelError(
       `Model "${model.name}": expected a built model, got one without an input shape. ` +
@@ -45,10 +45,10 @@ export function buildGraph(model: LayersModel): Graph {
     );
   }
   const nodes: GraphNode[] = [];
-  let slots = 0;
-  const newSlot = (): number => slots++;
+  let valueCount = 0;
+  const newValueId = (): number => valueCount++;
 
-  /** Slots of a symbolic tensor; `scope` maps those of the surrounding model that are known. */
+  /** Returns the value id of a symbolic tensor; `scope` maps the tensors of the present model that are already resolved. */
   const resolve = (tensor: SymbolicTensor, scope: Scope): number => {
     const known = scope.get(tensor.id);
     if (known !== undefined) return known;
@@ -66,20 +66,21 @@ export function buildGraph(model: LayersModel): Graph {
       const inner: Scope = new Map(container.inputs.map((input, i) => [input.id, inputs[i] ?? -1]));
       outputs = container.outputs.map((output) => resolve(output, inner));
     } else {
-      outputs = inbound.outputTensors.map(newSlot);
+      outputs = inbound.outputTensors.map(newValueId);
       nodes.push({ layer, inputs, outputs });
     }
     for (const [i, output] of inbound.outputTensors.entries()) scope.set(output.id, outputs[i] ?? -1);
-    const slot = scope.get(tensor.id);
-    if (slot === undefined) throw new InvariantError(`layer "${layer.name}" lost one of its outputs`);
-    return slot;
+    const valueId = scope.get(tensor.id);
+    if (valueId === undefined)
+      throw new InvariantError(`layer "${layer.name}" has an output without a value`);
+    return valueId;
   };
 
   const scope: Scope = new Map();
   const inputs = model.inputs.map((input) => {
-    const slot = newSlot();
-    scope.set(input.id, slot);
-    return slot;
+    const valueId = newValueId();
+    scope.set(input.id, valueId);
+    return valueId;
   });
   const outputs = model.outputs.map((output) => resolve(output, scope));
   return { nodes, inputs, outputs };

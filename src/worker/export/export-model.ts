@@ -8,7 +8,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import { encodeSafetensors, type NamedTensor } from '../../shared/checkpoint/safetensors.js';
 import { CheckpointError, systemCode } from '../../shared/errors.js';
 import { writeFileAtomically } from '../../shared/files/write-whole.js';
-import type { LayerVariable } from '../executor/layer-op.js';
+import type { LayerVariable } from '../executor/layer.js';
 import { saveModel } from '../model-files/save-model.js';
 import type { ExportFormat, WeightLayout } from './formats.js';
 import { constant } from './layers.js';

@@ -1,7 +1,7 @@
 /** What each class of layer is in a GraphWriter's words. A class that isn't here can't be exported. */
 
 import type { Tensor } from '@tensorflow/tfjs';
-import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer-op.js';
+import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer.js';
 import {
   activationKinds,
   type ActivationKind,

@@ -3,7 +3,7 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import { InvariantError, ModelError } from '../../shared/errors.js';
 import { buildGraph } from '../executor/graph.js';
-import type { Layer } from '../executor/layer-op.js';
+import type { Layer } from '../executor/layer.js';
 import type { GraphValue, GraphWriter, Shape } from './graph-writer.js';
 import { lowerings } from './layers.js';
 

@@ -8,7 +8,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import { InvariantError, ModelError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import { buildGraph } from '../executor/graph.js';
-import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer-op.js';
+import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer.js';
 import { outInHeightWidth } from './kernel-order.js';
 
 export type TorchPart = 'weight' | 'bias' | 'running_mean' | 'running_var';

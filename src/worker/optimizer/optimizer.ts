@@ -7,7 +7,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
-import type { LayerVariable } from '../executor/layer-op.js';
+import type { LayerVariable } from '../executor/layer.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { createRule, type RuleState, type UpdateRule } from './update-rule.js';
 

@@ -8,7 +8,7 @@ import type { LayersModel, Scalar, Tensor, Variable } from '@tensorflow/tfjs';
 import { withoutMathRandom } from '../random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
-import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer-op.js';
+import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer.js';
 
 const drawsRandom =
   'A regularizer called Math.random, so workers would have different numbers. Remove the random draw.';

@@ -8,7 +8,7 @@ import { elementCount, layoutHash, weightsSha256, type Layout } from '../../shar
 import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
 import { loadData } from '../data/load-data.js';
 import type { Engine } from '../engine/load.js';
-import type { LayerVariable } from '../executor/layer-op.js';
+import type { LayerVariable } from '../executor/layer.js';
 import { kernelsOf } from '../kernels/choose.js';
 import { openModel, readModelFiles } from '../model-files/load-model.js';
 import { buildObjective } from '../objective/build-objective.js';

@@ -4,7 +4,7 @@
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
-import { fieldsOf, type Layer } from '../executor/layer-op.js';
+import { fieldsOf, type Layer } from '../executor/layer.js';
 
 interface Container {
   readonly layers?: readonly Layer[];

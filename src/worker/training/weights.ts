@@ -5,7 +5,7 @@
 
 import { elementCount } from '../../shared/model/layout.js';
 import { hashBytes, hashFloats } from '../../shared/ledger/hash.js';
-import type { LayerVariable } from '../executor/layer-op.js';
+import type { LayerVariable } from '../executor/layer.js';
 import type { Replica } from './replica.js';
 
 /** Every weight's values, in layout order. */

@@ -1,12 +1,13 @@
 /**
- * BatchNormalization over the global batch, or over each part of one that is computed in parts (Ioffe & Szegedy 2015; synchronized as in PyTorch's SyncBatchNorm).
+ * BatchNormalization over the global batch, or over each part of a batch that is computed in parts (Ioffe & Szegedy 2015;
+ * synchronized as in PyTorch's SyncBatchNorm).
  *
- * Forward: each shard gives (count, mean, M2) of each channel; the tree merges them; all normalise by the same biased
- * variance. Backward: with N rows in all, s1 = sum(dy) and s2 = sum(dy * xhat) over all shards,
+ * Forward: each shard contributes (count, mean, M2) per channel; the tree merges them, and all shards are normalized with the
+ * same biased variance. Backward: with N rows in total, s1 = sum(dy) and s2 = sum(dy * xhat) over all shards,
  *   dx = gamma / std * (dy - s1 / N - xhat * s2 / N).
- * A ReLU and a 2x2 max-pool that follow are computed in the same passes (see fusion.ts); dy is then the gradient brought
- * back through them.
- * The running statistics (unbiased variance, PyTorch's rule) change at commit, so an aborted step leaves no trace; tfjs's
+ * A ReLU and a 2x2 max-pool that follow are computed in the same passes (see fusion.ts); dy is then the gradient before
+ * them.
+ * The running statistics (unbiased variance, PyTorch's rule) change in `commit`, so an aborted step leaves no trace; tfjs's
  * own call() would write them during the forward pass.
  */
 
@@ -14,15 +15,14 @@ import type { Tensor } from '@tensorflow/tfjs';
 import { ModelError } from '../../../shared/errors.js';
 import type { CollectiveHandle } from '../../communicator/communicator.js';
 import type { BatchNormPass } from '../../kernels/kernels.js';
+import { fieldsOf, type LayerVariable } from '../layer.js';
 import {
-  fieldsOf,
   singleTensor,
   type ActiveShard,
   type Forward,
   type LayerImplementation,
   type LayerOp,
   type LayerServices,
-  type LayerVariable,
   type ShardedTensors,
   type PassContext,
 } from '../layer-op.js';
@@ -38,7 +38,7 @@ interface BatchNormFields {
 }
 
 interface GlobalStatistics {
-  /** Rows over all shards. */
+  /** Number of rows over all shards. */
   readonly count: number;
   readonly mean: Float64Array;
   readonly biasedVariance: Float64Array;
@@ -73,7 +73,7 @@ class BatchNormOp implements LayerOp {
   readonly #channels: number;
   readonly #moments: CollectiveHandle;
   readonly #sums: CollectiveHandle;
-  /** Of the step so far, one for each part of its batch; a step that is given up ends this object's life as well. */
+  /** Statistics of the step so far, one entry per part of its batch. An aborted step discards this object. */
   #pending: GlobalStatistics[] = [];
 
   constructor(
@@ -105,11 +105,11 @@ class BatchNormOp implements LayerOp {
     };
   }
 
-  /** moving = momentum * moving + (1 - momentum) * batch, once for each part of the batch. */
+  /** Sets moving = momentum * moving + (1 - momentum) * batch, once per part of the batch. */
   commit(): void {
     const bias = this.#services.node.cancelledBias?.read().dataSync<'float32'>();
     for (const { count, mean, biasedVariance } of this.#pending) {
-      // A single row has no unbiased variance; PyTorch refuses it, we keep the biased one.
+      // A single row has no unbiased variance. PyTorch refuses it; the biased one is kept here.
       const unbias = count > 1 ? count / (count - 1) : 1;
       this.#move(this.#fields.movingMean, bias ? mean.map((value, c) => value + (bias[c] ?? 0)) : mean, 1);
       this.#move(this.#fields.movingVariance, biasedVariance, unbias);
@@ -126,7 +126,7 @@ class BatchNormOp implements LayerOp {
     };
   }
 
-  /** [mean, gamma / std, beta] of each channel. */
+  /** Returns [mean, gamma / std, beta], each with one value per channel. */
   #affine({ mean, biasedVariance }: GlobalStatistics): Float32Array {
     const channels = this.#channels;
     const affine = new Float32Array(3 * channels);
@@ -216,7 +216,7 @@ class BatchNormOp implements LayerOp {
   }
 }
 
-/** An empty shard takes part with zeros: count 0 for the moments, nothing to add for the sums. */
+/** Fills the inputs of empty shards with zeros: count 0 for the moments, no contribution to the sums. */
 function zeroInactive(collective: CollectiveHandle, active: readonly ActiveShard[]): void {
   for (const [local, vector] of collective.inputs.entries()) {
     if (!active.some((shard) => shard.local === local)) vector.fill(0);

@@ -1,8 +1,9 @@
-/** Conv2D, channels last, linear or ReLU. */
+/** Conv2D on [batch, height, width, channels] with a linear or ReLU activation. Other options are recorded. */
 
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
 import type { ConvWindow } from '../../kernels/kernels.js';
-import { fieldsOf, shardwise, type LayerImplementation, type LayerVariable } from '../layer-op.js';
+import { fieldsOf, type LayerVariable } from '../layer.js';
+import { shardwise, type LayerImplementation } from '../layer-op.js';
 
 interface Conv2dFields {
   readonly kernel: LayerVariable;
@@ -33,7 +34,7 @@ export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needs
     };
     let y: Tensor = kernels.conv2d(input, filter, window);
     if (!context.training) freeOperands();
-    // A bias before BatchNorm changes nothing but the running mean, which BatchNorm's commit makes up for.
+    // A bias before BatchNorm affects only the running mean, which BatchNorm's commit corrects.
     const cancelled = node.biasCancelled && context.training;
     if (bias && !cancelled) y = replace(y, kernels.biasAdd(y, bias.read() as Tensor1D));
     if (activation === 'relu') y = replace(y, kernels.relu(y));
@@ -61,7 +62,7 @@ export const conv2d: LayerImplementation = (layer, { kernels, weightIndex, needs
   });
 };
 
-/** Frees an intermediate as soon as its successor exists. */
+/** Disposes an intermediate result once its successor exists. */
 function replace(old: Tensor, next: Tensor): Tensor {
   old.dispose();
   return next;

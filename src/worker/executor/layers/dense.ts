@@ -1,7 +1,8 @@
-/** Dense on [batch, features], linear or ReLU. */
+/** Dense on [batch, features] with a linear or ReLU activation. Other options are recorded. */
 
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
-import { fieldsOf, shardwise, type LayerImplementation, type LayerVariable } from '../layer-op.js';
+import { fieldsOf, type LayerVariable } from '../layer.js';
+import { shardwise, type LayerImplementation } from '../layer-op.js';
 
 interface DenseFields {
   readonly kernel: LayerVariable;
@@ -28,7 +29,7 @@ export const dense: LayerImplementation = (layer, { tf, kernels, weightIndex, ne
     const weights = kernels.operand(kernel.read() as Tensor2D);
     const product = kernels.matMul(input, weights, false, false);
     if (input !== x) input.dispose();
-    // See Conv2D: BatchNorm cancels it.
+    // BatchNorm cancels the bias, as in Conv2D.
     const cancelled = node.biasCancelled && context.training;
     const sum = bias && !cancelled ? kernels.biasAdd(product, bias.read() as Tensor1D) : product;
     const y = activation === 'relu' ? kernels.relu(sum) : sum;
@@ -54,7 +55,7 @@ export const dense: LayerImplementation = (layer, { tf, kernels, weightIndex, ne
   });
 };
 
-/** True for the shape [batch, features]. */
+/** Returns true for the shape [batch, features]. */
 function isFlat(shapes: unknown): boolean {
   const shape: unknown = Array.isArray(shapes) && Array.isArray(shapes[0]) ? shapes[0] : shapes;
   return Array.isArray(shape) && shape.length === 2;

@@ -1,13 +1,14 @@
 /**
- * Dropout with masks that depend on (seed, step, layer, position of the sample in the global batch) and on nothing else, so
- * a sample keeps its mask whichever worker computes it. Kept with probability 1 - rate and scaled by 1 / (1 - rate).
+ * Dropout whose masks depend only on (seed, step, layer, position of the sample in the global batch), so a sample has the same
+ * mask on every worker. Values are kept with probability 1 - rate and scaled by 1 / (1 - rate).
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
 import { ModelError } from '../../../shared/errors.js';
 import { philoxKey } from '../../../shared/random/philox.js';
 import { blocksOf } from '../../kernels/composed-dropout.js';
-import { fieldsOf, shardwise, type LayerImplementation } from '../layer-op.js';
+import { fieldsOf } from '../layer.js';
+import { shardwise, type LayerImplementation } from '../layer-op.js';
 
 export const dropout: LayerImplementation = (layer, { kernels, seed, node }) => {
   const { rate, noiseShape } = fieldsOf<{ rate: number; noiseShape: unknown }>(layer);
@@ -23,7 +24,7 @@ export const dropout: LayerImplementation = (layer, { kernels, seed, node }) => 
     if (!training || rate === 0) return [x.clone(), (dy) => dy.clone()];
     const counter = [(shard.start * blocksOf(x.size / shard.count)) >>> 0, step, node.index] as const;
     const drop = (value: Tensor): Tensor => kernels.dropout(value, rate, [low, high], counter);
-    // The mask is drawn again rather than kept.
+    // The backward pass draws the same mask again instead of keeping it.
     return [drop(x), drop];
   });
 };

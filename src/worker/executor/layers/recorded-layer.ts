@@ -1,14 +1,15 @@
 /**
- * Any layer that has no implementation of its own: run by tfjs, recorded on tfjs's tape one call at a time, and
- * differentiated from that record. One record a (layer, shard), because a tape over all shards would add up their
- * gradients in tape order instead of tree order.
+ * Runs a layer that has no implementation of its own through tfjs, records the call on tfjs's tape, and differentiates it from
+ * that record. There is one record per (layer, shard), because a tape over all shards would sum their gradients in tape
+ * order instead of tree order.
  */
 
 import type { NamedTensorMap, Tensor } from '@tensorflow/tfjs';
 import { ModelError } from '../../../shared/errors.js';
 import { withoutMathRandom } from '../../random/math-random.js';
 import type { Tensorflow } from '../../engine/native.js';
-import { fieldsOf, type Layer, type LayerOp, type LayerServices, type LayerVariable } from '../layer-op.js';
+import { fieldsOf, type Layer, type LayerVariable } from '../layer.js';
+import type { LayerOp, LayerServices } from '../layer-op.js';
 
 /** A kernel call on tfjs's tape (tfjs-core's TapeNode; the version is pinned). */
 interface TapeNode {
@@ -37,8 +38,8 @@ interface Recording {
 export function recorded(layer: Layer, { tf, weightIndex, needsInputGradient }: LayerServices): LayerOp {
   const weights = layer.trainableWeights as unknown as LayerVariable[];
   const drawsRandom =
-    `Layer "${layer.name}" (${layer.getClassName()}) draws random numbers while training. Its result would depend on ` +
-    'which worker runs it. Use Dropout, or draw before the model, in the data.';
+    `Layer "${layer.name}" (${layer.getClassName()}) draws random numbers while training, so its result would depend ` +
+    'on the worker. Use Dropout, or draw the numbers in the data.';
   const call = (inputs: Tensor[], training: boolean): Tensor[] => {
     const result = withoutMathRandom(
       drawsRandom,
@@ -96,7 +97,7 @@ function record(tf: Tensorflow, body: () => Tensor[]): Recording {
   }
 }
 
-/** Gradients of sum(outputs * dys) by each of `targets`, in their order; zeros where there is no path. */
+/** Returns the gradients of sum(outputs * dys) by each of `targets`, in their order; zeros where there is no path. */
 function backpropagate(
   tf: Tensorflow,
   { outputs, tape }: Recording,
@@ -138,20 +139,20 @@ function backpropagate(
   return targets.map((target) => gradients.get(target.id) ?? tf.zerosLike(target));
 }
 
-/** [shard][tensor] to [tensor][shard]. */
+/** Converts [shard][tensor] to [tensor][shard]. */
 function transpose(rows: readonly (readonly Tensor[])[]): Tensor[][] {
   return (rows[0] ?? []).map((_, i) => rows.map((row) => row[i] as Tensor));
 }
 
-/** Layers that a run can't take, with the reason. */
+/** Returns the reason for which a layer cannot be trained data-parallel; undefined if it can be. */
 export function refusalOf(layer: Layer): string | undefined {
   const name = layer.getClassName();
   const { stateful } = fieldsOf<{ stateful?: boolean }>(layer);
   if (stateful === true) {
-    return 'it carries state from batch to batch, which would depend on how the batch is cut into shards. Set stateful to false';
+    return 'it carries state from batch to batch, which would depend on the division of the batch into shards. Set stateful to false';
   }
   if (['GaussianNoise', 'GaussianDropout', 'AlphaDropout', 'SpatialDropout1D'].includes(name)) {
-    return 'it draws random numbers that would depend on the worker. Use Dropout';
+    return 'its random numbers would depend on the worker. Use Dropout';
   }
   const { activityRegularizer } = fieldsOf<{ activityRegularizer?: unknown }>(layer);
   if (activityRegularizer) {

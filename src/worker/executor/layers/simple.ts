@@ -1,9 +1,10 @@
-/** Layers without weights that only need to be quick: ReLU, Flatten, MaxPooling2D. */
+/** Layers without weights that have an implementation for speed: ReLU, linear activations, Flatten, MaxPooling2D. */
 
 import type { Tensor4D } from '@tensorflow/tfjs';
-import { fieldsOf, shardwise, type LayerImplementation } from '../layer-op.js';
+import { fieldsOf } from '../layer.js';
+import { shardwise, type LayerImplementation } from '../layer-op.js';
 
-/** Activation('relu' | 'linear'); other activations are recorded. */
+/** Implements Activation('relu' | 'linear'); other activations are recorded. */
 export const activation: LayerImplementation = (layer, services) => {
   const name = layer.getConfig()['activation'];
   if (name === 'relu') return reluOp(services);

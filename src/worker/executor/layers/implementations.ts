@@ -1,0 +1,26 @@
+/** Selects the implementation of a layer: Lockstep's own by class name, else the recorded one. */
+
+import type { Layer } from '../layer.js';
+import type { LayerImplementation, LayerOp, LayerServices } from '../layer-op.js';
+import { batchNormalization } from './batch-normalization.js';
+import { conv2d } from './conv2d.js';
+import { dense } from './dense.js';
+import { dropout } from './dropout.js';
+import { recorded } from './recorded-layer.js';
+import { activation, flatten, maxPooling2d, relu } from './simple.js';
+
+const implementations: Readonly<Record<string, LayerImplementation>> = {
+  Activation: activation,
+  BatchNormalization: batchNormalization,
+  Conv2D: conv2d,
+  Dense: dense,
+  Dropout: dropout,
+  Flatten: flatten,
+  MaxPooling2D: maxPooling2d,
+  ReLU: relu,
+};
+
+/** @throws ModelError if the layer's options cannot be trained data-parallel */
+export function implementationOf(layer: Layer, services: LayerServices): LayerOp {
+  return implementations[layer.getClassName()]?.(layer, services) ?? recorded(layer, services);
+}
