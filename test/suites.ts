@@ -1,6 +1,7 @@
 /**
  * The suites and the files of each. `npm run test:unit` runs `unit`; `npm test` runs `unit` and `core`; `npm run test:all` runs
- * `long`, which is everything else. Folders under test/ state the kind of a test; its suite states when it runs.
+ * `long`, which is everything else. A folder under test/ states the kind of a test; its suite states when the test runs.
+ * test/unit/suites.test.ts asserts that every file is in exactly one suite.
  */
 
 /** Tests of one process in one module or protocol. They are in `unit` unless `slow` names them. */
@@ -28,7 +29,7 @@ const slow: readonly string[] = [
 
 /**
  * Real training in real processes: on native TensorFlow and on WebAssembly, identical bits for any number of workers, resume from a
- * checkpoint, and recovery from killed processes. Each file here also runs on WebAssembly if `multiWorker` names it.
+ * checkpoint, and recovery from killed processes. In `core`; `core-wasm` repeats those of `trainingOnWasm`.
  */
 const training = [
   'test/e2e/resume.test.ts',
@@ -36,6 +37,11 @@ const training = [
   'test/e2e/training.test.ts',
   'test/fault/killed-processes.test.ts',
 ];
+
+const trainingOnWasm = ['test/e2e/training.test.ts', 'test/fault/killed-processes.test.ts'];
+
+/** Tests of one process that run for hundreds of steps: in `long`. */
+const patient = ['test/unit/executor-memory.test.ts'];
 
 /** Tests of several workers, which run twice: on the installed engine and again with LOCKSTEP_ENGINE=wasm. */
 const multiWorker = [
@@ -56,21 +62,31 @@ const multiWorker = [
   'test/fault/two-coordinators.test.ts',
 ];
 
-const everything = 'test/**/*.test.ts';
+/** Tests that start processes. They are in `long` unless `training` names them. */
+const processes = ['test/e2e/**/*.test.ts', 'test/fault/**/*.test.ts'];
 
 interface Suite {
   readonly include: string[];
   readonly exclude: string[];
 }
 
+/** Files of the folders of `unit` that are in another suite. */
+const elsewhere = [...slow, ...patient];
+
 /** The files of each vitest project. The names of those that run on WebAssembly end in `-wasm`. */
 export const suites: Readonly<Record<string, Suite>> = {
-  unit: { include: unit, exclude: [...slow] },
+  unit: { include: unit, exclude: elsewhere },
   core: { include: [...slow, ...training], exclude: [] },
-  'core-wasm': { include: training.filter((file) => multiWorker.includes(file)), exclude: [] },
-  long: { include: [everything], exclude: [...unit, ...slow, ...training] },
-  'long-wasm': { include: multiWorker.filter((file) => !training.includes(file)), exclude: [] },
+  'core-wasm': { include: trainingOnWasm, exclude: [] },
+  long: { include: [...processes, ...patient], exclude: training },
+  'long-wasm': { include: multiWorker.filter((file) => !trainingOnWasm.includes(file)), exclude: [] },
 };
 
 /** Every file that is named above, for the test that each of them exists. */
-export const namedFiles: readonly string[] = [...slow, ...training, ...multiWorker];
+export const namedFiles: readonly string[] = [
+  ...slow,
+  ...patient,
+  ...training,
+  ...trainingOnWasm,
+  ...multiWorker,
+];

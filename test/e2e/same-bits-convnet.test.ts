@@ -2,9 +2,19 @@ import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/lockstep.js';
 import { writeSmallMnist } from '../support/small-mnist.js';
 import { writeSmallTraining } from '../support/small-training.js';
-import { traceOf } from '../support/trace-of.js';
+import { expectSameBits, traceOf } from '../support/trace-of.js';
 
 describe('the same bits', () => {
+  it('come from 2 workers and a single process, on native TensorFlow', () =>
+    expectSameBits('tensorflow', [['--workers', '2'], ['--single-process']]));
+
+  it('come from 3 workers, 5 workers, and 2 over sockets, in WebAssembly', () =>
+    expectSameBits('wasm', [
+      ['--workers', '3'],
+      ['--workers', '5'],
+      ['--workers', '2', '--shared-memory', 'off'],
+    ]));
+
   it('come in bfloat16 as well, and are others than in float32', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: 70 });

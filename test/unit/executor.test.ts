@@ -191,29 +191,6 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
     expect(open.sort()).toEqual(trained);
   });
 
-  it('keeps the number of tensors flat over 500 steps', async () => {
-    const engine = await engineFor(choice);
-    const small = ({ tf }: ModelContext): LayersModel =>
-      tf.sequential({
-        layers: [
-          tf.layers.flatten({ inputShape: [8, 8, 1] }),
-          tf.layers.dense({ units: 16 }),
-          tf.layers.batchNormalization(),
-          tf.layers.reLU(),
-          tf.layers.dropout({ rate: 0.5 }),
-          tf.layers.dense({ units: 10, activation: 'elu' }),
-        ],
-      });
-    const participation = await alone(engine, small, { batchSize: 32, shards: 3 }, data);
-    const counts = new Set<number>();
-    for (let step = 1; step <= 500; step++) {
-      trainStep(participation, participation.sampler.plan(step));
-      if (step > 2) counts.add(engine.tf.memory().numTensors);
-    }
-    expect(counts.size).toBe(1);
-    expect(participation.sampler.plan(500).epoch).toBe(166);
-  });
-
   it('updates the running statistics by the unbiased variance of the global batch, bias included', async () => {
     const engine = await engineFor(choice);
     const { tf } = engine;
