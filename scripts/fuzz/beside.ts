@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Dealer, Push } from 'zeromq';
 import { holdings } from '../../src/chaos/processes.js';
-import { runTagOf } from '../../src/worker/communicator/joined-generation.js';
+import { runTagOf } from '../../src/shared/collectives/generation-identity.js';
 import { setStepDelay } from '../../src/shared/faults/fault-request.js';
 import { collectVariable } from '../../src/shared/memory/garbage-collection.js';
 import type { RunEvent } from '../../src/shared/runs/run-events.js';

@@ -308,7 +308,7 @@ describe('an all-reduce', () => {
     engine.start(1, 1);
     expect(finished).toBe(1);
     expect([...mine.output]).toEqual([2, 4]);
-    expect(() => engine.receive(sent[0]!)).toThrow(/expected use 2 or 3, got use 1/);
+    expect(() => engine.receive(sent[0]!)).toThrow(/expected round 2 or 3, got round 1/);
     expect(readHeader(sent[0]!).sequence).toBe(1);
   });
 });

@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   SharedMemoryCollective,
-  DirectLayout,
+  SmallVectorLayout,
   smallBytes,
-  type DirectGroup,
+  type SharedMemoryGroup,
 } from '../../src/shared/collectives/shared-memory-collective.js';
 import { type CollectiveSpec } from '../../src/shared/collectives/collective-spec.js';
 import { Mesh, oneHopBytes } from '../../src/shared/collectives/mesh.js';
@@ -16,7 +16,7 @@ import { engineHost, findMemoryAddon } from '../../src/worker/engine/cache.js';
 
 const native = loadNativeMemory(findMemoryAddon(engineHost(process.env, homedir())));
 
-function futex(): DirectGroup['futex'] {
+function futex(): SharedMemoryGroup['futex'] {
   if (!native?.publish || !native.await) throw new Error('the engine was installed without its addon');
   return { publish: native.publish, await: native.await };
 }
@@ -42,7 +42,7 @@ function world({ shards, workers, generation = 1, rooms = [] }: World) {
       ranges: shardRanges(shards, workers),
     };
     const mesh = new Mesh(plan);
-    const place = new DirectLayout().add(mesh, spec);
+    const place = new SmallVectorLayout().add(mesh, spec);
     if (!place) throw new Error('no room');
     const local = mesh.localShards;
     const inputs = Array.from({ length: local.end - local.start }, () => new Float32Array(spec.elementCount));
@@ -50,7 +50,14 @@ function world({ shards, workers, generation = 1, rooms = [] }: World) {
     const check = (): void => {
       throw new Error('ended');
     };
-    const group = { mesh, futex: futex(), rooms: memory, check, waiting: () => undefined };
+    const group = {
+      mesh,
+      futex: futex(),
+      regions: memory,
+      generation: plan.generation,
+      check,
+      waiting: () => undefined,
+    };
     return {
       local,
       inputs,
@@ -121,7 +128,7 @@ describe('small vectors through shared memory', () => {
       ranges: shardRanges(2, 2),
     };
     const mesh = new Mesh(plan);
-    const layout = new DirectLayout();
+    const layout = new SmallVectorLayout();
     const longest = oneHopBytes / 4;
     expect(layout.add(mesh, { ...spec, elementCount: longest + 1 })).toBeUndefined();
     expect(layout.add(mesh, { ...spec, id: 100_000 })).toBeUndefined();

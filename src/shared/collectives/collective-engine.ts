@@ -1,43 +1,57 @@
 /**
- * All collectives of one generation on one worker: gives every arriving frame to the collective that it belongs to, and
- * refuses the rest. Knows no threads and no sockets: frames come in by `receive` and leave by `send`.
+ * All collectives of one generation on one worker. Passes each received frame to its collective and refuses frames of other runs,
+ * generations and senders. Uses no thread and no socket: frames are received by `receive` and sent by the `send` of the constructor.
  */
 
 import { InvariantError, OperationalError, StaleGenerationError } from '../errors.js';
 import { bytesOf, readHeader, verifyPayload, type Frame, type FrameHeader } from '../protocol/frame.js';
 import { refusal } from '../protocol/refusals.js';
 import { Collective } from './collective.js';
-import type { CollectiveBuffers, CollectiveSpec, SendFrame, SharedPeers } from './collective-spec.js';
-import { Mesh, type MeshPlan } from './mesh.js';
+import type {
+  CollectiveBuffers,
+  CollectiveContext,
+  CollectiveSpec,
+  SendFrame,
+  SharedPeers,
+} from './collective-spec.js';
+import type { GenerationIdentity } from './generation-identity.js';
+import { Mesh, type MeshGeometry } from './mesh.js';
 
-/** Bytes of frames for collectives that aren't registered here yet. A peer gets this far ahead only at the very start. */
+/**
+ * Limit in bytes of the frames that are kept for collectives that are not registered here yet. Only at the start of a generation can
+ * a peer be that far ahead.
+ */
 const earlyBytesLimit = 256 * 1024 * 1024;
 
 export class CollectiveEngine {
   readonly mesh: Mesh;
-  readonly #send: SendFrame;
+  readonly #context: CollectiveContext;
   readonly #collectives = new Map<number, Collective>();
   readonly #onFinished: (id: number) => void;
   readonly #onRefused: (error: OperationalError) => void;
   #early: Frame[] = [];
   #earlyBytes = 0;
 
-  /** @param onRefused frames that came early and turn out to be wrong; without it they are dropped */
+  /**
+   * @param onFinished called when a round of a collective is finished, possibly inside `start` or `receive`
+   * @param onRefused called with the refusal of a frame that was kept for a collective which was registered later
+   */
   constructor(
-    plan: MeshPlan,
+    { runTag, generation, ...geometry }: GenerationIdentity & MeshGeometry,
     send: SendFrame,
     onFinished: (id: number) => void,
     onRefused: (error: OperationalError) => void = () => undefined,
   ) {
-    this.mesh = new Mesh(plan);
-    this.#send = send;
+    this.mesh = new Mesh(geometry);
+    this.#context = { identity: { runTag, generation }, mesh: this.mesh, send };
     this.#onFinished = onFinished;
     this.#onRefused = onRefused;
   }
 
+  /** Registers a collective and passes it the frames that arrived early. */
   register(spec: CollectiveSpec, buffers: CollectiveBuffers, shared?: SharedPeers): void {
     if (this.#collectives.has(spec.id)) throw new InvariantError(`collective ${spec.id} registered twice`);
-    this.#collectives.set(spec.id, new Collective(this.mesh, spec, buffers, this.#send, shared));
+    this.#collectives.set(spec.id, new Collective(this.#context, spec, buffers, shared));
     const early = this.#early;
     this.#early = [];
     this.#earlyBytes = 0;
@@ -58,53 +72,51 @@ export class CollectiveEngine {
   }
 
   /**
-   * Takes one frame from the wire. Its memory belongs to the engine from now on.
-   * @throws ProtocolError or StaleGenerationError when it is refused; nothing has changed then.
+   * Takes one received frame, whose memory belongs to the engine from now on.
+   * @throws ProtocolError or StaleGenerationError when the frame is refused; the state is unchanged then
    */
   receive(frame: Frame): FrameHeader {
     const header = readHeader(frame);
-    const { runTag, generation, rank } = this.mesh.plan;
-    const { worldSize } = this.mesh;
-    if (header.runTag !== runTag) {
-      throw refusal('other-run', `Frame from rank ${header.sender} refused: it belongs to another run.`);
-    }
-    if (header.generation !== generation) {
-      throw new StaleGenerationError(
-        `Frame from rank ${header.sender} refused: expected generation ${generation}, got ${header.generation}.`,
-        { kind: 'stale-generation' },
-      );
-    }
-    if (header.sender >= worldSize || header.sender === rank) {
-      throw refusal(
-        'sender',
-        `Frame refused: rank ${header.sender} of ${worldSize} can't have sent it to ${rank}.`,
-      );
-    }
+    this.#checkOrigin(header);
     verifyPayload(frame, this.mesh.arithmetic.checksum);
     if (header.phase === 'hello') return header;
     const collective = this.#collectives.get(header.collective);
-    if (collective) {
-      if (collective.receive(header, frame)) this.#onFinished(header.collective);
-      return header;
-    }
-    const bytes = bytesOf(frame);
-    if (this.#earlyBytes + bytes > earlyBytesLimit) {
-      throw refusal(
-        'collective',
-        `Frame from rank ${header.sender} refused: collective ${header.collective} is unknown.`,
-      );
-    }
-    this.#early.push(frame);
-    this.#earlyBytes += bytes;
+    if (!collective) this.#keepEarly(header, frame);
+    else if (collective.receive(header, frame)) this.#onFinished(header.collective);
     return header;
   }
 
-  /** What people call a collective. */
+  /** Refuses frames of another run or generation, and senders that are not peers. */
+  #checkOrigin({ sender, ...header }: FrameHeader): void {
+    const { identity, mesh } = this.#context;
+    if (header.runTag !== identity.runTag)
+      throw refusal('other-run', `Frame from rank ${sender} refused: it belongs to another run.`);
+    if (header.generation !== identity.generation)
+      throw new StaleGenerationError(
+        `Frame from rank ${sender} refused: expected generation ${identity.generation}, got ${header.generation}.`,
+        { kind: 'stale-generation' },
+      );
+    if (sender >= mesh.worldSize || sender === mesh.rank)
+      throw refusal(
+        'sender',
+        `Frame refused: expected a peer of rank ${mesh.rank} among ${mesh.worldSize} workers, got rank ${sender}.`,
+      );
+  }
+
+  #keepEarly({ sender, collective }: FrameHeader, frame: Frame): void {
+    const bytes = bytesOf(frame);
+    if (this.#earlyBytes + bytes > earlyBytesLimit)
+      throw refusal('collective', `Frame from rank ${sender} refused: collective ${collective} is unknown.`);
+    this.#early.push(frame);
+    this.#earlyBytes += bytes;
+  }
+
+  /** The name of a collective, for messages. */
   nameOf(id: number): string {
     return this.#collectives.get(id)?.spec.name ?? String(id);
   }
 
-  /** What is being waited for, and from whom: `gradients/3 from rank 1, 2`. */
+  /** The collectives in flight, and the ranks whose frames each still lacks. */
   waitingFor(): { collective: string; ranks: number[] }[] {
     return [...this.#collectives.values()]
       .filter((collective) => collective.inFlight)

@@ -1,87 +1,100 @@
 /**
- * The frames of one collective: made from vectors and read back, and refused with what was expected. Owns the memory of outgoing frames
- * and of what is unpacked; knows nothing of hops and of what is still awaited.
+ * Encodes and decodes the frames of one collective, and words its refusals. Owns the memory of outgoing frames and of unpacked
+ * vectors. Does not decide which frames are sent or awaited (collective.ts).
  */
 
 import { ProtocolError } from '../errors.js';
 import { payloadOf, writeHeader, type Frame, type FrameHeader, type Phase } from '../protocol/frame.js';
 import type { RefusalKind } from '../protocol/refusals.js';
 import type { Range, Rank } from '../sharding/identifiers.js';
-import type { CollectiveSpec, SharedPeers } from './collective-spec.js';
-import type { Mesh } from './mesh.js';
+import type { CollectiveContext, CollectiveSpec, SharedPeers } from './collective-spec.js';
 import { bytesOnWire, frameOf, vectorsOf } from './payload.js';
 import type { Vector } from './reduction.js';
 import { SendBuffers } from './send-buffers.js';
 import type { Vectors } from './vector-layout.js';
 
+/** Names an outgoing frame: `key` distinguishes the frames of one phase of a round. */
+export interface OutgoingFrame {
+  readonly phase: Phase;
+  readonly key: string;
+  readonly sequence: number;
+  readonly step: number;
+}
+
 export class CollectiveFrames {
-  readonly #mesh: Mesh;
+  readonly #context: Pick<CollectiveContext, 'identity' | 'mesh'>;
   readonly #spec: CollectiveSpec;
   readonly #readable: SharedPeers['readable'];
-  /** Sums are computed by several workers: a frame always carries, and a use may end before all have it. */
+  /** Several workers compute each sum: every payload is inline and copied, since a round may end before all peers have it. */
   readonly #replicated: boolean;
-  readonly #made = new SendBuffers();
+  readonly #outgoing = new SendBuffers();
   readonly #unpacked = new SendBuffers();
 
-  constructor(mesh: Mesh, spec: CollectiveSpec, readable: SharedPeers['readable'], replicated: boolean) {
-    this.#mesh = mesh;
+  constructor(
+    context: Pick<CollectiveContext, 'identity' | 'mesh'>,
+    spec: CollectiveSpec,
+    readable: SharedPeers['readable'],
+    replicated: boolean,
+  ) {
+    this.#context = context;
     this.#spec = spec;
     this.#readable = readable;
     this.#replicated = replicated;
   }
 
-  /** `key` names the frame within its phase. No vectors: they lie where the receiver can read them. */
-  make(phase: Phase, key: string, sequence: number, step: number, vectors: readonly Vector[]): Frame {
-    const { arithmetic } = this.#mesh;
-    const frame = frameOf(vectors, this.#spec.reduction, arithmetic, this.#replicated, (bytes) =>
-      this.#made.take(`${phase}/${key}`, sequence, bytes),
+  /** Makes a frame with the vectors as inline payload; without vectors it refers to those in this worker's memory. */
+  make({ phase, key, sequence, step }: OutgoingFrame, vectors: readonly Vector[]): Frame {
+    const { identity, mesh } = this.#context;
+    const frame = frameOf(vectors, this.#spec.reduction, mesh.arithmetic, this.#replicated, (bytes) =>
+      this.#outgoing.buffer(`${phase}/${key}`, sequence, bytes),
     );
-    const { rank, runTag, generation } = this.#mesh.plan;
+    const { runTag, generation } = identity;
     const collective = this.#spec.id;
-    const header = { phase, sender: rank, runTag, generation, collective, sequence, step };
-    writeHeader(frame, header, arithmetic.checksum);
+    const header = { phase, sender: mesh.rank, runTag, generation, collective, sequence, step };
+    writeHeader(frame, header, mesh.arithmetic.checksum);
     return frame;
   }
 
-  /** The sender's vectors, when the frame only announces them. */
-  announced({ sender }: FrameHeader, frame: Frame): Vectors | undefined {
+  /** The vectors in the sender's memory, if the frame was sent by reference. */
+  referencedVectors({ sender }: FrameHeader, frame: Frame): Vectors | undefined {
     if (this.#replicated || payloadOf(frame).length > 0) return undefined;
     return this.#readable.get(sender as Rank);
   }
 
-  /** What the sender gives of `range`: a vector a subtree, from the frame or where it announces them. @throws ProtocolError */
+  /** The sender's partials over `range`, one vector per subtree. @throws ProtocolError when the payload has a wrong size */
   partials(header: FrameHeader, frame: Frame, { start, end }: Range): readonly Vector[] {
-    const nodes = this.#mesh.subtrees[header.sender] ?? [];
-    const there = this.announced(header, frame);
-    if (!there) {
+    const { mesh } = this.#context;
+    const nodes = mesh.subtrees[header.sender] ?? [];
+    const referenced = this.referencedVectors(header, frame);
+    if (!referenced) {
       const lengths = nodes.map(() => end - start);
-      return this.carried(header, frame, lengths);
+      return this.inlineVectors(header, frame, lengths);
     }
-    const first = this.#mesh.ranges[header.sender]?.start ?? 0;
-    // A node's value is in the vector of its first shard.
+    const first = mesh.ranges[header.sender]?.start ?? 0;
+    // A node is reduced in place: its value is in the vector of its first shard.
     return nodes.map(({ level, index }) =>
-      (there.inputs[index * 2 ** level - first] as Vector).subarray(start, end),
+      (referenced.inputs[index * 2 ** level - first] as Vector).subarray(start, end),
     );
   }
 
-  /** The vectors of these lengths that the frame carries. @throws ProtocolError when its size is another */
-  carried(header: FrameHeader, frame: Frame, lengths: readonly number[]): Vector[] {
+  /** The vectors, of these lengths, of an inline payload. @throws ProtocolError when the payload has another size */
+  inlineVectors(header: FrameHeader, frame: Frame, lengths: readonly number[]): Vector[] {
     const { reduction } = this.#spec;
-    const vectors = vectorsOf(frame, reduction, this.#mesh.arithmetic, lengths, (bytes) =>
-      this.#unpacked.take(`${header.phase}/${header.sender}`, header.sequence, bytes),
+    const vectors = vectorsOf(frame, reduction, this.#context.mesh.arithmetic, lengths, (bytes) =>
+      this.#unpacked.buffer(`${header.phase}/${header.sender}`, header.sequence, bytes),
     );
     if (vectors) return vectors;
-    const came = payloadOf(frame).reduce((total, { length }) => total + length, 0);
-    const bytes = bytesOnWire(reduction) * lengths.reduce((total, length) => total + length, 0);
-    throw this.refusal('payload', header, `${bytes} bytes of payload`, String(came));
+    const received = payloadOf(frame).reduce((total, { length }) => total + length, 0);
+    const expected = bytesOnWire(reduction) * lengths.reduce((total, length) => total + length, 0);
+    throw this.refusal('payload', header, `${expected} bytes of payload`, String(received));
   }
 
   refusal(kind: RefusalKind, header: FrameHeader, expected: string, got: string): ProtocolError {
-    const { rank, generation } = this.#mesh.plan;
+    const { identity, mesh } = this.#context;
     const { name } = this.#spec;
     return new ProtocolError(
       `Frame of ${name} from rank ${header.sender} refused: expected ${expected}, got ${got} ` +
-        `(rank ${rank}/${this.#mesh.worldSize}, generation ${generation}, step ${header.step}).`,
+        `(rank ${mesh.rank}/${mesh.worldSize}, generation ${identity.generation}, step ${header.step}).`,
       { kind, collective: name, sender: header.sender, expected, got, step: header.step },
     );
   }

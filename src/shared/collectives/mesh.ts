@@ -1,40 +1,31 @@
 /**
- * One worker's view of a generation's data plane: who takes part, which shards each owns, how many bytes a frame of
- * each kind must have. Pure arithmetic shared by the algorithms; opens no socket.
+ * The geometry of a generation as seen by one worker: the ranks, the shards and hosts of each, the tree over the shards and the route
+ * of each collective. Pure arithmetic, a function of the plan alone; opens no socket and has no state.
  */
 
 import { foldTree, maximalSubtrees, rootLevel, type TreeNode } from '../sharding/tree.js';
+import type { Range, Rank } from '../sharding/identifiers.js';
 import { inTwoLevels, type CollectiveChoice } from './cost.js';
+import { addNodeValues, keyOf, type NodeValues, type Scratch } from './node-values.js';
+import { combine, portable, type Arithmetic, type Vector, type VectorReduction } from './reduction.js';
 import { routeOf, type Route } from './route.js';
-import type { Generation, Range, Rank } from '../sharding/identifiers.js';
-import {
-  bytesPerElement,
-  combine,
-  portable,
-  vectorOver,
-  type Arithmetic,
-  type Vector,
-  type VectorReduction,
-} from './reduction.js';
 
-export interface MeshPlan {
-  readonly runTag: bigint;
-  readonly generation: Generation;
+export interface MeshGeometry {
   readonly rank: Rank;
   readonly shards: number;
-  /** The shards that each rank owns, in order of rank: contiguous, together 0..shards-1. */
+  /** The shards of each rank, in order of rank: contiguous, together 0..shards-1. */
   readonly ranges: readonly Range[];
-  /** The host of each rank; default: all on one. */
+  /** The host of each rank; default: one host. */
   readonly hosts?: readonly string[] | undefined;
   readonly collective?: CollectiveChoice | undefined;
-  /** Takes the place of loops in JavaScript; the same bits. */
+  /** Replaces the loops in JavaScript; computes the same bits. */
   readonly arithmetic?: Partial<Arithmetic> | undefined;
 }
 
-/** Vectors of more bytes than this go by reduce-scatter + all-gather. */
+/** Larger vectors (in bytes) are reduced by reduce-scatter and all-gather; smaller ones by every worker, in one hop. */
 export const oneHopBytes = 32 * 1024;
 
-function hostsOf({ ranges, hosts }: MeshPlan): Rank[][] {
+function hostsOf({ ranges, hosts }: MeshGeometry): Rank[][] {
   const groups: Rank[][] = [];
   for (const rank of ranges.keys()) {
     const same = rank > 0 && hosts?.[rank] === hosts?.[rank - 1];
@@ -45,61 +36,64 @@ function hostsOf({ ranges, hosts }: MeshPlan): Rank[][] {
 }
 
 export class Mesh {
-  readonly plan: MeshPlan;
+  readonly rank: Rank;
+  readonly shards: number;
+  readonly ranges: readonly Range[];
+  /** The maximal subtrees of each rank's shards: one partial each. */
   readonly subtrees: readonly (readonly TreeNode[])[];
   readonly others: readonly Rank[];
-  /** Ranks in a row that are on one host. */
+  /** Consecutive ranks that are on one host. */
   readonly hosts: readonly (readonly Rank[])[];
   readonly arithmetic: Arithmetic;
+  readonly #collective: CollectiveChoice;
 
-  constructor(plan: MeshPlan) {
-    this.plan = plan;
-    this.hosts = hostsOf(plan);
-    this.arithmetic = { ...portable, ...plan.arithmetic };
-    this.subtrees = plan.ranges.map((range) => maximalSubtrees(range, plan.shards));
-    this.others = plan.ranges.map((_, rank) => rank as Rank).filter((rank) => rank !== plan.rank);
-  }
-
-  get ranges(): readonly Range[] {
-    return this.plan.ranges;
+  constructor(geometry: MeshGeometry) {
+    const { rank, shards, ranges, collective = 'auto', arithmetic } = geometry;
+    this.rank = rank;
+    this.shards = shards;
+    this.ranges = ranges;
+    this.hosts = hostsOf(geometry);
+    this.arithmetic = { ...portable, ...arithmetic };
+    this.subtrees = ranges.map((range) => maximalSubtrees(range, shards));
+    this.others = ranges.map((_, other) => other as Rank).filter((other) => other !== rank);
+    this.#collective = collective;
   }
 
   get worldSize(): number {
-    return this.plan.ranges.length;
+    return this.ranges.length;
   }
 
   get localShards(): Range {
-    return this.ranges[this.plan.rank] ?? { start: 0, end: 0 };
+    return this.ranges[this.rank] ?? { start: 0, end: 0 };
   }
 
-  /** The way of a collective of so many bytes; the same on every worker. */
+  /** The route of a collective over this many elements and bytes; the same on every worker. */
   route(elements: number, bytes: number): Route {
-    const small = bytes <= oneHopBytes;
+    const oneHop = bytes <= oneHopBytes;
     const sizes = this.hosts.map((ranks) => ranks.length);
-    const choice = this.plan.collective ?? 'auto';
-    const two = inTwoLevels(choice, sizes, { bytes, buckets: 1, small });
-    return routeOf(two ? this.hosts : [this.hosts.flat()], elements, small);
+    const twoLevels = inTwoLevels(this.#collective, sizes, { bytes, buckets: 1, small: oneHop });
+    return routeOf(twoLevels ? this.hosts : [this.hosts.flat()], elements, oneHop);
   }
 
-  /** What a group sends of its own: the maximal subtrees of all its shards. */
+  /** The maximal subtrees of a group's shards; their values are the group's partials. */
   subtreesOf(group: readonly Rank[]): TreeNode[] {
     const ranges = group.map((rank) => this.ranges[rank]).filter((range) => range !== undefined);
     const [first, last] = [ranges[0], ranges.at(-1)];
-    return first && last ? maximalSubtrees({ start: first.start, end: last.end }, this.plan.shards) : [];
+    return first && last ? maximalSubtrees({ start: first.start, end: last.end }, this.shards) : [];
   }
 
   /**
-   * This worker's partials: one vector for each of its maximal subtrees, combined in place over its shards' vectors.
-   * `inputs[i]` belongs to the i-th local shard; all are overwritten.
+   * This worker's partials: one vector per maximal subtree, reduced in place over the vectors of its shards. `inputs[i]` belongs to
+   * the i-th local shard; all are overwritten.
    */
   foldLocal<T extends Vector>(reduction: VectorReduction, inputs: readonly T[]): T[] {
     const first = this.localShards.start;
     if (reduction === 'sum-bfloat16')
       for (const leaf of inputs) this.arithmetic.roundBfloat16(leaf as Float32Array);
-    return (this.subtrees[this.plan.rank] ?? []).map((node) =>
+    return (this.subtrees[this.rank] ?? []).map((node) =>
       foldTree(
         node,
-        this.plan.shards,
+        this.shards,
         ({ level, index }) => (level === 0 ? inputs[index - first] : undefined),
         (left, right) => this.#combine(reduction, left, left, right),
       ),
@@ -107,8 +101,8 @@ export class Mesh {
   }
 
   /**
-   * The root of the tree from everybody's partials, `partials[rank][i]` for the i-th maximal subtree of `rank`, written to
-   * `output`. The partials are only read: they may lie in other workers' memory.
+   * Writes the value of the root to `output`, from the partials of all workers: `partials[rank][i]` is that of the i-th maximal
+   * subtree of `rank`. The partials are only read, since they may lie in other workers' memory.
    */
   foldAll<T extends Vector>(
     reduction: VectorReduction,
@@ -116,81 +110,52 @@ export class Mesh {
     output: T,
     scratch: Scratch,
   ): void {
-    const known: Known<T> = new Map();
-    for (const [rank, nodes] of this.subtrees.entries()) addKnown(known, nodes, partials[rank] ?? []);
-    this.foldRoot(reduction, known, output, scratch);
+    const values: NodeValues<T> = new Map();
+    for (const [rank, nodes] of this.subtrees.entries()) addNodeValues(values, nodes, partials[rank] ?? []);
+    this.foldRoot(reduction, values, output, scratch);
   }
 
-  /** The root of the tree, written to `output`. */
-  foldRoot<T extends Vector>(reduction: VectorReduction, known: Known<T>, output: T, scratch: Scratch): void {
-    const root = this.fold(
-      { level: rootLevel(this.plan.shards), index: 0 },
-      reduction,
-      known,
-      output,
-      scratch,
-    );
+  /** Writes the value of the root to `output`. */
+  foldRoot<T extends Vector>(
+    reduction: VectorReduction,
+    values: NodeValues<T>,
+    output: T,
+    scratch: Scratch,
+  ): void {
+    const root = this.fold({ level: rootLevel(this.shards), index: 0 }, reduction, values, output, scratch);
     if (root !== output) output.set(root);
   }
 
   /**
-   * The value of a node from known ones below it, or itself: in `output`, or the known vector itself where nothing is combined.
-   * Scratch is free again afterwards.
+   * The value of a node, from the known values of nodes below it or of itself. It is in `output`, or is the known vector itself if
+   * nothing had to be combined. The scratch can be reused afterwards.
    */
   fold<T extends Vector>(
     node: TreeNode,
     reduction: VectorReduction,
-    known: Known<T>,
+    values: NodeValues<T>,
     output: T,
     scratch: Scratch,
   ): T {
-    const own = new Set<T>();
-    const take = (): T => {
-      const taken = own.size === 0 ? output : (scratch.take(own.size, reduction, output.length) as T);
-      own.add(taken);
-      return taken;
+    const writable = new Set<T>();
+    const nextWritable = (): T => {
+      const size = writable.size;
+      const vector = size === 0 ? output : (scratch.vector(size, reduction, output.length) as T);
+      writable.add(vector);
+      return vector;
     };
     const value = foldTree(
       node,
-      this.plan.shards,
-      (below) => known.get(keyOf(below)),
-      (left, right) => this.#combine(reduction, own.has(left) ? left : take(), left, right),
+      this.shards,
+      (below) => values.get(keyOf(below)),
+      (left, right) => this.#combine(reduction, writable.has(left) ? left : nextWritable(), left, right),
     );
-    if (value === output || !own.has(value)) return value;
+    if (value === output || !writable.has(value)) return value;
     output.set(value);
     return output;
   }
 
   #combine<T extends Vector>(reduction: VectorReduction, out: T, left: T, right: T): T {
     return combine(reduction, this.arithmetic, out, left, right);
-  }
-}
-
-/** Values of nodes of the tree. */
-export type Known<T extends Vector = Vector> = Map<string, T>;
-
-const keyOf = ({ level, index }: TreeNode): string => `${level}/${index}`;
-
-export function addKnown<T extends Vector>(
-  known: Known<T>,
-  nodes: readonly TreeNode[],
-  values: readonly T[],
-): void {
-  for (const [i, node] of nodes.entries()) {
-    const value = values[i];
-    if (value) known.set(keyOf(node), value);
-  }
-}
-
-/** Vectors for the inner nodes of a tree, kept between uses. */
-export class Scratch {
-  readonly #vectors = new Map<number, Vector>();
-
-  take(index: number, reduction: VectorReduction, length: number): Vector {
-    const held = this.#vectors.get(index);
-    if (held?.length === length) return held;
-    const made = vectorOver(reduction, new ArrayBuffer(length * bytesPerElement(reduction)));
-    this.#vectors.set(index, made);
-    return made;
   }
 }

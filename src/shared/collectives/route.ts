@@ -1,19 +1,22 @@
 /**
- * Which way the elements of a collective go: who combines which of them, in one level or in two. Pure arithmetic, the same on
- * every worker; opens no socket and sums nothing.
+ * The route of a collective: which elements each worker reduces, in one level or in two. Pure arithmetic, the same on every worker;
+ * sends nothing and reduces nothing.
  *
- * Workers form groups (all in one, or those of a host). Inside its group a worker combines everybody's partials over its
- * `combined` elements; between groups it computes the sum over all of them for its `owned` elements, and tells it to the
- * workers of other groups that combined those; at last it tells its group the result over `combined`.
+ * Workers form groups: one group of all, or one per host. Inside its group a worker reduces the partials of all members over its
+ * reduce range. Between groups it computes the sums over all groups for its owned ranges, and sends them to the workers of other
+ * groups whose reduce ranges contain them. Finally it sends the result over its reduce range to its group.
  *
  * ```
- *                      combined             owned                messages a worker         hops
- *   one hop            all, everyone        all, everyone        n-1                       1
- *   direct             chunk j of n         the same             2(n-1)                    2
- *   two levels, small  all, a host's first  all, the same        m-1 + h-1, the first      3
- *   two levels         chunk j of m         part i of h of it    2(m-1) + 2(h-1)           4
+ *                      reduce range          owned ranges         messages sent per worker   hops
+ *   one hop            all, everywhere       all, everywhere      n-1                        1
+ *   one level          chunk j of n          the same             2(n-1)                     2
+ *   two levels, small  all, on one per host  all, on the same     m-1 + h-1 by that one      3
+ *   two levels         chunk j of m          part i of h of it    2(m-1) + 2(h-1)            4
  * ```
- * for n workers on h hosts of m each. Hosts may differ in size: then chunks overlap, and a worker owns several parts.
+ *
+ * for n workers on h hosts of m each. In one level each worker sends 2(n-1)/n of the vector, which is optimal (Thakur, Rabenseifner &
+ * Gropp 2005); in two levels each worker sends 2(h-1)/h of its chunk to other hosts. Hosts of different sizes have chunks that
+ * overlap, and a worker then owns several ranges.
  */
 
 import { chunkRange } from '../sharding/ranges.js';
@@ -21,29 +24,32 @@ import type { Range, Rank } from '../sharding/identifiers.js';
 
 export interface Route {
   readonly groups: readonly (readonly Rank[])[];
-  /** By rank; empty: the worker combines nothing. */
+  /** By rank; empty: the worker reduces nothing. */
   readonly reduceRanges: readonly Range[];
-  /** By rank, inside `combined`. */
+  /** By rank, inside the reduce range. */
   readonly ownedRanges: readonly (readonly Range[])[];
-  /** Whether each worker that owns elements owns all: sums are computed by all of them and told to nobody outside. */
+  /** Whether each worker that owns elements owns all of them: sums are computed by all owners instead of being broadcast. */
   readonly replicated: boolean;
 }
 
-/** @param elements of the vector; @param small: one hop inside a group and between groups */
-export function routeOf(groups: readonly (readonly Rank[])[], elements: number, small: boolean): Route {
+/**
+ * @param elements of the vector
+ * @param oneHop one hop inside a group and one between groups, instead of reduce-scatter and all-gather
+ */
+export function routeOf(groups: readonly (readonly Rank[])[], elements: number, oneHop: boolean): Route {
   const all: Range = { start: 0, end: elements };
   const none: Range = { start: 0, end: 0 };
   const levels = groups.length > 1 ? 2 : 1;
   const reduceRanges = groups.flatMap((ranks) =>
     ranks.map((_, index): Range => {
-      if (!small) return chunkRange(elements, ranks.length, index);
+      if (!oneHop) return chunkRange(elements, ranks.length, index);
       return levels === 1 || index === 0 ? all : none;
     }),
   );
   const whole = reduceRanges.map((range) => (isEmpty(range) ? [] : [range]));
-  if (small || levels === 1) return { groups, reduceRanges, ownedRanges: whole, replicated: small };
+  if (oneHop || levels === 1) return { groups, reduceRanges, ownedRanges: whole, replicated: oneHop };
   const ownedRanges = reduceRanges.map((): Range[] => []);
-  for (const piece of pieces(reduceRanges, elements)) {
+  for (const piece of piecesOf(reduceRanges, elements)) {
     for (const [index, ranks] of groups.entries()) {
       const part = chunkRange(piece.end - piece.start, groups.length, index);
       const owner = ranks.find((rank) => intersection(reduceRanges[rank] ?? none, piece));
@@ -54,37 +60,42 @@ export function routeOf(groups: readonly (readonly Rank[])[], elements: number, 
   return { groups, reduceRanges, ownedRanges, replicated: false };
 }
 
-/** The vector, cut wherever a worker's elements begin. */
-function pieces(combined: readonly Range[], elements: number): Range[] {
-  const starts = [...new Set(combined.filter((range) => !isEmpty(range)).map(({ start }) => start))];
+/** The vector, cut at the start of each reduce range. */
+function piecesOf(reduceRanges: readonly Range[], elements: number): Range[] {
+  const starts = [...new Set(reduceRanges.filter((range) => !isEmpty(range)).map(({ start }) => start))];
   starts.sort((a, b) => a - b);
   return starts.map((start, i) => ({ start, end: starts[i + 1] ?? elements }));
 }
 
 export const isEmpty = ({ start, end }: Range): boolean => end <= start;
 
+/** Undefined if the ranges have no element in common. */
 export function intersection(a: Range, b: Range): Range | undefined {
   const both = { start: Math.max(a.start, b.start), end: Math.min(a.end, b.end) };
   return isEmpty(both) ? undefined : both;
 }
 
-/** Those elements of `combined` that are among `owned`. */
-export function common(combined: Range, owned: readonly Range[]): Range[] {
-  return owned.flatMap((range) => intersection(range, combined) ?? []);
+/** The elements that a reduce range has in common with each owned range. */
+function commonRanges(reduceRange: Range, owned: readonly Range[]): Range[] {
+  return owned.flatMap((range) => intersection(range, reduceRange) ?? []);
 }
 
-/** What one worker sends and waits for in each use, by the other's rank; the receiver's list mirrors the sender's. */
+/** What one worker reduces, sends and awaits in each round, by peer. The receiver's entries mirror the sender's. */
 export interface PeerSchedule {
-  /** Its own partials, over these elements: to and from its group. */
+  /** Elements over which this worker reduces its group's partials. */
+  readonly reduceRange: Range;
+  /** Elements over which this worker reduces the partials of all groups. */
+  readonly ownedRanges: readonly Range[];
+  /** Its own partials over these elements, to and from its group. */
   readonly reduceScatterTo: ReadonlyMap<Rank, Range>;
   readonly reduceScatterFrom: ReadonlySet<Rank>;
-  /** Its group's partials: to and from other groups. */
+  /** Its group's partials, to and from other groups. */
   readonly interGroupReduceTo: ReadonlyMap<Rank, readonly Range[]>;
   readonly interGroupReduceFrom: ReadonlyMap<Rank, readonly Range[]>;
-  /** Sums over all groups: to and from other groups. */
+  /** Sums over all groups, to and from other groups. */
   readonly interGroupBroadcastTo: ReadonlyMap<Rank, readonly Range[]>;
   readonly interGroupBroadcastFrom: ReadonlyMap<Rank, readonly Range[]>;
-  /** The result: to and from its group. */
+  /** The result, to and from its group. */
   readonly allGatherTo: ReadonlySet<Rank>;
   readonly allGatherFrom: ReadonlyMap<Rank, Range>;
 }
@@ -93,28 +104,31 @@ export function peerScheduleOf(
   { groups, reduceRanges, ownedRanges, replicated }: Route,
   rank: Rank,
 ): PeerSchedule {
-  const own = reduceRanges[rank] ?? { start: 0, end: 0 };
-  const group = groups.find((ranks) => ranks.includes(rank)) ?? [];
-  const mates = group.filter((other) => other !== rank);
-  const otherGroups = groups.filter((ranks) => ranks !== group).flat();
   const rangeOf = (other: Rank): Range => reduceRanges[other] ?? { start: 0, end: 0 };
-  const busy = mates.filter((other) => !isEmpty(rangeOf(other)));
+  const reduceRange = rangeOf(rank);
+  const owned = ownedRanges[rank] ?? [];
+  const group = groups.find((ranks) => ranks.includes(rank)) ?? [];
+  const groupPeers = group.filter((other) => other !== rank);
+  const reducers = groupPeers.filter((other) => !isEmpty(rangeOf(other)));
+  const otherGroups = groups.filter((ranks) => ranks !== group).flat();
   const everywhere = replicated && groups.length === 1;
-  const pick = (ranges: (other: Rank) => Range[]): Map<Rank, Range[]> =>
+  const nonEmpty = (ranges: (other: Rank) => Range[]): Map<Rank, Range[]> =>
     new Map(
       otherGroups.map((other) => [other, ranges(other)] as const).filter(([, found]) => found.length > 0),
     );
-  const interGroupReduceTo = pick((other) => common(own, ownedRanges[other] ?? []));
-  const interGroupReduceFrom = pick((other) => common(rangeOf(other), ownedRanges[rank] ?? []));
+  const interGroupReduceTo = nonEmpty((other) => commonRanges(reduceRange, ownedRanges[other] ?? []));
+  const interGroupReduceFrom = nonEmpty((other) => commonRanges(rangeOf(other), owned));
   return {
-    reduceScatterTo: new Map(busy.map((other) => [other, rangeOf(other)])),
-    reduceScatterFrom: new Set(isEmpty(own) ? [] : mates),
+    reduceRange,
+    ownedRanges: owned,
+    reduceScatterTo: new Map(reducers.map((other) => [other, rangeOf(other)])),
+    reduceScatterFrom: new Set(isEmpty(reduceRange) ? [] : groupPeers),
     interGroupReduceTo,
     interGroupReduceFrom,
-    // Whoever gave partials of some elements gets their sum, unless it computes all sums itself.
+    // A contributor receives the sums, unless it computes all of them itself.
     interGroupBroadcastTo: replicated ? new Map<Rank, Range[]>() : interGroupReduceFrom,
     interGroupBroadcastFrom: replicated ? new Map<Rank, Range[]>() : interGroupReduceTo,
-    allGatherTo: new Set(everywhere || isEmpty(own) ? [] : mates),
-    allGatherFrom: new Map(everywhere ? [] : busy.map((other) => [other, rangeOf(other)])),
+    allGatherTo: new Set(everywhere || isEmpty(reduceRange) ? [] : groupPeers),
+    allGatherFrom: new Map(everywhere ? [] : reducers.map((other) => [other, rangeOf(other)])),
   };
 }

@@ -1,22 +1,22 @@
 /**
- * Memory for outgoing frames. ZeroMQ sends without copying, so a frame's memory may be written again only when its
- * receiver is known to have it. Owns that rule.
+ * Reusable memory for outgoing frames. ZeroMQ sends without copying, so the memory of a frame may be overwritten only once the
+ * receiver is known to have the frame. Owns that rule.
  *
- * The rule: a worker can start use s + 2 of a collective only after it finished use s + 1, for which every other worker
- * had to contribute; a worker contributes to s + 1 only after it finished s, that is, after it received every frame of s.
- * So two buffers a frame, used in turn, are enough, and no acknowledgement is needed.
+ * A worker can start round s + 2 of a collective only after it has finished round s + 1, for which it needed a contribution of every
+ * other worker; and a worker contributes to s + 1 only after it has finished s, that is, after it has received every frame of s.
+ * Two buffers per frame, used alternately, are therefore enough, and no acknowledgement is needed.
  */
 
 export class SendBuffers {
   readonly #buffers = new Map<string, Buffer>();
 
-  /** A frame of `bytes` bytes for this use, contents undefined. `key` names the frame inside the collective. */
-  take(key: string, sequence: number, bytes: number): Buffer {
-    const slot = `${key}/${sequence % 2}`;
-    const held = this.#buffers.get(slot);
+  /** A buffer of `bytes` bytes for this round, with undefined contents. `key` names the frame inside the collective. */
+  buffer(key: string, sequence: number, bytes: number): Buffer {
+    const alternating = `${key}/${sequence % 2}`;
+    const held = this.#buffers.get(alternating);
     if (held?.length === bytes) return held;
     const made = Buffer.from(new ArrayBuffer(bytes));
-    this.#buffers.set(slot, made);
+    this.#buffers.set(alternating, made);
     return made;
   }
 }

@@ -1,129 +1,139 @@
 /**
- * The collective of a small vector between workers that share memory, by their main threads alone: each writes its partials
- * into its own memory, publishes a word, waits for everybody else's word and sums what it reads there. No message, no other
- * thread; the same tree and the same bits as over sockets.
+ * The all-reduce of a small vector between workers that share memory, done by their main threads alone. Each worker writes its
+ * partials into its own memory, publishes a state word, waits for the words of all others, and reduces the partials that it reads
+ * there. A round costs one futex wake per worker, no message and no other thread; it uses the same tree as over sockets, and thus
+ * computes the same bits.
  *
- * Two places a worker and collective, used in turn: a worker starts use s + 2 only after it finished s + 1, to which every
- * other worker contributed after it had read all of s. A word holds generation and use, and exactly the expected value is
- * waited for, so nothing that an earlier generation left there can be taken for an answer.
+ * Each worker has two buffers per collective, used alternately: a worker starts round s + 2 only after it has finished s + 1, to which
+ * every other worker contributed after it had read all buffers of s. A state word holds generation and round and is compared for
+ * equality, so a word of an earlier generation never passes for a contribution.
  */
 
 import { invariant } from '../errors.js';
 import type { NativeMemory } from '../memory/native-memory.js';
+import type { Generation } from '../sharding/identifiers.js';
 import type { CollectiveBuffers, CollectiveSpec } from './collective-spec.js';
-import { Scratch, oneHopBytes, type Mesh } from './mesh.js';
+import { oneHopBytes, type Mesh } from './mesh.js';
+import { Scratch } from './node-values.js';
 import { bytesPerElement, vectorOver, type Vector } from './reduction.js';
 
-/** Room for small vectors in each worker's memory, between the page of its token and the large vectors. */
+/** Bytes of each worker's region for small vectors, which lies between the page with its token and the large vectors. */
 export const smallBytes = 64 * 2 ** 20;
-/** Words come first, two a collective. */
-const wordBytes = 64;
-const maxDirect = 4_096;
-const placesStart = 2 * wordBytes * maxDirect;
+/** The region starts with two state words per collective, one cache line each. */
+const stateWordBytes = 64;
+const maxCollectives = 4_096;
+const buffersStart = 2 * stateWordBytes * maxCollectives;
 const alignment = 64;
 
-/** Longer than a wake-up takes; a core of one's own has nothing better to do meanwhile. */
+/** Spinning this long costs less than a futex wait and wake; the core has no other work meanwhile. */
 const spinUs = 60;
-/** How often a waiting thread looks whether the generation has ended. */
-const sliceUs = 4_000;
+/** Interval at which a blocked thread checks whether the generation has ended. */
+const checkIntervalUs = 4_000;
 
 export type Futex = Required<Pick<NativeMemory, 'publish' | 'await'>>;
 
-export interface DirectGroup {
+export interface SharedMemoryGroup {
   readonly mesh: Mesh;
+  readonly generation: Generation;
   readonly futex: Futex;
-  /** Each worker's room for small vectors, by rank; this worker's own included. */
-  readonly rooms: readonly ArrayBuffer[];
-  /** Throws what ended the wait. */
+  /** The region for small vectors of each worker, by rank; this worker's own included. */
+  readonly regions: readonly ArrayBuffer[];
+  /** Throws the reason if the generation or the run has ended. */
   readonly check: () => void;
-  /** Says what is being waited for; 0: nothing. */
+  /** Called with the collective on which the thread is about to block, and with 0 afterwards. */
   readonly waiting: (collectiveId: number) => void;
 }
 
-/** Where small vectors lie; the same on every worker, from the same calls in the same order. */
-export class DirectLayout {
-  #next = placesStart;
+/** The two alternating buffers of a collective: the offset of the first, and the bytes of each. */
+export interface SmallBuffers {
+  readonly offset: number;
+  readonly bytes: number;
+}
 
-  /** Offset of the first of both places, and bytes of one. Undefined when the vector isn't small or there is no room. */
-  add(
-    mesh: Mesh,
-    { id, elementCount, reduction }: CollectiveSpec,
-  ): { at: number; bytes: number } | undefined {
-    const vector = Math.ceil((elementCount * bytesPerElement(reduction)) / alignment) * alignment;
-    const most = Math.max(...mesh.subtrees.map((nodes) => nodes.length));
-    const bytes = vector * most;
-    if (vector > oneHopBytes || id >= maxDirect || this.#next + 2 * bytes > smallBytes) return undefined;
+const strideOf = ({ elementCount, reduction }: CollectiveSpec): number =>
+  Math.ceil((elementCount * bytesPerElement(reduction)) / alignment) * alignment;
+
+/** Offsets of the small vectors; the same on every worker, since all register the same collectives in the same order. */
+export class SmallVectorLayout {
+  #next = buffersStart;
+
+  /** Undefined when the vector is not small or the region is full; the collective then goes through sockets. */
+  add(mesh: Mesh, spec: CollectiveSpec): SmallBuffers | undefined {
+    const stride = strideOf(spec);
+    const bytes = stride * Math.max(...mesh.subtrees.map((nodes) => nodes.length));
+    if (stride > oneHopBytes || spec.id >= maxCollectives || this.#next + 2 * bytes > smallBytes)
+      return undefined;
+    const offset = this.#next;
     this.#next += 2 * bytes;
-    return { at: this.#next - 2 * bytes, bytes };
+    return { offset, bytes };
   }
 }
 
 export class SharedMemoryCollective {
-  readonly #group: DirectGroup;
+  readonly #group: SharedMemoryGroup;
   readonly #spec: CollectiveSpec;
   readonly #buffers: CollectiveBuffers;
   readonly #scratch = new Scratch();
-  /** [parity][rank][subtree] */
-  readonly #places: readonly (readonly (readonly Vector[])[])[];
-  #use = 0;
+  /** [round % 2][rank][subtree] */
+  readonly #partials: readonly (readonly (readonly Vector[])[])[];
+  #round = 0;
 
   constructor(
-    group: DirectGroup,
+    group: SharedMemoryGroup,
     spec: CollectiveSpec,
     buffers: CollectiveBuffers,
-    { at, bytes }: { at: number; bytes: number },
+    { offset, bytes }: SmallBuffers,
   ) {
     this.#group = group;
     this.#spec = spec;
     this.#buffers = buffers;
-    const { elementCount, reduction } = spec;
-    const stride = Math.ceil((elementCount * bytesPerElement(reduction)) / alignment) * alignment;
-    this.#places = [0, 1].map((parity) =>
+    const stride = strideOf(spec);
+    this.#partials = [0, 1].map((parity) =>
       group.mesh.subtrees.map((nodes, rank) => {
-        const room = group.rooms[rank];
-        invariant(room, `no memory of rank ${rank}`);
-        return nodes.map((_, i) =>
-          vectorOver(reduction, room, at + parity * bytes + i * stride, elementCount),
-        );
+        const region = group.regions[rank];
+        invariant(region, `no memory of rank ${rank}`);
+        const start = offset + parity * bytes;
+        return nodes.map((_, i) => vectorOver(spec.reduction, region, start + i * stride, spec.elementCount));
       }),
     );
   }
 
-  /** Publishes this worker's partials. The inputs must be filled. */
+  /** Starts a round: publishes this worker's partials. The inputs must be filled; they are overwritten. */
   start(): void {
-    this.#use++;
-    const { mesh, futex, rooms } = this.#group;
-    const { rank } = mesh.plan;
-    const own = this.#places[this.#use % 2]?.[rank] ?? [];
+    this.#round++;
+    const { mesh, futex, regions } = this.#group;
+    const own = this.#partials[this.#round % 2]?.[mesh.rank] ?? [];
     for (const [i, partial] of mesh.foldLocal(this.#spec.reduction, this.#buffers.inputs).entries())
       own[i]?.set(partial);
-    futex.publish(rooms[rank] as ArrayBuffer, this.#word(), this.#tag());
+    futex.publish(regions[mesh.rank] as ArrayBuffer, this.#stateWordOffset(), this.#stateWord());
   }
 
-  /** Blocks until the result is in the output. @throws what ended the wait */
+  /** Blocks the thread until the result is in the output. @throws what `check` throws; the output is undefined then */
   wait(): void {
-    const { mesh, rooms } = this.#group;
-    for (const rank of mesh.others) this.#await(rooms[rank] as ArrayBuffer);
-    const partials = this.#places[this.#use % 2] ?? [];
+    const { mesh, regions } = this.#group;
+    for (const rank of mesh.others) this.#await(regions[rank] as ArrayBuffer);
+    const partials = this.#partials[this.#round % 2] ?? [];
     mesh.foldAll(this.#spec.reduction, partials, this.#buffers.output, this.#scratch);
   }
 
-  #await(room: ArrayBuffer): void {
+  #await(region: ArrayBuffer): void {
     const { futex, check, waiting } = this.#group;
-    if (futex.await(room, this.#word(), this.#tag(), spinUs, spinUs)) return;
+    const [offset, expected] = [this.#stateWordOffset(), this.#stateWord()];
+    if (futex.await(region, offset, expected, spinUs, spinUs)) return;
     waiting(this.#spec.id);
     try {
-      while (!futex.await(room, this.#word(), this.#tag(), 0, sliceUs)) check();
+      while (!futex.await(region, offset, expected, 0, checkIntervalUs)) check();
     } finally {
       waiting(0);
     }
   }
 
-  #word(): number {
-    return wordBytes * (2 * this.#spec.id + (this.#use % 2));
+  #stateWordOffset(): number {
+    return stateWordBytes * (2 * this.#spec.id + (this.#round % 2));
   }
 
-  #tag(): number {
-    return (this.#group.mesh.plan.generation << 20) | (this.#use & 0xfffff) | 0;
+  /** 12 bits of the generation and 20 bits of the round. */
+  #stateWord(): number {
+    return (this.#group.generation << 20) | (this.#round & 0xfffff) | 0;
   }
 }

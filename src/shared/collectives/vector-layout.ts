@@ -1,19 +1,20 @@
 /**
- * Where a worker's vectors lie in its memory. The same allocations in the same order on every worker, so each can
- * compute the place of every other's, and no offset or length is ever read from the wire.
+ * The layout of a worker's large vectors in its shared memory. Every worker makes the same allocations in the same order, so each can
+ * compute the offsets of all others; no offset or length is read from the wire.
  */
 
-import { smallBytes } from './shared-memory-collective.js';
 import { pageBytes } from '../memory/shared-memory.js';
 import type { Range } from '../sharding/identifiers.js';
+import { smallBytes } from './shared-memory-collective.js';
 
-/** The local shards' vectors and the result, float32, all of one length. */
+/** The vectors of the local shards and the result; float32, all of one length. */
 export interface Vectors {
   readonly inputs: readonly Float32Array[];
   readonly output: Float32Array;
 }
 
-export interface Placement {
+/** A region of a worker's memory. */
+export interface Region {
   readonly offset: number;
   readonly bytes: number;
 }
@@ -24,14 +25,15 @@ export class VectorLayout {
   readonly #ranges: readonly Range[];
   readonly #next: number[];
 
+  /** @param ranges the shards of each rank */
   constructor(ranges: readonly Range[]) {
     this.#ranges = ranges;
-    // After the page with the token and the room of small vectors.
+    // After the page with the token and the region of small vectors.
     this.#next = ranges.map(() => pageBytes + smallBytes);
   }
 
-  /** The next allocation's place in each worker's memory, by rank. */
-  add(elementCount: number): Placement[] {
+  /** Adds an allocation; returns its region in each worker's memory, by rank. */
+  add(elementCount: number): Region[] {
     return this.#ranges.map((range, rank) => {
       const offset = this.#next[rank] ?? pageBytes;
       const bytes = pad(bytesOf(range, elementCount), pageBytes);
@@ -41,7 +43,7 @@ export class VectorLayout {
   }
 }
 
-/** Bytes of one worker's vectors. */
+/** Bytes of the vectors of the worker that owns `range`. */
 export function bytesOf({ start, end }: Range, elementCount: number): number {
   return (end - start + 1) * pad(4 * elementCount, alignment);
 }
@@ -54,9 +56,9 @@ export function vectorsIn(memory: ArrayBufferLike, { start, end }: Range, elemen
 }
 
 /** Elements [start, start + elementCount) of each vector. */
-export function part({ inputs, output }: Vectors, start: number, elementCount: number): Vectors {
-  const cut = (vector: Float32Array): Float32Array => vector.subarray(start, start + elementCount);
-  return { inputs: inputs.map(cut), output: cut(output) };
+export function sliceOf({ inputs, output }: Vectors, start: number, elementCount: number): Vectors {
+  const slice = (vector: Float32Array): Float32Array => vector.subarray(start, start + elementCount);
+  return { inputs: inputs.map(slice), output: slice(output) };
 }
 
 const pad = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;

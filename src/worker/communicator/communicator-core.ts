@@ -1,14 +1,12 @@
 /**
- * What a communicator does, whichever thread it runs in: control messages, heartbeats, the mesh, the collectives, and
- * noticing that somebody is gone. Event-driven; never blocks, never touches a tensor.
+ * The communicator of a worker, independent of the thread it runs in: control messages, heartbeats, the mesh, the collectives, and the
+ * detection of lost processes. Event-driven; never blocks and never touches a tensor.
  *
- * A broken connection to another worker isn't fatal at once. It is reported, and the coordinator, which hears from
- * everyone, says who was lost; else each survivor would name the neighbour that happened to leave first.
+ * A broken connection to a peer does not end the run. It is reported to the coordinator, which hears from all workers and decides
+ * which of them was lost; a survivor alone could only name the peer that happened to disconnect first.
  */
 
-import type { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
-import type { CollectiveBuffers, CollectiveSpec } from '../../shared/collectives/collective-spec.js';
-import type { Placement, Vectors } from '../../shared/collectives/vector-layout.js';
+import { runTagOf } from '../../shared/collectives/generation-identity.js';
 import {
   ConfigError,
   OperationalError,
@@ -18,48 +16,53 @@ import {
   invariant,
 } from '../../shared/errors.js';
 import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/codec.js';
-import { readHeader, type Frame } from '../../shared/protocol/frame.js';
+import type { Frame } from '../../shared/protocol/frame.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { DataPlane } from '../../shared/transport/transport.js';
-import type { Rank } from '../../shared/sharding/identifiers.js';
-import type { DataPlaneRequest } from './communicator.js';
+import type { DataPlaneAddress, DataPlaneRequest } from './communicator.js';
 import type { CoreEvents, CoreTransports } from './core-environment.js';
-import { Flights } from './flights.js';
+import { EarlyFrames } from './early-frames.js';
 import { GenerationEnded } from './generation-ended.js';
-import { JoinedGeneration, helloBytes, runTagOf } from './joined-generation.js';
-import { RunMemory } from './run-memory.js';
+import { Heartbeat } from './heartbeat.js';
+import { InFlightSpans } from './in-flight-spans.js';
+import { JoinedGeneration } from './joined-generation.js';
+import { SuccessorReport } from './successor-report.js';
 
-/** More than a generation has workers. */
-const earlyFrames = 4_096;
+type State =
+  /** No generation has been joined, or the last one has ended. */
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'running'; readonly generation: JoinedGeneration }
+  /**
+   * The last step is done, and peers that close their connections are not lost. Heartbeats continue, since the coordinator may die
+   * before it has received `finished`.
+   */
+  | { readonly kind: 'finished'; readonly generation: JoinedGeneration | undefined }
+  /** The run cannot continue; the main thread has been informed. */
+  | { readonly kind: 'failed'; readonly generation: JoinedGeneration | undefined }
+  /** The coordinator expects no more of this worker. */
+  | { readonly kind: 'leaving'; readonly generation: JoinedGeneration | undefined; readonly failed: boolean }
+  | { readonly kind: 'closed' };
 
-/**
- * finished: its last step is done, and others may close their connections without being lost. It still speaks, since the
- * coordinator may die before it has heard so.
- */
-type State = 'idle' | 'running' | 'finished' | 'leaving' | 'closed';
+/** The data plane, from the request to open it. */
+interface Plane {
+  readonly request: DataPlaneRequest;
+  readonly heartbeat: Heartbeat;
+  readonly spans: InFlightSpans | undefined;
+  /** Undefined while it is being opened. */
+  data: DataPlane | undefined;
+}
 
 export class CommunicatorCore {
   readonly #transports: CoreTransports;
   readonly #events: CoreEvents;
-  #state: State = 'idle';
-  #failure: Error | undefined;
-  #data: DataPlane | undefined;
-  #request: DataPlaneRequest | undefined;
-  /** The one that was joined last, until it is over. */
-  #generation: JoinedGeneration | undefined;
-  /** The last generation that is over. */
+  readonly #early = new EarlyFrames();
+  readonly #report = new SuccessorReport();
+  #state: State = { kind: 'idle' };
+  #plane: Plane | undefined;
+  /** The latest generation that has ended. */
   #ended = 0;
-  /** First frames of workers that know the next plan already. */
-  #early: Frame[] = [];
-  #heartbeat: NodeJS.Timeout | undefined;
-  #lastHeardMs = performance.now();
-  #verdict: NodeJS.Timeout | undefined;
-  #flights: Flights | undefined;
-  /** How many have come: progress too, while the main thread waits. */
+  /** Number of received frames, which counts as progress while the main thread waits. */
   #frames = 0;
-  readonly #memory = new RunMemory();
-  /** Of the last plan, also after its end. */
-  #membership: { generation: number; rank: number; worldSize: number } | undefined;
 
   constructor(transports: CoreTransports, events: CoreEvents) {
     this.#transports = transports;
@@ -67,103 +70,96 @@ export class CommunicatorCore {
     transports.control.connect({
       message: (bytes) => this.#onControl(bytes),
       disconnected: () => this.#onDisconnected(),
-      refused: (why) => this.#fail(new ConfigError(`The coordinator refused this worker: ${why}.`)),
+      refused: (reason) => this.#fail(new ConfigError(`The coordinator refused this worker: ${reason}.`)),
     });
   }
 
-  /** Whether a generation has been joined and isn't over. */
-  get joined(): boolean {
-    return this.#generation !== undefined;
+  /** The generation that has been joined and has not ended. */
+  get generation(): JoinedGeneration | undefined {
+    return 'generation' in this.#state ? this.#state.generation : undefined;
   }
 
-  get #joined(): JoinedGeneration {
-    invariant(this.#generation, 'no generation has been joined');
-    return this.#generation;
-  }
-
-  get engine(): CollectiveEngine {
-    return this.#joined.engine;
-  }
-
+  /** Sends a control message; dropped after `close`. */
   send(message: WorkerMessage): void {
-    if (this.#state === 'closed') return;
-    this.#memory.note(message);
-    if (message.type === 'finished') this.#flights?.flush();
-    if (message.type === 'finished') this.#state = 'finished';
-    if (message.type === 'failed') this.#state = 'leaving';
+    if (this.#state.kind === 'closed') return;
+    const { generation } = this;
+    this.#report.sent(message);
+    if (message.type === 'finished') {
+      this.#plane?.spans?.flush();
+      this.#state = { kind: 'finished', generation };
+    }
+    if (message.type === 'failed')
+      this.#state = { kind: 'leaving', generation, failed: this.#state.kind === 'failed' };
     this.#transports.control.send(encodeMessage(message));
   }
 
-  async openDataPlane(
-    request: DataPlaneRequest,
-  ): Promise<{ endpoint: string; publicKey?: string | undefined }> {
-    this.#request = request;
-    if (request.trace) this.#flights = new Flights((spans) => this.send({ type: 'spans', spans }));
-    this.#lastHeardMs = performance.now();
-    this.#heartbeat = setInterval(() => this.#beat(), request.heartbeatMs);
+  /** Opens the data plane and starts the heartbeats. @throws ConfigError when the socket can't be bound */
+  async openDataPlane(request: DataPlaneRequest): Promise<Omit<DataPlaneAddress, 'memory'>> {
+    const spans = request.trace
+      ? new InFlightSpans((batch) => this.send({ type: 'spans', spans: batch }))
+      : undefined;
+    const heartbeat = new Heartbeat({
+      intervalMs: request.heartbeatMs,
+      timeoutMs: request.coordinatorTimeoutMs,
+      send: () => this.#beat(),
+      silent: (ms) => this.#onCoordinatorLost(`has not answered for ${Math.round(ms / 1000)} s`),
+    });
+    const plane: Plane = { request, heartbeat, spans, data: undefined };
+    this.#plane = plane;
     const data = await this.#transports.openDataPlane(request);
-    this.#data = data;
-    // Closed meanwhile: nobody else will close this one.
-    if (this.#state === 'closed') await data.close();
+    plane.data = data;
+    // `close` was called while the plane was being opened, and could not close it.
+    if (this.#isClosed()) await data.close();
     const { endpoint, publicKey } = data;
     return { endpoint, publicKey };
   }
 
-  /** Resolves with whether this worker can read the memory of all others and they its. */
+  /**
+   * Connects to all peers of the plan: one hello to each, n-1 messages. Resolves, once all have greeted this worker, with whether it
+   * shares memory with all of them.
+   * @throws GenerationEnded when the plan's generation has ended, or ends before that
+   */
   async join(plan: Plan): Promise<boolean> {
-    const data = this.#data;
-    invariant(data && this.#request, 'the data plane is not open');
+    const { data, request, spans } = this.#plane ?? {};
+    invariant(data && request, 'the data plane is not open');
     if (plan.generation <= this.#ended) throw new GenerationEnded(this.#ended);
-    this.#membership = { generation: plan.generation, rank: plan.rank, worldSize: plan.workers.length };
-    this.#state = 'running';
-    const generation = new JoinedGeneration(plan, this.#request, this.#transports, data, {
+    this.#report.joining(plan);
+    const generation = new JoinedGeneration(plan, request, this.#transports, data, {
       finished: (id) => {
-        this.#flights?.landed(id, generation.engine.nameOf(id));
+        spans?.finished(id, generation.engine.nameOf(id));
         this.#events.finished(id);
       },
       refused: (error) => this.#events.refused(error),
     });
-    this.#generation = generation;
+    this.#state = { kind: 'running', generation };
     generation.greet(data, {
       frame: (frame) => this.#onFrame(frame),
       disconnected: (lost) => this.#onPeerLost(lost),
     });
-    for (const frame of this.#early.splice(0)) this.#onFrame(frame);
-    generation.settle();
+    for (const frame of this.#early.takeAll()) this.#onFrame(frame);
+    generation.resolveIfConnected();
     return generation.connected;
   }
 
-  /** See JoinedGeneration. */
-  allocate(elementCount: number, provide: (place: Placement) => ArrayBufferLike): Vectors {
-    return this.#joined.allocate(elementCount, provide);
-  }
-
-  register(spec: CollectiveSpec, buffers: CollectiveBuffers): void {
-    this.engine.register(spec, buffers);
-  }
-
-  /** See JoinedGeneration. */
-  registerPart(spec: CollectiveSpec, allocation: number, start: number): void {
-    this.#joined.registerPart(spec, allocation, start);
-  }
-
+  /** Starts a collective. Ignored when the generation has ended and the main thread has not been informed yet. */
   start(collectiveId: number, step: number): void {
-    // A main thread that hasn't heard yet that its generation is over.
-    if (this.#failure || !this.#generation) return;
-    this.#flights?.started(collectiveId, step);
-    this.#generation.engine.start(collectiveId, step);
+    const { generation } = this;
+    const failed = this.#state.kind === 'failed' || (this.#state.kind === 'leaving' && this.#state.failed);
+    if (failed || !generation) return;
+    this.#plane?.spans?.started(collectiveId, step);
+    generation.engine.start(collectiveId, step);
   }
 
+  /** Closes both planes; messages that were sent have a second to leave. */
   async close(): Promise<void> {
-    this.#state = 'closed';
-    clearInterval(this.#heartbeat);
-    clearTimeout(this.#verdict);
-    this.#generation?.close();
-    await Promise.all([this.#data?.close(), this.#transports.control.close()]);
+    this.generation?.close();
+    this.#state = { kind: 'closed' };
+    this.#plane?.heartbeat.stop();
+    await Promise.all([this.#plane?.data?.close(), this.#transports.control.close()]);
   }
 
   #onControl(bytes: Uint8Array): void {
-    this.#lastHeardMs = performance.now();
+    this.#plane?.heartbeat.heard();
     let message: CoordinatorMessage;
     try {
       message = decodeCoordinatorMessage(bytes, 'the coordinator');
@@ -176,56 +172,55 @@ export class CommunicatorCore {
       this.#identify();
       return;
     }
-    if (message.type === 'finish') this.#state = 'leaving';
-    if (message.type === 'stop_generation') this.#onRegroup(message.generation);
+    if (message.type === 'finish') this.#onFinish();
+    if (message.type === 'stop_generation') this.#onStopGeneration(message.generation);
     this.#events.message(message);
     if (message.type === 'abort') this.#fail(fromWireError(message.error));
   }
 
-  /** A successor asks again for what its predecessor may have been told already. */
-  #onRegroup(generation: number): void {
-    const { lastCommitted } = this.#memory;
+  #onFinish(): void {
+    if (this.#state.kind === 'closed') return;
+    this.#state = { kind: 'leaving', generation: this.generation, failed: this.#state.kind === 'failed' };
+  }
+
+  /** A successor may repeat a request that this worker has answered to its predecessor. */
+  #onStopGeneration(generation: number): void {
+    const answer = this.#report.lastCommitted(generation);
     if (generation > this.#ended) this.#endGeneration(generation);
-    else if (lastCommitted?.generation === generation) this.send(lastCommitted);
+    else if (answer) this.send(answer);
   }
 
-  /** Forgets everything that belongs to a membership. */
-  #endGeneration(generation: number): void {
-    if (generation <= this.#ended) return;
-    this.#ended = generation;
-    const over = this.#generation;
-    this.#generation = undefined;
-    clearTimeout(this.#verdict);
-    this.#verdict = undefined;
-    if (this.#state !== 'closed') this.#state = 'idle';
-    over?.end(new GenerationEnded(generation));
-    this.#events.ended(generation);
-  }
-
-  /** A worker that got its plan sooner says hello before this one knows of the generation. */
-  #keepEarly(frame: Frame): boolean {
-    if (frame.length !== 1 || frame[0]?.length !== helloBytes || this.#early.length >= earlyFrames)
-      return false;
-    const { phase, generation, runTag } = readHeader(frame);
-    if (!this.#request || runTag !== runTagOf(this.#request.runId)) return false;
-    if (phase !== 'hello' || generation <= Math.max(this.#ended, this.#generation?.plan.generation ?? 0))
-      return false;
-    this.#early.push(frame);
-    return true;
+  #endGeneration(ended: number): void {
+    this.#ended = ended;
+    const { generation } = this;
+    const state = this.#state;
+    if (state.kind === 'failed' || state.kind === 'leaving')
+      this.#state = { ...state, generation: undefined };
+    else if (state.kind !== 'closed') this.#state = { kind: 'idle' };
+    generation?.end(new GenerationEnded(ended));
+    this.#events.ended(ended);
   }
 
   #onFrame(frame: Frame): void {
     this.#frames++;
     try {
       if (this.#keepEarly(frame)) return;
-      if (!this.#generation)
+      const { generation } = this;
+      if (!generation)
         throw new StaleGenerationError('Frame refused: no generation has been joined.', {
           kind: 'stale-generation',
         });
-      this.#generation.receive(frame);
+      generation.receive(frame);
     } catch (error) {
       this.#refuse(error);
     }
+  }
+
+  #keepEarly(frame: Frame): boolean {
+    if (!this.#plane) return false;
+    const runTag = runTagOf(this.#plane.request.runId);
+    const generation = Math.max(this.#ended, this.generation?.plan.generation ?? 0);
+    return this.#early.keep(frame, { runTag, generation });
   }
 
   #refuse(error: unknown): void {
@@ -233,76 +228,71 @@ export class CommunicatorCore {
     else this.#fail(error instanceof Error ? error : new Error(String(error)));
   }
 
-  #onPeerLost(rank: Rank): void {
-    const plan = this.#generation?.plan;
-    if (this.#state !== 'running' || this.#failure || !plan || !this.#request) return;
-    const worker = plan.workers.find((other) => other.rank === rank);
-    const who = `rank ${rank} (pid ${worker?.pid ?? '?'} on ${worker?.host ?? '?'})`;
-    this.send({
-      type: 'lost',
-      generation: plan.generation,
-      rank,
-      reason: 'the connection to it broke',
-    });
-    this.#verdict ??= setTimeout(
-      () =>
-        this.#fail(
-          new PeerLostError(`Worker lost: the connection to ${who} broke and no verdict came.`, { rank }),
-        ),
-      this.#request.coordinatorTimeoutMs,
+  /** Reports the loss; fails if the coordinator has not decided within its timeout. */
+  #onPeerLost(rank: number): void {
+    if (this.#state.kind !== 'running' || !this.#plane) return;
+    const { generation } = this.#state;
+    const { plan } = generation;
+    const peer = plan.workers.find((other) => other.rank === rank);
+    const name = `rank ${rank} (pid ${peer?.pid ?? '?'} on ${peer?.host ?? '?'})`;
+    this.send({ type: 'lost', generation: plan.generation, rank, reason: 'the connection to it broke' });
+    generation.awaitVerdict(this.#plane.request.coordinatorTimeoutMs, () =>
+      this.#fail(
+        new PeerLostError(`Worker lost: the connection to ${name} broke and no verdict came.`, { rank }),
+      ),
     );
   }
 
-  /** Tells the successor of a coordinator what this worker is, and again what the other may not have passed on. */
+  /** Reports to the successor of a coordinator what this worker is, and repeats its latest reports. */
   #identify(): void {
-    const { join, ready, reports } = this.#memory;
-    if (!join || !ready || !this.#request || this.#membership === undefined) return;
-    const { runId } = this.#request;
-    this.#transports.control.send(encodeMessage({ type: 'rejoin', runId, ...this.#membership, join, ready }));
-    for (const report of reports) this.#transports.control.send(encodeMessage(report));
+    if (!this.#plane) return;
+    for (const message of this.#report.messages(this.#plane.request.runId))
+      this.#transports.control.send(encodeMessage(message));
   }
 
-  /** Silence for long: its process hangs or is gone, and has no successor. */
-  #onCoordinatorLost(how: string): void {
-    if (this.#state === 'leaving' || this.#state === 'closed') return;
-    this.#fail(
-      new PeerLostError(`Coordinator lost: it ${how}. Start the run again.`, { who: 'coordinator' }),
-    );
+  /** After long silence the coordinator's process hangs or is gone, and has no successor. */
+  #onCoordinatorLost(reason: string): void {
+    if (this.#state.kind === 'leaving' || this.#state.kind === 'closed') return;
+    const message = `Coordinator lost: it ${reason}. Start the run again.`;
+    this.#fail(new PeerLostError(message, { who: 'coordinator' }));
   }
 
-  /** Before this worker has a membership there is nothing that a successor could go on from. */
+  /** Members wait for a successor; a worker without membership has no state that a successor could take over. */
   #onDisconnected(): void {
-    if (this.#membership === undefined) this.#onCoordinatorLost('closed the connection');
+    if (!this.#report.isMember) this.#onCoordinatorLost('closed the connection');
   }
 
   #beat(): void {
-    if (!this.#request) return;
-    if (this.#state !== 'leaving' && this.#state !== 'closed') {
-      this.send({
-        type: 'heartbeat',
-        generation: this.#generation?.plan.generation ?? 0,
-        ticks: this.#events.ticks() + this.#frames,
-        waitingFor: this.#waitingFor(),
-      });
-    }
-    const silentMs = performance.now() - this.#lastHeardMs;
-    if (silentMs > this.#request.coordinatorTimeoutMs) {
-      this.#onCoordinatorLost(`has not answered for ${Math.round(silentMs / 1000)} s`);
-    }
+    if (this.#state.kind === 'leaving' || this.#state.kind === 'closed') return;
+    this.send({
+      type: 'heartbeat',
+      generation: this.generation?.plan.generation ?? 0,
+      ticks: this.#events.ticks() + this.#frames,
+      waitingFor: this.#waitingFor(),
+    });
   }
 
-  /** Empty unless the main thread is blocked until somebody else does something. */
+  /** Empty unless the main thread is blocked until another worker sends something. */
   #waitingFor(): string {
     const waiting = this.#events.waiting();
-    const generation = this.#generation;
+    const { generation } = this;
     if (waiting === 0 || !generation) return '';
     const name = generation.engine.nameOf(waiting);
-    return [`${name} from another`, ...generation.missing()].join('; ').slice(0, 4_000);
+    return [`${name} from another`].concat(generation.missing()).join('; ').slice(0, 4_000);
   }
 
   #fail(error: Error): void {
-    if (this.#failure || this.#state === 'closed') return;
-    this.#failure = error;
+    const state = this.#state;
+    if (state.kind === 'failed' || state.kind === 'closed') return;
+    if (state.kind === 'leaving') {
+      if (state.failed) return;
+      this.#state = { ...state, failed: true };
+    } else this.#state = { kind: 'failed', generation: this.generation };
     this.#events.failed(error);
+  }
+
+  /** A call, since the compiler takes a field for unchanged across an await. */
+  #isClosed(): boolean {
+    return this.#state.kind === 'closed';
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The main thread's view of everybody else. Two implementations: `thread-communicator.ts` (a communicator thread that
- * owns ZeroMQ) and `inline-communicator.ts` (one process, no sockets). The training code can't tell them apart.
+ * The main thread's interface to the coordinator and the other workers. Two implementations with the same contract:
+ * `thread-communicator.ts` (a thread that owns the ZeroMQ sockets) and `inline-communicator.ts` (one process without sockets).
  */
 
 import type { CollectiveChoice } from '../../shared/collectives/cost.js';
@@ -9,70 +9,82 @@ import type { Vector } from '../../shared/collectives/reduction.js';
 import type { Vectors } from '../../shared/collectives/vector-layout.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 
-/** A registered all-reduce over shards. One use at a time: fill the inputs, start, wait, read the output. */
+/**
+ * A registered all-reduce over shards, valid until its generation ends. One round at a time: fill the inputs, start, wait, read the
+ * output. The messages and bytes of a round are in the table of shared/collectives/route.ts.
+ */
 export interface CollectiveHandle {
   readonly spec: CollectiveSpec;
-  /** One vector a local shard, in shard order. Overwritten by the collective. */
+  /** One vector per local shard, in shard order. Overwritten by the collective. */
   readonly inputs: readonly Vector[];
   /** The result over all shards of all workers; valid from `wait` to the next `start`. */
   readonly output: Vector;
-  /** Begins the collective; returns at once. */
+  /** Starts a round; does not block. */
   start(step: number): void;
   /**
-   * Blocks the thread until the result is there.
-   * @throws GenerationEnded when the membership is over, or whatever ended the run; the output is undefined then.
+   * Blocks the thread until the result is in the output.
+   * @throws GenerationEnded when the generation has ended, or the error that ended the run; the output is undefined then
    */
   wait(): void;
 }
 
-/** Vectors that several collectives share, each over its own part: one a local shard and one for the result. */
+/** Vectors that several collectives share, each over its own slice: one per local shard and one for the result. */
 export interface Allocation extends Vectors {
   /** 0, 1, 2 ... in the order of allocation. */
   readonly index: number;
 }
 
-/** The elements of an allocation that a collective is over; it has as many as its `elementCount` says. */
-export interface AllocationPart {
+/** The elements of an allocation that a collective is over: `elementCount` of its spec, from `start`. */
+export interface AllocationSlice {
   readonly allocation: Allocation;
   readonly start: number;
 }
 
 export interface DataPlaneAddress {
   readonly endpoint: string;
-  /** CURVE key that it is known by; undefined: the run has no keys. */
+  /** CURVE key of the endpoint; undefined: the run has no keys. */
   readonly publicKey?: string | undefined;
-  /** Where workers of the same host can open this worker's memory. */
+  /** Address at which workers of the same host can open this worker's memory; null: it is not shared. */
   readonly memory: string | null;
 }
 
 export interface CommunicatorEvents {
   message(message: CoordinatorMessage): void;
-  /** The run can't go on. Comes once; every `wait` throws the same error from then on. */
+  /** The run cannot continue. Called once; every later `wait` throws the same error. */
   failed(error: Error): void;
 }
 
+/** All methods are called on the main thread; callbacks run on it too. */
 export interface Communicator {
   listen(events: CommunicatorEvents): void;
+  /** Sends a control message; does not block. */
   send(message: WorkerMessage): void;
-  /** Opens this worker's data plane. */
+  /** Opens this worker's data plane. Called once. @throws ConfigError when its socket can't be bound */
   openDataPlane(options: DataPlaneRequest): Promise<DataPlaneAddress>;
   /**
-   * Connects to every worker of the plan; resolves once each has been heard from, with whether this worker shares memory
-   * with all of them. What was allocated and registered for an earlier plan is gone.
-   * @throws GenerationEnded when the plan is out of date already
+   * Connects to every worker of the plan, with one message to each. Resolves, once each has answered, with whether this worker shares
+   * memory with all of them. Allocations and collectives of earlier plans are invalid from now on.
+   * @throws GenerationEnded when the plan's generation has ended
    */
   join(plan: Plan): Promise<boolean>;
-  /** Before the first collective. `sharing`: every worker shares memory with every other. */
+  /**
+   * Called before the first collective of a generation.
+   * @param sharing whether every pair of workers shares memory; small vectors are then reduced there, without messages
+   */
   begin(sharing: boolean): void;
   /**
-   * Float32 vectors, zero at first, where the workers of this host can read them if they share memory.
-   * Same order of calls on every worker, after `join`.
+   * Allocates float32 vectors, initially zero, in memory that the workers of this host can read if they share memory. They are valid
+   * until the generation ends. Called after `join`, in the same order on every worker.
    */
   allocate(elementCount: number): Allocation;
-  /** Same order of calls on every worker, after `join`. The collective has vectors of its own, or a part of others. */
-  register(spec: Omit<CollectiveSpec, 'id'>, within?: AllocationPart): CollectiveHandle;
-  /** Says that the main thread made progress; what a deadline is measured by. */
+  /**
+   * Registers a collective, over vectors of its own or over a slice of an allocation. Called after `join`, in the same order on every
+   * worker.
+   */
+  register(spec: Omit<CollectiveSpec, 'id'>, within?: AllocationSlice): CollectiveHandle;
+  /** Counts progress of the main thread, which deadlines are measured by. */
   tick(): void;
+  /** Ends all connections; messages that were sent have a second to leave. */
   close(): Promise<void>;
 }
 
@@ -85,11 +97,11 @@ export interface DataPlaneRequest {
   readonly maxFrameBytes: number;
   /** Whether payloads between workers of one host may go through shared memory. */
   readonly sharedMemory: boolean;
-  /** Whether collectives between hosts go in two levels. */
+  /** Whether collectives between hosts have two levels. */
   readonly collective: CollectiveChoice;
-  /** Whether collectives go on the time line. */
+  /** Whether collectives are recorded in the timeline. */
   readonly trace: boolean;
   readonly heartbeatMs: number;
-  /** How long the coordinator may be silent before this worker gives up. */
+  /** Silence of the coordinator after which it is considered lost. */
   readonly coordinatorTimeoutMs: number;
 }

@@ -1,4 +1,4 @@
-/** What a communicator's core is given: the transports that it speaks over, and who hears what it has to say. */
+/** What the core of a communicator is given by its thread: transports, and callbacks for its events. */
 
 import type { Arithmetic } from '../../shared/collectives/reduction.js';
 import type { OperationalError } from '../../shared/errors.js';
@@ -10,11 +10,11 @@ export interface CoreEvents {
   message(message: CoordinatorMessage): void;
   finished(collectiveId: number): void;
   failed(error: Error): void;
-  /** The generation is over; nothing of it finishes any more. */
+  /** The generation has ended; none of its collectives finishes any more. */
   ended(generation: number): void;
   /** A message or frame was refused; for the log. */
   refused(error: OperationalError): void;
-  /** How often the main thread has made progress. */
+  /** The main thread's progress counter. */
   ticks(): number;
   /** The collective that the main thread is blocked on; 0: none. */
   waiting(): number;
@@ -23,7 +23,7 @@ export interface CoreEvents {
 export interface CoreTransports {
   readonly control: ControlClient;
   openDataPlane(request: DataPlaneRequest): Promise<DataPlane>;
-  /** Another worker's memory, if this process can read it. */
+  /** Opens another worker's memory; undefined if this process cannot read it. */
   openMemory?(address: string | null): PeerMemory | undefined;
   readonly arithmetic?: Partial<Arithmetic> | undefined;
 }

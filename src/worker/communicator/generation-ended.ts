@@ -1,6 +1,6 @@
 /**
- * Thrown out of a wait when the membership is over: the step in flight is given up, and a new plan will come. Not a failure:
- * whoever catches it says where this worker stands.
+ * Thrown by a wait when the generation has ended: the step in flight is abandoned, and a new plan will follow. Not a failure; the
+ * worker answers with its last committed step.
  */
 export class GenerationEnded extends Error {
   override readonly name = 'GenerationEnded';

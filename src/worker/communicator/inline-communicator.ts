@@ -1,6 +1,6 @@
 /**
- * The communicator of a single process: the same core over the memory transport, in the calling thread. With one worker
- * every collective ends inside `start`, so `wait` never has to block.
+ * The communicator of a single process: the same core over the in-memory transport, in the calling thread. With one worker every
+ * collective finishes inside `start`, so `wait` never blocks.
  */
 
 import type { CollectiveBuffers, CollectiveSpec } from '../../shared/collectives/collective-spec.js';
@@ -10,15 +10,16 @@ import {
   type Arithmetic,
   type Vector,
 } from '../../shared/collectives/reduction.js';
-import { part } from '../../shared/collectives/vector-layout.js';
+import { sliceOf } from '../../shared/collectives/vector-layout.js';
 import { invariant } from '../../shared/errors.js';
 import type { MemoryNetwork } from '../../shared/transport/memory.js';
 import type { ControlClient } from '../../shared/transport/transport.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import { CommunicatorCore } from './communicator-core.js';
+import type { JoinedGeneration } from './joined-generation.js';
 import type {
   Allocation,
-  AllocationPart,
+  AllocationSlice,
   Communicator,
   CommunicatorEvents,
   DataPlaneAddress,
@@ -45,7 +46,7 @@ export class InlineCommunicator implements Communicator {
           this.#failure = error;
           this.#events?.failed(error);
         },
-        // With one worker there is nobody to lose.
+        // With one worker no peer can be lost.
         ended: () => undefined,
         refused: (error) => this.#events?.failed(error),
         ticks: () => this.#ticks,
@@ -62,6 +63,12 @@ export class InlineCommunicator implements Communicator {
     this.#core.send(message);
   }
 
+  get #generation(): JoinedGeneration {
+    const { generation } = this.#core;
+    invariant(generation, 'no generation has been joined');
+    return generation;
+  }
+
   async openDataPlane(request: DataPlaneRequest): Promise<DataPlaneAddress> {
     return { ...(await this.#core.openDataPlane(request)), memory: null };
   }
@@ -72,23 +79,23 @@ export class InlineCommunicator implements Communicator {
     return false;
   }
 
-  /** Collectives end in this thread anyway. */
+  /** Has no choice to make: collectives finish in this thread in any case. */
   begin(): void {
     this.#ticks++;
   }
 
   allocate(elementCount: number): Allocation {
-    const vectors = this.#core.allocate(elementCount, ({ bytes }) => new ArrayBuffer(bytes));
+    const vectors = this.#generation.allocate(elementCount, ({ bytes }) => new ArrayBuffer(bytes));
     return { ...vectors, index: this.#allocated++ };
   }
 
-  register(partial: Omit<CollectiveSpec, 'id'>, within?: AllocationPart): CollectiveHandle {
+  register(partial: Omit<CollectiveSpec, 'id'>, within?: AllocationSlice): CollectiveHandle {
     const spec: CollectiveSpec = { ...partial, id: ++this.#registered };
     const buffers = within
-      ? part(within.allocation, within.start, spec.elementCount)
+      ? sliceOf(within.allocation, within.start, spec.elementCount)
       : this.#ownBuffers(spec);
-    if (within) this.#core.registerPart(spec, within.allocation.index, within.start);
-    else this.#core.register(spec, buffers);
+    if (within) this.#generation.registerSlice(spec, within.allocation.index, within.start);
+    else this.#generation.register(spec, buffers);
     return {
       spec,
       ...buffers,
@@ -104,7 +111,7 @@ export class InlineCommunicator implements Communicator {
   }
 
   #ownBuffers({ elementCount, reduction }: CollectiveSpec): CollectiveBuffers {
-    const { start, end } = this.#core.engine.mesh.localShards;
+    const { start, end } = this.#generation.engine.mesh.localShards;
     const vector = (): Vector =>
       vectorOver(reduction, new ArrayBuffer(elementCount * bytesPerElement(reduction)));
     return { inputs: Array.from({ length: end - start }, vector), output: vector() };

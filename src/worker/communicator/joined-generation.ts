@@ -1,34 +1,33 @@
 /**
- * What belongs to one generation that this worker has joined: who the others are, the collectives, whose memory can be read, and who
- * has said hello. Owns all of it until `end` or `close`; a worker that joins another generation makes another one.
+ * One generation that this worker has joined: its peers, its collectives, the memory of peers that this worker can read, and the
+ * hellos that have arrived. Owns all of it until `end` or `close`; another generation is another object.
  */
 
 import { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
-import type { CollectiveSpec, SharedPeers } from '../../shared/collectives/collective-spec.js';
+import type {
+  CollectiveBuffers,
+  CollectiveSpec,
+  SharedPeers,
+} from '../../shared/collectives/collective-spec.js';
+import { runTagOf, type GenerationIdentity } from '../../shared/collectives/generation-identity.js';
 import {
   VectorLayout,
   bytesOf,
-  part,
+  sliceOf,
   vectorsIn,
-  type Placement,
+  type Region,
   type Vectors,
 } from '../../shared/collectives/vector-layout.js';
 import { invariant, type OperationalError } from '../../shared/errors.js';
-import { headerBytes, writeHeader, type Frame } from '../../shared/protocol/frame.js';
+import type { Frame } from '../../shared/protocol/frame.js';
 import type { Plan } from '../../shared/protocol/messages.js';
-import type { DataPlane } from '../../shared/transport/transport.js';
+import type { DataPlane, PeerAddress } from '../../shared/transport/transport.js';
 import { asGeneration, asRank, type Rank } from '../../shared/sharding/identifiers.js';
 import type { DataPlaneRequest } from './communicator.js';
 import type { CoreTransports, PeerMemory } from './core-environment.js';
+import { helloFrame, readsMemory } from './hello.js';
 
-/** First 8 bytes of the run's id (a UUID). */
-export function runTagOf(runId: string): bigint {
-  return BigInt(`0x${runId.replaceAll('-', '').slice(0, 16)}`);
-}
-
-export const helloBytes = headerBytes + 1;
-
-/** Vectors that collectives have parts of: this worker's, and those of the workers whose memory it can read. */
+/** The vectors of an allocation: this worker's, and those of the workers whose memory it can read. */
 interface AllocatedVectors {
   readonly own: Vectors;
   readonly peers: ReadonlyMap<Rank, Vectors>;
@@ -36,31 +35,28 @@ interface AllocatedVectors {
 
 export interface GenerationEvents {
   finished(collectiveId: number): void;
-  /** A frame was refused; nothing of it counts. */
+  /** A frame was refused and has had no effect. */
   refused(error: OperationalError): void;
-}
-
-interface Peer {
-  readonly rank: Rank;
-  readonly endpoint: string;
-  readonly publicKey?: string | undefined;
 }
 
 export class JoinedGeneration {
   readonly plan: Plan;
   readonly engine: CollectiveEngine;
-  readonly #runTag: bigint;
-  readonly #peers: readonly Peer[];
+  readonly #identity: GenerationIdentity;
+  readonly #peers: readonly PeerAddress[];
   readonly #layout: VectorLayout;
   readonly #allocations: AllocatedVectors[] = [];
   readonly #memories = new Map<Rank, PeerMemory>();
-  /** Those who can read this worker's memory. */
+  /** The peers that can read this worker's memory. */
   readonly #readers = new Set<Rank>();
-  readonly #unheard: Set<Rank>;
-  /** Resolves when all have said hello, with whether this worker can read the memory of all others and they its. */
+  /** The peers whose hello has not arrived. */
+  readonly #awaited: Set<Rank>;
+  /** Resolves, once all hellos have arrived, with whether every pair of this worker and a peer can read each other's memory. */
   readonly connected: Promise<boolean>;
-  #settle: { resolve(sharing: boolean): void; reject(error: Error): void } | undefined;
+  #connecting: { resolve(sharing: boolean): void; reject(error: Error): void } | undefined;
+  #verdict: NodeJS.Timeout | undefined;
 
+  /** Opens the memory of peers on the same host; connects to no peer. */
   constructor(
     plan: Plan,
     { runId, collective }: DataPlaneRequest,
@@ -69,19 +65,21 @@ export class JoinedGeneration {
     events: GenerationEvents,
   ) {
     this.plan = plan;
-    this.#runTag = runTagOf(runId);
-    const rank = asRank(plan.rank);
+    this.#identity = { runTag: runTagOf(runId), generation: asGeneration(plan.generation) };
     this.#peers = plan.workers
       .filter((worker) => worker.rank !== plan.rank)
-      .map(({ rank: other, endpoint, publicKey }) => ({ rank: asRank(other), endpoint, publicKey }));
-    this.#unheard = new Set(this.#peers.map((peer) => peer.rank));
-    this.connected = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+      .map(({ rank, endpoint, publicKey }) => ({ rank: asRank(rank), endpoint, publicKey }));
+    this.#awaited = new Set(this.#peers.map(({ rank }) => rank));
+    this.connected = new Promise((resolve, reject) => (this.#connecting = { resolve, reject }));
     this.engine = new CollectiveEngine(
       {
-        ...{ runTag: this.#runTag, generation: asGeneration(plan.generation), rank, shards: plan.shards },
+        ...this.#identity,
+        rank: asRank(plan.rank),
+        shards: plan.shards,
         ranges: plan.workers.map(({ shards }) => shards),
         hosts: plan.workers.map(({ host }) => host),
-        ...{ collective, arithmetic: transports.arithmetic },
+        collective,
+        arithmetic: transports.arithmetic,
       },
       (to, frame) => data.send(to, frame),
       (id) => events.finished(id),
@@ -89,92 +87,92 @@ export class JoinedGeneration {
     );
     this.#layout = new VectorLayout(this.engine.mesh.ranges);
     for (const worker of plan.workers) {
-      const near = worker.rank !== plan.rank && worker.host === plan.workers[plan.rank]?.host;
-      const memory = near ? transports.openMemory?.(worker.memory) : undefined;
+      const sameHost = worker.rank !== plan.rank && worker.host === plan.workers[plan.rank]?.host;
+      const memory = sameHost ? transports.openMemory?.(worker.memory) : undefined;
       if (memory) this.#memories.set(asRank(worker.rank), memory);
     }
   }
 
-  /** Connects to all others and says hello to each, and whether its memory can be read. */
+  /** Connects to all peers and sends each a hello: n-1 messages of a header and one byte. */
   greet(data: DataPlane, { frame, disconnected }: Parameters<DataPlane['connect']>[1]): void {
     data.connect(this.#peers, { frame, disconnected });
-    const { rank, generation } = this.plan;
-    for (const peer of this.#peers) {
-      const hello = Buffer.alloc(helloBytes);
-      hello[headerBytes] = this.#memories.has(peer.rank) ? 1 : 0;
-      writeHeader([hello], {
-        ...{ phase: 'hello', sender: rank, runTag: this.#runTag, generation },
-        ...{ collective: 0, sequence: 0, step: 0 },
-      });
-      data.send(peer.rank, [hello]);
-    }
+    for (const { rank } of this.#peers)
+      data.send(rank, helloFrame(this.plan.rank, this.#identity, this.#memories.has(rank)));
   }
 
   /** @throws OperationalError when the frame is refused */
   receive(frame: Frame): void {
     const { phase, sender } = this.engine.receive(frame);
     if (phase !== 'hello') return;
-    if (frame[0]?.[headerBytes] === 1) this.#readers.add(asRank(sender));
-    this.#unheard.delete(asRank(sender));
-    this.settle();
+    if (readsMemory(frame)) this.#readers.add(asRank(sender));
+    this.#awaited.delete(asRank(sender));
+    this.resolveIfConnected();
   }
 
-  /** Ends the wait for hellos if there is nobody left to wait for. */
-  settle(): void {
-    if (this.#unheard.size > 0) return;
-    this.#settle?.resolve(
-      this.#peers.every(({ rank }) => this.#memories.has(rank) && this.#readers.has(rank)),
-    );
-    this.#settle = undefined;
+  /** Resolves `connected` if no hello is awaited any more. */
+  resolveIfConnected(): void {
+    if (this.#awaited.size > 0) return;
+    const sharing = this.#peers.every(({ rank }) => this.#memories.has(rank) && this.#readers.has(rank));
+    this.#connecting?.resolve(sharing);
+    this.#connecting = undefined;
   }
 
-  /** `provide` gives this worker's own memory at the place that the others expect. */
-  allocate(elementCount: number, provide: (place: Placement) => ArrayBufferLike): Vectors {
-    const { ranges, plan } = this.engine.mesh;
-    const places = this.#layout.add(elementCount);
-    const vectors = (rank: number, memory: (place: Placement) => ArrayBufferLike): Vectors => {
-      const [range, place] = [ranges[rank], places[rank]];
-      invariant(range && place, `no rank ${rank} in the plan`);
-      invariant(place.bytes >= bytesOf(range, elementCount), 'an allocation without room');
-      return vectorsIn(memory(place), range, elementCount);
+  /** Calls `timedOut` if the generation has not ended by then; the first call counts. */
+  awaitVerdict(timeoutMs: number, timedOut: () => void): void {
+    this.#verdict ??= setTimeout(timedOut, timeoutMs);
+  }
+
+  /** @param memoryAt returns this worker's own memory at the region that its peers expect */
+  allocate(elementCount: number, memoryAt: (region: Region) => ArrayBufferLike): Vectors {
+    const { ranges, rank: own } = this.engine.mesh;
+    const regions = this.#layout.add(elementCount);
+    const vectorsOf = (rank: Rank, memory: (region: Region) => ArrayBufferLike): Vectors => {
+      const [range, region] = [ranges[rank], regions[rank]];
+      invariant(range && region, `no rank ${rank} in the plan`);
+      invariant(region.bytes >= bytesOf(range, elementCount), 'an allocation is larger than its region');
+      return vectorsIn(memory(region), range, elementCount);
     };
     const peers = new Map<Rank, Vectors>();
     for (const [rank, memory] of this.#memories) {
-      peers.set(
-        rank,
-        vectors(rank, ({ offset, bytes }) => memory.map(offset, bytes)),
-      );
+      const vectors = vectorsOf(rank, ({ offset, bytes }) => memory.map(offset, bytes));
+      peers.set(rank, vectors);
     }
-    const own = vectors(plan.rank, provide);
-    this.#allocations.push({ own, peers });
-    return own;
+    const vectors = vectorsOf(own, memoryAt);
+    this.#allocations.push({ own: vectors, peers });
+    return vectors;
+  }
+
+  /** Registers a collective over vectors of its own, which peers cannot read. */
+  register(spec: CollectiveSpec, buffers: CollectiveBuffers): void {
+    this.engine.register(spec, buffers);
   }
 
   /** Registers a collective over elements [start, start + elementCount) of an allocation. */
-  registerPart(spec: CollectiveSpec, allocation: number, start: number): void {
+  registerSlice(spec: CollectiveSpec, allocation: number, start: number): void {
     const allocated = this.#allocations[allocation];
     invariant(allocated, `no allocation ${allocation}`);
-    const cut = (vectors: Vectors): Vectors => part(vectors, start, spec.elementCount);
-    const readable = new Map([...allocated.peers].map(([rank, vectors]) => [rank, cut(vectors)]));
+    const slice = (vectors: Vectors): Vectors => sliceOf(vectors, start, spec.elementCount);
+    const readable = new Map([...allocated.peers].map(([rank, vectors]) => [rank, slice(vectors)]));
     const shared: SharedPeers = { readable, readers: this.#readers };
-    this.engine.register(spec, cut(allocated.own), shared);
+    this.engine.register(spec, slice(allocated.own), shared);
   }
 
-  /** Empty where nothing is awaited from anybody; else each collective and the ranks that it lacks. */
+  /** The collectives in flight with the ranks whose frames each lacks; empty if none is in flight. */
   missing(): string[] {
     return this.engine.waitingFor().map(({ collective, ranks }) => `${collective} from ${ranks.join(', ')}`);
   }
 
-  /** Lets go of the others' memory. */
+  /** Closes the memory of peers and cancels the wait for a verdict. */
   close(): void {
+    clearTimeout(this.#verdict);
     for (const memory of this.#memories.values()) memory.close();
     this.#memories.clear();
   }
 
-  /** Whoever waits for hellos gets `error`. */
+  /** Closes, and rejects `connected` with `error` if it is pending. */
   end(error: Error): void {
     this.close();
-    this.#settle?.reject(error);
-    this.#settle = undefined;
+    this.#connecting?.reject(error);
+    this.#connecting = undefined;
   }
 }

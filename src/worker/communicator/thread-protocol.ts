@@ -1,8 +1,8 @@
 /**
- * What the main thread and the communicator thread say to each other, and the words of shared memory between them.
+ * The protocol between the main thread and the communicator thread: messages, and an Int32 array in shared memory.
  *
- * Requests go by MessagePort, because `Atomics.waitAsync` in a worker thread loses wake-ups (Node 20.20). Answers that
- * the main thread blocks on come through the state array: `Atomics.wait` sees the value change, so none can be missed.
+ * Requests are messages, because `Atomics.waitAsync` in a worker thread loses wake-ups (Node 20.20). Answers that the main thread
+ * blocks on are state changes of the array: `Atomics.wait` compares the value before it blocks, so no change can be missed.
  */
 
 import type { MessagePort } from 'node:worker_threads';
@@ -13,15 +13,15 @@ import type { RequestedLinkFault } from '../faults/fault-injector.js';
 import type { DataPlaneRequest } from './communicator.js';
 import type { WorkerTransportOptions } from './worker-transports.js';
 
-/** Words of the state array (Int32). */
-export const words = {
-  /** Not 0 once nothing finishes any more: the generation or the run is over; the reason is in the port `failures`. */
-  failed: 0,
-  /** Grows with the main thread's progress. */
+/** Indices of the state array. */
+export const stateIndex = {
+  /** Non-zero once no collective finishes any more, because the generation or the run has ended; the port `failures` has the reason. */
+  interrupted: 0,
+  /** Counts the main thread's progress. */
   ticks: 1,
   /** The collective that the main thread is blocked on; 0: none. */
   waiting: 2,
-  /** Word `collectives + id` counts the finished uses of a collective; negative once the run has failed. */
+  /** `collectives + id` counts the finished rounds of a collective; -1 while `interrupted` is set. */
   collectives: 3,
 } as const;
 
@@ -31,13 +31,13 @@ export interface ThreadOptions extends WorkerTransportOptions {
   /** File of the addon for shared memory. */
   readonly memoryAddon: string | undefined;
   readonly state: SharedArrayBuffer;
-  /** Carries the reason (Interruption) to a main thread that is blocked and has no event loop. */
+  /** Carries the reason (Interruption) to a main thread that is blocked and runs no event loop. */
   readonly failures: MessagePort;
-  /** After a failure the main thread has so long to end by itself; then the process is killed. */
+  /** Time in which the main thread must end after a failure; then the thread kills the process. */
   readonly graceMs: number;
 }
 
-/** Why nothing finishes any more. */
+/** The reason why no collective finishes any more. */
 export type Interruption = { kind: 'ended'; generation: number } | { kind: 'failed'; error: WireError };
 
 export type ToThread =
@@ -45,11 +45,11 @@ export type ToThread =
   | { kind: 'open'; request: DataPlaneRequest; memory: number | undefined }
   | { kind: 'join'; plan: Plan }
   | { kind: 'register'; spec: CollectiveSpec; inputs: SharedArrayBuffer[]; output: SharedArrayBuffer }
-  /** Without a buffer: in this process's shared memory, at the place that follows from the plan. */
+  /** Without a buffer: in this process's shared memory, at the region that follows from the plan. */
   | { kind: 'allocate'; elementCount: number; buffer: SharedArrayBuffer | undefined }
-  | { kind: 'registerPart'; spec: CollectiveSpec; allocation: number; start: number }
+  | { kind: 'register-slice'; spec: CollectiveSpec; allocation: number; start: number }
   | { kind: 'start'; id: number; step: number }
-  /** Only where the thread was started with `linkFaults`. */
+  /** Only to a thread that was started with `linkFaults`. */
   | { kind: 'link-fault'; fault: RequestedLinkFault }
   | { kind: 'close' };
 

@@ -1,6 +1,6 @@
 /**
- * Entry of the communicator thread: owns every ZeroMQ socket of the worker, and stays responsive while TensorFlow holds
- * the main thread.
+ * Entry of the communicator thread, which owns every ZeroMQ socket of the worker and stays responsive while TensorFlow occupies the
+ * main thread.
  */
 
 import { parentPort, workerData } from 'node:worker_threads';
@@ -12,9 +12,10 @@ import { SharedMemory } from '../../shared/memory/shared-memory.js';
 import { Refusals } from '../../shared/protocol/refusals.js';
 import { CommunicatorCore } from './communicator-core.js';
 import { GenerationEnded } from './generation-ended.js';
+import type { JoinedGeneration } from './joined-generation.js';
 import {
   maxCollectives,
-  words,
+  stateIndex,
   type FromThread,
   type Interruption,
   type ThreadOptions,
@@ -35,11 +36,11 @@ const refusals = new Refusals();
 function interrupt(reason: Interruption): void {
   post(reason);
   options.failures.postMessage(reason);
-  // After the reason is in the port, else a woken main thread would find no reason there.
-  Atomics.store(state, words.failed, 1);
+  // The reason must be in the port before the main thread is woken, which reads it there.
+  Atomics.store(state, stateIndex.interrupted, 1);
   for (let id = 0; id < maxCollectives; id++) {
-    Atomics.store(state, words.collectives + id, -1);
-    Atomics.notify(state, words.collectives + id);
+    Atomics.store(state, stateIndex.collectives + id, -1);
+    Atomics.notify(state, stateIndex.collectives + id);
   }
 }
 
@@ -49,7 +50,7 @@ function fail(error: Error): void {
     return;
   }
   interrupt({ kind: 'failed', error: toWireError(error) });
-  // A main thread that hangs in native code can't be told anything: the process ends without it.
+  // A main thread that hangs in native code cannot react: the process ends without it.
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), options.graceMs).unref();
 }
 
@@ -65,27 +66,58 @@ const core = new CommunicatorCore(
   {
     message: (message) => post({ kind: 'message', message }),
     finished: (id) => {
-      Atomics.add(state, words.collectives + id, 1);
-      Atomics.notify(state, words.collectives + id);
+      Atomics.add(state, stateIndex.collectives + id, 1);
+      Atomics.notify(state, stateIndex.collectives + id);
     },
     failed: fail,
     ended: (generation) => interrupt({ kind: 'ended', generation }),
     refused: (error) => {
       if (refusals.note(error) === 1) post({ kind: 'refused', code: error.code, message: error.message });
     },
-    ticks: () => Atomics.load(state, words.ticks),
-    waiting: () => Atomics.load(state, words.waiting),
+    ticks: () => Atomics.load(state, stateIndex.ticks),
+    waiting: () => Atomics.load(state, stateIndex.waiting),
   },
 );
 
-/** What the main thread says before it has heard that its generation is over. */
-const ofGeneration: readonly ToThread['kind'][] = ['start', 'allocate', 'register', 'registerPart'];
+type GenerationMessage = Extract<ToThread, { kind: 'start' | 'allocate' | 'register' | 'register-slice' }>;
 
-function handle(message: ToThread): void {
-  if (!core.joined && ofGeneration.includes(message.kind)) return;
+/** Requests that belong to the joined generation. */
+function handleOfGeneration(message: GenerationMessage, generation: JoinedGeneration): void {
   switch (message.kind) {
     case 'start':
       core.start(message.id, message.step);
+      break;
+    case 'allocate': {
+      const { elementCount, buffer } = message;
+      generation.allocate(elementCount, ({ offset, bytes }) => {
+        const own = buffer ?? memory?.map(offset, bytes);
+        invariant(own, 'an allocation without memory');
+        return own;
+      });
+      break;
+    }
+    case 'register-slice':
+      generation.registerSlice(message.spec, message.allocation, message.start);
+      break;
+    case 'register': {
+      const { spec, inputs, output } = message;
+      generation.register(spec, {
+        inputs: inputs.map((buffer) => vectorOver(spec.reduction, buffer)),
+        output: vectorOver(spec.reduction, output),
+      });
+      break;
+    }
+  }
+}
+
+function handle(message: ToThread): void {
+  switch (message.kind) {
+    case 'start':
+    case 'allocate':
+    case 'register':
+    case 'register-slice':
+      // Ignored if the generation has ended and the main thread has not been informed yet.
+      if (core.generation) handleOfGeneration(message, core.generation);
       break;
     case 'link-fault':
       transports.injectLinkFault?.(message.fault);
@@ -100,26 +132,6 @@ function handle(message: ToThread): void {
     case 'join':
       core.join(message.plan).then((sharing) => post({ kind: 'joined', sharing }), fail);
       break;
-    case 'allocate': {
-      const { elementCount, buffer } = message;
-      core.allocate(elementCount, ({ offset, bytes }) => {
-        const own = buffer ?? memory?.map(offset, bytes);
-        invariant(own, 'an allocation without memory');
-        return own;
-      });
-      break;
-    }
-    case 'registerPart':
-      core.registerPart(message.spec, message.allocation, message.start);
-      break;
-    case 'register': {
-      const { spec, inputs, output } = message;
-      core.register(spec, {
-        inputs: inputs.map((buffer) => vectorOver(spec.reduction, buffer)),
-        output: vectorOver(spec.reduction, output),
-      });
-      break;
-    }
     case 'close':
       void core.close().then(() => {
         const summary = refusals.summary();

@@ -1,10 +1,10 @@
-/** For the time line: when each collective was in flight. Sends spans some at a time. */
+/** Timeline spans of collectives in flight: from `start` to the end of the round. Sends them in batches. */
 
 import { nowUs, tracedSteps, type Span } from '../../shared/timeline/spans.js';
 
-const spansTogether = 256;
+const batchSize = 256;
 
-export class Flights {
+export class InFlightSpans {
   readonly #send: (spans: Span[]) => void;
   readonly #started = new Map<number, { step: number; startUs: number }>();
   #lastStep = Number.POSITIVE_INFINITY;
@@ -14,17 +14,18 @@ export class Flights {
     this.#send = send;
   }
 
+  /** Ignored after the last traced step. */
   started(id: number, step: number): void {
     if (this.#lastStep === Number.POSITIVE_INFINITY) this.#lastStep = step + tracedSteps - 1;
     if (step <= this.#lastStep) this.#started.set(id, { step, startUs: nowUs() });
   }
 
-  landed(id: number, name: string): void {
-    const flight = this.#started.get(id);
-    if (!flight) return;
+  finished(id: number, name: string): void {
+    const started = this.#started.get(id);
+    if (!started) return;
     this.#started.delete(id);
-    this.#spans.push({ kind: 'collective', name, ...flight, durationUs: nowUs() - flight.startUs });
-    if (this.#spans.length >= spansTogether) this.flush();
+    this.#spans.push({ kind: 'collective', name, ...started, durationUs: nowUs() - started.startUs });
+    if (this.#spans.length >= batchSize) this.flush();
   }
 
   flush(): void {

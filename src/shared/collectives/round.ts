@@ -1,0 +1,42 @@
+/** The state of one round of a collective: the contributions that have arrived so far. */
+
+import type { Rank } from '../sharding/identifiers.js';
+import type { Vector } from './reduction.js';
+import type { PeerSchedule } from './route.js';
+
+/** A round is one execution of a registered collective; rounds are numbered 1, 2, 3 ... */
+export interface Round {
+  readonly sequence: number;
+  /** Reduce-scatter: the partials of each group member over this worker's reduce range, by rank. */
+  readonly partials: Map<number, readonly Vector[]>;
+  /** Inter-group reduce: other groups' partials by rank, for each common range one vector per node of the group. */
+  readonly groupPartials: Map<number, readonly Vector[]>;
+  /** Inter-group broadcast: ranks whose part of the result has arrived. */
+  readonly broadcastFrom: Set<number>;
+  /** All-gather: ranks whose part of the result has arrived. */
+  readonly gatheredFrom: Set<number>;
+  /** This group's partials over the reduce range; set at the end of the reduce-scatter. */
+  groupSums: readonly Vector[];
+}
+
+export const newRound = (sequence: number): Round => ({
+  sequence,
+  partials: new Map(),
+  groupPartials: new Map(),
+  broadcastFrom: new Set(),
+  gatheredFrom: new Set(),
+  groupSums: [],
+});
+
+/** The phase whose contributions the round in flight is waiting for. */
+export type Stage = 'reduce-scatter' | 'inter-group-reduce' | 'inter-group-broadcast' | 'all-gather';
+
+/** Whether the round still waits for a frame from `rank`. */
+export function isMissing(rank: Rank, round: Round, schedule: PeerSchedule): boolean {
+  return (
+    (schedule.reduceScatterFrom.has(rank) && !round.partials.has(rank)) ||
+    (schedule.interGroupReduceFrom.has(rank) && !round.groupPartials.has(rank)) ||
+    (schedule.interGroupBroadcastFrom.has(rank) && !round.broadcastFrom.has(rank)) ||
+    (schedule.allGatherFrom.has(rank) && !round.gatheredFrom.has(rank))
+  );
+}

@@ -1,0 +1,51 @@
+/**
+ * Keeps the messages that a worker repeats to the successor of its coordinator: its identity, its membership and its latest reports,
+ * some of which may have been lost with the coordinator that received them.
+ */
+
+import type { MessageOf, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
+
+type Report = MessageOf<WorkerMessage, 'committed' | 'evaluated' | 'checkpointed'>;
+
+/** Number of reports kept; a run makes fewer while a coordinator is being replaced. */
+const keptReports = 4_096;
+
+export class SuccessorReport {
+  #join: MessageOf<WorkerMessage, 'join'> | undefined;
+  #ready: MessageOf<WorkerMessage, 'ready'> | undefined;
+  #reports: Report[] = [];
+  #lastCommitted: MessageOf<WorkerMessage, 'last_committed'> | undefined;
+  /** That of the latest plan, also after the plan's generation has ended. */
+  #membership: { generation: number; rank: number; worldSize: number } | undefined;
+
+  /** Whether this worker has joined a generation; before that a successor has nothing to take over from it. */
+  get isMember(): boolean {
+    return this.#membership !== undefined;
+  }
+
+  joining({ generation, rank, workers }: Plan): void {
+    this.#membership = { generation, rank, worldSize: workers.length };
+  }
+
+  sent(message: WorkerMessage): void {
+    if (message.type === 'join') this.#join = message;
+    if (message.type === 'ready') this.#ready = message;
+    if (message.type === 'last_committed') this.#lastCommitted = message;
+    if (message.type !== 'committed' && message.type !== 'evaluated' && message.type !== 'checkpointed')
+      return;
+    this.#reports.push(message);
+    if (this.#reports.length > 2 * keptReports) this.#reports = this.#reports.slice(-keptReports);
+  }
+
+  /** The answer to `stop_generation` that was sent before, if it was for this generation. */
+  lastCommitted(generation: number): WorkerMessage | undefined {
+    return this.#lastCommitted?.generation === generation ? this.#lastCommitted : undefined;
+  }
+
+  /** The answer to `identify`; empty if this worker has not been a member. */
+  messages(runId: string): WorkerMessage[] {
+    const [join, ready, membership] = [this.#join, this.#ready, this.#membership];
+    if (!join || !ready || !membership) return [];
+    return [{ type: 'rejoin', runId, ...membership, join, ready }, ...this.#reports];
+  }
+}

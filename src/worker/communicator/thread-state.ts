@@ -1,0 +1,71 @@
+/**
+ * The main thread's view of the state that it shares with the communicator thread: progress, the collective it is blocked on, finished
+ * rounds, and the reason for an interruption.
+ */
+
+import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { InvariantError, fromWireError } from '../../shared/errors.js';
+import { GenerationEnded } from './generation-ended.js';
+import { maxCollectives, stateIndex, type Interruption } from './thread-protocol.js';
+
+export class ThreadState {
+  readonly #state = new Int32Array(new SharedArrayBuffer(4 * (stateIndex.collectives + maxCollectives)));
+  readonly #failures: MessagePort;
+  /** The error that ended the run. */
+  failure: Error | undefined;
+
+  constructor(failures: MessagePort) {
+    this.#failures = failures;
+  }
+
+  get buffer(): SharedArrayBuffer {
+    return this.#state.buffer;
+  }
+
+  /** Clears the interruption of the last generation, unless the run has ended. */
+  reset(): void {
+    if (this.failure) return;
+    this.#state.fill(0, stateIndex.collectives);
+    Atomics.store(this.#state, stateIndex.interrupted, 0);
+  }
+
+  tick(): void {
+    Atomics.add(this.#state, stateIndex.ticks, 1);
+  }
+
+  /** Sets the collective that the main thread is blocked on; 0: none. */
+  setWaiting(collectiveId: number): void {
+    Atomics.store(this.#state, stateIndex.waiting, collectiveId);
+  }
+
+  /** @throws GenerationEnded, or the error that ended the run, if either has ended */
+  check(): void {
+    if (Atomics.load(this.#state, stateIndex.interrupted) !== 0) throw this.#interruption();
+  }
+
+  /** Blocks the thread until this many rounds of a collective are finished. @throws like `check` */
+  awaitRounds(collectiveId: number, rounds: number): void {
+    const index = stateIndex.collectives + collectiveId;
+    for (;;) {
+      const finished = Atomics.load(this.#state, index);
+      if (finished === rounds) return;
+      if (finished < 0) throw this.#interruption();
+      this.setWaiting(collectiveId);
+      Atomics.wait(this.#state, index, finished);
+      this.setWaiting(0);
+    }
+  }
+
+  /** The reason of an interruption, read from the port because a blocked thread runs no event loop. */
+  #interruption(): Error {
+    let ended = 0;
+    for (;;) {
+      const received = receiveMessageOnPort(this.#failures) as { message: Interruption } | undefined;
+      if (!received) break;
+      if (received.message.kind === 'ended') ended = Math.max(ended, received.message.generation);
+      else this.failure ??= fromWireError(received.message.error);
+    }
+    if (this.failure) return this.failure;
+    return ended > 0 ? new GenerationEnded(ended) : new InvariantError('interrupted without a reason');
+  }
+}
