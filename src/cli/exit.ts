@@ -1,10 +1,9 @@
-/** How a command ends: exit status and the one message that a person gets. */
+/** Translates an error into the exit status of a command and into the one message that is printed. */
 
 import { OperationalError } from '../shared/errors.js';
+import { exitStatus } from '../shared/exit-status.js';
 
-export const exitStatus = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
-
-/** Status for an error before a run has begun. */
+/** Returns the exit status for an error that occurred before a run has begun. */
 export function statusOf(error: unknown): number {
   if (!(error instanceof OperationalError)) return exitStatus.failed;
   switch (error.code) {
@@ -26,7 +25,7 @@ export function statusOf(error: unknown): number {
   }
 }
 
-/** One clear line for what the world did wrong; a stack only for our own bugs. */
+/** Returns one line for an operational error, and the stack for a bug of this program. */
 export function describeError(error: unknown): string {
   if (error instanceof OperationalError) return `Error (${error.code}): ${error.message}`;
   return `Internal error, please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-/** The command line: argv to a command, its result to an exit status. No logic of its own. */
+/** The command line: runs the command that the arguments name, and ends with its exit status. */
 
 import { CommanderError } from 'commander';
+import { exitStatus } from '../shared/exit-status.js';
 import { collectGarbageEvery, collectVariable } from '../shared/memory/garbage-collection.js';
-import { describeError, exitStatus, statusOf } from './exit.js';
+import { describeError, statusOf } from './exit.js';
 import { buildProgram } from './program.js';
 
 collectGarbageEvery(Number(process.env[collectVariable]));
@@ -23,5 +24,5 @@ try {
     process.exitCode = statusOf(error);
   }
 }
-// ZeroMQ's contexts and a parent's IPC channel would keep the process alive; everything is closed or flushed by now.
+// ZeroMQ's contexts and a parent's IPC channel would keep the process alive. Everything is closed or flushed by now.
 process.exit();

@@ -1,23 +1,37 @@
 /**
- * The commands and their options, as a tree of commander's. Building it loads no command: each is imported when it is called,
- * so that `--help` needs neither ZeroMQ nor TensorFlow.
+ * The tree of commands with their options. Building it loads no command: each one is imported when it is called, so that
+ * `--help` loads neither ZeroMQ nor TensorFlow.
  */
 
 import { Command } from 'commander';
-import type { RunCommand } from './tree/action.js';
-import { addCompletion, addDoctor, addEngine, addInit } from './tree/machine.js';
-import { addDashboard, addDiff, addRuns } from './tree/observing.js';
-import { addDemo, addEval, addExport, addImport, addPredict } from './tree/results.js';
-import { addBench, addChaos } from './tree/testing.js';
-import { addCoordinator, addKeygen, addTrain, addWorker } from './tree/training.js';
+import type { RunCommand } from './command-definitions/command-action.js';
+import { addDashboard, addDiff, addRuns } from './command-definitions/inspection.js';
+import { addCompletion, addDoctor, addEngine, addInit } from './command-definitions/machine.js';
+import { addBench, addChaos } from './command-definitions/measurement.js';
+import { addDemo, addEval, addExport, addImport, addPredict } from './command-definitions/saved-models.js';
+import { addCoordinator, addKeygen, addTrain, addWorker } from './command-definitions/training.js';
 import { version } from './version.js';
 
-/** In the order of `--help`. */
+/** Commands in the order of `--help`. */
 const commands: readonly ((program: Command, run: RunCommand) => void)[] = [
-  ...[addTrain, addCoordinator, addWorker, addKeygen],
-  ...[addEval, addPredict, addDashboard, addRuns, addDemo, addExport, addImport, addDiff],
-  ...[addBench, addChaos],
-  ...[addEngine, addInit, addDoctor, addCompletion],
+  addTrain,
+  addCoordinator,
+  addWorker,
+  addKeygen,
+  addEval,
+  addPredict,
+  addDashboard,
+  addRuns,
+  addDemo,
+  addExport,
+  addImport,
+  addDiff,
+  addBench,
+  addChaos,
+  addEngine,
+  addInit,
+  addDoctor,
+  addCompletion,
 ];
 
 export function buildProgram(run: RunCommand): Command {

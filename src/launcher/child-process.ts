@@ -1,32 +1,38 @@
 /**
- * Child processes of the launcher: started with an IPC channel, their stderr passed on, ended for certain. A child ends by
- * itself when its launcher is gone, because the channel closes.
+ * Child processes of the launcher. Each has an IPC channel, its stderr is forwarded line by line, and it is guaranteed to end.
+ * A child ends by itself when its launcher is gone, because the channel closes.
  */
 
 import { fork, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+/** The entry point of the command line, which every child runs. The launcher imports nothing from it. */
 const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 
-/** What TensorFlow prints before it has read its log level; says nothing to a person. */
+/** Lines that TensorFlow prints before it has read its log level. */
 const noise =
   /^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} \d\d:|[IW]0000 |\d{4}-\d\d-\d\d .*: [IW] )/;
 
 export interface ChildOptions {
   readonly stdout?: 'ignore' | 'inherit';
-  /** Takes the lines of its stderr. */
-  readonly say?: (line: string) => void;
+  /** Receives the lines of the child's stderr. */
+  readonly onLine?: (line: string) => void;
+}
+
+export interface ChildExit {
+  /** For messages: `exited with status 1`, `was killed by SIGKILL`. */
+  readonly how: string;
+  readonly ok: boolean;
 }
 
 const toStderr = (line: string): void => void process.stderr.write(`${line}\n`);
 
 export class Child {
   readonly #process: ChildProcess;
-  /** How it ended, in words: `exited with status 1`, `was killed by SIGKILL`. */
-  readonly ended: Promise<{ how: string; ok: boolean }>;
+  readonly ended: Promise<ChildExit>;
 
-  constructor(args: readonly string[], { stdout = 'ignore', say = toStderr }: ChildOptions = {}) {
+  constructor(args: readonly string[], { stdout = 'ignore', onLine = toStderr }: ChildOptions = {}) {
     this.#process = fork(main, [...args], {
       stdio: ['ignore', stdout, 'pipe', 'ipc'],
       serialization: 'advanced',
@@ -34,7 +40,7 @@ export class Child {
     const { stderr } = this.#process;
     if (stderr) {
       createInterface({ input: stderr }).on('line', (line) => {
-        if (!noise.test(line)) say(line);
+        if (!noise.test(line)) onLine(line);
       });
     }
     this.ended = new Promise((resolve) => {
@@ -64,7 +70,7 @@ export class Child {
     if (this.#process.connected) this.#process.send(message, () => undefined);
   }
 
-  /** Waits so long for it to end by itself, then kills it. */
+  /** Waits up to `graceMs` for the process to end by itself, then kills it. */
   async end(graceMs: number): Promise<void> {
     const timer = setTimeout(() => this.kill(), graceMs);
     await this.ended;
@@ -76,13 +82,13 @@ export class Child {
   }
 }
 
-/** In a launched child: calls `gone` when the launcher has ended, also when it had before. */
-export function onLauncherGone(gone: () => void): void {
-  if (process.connected) process.once('disconnect', gone);
-  else gone();
+/** In a launched child: calls `onGone` once the launcher has ended, even if it ended before this call. */
+export function onLauncherGone(onGone: () => void): void {
+  if (process.connected) process.once('disconnect', onGone);
+  else onGone();
 }
 
-/** In a launched child: Ctrl-C reaches the whole group, but only the launcher acts on it. */
+/** In a launched child: ignores signals. Ctrl-C reaches the whole process group, but only the launcher acts on it. */
 export function leaveSignalsToLauncher(): void {
   process.on('SIGINT', () => undefined);
   process.on('SIGTERM', () => undefined);

@@ -1,19 +1,19 @@
-/** What a launcher and the processes that it started say to each other over Node's IPC channel. */
+/** Messages between a launcher and its coordinator over Node's IPC channel. */
 
-import type { ResolvedConfig } from '../shared/config/run-config.js';
 import type { InheritedState, ResumeCheckpoint } from '../coordinator/types.js';
+import type { ResolvedConfig } from '../shared/config/run-config.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 
 export interface CoordinatorStart {
   readonly config: ResolvedConfig;
   readonly definition: { readonly path: string; readonly sha256: string };
   readonly listen: string;
-  /** Folder of CURVE keys; null: none. */
+  /** Folder of CURVE keys; null without encryption. */
   readonly keys: string | null;
   readonly socketDirectory: string | null;
   readonly out: string;
   readonly resume: ResumeCheckpoint | null;
-  /** Of a successor. */
+  /** State inherited from the previous coordinator; null for the first one. */
   readonly inherited: InheritedState | null;
 }
 
@@ -23,8 +23,8 @@ export type ToCoordinator =
   | { kind: 'interrupt'; signal: string };
 
 export type FromCoordinator =
-  /** It isn't hung. */
-  | { kind: 'alive' }
+  | { kind: 'heartbeat' }
   | { kind: 'listening'; endpoint: string }
   | { kind: 'event'; event: RunEvent }
-  | { kind: 'refused'; message: string; status: number };
+  /** The coordinator could not start. */
+  | { kind: 'startFailed'; message: string; status: number };

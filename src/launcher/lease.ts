@@ -1,11 +1,12 @@
 /**
- * Who leads a run: one process at a time has the lease of the run's folder (`train`, which starts one coordinator after the other, or
- * a coordinator that was started by itself). Kept fresh while its holder runs; a holder that hangs for longer than `staleMs` loses it
- * to the next who asks, and ends when it wakes. A holder that is known to be dead holds nothing.
+ * The lease of a run's folder: at most one process leads a run, either `train`, which starts one coordinator after another, or a
+ * coordinator that was started on its own. The holder renews the lease while it runs. A holder that hangs for longer than
+ * `staleMs` loses the lease to the next process that requests it, and exits when it continues. The lease of a dead process on
+ * this host is free at once.
  *
  * ```
- * <run>/lead.lock   a folder; its time of change says that the holder lives
- * <run>/lead.json   who that is
+ * <run>/lead.lock   a folder; its modification time shows that the holder is alive
+ * <run>/lead.json   the holder
  * ```
  */
 
@@ -14,11 +15,11 @@ import { join } from 'node:path';
 import lockfile from 'proper-lockfile';
 import { z } from 'zod';
 import { ConfigError, systemCode } from '../shared/errors.js';
-import { host } from '../cli/options/environment.js';
-import { exitStatus } from '../cli/exit.js';
+import { exitStatus } from '../shared/exit-status.js';
 
 const staleMs = 10_000;
 const updateMs = 2_000;
+const retryMs = 250;
 
 const holderSchema = z.object({ pid: z.int(), host: z.string(), since: z.number() });
 type Holder = z.infer<typeof holderSchema>;
@@ -27,61 +28,84 @@ export interface Lease {
   release(): Promise<void>;
 }
 
-/**
- * @param lost called when another process has taken the lease: this one must end at once
- * @param waitMs how long to wait for a holder that may hang
- * @throws ConfigError when another process leads the run, or the folder can't be written
- */
-export async function takeLease(out: string, lost: (message: string) => void, waitMs = 0): Promise<Lease> {
-  const [lock, note] = [join(out, 'lead.lock'), join(out, 'lead.json')];
-  const own: Holder = { pid: process.pid, host, since: Date.now() };
+export interface LeaseRequest {
+  /** Folder of the run. */
+  readonly out: string;
+  readonly host: string;
+  /** Called when another process has taken the lease: this process must end at once. */
+  readonly onLost?: (message: string) => void;
+  /** Time to wait for a holder that may hang; 0 by default. */
+  readonly waitMs?: number;
+}
+
+/** @throws ConfigError if another process leads the run, or if the folder cannot be written */
+export async function takeLease({
+  out,
+  host,
+  onLost = exitOnLostLease,
+  waitMs = 0,
+}: LeaseRequest): Promise<Lease> {
   const deadlineMs = performance.now() + waitMs;
   for (;;) {
     try {
-      mkdirSync(out, { recursive: true });
-      forgetTheDead(lock, note);
-      const release = await lockfile.lock(out, {
-        ...{ lockfilePath: lock, stale: staleMs, update: updateMs, realpath: false },
-        onCompromised: () => {
-          const holder = readHolder(note);
-          // The folder is gone or can't be written: nobody else leads.
-          if (!holder || (holder.pid === own.pid && holder.host === own.host)) return;
-          lost(`Run ${out} is led by pid ${holder.pid} on ${holder.host} since this process hung.`);
-        },
-      });
-      writeFileSync(note, JSON.stringify(own));
-      return {
-        release: async () => {
-          rmSync(note, { force: true });
-          await release().catch(() => undefined);
-        },
-      };
+      return await tryLease(out, host, onLost);
     } catch (cause) {
       if (systemCode(cause) !== 'ELOCKED') {
-        const why = systemCode(cause) ?? String(cause);
         throw new ConfigError(
-          `Folder ${out} can't be written (${why}). Choose another one with --out.`,
+          `Folder ${out} can't be written (${systemCode(cause) ?? String(cause)}). Choose another one with --out.`,
           { out },
           cause,
         );
       }
-      if (performance.now() < deadlineMs) {
-        await new Promise((resolve) => setTimeout(resolve, 250));
-        continue;
-      }
-      const holder = readHolder(note);
-      throw new ConfigError(
-        `Run ${out} is led by ${holder ? `pid ${holder.pid} on ${holder.host}` : 'another process'} already. ` +
-          'Wait for its end, or choose another folder with --out.',
-        { out },
-        cause,
-      );
+      if (performance.now() >= deadlineMs) throw alreadyLed(out, cause);
+      await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }
 }
 
-/** For `lost`: its children end when this process has. */
-export function dieOf(message: string): never {
+async function tryLease(out: string, host: string, onLost: (message: string) => void): Promise<Lease> {
+  const { lock, note } = filesOf(out);
+  const own: Holder = { pid: process.pid, host, since: Date.now() };
+  mkdirSync(out, { recursive: true });
+  expireDeadHolder(lock, note, host);
+  const release = await lockfile.lock(out, {
+    lockfilePath: lock,
+    stale: staleMs,
+    update: updateMs,
+    realpath: false,
+    onCompromised: () => {
+      const holder = readHolder(note);
+      // If the folder is gone or cannot be written, no other process leads the run.
+      if (!holder || (holder.pid === own.pid && holder.host === own.host)) return;
+      onLost(`Run ${out} is led by pid ${holder.pid} on ${holder.host} since this process hung.`);
+    },
+  });
+  writeFileSync(note, JSON.stringify(own));
+  return {
+    release: async () => {
+      rmSync(note, { force: true });
+      await release().catch(() => undefined);
+    },
+  };
+}
+
+const filesOf = (out: string): { lock: string; note: string } => ({
+  lock: join(out, 'lead.lock'),
+  note: join(out, 'lead.json'),
+});
+
+function alreadyLed(out: string, cause: unknown): ConfigError {
+  const holder = readHolder(filesOf(out).note);
+  return new ConfigError(
+    `Run ${out} is led by ${holder ? `pid ${holder.pid} on ${holder.host}` : 'another process'} already. ` +
+      'Wait for its end, or choose another folder with --out.',
+    { out },
+    cause,
+  );
+}
+
+/** Ends this process. Its children end because their IPC channels close. */
+function exitOnLostLease(message: string): never {
   process.stderr.write(`${message}\n`);
   process.exit(exitStatus.failed);
 }
@@ -94,21 +118,21 @@ function readHolder(note: string): Holder | undefined {
   }
 }
 
-/** A holder of this host that was killed: its lease is stale at once, not after `staleMs`. */
-function forgetTheDead(lock: string, note: string): void {
+/** Marks the lease of a dead process of this host as stale, so that it is free now and not only after `staleMs`. */
+function expireDeadHolder(lock: string, note: string, host: string): void {
   try {
     const before = statSync(lock);
     const holder = readHolder(note);
-    if (!holder || holder.host !== host || isThere(holder.pid)) return;
-    // Unless somebody has taken it meanwhile.
-    if (statSync(lock).ino === before.ino && statSync(lock).mtimeMs === before.mtimeMs)
-      utimesSync(lock, 0, 0);
+    if (!holder || holder.host !== host || isAlive(holder.pid)) return;
+    // Another process may have taken the lease since; then the folder has another inode or time.
+    const now = statSync(lock);
+    if (now.ino === before.ino && now.mtimeMs === before.mtimeMs) utimesSync(lock, 0, 0);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error;
   }
 }
 
-function isThere(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

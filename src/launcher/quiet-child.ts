@@ -1,12 +1,15 @@
 /**
- * TensorFlow's library writes to stderr while it loads, before any log level is in force. A command that a person started
- * and that loads it runs once more in a child of its own, whose stderr is passed on without that.
+ * TensorFlow's library writes to stderr while it loads, before any log level is in force. A command that loads it therefore
+ * runs in a child process, whose stderr is forwarded without those lines.
  */
 
+import { exitStatus } from '../shared/exit-status.js';
 import { Child, onLauncherGone } from './child-process.js';
-import { exitStatus } from '../cli/exit.js';
 
-/** Resolves with the exit status of `command`. `launched`: this is the child. */
+/**
+ * @param launched true in the child process, which runs `command` itself
+ * @returns the exit status of `command`
+ */
 export async function inQuietChild(launched: boolean, command: () => Promise<number>): Promise<number> {
   if (launched) {
     onLauncherGone(() => process.exit(exitStatus.failed));

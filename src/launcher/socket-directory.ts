@@ -1,13 +1,13 @@
-/** Where the sockets of a run on one host are: a folder that only this user can enter. */
+/** The folder of a run's sockets on one host. Only the user who started the run can enter it. */
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Longest path of a Unix socket (sun_path on macOS; Linux has 108), less the name in the folder. */
+/** Maximum length of a Unix socket's path (sun_path on macOS; Linux has 108), less the name in the folder. */
 const longestDirectory = 103 - 20;
 
-/** Null where there are no Unix sockets: TCP on loopback then. */
+/** Returns null on platforms without Unix sockets; processes then use TCP on loopback. */
 export function makeSocketDirectory(): string | null {
   if (process.platform === 'win32') return null;
   const base = join(tmpdir(), 'lockstep-');
@@ -18,7 +18,7 @@ export function removeSocketDirectory(directory: string | null): void {
   if (directory !== null) rmSync(directory, { recursive: true, force: true });
 }
 
-/** What a worker that was killed has left there. */
+/** Removes the sockets that a killed worker has left in the folder. */
 export function removeSocketsOf(directory: string | null, pid: number): void {
   if (directory === null) return;
   for (const name of readdirSync(directory)) {

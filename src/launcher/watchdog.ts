@@ -1,6 +1,6 @@
 /**
- * Ends a child that has stopped speaking. Counts its own ticks instead of reading a clock: a launcher that was itself stopped for
- * a while has heard nothing either, and must not take that for the child's silence.
+ * Kills a child process that has stopped sending messages. The watchdog counts its own ticks instead of reading a clock: a
+ * launcher that was itself suspended has received nothing either, and must not mistake that for the child's silence.
  */
 
 import type { Child } from './child-process.js';
@@ -11,18 +11,19 @@ export class Watchdog {
   readonly #timer: NodeJS.Timeout;
   #quietTicks = 0;
 
-  /** Kills `child` when it says nothing for so long. */
-  constructor(child: Child, silenceMs: number, silent: () => void) {
+  /** Calls `onHang` and kills `child` after `timeoutMs` without a call of `reset`. */
+  constructor(child: Child, timeoutMs: number, onHang: () => void) {
     this.#timer = setInterval(() => {
-      if (++this.#quietTicks * tickMs < silenceMs) return;
+      if (++this.#quietTicks * tickMs < timeoutMs) return;
       clearInterval(this.#timer);
-      silent();
+      onHang();
       child.kill();
     }, tickMs);
     void child.ended.then(() => clearInterval(this.#timer));
   }
 
-  heard(): void {
+  /** To be called for every message of the child. */
+  reset(): void {
     this.#quietTicks = 0;
   }
 }

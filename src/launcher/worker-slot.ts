@@ -1,34 +1,34 @@
 /**
- * A launched worker and those that replace it: one process at a time in one place of this host. A worker that ends before the run
- * does is started again after a pause that grows, and not for ever.
+ * A worker slot: one worker process at a time at a fixed index of this host. A worker that ends before the run does is
+ * restarted after a growing pause, up to a limit.
  */
 
 import { Child } from './child-process.js';
-import { RecentEnds } from './recent-exits.js';
+import { RecentExits } from './recent-exits.js';
 
 const firstPauseMs = 100;
 const longestPauseMs = 15_000;
-/** Within a minute. */
-const mostEnds = 6;
-/** A worker that was given up is told to end; if it hangs it can't. */
-const expelMs = 5_000;
+/** Number of exits within a minute after which the slot is given up. */
+const mostExits = 6;
+/** Time for a worker that the coordinator has excluded to end; a worker that hangs is killed then. */
+const excludedGraceMs = 5_000;
 
-export interface SlotEvents {
-  /** A line that it printed on stderr. */
-  say(line: string): void;
-  /** `final`: nobody will come in its place. */
-  exited(pid: number, how: string, final: boolean): void;
+export interface WorkerSlotEvents {
+  /** A line that the worker printed on stderr. */
+  onLine(line: string): void;
+  /** @param final true if no other worker will be started in this slot */
+  onExit(pid: number, how: string, final: boolean): void;
 }
 
 export class WorkerSlot {
   readonly #args: readonly string[];
-  readonly #events: SlotEvents;
-  readonly #ends = new RecentEnds();
+  readonly #events: WorkerSlotEvents;
+  readonly #exits = new RecentExits();
   #child: Child;
   #timer: NodeJS.Timeout | undefined;
-  #over = false;
+  #retired = false;
 
-  constructor(args: readonly string[], events: SlotEvents) {
+  constructor(args: readonly string[], events: WorkerSlotEvents) {
     this.#args = args;
     this.#events = events;
     this.#child = this.#start();
@@ -36,11 +36,11 @@ export class WorkerSlot {
 
   /** The run is over: no other worker is started. */
   retire(): void {
-    this.#over = true;
+    this.#retired = true;
     clearTimeout(this.#timer);
   }
 
-  /** Waits so long for the last worker to end by itself, then kills it. */
+  /** Retires the slot, waits up to `graceMs` for its worker to end by itself, then kills it. */
   async end(graceMs: number): Promise<void> {
     this.retire();
     await this.#child.end(graceMs);
@@ -51,20 +51,20 @@ export class WorkerSlot {
     this.#child.kill();
   }
 
-  /** The run goes on without this process: it makes room for the one that replaces it. */
-  expel(pid: number): void {
-    if (this.#child.pid === pid && !this.#over) void this.#child.end(expelMs);
+  /** Ends this slot's worker, if it is `pid`, because the run continues without it. Another one replaces it. */
+  replace(pid: number): void {
+    if (this.#child.pid === pid && !this.#retired) void this.#child.end(excludedGraceMs);
   }
 
   #start(): Child {
-    const child = new Child(this.#args, { say: (line) => this.#events.say(line) });
+    const child = new Child(this.#args, { onLine: (line) => this.#events.onLine(line) });
     void child.ended.then(({ how, ok }) => {
-      if (ok || this.#over) return;
-      const ends = this.#ends.add();
-      const final = ends >= mostEnds;
-      this.#events.exited(child.pid, how, final);
+      if (ok || this.#retired) return;
+      const exits = this.#exits.add();
+      const final = exits >= mostExits;
+      this.#events.onExit(child.pid, how, final);
       if (final) return;
-      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 3 ** (ends - 1));
+      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 3 ** (exits - 1));
       this.#timer = setTimeout(() => (this.#child = this.#start()), pauseMs);
     });
     return child;

@@ -182,7 +182,7 @@ describe('lockstep eval', () => {
     const picture = join(folder, 'one.svg');
     const refused = await lockstep(['eval', out, '--config', config, '--picture', picture]);
     expect(refused.stderr).toMatch(
-      /^Error \(CONFIG\): --picture \S+one\.svg: expected a model that tells classes apart/,
+      /^Error \(CONFIG\): --picture \S+one\.svg: expected a model that predicts one of several classes/,
     );
     expect([refused.status, refused.stdout]).toEqual([2, '']);
     expect(await readdir(folder)).not.toContain('one.svg');

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { completionScript } from '../../src/cli/completion.js';
+import { completionScript } from '../../src/cli/completion/completion.js';
 import { buildProgram } from '../../src/cli/program.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
 

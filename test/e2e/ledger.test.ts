@@ -51,7 +51,7 @@ describe('the audit ledger', () => {
     expect(found.status).toBe(1);
     expect(found.answer.difference).toMatchObject({
       step: 7,
-      what: 'gradient',
+      kind: 'gradient',
       shard: 2,
       parameter,
       others: 0,
@@ -67,7 +67,7 @@ describe('the audit ledger', () => {
     const { status, answer } = await diff(a, b);
     expect(status).toBe(1);
     expect(answer.config).toEqual(['seed: 1 and 2']);
-    expect(answer.difference).toMatchObject({ step: 1, what: 'loss', shard: 0 });
+    expect(answer.difference).toMatchObject({ step: 1, kind: 'loss', shard: 0 });
   });
 
   it.skipIf(onWasm)(

@@ -5,7 +5,6 @@ import { describe, expect, it } from 'vitest';
 import {
   checkpointName,
   checkpointsFolder,
-  fieldsThatDiffer,
   findCheckpoint,
   readCheckpoint,
   readManifest,
@@ -146,16 +145,6 @@ describe('checkpoints', () => {
     expect((await findCheckpoint(folder)).manifest.step).toBe(1);
   });
 
-  it('know which settings make a continuation another run', () => {
-    expect(fieldsThatDiffer(config, { ...config, workers: 7, epochs: 9, keep: 1 })).toEqual([]);
-    expect(fieldsThatDiffer(config, { ...config, seed: 2, batchSize: 65 })).toEqual([
-      'seed: 1 then, 2 now',
-      'batchSize: 64 then, 65 now',
-    ]);
-    // A schedule that ends with the epochs is another one when there are more.
-    const bound = { ...config, schedule: { kind: 'cosine', minimum: 0 } as const };
-    expect(fieldsThatDiffer(bound, { ...bound, epochs: 9 })).toEqual(['epochs: 3 then, 9 now']);
-  });
 
   it('are due by steps, epochs or time', () => {
     expect(parseInterval('200steps')).toEqual({ unit: 'steps', count: 200 });

@@ -2,9 +2,9 @@ import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
-import { colourAt, inkOn, placeOf } from '../../src/cli/pictures/colour-scale.js';
+import { colourAt, inkOn, scalePosition } from '../../src/cli/pictures/colour-scale.js';
 import { confusionSvg } from '../../src/cli/pictures/confusion-svg.js';
-import { picturePlace, writePicture } from '../../src/cli/pictures/picture-file.js';
+import { pictureFile, writePicture } from '../../src/cli/pictures/picture-file.js';
 import { element, escapeXml, textElement } from '../../src/cli/pictures/svg.js';
 import { confusionOf, type ConfusionCell } from '../../src/shared/evaluation/confusion.js';
 import { chromiumPath, noChromium, openBrowser } from '../support/browser.js';
@@ -47,7 +47,7 @@ describe('the picture of a confusion matrix', () => {
     expect(rects).toHaveLength(6);
     const drawn = await pixels(svg);
     const colours = rects.map(([, x, y]) => pixelAt(drawn, Math.round(Number(x)) + 4, Number(y) + 4));
-    const [often, seldom] = [colourAt(placeOf(0.9)), colourAt(placeOf(0.1))];
+    const [often, seldom] = [colourAt(scalePosition(0.9)), colourAt(scalePosition(0.1))];
     expect(colours).toEqual([often, seldom, often, seldom, seldom, often]);
   });
 
@@ -138,12 +138,12 @@ describe('the file of a picture', () => {
     const folder = await temporaryFolder();
     const svg = confusionSvg(confusionOf(cells(3), 3), title);
     const { width } = await sharp(Buffer.from(svg)).metadata();
-    const place = await picturePlace(join(folder, 'new', 'one.svg'));
+    const place = await pictureFile(join(folder, 'new', 'one.svg'));
     await writePicture(place, svg);
     expect(await readFile(place, 'utf8')).toBe(svg);
-    await writePicture(await picturePlace(place), svg.replace('first', 'second'));
+    await writePicture(await pictureFile(place), svg.replace('first', 'second'));
     expect(await readFile(place, 'utf8')).toContain('second');
-    const other = await picturePlace(join(folder, 'new', 'two.PNG'));
+    const other = await pictureFile(join(folder, 'new', 'two.PNG'));
     await writePicture(other, svg);
     expect(await sharp(other).metadata()).toMatchObject({ format: 'png', width: width * 2 });
     expect((await readdir(join(folder, 'new'))).sort()).toEqual(['one.svg', 'two.PNG']);
@@ -154,7 +154,7 @@ describe('the file of a picture', () => {
     await writeFile(join(folder, 'file'), '');
     await mkdir(join(folder, 'folder.svg'));
     await symlink('/dev/null', join(folder, 'link.svg'));
-    const refused = (name: string) => expect(picturePlace(join(folder, name))).rejects;
+    const refused = (name: string) => expect(pictureFile(join(folder, name))).rejects;
     await refused('one.jpg').toThrow(
       /^--picture \S+one\.jpg: expected a name that ends in \.svg or \.png, got "\.jpg"/,
     );

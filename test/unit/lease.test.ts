@@ -7,68 +7,68 @@ import { takeLease } from '../../src/launcher/lease.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
-const nobody = (): never => {
+const request = (out: string) => takeLease({ out, host: 'here', onLost });
+
+const onLost = (): never => {
   throw new Error('the lease was lost');
 };
 
-/** A process that takes the lease and keeps it; it says when it has it, and when it has lost it. */
-async function holder(out: string) {
+/** Starts a process that takes the lease and keeps it. It sends a message when it has the lease, and when it has lost it. */
+async function startHolder(out: string) {
   const script = join(await temporaryFolder(), 'hold.mjs');
   const module = new URL('../../dist/launcher/lease.js', import.meta.url);
   await writeFile(
     script,
     `import { takeLease } from ${JSON.stringify(module.href)};
-    await takeLease(${JSON.stringify(out)}, (message) => process.send(message));
+    await takeLease({ out: ${JSON.stringify(out)}, host: 'here', onLost: (message) => process.send(message) });
     process.send('held');
     setInterval(() => undefined, 1000);`,
   );
   const child = fork(script);
-  const said: string[] = [];
-  child.on('message', (message) => said.push(message as string));
+  const messages: string[] = [];
+  child.on('message', (message) => messages.push(message as string));
   await once(child, 'message');
-  return { child, said };
+  return { child, messages };
 }
 
 describe('the lease of a run', () => {
-  it('is refused while another process has it, and free after it', async () => {
+  it('is denied while another process has it, and free afterwards', async () => {
     const out = join(await temporaryFolder(), 'run');
-    const first = await takeLease(out, nobody);
-    await expect(takeLease(out, nobody)).rejects.toThrow(/is led by pid \d+ on .* already/);
+    const first = await request(out);
+    await expect(request(out)).rejects.toThrow(/is led by pid \d+ on .* already/);
     await first.release();
-    await (await takeLease(out, nobody)).release();
+    await (await request(out)).release();
   });
 
-  it('of a holder that was killed is free at once', async () => {
+  it('is free at once if its holder was killed', async () => {
     const out = join(await temporaryFolder(), 'run');
-    const { child } = await holder(out);
-    await expect(takeLease(out, nobody)).rejects.toThrow(`pid ${child.pid ?? 0}`);
+    const { child } = await startHolder(out);
+    await expect(request(out)).rejects.toThrow(`pid ${child.pid ?? 0}`);
     child.kill('SIGKILL');
     await once(child, 'exit');
-    await (await takeLease(out, nobody)).release();
+    await (await request(out)).release();
   });
 
-  it('of a holder that hangs goes to the next, and the holder learns it when it wakes', async () => {
+  it('goes to another process if its holder hangs, and the holder is notified when it continues', async () => {
     const out = join(await temporaryFolder(), 'run');
-    const { child, said } = await holder(out);
+    const { child, messages } = await startHolder(out);
     child.kill('SIGSTOP');
-    // As if it had been stopped for longer than the lease holds.
+    // The state after the holder was suspended for longer than the lease lasts.
     const longAgo = new Date(Date.now() - 60_000);
     await utimes(join(out, 'lead.lock'), longAgo, longAgo);
-    const second = await takeLease(out, nobody);
+    const second = await request(out);
     child.kill('SIGCONT');
-    await eventually('word of the loss', () => said.length > 1);
-    expect(said[1]).toMatch(new RegExp(`is led by pid ${process.pid} on`));
+    await eventually('the notification', () => messages.length > 1);
+    expect(messages[1]).toMatch(new RegExp(`is led by pid ${process.pid} on`));
     child.kill('SIGKILL');
     await second.release();
   });
 
-  it('is not asked for where nothing can be written', async () => {
+  it('is denied if the folder cannot be written', async () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, 'file'), '');
-    await expect(takeLease(join(folder, 'file', 'run'), nobody)).rejects.toThrow(
-      /can't be written \(ENOTDIR\)/,
-    );
+    await expect(request(join(folder, 'file', 'run'))).rejects.toThrow(/can't be written \(ENOTDIR\)/);
     await mkdir(join(folder, 'other'));
-    await (await takeLease(join(folder, 'other'), nobody)).release();
+    await (await request(join(folder, 'other'))).release();
   });
 });

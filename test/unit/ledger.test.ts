@@ -62,7 +62,7 @@ describe('the ledger', () => {
       steps: 3,
       difference: {
         step: 2,
-        what: 'gradient',
+        kind: 'gradient',
         shard: 0,
         parameter: 'bias',
         others: 0,
@@ -73,7 +73,7 @@ describe('the ledger', () => {
     const later = await ledgerOf([begin, ...step(1, { weights: hash(8) })]);
     expect(compareLedgers(a, later).difference).toMatchObject({
       step: 1,
-      what: 'weights',
+      kind: 'weights',
       parameter: 'bias',
       others: 0,
       a: hash(5),
@@ -82,7 +82,7 @@ describe('the ledger', () => {
     const statistics = await ledgerOf([begin, ...step(1, { statistics: hash(9) })]);
     expect(compareLedgers(a, statistics).difference).toEqual({
       step: 1,
-      what: 'statistics',
+      kind: 'statistics',
       a: hash(6),
       b: hash(9),
     });
@@ -103,7 +103,7 @@ describe('the ledger', () => {
   it('does not compare the hashes of different models', async () => {
     const a = await ledgerOf([begin, ...step(1)]);
     const b = await ledgerOf([{ ...begin, names: ['kernel', 'gamma'] }, ...step(1)]);
-    expect(compareLedgers(a, b).difference).toMatchObject({ what: 'parameters', a: 'kernel, bias' });
+    expect(compareLedgers(a, b).difference).toMatchObject({ kind: 'parameters', a: 'kernel, bias' });
   });
 
   it('can be as long as the longest run', async () => {

@@ -1,13 +1,14 @@
 import { PassThrough } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { duration, frame, type Moment } from '../../src/cli/reporters/frame.js';
-import { HumanReporter, type Terminal } from '../../src/cli/reporters/human.js';
-import type { LogLevel } from '../../src/cli/reporters/lines.js';
+import { formatDuration } from '../../src/cli/reporters/duration.js';
+import { liveView, type LatestEvents } from '../../src/cli/reporters/live-view.js';
+import type { LogLevel } from '../../src/cli/reporters/log-level.js';
 import { StructuredLog } from '../../src/cli/reporters/structured-log.js';
+import { TerminalReporter, type Terminal } from '../../src/cli/reporters/terminal-reporter.js';
 import { runEvent, startEvent, statusEvent, stepEvent, workerStatus } from '../support/run-events.js';
 
-const moment: Moment = {
+const latest: LatestEvents = {
   shards: 8,
   start: startEvent(),
   step: stepEvent(1407),
@@ -18,40 +19,40 @@ const moment: Moment = {
 };
 
 describe('the live view', () => {
-  it('shows epoch, loss, rate, time left, and a line for each worker', () => {
-    expect(frame(moment, 100, false)).toEqual([
+  it('shows epoch, loss, rate, remaining time, and one line per worker', () => {
+    expect(liveView(latest, 100, false)).toEqual([
       ' epoch 2/3  step 469/938  ━━━━━━━━━━━━━━──────────────  50 %',
       ' loss 0.0014  ·  1000 images/s  ·  learning rate 0.001  ·  1 min 30 s left',
-      ' rank 0   CPU Model 8000  4/8 shards     80 ms a step   13 % waiting',
-      ' rank 1   CPU Model 8000  4/8 shards     80 ms a step   50 % waiting',
+      ' rank 0   CPU Model 8000  4/8 shards     80 ms per step   13 % waiting',
+      ' rank 1   CPU Model 8000  4/8 shards     80 ms per step   50 % waiting',
     ]);
   });
 
-  it('fits any width, in colours or without', () => {
+  it('fits any width, with and without colours', () => {
     for (const columns of [1, 5, 20, 40, 60, 80, 200]) {
-      const plain = frame(moment, columns, false);
+      const plain = liveView(latest, columns, false);
       for (const line of plain) expect(line.length, `${columns}: ${line}`).toBeLessThanOrEqual(columns);
       expect(plain.join('')).not.toContain('\u001b');
-      const coloured = frame(moment, columns, true);
+      const coloured = liveView(latest, columns, true);
       expect(coloured.map(stripVTControlCharacters)).toEqual(plain);
       expect(coloured.join('')).toContain('\u001b');
     }
   });
 
-  it('says what is waited for before the first step, and sums up what would not fit', () => {
+  it('shows the phase before the first step, and counts the workers that do not fit', () => {
     const loading = { ...workerStatus(0, null), rank: null, device: '', state: 'loading' as const };
     const status = { ...statusEvent(loading), phase: 'gathering' };
-    expect(frame({ shards: 8, status }, 80, false)).toEqual([
+    expect(liveView({ shards: 8, status }, 80, false)).toEqual([
       ' Waiting for workers to load',
       ' standby  pid 100  loading',
     ]);
     const many = statusEvent(...Array.from({ length: 11 }, (_, rank) => workerStatus(rank, null)));
-    expect(frame({ shards: 11, status: many }, 80, false).at(-1)).toBe(' and 3 more');
-    expect(frame({ shards: 1 }, 80, false)).toEqual([]);
+    expect(liveView({ shards: 11, status: many }, 80, false).at(-1)).toBe(' and 3 more');
+    expect(liveView({ shards: 1 }, 80, false)).toEqual([]);
   });
 
-  it('says durations the way people do', () => {
-    expect([0.4, 59, 60, 3599.4, 7505].map(duration)).toEqual([
+  it('formats durations in the two largest units', () => {
+    expect([0.4, 59, 60, 3599.4, 7505].map(formatDuration)).toEqual([
       '0 s',
       '59 s',
       '1 min 0 s',
@@ -61,20 +62,20 @@ describe('the live view', () => {
   });
 });
 
-/** What a reporter writes on a stream, terminal or not. */
+/** Returns the output of a reporter on a stream, which may be a terminal. */
 function written(terminal: Partial<Terminal>, level: LogLevel, dumb = false): string {
   const stream = Object.assign(new PassThrough(), terminal);
-  const reporter = new HumanReporter({ stream, level, dumb });
+  const reporter = new TerminalReporter({ stream, level, dumb });
   for (const event of [runEvent(), startEvent(), stepEvent(100), stepEvent(101)]) reporter.emit(event);
   reporter.emit({ event: 'warning', message: 'careful', timeMs: 1 });
   reporter.close();
   return String(stream.read() ?? '');
 }
 
-describe('what people read', () => {
-  it('is plain lines where stderr is no terminal, or a dumb one', () => {
+describe('the text output', () => {
+  it('consists of plain lines if stderr is not a terminal, or a dumb one', () => {
     const lines = [
-      'digits: 2 workers, 8 shards, batch 64, 1 threads a worker, seed 1',
+      'digits: 2 workers, 8 shards, batch 64, 1 thread per worker, seed 1',
       '7 parameters, 2814 steps',
       'Epoch:1/3, step:100, loss:0.0200, 1000 images/s',
       'Warning: careful',
@@ -84,24 +85,24 @@ describe('what people read', () => {
     expect(written({ isTTY: true, columns: 80 }, 'info', true)).toBe(lines);
   });
 
-  it('is what the level lets through', () => {
+  it('contains the lines of the level and above', () => {
     expect(written({}, 'warn')).toBe('Warning: careful\n');
     expect(written({}, 'silent')).toBe('');
     expect(written({}, 'debug')).toContain('step:101');
   });
 
-  it('has the view below the lines on a terminal, coloured if the terminal wants colours', () => {
-    const of = (colours: boolean): string =>
+  it('has the view below the lines on a terminal, in colours if they are enabled', () => {
+    const output = (colours: boolean): string =>
       written({ isTTY: true, columns: 80, hasColors: () => colours }, 'info');
-    expect(stripVTControlCharacters(of(true))).toContain('epoch 1/3  step 101/938  ━');
-    expect(of(true)).toContain('\u001b[1m');
-    expect(of(false)).toContain('epoch 1/3  step 101/938  ━');
-    expect(of(false)).not.toMatch(/\u001b\[\d+m/);
+    expect(stripVTControlCharacters(output(true))).toContain('epoch 1/3  step 101/938  ━');
+    expect(output(true)).toContain('\u001b[1m');
+    expect(output(false)).toContain('epoch 1/3  step 101/938  ━');
+    expect(output(false)).not.toMatch(/\u001b\[\d+m/);
   });
 });
 
 describe('the structured log', () => {
-  it('is a JSON object a line with level, time, event and words', () => {
+  it('has one JSON object per line with level, time, event and message', () => {
     let text = '';
     const log = new StructuredLog('info', { write: (chunk) => (text += chunk) });
     for (const event of [startEvent(), stepEvent(99), stepEvent(100)]) log.emit(event);

@@ -1,4 +1,4 @@
-/** One process of `lockstep bench allreduce`: repeats the collectives that a training step makes, and times them. */
+/** One process of `lockstep bench allreduce`: repeats the collectives of a training step and measures their duration. */
 
 import type { CollectiveChoice } from '../../shared/collectives/cost.js';
 import { bytesPerElement, reductionOf } from '../../shared/collectives/reduction.js';
@@ -10,19 +10,19 @@ import { median } from '../../shared/arithmetic/quantile.js';
 import type { DataPlaneAddress, CollectiveHandle } from '../../worker/communicator/communicator.js';
 import { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
 import { findMemoryAddon } from '../../worker/engine/cache.js';
-import { currentEngineHost } from '../options/environment.js';
+import { currentEngineHost } from '../environment/environment.js';
 
 export interface AllreduceTask {
   readonly coordinator: string;
   readonly runId: string;
   readonly socketDirectory: string | null;
-  /** Bytes of float32 vectors. */
+  /** Sizes of the float32 vectors, in bytes. */
   readonly sizes: readonly number[];
   readonly rounds: number;
   readonly sharedMemory: boolean;
   readonly collective: CollectiveChoice;
   readonly gradientDtype: RunConfig['gradientDtype'];
-  /** Large vectors are cut as the training step cuts its gradient. */
+  /** Large vectors are divided into buckets, as the gradient of a training step is. */
   readonly bucketBytes: number;
 }
 

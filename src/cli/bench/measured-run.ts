@@ -1,4 +1,4 @@
-/** One `lockstep train` as a process of its own, and how fast it was: what `lockstep bench train` and the programs in bench/ measure with. */
+/** Runs `lockstep train` as a process and measures its speed, for `lockstep bench train` and the programs in bench/. */
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,30 +11,30 @@ import { median } from '../../shared/arithmetic/quantile.js';
 import type { StepTimes } from '../../shared/timeline/summary.js';
 
 export interface RunToMeasure {
-  /** The command line's compiled entry. */
+  /** Path of the compiled command line. */
   readonly main: string;
-  /** As `lockstep train` takes them; threads are 1 unless they say otherwise. */
+  /** Options of `lockstep train`; the number of threads is 1 by default. */
   readonly options: readonly (string | number)[];
-  /** Pinned to one core (taskset), so that a lone worker's communicator thread doesn't have another one to itself. */
+  /** True to pin the process to one core (taskset), so that the communicator thread of a single worker has no core of its own. */
   readonly pinned?: boolean;
   readonly steps: number;
-  /** First steps that don't count. */
+  /** Number of first steps that are not measured. */
   readonly warmUp: number;
-  /** Records where the time goes. */
+  /** True to record the parts of the steps' time. */
   readonly timeline?: boolean;
-  /** Sees each event as it comes. */
+  /** Called for each event as it arrives. */
   readonly onEvent?: (event: RunEvent) => void;
 }
 
 export interface MeasuredRun {
-  /** Exit status; with another than 0 nothing was measured, and `error` says why. */
+  /** Exit status. Unless it is 0, nothing was measured and `error` contains the reason. */
   readonly status: number | null;
   readonly error: string;
-  /** Milliseconds of each step after the warm-up, as the coordinator saw them follow each other. */
+  /** Duration of each step after the warm-up, in ms, from the intervals between the coordinator's events. */
   readonly stepMs: readonly number[];
-  /** Of the median step. */
+  /** Rate of the median step. */
   readonly imagesPerSecond: number;
-  /** Of all steps, with all that happens between steps. */
+  /** Rate of all steps, including the time between steps. */
   readonly wholeRate: number;
   readonly timeline: readonly (StepTimes & { readonly rank: number })[];
 }

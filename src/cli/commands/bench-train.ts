@@ -1,12 +1,12 @@
-/** `lockstep bench train`: the training command on the recipe and real MNIST, how fast its steps are and where their time goes. */
+/** `lockstep bench train`: measures the steps of the MNIST recipe and the parts of their time. */
 
 import { fileURLToPath } from 'node:url';
 import { median, quantile } from '../../shared/arithmetic/quantile.js';
-import { wholeNumber } from '../bench/bench-options.js';
-import { exitStatus } from '../exit.js';
+import { wholeNumber } from '../options/number-options.js';
+import { exitStatus } from '../../shared/exit-status.js';
 import { measureRun, type MeasuredRun } from '../bench/measured-run.js';
 import { timelineRows } from '../tables/timeline-table.js';
-import { defaultDefinition } from '../options/train-options.js';
+import { defaultDefinition } from '../options/definition-path.js';
 
 export interface BenchTrainFlags {
   readonly workers: string;
@@ -36,20 +36,33 @@ const spread = (values: readonly number[]): Spread => ({
   upperQuartile: quantile(values, 0.75),
 });
 
-/** Resolves with the exit status: of the training, where that fails. @throws ConfigError */
+interface Measurement {
+  readonly workers: number;
+  readonly threads: number;
+  readonly batchSize: number;
+  readonly precision: string;
+  readonly steps: number;
+  readonly rounds: number;
+  readonly imagesPerSecond: Spread;
+  readonly stepMs: Spread;
+  /** Parts of the median step of each worker, in a typical round. */
+  readonly timeline: MeasuredRun['timeline'];
+}
+
+/** Resolves with the exit status, which is the training's if that fails. @throws ConfigError */
 export async function benchTrain(flags: BenchTrainFlags): Promise<number> {
+  const { precision, singleProcess = false } = flags;
   const workers = wholeNumber('--workers', flags.workers, 1, 1_024);
   const threads = wholeNumber('--threads', flags.threads, 1, 1_024);
   const batchSize = wholeNumber('--batch-size', flags.batchSize, 1, 1_048_576);
   const steps = wholeNumber('--steps', flags.steps, 2, 100_000);
   const rounds = wholeNumber('--rounds', flags.rounds, 1, 1_000);
-  const warmUp = Math.min(20, Math.floor(steps / 3));
-  const options = [
-    ...['--config', flags.config ?? defaultDefinition, '--engine', flags.engine],
-    ...['--threads', threads, '--batch-size', batchSize, '--precision', flags.precision],
-    ...(flags.singleProcess === true ? ['--single-process'] : ['--workers', workers]),
-    ...(flags.shards === undefined ? [] : ['--shards', flags.shards]),
-  ];
+  const warmUp = warmUpOf(steps);
+  const options = ['--config', flags.config ?? defaultDefinition, '--engine', flags.engine];
+  options.push('--threads', String(threads), '--batch-size', String(batchSize), '--precision', precision);
+  if (singleProcess) options.push('--single-process');
+  else options.push('--workers', String(workers));
+  if (flags.shards !== undefined) options.push('--shards', flags.shards);
   const runs: MeasuredRun[] = [];
   for (let round = 0; round < rounds; round++) {
     const run = await measureRun({ main, options, steps, warmUp, timeline: true });
@@ -60,31 +73,53 @@ export async function benchTrain(flags: BenchTrainFlags): Promise<number> {
     runs.push(run);
   }
   const imagesPerSecond = spread(runs.map((run) => run.imagesPerSecond));
-  const stepMs = spread(runs.flatMap((run) => run.stepMs));
-  // One round's, not a mixture: that of the median rate, or the one below it.
-  const [typical] = runs
-    .filter((run) => run.imagesPerSecond <= imagesPerSecond.median)
-    .sort((a, b) => b.imagesPerSecond - a.imagesPerSecond);
-  const timeline = typical?.timeline ?? [];
-  const setting = { workers: flags.singleProcess === true ? 1 : workers, threads, batchSize };
-  if (flags.json === true) {
-    const all = { ...setting, precision: flags.precision, steps, rounds, imagesPerSecond, stepMs, timeline };
-    process.stdout.write(`${JSON.stringify(all)}\n`);
-    return exitStatus.done;
-  }
-  const cells = (
+  const measurement: Measurement = {
+    workers: singleProcess ? 1 : workers,
+    threads,
+    batchSize,
+    precision,
+    steps,
+    rounds,
+    imagesPerSecond,
+    stepMs: spread(runs.flatMap((run) => run.stepMs)),
+    timeline: typicalRun(runs, imagesPerSecond.median)?.timeline ?? [],
+  };
+  const lines = flags.json === true ? [JSON.stringify(measurement)] : describe(measurement);
+  process.stdout.write(`${lines.join('\n')}\n`);
+  return exitStatus.done;
+}
+
+/** Number of steps at the beginning of a round that are not measured. */
+const warmUpOf = (steps: number): number => Math.min(20, Math.floor(steps / 3));
+
+/** Returns the run with the median rate, or else with the next lower one, because an average of runs has no timeline. */
+function typicalRun(runs: readonly MeasuredRun[], medianRate: number): MeasuredRun | undefined {
+  return runs
+    .filter((run) => run.imagesPerSecond <= medianRate)
+    .sort((a, b) => b.imagesPerSecond - a.imagesPerSecond)[0];
+}
+
+function describe(measurement: Measurement): string[] {
+  const { workers, threads, batchSize, precision, steps, rounds, imagesPerSecond, stepMs } = measurement;
+  const row = (
     name: string,
     { median: middle, lowerQuartile, upperQuartile }: Spread,
     digits: number,
   ): string =>
-    `  ${name.padEnd(24)}${[middle, lowerQuartile, upperQuartile].map((value) => value.toFixed(digits).padStart(9)).join('')}`;
-  const lines = [
-    `${setting.workers} workers, ${threads} threads each, batch ${batchSize}, ${flags.precision}; ${rounds} rounds of ${steps} steps, the first ${warmUp} left out`,
-    `  ${''.padEnd(24)}${['median', 'quartiles', ''].map((word) => word.padStart(9)).join('')}`,
-    cells('images a second, rounds', imagesPerSecond, 0),
-    cells('milliseconds a step', stepMs, 1),
-    ...timelineRows(timeline),
+    tableRow(
+      name,
+      [middle, lowerQuartile, upperQuartile].map((value) => value.toFixed(digits)),
+    );
+  const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
+  return [
+    `${count(workers, 'worker')}, ${count(threads, 'thread')} each, batch ${batchSize}, ${precision}; ` +
+      `${count(rounds, 'round')} of ${steps} steps, without the first ${warmUpOf(steps)}`,
+    tableRow('', ['median', 'quartiles', '']),
+    row('images per second', imagesPerSecond, 0),
+    row('milliseconds per step', stepMs, 1),
+    ...timelineRows(measurement.timeline),
   ];
-  process.stdout.write(`${lines.join('\n')}\n`);
-  return exitStatus.done;
 }
+
+const tableRow = (name: string, cells: readonly string[]): string =>
+  `  ${name.padEnd(24)}${cells.map((cell) => cell.padStart(9)).join('')}`;

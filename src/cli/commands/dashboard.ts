@@ -1,4 +1,4 @@
-/** `lockstep dashboard`: the page for runs that are over, until it is interrupted. */
+/** `lockstep dashboard`: serves the charts of earlier runs until it is interrupted. */
 
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -6,14 +6,18 @@ import { parseAddress } from '../../dashboard/access.js';
 import { openDashboard } from '../../dashboard/server.js';
 import { ConfigError } from '../../shared/errors.js';
 import { eventsName } from '../../shared/runs/read-events.js';
-import { dashboardToken } from '../options/environment.js';
-import { exitStatus } from '../exit.js';
+import { dashboardToken } from '../environment/environment.js';
+import { exitStatus } from '../../shared/exit-status.js';
 
 export interface DashboardFlags {
   readonly listen?: string;
 }
 
-/** @param folder of runs, or of one run. @throws ConfigError */
+/**
+ * Resolves with the exit status.
+ * @param folder folder of runs, or of one run
+ * @throws ConfigError
+ */
 export async function dashboard(folder: string, { listen }: DashboardFlags): Promise<number> {
   const path = resolve(folder);
   if (!existsSync(path))
@@ -27,9 +31,9 @@ export async function dashboard(folder: string, { listen }: DashboardFlags): Pro
   });
   const hash = one ? `#run=${encodeURIComponent(basename(path))}` : '';
   process.stdout.write(`Dashboard: ${server.entrance}${hash}\n`);
-  await new Promise<void>((over) => {
-    process.once('SIGINT', over);
-    process.once('SIGTERM', over);
+  await new Promise<void>((stop) => {
+    process.once('SIGINT', stop);
+    process.once('SIGTERM', stop);
   });
   await server.close();
   return exitStatus.done;

@@ -1,13 +1,13 @@
-/** `lockstep demo`: a page in which the saved model recognises what is drawn. The page is examples/browser. */
+/** `lockstep demo`: serves a page on which a saved model recognizes drawn digits. The page is examples/browser. */
 
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../../shared/errors.js';
 import { readModelFiles } from '../../worker/model-files/load-model.js';
-import { exitStatus } from '../exit.js';
+import { exitStatus } from '../../shared/exit-status.js';
 import { readRunConfig } from '../runs/saved-run.js';
-import { serveFiles, type Served } from '../static-server.js';
+import { serveFiles, type Served } from '../demo/static-server.js';
 
 export interface DemoFlags {
   readonly host: string;
@@ -18,12 +18,12 @@ export interface DemoFlags {
 const page = fileURLToPath(new URL('../../../examples/browser/', import.meta.url));
 const pageFiles = ['style.css', 'demo.js', 'field.js'];
 
-/** Serves until SIGINT or SIGTERM. @throws ModelError, ConfigError */
+/** Serves the page until SIGINT or SIGTERM. Resolves with the exit status. @throws ModelError, ConfigError */
 export async function demo(directory: string, { host, port, json = false }: DemoFlags): Promise<number> {
   const number = Number(port);
   if (!Number.isInteger(number) || number < 0 || number > 65_535)
     throw new ConfigError(`--port: expected a number up to 65535, got "${port}".`);
-  // Reading them all finds a damaged model now and not in the page.
+  // All files are read, so that a damaged model is reported now and not on the page.
   const { file, weightFiles } = await readModelFiles(directory);
   const { normalize } = await readRunConfig(directory);
   const files = new Map<string, Served>([
@@ -38,7 +38,7 @@ export async function demo(directory: string, { host, port, json = false }: Demo
   process.stdout.write(
     json
       ? `${JSON.stringify({ event: 'demo', url: server.url })}\n`
-      : `Draw a digit at ${server.url}\nCtrl-C ends it.\n`,
+      : `Draw a digit at ${server.url}\nPress Ctrl-C to stop.\n`,
   );
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
@@ -47,7 +47,7 @@ export async function demo(directory: string, { host, port, json = false }: Demo
   return exitStatus.done;
 }
 
-/** tfjs for browsers, in one file that needs no eval, from the package that this one depends on. */
+/** Returns the path of tfjs for browsers: a single file that needs no eval, from a dependency of this package. */
 function tfjs(): string {
   const manifest = createRequire(import.meta.url).resolve('@tensorflow/tfjs/package.json');
   return join(dirname(manifest), 'dist', 'tf.es2017.min.js');

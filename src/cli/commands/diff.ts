@@ -1,33 +1,26 @@
-/** `lockstep diff RUN_A RUN_B`: where two audited runs first part. */
+/** `lockstep diff RUN_A RUN_B`: finds the first difference between two audited runs. */
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareLedgers, type Difference } from '../ledger/compare-ledgers.js';
 import { readLedger } from '../ledger/read-ledger.js';
+import { configFields } from '../../shared/config/config-fields.js';
 import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
-import { exitStatus } from '../exit.js';
+import { exitStatus } from '../../shared/exit-status.js';
 
 export interface DiffFlags {
   readonly json?: boolean;
 }
 
-/** What of a config has no part in the bits. */
-const irrelevant: readonly (keyof ResolvedConfig)[] = [
-  ...([
-    'name',
-    'workers',
-    'epochs',
-    'maxSteps',
-    'evaluate',
-    'logEvery',
-    'bucketBytes',
-    'sharedMemory',
-    'collective',
-  ] as const),
-  ...(['audit', 'onMismatch', 'heartbeatMs', 'peerTimeoutMs', 'stepTimeoutMs', 'joinTimeoutMs'] as const),
-];
+/** Fields that a resumed run may change, but that may influence the results of a run from its beginning. */
+const influential: readonly string[] = ['engine', 'devices', 'data'];
+const irrelevant = new Set<string>(
+  configFields
+    .filter(({ name, resume }) => resume === 'free' && !influential.includes(name))
+    .map(({ name }) => name),
+);
 
-/** Exit status 0: identical as far as both go; 1: they differ. @throws ConfigError, DataError */
+/** Resolves with the exit status: 0 if the steps that both runs have are identical, 1 if they differ. @throws ConfigError, DataError */
 export async function diff(a: string, b: string, { json = false }: DiffFlags): Promise<number> {
   const [left, right] = await Promise.all([readLedger(a), readLedger(b)]);
   const config = await differingConfig(a, b);
@@ -45,33 +38,33 @@ export async function diff(a: string, b: string, { json = false }: DiffFlags): P
   return difference || steps === 0 ? exitStatus.failed : exitStatus.done;
 }
 
-function describe({ step, what, shard, parameter, others = 0, a, b }: Difference): string {
+function describe({ step, kind, shard, parameter, others = 0, a, b }: Difference): string {
   const values = `${a} and ${b}`;
-  const more = others > 0 ? `, and of ${others} more parameters` : '';
-  switch (what) {
+  const more = others > 0 ? `, and of ${others} more parameter${others === 1 ? '' : 's'}` : '';
+  switch (kind) {
     case 'parameters':
       return `The models differ: parameters ${a}; and ${b}.`;
     case 'shards':
-      return `First difference: step ${step}, the shards themselves (${values}). Compare runs with the same --shards.`;
+      return `First difference: step ${step}, the shards (${values}). Compare runs with the same --shards.`;
     case 'loss':
       return `First difference: step ${step}, shard ${shard}, loss (${values}). The forward pass differs: data, weights before the first step, Dropout or statistics.`;
     case 'gradient':
       return `First difference: step ${step}, shard ${shard}, gradient of ${parameter} (${values})${more}.`;
     case 'weights':
-      return `First difference: step ${step}, ${parameter} after it (${values})${more}, from equal gradients.`;
+      return `First difference: step ${step}, ${parameter} after the step (${values})${more}, with equal gradients.`;
     case 'statistics':
-      return `First difference: step ${step}, BatchNorm's statistics after it (${values}), from equal gradients.`;
+      return `First difference: step ${step}, BatchNorm's statistics after the step (${values}), with equal gradients.`;
     case 'workers':
       return `Workers of one run differ after step ${step}, in ${parameter}: ${values}.`;
   }
 }
 
-/** `seed: 1 and 2`, for what has a part in the bits; nothing where a run has no readable config. */
+/** Returns lines such as `seed: 1 and 2` for the fields that influence results; none if a configuration cannot be read. */
 async function differingConfig(a: string, b: string): Promise<string[]> {
   const [left, right] = await Promise.all([readConfig(a), readConfig(b)]);
   if (!left || !right) return [];
   return (Object.keys(left) as (keyof ResolvedConfig)[])
-    .filter((key) => !irrelevant.includes(key))
+    .filter((key) => !irrelevant.has(key))
     .map((key) => [key, JSON.stringify(left[key]), JSON.stringify(right[key])] as const)
     .filter(([, x, y]) => x !== y)
     .map(([key, x, y]) => `${key}: ${x} and ${y}`);

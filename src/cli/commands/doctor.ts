@@ -1,11 +1,12 @@
-/** `lockstep doctor`: what of this machine matters to a training, what is wrong with it and what to do. Changes nothing. */
+/** `lockstep doctor`: checks whether training can work on this machine and prints what to do. It changes nothing. */
 
-import { diagnose, type Finding } from '../diagnosis.js';
-import { exitStatus } from '../exit.js';
+import { diagnose } from '../diagnosis/diagnose.js';
+import type { Finding } from '../diagnosis/finding.js';
+import { exitStatus } from '../../shared/exit-status.js';
 
 const marks = { ok: 'ok', warning: 'warn', problem: 'FAIL' } as const;
 
-/** Status 1 when a training can't work here as it is. */
+/** Resolves with the exit status: 1 if training cannot work on this machine as it is. */
 export async function doctor({ json = false }: { readonly json?: boolean }): Promise<number> {
   const findings = await diagnose();
   if (json) process.stdout.write(`${JSON.stringify({ event: 'doctor', findings })}\n`);
@@ -23,5 +24,6 @@ function summary(findings: readonly Finding[]): string {
     findings.filter((finding) => finding.state === state).length;
   const [problems, warnings] = [count('problem'), count('warning')];
   if (problems + warnings === 0) return '\nReady: lockstep train';
-  return `\n${problems} to mend before training, ${warnings} to know about.`;
+  const plural = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
+  return `\n${plural(problems, 'problem')} to fix before training, ${plural(warnings, 'warning')}.`;
 }

@@ -1,10 +1,11 @@
-/** `lockstep engine install | status`. */
+/** `lockstep engine install` and `lockstep engine status`: manage the native TensorFlow library. */
 
 import { engineStatus } from '../../worker/engine/status.js';
 import { findEngine } from '../../worker/engine/cache.js';
 import { installEngine } from '../../worker/engine/install/install.js';
-import { currentEngineHost, presentGpus } from '../options/environment.js';
-import { exitStatus } from '../exit.js';
+import { currentEngineHost } from '../environment/environment.js';
+import { presentGpus } from '../environment/machine.js';
+import { exitStatus } from '../../shared/exit-status.js';
 
 export interface InstallFlags {
   readonly from?: string;
@@ -14,7 +15,7 @@ export interface InstallFlags {
   readonly force?: boolean;
 }
 
-/** @throws EngineError */
+/** Resolves with the exit status. @throws EngineError */
 export async function install({ from, cuda, verify, ifMissing, force }: InstallFlags): Promise<number> {
   const host = currentEngineHost();
   if (ifMissing && findEngine(host)) return exitStatus.done;
@@ -29,7 +30,7 @@ export async function install({ from, cuda, verify, ifMissing, force }: InstallF
   return exitStatus.done;
 }
 
-/** Status 0 when native TensorFlow can be used. */
+/** Resolves with the exit status: 0 if native TensorFlow can be used. */
 export async function showStatus({ json }: { readonly json?: boolean }): Promise<number> {
   const gpus = presentGpus();
   const status = { ...(await engineStatus(currentEngineHost())), gpus };
@@ -40,8 +41,8 @@ export async function showStatus({ json }: { readonly json?: boolean }): Promise
       ['From', status.source],
       ['Folder', status.directory],
       ['Own kernels', status.ownKernels ? "yes (Lockstep's ops for BatchNorm and Adam)" : 'no'],
-      ['Computes on', status.device],
-      ['GPUs', gpus.length > 0 ? gpus.join(', ') : 'none that the NVIDIA driver shows'],
+      ['Device', status.device],
+      ['GPUs', gpus.length > 0 ? gpus.join(', ') : 'none listed by the NVIDIA driver'],
       ['Cores', String(status.cores)],
       ['Instructions', status.instructionSets.join(' ') || 'unknown'],
       ['Problem', status.problem ?? 'none'],

@@ -1,20 +1,17 @@
-/** `lockstep import`: weights that were trained in PyTorch, as a saved model that every other command takes. */
+/** `lockstep import`: makes a saved model, which every other command accepts, from weights that were trained in PyTorch. */
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { loadDefinition } from '../../api/load-definition.js';
 import { decodeSafetensors } from '../../shared/checkpoint/safetensors.js';
-import { mergeConfig, resolveConfig } from '../options/resolve.js';
 import { CheckpointError, DataError, systemCode } from '../../shared/errors.js';
+import { exitStatus } from '../../shared/exit-status.js';
 import { assignTorchWeights, pairModules } from '../../worker/import/torch-weights.js';
-import { buildModel } from '../../worker/training/build-replica.js';
 import { modelFolder, saveModel } from '../../worker/model-files/save-model.js';
-import { definitionCache, environmentLayers, machine } from '../options/environment.js';
-import { exitStatus } from '../exit.js';
-import { loadWorkerEngine } from '../load-worker-engine.js';
+import { buildModel } from '../../worker/training/build-replica.js';
+import { loadWorkerEngine } from '../engine/load-worker-engine.js';
+import { readModelSetup } from '../options/model-setup.js';
 import { defaultOut } from '../reporters/event-log.js';
 import { configName } from '../runs/saved-run.js';
-import { definitionPath } from '../options/train-options.js';
 
 export interface ImportFlags {
   readonly config?: string;
@@ -22,11 +19,15 @@ export interface ImportFlags {
   readonly out?: string;
   readonly engine: string;
   readonly json?: boolean;
-  /** Set by the process that a person started; see quiet-child.ts. */
+  /** Set in the child process; see launcher/quiet-child.ts. */
   readonly launched?: boolean;
 }
 
-/** @throws ConfigError, DataError when the weights aren't the model's, ModelError, EngineError, CheckpointError */
+/**
+ * Resolves with the exit status.
+ * @throws DataError if the weights do not fit the model
+ * @throws ConfigError, ModelError, EngineError, CheckpointError
+ */
 export async function importWeights(file: string, flags: ImportFlags): Promise<number> {
   const bytes = await readFile(file).catch((cause: unknown) => {
     throw new DataError(
@@ -36,15 +37,7 @@ export async function importWeights(file: string, flags: ImportFlags): Promise<n
     );
   });
   const weights = decodeSafetensors(bytes, file);
-  const definition = await loadDefinition(definitionPath(flags.config), definitionCache());
-  const merged = mergeConfig([
-    { source: definition.path, values: definition.values },
-    ...environmentLayers(),
-    { source: '--engine', values: { engine: flags.engine } },
-  ]);
-  const { cores, present } = machine('cpu');
-  const data = merged.data === null ? null : resolve(merged.data);
-  const config = resolveConfig({ ...merged, data }, { cores, gpus: present });
+  const { config, definition } = await readModelSetup(flags);
   const engine = await loadWorkerEngine(config, 'auto', (message) =>
     process.stderr.write(`Warning: ${message}\n`),
   );
@@ -52,7 +45,7 @@ export async function importWeights(file: string, flags: ImportFlags): Promise<n
   const pairs = pairModules(weights, model, file, flags.order?.split(','));
   const pairing = assignTorchWeights(engine.tf, weights, pairs);
   const out = flags.out === undefined ? defaultOut(new Date()) : resolve(flags.out);
-  const path = await saveModel(model, join(await makeFolder(out), modelFolder));
+  const path = await saveModel(model, join(await createFolder(out), modelFolder));
   await writeFile(join(out, configName), `${JSON.stringify(config, null, 2)}\n`);
   model.dispose();
   if (flags.json === true) process.stdout.write(`${JSON.stringify({ event: 'import', path, pairing })}\n`);
@@ -63,7 +56,7 @@ export async function importWeights(file: string, flags: ImportFlags): Promise<n
   return exitStatus.done;
 }
 
-async function makeFolder(out: string): Promise<string> {
+async function createFolder(out: string): Promise<string> {
   await mkdir(out, { recursive: true }).catch((cause: unknown) => {
     throw new CheckpointError(
       `Folder ${out} can't be made (${systemCode(cause) ?? 'unknown error'}). Choose another --out.`,

@@ -1,4 +1,4 @@
-/** `lockstep init`: a project that trains at once. Writes what is missing, and never over what is there. */
+/** `lockstep init`: writes a project that can be trained at once. Existing files are never overwritten. */
 
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -7,14 +7,14 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { loadMnist } from '../../shared/data/dataset.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
-import { exitStatus } from '../exit.js';
+import { exitStatus } from '../../shared/exit-status.js';
 import { version } from '../version.js';
 
-/** Files as they are in examples/starter; npm would leave out a file called .gitignore. */
+/** Files of examples/starter. npm does not publish a file named .gitignore, so it has another name there. */
 const starter = fileURLToPath(new URL('../../../examples/starter/', import.meta.url));
 const renamed: Readonly<Record<string, string>> = { gitignore: '.gitignore' };
 
-/** Test pictures of MNIST that become files, to have something to predict. */
+/** Test pictures of MNIST that are written as files, as input for `lockstep predict`. */
 const pictures: readonly (readonly [name: string, index: number])[] = [
   ['seven.png', 0],
   ['two.png', 1],
@@ -25,7 +25,7 @@ export interface InitFlags {
   readonly json?: boolean;
 }
 
-/** @throws ConfigError when the folder can't be written */
+/** Resolves with the exit status. @throws ConfigError if the folder cannot be written */
 export async function init(directory: string, { json = false }: InitFlags): Promise<number> {
   const folder = resolve(directory);
   const written: string[] = [];
@@ -81,20 +81,20 @@ function manifest(name: string): object {
 }
 
 function report(folder: string, written: readonly string[]): string {
-  const place = relative(process.cwd(), folder);
+  const path = relative(process.cwd(), folder);
   const steps = [
-    ...(place === '' ? [] : [`cd ${place}`]),
+    ...(path === '' ? [] : [`cd ${path}`]),
     ...(installed(folder) ? [] : ['npm install']),
     'npx lockstep engine install --if-missing',
     'npx lockstep train --epochs 1 --out runs/first',
     'npx lockstep predict runs/first digits/seven.png',
     'npx lockstep demo runs/first',
   ];
-  const what = written.length > 0 ? `Written: ${written.join(', ')}` : 'Everything is there already.';
-  return `${what}\n\nNext:\n${steps.map((step) => `  ${step}`).join('\n')}`;
+  const summary = written.length > 0 ? `Written: ${written.join(', ')}` : 'All files exist already.';
+  return `${summary}\n\nNext:\n${steps.map((step) => `  ${step}`).join('\n')}`;
 }
 
-/** Whether a program in that folder finds this package. */
+/** Returns true if a program in that folder can import this package. */
 function installed(folder: string): boolean {
   try {
     createRequire(join(folder, 'package.json')).resolve('lockstep/package.json');

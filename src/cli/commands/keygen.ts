@@ -1,17 +1,17 @@
-/** `lockstep keygen`: key pairs for a run whose processes are on several hosts. */
+/** `lockstep keygen`: makes key pairs for a run whose processes are on several hosts. */
 
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { ConfigError } from '../../shared/errors.js';
-import { coordinatorName, namePattern, workerName, writeKeyPair } from '../security/key-files.js';
+import { exitStatus } from '../../shared/exit-status.js';
 import { newKeyPair } from '../../shared/transport/zmq/new-key-pair.js';
-import { exitStatus } from '../exit.js';
+import { coordinatorName, namePattern, workerName, writeKeyPair } from '../security/write-keys.js';
 
 export interface KeygenFlags {
   readonly out: string;
 }
 
-/** Makes the coordinator's pair where there is none yet, and one for workers. @throws ConfigError */
+/** Makes the coordinator's pair, if there is none yet, and one for workers. Returns the exit status. @throws ConfigError */
 export function keygen(name: string, { out }: KeygenFlags): number {
   if (!namePattern.test(name) || name === coordinatorName) {
     throw new ConfigError(
@@ -25,9 +25,9 @@ export function keygen(name: string, { out }: KeygenFlags): number {
     ? []
     : writeKeyPair(directory, coordinatorName, newKeyPair(), false);
   for (const file of [...coordinator, ...worker]) process.stdout.write(`${relative('.', file)}\n`);
-  const whose = name === workerName ? 'every worker host' : `the host ${name}`;
+  const hosts = name === workerName ? 'every worker host' : `the host ${name}`;
   process.stderr.write(
-    `Keep this folder on the coordinator's host. Copy coordinator.pub and ${name}.key, and nothing else, to ${whose}.\n` +
+    `Keep this folder on the coordinator's host. Copy coordinator.pub and ${name}.key, and nothing else, to ${hosts}.\n` +
       'Then give --keys DIR (or LOCKSTEP_KEYS) to `lockstep coordinator` and `lockstep worker`.\n',
   );
   return exitStatus.done;

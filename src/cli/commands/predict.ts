@@ -1,19 +1,20 @@
-/** `lockstep predict`: which class each picture shows. */
+/** `lockstep predict`: classifies pictures with a saved model. */
 
 import { DataError, ModelError } from '../../shared/errors.js';
 import { classify } from '../../worker/predict/classify.js';
 import { loadDigitImage } from '../../worker/predict/digit-image.js';
-import { describeError, exitStatus } from '../exit.js';
+import { exitStatus } from '../../shared/exit-status.js';
+import { describeError } from '../exit.js';
 import { openSavedRun } from '../runs/saved-run.js';
 
 export interface PredictFlags {
   readonly engine: string;
   readonly json?: boolean;
-  /** Set by the process that a person started; see quiet-child.ts. */
+  /** Set in the child process; see launcher/quiet-child.ts. */
   readonly launched?: boolean;
 }
 
-/** A picture that can't be read is reported and the others are answered; the status is then 2. */
+/** Resolves with the exit status. A picture that cannot be read is reported, the others are classified, and the status is 2. */
 export async function predict(
   directory: string,
   files: readonly string[],
@@ -24,7 +25,7 @@ export async function predict(
   if (typeof height !== 'number' || typeof width !== 'number' || channels !== 1) {
     throw new ModelError(
       `Model in ${directory}: expected an input of height x width x 1, got ${String(model.inputs[0]?.shape)}. ` +
-        'Only models of grey pictures can predict from files.',
+        'Only models of grayscale pictures can predict from files.',
     );
   }
   let status: number = exitStatus.done;

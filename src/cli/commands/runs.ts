@@ -1,10 +1,10 @@
-/** `lockstep runs`: lists the runs of a folder, or sets some of them side by side. Reads their logs; changes nothing. */
+/** `lockstep runs`: lists the runs of a folder, or compares some of them. It reads their logs and changes nothing. */
 
 import { basename, dirname, resolve } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { listRuns, summarizeRun, type RunSummary } from '../../shared/runs/run-list.js';
-import { exitStatus } from '../exit.js';
-import { duration } from '../reporters/frame.js';
+import { exitStatus } from '../../shared/exit-status.js';
+import { formatDuration } from '../reporters/duration.js';
 import { textTable } from '../tables/text-table.js';
 
 export interface RunsFlags {
@@ -12,7 +12,7 @@ export interface RunsFlags {
   readonly json?: boolean;
 }
 
-/** Where the figures of a run stand in a comparison, in this order. */
+/** Results of a run, in the order of a comparison. */
 const results = [
   'outcome',
   'steps',
@@ -23,7 +23,11 @@ const results = [
   'recoveries',
 ] as const;
 
-/** @param names folders of runs, or their names in `--dir`; none: all of `--dir`. @throws ConfigError when one is no run */
+/**
+ * Resolves with the exit status.
+ * @param names folders of runs, or names of runs in `--dir`; empty for all runs in `--dir`
+ * @throws ConfigError if one of them is not a run
+ */
 export async function showRuns(names: readonly string[], { dir, json = false }: RunsFlags): Promise<number> {
   const runs =
     names.length === 0
@@ -45,9 +49,8 @@ export async function showRuns(names: readonly string[], { dir, json = false }: 
 }
 
 async function find(name: string, dir: string): Promise<RunSummary> {
-  // A path, or the name of one in the folder.
-  const places = [resolve(name), resolve(dir, name)];
-  for (const path of places) {
+  const candidates = [resolve(name), resolve(dir, name)];
+  for (const path of candidates) {
     try {
       return await summarizeRun(path);
     } catch (cause) {
@@ -57,7 +60,7 @@ async function find(name: string, dir: string): Promise<RunSummary> {
     }
   }
   throw new ConfigError(
-    `Run ${name}: expected a folder with events.ndjson, found none in ${places.map((place) => dirname(place)).join(' or ')}.`,
+    `Run ${name}: expected a folder with events.ndjson, found none in ${candidates.map((path) => dirname(path)).join(' or ')}.`,
   );
 }
 
@@ -73,7 +76,7 @@ function list(runs: readonly RunSummary[]): string[] {
     'test loss',
     'accuracy',
     'images/s',
-    'took',
+    'duration',
     '-weights',
   ];
   const rows = runs.map((run) => [
@@ -81,33 +84,33 @@ function list(runs: readonly RunSummary[]): string[] {
     run.config?.name ?? '–',
     new Date(run.startedMs).toISOString().slice(0, 16).replace('T', ' '),
     run.outcome,
-    text(run.config?.workers),
-    text(run.config?.batchSize),
+    formatValue(run.config?.workers),
+    formatValue(run.config?.batchSize),
     String(run.steps),
-    shown(run, 'testLoss'),
-    shown(run, 'testAccuracy'),
-    shown(run, 'imagesPerSecond'),
-    shown(run, 'seconds'),
+    formatResult(run, 'testLoss'),
+    formatResult(run, 'testAccuracy'),
+    formatResult(run, 'imagesPerSecond'),
+    formatResult(run, 'seconds'),
     run.weightsSha256?.slice(0, 12) ?? '–',
   ]);
   return textTable(header, rows);
 }
 
-/** What they are, what came of them, and where their configs differ. */
+/** Returns a table of results, weights and differing configuration fields, with one column per run. */
 function comparison(runs: readonly RunSummary[]): string[] {
-  const figures = results.map((field) => [field, ...runs.map((run) => shown(run, field))]);
+  const figures = results.map((field) => [field, ...runs.map((run) => formatResult(run, field))]);
   const weights = ['weights', ...runs.map(({ weightsSha256 }) => weightsSha256?.slice(0, 12) ?? '–')];
-  const configs = differences(runs).map(({ field, values }) => [field, ...values.map(text)]);
+  const configs = differences(runs).map(({ field, values }) => [field, ...values.map(formatValue)]);
   const same =
     new Set(runs.map(({ weightsSha256 }) => weightsSha256)).size === 1 && runs[0]?.weightsSha256 !== null;
   return [
     ...textTable(['-', ...runs.map(({ path }) => basename(path))], [...figures, weights, ...configs]),
-    ...(configs.length === 0 ? ['The configs are the same.'] : []),
-    ...(same ? ['The weights are the same, bit for bit.'] : []),
+    ...(configs.length === 0 ? ['The configurations are equal.'] : []),
+    ...(same ? ['The weights are bit-for-bit identical.'] : []),
   ];
 }
 
-/** Fields of the configs that aren't the same in all of them. */
+/** Returns the configuration fields that are not equal in all runs. */
 export function differences(runs: readonly RunSummary[]): { field: string; values: unknown[] }[] {
   const configs = runs.map(({ config }): Readonly<Record<string, unknown>> => config ?? {});
   const fields = [...new Set(configs.flatMap((config) => Object.keys(config)))].sort();
@@ -116,16 +119,16 @@ export function differences(runs: readonly RunSummary[]): { field: string; value
     .filter(({ values }) => new Set(values.map((value) => JSON.stringify(value))).size > 1);
 }
 
-function shown(run: RunSummary, field: (typeof results)[number]): string {
+function formatResult(run: RunSummary, field: (typeof results)[number]): string {
   const value = run[field];
   if (value === null) return '–';
   if (field === 'testAccuracy') return `${(Number(value) * 100).toFixed(2)} %`;
   if (field === 'testLoss') return Number(value).toFixed(4);
   if (field === 'imagesPerSecond') return String(Math.round(Number(value)));
-  return field === 'seconds' ? duration(Number(value)) : String(value);
+  return field === 'seconds' ? formatDuration(Number(value)) : String(value);
 }
 
-function text(value: unknown): string {
+function formatValue(value: unknown): string {
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
     return String(value);
   return value === undefined || value === null ? '–' : JSON.stringify(value);

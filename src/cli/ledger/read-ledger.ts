@@ -1,4 +1,4 @@
-/** Reads a run's ledger from disk. Hostile until parsed: a line at a time, each bounded and checked. */
+/** Reads a run's ledger from disk. The file is untrusted: it is read line by line, and each line is limited and validated. */
 
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
@@ -11,27 +11,28 @@ const longestLine = 4 * 2 ** 20;
 
 export interface ShardRecord {
   readonly loss: number;
-  /** 16 hex digits a parameter. */
+  /** 16 hex digits per parameter. */
   readonly gradients: string;
 }
 
 export interface StepRecord {
   readonly shards: Map<number, ShardRecord>;
-  /** By rank: 16 hex digits a parameter, then those of the statistics. */
+  /** By rank: 16 hex digits per parameter, then 16 of the statistics. */
   readonly weights: Map<number, string>;
 }
 
 export interface RunLedger {
   readonly directory: string;
   readonly parameters: readonly string[];
-  /** Those that every worker's entries are there of: a worker that dies takes its last few steps' with it. */
+  /** Steps for which every worker's entries are present. A killed worker loses its last few entries. */
   readonly steps: ReadonlyMap<number, StepRecord>;
   readonly lastStep: number;
 }
 
 /**
- * @throws ConfigError when there is none.
- * @throws DataError when a line is not an entry, or contradicts an earlier one. A torn last line is left out.
+ * Reads all complete steps. An incomplete last line is ignored.
+ * @throws ConfigError if there is no ledger
+ * @throws DataError if a line is not an entry, or contradicts an earlier one
  */
 export async function readLedger(directory: string): Promise<RunLedger> {
   const file = join(directory, ledgerName);
@@ -39,7 +40,7 @@ export async function readLedger(directory: string): Promise<RunLedger> {
   let parameters: readonly string[] | undefined;
   let workers = 1;
   let pending: { entry: LedgerEntry | DataError; line: number } | undefined;
-  const take = (entry: LedgerEntry, line: number): void => {
+  const add = (entry: LedgerEntry, line: number): void => {
     if (entry.type === 'parameters') {
       if (parameters && parameters.join() !== entry.names.join())
         throw new DataError(`Ledger ${file}, line ${line}: expected the parameters of line 1, got others.`);
@@ -62,9 +63,9 @@ export async function readLedger(directory: string): Promise<RunLedger> {
     const lines = createInterface({ input: Readable.from(chunksOf(file)), crlfDelay: Infinity });
     let line = 0;
     for await (const text of lines) {
-      // Only the last line may be torn: a broken one is an error as soon as another follows.
+      // Only the last line may be incomplete: an invalid line is an error as soon as another one follows.
       if (pending?.entry instanceof DataError) throw pending.entry;
-      if (pending) take(pending.entry, pending.line);
+      if (pending) add(pending.entry, pending.line);
       pending = { entry: parse(text, file, ++line), line };
     }
   } catch (cause) {
@@ -75,7 +76,7 @@ export async function readLedger(directory: string): Promise<RunLedger> {
       cause,
     );
   }
-  if (pending && !(pending.entry instanceof DataError)) take(pending.entry, pending.line);
+  if (pending && !(pending.entry instanceof DataError)) add(pending.entry, pending.line);
   if (!parameters) throw new DataError(`Ledger ${file}: expected entries, got none.`);
   let lastStep = 0;
   for (const [step, { weights }] of steps) {
@@ -85,13 +86,13 @@ export async function readLedger(directory: string): Promise<RunLedger> {
   return { directory, parameters, steps, lastStep };
 }
 
-/** Refuses an endless line before it is held in memory. */
+/** Rejects a line that is too long before it is in memory. */
 async function* chunksOf(file: string): AsyncGenerator<string> {
-  let since = 0;
+  let lineLength = 0;
   for await (const chunk of createReadStream(file, 'utf8') as AsyncIterable<string>) {
     const last = chunk.lastIndexOf('\n');
-    since = last < 0 ? since + chunk.length : chunk.length - last;
-    if (since > longestLine)
+    lineLength = last < 0 ? lineLength + chunk.length : chunk.length - last;
+    if (lineLength > longestLine)
       throw new DataError(
         `Ledger ${file}: expected lines of at most ${longestLine} characters, got a longer one.`,
       );
@@ -100,16 +101,16 @@ async function* chunksOf(file: string): AsyncGenerator<string> {
 }
 
 function parse(text: string, file: string, line: number): LedgerEntry | DataError {
-  const wrong = (what: string): DataError =>
-    new DataError(`Ledger ${file}, line ${line}: expected an entry, got ${what}.`, { file, line });
+  const invalid = (got: string): DataError =>
+    new DataError(`Ledger ${file}, line ${line}: expected an entry, got ${got}.`, { file, line });
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return wrong('other text');
+    return invalid('other text');
   }
   const parsed = ledgerEntrySchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  return wrong(`"${issue?.path.join('.') ?? ''}" that ${issue?.message ?? 'is wrong'}`);
+  return invalid(`"${issue?.path.join('.') ?? ''}" that ${issue?.message ?? 'is wrong'}`);
 }

@@ -1,9 +1,9 @@
-/** What no single field of a config can know: fields that don't go together. Pure. */
+/** Checks that involve several fields of the configuration. */
 
 import type { RunConfig } from '../../shared/config/run-config.js';
 
-/** One line each, beginning with the field. */
-export function contradictions(config: Omit<RunConfig, 'threads' | 'shards' | 'workers'>): string[] {
+/** Returns one line per contradiction, beginning with the name of the field. */
+export function contradictions(config: RunConfig): string[] {
   const { schedule, earlyStopping, evaluate, warmup, batchSize, accumulate } = config;
   const found: string[] = [];
   if (evaluate === 'none' && schedule.kind === 'plateau')

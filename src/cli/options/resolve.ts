@@ -1,19 +1,19 @@
 /**
- * From layers of partial configs to one frozen config. Owns precedence (defaults < file < environment < flags) and the
- * message that lists every bad field at once, each with its value and the place that it came from.
+ * Merges layers of partial configurations into one frozen configuration, later layers over earlier ones. An error lists every
+ * invalid field at once, each with its value and its source.
  */
 
 import type { z } from 'zod';
-import { ConfigError } from '../../shared/errors.js';
-import { contradictions } from './contradictions.js';
 import {
   resolvedConfigSchema,
   runConfigSchema,
   type ResolvedConfig,
   type RunConfig,
 } from '../../shared/config/run-config.js';
+import { ConfigError } from '../../shared/errors.js';
+import { contradictions } from './contradictions.js';
 
-/** Where some of the fields come from: a file, the environment, the command line. */
+/** Values of some fields from one source: a file, an environment variable, an option. */
 export interface ConfigLayer {
   readonly source: string;
   readonly values: Readonly<Record<string, unknown>>;
@@ -27,7 +27,7 @@ function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {
   );
 }
 
-/** One line an issue: `batchSize: expected ..., got "x" (from --batch-size). ` */
+/** Returns one line per issue, e.g. `batchSize: expected ..., got "x" (from --batch-size)`. */
 export function describeIssues(
   error: z.ZodError,
   values: unknown,
@@ -41,16 +41,16 @@ export function describeIssues(
         const field = path.map(String).join('.') || 'config';
         const value = valueAt(values, path);
         const got = value === undefined ? 'nothing' : JSON.stringify(value);
-        const what = key === undefined ? issue.message : 'no such field';
-        return `  ${field}: ${what}; got ${got.slice(0, 80)}${sourceOf(String(path[0] ?? ''))}`;
+        const problem = key === undefined ? issue.message : 'no such field';
+        return `  ${field}: ${problem}; got ${got.slice(0, 80)}${sourceOf(String(path[0] ?? ''))}`;
       });
     })
     .join('\n');
 }
 
 /**
- * Merges the layers, later over earlier, and checks the result.
- * @throws ConfigError naming every bad field, its value and its source.
+ * Merges the layers and validates the result.
+ * @throws ConfigError naming every invalid field, its value and its source
  */
 export function mergeConfig(layers: readonly ConfigLayer[]): RunConfig {
   const merged: Record<string, unknown> = {};
@@ -75,34 +75,34 @@ export function mergeConfig(layers: readonly ConfigLayer[]): RunConfig {
   return Object.freeze(parsed.data);
 }
 
-/** What the machine has, as far as a config depends on it. */
+/** The hardware, as far as the configuration depends on it. */
 export interface Machine {
-  /** Processors that this process may use. */
+  /** Number of processors available to this process. */
   readonly cores: number;
-  /** Numbers of the GPUs that workers may be given; empty on a CPU machine. */
+  /** Numbers of the GPUs available to workers; empty without GPUs. */
   readonly gpus: readonly number[];
 }
 
 /**
- * Answers what the config left open: workers = GPUs or 2; shards = workers; threads = cores / shards, at least one.
- * Threads follow the shards, not the workers, because the number of threads is part of what fixes the bits: a run of 2
- * shards must compute alike on one worker and on two.
+ * Fills in the numbers that the configuration leaves open: workers = GPUs or 2; shards = workers; threads = cores / shards, at
+ * least 1. Threads are derived from the shards and not from the workers because results depend on the number of threads: a run
+ * of 2 shards must compute the same on one worker and on two.
  */
 export function resolveConfig(config: RunConfig, machine: Machine): ResolvedConfig {
   const workers = config.workers ?? (machine.gpus.length > 0 ? machine.gpus.length : 2);
   const shards = config.shards ?? workers;
   const shared = config.threads ?? Math.max(1, Math.floor(machine.cores / shards));
-  // The other engines have no threads; with `auto` it is not known yet.
+  // These engines have no threads. With `auto` the engine is not known yet.
   const threads = config.engine === 'wasm' || config.engine === 'js' ? 1 : shared;
   return Object.freeze(resolvedConfigSchema.parse({ ...config, workers, shards, threads }));
 }
 
-/** The GPUs that `devices` asks for, out of those present. @throws ConfigError for one that isn't there. */
+/** Returns the GPUs that `devices` selects. @throws ConfigError if one of them is not present */
 export function chooseGpus(devices: string, present: readonly number[]): readonly number[] {
   if (devices === 'cpu') return [];
   if (devices === 'auto') return present;
-  const wanted = devices.split(',').map(Number);
-  const absent = wanted.filter((gpu) => !present.includes(gpu));
+  const selected = devices.split(',').map(Number);
+  const absent = selected.filter((gpu) => !present.includes(gpu));
   if (absent.length > 0) {
     const have = present.length === 0 ? 'none' : present.join(', ');
     throw new ConfigError(
@@ -111,8 +111,8 @@ export function chooseGpus(devices: string, present: readonly number[]): readonl
       { devices, have },
     );
   }
-  if (new Set(wanted).size !== wanted.length) {
+  if (new Set(selected).size !== selected.length) {
     throw new ConfigError(`devices: expected distinct GPU numbers, got "${devices}". Name each GPU once.`);
   }
-  return wanted;
+  return selected;
 }

@@ -1,7 +1,7 @@
-/** The options that say whether CURVE is used. Apart from security.ts, so that `--help` needs no ZeroMQ. */
+/** The options for CURVE encryption. They are apart from security/security.ts so that `--help` does not load ZeroMQ. */
 
 import { Option, type Command } from 'commander';
-import { defaultKeys, defaultSecurity } from './environment.js';
+import { defaultKeys, defaultSecurity } from '../environment/environment.js';
 
 export interface SecurityFlags {
   /** Folder of keys. */
@@ -13,11 +13,11 @@ export function addSecurityOptions(command: Command): Command {
   return command
     .option(
       '--keys <dir>',
-      'CURVE keys, made by `lockstep keygen`; needed where other hosts reach the address',
+      'folder of CURVE keys, made by `lockstep keygen`; required if other hosts can reach the address',
       defaultKeys,
     )
     .addOption(
-      new Option('--security <auto|curve>', 'curve: encrypt on loopback as well')
+      new Option('--security <auto|curve>', 'encryption; curve: on loopback as well')
         .choices(['auto', 'curve'])
         .default(defaultSecurity),
     );

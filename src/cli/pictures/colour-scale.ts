@@ -1,6 +1,6 @@
 /**
- * A sequential scale of colours from white to dark blue. One hue that only gets darker: it can be told apart with any
- * colour vision, and in grey. The stops are ColorBrewer's "Blues" (Harrower and Brewer, 2003).
+ * A sequential colour scale from white to dark blue. A single hue with decreasing lightness is readable with any colour vision and
+ * in grayscale. The stops are ColorBrewer's "Blues" (Harrower and Brewer, 2003).
  */
 
 type Colour = readonly [red: number, green: number, blue: number];
@@ -17,26 +17,26 @@ const stops: readonly Colour[] = [
   [8, 48, 107],
 ];
 
-/** Where on the scale a share of 0 to 1 lies, 0 to 1: by its root, so that one mistake in a hundred can be seen. */
-export function placeOf(share: number): number {
+/** Maps a fraction (0 to 1) to a position on the scale (0 to 1) by its square root, so that an error rate of 1 % is visible. */
+export function scalePosition(share: number): number {
   return Math.sqrt(share);
 }
 
-/** `#rrggbb` at `place`, 0 to 1. */
-export function colourAt(place: number): string {
-  return `#${rgbAt(place)
+/** Returns the colour at a position from 0 to 1 as `#rrggbb`. */
+export function colourAt(position: number): string {
+  return `#${rgbAt(position)
     .map((value) => value.toString(16).padStart(2, '0'))
     .join('')}`;
 }
 
-/** Black or white, whichever can be read on the colour at `place`: a contrast of 4.5 or more, on any colour. */
-export function inkOn(place: number): string {
-  const light = luminance(rgbAt(place));
+/** Returns black or white, whichever has the higher contrast with the colour at this position: at least 4.5 on any colour. */
+export function inkOn(position: number): string {
+  const light = luminance(rgbAt(position));
   return (light + 0.05) / 0.05 >= 1.05 / (light + 0.05) ? '#000000' : '#ffffff';
 }
 
-function rgbAt(place: number): Colour {
-  const at = Math.min(1, Math.max(0, place)) * (stops.length - 1);
+function rgbAt(position: number): Colour {
+  const at = Math.min(1, Math.max(0, position)) * (stops.length - 1);
   const below = Math.min(Math.floor(at), stops.length - 2);
   const [from, to] = [stops[below] as Colour, stops[below + 1] as Colour];
   const mix = (channel: 0 | 1 | 2): number =>

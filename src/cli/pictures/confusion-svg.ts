@@ -1,10 +1,10 @@
-/** The confusion matrix as a picture: SVG that needs nothing else, and is the same for the same counts. */
+/** Draws the confusion matrix as a self-contained SVG. The same counts give the same file. */
 
 import { shownName, type Confusion } from '../../shared/evaluation/confusion.js';
-import { colourAt, inkOn, placeOf } from './colour-scale.js';
+import { colourAt, inkOn, scalePosition } from './colour-scale.js';
 import { element, textElement } from './svg.js';
 
-/** A picture of more has no room for a class. */
+/** Maximum number of classes of a picture; more of them would not be readable. */
 export const mostPictured = 200;
 
 export interface ConfusionTitle {
@@ -16,10 +16,10 @@ const ink = '#1f2933';
 const faint = '#52606d';
 const grid = '#d5dbe1';
 const margin = 24;
-/** Pixels of a digit or an average letter at font size 1, in the widest of the usual sans-serif fonts. */
+/** Width of a digit or an average letter at font size 1, in the widest of the common sans-serif fonts. */
 const characterWidth = 0.64;
 
-/** At least as wide as it will be drawn: Chinese and the like are as wide as they are high. */
+/** Returns an upper bound of the width in pixels. Characters of CJK scripts are as wide as they are high. */
 function textWidth(text: string, size: number): number {
   let width = 0;
   for (const character of text) width += (character.codePointAt(0) ?? 0) < 0x1100 ? characterWidth : 1.05;
@@ -27,32 +27,35 @@ function textWidth(text: string, size: number): number {
 }
 const percent = (part: number, digits: number): string => `${(part * 100).toFixed(digits)} %`;
 
-interface Plan {
+interface Geometry {
   readonly confusion: Confusion;
   readonly names: readonly string[];
-  /** Pixels of a cell's side, and of the names' letters. */
+  /** Side of a cell, in pixels. */
   readonly cell: number;
+  /** Font size of the names, in pixels. */
   readonly font: number;
-  /** The matrix's corner and side. */
+  /** Position of the matrix's top left corner, in pixels. */
   readonly left: number;
   readonly top: number;
+  /** Side of the matrix, in pixels. */
   readonly side: number;
-  /** Whether the names below the matrix are turned, and how high they are. */
+  /** True if the names below the matrix are rotated. */
   readonly turned: boolean;
+  /** Height of the names below the matrix, in pixels. */
   readonly below: number;
 }
 
 export function confusionSvg(confusion: Confusion, { run, split }: ConfusionTitle): string {
-  const plan = planOf(confusion);
+  const geometry = geometryOf(confusion);
   const { count, correct } = confusion;
   const title = shownName(run, 60);
   const result = count === 0 ? 'no samples' : `accuracy ${percent(correct / count, 2)}`;
   const summary = `${split} set, ${result} (${correct} of ${count})`;
   const width = Math.max(
-    plan.left + plan.side + 96,
+    geometry.left + geometry.side + 96,
     margin * 2 + Math.max(textWidth(title, 18), textWidth(summary, 13), 420),
   );
-  const height = plan.top + plan.side + plan.below + 112;
+  const height = geometry.top + geometry.side + geometry.below + 112;
   const body = [
     textElement('title', {}, `Confusion matrix of ${title}: ${summary}`),
     scale,
@@ -63,9 +66,9 @@ export function confusionSvg(confusion: Confusion, { run, split }: ConfusionTitl
       title === '' ? 'Confusion matrix' : title,
     ),
     textElement('text', { x: margin, y: 60, 'font-size': 13, fill: faint }, summary),
-    ...cellsOf(plan),
-    ...labelsOf(plan),
-    ...legendOf(plan),
+    ...cellsOf(geometry),
+    ...labelsOf(geometry),
+    ...legendOf(geometry),
   ];
   const attributes = {
     xmlns: 'http://www.w3.org/2000/svg',
@@ -83,7 +86,7 @@ export function confusionSvg(confusion: Confusion, { run, split }: ConfusionTitl
   )}\n`;
 }
 
-function planOf(confusion: Confusion): Plan {
+function geometryOf(confusion: Confusion): Geometry {
   const classes = confusion.classes.length;
   const names = confusion.classes.map((name) => shownName(name, 24));
   const cell = classes <= 12 ? 48 : classes <= 20 ? 40 : classes <= 40 ? 26 : classes <= 100 ? 13 : 8;
@@ -91,33 +94,41 @@ function planOf(confusion: Confusion): Plan {
   const longest = Math.max(...names.map((name) => textWidth(name, font)));
   const turned = longest > cell - 2;
   return {
-    ...{ confusion, names, cell, font, turned, side: cell * classes },
+    confusion,
+    names,
+    cell,
+    font,
+    turned,
+    side: cell * classes,
     left: margin + 24 + longest + 8,
     top: 100,
     below: (turned ? longest : font) + 10,
   };
 }
 
-/** The coloured cells with their counts, and the grid over them. */
-function cellsOf({ confusion, cell, left, top, side }: Plan): string[] {
+/** Returns the coloured cells with their counts, and the grid over them. */
+function cellsOf({ confusion, cell, left, top, side }: Geometry): string[] {
   const { classes, cells, perClass } = confusion;
   const most = Math.max(1, ...cells.map(({ count }) => String(count).length));
   const size = Math.min(14, (cell - 4) / (most * characterWidth));
   const drawn = cells.map(({ label, predicted, count }) => {
     const share = count / (perClass[label]?.count ?? count);
-    const place = placeOf(share);
+    const position = scalePosition(share);
     const [x, y] = [left + predicted * cell, top + label * cell];
     const [truth, answer] = [classes[label] ?? '', classes[predicted] ?? ''].map((name) =>
       shownName(name, 60),
     );
-    const said = `true ${truth}, predicted ${answer}: ${count} (${percent(share, 1)})`;
+    const tooltip = `true ${truth}, predicted ${answer}: ${count} (${percent(share, 1)})`;
     const number = {
-      ...{ x: x + cell / 2, y: y + cell / 2 + size * 0.36, fill: inkOn(place) },
-      ...{ 'font-size': size, 'text-anchor': 'middle' },
+      x: x + cell / 2,
+      y: y + cell / 2 + size * 0.36,
+      fill: inkOn(position),
+      'font-size': size,
+      'text-anchor': 'middle',
     };
     return element('g', {}, [
-      textElement('title', {}, said),
-      element('rect', { x, y, width: cell, height: cell, fill: colourAt(place) }),
+      textElement('title', {}, tooltip),
+      element('rect', { x, y, width: cell, height: cell, fill: colourAt(position) }),
       ...(size >= 6 ? [textElement('text', number, String(count))] : []),
     ]);
   });
@@ -126,8 +137,8 @@ function cellsOf({ confusion, cell, left, top, side }: Plan): string[] {
   return [...drawn, element('path', { d: across.join(''), stroke: grid, fill: 'none' })];
 }
 
-/** Names at both axes, the axes' titles, and each class's accuracy at the right. */
-function labelsOf({ confusion, names, cell, font, left, top, side, turned, below }: Plan): string[] {
+/** Returns the names at both axes, the titles of the axes, and the accuracy of each class at the right. */
+function labelsOf({ confusion, names, cell, font, left, top, side, turned, below }: Geometry): string[] {
   const middle = (at: number): number => at * cell + cell / 2;
   const right = left + side + 14;
   const anchor = (where: 'middle' | 'end'): { 'text-anchor': string; 'font-size': number } => ({
@@ -140,8 +151,8 @@ function labelsOf({ confusion, names, cell, font, left, top, side, turned, below
   const columns = names.map((name, at) => {
     const [x, y] = [left + middle(at), top + side + 6];
     if (!turned) return textElement('text', { x, y: y + font, ...anchor('middle') }, name);
-    const place = { x: x + font * 0.36, y, transform: `rotate(-90 ${x + font * 0.36} ${y})` };
-    return textElement('text', { ...place, ...anchor('end') }, name);
+    const rotated = { x: x + font * 0.36, y, transform: `rotate(-90 ${x + font * 0.36} ${y})` };
+    return textElement('text', { ...rotated, ...anchor('end') }, name);
   });
   const accuracies = confusion.perClass.map(({ accuracy }, at) =>
     textElement(
@@ -167,22 +178,29 @@ const scale = element('defs', {}, [
   element(
     'linearGradient',
     { id: 'scale' },
-    scaleSteps.map((place) => element('stop', { offset: place, 'stop-color': colourAt(place) })),
+    scaleSteps.map((offset) => element('stop', { offset, 'stop-color': colourAt(offset) })),
   ),
 ]);
 
-/** What the colours mean. */
-function legendOf({ top, side, below }: Plan): string[] {
+/** Returns the legend of the colours. */
+function legendOf({ top, side, below }: Geometry): string[] {
   const [x, y, width] = [margin, top + side + below + 58, 300];
   const small = { 'font-size': 11, fill: faint };
   const ticks = [0, 0.01, 0.1, 0.25, 0.5, 1].map((share) =>
     textElement(
       'text',
-      { x: x + placeOf(share) * width, y: y + 28, 'text-anchor': share === 0 ? 'start' : 'middle', ...small },
+      {
+        x: x + scalePosition(share) * width,
+        y: y + 28,
+        'text-anchor': share === 0 ? 'start' : 'middle',
+        ...small,
+      },
       String(share * 100),
     ),
   );
-  const marks = [0, 0.01, 0.1, 0.25, 0.5, 1].map((share) => `M${x + placeOf(share) * width} ${y + 12}v4`);
+  const marks = [0, 0.01, 0.1, 0.25, 0.5, 1].map(
+    (share) => `M${x + scalePosition(share) * width} ${y + 12}v4`,
+  );
   return [
     textElement('text', { x, y: y - 7, ...small }, 'Colour: share of the samples of the true class, %'),
     element('rect', { x, y, width, height: 12, fill: 'url(#scale)', stroke: grid }),

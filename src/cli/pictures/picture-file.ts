@@ -1,4 +1,4 @@
-/** Where `--picture` writes, and in which format. */
+/** Checks and writes the file of `--picture`, as SVG or PNG. */
 
 import { access, constants, lstat, stat } from 'node:fs/promises';
 import { dirname, extname, resolve } from 'node:path';
@@ -6,14 +6,15 @@ import { ConfigError, systemCode } from '../../shared/errors.js';
 import { writeFileAtomically } from '../../shared/files/write-whole.js';
 
 const formats: readonly string[] = ['.svg', '.png'];
-/** Dots an inch; a picture is made for 72. */
+/** Dots per inch of a PNG; an SVG is drawn for 72. */
 const density = 144;
 
 /**
- * The whole path, once a picture can be written there: asked before the work is done that it shows. An earlier file is replaced.
+ * Returns the absolute path if a picture can be written there. The check precedes the evaluation, which takes long. An earlier
+ * picture is replaced.
  * @throws ConfigError
  */
-export async function picturePlace(picture: string): Promise<string> {
+export async function pictureFile(picture: string): Promise<string> {
   const file = resolve(picture);
   if (!formats.includes(extname(file).toLowerCase())) {
     throw new ConfigError(
@@ -23,9 +24,9 @@ export async function picturePlace(picture: string): Promise<string> {
   }
   const found = await lstat(file).catch(() => undefined);
   if (found && !found.isFile()) {
-    const what = found.isDirectory() ? 'a folder' : 'something else';
+    const got = found.isDirectory() ? 'a folder' : 'a special file';
     throw new ConfigError(
-      `--picture ${picture}: expected a new file or an earlier picture, got ${what}. Choose another name.`,
+      `--picture ${picture}: expected a new file or an earlier picture, got ${got}. Choose another name.`,
     );
   }
   try {
@@ -36,10 +37,10 @@ export async function picturePlace(picture: string): Promise<string> {
   return file;
 }
 
-/** `folder`, or the one that it would be made in. */
+/** Returns `folder`, or its nearest ancestor that exists. */
 async function nearestFolder(folder: string): Promise<string> {
   try {
-    // With the slash a file is no folder.
+    // With the trailing slash, a file is not accepted as a folder.
     await stat(`${folder}/`);
     return folder;
   } catch (cause) {
@@ -48,7 +49,7 @@ async function nearestFolder(folder: string): Promise<string> {
   }
 }
 
-/** @throws ConfigError when the disk doesn't take it */
+/** @throws ConfigError if the file cannot be written */
 export async function writePicture(file: string, svg: string): Promise<void> {
   const bytes = extname(file).toLowerCase() === '.svg' ? svg : await rasterized(svg);
   try {

@@ -1,4 +1,4 @@
-/** SVG as text: elements whose attributes and contents are escaped, whatever they hold. */
+/** Builds SVG as text. Attributes and contents are escaped. */
 
 const entities: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -8,7 +8,7 @@ const entities: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Also without the characters that XML has no way to write. */
+/** Escapes markup, and replaces characters that XML cannot contain. */
 export function escapeXml(text: string): string {
   return text
     .replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '\ufffd')
@@ -17,21 +17,21 @@ export function escapeXml(text: string): string {
 
 export type Attributes = Readonly<Record<string, string | number>>;
 
-/** `children` are elements, already written. */
+/** @param children elements as text */
 export function element(name: string, attributes: Attributes, children: readonly string[] = []): string {
   const written = Object.entries(attributes).map(
-    ([key, value]) => ` ${key}="${escapeXml(typeof value === 'number' ? short(value) : value)}"`,
+    ([key, value]) => ` ${key}="${escapeXml(typeof value === 'number' ? rounded(value) : value)}"`,
   );
   const open = `<${name}${written.join('')}`;
   return children.length === 0 ? `${open}/>` : `${open}>${children.join('')}</${name}>`;
 }
 
-/** An element that has text in it. */
+/** Returns an element that contains text. */
 export function textElement(name: string, attributes: Attributes, text: string): string {
   return element(name, attributes, [escapeXml(text)]);
 }
 
-/** At most two digits after the point. */
-function short(value: number): string {
+/** Rounds to two decimals. */
+function rounded(value: number): string {
   return String(Math.round(value * 100) / 100);
 }

@@ -1,4 +1,4 @@
-/** Calls a definition's callbacks with the run's events: in order, one after the other, and never so that training waits or ends. */
+/** Calls a training definition's callbacks with the run's events, one after another. Training neither waits for them nor fails with them. */
 
 import type { Callbacks, EpochEnd } from '../../api/callbacks.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
@@ -35,7 +35,7 @@ export class CallbackRunner {
     this.#call('onEpochEnd', end);
   }
 
-  /** Resolves when all have been called. */
+  /** Resolves when all pending calls have been made. */
   close(): Promise<void> {
     return this.#last;
   }

@@ -1,4 +1,4 @@
-/** `config.json` and `events.ndjson` in the run's folder. */
+/** Writes `config.json` and `events.ndjson` in the run's folder. */
 
 import { createWriteStream, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -6,12 +6,16 @@ import { ConfigError, systemCode } from '../../shared/errors.js';
 import { eventsName } from '../../shared/runs/read-events.js';
 import type { TimedEvent } from '../../shared/runs/run-events.js';
 
-/** `runs/2026-01-31T12-00-00` for a run that nobody named. */
+/** Returns the default folder of a new run, e.g. `runs/2026-01-31T12-00-00`. */
 export function defaultOut(now: Date): string {
   return resolve('runs', now.toISOString().slice(0, 19).replaceAll(':', '-'));
 }
 
-/** Makes the run's folder; `append`: goes on after the events that are there. @throws ConfigError when it can't be written. */
+/**
+ * Creates the run's folder and its event log.
+ * @param append true to keep the events that are in the log
+ * @throws ConfigError if the folder cannot be written
+ */
 export function openEventLog(
   out: string,
   append = false,
@@ -30,7 +34,7 @@ export function openEventLog(
     );
   }
   let broken: Error | undefined;
-  // A full disk must not end the training: the log stops, and the reader of stderr is told once.
+  // A full disk must not end the training: the log stops, with one message on stderr.
   stream.on('error', (error) => {
     if (!broken) process.stderr.write(`The event log in ${out} stops: ${error.message}\n`);
     broken = error;

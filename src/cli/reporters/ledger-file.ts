@@ -1,4 +1,4 @@
-/** `ledger.ndjson` in the run's folder, written by the coordinator's process. */
+/** Writes `ledger.ndjson` in the run's folder, in the coordinator's process. */
 
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ export interface LedgerFile {
   close(): Promise<void>;
 }
 
-/** Made at the first entry, so that a run without `--audit` leaves none. A full disk ends the ledger, not the training. */
+/** The file is created with the first entry, so a run without `--audit` has none. A full disk ends the ledger, not the training. */
 export function openLedgerFile(out: string | null, resumed: boolean): LedgerFile {
   let stream: WriteStream | undefined;
   let broken = false;

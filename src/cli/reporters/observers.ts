@@ -1,43 +1,34 @@
 /**
- * What watches a run besides its log and the people at the terminal: opened before the run, told of every event. Loaded only when
- * asked for: a web server and protocol buffers have no business in every start.
+ * Opens the reporters of a run together with its optional observers: the dashboard and the TensorBoard log. These are imported on
+ * demand, because most runs need neither a web server nor protocol buffers.
  */
 
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseAddress } from '../../dashboard/access.js';
 import type { Dashboard } from '../../dashboard/server.js';
 import { readEvents } from '../../shared/runs/read-events.js';
-import { dashboardToken, host } from '../options/environment.js';
+import type { TensorboardLog } from '../../tensorboard/tensorboard-log.js';
+import { dashboardToken, host } from '../environment/environment.js';
 import { openReporters, type Observer, type ReporterOptions, type Reporters } from './reporters.js';
 
-export interface WatchedOptions extends Omit<ReporterOptions, 'observers'> {
+export interface RunReporterOptions extends Omit<ReporterOptions, 'observers'> {
   readonly dashboard: string | true | undefined;
   readonly tensorboard: string | true | undefined;
 }
 
-/** Opens the reporters, and what else is asked for. @throws ConfigError when a folder or an address can't be had */
-export async function openWatchedReporters(options: WatchedOptions): Promise<Reporters> {
+/** @throws ConfigError if a folder cannot be written or an address cannot be used */
+export async function openRunReporters(options: RunReporterOptions): Promise<Reporters> {
   const { dashboard: address, tensorboard: folder, out } = options;
   const dashboard = address === undefined ? undefined : await openRunDashboard(address, options);
   const observers: Observer[] = dashboard ? [dashboard] : [];
   try {
-    const tensorboard =
-      folder === undefined
-        ? undefined
-        : new (await import('../../tensorboard/tensorboard-log.js')).TensorboardLog({
-            directory: folder === true ? join(out, 'tensorboard') : resolve(folder),
-            ...{ host, startMs: Date.now() },
-            broken: (why) =>
-              reporters.emit({
-                event: 'warning',
-                message: `TensorBoard's event file: ${why}. No more is written.`,
-              }),
-          });
+    const onFailure = (message: string): void => reporters.emit({ event: 'warning', message });
+    const tensorboard = folder === undefined ? undefined : await openTensorboard(folder, out, onFailure);
     if (tensorboard) observers.push(tensorboard);
     const reporters = openReporters({ ...options, observers });
-    if (tensorboard) reporters.say(`TensorBoard: tensorboard --logdir ${dirname(tensorboard.path)}`);
+    if (tensorboard) reporters.printLine(`TensorBoard: tensorboard --logdir ${dirname(tensorboard.path)}`);
     if (dashboard) {
-      reporters.say(`Dashboard: ${dashboard.entrance}`);
+      reporters.printLine(`Dashboard: ${dashboard.entrance}`);
       reporters.emit({ event: 'dashboard', url: dashboard.url });
     }
     return reporters;
@@ -47,9 +38,23 @@ export async function openWatchedReporters(options: WatchedOptions): Promise<Rep
   }
 }
 
+async function openTensorboard(
+  folder: string | true,
+  out: string,
+  onFailure: (message: string) => void,
+): Promise<TensorboardLog> {
+  const module = await import('../../tensorboard/tensorboard-log.js');
+  return new module.TensorboardLog({
+    directory: folder === true ? join(out, 'tensorboard') : resolve(folder),
+    host,
+    startMs: Date.now(),
+    broken: (reason) => onFailure(`TensorBoard's event file: ${reason}. No more is written.`),
+  });
+}
+
 async function openRunDashboard(
   address: string | true,
-  { out, resume, append = false }: WatchedOptions,
+  { out, resume, append = false }: RunReporterOptions,
 ): Promise<Dashboard> {
   const { openDashboard } = await import('../../dashboard/server.js');
   const dashboard = await openDashboard({
@@ -58,12 +63,12 @@ async function openRunDashboard(
     runs: dirname(out),
     live: basename(out),
   });
-  // The run goes on, and so do its charts.
+  // The charts of a continued run contain its earlier events.
   if (resume !== null || append) {
     try {
       for await (const event of readEvents(out)) dashboard.recall(event);
     } catch {
-      // It goes on in another folder, or its log is gone: then the charts begin here.
+      // The run continues in another folder, or its log is gone: the charts begin with the next event.
     }
   }
   return dashboard;

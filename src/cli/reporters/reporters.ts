@@ -1,24 +1,24 @@
-/** Where a run's events go: the run's folder, and stdout as JSON or stderr for people. */
+/** Distributes a run's events: to the event log in the run's folder, to stdout as JSON, to stderr as text, and to observers. */
 
+import type { Callbacks } from '../../api/callbacks.js';
 import type { FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
 import type { RunEvent, TimedEvent } from '../../shared/runs/run-events.js';
-import { dumbTerminal } from '../options/environment.js';
-import type { Callbacks } from '../../api/callbacks.js';
+import { dumbTerminal } from '../environment/environment.js';
 import { CallbackRunner } from './callback-runner.js';
 import { openEventLog } from './event-log.js';
-import { HumanReporter } from './human.js';
-import type { LogLevel } from './lines.js';
+import type { LogLevel } from './log-level.js';
 import { StructuredLog } from './structured-log.js';
+import { TerminalReporter } from './terminal-reporter.js';
 
 export interface Reporters {
   emit(event: RunEvent): void;
-  /** A line for people that is no event, such as what a worker's libraries print. */
-  say(text: string): void;
-  /** Resolves when everything is on disk. */
+  /** Prints a line that is not an event, such as the output of a worker's libraries. */
+  printLine(text: string): void;
+  /** Resolves when everything is written. */
   close(): Promise<void>;
 }
 
-/** Sees every event of a run, as the dashboard does. */
+/** Receives every event of a run, as the dashboard does. */
 export interface Observer {
   emit(event: TimedEvent): void;
   close(): Promise<void>;
@@ -30,14 +30,14 @@ export interface ReporterOptions {
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
   readonly resume: FoundCheckpoint | null;
-  /** Goes on with the log that is there, as a resumed run does. */
+  /** True to append to the existing event log, as a resumed run does. */
   readonly append?: boolean;
   readonly observers?: readonly Observer[];
-  /** The definition's. */
+  /** Callbacks of the training definition. */
   readonly callbacks: readonly Callbacks[];
 }
 
-/** @throws ConfigError when the folder can't be written. */
+/** @throws ConfigError if the folder cannot be written */
 export function openReporters({
   out,
   json,
@@ -50,24 +50,24 @@ export function openReporters({
 }: ReporterOptions): Reporters {
   const log = openEventLog(out, resume !== null || append === true);
   const { stderr } = process;
-  const people =
+  const textLog =
     logFormat === 'json'
       ? new StructuredLog(logLevel, stderr)
-      : new HumanReporter({ stream: stderr, level: json ? 'silent' : logLevel, dumb: dumbTerminal() });
+      : new TerminalReporter({ stream: stderr, level: json ? 'silent' : logLevel, dumb: dumbTerminal() });
   const runner = new CallbackRunner(callbacks, (message) => reporters.emit({ event: 'warning', message }));
   const reporters: Reporters = {
     emit: (event) => {
       const timed: TimedEvent = { ...event, timeMs: Date.now() };
       log.emit(timed);
       if (json) process.stdout.write(`${JSON.stringify(timed)}\n`);
-      people.emit(timed);
+      textLog.emit(timed);
       for (const observer of observers) observer.emit(timed);
       runner.emit(event);
     },
-    say: (text) => people.say(text),
+    printLine: (text) => textLog.printLine(text),
     close: async () => {
       await runner.close();
-      people.close();
+      textLog.close();
       await Promise.all([log.close(), ...observers.map((observer) => observer.close())]);
     },
   };

@@ -1,12 +1,13 @@
-/** `--log-format json`: one JSON object a line on stderr, with level, time and the event it is about, as log collectors read it. */
+/** `--log-format json`: one JSON object per line on stderr, with level, time and event name, for log collectors. */
 
 import { pino } from 'pino';
 import type { TimedEvent } from '../../shared/runs/run-events.js';
-import { Lines, type LogLevel } from './lines.js';
+import { EventFormatter } from './event-formatter.js';
+import type { LogLevel } from './log-level.js';
 
 export class StructuredLog {
   readonly #log;
-  readonly #lines = new Lines({ rateInLine: true });
+  readonly #formatter = new EventFormatter({ withRate: true });
 
   constructor(level: LogLevel, stream: { write(text: string): unknown }) {
     const formatters = { level: (label: string) => ({ level: label }) };
@@ -17,13 +18,14 @@ export class StructuredLog {
   }
 
   emit(event: TimedEvent): void {
-    // What is large or told in the words already stays in the event log.
+    // The event log has all fields; here the message contains the essential ones.
     const { event: name } = event;
     const step = 'step' in event ? { step: event.step } : {};
-    for (const { level, text } of this.#lines.of(event)) this.#log[level]({ event: name, ...step }, text);
+    for (const { level, text } of this.#formatter.format(event))
+      this.#log[level]({ event: name, ...step }, text);
   }
 
-  say(text: string): void {
+  printLine(text: string): void {
     this.#log.info(text);
   }
 

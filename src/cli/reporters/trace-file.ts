@@ -1,6 +1,6 @@
 /**
- * The time line of `--trace FILE`, in Chrome's trace event format (Trace Event Format, "JSON Array Format"), written by the
- * coordinator's process. Perfetto and chrome://tracing open it. Owns the file and the summary of it.
+ * Writes the timeline of `--trace FILE` in Chrome's trace event format (Trace Event Format, "JSON Array Format"), in the
+ * coordinator's process, and summarizes it. Perfetto and chrome://tracing open the file.
  */
 
 import { createWriteStream, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
@@ -24,7 +24,7 @@ const none: TraceFile = {
 
 const waits: readonly string[] = ['waitBatchNorm', 'waitGradients'];
 
-/** @throws ConfigError when the file can't be written. A disk that fills up later ends the trace, not the training. */
+/** A disk that is full later ends the trace, not the training. @throws ConfigError if the file cannot be written */
 export function openTraceFile(file: string | null): TraceFile {
   if (file === null) return none;
   let stream: WriteStream;
@@ -74,7 +74,7 @@ export function openTraceFile(file: string | null): TraceFile {
         const ts = Math.round((startUs - originUs) * 10) / 10;
         const dur = Math.round(durationUs * 10) / 10;
         if (kind === 'collective') {
-          // Exchanges overlap each other: asynchronous events, each with its own id.
+          // Collectives overlap each other, so they are asynchronous events, each with its own id.
           const id = `${rank}/${++flights}`;
           write({ ...common, ph: 'b', id, tid: 2, ts });
           write({ ...common, ph: 'e', id, tid: 2, ts: ts + dur });

@@ -1,4 +1,4 @@
-/** The files of a run that the coordinator's process writes besides its events: the ledger and the time line. */
+/** The files that the coordinator's process writes besides the event log: the ledger and the timeline. */
 
 import type { CoordinatorOptions } from '../../coordinator/coordinator.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
@@ -6,12 +6,12 @@ import { openLedgerFile } from '../reporters/ledger-file.js';
 import { openTraceFile } from '../reporters/trace-file.js';
 
 export interface RunFiles {
-  /** What the coordinator hands its findings to. */
+  /** The coordinator's outputs. */
   readonly sinks: Pick<CoordinatorOptions, 'emit' | 'record' | 'trace'>;
   close(): Promise<void>;
 }
 
-/** @throws ConfigError when one can't be written. */
+/** @throws ConfigError if a file cannot be written */
 export function openRunFiles(
   { out, trace, resumed }: { out: string | null; trace: string | null; resumed: boolean },
   emit: (event: RunEvent) => void,
@@ -21,7 +21,7 @@ export function openRunFiles(
   return {
     sinks: {
       emit: (event) => {
-        // Before the last word, so that `done` and `error` stay the last.
+        // Before `done` or `error`, which stays the last event.
         const summary = event.event === 'done' || event.event === 'error' ? timeline.summary() : undefined;
         if (summary) emit(summary);
         emit(event);

@@ -1,4 +1,4 @@
-/** Opens what a run has left, for the commands that use it. */
+/** Opens the files of a finished run: its configuration, its event log and its model. */
 
 import { open, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -9,9 +9,9 @@ import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig } from '../.
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import type { Engine, EngineChoice } from '../../worker/engine/load.js';
 import { openModel, readModelFiles } from '../../worker/model-files/load-model.js';
-import { loadWorkerEngine } from '../load-worker-engine.js';
+import { loadWorkerEngine } from '../engine/load-worker-engine.js';
 
-/** The config in a run's folder. */
+/** Name of the configuration file in a run's folder. */
 export const configName = 'config.json';
 
 export interface SavedRun {
@@ -24,12 +24,13 @@ export interface SavedRun {
 export async function openSavedRun(directory: string, choice: string): Promise<SavedRun> {
   const engineChoice = runConfigSchema.shape.engine.safeParse(choice);
   if (!engineChoice.success) {
-    throw new ConfigError(`--engine: expected auto, tensorflow or js, got "${choice}".`);
+    const { options } = runConfigSchema.shape.engine.unwrap();
+    throw new ConfigError(`--engine: expected one of ${options.join(', ')}, got "${choice}".`);
   }
   const saved = await readRunConfig(directory);
   const engineName: EngineChoice = engineChoice.data;
   const config = { ...saved, engine: engineName };
-  // Before the engine, which takes seconds to load.
+  // Before the engine, which takes seconds to load, so that an error appears at once.
   const files = await readModelFiles(directory);
   const engine = await loadWorkerEngine(config, 'auto', (message) =>
     process.stderr.write(`Warning: ${message}\n`),
@@ -37,9 +38,9 @@ export async function openSavedRun(directory: string, choice: string): Promise<S
   return { engine, config, model: await openModel(engine.tf, files) };
 }
 
-/** SHA-256 of the data that a run was trained on, from its event log; undefined where there is no log that says so. */
+/** Returns the SHA-256 of the data that a run was trained on, from its event log; undefined if there is no such log. */
 export async function trainedOn(directory: string): Promise<string | undefined> {
-  // The event comes before the first step: what a run of thousands of workers logs until then is shorter than this.
+  // The event precedes the first step. Even with thousands of workers the log is shorter than this until then.
   const head = Buffer.alloc(2 ** 20);
   try {
     const log = await open(join(directory, 'events.ndjson'));
@@ -53,12 +54,12 @@ export async function trainedOn(directory: string): Promise<string | undefined> 
       await log.close();
     }
   } catch {
-    // A model that was copied without its run, or a log that this user may not read: then nothing is known.
+    // A model that was copied without its run, or a log that this user may not read.
     return undefined;
   }
 }
 
-/** A run's config; defaults for a model that no run is around. */
+/** Returns the configuration of a run, or the defaults for a model outside of a run's folder. @throws ConfigError */
 export async function readRunConfig(directory: string): Promise<ResolvedConfig> {
   const file = join(directory, configName);
   let text: string;

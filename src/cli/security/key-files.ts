@@ -1,17 +1,17 @@
 /**
- * Keys on disk. Owns the layout of a folder of keys:
+ * Reads keys from disk. The layout of a folder of keys:
  *
  * ```
  * coordinator.key   secret; stays on the coordinator's host     (0600)
- * coordinator.pub   for every worker's host
+ * coordinator.pub   public; for every worker's host
  * worker.key        secret; for the workers' hosts, or one NAME.key for each of them   (0600)
- * worker.pub
- * authorized/       who may join: the .pub files of the workers, on the coordinator's host
+ * worker.pub        public
+ * authorized/       the .pub files of the workers that may join, on the coordinator's host
  * ```
- * A file has one line for each key, `lockstep-public KEY NAME` or `lockstep-secret KEY NAME`.
+ * A file contains one line per key, `lockstep-public KEY NAME` or `lockstep-secret KEY NAME`.
  */
 
-import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import {
@@ -20,67 +20,35 @@ import {
   type KeyPair,
   type ServerKeys,
 } from '../../shared/security/curve-key.js';
+import { authorizedFolder, coordinatorName, workerName } from './write-keys.js';
 
-export const coordinatorName = 'coordinator';
-export const workerName = 'worker';
-const authorizedFolder = 'authorized';
 const longestFile = 4_096;
-/** Most public keys in the folder of authorized ones. */
+/** Maximum number of authorized keys. */
 const mostAuthorized = 4_096;
-/** How often the folder is read again when somebody knocks whose key isn't known. */
+/** Minimum interval between two reads of the folder of authorized keys. */
 const rereadMs = 1_000;
 
-export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-
-/**
- * Writes `NAME.key` and `NAME.pub`; an `authorized` one's public key also into the folder of those that may join.
- * @returns the files written @throws ConfigError when one of them is there already or can't be written
- */
-export function writeKeyPair(directory: string, name: string, pair: KeyPair, authorize: boolean): string[] {
-  const publicLine = `lockstep-public ${pair.publicKey} ${name}\n`;
-  const folder = join(directory, authorizedFolder);
-  const files: [string, string, number][] = [
-    [join(directory, `${name}.key`), `${publicLine}lockstep-secret ${pair.secretKey} ${name}\n`, 0o600],
-    [join(directory, `${name}.pub`), publicLine, 0o644],
-    ...(authorize ? [[join(folder, `${name}.pub`), publicLine, 0o644] as [string, string, number]] : []),
-  ];
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    if (authorize) mkdirSync(folder, { recursive: true, mode: 0o700 });
-    for (const [file, text, mode] of files) writeFileSync(file, text, { flag: 'wx', mode });
-  } catch (cause) {
-    throw new ConfigError(
-      systemCode(cause) === 'EEXIST'
-        ? `Keys "${name}" are in ${directory} already. Choose another name or folder; to replace them, delete their files first.`
-        : `Keys can't be written to ${directory} (${systemCode(cause) ?? String(cause)}). Choose another --out.`,
-      { directory, name },
-      cause,
-    );
-  }
-  return files.map(([file]) => file);
-}
-
-/** What a coordinator needs. @throws ConfigError naming the file that is missing or wrong */
+/** Returns the keys of a coordinator. @throws ConfigError naming the file that is missing or invalid */
 export function readServerKeys(directory: string): ServerKeys {
   const own = readPair(join(directory, `${coordinatorName}.key`));
   const list = new AuthorizedKeys(join(directory, authorizedFolder));
   return { own, allows: (key) => list.has(key) };
 }
 
-/** What a worker needs: `HOST.key` if there is one, else `worker.key`. @throws ConfigError */
+/** Returns the keys of a worker: `HOST.key` if it exists, otherwise `worker.key`. @throws ConfigError */
 export function readClientKeys(directory: string, host: string): ClientKeys {
   const ofHost = join(directory, `${host}.key`);
   const own = readPair(exists(ofHost) ? ofHost : join(directory, `${workerName}.key`));
   return { own, serverKey: readPublic(join(directory, `${coordinatorName}.pub`)) };
 }
 
-/** The folder of those that may join; files may come and go while a run is on. */
+/** The keys of the workers that may join. Files may be added and removed during a run. */
 class AuthorizedKeys {
   readonly #folder: string;
   #keys = new Set<string>();
   #readMs = 0;
 
-  /** @throws ConfigError when the folder or one of its files can't be used */
+  /** @throws ConfigError if the folder or one of its files cannot be used */
   constructor(folder: string) {
     this.#folder = folder;
     this.#keys = new Set(this.#files().map(readPublic));
@@ -92,7 +60,7 @@ class AuthorizedKeys {
     return this.#keys.has(key);
   }
 
-  /** What is wrong now is left out: nobody comes in by it. */
+  /** Invalid files are ignored, so their keys are not authorized. */
   #reread(): void {
     this.#readMs = performance.now();
     const keys = new Set<string>();
@@ -101,11 +69,11 @@ class AuthorizedKeys {
         try {
           keys.add(readPublic(file));
         } catch {
-          // Half written perhaps; it is read again.
+          // The file may be incomplete; it is read again.
         }
       }
     } catch {
-      // The folder is gone: nobody may join.
+      // Without the folder, no worker may join.
     }
     this.#keys = keys;
   }
@@ -139,13 +107,13 @@ function readPair(file: string): KeyPair {
 const readPublic = (file: string): string => keyIn(readSmall(file), 'public', file);
 
 function keyIn(text: string, kind: 'public' | 'secret', file: string): string {
-  const words = text
+  const fields = text
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
     .find(([label]) => label === `lockstep-${kind}`);
-  const key = words?.[1] ?? '';
+  const key = fields?.[1] ?? '';
   if (keyPattern.test(key)) return key;
-  throw unusable(file, `a line "lockstep-${kind} KEY NAME"`, words ? 'another key' : 'none');
+  throw unusable(file, `a line "lockstep-${kind} KEY NAME"`, fields ? 'another key' : 'none');
 }
 
 function readSmall(file: string): string {

@@ -1,4 +1,4 @@
-/** `--keys` and `--security`: whether CURVE is used, and with which keys. */
+/** Evaluates `--keys` and `--security`: reads the CURVE keys, or creates temporary ones. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,24 +6,25 @@ import { join, resolve } from 'node:path';
 import { ConfigError } from '../../shared/errors.js';
 import type { ClientKeys, ServerKeys } from '../../shared/security/curve-key.js';
 import { requireKeys } from '../../shared/security/endpoints.js';
-import { coordinatorName, readClientKeys, readServerKeys, workerName, writeKeyPair } from './key-files.js';
 import { newKeyPair } from '../../shared/transport/zmq/new-key-pair.js';
-import { host } from '../options/environment.js';
+import { host } from '../environment/environment.js';
 import type { SecurityFlags } from '../options/security-options.js';
+import { readClientKeys, readServerKeys } from './key-files.js';
+import { coordinatorName, workerName, writeKeyPair } from './write-keys.js';
 
-/** Null: no CURVE. @throws ConfigError before anything is started */
+/** Returns null without encryption. @throws ConfigError before any process is started */
 export function coordinatorKeys(listen: string, flags: SecurityFlags): ServerKeys | null {
-  const directory = checked(listen, flags);
+  const directory = keyDirectory(listen, flags);
   return directory === undefined ? null : readServerKeys(directory);
 }
 
-/** Null: no CURVE. @throws ConfigError before anything is started */
+/** Returns null without encryption. @throws ConfigError before any process is started */
 export function workerKeys(coordinator: string, flags: SecurityFlags): ClientKeys | null {
-  const directory = checked(coordinator, flags);
+  const directory = keyDirectory(coordinator, flags);
   return directory === undefined ? null : readClientKeys(directory, host);
 }
 
-function checked(endpoint: string, { keys, security }: SecurityFlags): string | undefined {
+function keyDirectory(endpoint: string, { keys, security }: SecurityFlags): string | undefined {
   requireKeys(endpoint, keys !== undefined);
   if (security === 'curve' && keys === undefined)
     throw new ConfigError(
@@ -33,8 +34,9 @@ function checked(endpoint: string, { keys, security }: SecurityFlags): string | 
 }
 
 /**
- * For processes of one host that this one starts: `run` gets the folder for their `--keys`, null for no CURVE. `--security curve`
- * without keys makes some, for as long as `run` takes. @throws ConfigError
+ * Calls `run` with the folder of keys for child processes on this host, or with null without encryption. `--security curve` without
+ * keys creates temporary ones, which are deleted when `run` has ended.
+ * @throws ConfigError
  */
 export async function withKeys<T>(
   { keys, security }: SecurityFlags,

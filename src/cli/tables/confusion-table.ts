@@ -1,4 +1,4 @@
-/** The confusion matrix as lines of text; where it doesn't fit, the classes and pairs that go wrong most. */
+/** Formats the confusion matrix as text. A matrix that is too large is replaced by the least accurate classes and most frequent confusions. */
 
 import {
   confusedPairs,
@@ -8,13 +8,13 @@ import {
 } from '../../shared/evaluation/confusion.js';
 import { textTable } from './text-table.js';
 
-/** More classes are no table that anybody reads. */
+/** Maximum number of classes of a readable matrix. */
 const mostClasses = 20;
-/** Rows of each list that stands for the matrix. */
+/** Number of rows of each list that replaces the matrix. */
 const mostListed = 10;
 const nameLength = { matrix: 12, list: 32 } as const;
 
-/** @param columns of the terminal; Infinity where the text goes elsewhere */
+/** @param columns width of the terminal; Infinity if the output is not a terminal */
 export function confusionTable(confusion: Confusion, columns: number): string[] {
   if (confusion.classes.length <= mostClasses) {
     const lines = matrix(confusion);
@@ -23,8 +23,7 @@ export function confusionTable(confusion: Confusion, columns: number): string[] 
   return lists(confusion);
 }
 
-const legend =
-  'Rows are the true classes, columns what was predicted; accuracy of a class and precision in %.';
+const legend = 'Rows are true classes, columns are predicted classes; accuracy and precision per class in %.';
 
 const percent = (part: number | null, digits: number): string =>
   part === null ? '–' : part === 1 ? '100' : (part * 100).toFixed(digits);
@@ -38,7 +37,7 @@ function matrix(confusion: Confusion): string[] {
     percent(perClass[label]?.accuracy ?? null, 2),
   ]);
   const foot = perClass.map(({ precision }) => percent(precision, 1));
-  // A dash before a name would be the table's mark of a column of text.
+  // A leading dash would mark a column of text.
   const header = ['-true', ...names.map((name) => name.replace(/^-/, '–')), 'accuracy'];
   return textTable(header, [
     ...rows,
@@ -52,10 +51,13 @@ function lists(confusion: Confusion): string[] {
   const present = perClass.filter(({ accuracy }) => accuracy !== null);
   const worst = present.sort((a, b) => (a.accuracy ?? 0) - (b.accuracy ?? 0)).slice(0, mostListed);
   const ofClasses = textTable(
-    ['-class', 'samples', 'right', 'accuracy', 'precision'],
+    ['-class', 'samples', 'correct', 'accuracy', 'precision'],
     worst.map((result) => [
-      ...[name(result.class), String(result.count), String(result.correct)],
-      ...[percent(result.accuracy, 2), percent(result.precision, 2)],
+      name(result.class),
+      String(result.count),
+      String(result.correct),
+      percent(result.accuracy, 2),
+      percent(result.precision, 2),
     ]),
   );
   const pairs = confusedPairs(confusion);

@@ -1,6 +1,6 @@
-/** Columns of text for a terminal: as wide as their widest cell, numbers to the right. */
+/** Formats tables for a terminal. Each column is as wide as its widest cell. */
 
-/** Columns whose header begins with a dash hold text and stand to the left; the others stand to the right. */
+/** Columns whose header begins with a dash contain text and are left-aligned; the others are right-aligned. */
 export function textTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const names = header.map((name) => name.replace(/^-/, ''));
   const widths = names.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)));

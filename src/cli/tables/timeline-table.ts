@@ -1,4 +1,4 @@
-/** The summary of a time line, for people: one column a worker. */
+/** Formats the summary of a timeline as a table with one column per worker. */
 
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import { stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
@@ -16,17 +16,17 @@ const names: Readonly<Record<StepPart, string>> = {
 
 type TimelineEvent = Extract<RunEvent, { event: 'timeline' }>;
 
-/** Columns beyond these are left to the file. */
-const widest = 8;
+/** Maximum number of workers in the table; the file contains all of them. */
+const mostColumns = 8;
 
-/** Medians of each worker's steps. */
+/** Returns the medians of each worker's steps. */
 export function timelineRows(workers: TimelineEvent['workers']): readonly string[] {
-  const shown = workers.slice(0, widest);
+  const shown = workers.slice(0, mostColumns);
   const row = (name: string, cells: readonly (string | number)[]): string =>
     `  ${name.padEnd(24)}${cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell).padStart(9)).join('')}`;
-  const more = workers.length > widest ? ` (${workers.length - widest} more in the file)` : '';
+  const more = workers.length > mostColumns ? ` (${workers.length - mostColumns} more in the file)` : '';
   return [
-    `Milliseconds of a step, medians of ${shown[0]?.steps ?? 0} steps${more}:`,
+    `Milliseconds per step, medians of ${shown[0]?.steps ?? 0} steps${more}:`,
     row(
       '',
       shown.map(({ rank }) => `rank ${rank}`),
@@ -51,6 +51,6 @@ export function timelineRows(workers: TimelineEvent['workers']): readonly string
 export function timelineTable({ workers, path }: TimelineEvent): readonly string[] {
   return [
     ...timelineRows(workers),
-    `Time line saved to ${path}; open it in ui.perfetto.dev or chrome://tracing.`,
+    `Timeline saved to ${path}; open it in ui.perfetto.dev or chrome://tracing.`,
   ];
 }

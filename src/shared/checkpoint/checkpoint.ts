@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { open, mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { resolvedConfigSchema, type ResolvedConfig } from '../config/run-config.js';
+import { resolvedConfigSchema } from '../config/run-config.js';
 import { identitySchema } from '../protocol/messages.js';
 import { CheckpointError, systemCode } from '../errors.js';
 import type { Layout } from '../model/layout.js';
@@ -279,59 +279,5 @@ export async function findCheckpoint(directory: string): Promise<FoundCheckpoint
   throw new CheckpointError(
     `No checkpoint in ${directory} can be used: ${skipped.join(' ')} Train with --checkpoint-every to have one.`,
     { directory },
-  );
-}
-
-/**
- * Fields that may change between a run and its continuation: no bit depends on them, or they only say when to stop. Engines differ in
- * their roundings; the coordinator says so, since what `auto` takes is known only when workers are there.
- */
-const free: readonly (keyof ResolvedConfig)[] = [
-  ...([
-    'workers',
-    'minWorkers',
-    'devices',
-    'engine',
-    'epochs',
-    'maxSteps',
-    'evaluate',
-    'evaluateEvery',
-    'evalBatchSize',
-    'logEvery',
-    'histogramEvery',
-  ] as const),
-  ...([
-    'sharedMemory',
-    'balance',
-    'collective',
-    'bucketBytes',
-    'audit',
-    'trace',
-    'onMismatch',
-    'data',
-    'name',
-  ] as const),
-  ...(['heartbeatMs', 'peerTimeoutMs', 'coordinatorTimeoutMs', 'stepTimeoutMs'] as const),
-  ...(['joinTimeoutMs', 'checkpointEvery', 'keep'] as const),
-];
-
-/** Schedules that end where the epochs do. */
-const boundToEpochs: readonly string[] = ['cosine', 'oneCycle'];
-
-/** Fields in which a continuation would not be one. */
-export function fieldsThatDiffer(then: ResolvedConfig, now: ResolvedConfig): string[] {
-  const fields = Object.keys(then) as (keyof ResolvedConfig)[];
-  const bound = boundToEpochs.includes(then.schedule.kind);
-  const judged = then.schedule.kind === 'plateau' || then.earlyStopping !== null;
-  return (
-    fields
-      .filter(
-        (field) =>
-          !free.includes(field) || (field === 'epochs' && bound) || (field === 'evaluateEvery' && judged),
-      )
-      // Another engine has threads of its own, or none.
-      .filter((field) => field !== 'threads' || then.engine === now.engine)
-      .filter((field) => JSON.stringify(then[field]) !== JSON.stringify(now[field]))
-      .map((field) => `${field}: ${JSON.stringify(then[field])} then, ${JSON.stringify(now[field])} now`)
   );
 }

@@ -1,0 +1,46 @@
+/** Definitions of the commands that read runs without changing them. */
+
+import type { Command } from 'commander';
+import { calls, type RunCommand } from './command-action.js';
+import { examples } from './shared-options.js';
+
+export function addDashboard(program: Command, run: RunCommand): void {
+  program
+    .command('dashboard')
+    .description('serve a page with the charts of earlier runs')
+    .argument('[dir]', 'folder of runs, or of one run', 'runs')
+    .option(
+      '--listen <address>',
+      'address of the page: a port, or HOST:PORT, which requires a token (default: a free port of this machine)',
+    )
+    .addHelpText('after', examples(['lockstep dashboard', 'the runs in runs/, at the printed address']))
+    .action(calls(run, async () => (await import('../commands/dashboard.js')).dashboard));
+}
+
+export function addRuns(program: Command, run: RunCommand): void {
+  program
+    .command('runs')
+    .description('list past runs, or compare some of them')
+    .argument('[run...]', 'folders or names of runs; two or more are compared')
+    .option('--dir <dir>', 'folder of the runs', 'runs')
+    .option('--json', 'one JSON line on stdout')
+    .addHelpText(
+      'after',
+      examples(
+        ['lockstep runs', 'one line per run'],
+        ['lockstep runs first second', 'a comparison of two runs'],
+      ),
+    )
+    .action(calls(run, async () => (await import('../commands/runs.js')).showRuns));
+}
+
+export function addDiff(program: Command, run: RunCommand): void {
+  program
+    .command('diff')
+    .description('find the first step, shard and parameter in which two audited runs differ')
+    .argument('<run-a>', 'folder of a run trained with --audit')
+    .argument('<run-b>', 'folder of another run trained with --audit')
+    .option('--json', 'one JSON line on stdout')
+    .addHelpText('after', examples(['lockstep diff runs/one runs/two', 'both trained with --audit']))
+    .action(calls(run, async () => (await import('../commands/diff.js')).diff));
+}

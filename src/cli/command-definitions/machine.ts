@@ -1,0 +1,67 @@
+/** Definitions of the commands that prepare a machine, a project or a shell. */
+
+import { Argument, type Command } from 'commander';
+import { exitStatus } from '../../shared/exit-status.js';
+import { completionScript } from '../completion/completion.js';
+import { installation, shells, type Shell } from '../completion/shells.js';
+import { calls, type RunCommand } from './command-action.js';
+import { examples } from './shared-options.js';
+
+export function addEngine(program: Command, run: RunCommand): void {
+  const engine = program.command('engine').description('manage the native TensorFlow library');
+  engine
+    .command('install')
+    .description('install TensorFlow from the first source that works')
+    .option('--from <dir>', 'folder with the wheel, its contents, or libtensorflow')
+    .option('--cuda', 'the build for NVIDIA GPUs')
+    .option('--verify', 'check of every file of an installed engine')
+    .option('--if-missing', 'no installation if an engine is installed')
+    .option('--force', 'reinstallation')
+    .addHelpText(
+      'after',
+      examples(
+        ['lockstep engine install', 'from a PyPI wheel, by pip'],
+        ['lockstep engine install --from wheels', 'without network access'],
+      ),
+    )
+    .action(calls(run, async () => (await import('../commands/engine.js')).install));
+  engine
+    .command('status')
+    .description('print the installed engine, its device, and the recommended next command')
+    .option('--json', 'one JSON line on stdout')
+    .addHelpText('after', examples(['lockstep engine status --json', 'for programs']))
+    .action(calls(run, async () => (await import('../commands/engine.js')).showStatus));
+}
+
+export function addInit(program: Command, run: RunCommand): void {
+  program
+    .command('init')
+    .description('write a starter project that can be trained at once; existing files are kept')
+    .argument('[dir]', 'folder of the project', '.')
+    .option('--json', 'one JSON line on stdout')
+    .addHelpText('after', examples(['lockstep init my-model', 'prints the next commands to run']))
+    .action(calls(run, async () => (await import('../commands/init.js')).init));
+}
+
+export function addDoctor(program: Command, run: RunCommand): void {
+  program
+    .command('doctor')
+    .description('check this machine and print what to do before training on it')
+    .option('--json', 'one JSON line on stdout')
+    .addHelpText('after', '\nThe exit status is 1 if training cannot work on this machine as it is.')
+    .action(calls(run, async () => (await import('../commands/doctor.js')).doctor));
+}
+
+export function addCompletion(program: Command, run: RunCommand): void {
+  program
+    .command('completion')
+    .description('print the completion script of a shell')
+    .addArgument(new Argument('<shell>', 'name of the shell').choices(shells))
+    .addHelpText('after', examples(...shells.map((shell) => [installation[shell], shell] as const)))
+    .action((shell: Shell) => {
+      run(() => {
+        process.stdout.write(completionScript(program, shell));
+        return Promise.resolve(exitStatus.done);
+      });
+    });
+}

@@ -1,0 +1,77 @@
+/** Definitions of the commands that train, and of the one that creates keys for training on several hosts. */
+
+import { Option, type Command } from 'commander';
+import { defaultCoordinator } from '../environment/environment.js';
+import { addFaultOptions } from '../options/fault-options.js';
+import { addSecurityOptions } from '../options/security-options.js';
+import { addTrainOptions } from '../options/train-options.js';
+import { calls, type RunCommand } from './command-action.js';
+import { examples, launchedOption } from './shared-options.js';
+
+export function addTrain(program: Command, run: RunCommand): void {
+  const command = program.command('train').description('train a model on several workers of this machine');
+  addSecurityOptions(addFaultOptions(addTrainOptions(command)))
+    .option('--single-process', 'everything in one process, without sockets; the result is the same')
+    .addHelpText(
+      'after',
+      examples(
+        ['lockstep train', 'lockstep.config.ts of this folder, else the MNIST recipe'],
+        ['lockstep train --epochs 1 --workers 2 --out runs/first', 'one epoch, in the folder runs/first'],
+        ['lockstep train --devices 0,1 --batch-size 256', 'one worker on each of two GPUs'],
+        ['lockstep train --resume auto', 'resumes the latest run with checkpoints'],
+      ),
+    )
+    .action(calls(run, async () => (await import('../commands/train.js')).train));
+}
+
+export function addCoordinator(program: Command, run: RunCommand): void {
+  addSecurityOptions(
+    addTrainOptions(
+      program.command('coordinator').description('coordinate a run whose workers are started separately'),
+    ),
+  )
+    .option(
+      '--listen <endpoint>',
+      'address for the workers, tcp://host:port or ipc://path',
+      defaultCoordinator,
+    )
+    .addOption(launchedOption())
+    .addHelpText(
+      'after',
+      examples(['lockstep coordinator --workers 4', 'waits for four processes of lockstep worker']),
+    )
+    .action(calls(run, async () => (await import('../commands/coordinator.js')).coordinate));
+}
+
+export function addWorker(program: Command, run: RunCommand): void {
+  const command = program.command('worker').description('take part in a run as one worker');
+  addSecurityOptions(addFaultOptions(command))
+    .option('--coordinator <endpoint>', 'address of the coordinator', defaultCoordinator)
+    .option('--device <device>', 'device: cpu or the number of a GPU (default: by instance)')
+    .option(
+      '--threads <n>',
+      "TensorFlow threads, if other than the run's; rejected unless the run has --on-mismatch warn",
+    )
+    .addOption(launchedOption())
+    .addOption(
+      new Option('--slot <name>', "index of the worker's slot on this host, set by the launcher").hideHelp(),
+    )
+    .addHelpText(
+      'after',
+      examples([
+        'lockstep worker --coordinator tcp://10.0.0.5:29400 --device 1',
+        'on another machine, with its GPU 1',
+      ]),
+    )
+    .action(calls(run, async () => (await import('../commands/worker.js')).work));
+}
+
+export function addKeygen(program: Command, run: RunCommand): void {
+  program
+    .command('keygen')
+    .description('make CURVE keys for a run whose processes are on several hosts')
+    .argument('[name]', 'name of the key for workers: a host, or none for a key that all share', 'worker')
+    .option('--out <dir>', 'folder of the keys', 'lockstep-keys')
+    .addHelpText('after', examples(['lockstep keygen', 'one key for all workers, in lockstep-keys']))
+    .action(calls(run, async () => (await import('../commands/keygen.js')).keygen));
+}

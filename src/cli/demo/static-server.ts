@@ -1,0 +1,82 @@
+/** Serves a fixed list of files over HTTP, read-only. Any other path is not found, even if the file exists on disk. */
+
+import { createReadStream } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { ConfigError, systemCode } from '../../shared/errors.js';
+
+/** A file on disk, or the content itself. */
+export type Served = { readonly file: string } | { readonly text: string };
+
+export interface StaticServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.json': 'application/json; charset=utf-8',
+};
+
+/** The page loads nothing from other origins and cannot be framed. */
+const headers = {
+  'Content-Security-Policy': "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'Cache-Control': 'no-cache',
+};
+
+/**
+ * @param files content by path, e.g. `/` or `/style.css`
+ * @throws ConfigError if the address cannot be used
+ */
+export async function serveFiles(
+  files: ReadonlyMap<string, Served>,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<StaticServer> {
+  const server = createServer((request, response) => {
+    // A client that has disconnected is not an error.
+    answer(files, request, response).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  }).catch((cause: unknown) => {
+    throw new ConfigError(
+      `Address ${host}:${port}: expected one that can be listened on, got ${systemCode(cause) ?? String(cause)}. ` +
+        'Choose another --port, or leave it out.',
+      { host, port },
+      cause,
+    );
+  });
+  const { port: own } = server.address() as AddressInfo;
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${own}/`,
+    close: () =>
+      new Promise((done) => {
+        server.close(() => done());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(
+  files: ReadonlyMap<string, Served>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const [path = '/'] = (request.url ?? '/').split('?');
+  const served = files.get(path);
+  if (!served || (request.method !== 'GET' && request.method !== 'HEAD')) {
+    response.writeHead(served ? 405 : 404, headers).end();
+    return;
+  }
+  const name = 'file' in served ? served.file : path;
+  response.writeHead(200, { ...headers, 'Content-Type': types[extname(name)] ?? 'application/octet-stream' });
+  if (request.method === 'HEAD') response.end();
+  else if ('text' in served) response.end(served.text);
+  else await pipeline(createReadStream(served.file), response);
+}

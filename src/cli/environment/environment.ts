@@ -1,0 +1,62 @@
+/** The process environment, read in one place. No module outside src/cli reads process.env. */
+
+import { homedir, hostname } from 'node:os';
+import { join } from 'node:path';
+import { cacheRoot, engineHost, type EngineHost } from '../../worker/engine/cache.js';
+
+/** Returns the value of an environment variable; undefined if it is unset or empty. */
+export function environmentVariable(name: string): string | undefined {
+  const value = process.env[name];
+  return value === '' ? undefined : value;
+}
+
+/** The coordinator's address for processes that are started one by one (by pm2, or on other hosts). */
+export const defaultCoordinator = process.env['LOCKSTEP_COORDINATOR'] ?? 'tcp://127.0.0.1:29400';
+
+/** Folder of CURVE keys; undefined if none is set. */
+export const defaultKeys = environmentVariable('LOCKSTEP_KEYS');
+export const defaultSecurity = environmentVariable('LOCKSTEP_SECURITY') ?? 'auto';
+
+/** Returns the number of this process among equal processes, as pm2 numbers its instances; 0 without pm2. */
+export function instanceNumber(): number {
+  const value = Number(process.env['NODE_APP_INSTANCE'] ?? 0);
+  return Number.isInteger(value) && value >= 0 ? value : 0;
+}
+
+/** Returns the number of times that pm2 has restarted this process; 0 without pm2. */
+export function restartCount(): number {
+  const count = process.env['pm_id'] === undefined ? 0 : Number(process.env['restart_time'] ?? 0);
+  return Number.isInteger(count) && count > 0 ? count : 0;
+}
+
+/** Returns the access token of a dashboard that listens beyond loopback; null if the dashboard generates one. */
+export function dashboardToken(): string | null {
+  return environmentVariable('LOCKSTEP_DASHBOARD_TOKEN') ?? null;
+}
+
+/** Returns true if the terminal cannot move its cursor, or if a program reads the output. */
+export function dumbTerminal(): boolean {
+  return process.env['TERM'] === 'dumb' || environmentVariable('CI') !== undefined;
+}
+
+/** Name of this host. Workers with the same name share memory, and the hierarchical all-reduce combines them first. */
+export const host: string = process.env['LOCKSTEP_HOST'] ?? hostname();
+
+export function currentEngineHost(): EngineHost {
+  return engineHost(process.env, homedir());
+}
+
+/** Returns the folder of transpiled training definitions, for `loadDefinition`. */
+export function definitionCache(): string {
+  return join(cacheRoot(currentEngineHost()), 'definitions');
+}
+
+/** Returns the search path for programs. */
+export function searchPath(): string {
+  return process.env['PATH'] ?? '';
+}
+
+/** Sets variables that a native library reads while it loads. */
+export function assignEnvironment(values: Readonly<Record<string, string>>): void {
+  Object.assign(process.env, values);
+}

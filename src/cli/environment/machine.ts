@@ -1,0 +1,24 @@
+/** The hardware of this machine, as far as the configuration depends on it. */
+
+import { execFileSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import type { Machine } from '../options/resolve.js';
+
+/** Returns the numbers of the GPUs that the NVIDIA driver lists; empty without a driver. */
+export function presentGpus(): number[] {
+  try {
+    const list = execFileSync('nvidia-smi', ['--query-gpu=index', '--format=csv,noheader'], {
+      encoding: 'utf8',
+      timeout: 10_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return list.split('\n').filter(Boolean).map(Number).filter(Number.isInteger);
+  } catch {
+    return [];
+  }
+}
+
+export function machine(devices: string): Machine & { present: readonly number[] } {
+  const present = devices === 'cpu' ? [] : presentGpus();
+  return { cores: availableParallelism(), gpus: present, present };
+}

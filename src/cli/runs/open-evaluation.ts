@@ -1,0 +1,44 @@
+/** Opens a saved model together with the data on which it is evaluated. */
+
+import { resolve } from 'node:path';
+import type { LayersModel } from '@tensorflow/tfjs';
+import { loadDefinition } from '../../api/load-definition.js';
+import type { TrainingData } from '../../shared/data/training-data.js';
+import { DataError } from '../../shared/errors.js';
+import { openEvaluator } from '../../worker/evaluation/open-evaluator.js';
+import { definitionCache } from '../environment/environment.js';
+import { openSavedRun, trainedOn } from './saved-run.js';
+
+export interface OpenedEvaluation {
+  readonly model: LayersModel;
+  readonly evaluator: Awaited<ReturnType<typeof openEvaluator>>;
+}
+
+/** @throws ConfigError, DataError, ModelError, EngineError */
+export async function openEvaluation(
+  directory: string,
+  flags: { readonly config?: string; readonly data?: string; readonly engine: string },
+): Promise<OpenedEvaluation> {
+  const definition =
+    flags.config === undefined ? undefined : await loadDefinition(resolve(flags.config), definitionCache());
+  const { engine, config, model } = await openSavedRun(directory, flags.engine);
+  const data = flags.data === undefined ? config.data : resolve(flags.data);
+  const evaluator = await openEvaluator(engine, { ...config, data }, model, definition);
+  if (flags.data === undefined && flags.config === undefined)
+    await checkSameData(directory, evaluator.replica.data);
+  return { model, evaluator };
+}
+
+/**
+ * A run may have had its own data source, or its folder of data may have changed. The check prevents an evaluation on other data
+ * that the user did not ask for.
+ */
+async function checkSameData(directory: string, { name, sha256 }: TrainingData): Promise<void> {
+  const expected = await trainedOn(directory);
+  if (expected === undefined || expected === sha256) return;
+  throw new DataError(
+    `Run ${directory}: expected the data that it was trained on (SHA-256 ${expected.slice(0, 12)}…), got ${name} ` +
+      `(${sha256.slice(0, 12)}…). Name its data source with --config FILE, or any data with --data DIR.`,
+    { directory, expected, got: sha256 },
+  );
+}

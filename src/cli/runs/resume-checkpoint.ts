@@ -1,0 +1,48 @@
+/** `--resume DIR|auto`: finds the checkpoint from which a run is resumed. */
+
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { checkpointsFolder, findCheckpoint, type FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
+import { CheckpointError } from '../../shared/errors.js';
+
+/**
+ * Returns null for a new run. `auto` looks in `out`, or else in the newest run in `runs/`; if there is no checkpoint yet, the run is
+ * a new one as well.
+ * @throws CheckpointError if none of the checkpoints in the folder is valid
+ */
+export async function chooseResume(
+  from: string | undefined,
+  out: string | undefined,
+): Promise<FoundCheckpoint | null> {
+  if (from === undefined) return null;
+  if (from !== 'auto') return findCheckpoint(resolve(from));
+  const folder = out === undefined ? await newestRun(checkpointsFolder) : resolve(out);
+  const names = folder === undefined ? [] : await namesIn(join(folder, checkpointsFolder));
+  if (folder === undefined || names.length === 0) return null;
+  try {
+    return await findCheckpoint(folder);
+  } catch (error) {
+    // Incomplete checkpoints of a crashed process were never announced.
+    if (error instanceof CheckpointError && names.every((name) => name.includes('.partial-'))) return null;
+    throw error;
+  }
+}
+
+/** Returns the run's folder of a checkpoint. */
+export function runOf(path: string): string {
+  const folder = dirname(path);
+  return basename(folder) === checkpointsFolder ? dirname(folder) : path;
+}
+
+/** Returns the newest run in `runs/` with a non-empty `subfolder`. The names of runs are times. */
+export async function newestRun(subfolder = ''): Promise<string | undefined> {
+  const root = resolve('runs');
+  for (const name of (await namesIn(root)).sort().reverse()) {
+    if ((await namesIn(join(root, name, subfolder))).length > 0) return join(root, name);
+  }
+  return undefined;
+}
+
+function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch((): string[] => []);
+}

@@ -1,0 +1,46 @@
+/** Opens the control plane and runs a coordinator until its run is over. */
+
+import { randomUUID } from 'node:crypto';
+import { Coordinator } from '../../coordinator/coordinator.js';
+import type { CoordinatorStart } from '../../launcher/launch-messages.js';
+import { controlMessageBytes } from '../../shared/protocol/codec.js';
+import type { RunEvent } from '../../shared/runs/run-events.js';
+import type { ServerKeys } from '../../shared/security/curve-key.js';
+import { openControlServer } from '../../shared/transport/zmq/control.js';
+import { host } from '../environment/environment.js';
+import { openRunFiles } from './run-files.js';
+
+export interface RunningCoordinator {
+  readonly endpoint: string;
+  readonly coordinator: Coordinator;
+  /** Resolves with the exit status. */
+  readonly ended: Promise<number>;
+}
+
+/** @throws ConfigError if the address cannot be bound, or if a file cannot be written */
+export async function startCoordinator(
+  start: CoordinatorStart,
+  keys: ServerKeys | null,
+  emit: (event: RunEvent) => void,
+): Promise<RunningCoordinator> {
+  const { config, definition, socketDirectory, out, resume, inherited, listen } = start;
+  const files = openRunFiles(
+    { out, trace: config.trace, resumed: resume !== null || inherited !== null },
+    emit,
+  );
+  const server = await openControlServer(listen, controlMessageBytes, keys);
+  const coordinator = new Coordinator({
+    runId: inherited?.runId ?? randomUUID(),
+    host,
+    config,
+    definition,
+    socketDirectory,
+    out,
+    resume,
+    inherited,
+    server,
+    ...files.sinks,
+  });
+  const ended = coordinator.run().finally(() => files.close());
+  return { endpoint: server.endpoint, coordinator, ended };
+}

@@ -1,0 +1,171 @@
+/**
+ * Runs a coordinator and the workers of one host as child processes until the run is over. A coordinator that fails is replaced
+ * by another one, which inherits the run; workers are replaced by their slots. No process is left behind.
+ */
+
+import { join } from 'node:path';
+import type { InheritedState } from '../coordinator/types.js';
+import { exitStatus } from '../shared/exit-status.js';
+import type { RunEvent } from '../shared/runs/run-events.js';
+import { Child } from './child-process.js';
+import { InheritedStateCollector } from './inherited-state.js';
+import type { CoordinatorStart, FromCoordinator, ToCoordinator } from './launch-messages.js';
+import { RecentExits } from './recent-exits.js';
+import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from './socket-directory.js';
+import { Watchdog } from './watchdog.js';
+import { WorkerSlot } from './worker-slot.js';
+
+/** Time beyond the peers' timeout that a process has to end after a failure, before it is killed. */
+const graceMs = 5_000;
+/** Maximum number of replaced coordinators within a minute; more than that has a persistent cause. */
+const mostTakeovers = 10;
+
+/** Everything that a coordinator is started with, except what the supervisor decides. */
+export interface SupervisedRun extends Omit<CoordinatorStart, 'listen' | 'socketDirectory' | 'inherited'> {
+  /** GPU numbers for the workers, in order; empty for CPU. */
+  readonly gpus: readonly number[];
+  /** Additional arguments of every worker process. */
+  readonly workerArguments: readonly string[];
+}
+
+/** The destination of a run's events and of its processes' other output. */
+export interface SupervisorOutput {
+  emit(event: RunEvent): void;
+  printLine(line: string): void;
+}
+
+export class RunSupervisor {
+  readonly #run: SupervisedRun;
+  readonly #output: SupervisorOutput;
+  readonly #socketDirectory = makeSocketDirectory();
+  readonly #workers: WorkerSlot[] = [];
+  readonly #inherited = new InheritedStateCollector();
+  readonly #exits = new RecentExits();
+  #listen: string;
+  #coordinator: Child;
+  #signals = 0;
+  #hung = false;
+  #startStatus: number | undefined;
+
+  constructor(run: SupervisedRun, output: SupervisorOutput) {
+    this.#run = run;
+    this.#output = output;
+    const directory = this.#socketDirectory;
+    this.#listen = directory === null ? 'tcp://127.0.0.1:*' : `ipc://${join(directory, 'coordinator')}`;
+    this.#coordinator = this.#startCoordinator(null);
+  }
+
+  /** Waits for the end of the run and of all processes; resolves with the exit status. */
+  async ended(): Promise<number> {
+    const interrupt = (signal: NodeJS.Signals): void => this.#interrupt(signal);
+    process.on('SIGINT', interrupt);
+    process.on('SIGTERM', interrupt);
+    await this.#replaceCoordinators();
+    const { peerTimeoutMs } = this.#run.config;
+    await Promise.all(this.#workers.map((worker) => worker.end(peerTimeoutMs + graceMs)));
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
+    removeSocketDirectory(this.#socketDirectory);
+    return this.#startStatus ?? this.#coordinator.status ?? exitStatus.failed;
+  }
+
+  /** Resolves when a coordinator has ended and is not replaced. */
+  async #replaceCoordinators(): Promise<void> {
+    for (;;) {
+      const { how } = await this.#coordinator.ended;
+      if (this.#inherited.ended) return;
+      const { peerTimeoutMs } = this.#run.config;
+      const reason = this.#hung ? `did not answer for ${peerTimeoutMs / 1000} s and ${how}` : how;
+      this.#hung = false;
+      const message = `Coordinator lost: pid ${this.#coordinator.pid} ${reason}.`;
+      const tooMany = this.#exits.add() > mostTakeovers;
+      if (this.#signals > 0 || tooMany || this.#workers.length === 0) {
+        this.#emit({ event: 'error', code: 'PEER_LOST', message: `${message} Start the run again.` });
+        return;
+      }
+      this.#emit({ event: 'warning', message: `${message} Its successor takes over.` });
+      this.#coordinator = this.#startCoordinator(this.#inherited.state);
+    }
+  }
+
+  #startCoordinator(inherited: InheritedState | null): Child {
+    const child = new Child(['coordinator', '--launched'], {
+      onLine: (line) => this.#output.printLine(line),
+    });
+    let watchdog: Watchdog | undefined;
+    child.onMessage((received) => {
+      const message = received as FromCoordinator;
+      watchdog?.reset();
+      if (message.kind === 'listening')
+        watchdog = new Watchdog(child, this.#run.config.peerTimeoutMs, () => (this.#hung = true));
+      this.#onMessage(child, message);
+    });
+    const { config, definition, keys, out, resume } = this.#run;
+    const start: CoordinatorStart = {
+      config,
+      definition,
+      keys,
+      out,
+      resume,
+      listen: this.#listen,
+      socketDirectory: this.#socketDirectory,
+      inherited,
+    };
+    child.send({ kind: 'start', start } satisfies ToCoordinator);
+    return child;
+  }
+
+  #onMessage(coordinator: Child, message: FromCoordinator): void {
+    switch (message.kind) {
+      case 'heartbeat':
+        break;
+      case 'listening':
+        this.#emit({ event: 'coordinator', pid: coordinator.pid });
+        // A later coordinator listens on the same address, to which the workers reconnect by themselves.
+        this.#listen = message.endpoint;
+        while (this.#workers.length < this.#run.config.workers) this.#workers.push(this.#startWorker());
+        break;
+      case 'event':
+        this.#emit(message.event);
+        break;
+      case 'startFailed':
+        this.#startStatus = message.status;
+        this.#emit({ event: 'error', code: 'CONFIG', message: message.message });
+        break;
+    }
+  }
+
+  #emit(event: RunEvent): void {
+    this.#inherited.add(event);
+    if (this.#inherited.ended) for (const worker of this.#workers) worker.retire();
+    if (event.event === 'worker' && event.state === 'lost') {
+      for (const worker of this.#workers) worker.replace(event.pid);
+      removeSocketsOf(this.#socketDirectory, event.pid);
+    }
+    this.#output.emit(event);
+  }
+
+  #startWorker(): WorkerSlot {
+    const { gpus, keys, workerArguments } = this.#run;
+    const index = this.#workers.length;
+    const device = gpus.length === 0 ? 'cpu' : String(gpus[index % gpus.length]);
+    const args = ['worker', '--launched', '--coordinator', this.#listen, '--device', device];
+    args.push('--slot', String(index));
+    if (keys !== null) args.push('--keys', keys);
+    return new WorkerSlot([...args, ...workerArguments], {
+      onLine: (line) => this.#output.printLine(line),
+      onExit: (pid, how, final) => this.#send({ kind: 'exited', pid, how, final }),
+    });
+  }
+
+  /** The first signal asks the coordinator to end the run; a second one also kills every process. */
+  #interrupt(signal: string): void {
+    this.#signals++;
+    this.#send({ kind: 'interrupt', signal });
+    if (this.#signals > 1) for (const child of [this.#coordinator, ...this.#workers]) child.kill();
+  }
+
+  #send(message: ToCoordinator): void {
+    this.#coordinator.send(message);
+  }
+}

@@ -1,0 +1,64 @@
+/** Configuration fields of the workers: their number, their devices and the tensor engine that computes on them. */
+
+import { z } from 'zod';
+import { fieldMetadata } from '../field-metadata.js';
+import { positiveInt } from '../numbers.js';
+
+export const workerFields = {
+  workers: positiveInt(1024).nullable().default(null).register(fieldMetadata, {
+    description: 'number of worker processes',
+    flag: '--workers <n>',
+    environment: 'LOCKSTEP_WORKERS',
+    unit: 'workers',
+    defaultText: 'one per GPU, or 2 on CPU',
+    resume: 'free',
+  }),
+  minWorkers: positiveInt(1024).default(1).register(fieldMetadata, {
+    description: 'smallest number of connected workers; training pauses while there are fewer',
+    flag: '--min-workers <n>',
+    unit: 'workers',
+    resume: 'free',
+  }),
+  devices: z
+    .string()
+    .regex(/^(auto|cpu|\d{1,3}(,\d{1,3})*)$/, 'must be auto, cpu, or GPU numbers such as 0,1')
+    .default('auto')
+    .register(fieldMetadata, {
+      description: 'devices of the workers: auto, cpu, or GPU numbers such as 0,1',
+      flag: '--devices <list>',
+      environment: 'LOCKSTEP_DEVICES',
+      resume: 'free',
+    }),
+  threads: positiveInt(1024).nullable().default(null).register(fieldMetadata, {
+    description: 'TensorFlow threads per worker on CPU; results depend on this number',
+    flag: '--threads <n>',
+    environment: 'LOCKSTEP_THREADS',
+    unit: 'threads',
+    defaultText: 'cores / shards',
+    resume: 'fixed',
+  }),
+  engine: z.enum(['auto', 'tensorflow', 'wasm', 'js']).default('auto').register(fieldMetadata, {
+    description: 'tensor engine; auto: native TensorFlow if it is installed, otherwise WebAssembly',
+    flag: '--engine <name>',
+    environment: 'LOCKSTEP_ENGINE',
+    resume: 'free',
+  }),
+  precision: z.enum(['float32', 'bfloat16']).default('float32').register(fieldMetadata, {
+    description:
+      'precision of convolutions and matrix products; weights, statistics, loss and optimizer stay in float32',
+    flag: '--precision <type>',
+    resume: 'fixed',
+  }),
+  balance: z.enum(['off', 'speed']).default('off').register(fieldMetadata, {
+    description:
+      "shard assignment; speed: by each worker's measured throughput, so that fast workers wait less; results stay the same",
+    flag: '--balance <off|speed>',
+    resume: 'free',
+  }),
+  onMismatch: z.enum(['fail', 'warn']).default('fail').register(fieldMetadata, {
+    description:
+      'reaction to workers that differ in engine, kernels, CPU family or threads and may therefore differ in results',
+    flag: '--on-mismatch <fail|warn>',
+    resume: 'free',
+  }),
+};
