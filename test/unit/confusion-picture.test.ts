@@ -160,7 +160,7 @@ describe('the file of a picture', () => {
     );
     await refused('one').toThrow(/got ""/);
     await refused('folder.svg').toThrow(/expected a new file or an earlier picture, got a folder/);
-    await refused('link.svg').toThrow(/got something else/);
+    await refused('link.svg').toThrow(/got a link or a special file/);
     await refused(join('file', 'one.svg')).toThrow(/expected a folder that can be written, got ENOTDIR/);
     await refused(join('file', 'deeper', 'one.svg')).toThrow(/got ENOTDIR/);
     expect((await readdir(folder)).sort()).toEqual(['file', 'folder.svg', 'link.svg']);

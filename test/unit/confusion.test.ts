@@ -104,9 +104,9 @@ describe('the table of it', () => {
     const narrow = confusionTable(counted(pairs), 34);
     expect(narrow).toEqual([
       'Least accurate 2 of 3 classes, in %:',
-      'class  samples  right  accuracy  precision',
-      'cat          4      2     50.00      66.67',
-      'dog          3      2     66.67      50.00',
+      'class  samples  correct  accuracy  precision',
+      'cat          4        2     50.00      66.67',
+      'dog          3        2     66.67      50.00',
       'Most frequent 2 of 2 confusions:',
       'true  predicted  samples',
       'cat   dog              2',

@@ -24,7 +24,7 @@ export async function pictureFile(picture: string): Promise<string> {
   }
   const found = await lstat(file).catch(() => undefined);
   if (found && !found.isFile()) {
-    const got = found.isDirectory() ? 'a folder' : 'a special file';
+    const got = found.isDirectory() ? 'a folder' : 'a link or a special file';
     throw new ConfigError(
       `--picture ${picture}: expected a new file or an earlier picture, got ${got}. Choose another name.`,
     );
