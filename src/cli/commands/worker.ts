@@ -2,14 +2,13 @@
 
 import { backOff } from '../../launcher/back-off.js';
 import { leaveSignalsToLauncher, onLauncherGone } from '../../launcher/child-process.js';
-import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
-import { ConfigError, PeerLostError } from '../../shared/errors.js';
+import { PeerLostError } from '../../shared/errors.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
 import { findMemoryAddon } from '../../worker/engine/cache.js';
-import type { EngineDevice } from '../../worker/engine/environment.js';
 import { runSession } from '../../worker/session.js';
 import { loadWorkerEngine } from '../engine/load-worker-engine.js';
+import { chooseDevice, threadsOf } from '../engine/worker-device.js';
 import {
   currentEngineHost,
   definitionCache,
@@ -17,10 +16,8 @@ import {
   instanceNumber,
   restartCount,
 } from '../environment/environment.js';
-import { machine } from '../environment/machine.js';
 import { describeError } from '../exit.js';
 import { faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
-import { chooseGpus } from '../options/resolve.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import { workerKeys } from '../security/security.js';
 
@@ -93,20 +90,4 @@ function leaveOnSignal(communicator: ThreadCommunicator, joined: { readonly welc
   };
   process.once('SIGINT', leave);
   process.once('SIGTERM', leave);
-}
-
-/** Returns the number of threads if this host needs another one than the run. @throws ConfigError */
-function threadsOf(given: string | undefined): Partial<Pick<ResolvedConfig, 'threads'>> {
-  if (given === undefined) return {};
-  const parsed = resolvedConfigSchema.shape.threads.safeParse(Number(given));
-  if (!parsed.success)
-    throw new ConfigError(`--threads: expected a whole number from 1 to 1024, got "${given}".`);
-  return { threads: parsed.data };
-}
-
-/** The launcher assigns a device. Without one, the instance's number selects one of the GPUs that the config allows. */
-function chooseDevice(config: ResolvedConfig, given: string | undefined): EngineDevice {
-  if (given !== undefined) return given === 'cpu' ? 'cpu' : Number(given);
-  const gpus = chooseGpus(config.devices, machine(config.devices).present);
-  return gpus[instanceNumber() % Math.max(1, gpus.length)] ?? 'cpu';
 }
