@@ -1,6 +1,6 @@
 /**
  * TensorBoard's event files: protocol buffers in TFRecord frames (length, its checksum, bytes, their checksum; CRC-32C, masked).
- * Written as events come, so that TensorBoard shows a run while it trains.
+ * Events are written as they arrive, so that TensorBoard shows a run while it trains.
  */
 
 import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
@@ -15,7 +15,7 @@ export interface Histogram {
   readonly num: number;
   readonly sum: number;
   readonly sumSquares: number;
-  /** Upper ends of the buckets, ascending. */
+  /** Upper limits of the buckets, ascending. */
   readonly bucketLimit: readonly number[];
   readonly bucket: readonly number[];
 }
@@ -24,7 +24,7 @@ export type SummaryValue =
   | { readonly tag: string; readonly simpleValue: number }
   | { readonly tag: string; readonly histo: Histogram };
 
-/** What an event says; TensorFlow's names, as protobufjs spells them. */
+/** An event's content, with TensorFlow's field names in camel case. */
 export type EventContent =
   | { readonly fileVersion: string }
   | { readonly graphDef: Uint8Array }
@@ -42,7 +42,7 @@ export interface GraphNode {
 const eventType = messageType('event.proto', 'tensorflow.Event');
 const graphType = messageType('graph.proto', 'tensorflow.GraphDef');
 
-/** As TensorFlow's own graphs say; readers ask for nothing newer. */
+/** Versions as in TensorFlow's own graphs; readers require nothing newer. */
 const graphProducer = 22;
 
 export function encodeGraph(node: readonly GraphNode[]): Uint8Array {
@@ -51,10 +51,10 @@ export function encodeGraph(node: readonly GraphNode[]): Uint8Array {
 
 export interface EventFileOptions {
   readonly directory: string;
-  /** Part of the file's name, with the moment: what two machines write lies side by side. */
+  /** Part of the file's name, with the time, so that files of two machines do not collide. */
   readonly host: string;
   readonly startMs: number;
-  /** Told once when the file can't be written to any more; training goes on. */
+  /** Called once when the file can no longer be written; training continues. */
   readonly broken: (why: string) => void;
 }
 
@@ -63,10 +63,10 @@ export class EventFile {
   readonly #stream: WriteStream;
   #isBroken = false;
 
-  /** @throws ConfigError when the folder can't be written */
+  /** @throws ConfigError if the folder cannot be written */
   constructor({ directory, host, startMs, broken }: EventFileOptions) {
     const seconds = Math.floor(startMs / 1000);
-    // Readers go through a folder's files in the order of their names.
+    // Readers process a folder's files in the order of their names.
     const name = `events.out.tfevents.${String(seconds).padStart(10, '0')}.${host}.${process.pid}`;
     this.path = join(directory, name);
     try {
@@ -102,7 +102,7 @@ export class EventFile {
   }
 }
 
-/** TFRecord. */
+/** Builds a TFRecord frame. */
 export function frame(payload: Uint8Array): Uint8Array {
   const framed = Buffer.alloc(payload.length + 16);
   framed.writeBigUInt64LE(BigInt(payload.length), 0);
@@ -112,7 +112,7 @@ export function frame(payload: Uint8Array): Uint8Array {
   return framed;
 }
 
-/** TensorFlow's: rotated and shifted, so that a checksum over data with checksums in it stays a good one. */
+/** TensorFlow's masking: rotates and adds a constant, so that a checksum over data that contains checksums remains good. */
 function maskedChecksum(bytes: Uint8Array): number {
   const checksum = crc32c.buf(bytes) >>> 0;
   return (((checksum >>> 15) | (checksum << 17)) + 0xa282ead8) >>> 0;

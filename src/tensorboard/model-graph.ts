@@ -1,9 +1,9 @@
-/** A model's layers as TensorBoard's graph: a node a layer, with the shape of what it gives and how many parameters it has. */
+/** Builds TensorBoard's graph of a model: one node per layer, with its output's shape and its number of parameters. */
 
 import type { ModelLayer } from '../shared/model/model-layer.js';
 import type { GraphNode } from './event-file.js';
 
-/** What TensorFlow's node names may have; a slash makes a group. */
+/** Characters that TensorFlow's node names do not allow; a slash makes a group. */
 const foreign = /[^\w./-]/g;
 
 export function graphOf(layers: readonly ModelLayer[]): GraphNode[] {
@@ -12,7 +12,7 @@ export function graphOf(layers: readonly ModelLayer[]): GraphNode[] {
     op: kind,
     input: inputs.map(nodeName),
     attr: {
-      // -1: as many as the batch has.
+      // -1 stands for the size of the batch.
       _output_shapes: { list: { shape: [{ dim: shape.map((size) => ({ size: size ?? -1 })) }] } },
       parameters: { i: parameters },
     },

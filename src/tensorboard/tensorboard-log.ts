@@ -1,18 +1,18 @@
-/** A run as TensorBoard shows it: its figures as scalars over steps, histograms, and the model's graph. Fed by the run's events. */
+/** Writes a run's events for TensorBoard: scalars over steps, histograms, and the model's graph. */
 
 import { bucketLimits, type NamedHistogram } from '../shared/runs/histogram.js';
 import type { TimedEvent } from '../shared/runs/run-events.js';
 import { EventFile, encodeGraph, type EventFileOptions, type SummaryValue } from './event-file.js';
 import { graphOf } from './model-graph.js';
 
-/** SessionLog's. */
+/** Status value of TensorFlow's SessionLog. */
 const sessionStart = 1;
 
 export class TensorboardLog {
   readonly #file: EventFile;
   #hasGraph = false;
 
-  /** @throws ConfigError when the folder can't be written */
+  /** @throws ConfigError if the folder cannot be written */
   constructor(options: EventFileOptions) {
     this.#file = new EventFile(options);
   }
@@ -40,16 +40,16 @@ export class TensorboardLog {
     } else if (event.event === 'histograms') {
       this.#summary(event, event.histograms.map(histogramValue));
     } else if (event.event === 'model' && !this.#hasGraph) {
-      // Another rank 0 says the same again, and a reader complains of two.
+      // Another rank 0 sends the graph again, and a reader warns about two.
       this.#hasGraph = true;
       this.#file.write(timeMs, 0, { graphDef: encodeGraph(graphOf(event.layers)) });
     } else if (event.event === 'resumed') {
-      // The steps after it are done again: a reader forgets what it has of them.
+      // The steps after it are repeated, so a reader must drop its values for them.
       this.#file.write(timeMs, event.step + 1, { sessionLog: { status: sessionStart } });
     }
   }
 
-  /** Resolves when everything is on disk, or can't be. */
+  /** Resolves when everything is on disk, or has failed to be written. */
   close(): Promise<void> {
     return this.#file.close();
   }

@@ -1,6 +1,6 @@
 /**
- * The ledger's entries, as workers send them and as `ledger.ndjson` keeps them, one JSON object a line. A shard's entry is
- * the same whoever owns the shard, so two runs can be compared whatever their workers.
+ * The ledger's entries, as workers send them and as `ledger.ndjson` stores them, one JSON object per line. A shard's entry
+ * does not depend on its owner, so runs with different numbers of workers can be compared.
  */
 
 import { z } from 'zod';
@@ -23,7 +23,7 @@ export const ledgerEntrySchema = z.discriminatedUnion('type', [
     names: z.array(z.string().max(256)).max(32_768),
     workers: uint32.min(1),
   }),
-  /** What one shard contributed to a step: its part of the loss, and a hash of each parameter's gradient. */
+  /** A shard's contribution to a step: its part of the loss, and a hash of each parameter's gradient. */
   z.strictObject({
     type: z.literal('shard'),
     step: uint32,
@@ -31,7 +31,7 @@ export const ledgerEntrySchema = z.discriminatedUnion('type', [
     loss: z.number(),
     gradients: hex,
   }),
-  /** The state after a step, by one worker: a hash of each trainable parameter, then one of the statistics. */
+  /** One worker's state after a step: a hash of each trainable parameter, then one of the statistics. */
   z.strictObject({ type: z.literal('weights'), step: uint32, rank: uint32, hash: hex }),
 ]);
 

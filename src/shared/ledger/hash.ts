@@ -1,17 +1,17 @@
 /**
- * The ledger's hash of a float32 vector: 8 bytes, for telling results apart, not for security. 64 lanes, so that native code
+ * The ledger's hash of a float32 vector: 8 bytes that distinguish results and give no security. It has 64 lanes, so that native code
  * runs it at memory speed (native/arithmetic.h has the same function); each step of a lane is a bijection of the word and
  * of the state, so a single changed word always changes the hash.
  */
 
 export const hashBytes = 8;
 
-/** Where the hash of the `i`-th of several vectors is among theirs. */
+/** Returns the view of the `i`-th hash among the hashes of several vectors. */
 export function hashPlace(hashes: Uint8Array, i: number): Uint8Array {
   return hashes.subarray(i * hashBytes, (i + 1) * hashBytes);
 }
 
-/** Hashes each of `vectors` into its place. */
+/** Writes the hash of each of `vectors` into its view. */
 export function hashEach(vectors: readonly Float32Array[], hashes: Uint8Array): void {
   for (const [i, vector] of vectors.entries()) hashFloats(vector, hashPlace(hashes, i));
 }

@@ -1,8 +1,8 @@
-/** How the values of a tensor are spread, in few numbers: equal buckets from the smallest to the largest. */
+/** Histograms of the values of a tensor, with equal buckets from the smallest to the largest value. */
 
 import { z } from 'zod';
 
-/** As many as TensorFlow's own histograms have. */
+/** Number of buckets, the same as in TensorFlow's histograms. */
 export const histogramBuckets = 30;
 
 const number = z.number().refine(Number.isFinite, 'must be a finite number');
@@ -11,27 +11,27 @@ const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 export const histogramSchema = z.strictObject({
   min: number,
   max: number,
-  /** Finite values; others are left out. */
+  /** Number of finite values; others are left out. */
   count,
   sum: number,
   sumOfSquares: number,
-  /** How many values are in each of the equal parts of [min, max]; one part when all are alike, none without values. */
+  /** Number of values in each of the equal parts of [min, max]; one part if all values are equal, none without values. */
   buckets: z.array(count).max(histogramBuckets),
 });
 export type Histogram = Readonly<z.infer<typeof histogramSchema>>;
 
 export const namedHistogramSchema = z.strictObject({
   kind: z.enum(['weights', 'gradients']),
-  /** Of the weight in the layout. */
+  /** Name of the weight in the layout. */
   name: z.string().max(256),
   histogram: histogramSchema,
 });
 export type NamedHistogram = Readonly<z.infer<typeof namedHistogramSchema>>;
 
-/** In one message. */
+/** Maximum number of histograms in one message. */
 export const maxHistograms = 1_024;
 
-/** Two passes over the values; allocates nothing that grows with them. */
+/** Computes a histogram in two passes over the values; allocates nothing that grows with their number. */
 export function histogramOf(values: Float32Array): Histogram {
   let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   let [finite, sum, sumOfSquares] = [0, 0, 0];
@@ -56,7 +56,7 @@ export function histogramOf(values: Float32Array): Histogram {
   return { min, max, count: finite, sum, sumOfSquares, buckets };
 }
 
-/** Upper ends of the buckets, ascending; the last is `max` itself. */
+/** Returns the upper limits of the buckets, ascending; the last one is `max`. */
 export function bucketLimits({ min, max, buckets }: Histogram): number[] {
   const width = (max - min) / Math.max(1, buckets.length);
   return buckets.map((_, i) => (i === buckets.length - 1 ? max : min + (i + 1) * width));

@@ -1,4 +1,4 @@
-/** A run's event log, event by event. A line that isn't one (the one in which a writer died) is passed over. */
+/** Reads a run's event log, event by event. A line that is not an event (a writer died in it) is skipped. */
 
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
@@ -7,13 +7,13 @@ import type { RunEvent, TimedEvent } from './run-events.js';
 
 export const eventsName = 'events.ndjson';
 
-/** Events that no summary needs, and that a long log is full of. */
+/** Frequent events that no summary needs. */
 export const bulky: readonly RunEvent['event'][] = ['status', 'misclassified', 'histograms', 'model'];
 
 /**
- * @param skip kinds of events that aren't parsed at all, which makes long logs quick to read; logs written before events had
- * a time give 0 for it
- * @throws what the file system says when there is no log
+ * @param skip kinds of events that are not parsed, which makes long logs fast to read; events of logs from before events had
+ * a time have time 0
+ * @throws the file system's error if there is no log
  */
 export async function* readEvents(
   run: string,

@@ -1,6 +1,6 @@
 /**
- * The events of a run, as `--json` prints them and `events.ndjson` keeps them: one JSON object a line. Other programs
- * build on these; fields are added, never changed.
+ * The events of a run, as `--json` prints them and `events.ndjson` stores them: one JSON object per line. Other programs
+ * depend on them.
  */
 
 import type { ResolvedConfig } from '../config/run-config.js';
@@ -12,23 +12,23 @@ import type { PartTimes } from '../timeline/step-parts.js';
 import type { StepTimes } from '../timeline/summary.js';
 
 export interface WorkerStatus {
-  /** Null: not a member of the current generation. */
+  /** Null if the worker is not a member of the current generation. */
   readonly rank: number | null;
   readonly pid: number;
   readonly host: string;
-  /** Empty while it loads. */
+  /** Empty while the worker loads. */
   readonly device: string;
   readonly state: 'loading' | 'ready' | 'training';
-  /** How many of the run's shards it computes. */
+  /** Number of shards that the worker owns. */
   readonly shards: number;
   readonly step: number;
-  /** Milliseconds of its mean step since the last status; null: there was none. */
+  /** Milliseconds of the parts of its mean step since the last status; null if it committed none. */
   readonly parts: PartTimes | null;
 }
 
 export type RunEvent =
   | { event: 'run'; runId: string; config: ResolvedConfig; out: string | null }
-  /** The process that coordinates: the first, or a successor. */
+  /** Emitted when a process starts to coordinate the run: the first one, or one that takes over. */
   | { event: 'coordinator'; pid: number }
   | {
       event: 'worker';
@@ -56,17 +56,17 @@ export type RunEvent =
       loss: number;
       learningRate: number;
       imagesPerSecond: number;
-      /** Since the step before, or since training went on. */
+      /** Seconds since the previous step, or since training continued. */
       seconds: number;
       samples: number;
     }
-  /** About once a second: who is there, and where the time goes. */
+  /** Emitted about once per second: the workers, and the parts of a step's time. */
   | {
       event: 'status';
       phase: string;
       generation: number;
       step: number;
-      /** Messages and frames that were refused so far. */
+      /** Number of messages and frames refused so far. */
       refused: number;
       workers: readonly WorkerStatus[];
     }
@@ -90,11 +90,11 @@ export type RunEvent =
       }[];
     }
   | { event: 'checkpoint'; step: number; path: string }
-  /** Training goes on after this step of an earlier run; `skipped`: newer checkpoints that don't verify, and why. */
+  /** Training continues after this step of an earlier run. `skipped` lists newer checkpoints that do not verify, with reasons. */
   | { event: 'resumed'; step: number; path: string; skipped: readonly string[] }
   /**
-   * After that step. Epochs count from 1; both are 0 when a saved model is evaluated. How classes are confused only `lockstep eval`
-   * says, where classes are told apart.
+   * An evaluation after `step`. Epochs count from 1; both are 0 if a saved model is evaluated. Only `lockstep eval` of a
+   * classifier adds the confusion matrix.
    */
   | ({
       event: 'eval';
@@ -102,14 +102,14 @@ export type RunEvent =
       epoch: number;
       step: number;
       loss: number;
-      /** Means over the split, by name. */
+      /** Mean over the split, by the metric's name. */
       metrics: Readonly<Record<string, number>>;
-      /** Only where `accuracy` is one of the metrics. */
+      /** Present if `accuracy` is one of the metrics. */
       accuracy?: number;
       correct?: number;
       count: number;
     } & Partial<ConfusionReport>)
-  /** What a worker's part of an evaluation got wrong: a few samples, those that it was surest of. */
+  /** Misclassified samples of a worker's part of an evaluation: a few, those with the highest confidence. */
   | {
       event: 'misclassified';
       split: 'test' | 'train';
@@ -119,23 +119,23 @@ export type RunEvent =
       samples: readonly MisclassifiedSample[];
       picture: Picture | null;
     }
-  /** What the model is made of, in order of computation; again when another process becomes rank 0. */
+  /** The model's layers in order of computation; repeated when another process becomes rank 0. */
   | { event: 'model'; layers: readonly ModelLayer[] }
-  /** With `--histogram-every`: how weights and gradients are spread after that step. A big model's come in several events. */
+  /** With `--histogram-every`, histograms of weights and gradients after that step. A large model has several events. */
   | { event: 'histograms'; step: number; histograms: readonly NamedHistogram[] }
-  /** With `--trace`: where the milliseconds of a worker's median step go. */
+  /** With `--trace`, the parts of each worker's median step. */
   | { event: 'timeline'; path: string; workers: readonly (StepTimes & { rank: number })[] }
-  /** Where `--dashboard` can be seen; without its token. */
+  /** The address of `--dashboard`, without its token. */
   | { event: 'dashboard'; url: string }
   | { event: 'saved'; path: string }
   | { event: 'done'; steps: number; seconds: number; imagesPerSecond: number; weightsSha256: string }
   | { event: 'warning'; message: string }
   | { event: 'error'; code: string; message: string };
 
-/** As it is logged and printed: with the moment, in milliseconds since 1970. */
+/** An event as it is logged and printed, with its time in milliseconds since 1970. */
 export type TimedEvent = RunEvent & { readonly timeMs: number };
 
-/** The event of an evaluation, whoever made it. */
+/** Builds the event of an evaluation. */
 export function evaluationEvent({
   correct,
   ...result

@@ -1,4 +1,4 @@
-/** The runs in a folder, and what became of each, from their event logs. Changes nothing. */
+/** Lists the runs in a folder with their outcome, from their event logs. Changes nothing. */
 
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -7,16 +7,16 @@ import type { TimedEvent } from './run-events.js';
 import { bulky, eventsName, readEvents } from './read-events.js';
 
 export interface RunSummary {
-  /** Its folder's name. */
+  /** Name of the run's folder. */
   readonly name: string;
   readonly path: string;
-  /** `open`: it trains, or died without a last word. */
+  /** `open` if the run trains, or ended without a final event. */
   readonly outcome: 'done' | 'failed' | 'interrupted' | 'open';
   readonly config: ResolvedConfig | null;
   readonly startedMs: number;
   readonly seconds: number | null;
   readonly steps: number;
-  /** Of the last evaluation on the test set. */
+  /** Result of the last evaluation on the test set. */
   readonly testLoss: number | null;
   readonly testAccuracy: number | null;
   readonly imagesPerSecond: number | null;
@@ -25,7 +25,7 @@ export interface RunSummary {
   readonly error: string | null;
 }
 
-/** Newest first. Folders without an event log are none. */
+/** Lists the runs, newest first. Folders without an event log are skipped. */
 export async function listRuns(folder: string): Promise<RunSummary[]> {
   const names = await readdir(folder).catch((): string[] => []);
   const runs: RunSummary[] = [];
@@ -36,7 +36,7 @@ export async function listRuns(folder: string): Promise<RunSummary[]> {
   return runs.sort((a, b) => b.startedMs - a.startedMs || b.name.localeCompare(a.name));
 }
 
-/** Name of the run whose log was written last; null: there is none. Reads no log. */
+/** Returns the name of the run whose log was written last; null if there is none. Reads no log. */
 export async function newestRun(folder: string): Promise<string | null> {
   let newest: { name: string | null; mtimeMs: number } = { name: null, mtimeMs: -1 };
   for (const name of await readdir(folder).catch((): string[] => [])) {
@@ -51,7 +51,7 @@ export async function newestRun(folder: string): Promise<string | null> {
 
 const cache = new Map<string, { stamp: string; summary: RunSummary }>();
 
-/** @throws what the file system says when there is no log */
+/** @throws the file system's error if there is no log */
 export async function summarizeRun(path: string): Promise<RunSummary> {
   const { size, mtimeMs, birthtimeMs } = await stat(join(path, eventsName));
   const stamp = `${size}/${mtimeMs}`;
@@ -63,7 +63,7 @@ export async function summarizeRun(path: string): Promise<RunSummary> {
     weightsSha256: null, error: null,
   };
   for await (const event of readEvents(path, bulky)) summary = { ...summary, ...changeBy(summary, event) };
-  // A log from before events had their time.
+  // In old logs events have no time.
   if (summary.startedMs === 0) summary = { ...summary, startedMs: birthtimeMs };
   cache.set(path, { stamp, summary });
   return summary;

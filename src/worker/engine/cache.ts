@@ -1,8 +1,8 @@
 /**
- * Where the native engine lives on disk, and whether one seems to be there. Owns the cache key, nothing else does.
+ * The location of the native engine on disk, and whether one is present. The only module that builds the cache key.
  *
- * Node's own modules only, and no more than a few `stat` calls: scripts/setup.mjs asks here on every `npm start`.
- * It never reads process.env; the caller passes in what it read (`engineHost`).
+ * It imports only Node's own modules and makes a few `stat` calls, since scripts/setup.mjs calls it on every `npm start`.
+ * It never reads process.env; the caller passes the variables in (`engineHost`).
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -21,24 +21,24 @@ export const engineRelease = {
 
 export type EngineVariant = 'cpu' | 'cuda';
 
-/** What this room needs to know of the machine. Made by `engineHost`; tests make their own. */
+/** The properties of the machine that these modules depend on. `engineHost` makes it; tests make their own. */
 export interface EngineHost {
   readonly home: string;
-  /** The base of all caches; default `<home>/.cache`. */
+  /** Base folder of all caches; default `<home>/.cache`. */
   readonly cacheHome?: string | undefined;
-  /** The process's environment variables, to check that `engineEnvironment` was applied. Left out: no check. */
+  /** Environment variables of the process, to check that `engineEnvironment` was applied; no check if left out. */
   readonly variables?: Readonly<Record<string, string | undefined>> | undefined;
-  /** The folder of tfjs-node-gpu; default: see `packageDirectory`. */
+  /** Folder of tfjs-node-gpu; default: the result of `packageDirectory`. */
   readonly packageDirectory?: string | undefined;
 }
 
-/** The host as the caller's environment describes it: `engineHost(process.env, os.homedir())`. */
+/** Builds the host from the caller's environment: `engineHost(process.env, os.homedir())`. */
 export function engineHost(
   variables: Readonly<Record<string, string | undefined>>,
   home: string,
 ): EngineHost {
   const cacheHome = variables['XDG_CACHE_HOME'];
-  // The XDG rule: a relative path is to be ignored.
+  // By the XDG specification a relative path is ignored.
   return {
     home,
     variables,
@@ -51,12 +51,12 @@ export function cacheRoot({ home, cacheHome }: EngineHost): string {
   return path.join(cacheHome ?? path.join(home, '.cache'), 'lockstep');
 }
 
-/** Holds one folder for each key. */
+/** Folder that holds one engine's folder per key. */
 export function engineRoot(host: EngineHost): string {
   return path.join(cacheRoot(host), 'engine');
 }
 
-/** The name of an engine's folder: everything that makes two engines incompatible. */
+/** Returns the name of an engine's folder, which contains everything that makes two engines incompatible. */
 export function engineKey(
   variant: EngineVariant,
   platform: string = process.platform,
@@ -71,15 +71,15 @@ export function engineDirectory(host: EngineHost, variant: EngineVariant): strin
 }
 
 export const manifestName = 'manifest.json';
-/** What every binding in the cache is called at the beginning. */
+/** Common prefix of the names of all bindings in the cache. */
 export const bindingPrefix = 'tfjs_binding-';
 
-/** The binding of Lockstep's own sources as they are now; an older one doesn't count. */
+/** Returns the name of the binding for the present native sources; older bindings are not used. */
 export function bindingName(): string {
   return `${bindingPrefix}${nativeHash()}.node`;
 }
 
-/** What every addon for shared memory in the cache is called at the beginning. */
+/** Common prefix of the names of all shared-memory addons in the cache. */
 export const memoryPrefix = 'lockstep_memory-';
 
 export function memoryName(): string {
@@ -92,8 +92,8 @@ const ownRequire = createRequire(import.meta.url);
 const vendored = fileURLToPath(new URL('../../../vendor/tfjs-node-gpu', import.meta.url));
 
 /**
- * The folder of tfjs-node-gpu: an installed package of the version that is wanted, else the copy that Lockstep brings. Undefined
- * without either. Loads nothing.
+ * Returns the folder of tfjs-node-gpu: an installed package of the required version, else the copy in Lockstep's package;
+ * undefined without either. Loads nothing.
  */
 export function packageDirectory(host: EngineHost): string | undefined {
   if (host.packageDirectory !== undefined) return host.packageDirectory;
@@ -110,7 +110,7 @@ function installedPackage(): string | undefined {
   }
 }
 
-/** An engine that seems to be there. Its files have not been verified. */
+/** An engine that was found. Its files have not been verified. */
 export type FoundEngine =
   | {
       readonly from: 'cache';
@@ -131,7 +131,7 @@ export function findPackageEngine(host: EngineHost): FoundEngine | undefined {
   return undefined;
 }
 
-/** The engine in the cache for one variant, if it is complete (the manifest is written last) and up to date. */
+/** Returns the cached engine of one variant if it is complete (the manifest is written last) and up to date. */
 export function findCachedEngine(host: EngineHost, variant: EngineVariant): FoundEngine | undefined {
   const directory = engineDirectory(host, variant);
   const binding = path.join(directory, bindingName());
@@ -140,7 +140,7 @@ export function findCachedEngine(host: EngineHost, variant: EngineVariant): Foun
 }
 
 /**
- * The engine that would be loaded: the cache's CUDA variant (it runs on the CPU too), its CPU variant, then a
+ * Returns the engine that would be loaded: the cached CUDA variant (it also runs on the CPU), the CPU variant, then a
  * tfjs-node-gpu that was installed with its own script. Costs a few `stat` calls.
  */
 export function findEngine(host: EngineHost): FoundEngine | undefined {
@@ -159,7 +159,7 @@ function versionIn(directory: string): string | undefined {
   }
 }
 
-/** The addon for memory shared between processes, where one was compiled. */
+/** Returns the addon for memory shared between processes, if it was compiled. */
 export function findMemoryAddon(host: EngineHost): string | undefined {
   const found = findEngine(host);
   if (found?.from !== 'cache') return undefined;

@@ -1,15 +1,15 @@
 /**
- * The environment variables that TensorFlow reads while its library loads. Pure: src/cli (or whoever forks a worker)
- * assigns the result to process.env before `loadEngine`; afterwards they have no effect.
+ * The environment variables that TensorFlow reads while its library loads. Pure: the process that loads the
+ * engine assigns the result to process.env before `loadEngine`; afterwards they have no effect.
  */
 
-/** `auto`: TensorFlow's choice. `cpu`: hide every GPU. A number: that GPU alone. */
+/** `auto` leaves the choice to TensorFlow, `cpu` hides every GPU, and a number selects that GPU alone. */
 export type EngineDevice = 'auto' | 'cpu' | number;
 
 export interface EngineEnvironmentOptions {
   /**
-   * Threads that one op may use. Part of what defines a run's bits: Conv2DBackpropFilter sums in another order with
-   * another count.
+   * Number of threads of one op. It is part of what determines a run's bits: Conv2DBackpropFilter sums in another order
+   * with another number.
    */
   readonly threads: number;
   readonly device: EngineDevice;
@@ -17,7 +17,7 @@ export interface EngineEnvironmentOptions {
   readonly logLevel?: string | undefined;
 }
 
-/** What must be in process.env before the load. */
+/** Returns the variables that must be in process.env before the load. */
 export function engineEnvironment({
   threads,
   device,
@@ -25,10 +25,10 @@ export function engineEnvironment({
 }: EngineEnvironmentOptions): Record<string, string> {
   return {
     TF_NUM_INTRAOP_THREADS: String(threads),
-    // tfjs runs one op after the other, so threads between ops would only wait.
+    // tfjs runs one op after the other, so threads between ops would be idle.
     TF_NUM_INTEROP_THREADS: '1',
     TF_CPP_MIN_LOG_LEVEL: logLevel,
-    // TensorFlow's default on x86, said aloud: it changes the bits, and a default may change.
+    // This is TensorFlow's default on x86, set explicitly because it changes the bits and a default may change.
     TF_ENABLE_ONEDNN_OPTS: '1',
     ...visibleDevices(device),
   };
@@ -36,10 +36,10 @@ export function engineEnvironment({
 
 function visibleDevices(device: EngineDevice): Record<string, string> {
   if (device === 'cpu') return { CUDA_VISIBLE_DEVICES: '-1' };
-  // Without growth, the first process on a GPU takes all of its memory and the second one fails.
+  // Without growth, the first process on a GPU reserves all of its memory and the second one fails.
   const growth = {
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
-    // Convolution gradients and reductions that add in a fixed order, and products in full float32: the bits promise.
+    // Equal bits need convolution gradients and reductions with a fixed order of sums, and products in full float32.
     TF_DETERMINISTIC_OPS: '1',
     NVIDIA_TF32_OVERRIDE: '0',
   };

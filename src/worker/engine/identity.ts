@@ -1,17 +1,17 @@
 /**
- * What a worker's bits depend on besides the config: compared when workers join. Two machines that agree on all of it ran
- * the same kernels on the same instructions.
+ * The properties besides the configuration on which a worker's bits depend; they are compared when workers join. Two machines
+ * with equal properties run the same kernels with the same instructions.
  */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import type { WorkerIdentity } from '../../shared/protocol/messages.js';
 import type { Engine } from './load.js';
 
-/** Instruction sets that TensorFlow's and Lockstep's kernels choose by. */
+/** Instruction sets that select TensorFlow's and Lockstep's kernels. */
 const relevant =
   /^(?:avx|avx2|fma|avx512f|avx512bw|avx512dq|avx512vl|avx512_vnni|avx512_bf16|avx512_fp16|avx_vnni|amx_tile|amx_bf16|amx_int8|asimd|sve|bf16)$/;
 
-/** WebAssembly is specified to the bit, so what executes it is not part of a worker's identity. */
+/** Identity in WebAssembly, which is specified to the bit, so the processor is not part of it. */
 const anyCpu = { cpu: 'any', instructions: '' };
 
 /** @param kernels the name of the kernels' implementation */
@@ -26,8 +26,8 @@ export function identityOf(engine: Engine, kernels: string): WorkerIdentity {
 }
 
 /**
- * Family and instruction sets by the first processor of /proc/cpuinfo. The family decides the sizes of caches, by which
- * products are cut into blocks, and so the order of sums.
+ * Returns the family and instruction sets of the first processor in /proc/cpuinfo. The family determines the cache sizes, and
+ * these the blocks of products and thus the order of sums.
  */
 export function describeCpu(cpuinfo: string): Pick<WorkerIdentity, 'cpu' | 'instructions'> {
   const [first = ''] = cpuinfo.split('\n\n');

@@ -1,6 +1,6 @@
 /**
  * Loads the tensor engine that a process computes with: native TensorFlow, tfjs's WebAssembly backend or its pure-JavaScript
- * one. Owns the choice and the description of what was loaded. Importing this file loads no tfjs.
+ * one. Makes the choice and describes the loaded engine. Importing this file loads no tfjs.
  */
 import os from 'node:os';
 import { EngineError, InvariantError } from '../../shared/errors.js';
@@ -15,43 +15,43 @@ export type EngineChoice = 'auto' | EngineKind;
 export type EngineKind = 'tensorflow' | 'wasm' | 'js';
 
 export interface LoadEngineOptions {
-  /** `auto` takes native TensorFlow when it is installed, otherwise WebAssembly with a warning. */
+  /** `auto` selects native TensorFlow if it is installed, otherwise WebAssembly with a warning. */
   readonly choice: EngineChoice;
-  /** Threads of one op; must agree with the environment (see `engineEnvironment`). */
+  /** Number of threads of one op; must agree with the environment (see `engineEnvironment`). */
   readonly threads: number;
   readonly device?: EngineDevice;
   readonly host: EngineHost;
-  /** Told, in a few sentences, when a slower engine was taken. */
+  /** Called with a message when a slower engine was selected. */
   readonly warn: (message: string) => void;
 }
 
 export interface EngineDeviceDescription {
   readonly kind: 'cpu' | 'gpu';
   readonly name: string;
-  /** Threads of one op on the CPU; 1 where the engine has no more. */
+  /** Number of threads of one op on the CPU. */
   readonly threads: number;
 }
 
 export interface Engine {
   readonly kind: EngineKind;
   readonly tf: Tensorflow;
-  /** The name tfjs knows the backend by: `tensorflow`, `wasm` or `cpu`. */
+  /** tfjs's name of the backend: `tensorflow`, `wasm` or `cpu`. */
   readonly backendName: string;
-  /** TensorFlow's version; that of tfjs for the other engines. Workers of one run must agree on it. */
+  /** TensorFlow's version, or tfjs's for the other engines. Workers of one run must agree on it. */
   readonly version: string;
   readonly device: EngineDeviceDescription;
-  /** Addresses and sums for native code, where the addon for them is installed. */
+  /** The native addon for addresses and sums, if it is installed. */
   readonly memory: NativeMemory | undefined;
-  /** One line for people. */
+  /** Description of the engine in one line. */
   describe(): string;
 }
 
 export const installCommand = 'lockstep engine install';
 
 /**
- * Loads the engine and makes it tfjs's current backend. Call once a process; takes about a second when native.
- * Throws EngineError when `tensorflow` was chosen and is absent, and when what is installed is damaged or doesn't
- * load: falling back then would hide a defect behind a slower run.
+ * Loads the engine and makes it tfjs's current backend. Call it once per process; native TensorFlow takes about a second.
+ * @throws EngineError if `tensorflow` was chosen and is absent, or if the installed engine is damaged or does not load: a
+ * fallback would hide a defect behind a slower run
  */
 export async function loadEngine(options: LoadEngineOptions): Promise<Engine> {
   if (options.choice === 'js') return loadJavaScript();
@@ -90,7 +90,7 @@ async function loadNative(found: FoundEngine, options: LoadEngineOptions): Promi
   return describeEngine('tensorflow', tf, backend.binding.TF_Version, device, memory);
 }
 
-/** A thread count that TensorFlow never saw would change the bits of a run without a word. */
+/** Checks the environment: a thread count that did not reach TensorFlow would silently change the bits of a run. */
 function requireEnvironment({ host, threads, device = 'auto' }: LoadEngineOptions): void {
   if (host.variables === undefined) return;
   const logLevel = host.variables['TF_CPP_MIN_LOG_LEVEL'];
@@ -111,7 +111,7 @@ async function loadJavaScript(): Promise<Engine> {
   return describeEngine('js', tf, tf.version['tfjs-core'], oneThread());
 }
 
-/** The addon for shared memory helps here too, where there is one; no bit depends on it. */
+/** Loads the addon for shared memory for the other engines as well, if it is installed; no bit depends on it. */
 async function loadWasm({ host }: LoadEngineOptions): Promise<Engine> {
   const tf = requireJavaScript();
   await startWasm(tf);
@@ -127,7 +127,7 @@ async function loadWasm({ host }: LoadEngineOptions): Promise<Engine> {
 
 const oneThread = (): EngineDeviceDescription => ({ kind: 'cpu', name: cpuName(), threads: 1 });
 
-/** The backend prints "Hi, looks like you are running TensorFlow.js in Node.js" at its first write, but not in PROD. */
+/** Sets PROD, because otherwise the backend prints a greeting at its first write. */
 function withoutBanner(tf: Tensorflow): void {
   const production = tf.env().getBool('PROD');
   tf.env().set('PROD', true);

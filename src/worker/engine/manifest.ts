@@ -1,6 +1,6 @@
 /**
- * The manifest of a cached engine: what it is, where it came from, and the size, time and SHA-256 of each file.
- * Owns the file format and the two checks: the quick one before each load, the full one on `--verify`.
+ * The manifest of a cached engine: its versions, its source, and the size, time and SHA-256 of each file. Defines the file
+ * format and two checks: the quick one before each load, the full one on `--verify`.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -23,15 +23,15 @@ export const manifestSchema = z.object({
   version: z.literal(1),
   key: z.string().min(1),
   variant: z.enum(['cpu', 'cuda']),
-  /** The version that the loaded library itself reports. */
+  /** Version that the loaded library reports. */
   tensorflowVersion: z.string().min(1),
   source: z.enum(['from', 'pypi']),
-  /** Which file or folder, and why this source was taken. */
+  /** The file or folder, and the reason for which this source was chosen. */
   reason: z.string(),
-  /** Wheels that were unpacked, each with the SHA-256 of the whole file. */
+  /** Unpacked wheels, each with the SHA-256 of the whole file. */
   wheels: z.array(z.object({ name: z.string(), sha256: z.string() })),
   compiler: z.string(),
-  /** Whether Lockstep's own TensorFlow ops are in the binding. */
+  /** True if the binding contains Lockstep's own TensorFlow ops. */
   ownKernels: z.boolean(),
   installedAt: z.iso.datetime(),
   files: z.array(fileSchema).min(1),
@@ -42,7 +42,7 @@ export type ManifestFile = z.infer<typeof fileSchema>;
 
 const remedy = 'Run `lockstep engine install --force` to install it again.';
 
-/** Reads and parses the manifest in `directory`. Throws EngineError when it is absent or not a manifest. */
+/** Reads and parses the manifest in `directory`. @throws EngineError if it is absent or not a manifest */
 export async function readManifest(directory: string): Promise<EngineManifest> {
   const file = path.join(directory, manifestName);
   let text: string;
@@ -79,14 +79,14 @@ export function parseManifest(text: string, file: string): EngineManifest {
   );
 }
 
-/** SHA-256 of a file, as hex; reads it as a stream. */
+/** Returns the SHA-256 of a file in hex; reads it as a stream. */
 export async function sha256File(file: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), hash);
   return hash.digest('hex');
 }
 
-/** Headers are needed for compiling alone, and what was compiled is checked itself. */
+/** Returns false for headers: they are needed only for compiling, and the compiled files are checked. */
 const headers = 'tensorflow/include/';
 
 /** Describes every file below `directory` but the manifest itself and headers, in order of path. Reads all bytes. */
@@ -104,7 +104,7 @@ export async function describeFiles(directory: string): Promise<ManifestFile[]> 
 }
 
 /**
- * Throws EngineError at the first file that is not what the manifest says.
+ * Throws EngineError at the first file that does not match the manifest.
  * `quick`: the size of every file, and the SHA-256 of those whose modification time changed. `full`: every SHA-256.
  */
 export async function verifyFiles(

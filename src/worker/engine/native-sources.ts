@@ -1,13 +1,13 @@
-/** Lockstep's own C++ sources: where they are, and the hash that says whether a compiled binding is of them. */
+/** Finds Lockstep's own C++ sources and hashes them, to detect whether a compiled binding is up to date. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The repository's or the package's top, from src/worker/engine as well as from dist/worker/engine. */
+/** Folder `native`, with the same relative path from src/worker/engine and dist/worker/engine. */
 const folder = fileURLToPath(new URL('../../../native/', import.meta.url));
 
-/** Sources and headers, sorted; empty where the package came without them. */
+/** Lists sources and headers, sorted; empty if the package does not contain them. */
 function files(): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
@@ -16,17 +16,17 @@ function files(): string[] {
     .map((name) => path.join(folder, name));
 }
 
-/** The sources called so, as paths; none where the package came without them. */
+/** Returns the paths of the sources with these names; none if the package does not contain them. */
 function sources(...names: readonly string[]): string[] {
   return files().filter((file) => names.includes(path.basename(file)));
 }
 
-/** What is compiled into tfjs-node's binding. */
+/** Sources that are compiled into tfjs-node's binding. */
 export const opSources = (): string[] => sources('lockstep_ops.cc', 'product_ops.cc');
-/** What is compiled into an addon of its own. */
+/** Sources that are compiled into a separate addon. */
 export const memorySources = (): string[] => sources('shared_memory.cc');
 
-/** Twelve hex digits that change with the sources. */
+/** Returns twelve hex digits that change with the sources. */
 export function nativeHash(): string {
   const hash = createHash('sha256');
   for (const file of files()) hash.update(readFileSync(file));

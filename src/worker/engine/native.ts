@@ -1,6 +1,6 @@
 /**
- * Loads tfjs-node-gpu over a binding that lives outside node_modules. Owns the two tricks that this takes; nothing
- * in node_modules is written. Call it once a process, before anything else imports tfjs-node-gpu.
+ * Loads tfjs-node-gpu with a binding outside node_modules, which takes two workarounds; nothing in node_modules is written.
+ * Call it once per process, before any other code imports tfjs-node-gpu.
  */
 import { createRequire, Module } from 'node:module';
 import path from 'node:path';
@@ -12,12 +12,12 @@ export type Tensorflow = typeof tfjs;
 
 const ownRequire = createRequire(import.meta.url);
 
-/** tfjs 4.22 calls `util.isNullOrUndefined`, which Node 23 removed. Puts it back where it is missing. */
+/** Restores `util.isNullOrUndefined`, which tfjs 4.22 calls and Node 23 removed. */
 export function provideIsNullOrUndefined(target: { isNullOrUndefined?: unknown } = util): void {
   target.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
 }
 
-/** What of node's module loader is replaced while the package loads; not in its types, and stable since Node 0.6. */
+/** The function of Node's module loader that is replaced during the load; untyped, and stable since Node 0.6. */
 interface Resolver {
   _resolveFilename(request: string, ...rest: unknown[]): string;
 }
@@ -25,8 +25,8 @@ interface Resolver {
 const finderName = '@mapbox/node-pre-gyp';
 
 /**
- * tfjs-node-gpu asks `@mapbox/node-pre-gyp` for its binding's path. A stub answers, whether that package is there or not, so the
- * same instance serves every later `import '@tensorflow/tfjs'` of user code.
+ * Answers tfjs-node-gpu's question to `@mapbox/node-pre-gyp` for the path of its binding, with or without that package, so
+ * that the same instance serves every later `import '@tensorflow/tfjs'` of user code.
  * @param directory the package's folder
  */
 export function requireNative(binding: string, directory: string | undefined): Tensorflow {
@@ -53,13 +53,13 @@ export function requireNative(binding: string, directory: string | undefined): T
       error,
     );
   } finally {
-    // Only tfjs-node-gpu's own load may see the stub: other packages use node-pre-gyp in earnest.
+    // The replacement is visible only during tfjs-node-gpu's load: other packages use the real node-pre-gyp.
     resolver._resolveFilename = resolve;
     Reflect.deleteProperty(ownRequire.cache, finder);
   }
 }
 
-/** tfjs with its pure-JavaScript backend; the caller selects a backend. */
+/** Loads tfjs with its pure JavaScript backend; the caller selects a backend. */
 export function requireJavaScript(): Tensorflow {
   return ownRequire('@tensorflow/tfjs') as Tensorflow;
 }

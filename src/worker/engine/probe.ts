@@ -1,5 +1,5 @@
 /**
- * Tries a binding in a process of its own: a library for another processor kills the process that loads it.
+ * Tries a binding in a separate process, since a library for another processor kills the process that loads it.
  */
 import { z } from 'zod';
 import { EngineError } from '../../shared/errors.js';
@@ -13,11 +13,11 @@ const probeSchema = z.object({
 
 export interface ProbeResult {
   readonly tensorflowVersion: string;
-  /** Whether TensorFlow sees a GPU that it can use. */
+  /** True if TensorFlow finds a GPU that it can use. */
   readonly gpu: boolean;
 }
 
-// Plain text, since it runs without a compiler or a loader; argv[1] is the binding.
+// The program is plain text, since it runs without a compiler or loader; argv[1] is the binding.
 const script = `
 process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
 process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
@@ -28,7 +28,7 @@ const squares = Array.from(b.tensorDataSync(y.id));
 process.stdout.write('\\n' + JSON.stringify({ tensorflowVersion: b.TF_Version, gpu: b.isUsingGpuDevice(), squares }));
 `;
 
-/** Loads `binding`, computes a square with it and reports what it is. Throws EngineError if any of it fails. */
+/** Loads `binding`, computes a square with it and reports what it is. @throws EngineError if any of it fails */
 export async function probeBinding(binding: string): Promise<ProbeResult> {
   const { status, stdout, failure } = await runProgram(process.execPath, ['-e', script, binding], {
     timeoutMs: 120_000,

@@ -1,19 +1,19 @@
 /**
- * Runs another program to its end: output captured, time bounded, nothing printed. Owns the child until it exits.
+ * Runs another program to its end with captured output and a time limit. Prints nothing.
  */
 import { spawn } from 'node:child_process';
 
 export interface ProgramResult {
-  /** Exit status; undefined when the program could not be started or a signal ended it. */
+  /** Exit status; undefined if the program could not be started or was ended by a signal. */
   readonly status: number | undefined;
   readonly stdout: string;
-  /** What went wrong, in one line: the last line of stderr, the signal, the time-out, "not found". Empty on success. */
+  /** The failure in one line: the last line of stderr, the signal, the time-out, "not found". Empty on success. */
   readonly failure: string;
 }
 
 const keptCharacters = 64 * 1024;
 
-/** Never rejects: a program that is not there is an answer like any other. */
+/** Never rejects: a missing program is reported in the result. */
 export function runProgram(
   program: string,
   args: readonly string[],
@@ -53,7 +53,7 @@ export function runProgram(
   });
 }
 
-/** The last line that says "error", else the last line. */
+/** Returns the last line that contains "error", else the last line. */
 function lastError(text: string): string {
   const lines = text.split('\n').map((line) => line.trim());
   const named = lines.filter((line) => /\berror\b/i.test(line));

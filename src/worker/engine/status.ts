@@ -1,4 +1,4 @@
-/** What `lockstep engine status` tells: what is installed, what it would compute with, what is wrong, what to type next. */
+/** The content of `lockstep engine status`: the installed engine, its device, problems, and the next command. */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { OperationalError } from '../../shared/errors.js';
@@ -8,7 +8,7 @@ import { readManifest, verifyFiles } from './manifest.js';
 import { probeBinding } from './probe.js';
 
 export interface EngineStatus {
-  /** Whether native TensorFlow can be loaded. */
+  /** True if native TensorFlow can be loaded. */
   readonly usable: boolean;
   readonly library: string;
   /** Undefined without a native engine. */
@@ -19,13 +19,13 @@ export interface EngineStatus {
   readonly device: string;
   readonly cores: number;
   readonly instructionSets: readonly string[];
-  /** What is wrong, if anything. */
+  /** The problem, if there is one. */
   readonly problem: string | undefined;
-  /** The command that mends it. */
+  /** The command that solves the problem. */
   readonly next: string;
 }
 
-/** Loads the engine in a process of its own, so that one that crashes is a finding and no crash. */
+/** Loads the engine in a separate process, so that a crash is reported as a problem. */
 export async function engineStatus(host: EngineHost): Promise<EngineStatus> {
   const machine = { cores: os.availableParallelism(), instructionSets: instructionSets() };
   const found = findEngine(host);
@@ -80,7 +80,7 @@ function cpuModel(): string {
 const interesting =
   /^(sse4_1|sse4_2|avx|avx2|fma|f16c|avx512f|avx512_vnni|avx512_bf16|avx_vnni|amx_tile|amx_bf16|asimd|sve|bf16)$/;
 
-/** As Linux names them; empty elsewhere. */
+/** Returns the CPU's instruction sets by Linux's names; empty on other systems. */
 function instructionSets(): string[] {
   try {
     const [, flags = ''] = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8')) ?? [];

@@ -4,7 +4,7 @@ import { EngineError } from '../../shared/errors.js';
 import { registerWasmKernels } from '../kernels/wasm/registered.js';
 import { requireWasm, type Tensorflow } from './native.js';
 
-/** Makes it the current backend, with the kernels that it lacks. @throws EngineError where it can't run */
+/** Makes it the current backend and registers the kernels that it lacks. @throws EngineError if it cannot run */
 export async function startWasm(tf: Tensorflow): Promise<void> {
   requireWasm();
   const simd = await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT');
@@ -13,7 +13,7 @@ export async function startWasm(tf: Tensorflow): Promise<void> {
       'WebAssembly: expected 128-bit SIMD, got a processor or Node without it. Choose the slow engine with `--engine js`.',
     );
   }
-  // Its threads share an op in parts of the number of cores, and the bits would follow that number.
+  // With threads the backend divides an op by the number of cores, on which the bits would then depend.
   tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
   if (!(await tf.setBackend('wasm'))) {
     throw new EngineError(

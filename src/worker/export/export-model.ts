@@ -1,5 +1,5 @@
 /**
- * Writes a saved model in the formats of other programs. Each is checked against its own reader in the tests: tfjs,
+ * Writes a saved model in the formats of other programs. The tests check each against its own reader: tfjs,
  * safetensors, onnxruntime, TensorFlow.
  */
 
@@ -19,15 +19,18 @@ import { torchModules, toTorch } from './torch-layout.js';
 
 export interface ExportOptions {
   readonly format: ExportFormat;
-  /** Of safetensors. */
+  /** Layout of safetensors. */
   readonly layout: WeightLayout;
-  /** File (safetensors, onnx) or folder (tfjs, savedmodel). */
+  /** Output file (safetensors, onnx) or folder (tfjs, savedmodel). */
   readonly out: string;
-  /** Of Lockstep. */
+  /** Lockstep's version, recorded in the file. */
   readonly version: string;
 }
 
-/** Returns the path that the format's reader wants. @throws ModelError for a layer that the format can't take, CheckpointError */
+/**
+ * Returns the path that the format's reader expects.
+ * @throws ModelError for a layer that the format does not support, CheckpointError if writing fails
+ */
 export async function exportModel(model: LayersModel, options: ExportOptions): Promise<string> {
   const { format, layout, out, version } = options;
   switch (format) {
@@ -54,13 +57,13 @@ export async function exportModel(model: LayersModel, options: ExportOptions): P
   }
 }
 
-/** Names and shapes as in tfjs. */
+/** Returns the weights with tfjs's names and shapes. */
 function ownTensors(model: LayersModel): Map<string, NamedTensor> {
   const variables = model.weights as unknown as LayerVariable[];
   return new Map(variables.map((variable) => [variable.originalName, constant(variable)]));
 }
 
-/** `<layer>.weight` and so on, as torch.load_state_dict wants a module's tensors. */
+/** Returns the weights as `<layer>.weight` and so on, the form of a PyTorch state dict. */
 function torchTensors(model: LayersModel): Map<string, NamedTensor> {
   return new Map(
     torchModules(model).flatMap(({ layer, tensors }) =>
@@ -77,7 +80,7 @@ async function write(file: string, bytes: Buffer): Promise<string> {
     return file;
   } catch (cause) {
     throw new CheckpointError(
-      `Export: ${file} can't be written (${systemCode(cause) ?? String(cause)}). Choose another --out with room to write.`,
+      `Export: ${file} cannot be written (${systemCode(cause) ?? String(cause)}). Choose another --out with room to write.`,
       { file },
       cause,
     );

@@ -1,8 +1,8 @@
-/** The formats that a model can be exported in, by the names that the command line has for them. Loads nothing. */
+/** The export formats by their names on the command line. This module loads nothing. */
 
 export const exportFormats = ['tfjs', 'safetensors', 'onnx', 'savedmodel'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
 
-/** Whose names and orders a safetensors file has. */
+/** Conventions for names and dimension order in a safetensors file. */
 export const weightLayouts = ['tfjs', 'pytorch'] as const;
 export type WeightLayout = (typeof weightLayouts)[number];

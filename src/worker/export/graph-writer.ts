@@ -1,9 +1,9 @@
 /**
- * What a file format must be able to say, in the words of tfjs: channels last, kernels [height, width, in, out], no batch
- * statistics. lower.ts calls it layer by layer; onnx.ts and saved-model.ts answer. Inference only.
+ * The interface of an export format, in tfjs's conventions: channels last, kernels [height, width, in, out], no batch
+ * statistics. lower.ts calls it layer by layer; onnx.ts and saved-model.ts implement it. For inference only.
  */
 
-/** Sizes as tfjs has them; null: known at run time (the batch). */
+/** Sizes in tfjs's order; null for a size that is known at run time only (the batch). */
 export type Shape = readonly (number | null)[];
 
 export interface Constant {
@@ -19,7 +19,7 @@ export const activationKinds = [
 ];
 export type ActivationKind = (typeof activationKinds)[number];
 
-/** `name` is the layer's; a writer makes it unique. */
+/** Options of every op. `name` is the layer's name; the writer makes it unique. */
 interface Named {
   readonly name: string;
 }
@@ -56,16 +56,16 @@ export interface Pooling extends Named {
 
 export interface Activation extends Named {
   readonly kind: ActivationKind;
-  /** Slope of leakyRelu on the negative side. */
+  /** Slope of leakyRelu for negative values. */
   readonly alpha?: number;
 }
 
-/** A value of a graph that is being written. */
+/** A value of the graph that is being written. */
 export interface GraphValue {
   readonly shape: Shape;
 }
 
-/** Each call adds to the file and gives the new value; softmax and BatchNorm act on the last axis. */
+/** Each call adds an op to the file and returns its value. Softmax and BatchNorm act on the last axis. */
 export interface GraphWriter<Value extends GraphValue> {
   input(name: string, shape: Shape): Value;
   output(name: string, value: Value): void;
@@ -73,17 +73,17 @@ export interface GraphWriter<Value extends GraphValue> {
   normalize(x: Value, normalization: Normalization): Value;
   dense(x: Value, dense: Dense, shape: Shape): Value;
   pool(x: Value, pooling: Pooling, shape: Shape): Value;
-  /** Mean over height and width of a picture: [batch, channels]. */
+  /** Adds the mean over height and width: [batch, height, width, channels] to [batch, channels]. */
   globalAverage(x: Value, name: string, shape: Shape): Value;
   activation(x: Value, activation: Activation): Value;
-  /** To `shape`, whose first size is the batch's. */
+  /** Adds a reshape to `shape`, whose first size is that of the batch. */
   reshape(x: Value, name: string, shape: Shape): Value;
-  /** Element by element, of equal shapes. */
+  /** Adds an elementwise op on values of equal shapes. */
   combine(kind: 'add' | 'multiply', values: readonly Value[], name: string): Value;
   concatenate(values: readonly Value[], axis: number, name: string, shape: Shape): Value;
-  /** Zeros around a picture. */
+  /** Adds zeros around a picture. */
   pad(x: Value, pads: Pads, name: string, shape: Shape): Value;
-  /** The file's bytes. */
+  /** Returns the bytes of the file. */
   finish(): Buffer;
 }
 
@@ -94,7 +94,7 @@ export interface Pads {
   readonly right: number;
 }
 
-/** Gives each name once; a second `conv` becomes `conv_1`. Other characters than the formats allow become `_`. */
+/** Makes names unique: a second `conv` becomes `conv_1`. Characters that the formats do not allow become `_`. */
 export class Names {
   readonly #taken = new Set<string>();
 

@@ -1,6 +1,9 @@
-/** A convolution's kernel in the order of PyTorch and ONNX. */
+/** The order of a convolution's kernel in PyTorch and ONNX. */
 
-/** `order[i]`: where the i-th value of [out, in, height, width] is in a kernel [height, width, in, out] of this `shape`. */
+/**
+ * Returns the index in a kernel [height, width, in, out] of each value of [out, in, height, width], in the latter's order.
+ * @param shape of the kernel in tfjs's order
+ */
 export function outInHeightWidth(shape: readonly number[]): Uint32Array {
   const [height = 0, width = 0, channels = 0, filters = 0] = shape;
   const order = new Uint32Array(height * width * channels * filters);

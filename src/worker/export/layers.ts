@@ -1,4 +1,4 @@
-/** What each class of layer is in a GraphWriter's words. A class that isn't here can't be exported. */
+/** Maps each class of layer to calls of a GraphWriter. A class that is missing here cannot be exported. */
 
 import type { Tensor } from '@tensorflow/tfjs';
 import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer.js';
@@ -16,7 +16,7 @@ export interface LoweringContext {
   readonly layer: Layer;
   readonly inputs: readonly GraphValue[];
   readonly writer: GraphWriter<GraphValue>;
-  /** Of the output. */
+  /** Shape of the output. */
   readonly shape: Shape;
   refuse(reason: string): never;
 }
@@ -25,7 +25,7 @@ type Lowering = (context: LoweringContext) => GraphValue;
 
 type Variable = LayerVariable | null | undefined;
 
-/** A weight's values, copied out of the engine. */
+/** Returns a copy of a weight's values. */
 export function constant(variable: LayerVariable): Constant {
   const tensor: Tensor = variable.read();
   return { shape: tensor.shape, values: Float32Array.from(tensor.dataSync<'float32'>()) };
@@ -48,7 +48,7 @@ function paddingOf(context: LoweringContext): Padding {
   return padding === 'same' || padding === 'valid' ? padding : context.refuse(`padding "${padding}"`);
 }
 
-/** Adds the activation that Conv2D and Dense can have of their own. */
+/** Adds the activation option of Conv2D and Dense. */
 function activated(context: LoweringContext, value: GraphValue): GraphValue {
   const name = context.layer.getConfig()['activation'];
   return typeof name === 'string' ? activate(context, value, name) : value;

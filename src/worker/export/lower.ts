@@ -1,4 +1,4 @@
-/** Tells a GraphWriter what a tf.LayersModel computes, layer by layer. Owns which layers can be exported. */
+/** Translates a tf.LayersModel into calls of a GraphWriter, layer by layer, and refuses layers that cannot be exported. */
 
 import type { LayersModel } from '@tensorflow/tfjs';
 import { InvariantError, ModelError } from '../../shared/errors.js';
@@ -7,7 +7,10 @@ import type { Layer } from '../executor/layer.js';
 import type { GraphValue, GraphWriter, Shape } from './graph-writer.js';
 import { lowerings } from './layers.js';
 
-/** Writes the whole model; dropout and its kin, which do nothing in inference, are left out. @throws ModelError naming the layer */
+/**
+ * Writes the whole model. Dropout and noise layers, which do nothing in inference, are left out.
+ * @throws ModelError that names a layer which cannot be exported
+ */
 export function lowerModel<Value extends GraphValue>(
   model: LayersModel,
   writer: GraphWriter<Value>,
@@ -27,7 +30,7 @@ export function lowerModel<Value extends GraphValue>(
   }
   for (const { layer, inputs, outputs } of graph.nodes) {
     const lower = lowerings[layer.getClassName()];
-    if (!lower) throw refused(layer, format, 'this kind of layer is not known to the exporter');
+    if (!lower) throw refused(layer, format, 'the exporter does not support this class of layer');
     const from = inputs.map((slot) => valueOf(values, slot));
     const [to] = outputs;
     if (to === undefined) throw new InvariantError(`layer "${layer.name}" has no output`);

@@ -1,4 +1,4 @@
-/** The small messages of an ONNX file, as proto/onnx.proto has them. */
+/** Builds the small messages of an ONNX file (proto/onnx.proto). */
 
 import type { Constant, Shape } from './graph-writer.js';
 import { outInHeightWidth } from './kernel-order.js';
@@ -10,14 +10,14 @@ export const elementInt64 = 7;
 
 const floats: readonly string[] = ['epsilon', 'alpha'];
 
-/** An AttributeProto without its name. */
+/** Builds an AttributeProto without its name. */
 export function attributeValue(key: string, value: Attribute): object {
   if (typeof value === 'string') return { type: 3, s: Buffer.from(value) };
   if (typeof value !== 'number') return { type: 7, ints: [...value] };
   return floats.includes(key) ? { type: 1, f: value } : { type: 2, i: value };
 }
 
-/** A ValueInfoProto. */
+/** Builds a ValueInfoProto. */
 export function valueInfo(name: string, shape: Shape): object {
   const dim = shape.map((size, i) =>
     size === null ? { dimParam: i === 0 ? 'batch' : `size_${i}` } : { dimValue: size },
@@ -25,7 +25,7 @@ export function valueInfo(name: string, shape: Shape): object {
   return { name, type: { tensorType: { elemType: elementFloat, shape: { dim } } } };
 }
 
-/** A kernel [height, width, in, out] as [out, in, height, width]. */
+/** Converts a kernel [height, width, in, out] to [out, in, height, width]. */
 export function toOutInHeightWidth({ shape, values }: Constant): Constant {
   const [height = 0, width = 0, channels = 0, filters = 0] = shape;
   return {

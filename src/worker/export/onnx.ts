@@ -1,7 +1,7 @@
 /**
  * Writes ONNX (opset 17). Inputs and outputs keep the shapes of the tfjs model, channels last. Inside, pictures are channels
- * first, as ONNX's operators want them: a value is transposed when an operator needs the other order, and what was transposed
- * once isn't again. So a Flatten sees channels last, and the rows of the Dense after it keep their order.
+ * first, as ONNX's operators require: a value is transposed when an operator needs the other order, at most once. A Flatten
+ * therefore receives channels last, and the rows of the following Dense keep their order.
  */
 
 import type {
@@ -31,12 +31,12 @@ import { encodeMessage } from './proto.js';
 type Order = 'channelsLast' | 'channelsFirst';
 
 interface OnnxValue extends GraphValue {
-  /** Names of this value in the orders in which the file has it. */
+  /** Names of this value in each order in which the file holds it. */
   readonly names: Map<Order, string>;
 }
 
 const opset = 17;
-/** The version of the file format that came with that opset. */
+/** IR version of the file format that was introduced with that opset. */
 const irVersion = 8;
 
 const operators: Readonly<Record<Exclude<ActivationKind, 'relu6' | 'swish'>, string>> = {
@@ -61,7 +61,7 @@ export class OnnxWriter implements GraphWriter<OnnxValue> {
   readonly #graphName: string;
   readonly #producerVersion: string;
 
-  /** `outputNames` are kept free, so that outputs are called as in the tfjs model. */
+  /** @param outputNames reserved, so that outputs have the names of the tfjs model */
   constructor(graphName: string, producerVersion: string, outputNames: readonly string[]) {
     this.#graphName = graphName;
     this.#producerVersion = producerVersion;
@@ -162,7 +162,7 @@ export class OnnxWriter implements GraphWriter<OnnxValue> {
   }
 
   reshape(x: OnnxValue, name: string, shape: Shape): OnnxValue {
-    // 0 keeps the batch's size.
+    // In ONNX's Reshape, 0 keeps the size of the batch.
     const sizes = this.#integers(`${name}/shape`, [0, ...shape.slice(1).map((size) => size ?? -1)]);
     return this.#plain('Reshape', name, [this.#as('channelsLast', x), sizes], shape);
   }
@@ -211,7 +211,7 @@ export class OnnxWriter implements GraphWriter<OnnxValue> {
     });
   }
 
-  /** The value's name in this order; adds a Transpose the first time. */
+  /** Returns the value's name in this order, after adding a Transpose if there is none yet. */
   #as(order: Order, value: OnnxValue): string {
     const known = value.names.get(order);
     if (known !== undefined) return known;
@@ -242,7 +242,7 @@ export class OnnxWriter implements GraphWriter<OnnxValue> {
     return { shape, names: new Map([['channelsLast', this.#node(op, inputs, name, attributes)]]) };
   }
 
-  /** Adds a node and gives its output's name. */
+  /** Adds a node and returns the name of its output. */
   #node(
     opType: string,
     input: readonly string[],

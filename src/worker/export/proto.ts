@@ -1,12 +1,12 @@
-/** Plain objects to protocol buffers. */
+/** Encodes plain objects as protocol buffers. */
 
 import { InvariantError, ModelError } from '../../shared/errors.js';
 import { messageType } from '../../shared/files/protobuf.js';
 
-/** No protocol buffer may be longer. */
+/** Maximum length of a protocol buffer. */
 const longestBytes = 2 ** 31 - 1;
 
-/** @param message field names as in the file, camelCased. @throws ModelError when it would be too long for the format */
+/** @param message fields by their camel-case names. @throws ModelError if the message is too long for the format */
 export function encodeMessage(file: string, type: string, message: object): Buffer {
   const lookedUp = messageType(file, type);
   const wrong = lookedUp.verify(message);

@@ -1,6 +1,6 @@
 /**
- * Writes TensorFlow's SavedModel: one graph with the weights as constants, so there are no variables beside it. Signature
- * `serving_default`, tag `serve`; inputs and outputs are called and shaped as in the tfjs model.
+ * Writes TensorFlow's SavedModel: one graph with the weights as constants and no variables. The signature is
+ * `serving_default`, the tag `serve`; inputs and outputs have the names and shapes of the tfjs model.
  */
 
 import type {
@@ -25,7 +25,7 @@ interface NodeValue extends GraphValue {
 
 const float = 1;
 const int32 = 3;
-/** TensorFlow's GraphDef version; any since 2016 reads these operators. */
+/** Version of the GraphDef; every TensorFlow since 2016 reads these operators. */
 const producer = 1882;
 
 const operators: Readonly<Record<Exclude<ActivationKind, 'swish'>, string>> = {

@@ -1,7 +1,7 @@
 /**
- * A model's weights as PyTorch lays them out: Conv2d [out, in, height, width], Linear [out, in], BatchNorm's four vectors. A
- * Linear (or BatchNorm) behind a Flatten of a picture sees its features channels first there, channels last here; both are put
- * in order. Owns that arithmetic in both directions, nothing of files or names.
+ * Converts a model's weights to PyTorch's layout and back: Conv2d [out, in, height, width], Linear [out, in], BatchNorm's four
+ * vectors. The features of a Linear (or BatchNorm) after a Flatten of a picture are channels first in PyTorch and channels
+ * last in tfjs; both are reordered. This module handles no files and no names.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
@@ -13,13 +13,13 @@ import { outInHeightWidth } from './kernel-order.js';
 
 export type TorchPart = 'weight' | 'bias' | 'running_mean' | 'running_var';
 
-/** One tensor of a PyTorch module, and the tfjs variable that it is. */
+/** One tensor of a PyTorch module and the corresponding tfjs variable. */
 export interface TorchTensor {
   readonly part: TorchPart;
-  /** In PyTorch. */
+  /** Shape in PyTorch. */
   readonly shape: readonly number[];
   readonly variable: LayerVariable;
-  /** `order[i]`: where the i-th value of PyTorch's tensor is in tfjs's. */
+  /** `order[i]` is the index in tfjs's tensor of the i-th value of PyTorch's. */
   readonly order: Uint32Array;
 }
 
@@ -29,10 +29,10 @@ export interface TorchModule {
   readonly tensors: readonly TorchTensor[];
 }
 
-/** Sizes of the picture whose flattening a vector is. */
+/** Sizes of the picture that was flattened into a vector. */
 type Picture = readonly [height: number, width: number, channels: number];
 
-/** Classes that leave each value of a vector in its place. */
+/** Classes of layers that do not reorder the values of a vector. */
 const elementwise: readonly string[] = [
   'Activation',
   'ReLU',
@@ -43,7 +43,7 @@ const elementwise: readonly string[] = [
   'GaussianNoise',
 ];
 
-/** The layers with weights in the model's order. @throws ModelError for a layer that PyTorch lays out in a way not known here */
+/** Returns the layers with weights, in the model's order. @throws ModelError for a layer without a known layout in PyTorch */
 export function torchModules(model: LayersModel): TorchModule[] {
   const graph = buildGraph(model);
   const flattened = new Map<number, Picture>();
@@ -129,7 +129,7 @@ function convolutionKernel(variable: LayerVariable): [number[], Uint32Array] {
   return [[filters, channels, height, width], outInHeightWidth(sizes)];
 }
 
-/** [in, out] from [out, in], the inputs in PyTorch's order of a flattened picture. */
+/** Converts [out, in], with the inputs in PyTorch's order of a flattened picture, to [in, out]. */
 function linearKernel(variable: LayerVariable, picture: Picture | undefined): [number[], Uint32Array] {
   const [inputs = 0, units = 0] = sizesOf(variable);
   const rows = features(inputs, picture);
@@ -139,7 +139,7 @@ function linearKernel(variable: LayerVariable, picture: Picture | undefined): [n
   return [[units, inputs], order];
 }
 
-/** Where PyTorch's i-th feature is here: the same place, or that of channels last. */
+/** Returns tfjs's index of PyTorch's i-th feature: the same one, or that of channels last. */
 function features(length: number, picture: Picture | undefined): Uint32Array {
   if (!picture) return Uint32Array.from({ length }, (_, i) => i);
   const [height, width, channels] = picture;
@@ -149,13 +149,13 @@ function features(length: number, picture: Picture | undefined): Uint32Array {
   return Uint32Array.from({ length }, (_, i) => (i % area) * channels + Math.floor(i / area));
 }
 
-/** The variable's values in PyTorch's order. */
+/** Returns the variable's values in PyTorch's order. */
 export function toTorch({ variable, order }: TorchTensor): Float32Array {
   const values = variable.read().dataSync<'float32'>();
   return Float32Array.from(order, (from) => values[from] ?? 0);
 }
 
-/** PyTorch's values in the variable's order. */
+/** Returns PyTorch's values in the variable's order. */
 export function fromTorch(
   { order, shape }: Pick<TorchTensor, 'order' | 'shape'>,
   values: Float32Array,

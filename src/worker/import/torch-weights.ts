@@ -1,6 +1,6 @@
 /**
- * Puts PyTorch's weights into a tf.LayersModel. Owns the pairing: a state dict names modules in the way of the one who wrote
- * it, so modules are paired by kind, shape and order. Nothing is written before everything fits.
+ * Copies PyTorch's weights into a tf.LayersModel. The names in a state dict are those of its author, so modules are paired
+ * with layers by kind, shape and order. Nothing is written unless everything fits.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
@@ -10,20 +10,20 @@ import type { Tensorflow } from '../engine/native.js';
 import { fromTorch, torchModules, type TorchModule } from '../export/torch-layout.js';
 
 export interface Pairing {
-  /** Of the file: `features.0`. */
+  /** Name in the file, such as `features.0`. */
   readonly module: string;
   readonly layer: string;
 }
 
-/** What a state dict has besides weights; of no use in tfjs. */
+/** Entries of a state dict that are no weights and have no counterpart in tfjs. */
 const ignored = 'num_batches_tracked';
-/** So many orders of the top level modules are tried at most: 6! */
+/** Maximum number of orders of the top-level modules that are tried: 6! */
 const mostGroups = 6;
 
 /**
- * Modules of one parent come in the order of their numbers; the parents in the one order in which everything fits.
- * @param order names of the top level modules, first to last; undefined: found out
- * @throws DataError when no order fits, several do, or a tensor is missing, left over or not float32
+ * Pairs modules with layers. Modules of one parent are ordered by their numbers, the parents by the only order that fits.
+ * @param order names of the top-level modules, first to last; by default the order is determined
+ * @throws DataError if no order or several fit, or if a tensor is missing, superfluous or not float32
  */
 export function pairModules(
   { tensors }: Safetensors,
@@ -49,7 +49,7 @@ export function pairModules(
   const sequences = candidates.map((candidate) => candidate.flatMap((group) => groups.get(group) ?? []));
   const misfits = sequences.map((sequence) => misfit(sequence, modules, wanted));
   const fitting = sequences.filter((_, i) => misfits[i] === undefined);
-  // Of the order that fits the longest.
+  // The reason for the order that fits the most modules is reported.
   const closest = misfits.reduce(
     (best, next) => ((next?.at ?? 0) > (best?.at ?? 0) ? next : best),
     misfits[0],
@@ -81,12 +81,12 @@ export function assignTorchWeights(
 }
 
 interface Misfit {
-  /** So many modules fit. */
+  /** Number of modules that fit. */
   readonly at: number;
   readonly reason: string;
 }
 
-/** Why the modules in this sequence aren't the model's layers; undefined when they are. */
+/** Returns the reason for which the modules in this sequence are not the model's layers; undefined if they are. */
 function misfit(
   sequence: readonly string[],
   modules: ReadonlyMap<string, ReadonlyMap<string, NamedTensor>>,

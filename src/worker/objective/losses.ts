@@ -1,6 +1,6 @@
 /**
- * Losses: the sum over samples and its gradient by the prediction. A sample's loss is the mean over its values, as PyTorch's
- * `reduction='mean'` has it for samples of one size. Call inside a tidy.
+ * Losses: the sum over samples and its gradient by the prediction. A sample's loss is the mean over its values, which equals
+ * PyTorch's `reduction='mean'` for samples of one size. Call inside a tidy.
  */
 
 import type { Rank, Tensor } from '@tensorflow/tfjs';
@@ -11,15 +11,15 @@ import { withoutMathRandom } from '../random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
 
-/** Of one output on one shard. */
+/** Loss of one output on one shard. */
 export interface LossResult {
-  /** Over the shard's samples, in float64 and in their order. */
+  /** Sum over the shard's samples, in float64 and in their order. */
   readonly sum: number;
-  /** Of that sum, shaped like the prediction. */
+  /** Gradient of that sum, with the shape of the prediction. */
   readonly gradient: Tensor;
 }
 
-/** Both have the samples in their first dimension. */
+/** The first dimension of both arguments is that of the samples. */
 export type Loss = (prediction: Tensor, target: Tensor) => LossResult;
 
 export function createLoss(
@@ -33,7 +33,7 @@ export function createLoss(
       return softmaxCrossEntropy(tf, kernels, config.labelSmoothing);
     case 'binaryCrossEntropy':
       return elementwise(tf, (x, t) => ({
-        // log(1 + exp(-|x|)) + max(x, 0) - x * t, which overflows nowhere.
+        // log(1 + exp(-|x|)) + max(x, 0) - x * t, which does not overflow.
         losses: tf.add(tf.log1p(tf.exp(tf.neg(tf.abs(x)))), tf.sub(tf.relu(x), tf.mul(x, t))),
         gradient: tf.sub(tf.sigmoid(x), t),
       }));
@@ -51,7 +51,7 @@ export function createLoss(
       return elementwise(tf, (x, t) => {
         const error = tf.sub(x, t);
         const inside = tf.clipByValue(error, -config.delta, config.delta);
-        // Inside: e^2 / 2. Outside: delta * (|e| - delta / 2).
+        // e^2 / 2 for |e| <= delta, else delta * (|e| - delta / 2).
         return { losses: tf.mul(inside, tf.sub(error, tf.mul(inside, 0.5))), gradient: inside };
       });
     case 'custom':
@@ -59,12 +59,12 @@ export function createLoss(
   }
 }
 
-/** In float64, in order. */
+/** Sums in float64, in order. */
 export function sum(values: Tensor): number {
   return values.dataSync<'float32'>().reduce((total, value) => total + value, 0);
 }
 
-/** Of class numbers [samples, ...] and logits [samples, ..., classes]. */
+/** Cross-entropy of class indices [samples, ...] and logits [samples, ..., classes]. */
 function softmaxCrossEntropy(tf: Tensorflow, kernels: Kernels, smoothing: number): Loss {
   return (prediction, target) => {
     const classes = prediction.shape.at(-1) ?? 1;
@@ -85,7 +85,7 @@ function softmaxCrossEntropy(tf: Tensorflow, kernels: Kernels, smoothing: number
   };
 }
 
-/** Of targets with as many values as the prediction has. */
+/** Loss of targets with the shape of the prediction. */
 function elementwise(
   tf: Tensorflow,
   body: (prediction: Tensor, target: Tensor) => { losses: Tensor; gradient: Tensor },
@@ -99,9 +99,9 @@ function elementwise(
 }
 
 const drawsRandom =
-  'loss: it draws random numbers, which would depend on the worker. Draw them in the data, where a seed is given.';
+  'loss: the function draws random numbers, which would depend on the worker. Draw them in the data, which has a seed.';
 
-/** Differentiated by tfjs, one shard at a time. */
+/** Evaluates a function of the definition; tfjs differentiates it, one shard at a time. */
 function customLoss(tf: Tensorflow, custom: LossFunction | undefined): Loss {
   if (!custom) throw new ModelError('loss: expected a function in the training definition, got none.');
   return (prediction, target) => {

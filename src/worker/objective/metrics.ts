@@ -1,6 +1,6 @@
 /**
- * Metrics: means over samples, so that each shard can give a sum and the sums can be added in the fixed tree. What isn't a mean
- * over samples (an F1 score, an area under a curve) can't be made from sums, and isn't one of them. Call inside a tidy.
+ * Metrics are means over samples: each shard contributes a sum, and the sums are added in the fixed tree. Values that are no
+ * mean over samples (an F1 score, an area under a curve) are not supported. Call inside a tidy.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
@@ -10,7 +10,7 @@ import { ModelError } from '../../shared/errors.js';
 import type { Tensorflow } from '../engine/native.js';
 import { sum } from './losses.js';
 
-/** Sum over the samples. */
+/** Returns the sum over the samples. */
 export type Metric = (prediction: Tensor, target: Tensor) => number;
 
 export function createMetric(
@@ -33,7 +33,7 @@ export function createMetric(
   }
 }
 
-/** Whether a target's logit is one of the k highest; ties go to the lower class, as with argMax. */
+/** Returns 1 where a target's logit is among the k highest; ties go to the lower class, as in argMax. */
 function topK(tf: Tensorflow, k: number): Metric {
   return (prediction, target) => {
     const classes = prediction.shape.at(-1) ?? 1;
@@ -49,7 +49,7 @@ function topK(tf: Tensorflow, k: number): Metric {
   };
 }
 
-/** Of logits: above 0 is class 1. */
+/** Accuracy of logits: a value above 0 is class 1. */
 function binaryAccuracy(tf: Tensorflow): Metric {
   return (prediction, target) => {
     const wanted = tf.greater(tf.reshape(tf.cast(target, 'float32'), prediction.shape), 0.5);

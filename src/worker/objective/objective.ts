@@ -1,6 +1,6 @@
 /**
- * What is minimised and what is measured: a loss for each of the model's outputs, times its weight, and the metrics. Owns the
- * check that they fit the model and the data; everything is a sum over samples, so that shards add up.
+ * The objective of a run: a weighted loss for each of the model's outputs, and the metrics. Checks that they fit the model and
+ * the data. Every value is a sum over samples, so that the shards' values can be added.
  */
 
 import type { LayersModel, SymbolicTensor, Tensor } from '@tensorflow/tfjs';
@@ -22,7 +22,7 @@ export interface ObjectiveOptions {
   readonly config: Pick<RunConfig, 'loss' | 'metrics' | 'schedule' | 'earlyStopping'>;
   readonly functions: DefinitionFunctions;
   readonly targets: readonly TensorSpec[];
-  /** Of the data, for messages. */
+  /** Name of the data in messages. */
   readonly dataName: string;
 }
 
@@ -36,7 +36,7 @@ export class Objective {
   readonly #losses: readonly { readonly loss: Loss; readonly weight: number }[];
   readonly #metrics: readonly NamedMetric[];
 
-  /** @throws ModelError, ConfigError when losses, metrics, model and data don't fit each other */
+  /** @throws ModelError or ConfigError if losses, metrics, model and data do not fit each other */
   constructor(options: ObjectiveOptions) {
     const { tf, kernels, model, config, functions } = options;
     const names = outputNames(model);
@@ -66,14 +66,14 @@ export class Objective {
     }
   }
 
-  /** In the order of what `measure` gives. */
+  /** Names of the metrics, in the order of the result of `measure`. */
   get metricNames(): string[] {
     return this.#metrics.map(({ name }) => name);
   }
 
   /**
-   * @param outputs one shard's predictions, an output each; targets likewise
-   * @returns the weighted loss summed over samples, and its gradient by each output
+   * @param outputs one shard's predictions, one tensor per output; targets likewise
+   * @returns the weighted loss, summed over samples, and its gradient by each output
    */
   compute(
     outputs: readonly Tensor[],
@@ -88,7 +88,7 @@ export class Objective {
     return { sum: total, gradients };
   }
 
-  /** [loss, metrics...], each summed over samples. */
+  /** Returns [loss, metrics...], each summed over samples. */
   measure(outputs: readonly Tensor[], targets: readonly Tensor[]): number[] {
     const { sum } = this.compute(outputs, targets);
     return [
@@ -100,14 +100,14 @@ export class Objective {
   }
 }
 
-/** Outputs go by the names of the layers that give them. */
+/** Outputs are named after the layers that compute them. */
 export function outputNames(model: LayersModel): string[] {
   return model.outputs.map((output: SymbolicTensor) => output.sourceLayer.name);
 }
 
 function noOutput(field: string, unknown: readonly string[], names: readonly string[]): ConfigError {
   return new ConfigError(
-    `${field}: expected names of outputs (${names.join(', ')}), got ${unknown.join(', ')}. Outputs go by the names of their layers.`,
+    `${field}: expected names of outputs (${names.join(', ')}), got ${unknown.join(', ')}. Outputs are named after their layers.`,
   );
 }
 
@@ -117,7 +117,7 @@ interface ChosenMetric {
   readonly config: Exclude<MetricConfig, string>;
 }
 
-/** @throws ConfigError for an output that isn't there, or two metrics of one name */
+/** @throws ConfigError for an unknown output, or for two metrics of one name */
 function chooseMetrics(
   metrics: readonly MetricConfig[] | null,
   outputs: readonly string[],
@@ -170,7 +170,7 @@ function checkTargets(
     if (loss.kind === 'softmaxCrossEntropy') {
       if (dtype !== 'int32')
         throw new ModelError(
-          `loss: softmaxCrossEntropy needs class numbers, but ${dataName} has real numbers. Choose another loss.`,
+          `loss: softmaxCrossEntropy needs class indices, but ${dataName} has real numbers. Choose another loss.`,
         );
       if (output.length !== shape.length + 1 || (output.at(-1) ?? 0) < classes) {
         throw new ModelError(

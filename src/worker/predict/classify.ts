@@ -1,4 +1,4 @@
-/** From a picture's pixels to classes with their probabilities. */
+/** Classifies a picture's pixels. */
 
 import type { LayersModel, Tensor } from '@tensorflow/tfjs';
 import { normalizePixels, type Normalization } from '../../shared/data/normalize.js';
@@ -10,7 +10,7 @@ export interface RankedClass {
   readonly probability: number;
 }
 
-/** All classes, the likeliest first. `model` gives logits for [1, height, width, 1]. */
+/** Returns all classes with their probabilities, the most probable first. @param model returns logits for [1, height, width, 1] */
 export function classify(
   tf: Tensorflow,
   model: LayersModel,

@@ -1,8 +1,8 @@
 /**
- * A picture of one digit, from any image file, as the bytes a network trained on MNIST expects. Owns reading and
- * bounding the file; ink.ts finds the writing in it and mnist-field.ts lays that out as MNIST's makers did.
+ * Converts an image file with one digit to the bytes that a network trained on MNIST expects. This module reads the file and
+ * limits its size; ink.ts separates the digit from the background, and mnist-field.ts lays it out like MNIST.
  *
- *     file -> upright 8 bit RGBA, at most 1024 a side -> ink (0 none, 255 full) -> bounding box -> scaled, centred
+ *     file -> upright 8 bit RGBA, at most 1024 per side -> ink (0 none, 255 full) -> bounding box -> scaled, centred
  */
 import { stat } from 'node:fs/promises';
 import sharp from 'sharp';
@@ -10,10 +10,10 @@ import { DataError, systemCode } from '../../shared/errors.js';
 import { findInk, isMnistLike, toGrey } from './ink.js';
 import { type FieldSize, layOut } from './mnist-field.js';
 
-/** Above what cameras make, below what would exhaust a small machine. */
+/** Larger than the pictures of cameras, smaller than what would exhaust a small machine. */
 const MAX_INPUT_PIXELS = 100_000_000;
 const MAX_FILE_BYTES = 2 ** 28;
-/** Finer detail would vanish in a field of 28 pixels anyway. */
+/** Finer detail would vanish in a field of 28 pixels. */
 const MAX_WORKING_SIDE = 1024;
 
 /**
@@ -21,17 +21,18 @@ const MAX_WORKING_SIDE = 1024;
  * transparency, dark on light or light on dark. Returns `height * width` bytes, row by row, light on dark (0 is
  * background), for `fillNormalized` or the network's input.
  *
- * 1. Transparent pixels take the background's colour; where the border itself is transparent, that is white below a
- *    dark drawing and black below a light one. Colour becomes grey.
+ * 1. Transparent pixels take the background's colour; if the border itself is transparent, that is white for a dark
+ *    drawing and black for a light one. Colour becomes grey.
  * 2. The median of the border is the background. Ink is the distance from it on the side that reaches further, so
- *    that light and dark backgrounds give the same; contrast is stretched until the strongest ink is 255.
+ *    light and dark backgrounds give the same result; contrast is stretched until the strongest ink is 255.
  * 3. The ink's bounding box is scaled, keeping its aspect, to fit 20 x 20 in a field of 28 x 28 (in proportion for
- *    other sizes), and placed with its centre of mass on the field's centre: LeCun, Bottou, Bengio and Haffner,
+ *    other sizes), and placed with its centre of mass at the field's centre: LeCun, Bottou, Bengio and Haffner,
  *    "Gradient-Based Learning Applied to Document Recognition" (1998), III.A.
  *
- * A grey, opaque picture that has the field's size and a black border already is such a field: it is returned as it
- * is. The picture should hold one digit and nothing else; of an animation the first frame counts. Throws DataError
- * when the file can't be read as an image, is too large, or shows no ink.
+ * A grey, opaque picture that has the field's size and a black border is returned unchanged. The picture should contain one
+ * digit and nothing else; of an animation the first frame is used.
+ *
+ * @throws DataError if the file cannot be read as an image, is too large, or shows no ink
  */
 export async function loadDigitImage(file: string, size: FieldSize): Promise<Uint8Array> {
   await checkFile(file);
@@ -68,7 +69,7 @@ async function decode(file: string): Promise<{ rgba: Uint8Array; height: number;
   }
 }
 
-/** The refusals that sharp would word less clearly. */
+/** Refuses files for which sharp's message would be less clear. */
 async function checkFile(file: string): Promise<void> {
   const expected = `an image file of at most ${MAX_FILE_BYTES} bytes`;
   const remedy = 'Name an image of one digit.';

@@ -1,21 +1,21 @@
 /**
- * Tells writing from background. Owns the decisions about transparency, polarity and contrast; never moves or scales.
+ * Separates writing from background: decides on transparency, polarity and contrast. Never moves or scales pixels.
  */
 import type { Plane } from './mnist-field.js';
 
 export interface Picture extends Omit<Plane, 'pixels'> {
-  /** `height * width * 4` bytes: red, green, blue and alpha, not premultiplied. */
+  /** Pixels as `height * width * 4` bytes: red, green, blue and alpha, not premultiplied. */
   readonly rgba: Uint8Array;
 }
 
-/** A picture whose levels span less than this, of 255, is blank: JPEG and scanners leave that much on empty paper. */
+/** A picture whose levels span less than this, of 255, is blank: JPEG and scanners leave that much noise on empty paper. */
 const MIN_CONTRAST = 24;
-/** At most this share of the contrast is taken for the background's unevenness. */
+/** Maximum share of the contrast that counts as unevenness of the background. */
 const MAX_UNEVENNESS = 1 / 4;
-/** A border at most this bright is MNIST's black. */
+/** Maximum brightness of a border that counts as MNIST's black. */
 const BLACK = 32;
 
-/** Grey (ITU-R BT.601), with transparent pixels in the colour of the background. */
+/** Converts to grey (ITU-R BT.601), with transparent pixels in the colour of the background. */
 export function toGrey(picture: Picture): Plane {
   const { rgba, height, width } = picture;
   const pixels = new Uint8Array(height * width);
@@ -28,7 +28,7 @@ export function toGrey(picture: Picture): Plane {
   return { pixels, height, width };
 }
 
-/** How much each pixel is ink: 0 background, 255 the strongest. Undefined when nothing stands out. */
+/** Returns the amount of ink of each pixel, from 0 (background) to 255 (strongest); undefined if nothing stands out. */
 export function findInk(grey: Plane): Plane | undefined {
   const { pixels, height, width } = grey;
   const border = sorted(borderOf(grey).map((pixel) => pixels[pixel] ?? 0));
@@ -39,7 +39,7 @@ export function findInk(grey: Plane): Plane | undefined {
   const contrast = sign < 0 ? background - lowest : highest - background;
   if (contrast < MIN_CONTRAST) return undefined;
   const distance = (level: number): number => sign * (level - background);
-  // Paper isn't evenly lit. What nine tenths of the border stay within is no ink, unless ink runs off the edge.
+  // Paper is not evenly lit. The range of nine tenths of the border is not ink, unless ink touches the edge.
   const unevenness = quantile(sorted(border.map(distance)), 0.9);
   const floor = Math.min(Math.max(0, unevenness), contrast * MAX_UNEVENNESS);
   const ink = pixels.map((level) =>
@@ -48,7 +48,7 @@ export function findInk(grey: Plane): Plane | undefined {
   return { pixels: ink, height, width };
 }
 
-/** Whether a picture is grey and opaque everywhere with a black border, as MNIST's own images are. */
+/** Returns true for a picture that is grey and opaque everywhere and has a black border, like MNIST's images. */
 export function isMnistLike(picture: Picture): boolean {
   const { rgba } = picture;
   for (let at = 0; at < rgba.length; at += 4) {
@@ -57,12 +57,12 @@ export function isMnistLike(picture: Picture): boolean {
   return quantile(sorted(borderOf(picture).map((pixel) => rgba[pixel * 4] ?? 0)), 0.5) <= BLACK;
 }
 
-/** The grey level that shows through transparent pixels. */
+/** Returns the grey level behind transparent pixels. */
 function backgroundUnder(levels: Uint8Array, picture: Picture): number {
   const { rgba } = picture;
   const border = borderOf(picture);
   const opaque = border.filter((pixel) => (rgba[pixel * 4 + 3] ?? 0) >= 128);
-  // Mostly opaque: only corners or holes are cut out of a background that is there to be seen.
+  // In a mostly opaque picture only corners or holes are cut out of a visible background.
   if (opaque.length * 2 > border.length)
     return quantile(sorted(opaque.map((pixel) => levels[pixel] ?? 0)), 0.5);
   let sum = 0;
@@ -75,7 +75,7 @@ function backgroundUnder(levels: Uint8Array, picture: Picture): number {
   return sum > 127.5 * weight ? 0 : 255;
 }
 
-/** The indices of the outermost pixels. */
+/** Returns the indices of the outermost pixels. */
 function borderOf({ height, width }: Omit<Plane, 'pixels'>): number[] {
   const indices: number[] = [];
   for (let row = 0; row < height; row++) {

@@ -1,6 +1,5 @@
 /**
- * Lays ink out in a network's input field as MNIST's makers did: bounding box, scale, centre of mass. Owns that
- * geometry; never judges what is ink.
+ * Lays ink out in a network's input field like MNIST: bounding box, scale, centre of mass. Does not decide what is ink.
  */
 import sharp from 'sharp';
 
@@ -9,19 +8,19 @@ export interface FieldSize {
   readonly width: number;
 }
 
-/** One byte a pixel, row by row. */
+/** One byte per pixel, row by row. */
 export interface Plane extends FieldSize {
   readonly pixels: Uint8Array;
 }
 
 /** MNIST's digits fit 20 of the field's 28 pixels. */
 const INNER = 20 / 28;
-/** Ink this faint, of 255, doesn't widen the bounding box: rings of JPEG around a stroke are below it. */
+/** Fainter ink (of 255) does not widen the bounding box: JPEG's artefacts around a stroke are below it. */
 const FAINT = 32;
 
 /**
- * A field of `size` with the ink of `plane`, whose strongest pixel must be 255, in its middle. All of the ink stays
- * in the field: where its centre of mass would push it over the edge, it stops at the edge.
+ * Returns a field of `size` with the ink of `plane` in its middle. The strongest pixel of `plane` must be 255. All ink stays in
+ * the field: if the centre of mass would move it over an edge, it stops at the edge.
  */
 export async function layOut(plane: Plane, size: FieldSize): Promise<Uint8Array> {
   const { height, width } = size;
@@ -38,7 +37,7 @@ export async function layOut(plane: Plane, size: FieldSize): Promise<Uint8Array>
   return field;
 }
 
-/** The bounding box of the ink, resized to fit the inner part of the field and stretched to full contrast. */
+/** Returns the bounding box of the ink, resized to fit the inner part of the field and stretched to full contrast. */
 async function scaleToFit(plane: Plane, size: FieldSize): Promise<Plane> {
   const box = boundingBox(plane);
   const scale = INNER * Math.min(size.height / box.height, size.width / box.width);

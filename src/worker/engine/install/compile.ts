@@ -11,12 +11,12 @@ import { runProgram } from '../process.js';
 
 export interface CompiledBinding {
   readonly compiler: string;
-  /** False where Lockstep's own ops could not be compiled: TensorFlow's take their place, slower. */
+  /** False if Lockstep's own ops could not be compiled; TensorFlow's slower ones replace them. */
   readonly ownKernels: boolean;
 }
 
 /**
- * No contraction and no errno: the ops promise the same bits on every CPU, and a square root in one instruction.
+ * Flags against contraction and errno: the ops give the same bits on every CPU, with a square root in one instruction.
  */
 const flags = [
   '-std=c++17',
@@ -41,7 +41,7 @@ function commonArguments(): string[] {
   ];
 }
 
-/** Compiles the addon for shared memory into `output`. Says why it failed; workers do without it then, slower. */
+/** Compiles the addon for shared memory into `output`. Returns the reason if it fails; workers then use sockets. */
 export async function compileMemory(compiler: string, output: string): Promise<string | undefined> {
   const own = memorySources();
   if (own.length === 0) return 'the package came without its source';

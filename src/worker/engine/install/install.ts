@@ -1,6 +1,6 @@
 /**
- * Installs the native engine into the cache. Owns the order of sources, the lock and the atomic change: an engine's folder
- * appears whole, by one rename, or not at all.
+ * Installs the native engine into the cache: the order of sources, the lock and the atomic change. An engine's folder appears
+ * whole, by one rename, or not at all.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
@@ -31,21 +31,21 @@ import { provideFrom, providePypi, type Provided } from './libraries.js';
 export interface InstallOptions {
   readonly host: EngineHost;
   readonly variant: EngineVariant;
-  /** A folder to install from, instead of looking for a source. */
+  /** Folder to install from, instead of the other sources. */
   readonly from?: string | undefined;
-  /** Install again over what is there. */
+  /** Installs again, replacing an existing engine. */
   readonly force?: boolean | undefined;
-  /** Check the SHA-256 of every file of what is there. */
+  /** Checks the SHA-256 of every file of an existing engine. */
   readonly verify?: boolean | undefined;
   readonly log: (line: string) => void;
 }
 
-/** What the unpacked libraries, headers and downloads need at most, on the disk. */
+/** Maximum disk space that the unpacked libraries, headers and downloads need. */
 const neededBytes: Record<EngineVariant, number> = { cpu: 1.5 * 2 ** 30, cuda: 12 * 2 ** 30 };
 
 /**
- * Provides an engine from the first source that works: what is there, `from`, a PyPI wheel, the package's own download.
- * Waits while another process installs, and then takes what that one made. Returns the engine's folder.
+ * Provides an engine from the first source that works: the existing one, `from`, a PyPI wheel, the package's own download.
+ * Waits while another process installs, and then uses that engine. Returns the engine's folder.
  * @throws EngineError listing each source and why it failed.
  */
 export async function installEngine(options: InstallOptions): Promise<string> {
@@ -73,7 +73,7 @@ export async function installEngine(options: InstallOptions): Promise<string> {
   }
 }
 
-/** What is there already, with its binding compiled again when Lockstep's own sources have changed. */
+/** Returns the existing engine, with its binding compiled again if Lockstep's native sources have changed. */
 async function takePresent({ host, variant, verify, log }: InstallOptions): Promise<string | undefined> {
   const found = findCachedEngine(host, variant);
   const directory = engineDirectory(host, variant);
@@ -134,12 +134,12 @@ async function installNew({ host, variant, from, log }: InstallOptions): Promise
   );
 }
 
-/** Whether an engine's file depends on Lockstep's own sources. */
+/** Returns true for files of an engine that depend on Lockstep's native sources. */
 function isCompiled(name: string): boolean {
   return name.startsWith(bindingPrefix) || name.startsWith(memoryPrefix);
 }
 
-/** Compiles and tries the binding in `directory`, then states all files in the manifest, which comes last. */
+/** Compiles and tries the binding in `directory`, then writes the manifest of all files, which comes last. */
 async function finish(
   host: EngineHost,
   directory: string,
@@ -155,7 +155,8 @@ async function finish(
     if (isCompiled(name)) await rm(path.join(directory, name));
   }
   if (withoutMemory === undefined) await rename(memoryDraft, path.join(directory, memoryName()));
-  else log(`Warning: workers of one host will share no memory (${withoutMemory}); they use sockets, slower.`);
+  else
+    log(`Warning: workers of one host will not share memory (${withoutMemory}); they use sockets, slower.`);
   await rename(draft, path.join(directory, bindingName()));
   const manifest: EngineManifest = {
     version: 1,
@@ -173,7 +174,7 @@ async function finish(
   await rename(`${file}.draft`, file);
 }
 
-/** tfjs-node-gpu's own script: libtensorflow 2.9.1 (CUDA 11.2) into the package. Says why it failed. */
+/** Runs tfjs-node-gpu's own script, which downloads libtensorflow 2.9.1 (CUDA 11.2). Returns the reason if it fails. */
 async function packageDownload(host: EngineHost, log: (line: string) => void): Promise<string | undefined> {
   const cwd = packageDirectory(host);
   if (cwd === undefined) return 'the package tfjs-node-gpu is not there';
@@ -195,7 +196,7 @@ async function packageDownload(host: EngineHost, log: (line: string) => void): P
   }
 }
 
-/** Only the holder of the lock may call this: every draft is then a dead process's. */
+/** Removes drafts. Only the holder of the lock may call this: every draft then belongs to a dead process. */
 async function removeLeftovers(root: string, variant: EngineVariant): Promise<void> {
   for (const name of await readdir(root)) {
     if (name.startsWith(`${engineKey(variant)}.draft-`))

@@ -1,4 +1,4 @@
-/** Brings TensorFlow's libraries and headers into an engine's folder, from one of the sources. */
+/** Copies TensorFlow's libraries and headers into an engine's folder, from one of the sources. */
 import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError } from '../../../shared/errors.js';
@@ -13,7 +13,7 @@ export interface Provided {
   readonly wheels: EngineManifest['wheels'];
 }
 
-/** From a folder with wheels, with a wheel's contents, or with libtensorflow (include/ and lib/). @throws EngineError */
+/** Copies from a folder with wheels, with a wheel's contents, or with libtensorflow (include/ and lib/). @throws EngineError */
 export async function provideFrom(from: string, target: string): Promise<Provided> {
   const names = await readdir(from).catch((error: unknown) => {
     throw new EngineError(`--from ${from}: expected a readable folder.`, { path: from }, error);
@@ -48,7 +48,7 @@ export async function provideFrom(from: string, target: string): Promise<Provide
   );
 }
 
-/** From PyPI, or the index that pip is configured with. @throws EngineError */
+/** Downloads from PyPI, or from the index that pip is configured with. @throws EngineError */
 export async function providePypi(
   variant: EngineVariant,
   target: string,

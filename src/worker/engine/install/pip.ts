@@ -1,4 +1,4 @@
-/** Downloads Python wheels with whatever pip there is. Nothing of Python is run or installed. */
+/** Downloads Python wheels with the first pip that works. No Python package is run or installed. */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError } from '../../../shared/errors.js';
@@ -12,7 +12,7 @@ const pips: readonly (readonly [string, ...string[]])[] = [
   ['pip'],
 ];
 
-/** Any wheel has the same library; pip wants to know for which Python. */
+/** Python version that pip downloads for; the library is the same in every wheel. */
 const python = [
   '--python-version',
   '3.11',
@@ -34,7 +34,7 @@ function platforms(): string[] {
   return tags.flatMap((tag) => ['--platform', `${tag}_${machine}`]);
 }
 
-/** The package that has the C++ library for this machine. */
+/** Returns the package with the C++ library for this machine. */
 export function tensorflowRequirement(variant: 'cpu' | 'cuda'): string {
   const cpuOnly = variant === 'cpu' && process.platform === 'linux' && process.arch === 'x64';
   return `${cpuOnly ? 'tensorflow-cpu' : 'tensorflow'}==${engineRelease.tensorflowVersion}`;
@@ -62,7 +62,7 @@ export async function downloadWheels(requirements: readonly string[], directory:
       return names.filter((name) => name.endsWith('.whl')).map((name) => path.join(directory, name));
     }
     failures.push([program, ...first].join(' ') + `: ${failure}`);
-    // A pip that ran and failed would fail under its other names as well.
+    // A pip that ran and failed would also fail under its other names.
     if (!failure.includes('not found') && !failure.includes('No module named pip')) break;
   }
   throw new EngineError(

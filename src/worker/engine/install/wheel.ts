@@ -1,5 +1,5 @@
 /**
- * Takes TensorFlow's libraries and C headers out of Python wheels (zip archives, PEP 427). A wheel is hostile until checked:
+ * Extracts TensorFlow's libraries and C headers from Python wheels (zip archives, PEP 427). A wheel is hostile until checked:
  * bounded in size, no path may leave the target, and each library must have the SHA-256 that the wheel's RECORD states.
  */
 import { createHash } from 'node:crypto';
@@ -17,14 +17,14 @@ export interface WheelLimits {
   readonly totalBytes: number;
 }
 
-/** Four times what the largest wheel of today needs. */
+/** Four times the unpacked size of the largest present wheel. */
 export const defaultLimits: WheelLimits = {
   entries: 200_000,
   entryBytes: 8 * 2 ** 30,
   totalBytes: 16 * 2 ** 30,
 };
 
-/** What the binding is compiled and linked against, in the wheel's own layout. */
+/** Files that the binding is compiled and linked against, in the wheel's layout. */
 export function isWanted(name: string): boolean {
   return (
     /^tensorflow\/libtensorflow_(cc|framework)\.(so\.2|2\.dylib)$/.test(name) ||
@@ -38,13 +38,13 @@ export function isWanted(name: string): boolean {
 const isLibrary = (name: string): boolean => !name.startsWith('tensorflow/include/');
 
 export interface ExtractedWheel {
-  /** Names of what was written, relative to the target. */
+  /** Names of the files written, relative to the target. */
   readonly files: readonly string[];
   /** Requirements of the wheel's `and-cuda` extra, as its METADATA lists them. */
   readonly cudaRequirements: readonly string[];
 }
 
-/** Extracts what is wanted of `wheel` below `target`. @throws EngineError naming the wheel and the entry. */
+/** Extracts the needed files of `wheel` below `target`. @throws EngineError that names the wheel and the entry */
 export async function extractWheel(
   wheel: string,
   target: string,
@@ -92,7 +92,7 @@ export async function extractWheel(
   return { files: [...digests.keys()], cudaRequirements };
 }
 
-/** yauzl refuses `..` and absolute names already; this holds whatever yauzl does. */
+/** Refuses paths outside the target; yauzl refuses `..` and absolute names as well. */
 function inside(target: string, name: string, wheel: string): string {
   const file = path.resolve(target, name);
   if (file.startsWith(path.resolve(target) + path.sep)) return file;
