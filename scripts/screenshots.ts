@@ -1,6 +1,6 @@
 /**
- * The pictures of the dashboard in docs/: `npm run screenshots -- RUNS RUN [OTHER]`, of the folder RUNS the run RUN, with OTHER laid
- * over it. At desk and phone width, light and dark, by Chromium.
+ * Takes the screenshots of the dashboard in docs/ with Chromium, at desktop and phone width, in light and dark colors:
+ * `npm run screenshots -- RUNS RUN [OTHER]`. RUNS is the folder of the runs, RUN the run to show, and OTHER a run to compare with it.
  */
 
 import { writeFile } from 'node:fs/promises';
@@ -14,9 +14,9 @@ const [runs, run, other] = process.argv.slice(2);
 if (runs === undefined || run === undefined)
   throw new Error('usage: npm run screenshots -- RUNS RUN [OTHER]');
 
-// The built one: the page's modules are files beside it.
-const built = new URL('../dist/dashboard/server.js', import.meta.url).href;
-const { openDashboard } = (await import(built)) as typeof Server;
+// Uses the compiled server, which serves the page's compiled modules from its own folder.
+const serverModule = new URL('../dist/dashboard/server.js', import.meta.url).href;
+const { openDashboard } = (await import(serverModule)) as typeof Server;
 const docs = fileURLToPath(new URL('../docs', import.meta.url));
 
 const dashboard = await openDashboard({
@@ -39,13 +39,13 @@ for (const { name, width, height, touch } of [
       await page.getByRole('img', { name: new RegExp(`^Loss over .*${other}`) }).waitFor();
       await page.evaluate('document.activeElement.blur(); scrollTo(0, 0)');
     }
-    const picture = await page.screenshot();
-    const small = await sharp(picture).png({ palette: true, colours: 64, compressionLevel: 9 }).toBuffer();
+    const screenshot = await page.screenshot();
+    const small = await sharp(screenshot).png({ palette: true, colours: 64, compressionLevel: 9 }).toBuffer();
     const file = join(docs, `dashboard-${name}-${dark ? 'dark' : 'light'}.png`);
     await writeFile(file, small);
-    const whole = join(runs, `whole-${name}-${dark ? 'dark' : 'light'}.png`);
-    await page.screenshot({ path: whole, fullPage: true });
-    console.log(`${file}: ${small.length} bytes; the whole page: ${whole}`);
+    const fullPage = join(runs, `full-${name}-${dark ? 'dark' : 'light'}.png`);
+    await page.screenshot({ path: fullPage, fullPage: true });
+    console.log(`${file}: ${small.length} bytes; full page: ${fullPage}`);
     await browser.close();
   }
 }

@@ -1,10 +1,10 @@
 /**
- * The promise of `--engine wasm`, checked through the real command: one hash under every Node and whatever V8 does to run
- * WebAssembly (`npm run verify:engines`). Fetches the other Nodes from npm into a temporary folder. Prints a table and ends with
- * status 1 when any result differs from the first, in the weights, an evaluation or the loss of any step.
+ * Verifies that `--engine wasm` gives identical results under every Node version and every way in which V8 executes WebAssembly, with the
+ * compiled command: `npm run verify:engines`. Installs other Node versions from npm into a temporary folder. Prints a table. The exit status
+ * is 1 if a result differs from the first in the weights, an evaluation or a loss.
  *
- *   --steps N      steps of the ConvNet on MNIST (10)
- *   --nodes LIST   major versions (20,22,24); empty: this Node alone
+ *   --steps N      steps of the MNIST ConvNet (default: 10)
+ *   --nodes LIST   comma-separated major versions (default: 20,22,24); empty: the running Node only
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -22,8 +22,8 @@ const { values } = parseArgs({
 });
 
 const run = ['--engine', 'wasm', '--shards', '5', '--batch-size', '32', '--seed', '7', '--evaluate', 'none'];
-/** V8's ways to run code, and the instruction sets that it may use. */
-const ways: readonly (readonly string[])[] = [
+/** Flags that select V8's compilers and instruction sets. */
+const v8Flags: readonly (readonly string[])[] = [
   [],
   ['--no-opt'],
   ['--liftoff-only'],
@@ -35,22 +35,34 @@ interface Variant {
   readonly name: string;
   readonly node: string;
   readonly flags: readonly string[];
-  readonly place: readonly string[];
+  readonly processOptions: readonly string[];
 }
 
-function train({ node, flags, place }: Variant): { bits: string; weightsSha256: string; seconds: number } {
+function train({ node, flags, processOptions }: Variant): {
+  bits: string;
+  weightsSha256: string;
+  seconds: number;
+} {
   const out = mkdtempSync(path.join(os.tmpdir(), 'lockstep-verify-'));
-  const args = [...flags, 'dist/cli/main.js', 'train', ...run, '--max-steps', values.steps, ...place];
+  const args = [
+    ...flags,
+    'dist/cli/main.js',
+    'train',
+    ...run,
+    '--max-steps',
+    values.steps,
+    ...processOptions,
+  ];
   try {
-    const begun = performance.now();
+    const startedMs = performance.now();
     const limits = { timeout: 600_000, maxBuffer: 2 ** 28 };
     const all = [...args, '--out', out, '--json'];
     const { stdout, stderr, status, error } = spawnSync(node, all, { encoding: 'utf8', ...limits });
     if (status !== 0) {
-      const how = error?.message ?? `status ${status ?? 'none'}: ${stderr}`;
-      throw new Error(`${node} ${all.join(' ')}: ${how}`);
+      const reason = error?.message ?? `status ${status ?? 'none'}: ${stderr}`;
+      throw new Error(`${node} ${all.join(' ')}: ${reason}`);
     }
-    return { ...bitsOf(stdout), seconds: (performance.now() - begun) / 1000 };
+    return { ...bitsOf(stdout), seconds: (performance.now() - startedMs) / 1000 };
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
@@ -60,18 +72,18 @@ const folder = mkdtempSync(path.join(os.tmpdir(), 'lockstep-nodes-'));
 try {
   const others = values.nodes.split(',').filter(Boolean);
   const variants: Variant[] = [
-    ...ways.map((flags) => ({
+    ...v8Flags.map((flags) => ({
       name: ['this Node', ...flags].join(' '),
       node: process.execPath,
       flags,
-      place: ['--single-process'],
+      processOptions: ['--single-process'],
     })),
     ...(await Promise.all(
       others.map(async (major) => ({
         name: `Node ${major}, 2 workers`,
         node: await nodeOf(major, folder),
         flags: [],
-        place: ['--workers', '2'],
+        processOptions: ['--workers', '2'],
       })),
     )),
   ];

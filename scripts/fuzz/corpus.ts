@@ -1,4 +1,4 @@
-/** What is mutated: a real message of every kind, and the frames that real exchanges between three workers send. */
+/** Valid inputs to mutate: a message of every type, the frames of collectives between three workers, and data files. */
 
 import { CollectiveEngine } from '../../src/shared/collectives/collective-engine.js';
 import { vectorOver } from '../../src/shared/collectives/reduction.js';
@@ -53,7 +53,7 @@ export const config = resolveConfig(runConfigSchema.parse({ workers: worldSize, 
   gpus: [],
 });
 
-/** By kind, so that a new kind doesn't compile without one. */
+/** One message per type; the mapped type requires an entry for each new type. */
 export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMessage, K> } = {
   join,
   ready,
@@ -162,10 +162,10 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
   abort: { type: 'abort', error: { code: 'PEER_LOST', message: 'gone' } },
 };
 
-/** One of each rank, with the exchanges of a step registered, and every frame that they send in three uses. */
-export function exchanges(tag = runTag): { engines: CollectiveEngine[]; frames: Buffer[] } {
+/** Runs two collectives for three steps between one engine per rank; returns the engines and all frames that they sent. */
+export function simulateCollectives(tag = runTag): { engines: CollectiveEngine[]; frames: Buffer[] } {
   const frames: Buffer[] = [];
-  const waiting: [Rank, Buffer][] = [];
+  const inFlight: [Rank, Buffer][] = [];
   const ranges = shardRanges(shards, worldSize);
   const engines = ranges.map(
     (_, rank) =>
@@ -173,24 +173,24 @@ export function exchanges(tag = runTag): { engines: CollectiveEngine[]; frames: 
         { runTag: tag, generation: asGeneration(generation), rank: asRank(rank), ranges, shards },
         (to, frame) => {
           frames.push(Buffer.concat(frame));
-          waiting.push([to, Buffer.concat(frame)]);
+          inFlight.push([to, Buffer.concat(frame)]);
         },
         () => undefined,
       ),
   );
   for (const [rank, engine] of engines.entries()) {
     const range = ranges[rank] ?? { start: 0, end: 0 };
-    for (const [exchange, elementCount] of [10, 20_000].entries()) {
+    for (const [index, elementCount] of [10, 20_000].entries()) {
       const vector = () => vectorOver('sum-float32', new ArrayBuffer(4 * elementCount));
       engine.register(
-        { id: exchange + 1, name: `x/${exchange}`, reduction: 'sum-float32', elementCount },
+        { id: index + 1, name: `x/${index}`, reduction: 'sum-float32', elementCount },
         { inputs: Array.from({ length: range.end - range.start }, vector), output: vector() },
       );
     }
   }
   for (let step = 1; step <= 3; step++) {
-    for (const engine of engines) for (const exchange of [1, 2]) engine.start(exchange, step);
-    for (let next = waiting.shift(); next; next = waiting.shift()) engines[next[0]]?.receive([next[1]]);
+    for (const engine of engines) for (const collective of [1, 2]) engine.start(collective, step);
+    for (let next = inFlight.shift(); next; next = inFlight.shift()) engines[next[0]]?.receive([next[1]]);
   }
   const hello = Buffer.alloc(headerBytes + 1);
   writeHeader([hello], {
@@ -217,7 +217,7 @@ export const safetensorsFile = encodeSafetensors(
   { step: '3' },
 );
 
-/** IDX: 2 images of 3 by 4, and 5 labels. */
+/** IDX files with 2 images of 3x4 pixels and with 5 labels. */
 export const idxFiles: readonly Buffer[] = [
   Buffer.concat([Buffer.from('00000803000000020000000300000004', 'hex'), Buffer.alloc(24, 7)]),
   Buffer.concat([Buffer.from('0000080100000005', 'hex'), Buffer.from([1, 2, 3, 4, 5])]),

@@ -1,6 +1,6 @@
 /**
- * Gives hostile bytes to every parser of bytes, in this process. Each may take them or refuse them with a typed error; the
- * state machine behind the coordinator's may not throw at all, whatever it is told.
+ * Gives hostile bytes to every parser, in this process. A parser must accept them or refuse them with an operational error. The
+ * coordinator's state machine must not throw for any message.
  */
 
 import { Coordinator } from '../../src/coordinator/coordinator.js';
@@ -13,38 +13,41 @@ import type { ControlServerEvents } from '../../src/shared/transport/transport.j
 import {
   config,
   coordinatorMessages,
-  exchanges,
   idxFiles,
   messageBytes,
   safetensorsFile,
+  simulateCollectives,
   workerMessages,
 } from './corpus.js';
-import { cut, hostile, mend, type Random } from './mutate.js';
+import { hostile, repairChecksums, splitIntoParts, type Random } from './mutate.js';
 
-export type Outcome = 'taken' | 'refused' | (string & {});
+export type Outcome = 'accepted' | 'refused' | (string & {});
 
 interface Target {
   readonly name: string;
-  /** Of every hundred. */
+  /** Percentage of all inputs. */
   readonly share: number;
   attack(random: Random): Outcome;
 }
 
-/** What came of it. @throws whatever isn't a typed error */
-function outcome(parse: () => unknown): Outcome {
+/**
+ * Runs a parser and returns its outcome.
+ * @throws every error that is not operational
+ */
+function outcomeOf(parse: () => unknown): Outcome {
   try {
     parse();
-    return 'taken';
+    return 'accepted';
   } catch (error) {
     if (error instanceof OperationalError) return kindOf(error);
     throw error;
   }
 }
 
-/** A coordinator in mid-run whose sockets are this file, and how it is told something. */
-function coordinator(): (from: string, bytes: Uint8Array) => void {
+/** Starts a coordinator without sockets, lets all workers connect, and returns a function that delivers a message to it. */
+function startCoordinator(): (from: string, bytes: Uint8Array) => void {
   let events: ControlServerEvents | undefined;
-  const made = new Coordinator({
+  const coordinator = new Coordinator({
     runId: '00000000-0000-4000-8000-000000000000',
     host: 'box',
     config,
@@ -62,66 +65,71 @@ function coordinator(): (from: string, bytes: Uint8Array) => void {
     emit: () => undefined,
     record: () => undefined,
     trace: () => undefined,
-    // No time passes: nobody is late.
+    // The clock stands still, so that no worker times out.
     now: () => 0,
   });
-  void made.run();
+  void coordinator.run();
   const { join, ready } = workerMessages;
-  const say = (from: string, bytes: Uint8Array): void => events?.message(from, bytes);
+  const deliver = (from: string, bytes: Uint8Array): void => events?.message(from, bytes);
   for (let rank = 0; rank < config.workers; rank++) {
     const workerId = `00000000-0000-4000-8000-00000000000${rank}`;
-    say(`w${rank}`, encodeMessage({ ...join, workerId, pid: rank, slot: String(rank) }));
+    deliver(`w${rank}`, encodeMessage({ ...join, workerId, pid: rank, slot: String(rank) }));
   }
-  for (let rank = 0; rank < config.workers; rank++) say(`w${rank}`, encodeMessage(ready));
-  for (let rank = 0; rank < config.workers; rank++) say(`w${rank}`, encodeMessage(workerMessages.connected));
-  return say;
+  for (let rank = 0; rank < config.workers; rank++) deliver(`w${rank}`, encodeMessage(ready));
+  for (let rank = 0; rank < config.workers; rank++)
+    deliver(`w${rank}`, encodeMessage(workerMessages.connected));
+  return deliver;
 }
 
+/** Returns all parsers, with the share of inputs that each receives. */
 export function targets(): Target[] {
   const fromWorkers = messageBytes(workerMessages);
   const fromCoordinator = messageBytes(coordinatorMessages);
-  const { engines, frames } = exchanges();
+  const { engines, frames } = simulateCollectives();
   const [engine] = engines;
-  const say = coordinator();
+  const deliver = startCoordinator();
   return [
     {
       name: 'worker to coordinator',
       share: 35,
       attack: (random) => {
-        // A few connections of strangers, of which some get as far as a join; refusals are counted inside.
-        say(`s${random(50)}`, hostile(fromWorkers, random));
+        // Uses a limited number of connections, so that some reach a valid join. The coordinator counts refusals itself.
+        deliver(`s${random(50)}`, hostile(fromWorkers, random));
         return 'handled';
       },
     },
     {
       name: 'coordinator to worker',
       share: 25,
-      attack: (random) => outcome(() => decodeCoordinatorMessage(hostile(fromCoordinator, random), 'fuzz')),
+      attack: (random) => outcomeOf(() => decodeCoordinatorMessage(hostile(fromCoordinator, random), 'fuzz')),
     },
     {
       name: 'data frame',
       share: 30,
       attack: (random) => {
         const frame = hostile(frames, random);
-        return outcome(() => engine?.receive(cut(random(2) === 0 ? mend(frame) : frame, random)));
+        return outcomeOf(() =>
+          engine?.receive(splitIntoParts(random(2) === 0 ? repairChecksums(frame) : frame, random)),
+        );
       },
     },
     {
       name: 'replayed frame',
       share: 4,
-      attack: (random) => outcome(() => engine?.receive([Buffer.from(frames[random(frames.length)] ?? [])])),
+      attack: (random) =>
+        outcomeOf(() => engine?.receive([Buffer.from(frames[random(frames.length)] ?? [])])),
     },
     {
       name: 'safetensors',
       share: 3,
-      attack: (random) => outcome(() => decodeSafetensors(hostile([safetensorsFile], random), 'fuzz')),
+      attack: (random) => outcomeOf(() => decodeSafetensors(hostile([safetensorsFile], random), 'fuzz')),
     },
     {
       name: 'IDX',
       share: 3,
       attack: (random) => {
         const bytes = hostile(idxFiles, random);
-        return outcome(() =>
+        return outcomeOf(() =>
           random(2) === 0 ? parseIdxImages(bytes, 'fuzz') : parseIdxLabels(bytes, 'fuzz'),
         );
       },
@@ -129,22 +137,25 @@ export function targets(): Target[] {
   ];
 }
 
-/** Counts by target and outcome. @throws the first error that isn't typed */
+/**
+ * Attacks the parsers and returns the number of outcomes by parser and outcome.
+ * @throws the first error that is not operational
+ */
 export function attackParsers(
   count: number,
   random: Random,
-  progress: (done: number) => void = () => undefined,
+  onProgress: (done: number) => void = () => undefined,
 ): Map<string, Map<string, number>> {
   const all = targets();
   const counts = new Map(all.map(({ name }) => [name, new Map<string, number>()]));
   for (let done = 0; done < count; done++) {
-    let place = random(100);
-    const target = all.find(({ share }) => (place -= share) < 0) ?? all[0];
+    let draw = random(100);
+    const target = all.find(({ share }) => (draw -= share) < 0) ?? all[0];
     if (!target) break;
     const result = target.attack(random);
-    const of = counts.get(target.name);
-    of?.set(result, (of.get(result) ?? 0) + 1);
-    if (done % 10_000 === 0) progress(done);
+    const outcomes = counts.get(target.name);
+    outcomes?.set(result, (outcomes.get(result) ?? 0) + 1);
+    if (done % 10_000 === 0) onProgress(done);
   }
   return counts;
 }

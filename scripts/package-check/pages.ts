@@ -1,7 +1,7 @@
-/** What a newcomer's browser would fetch: the dashboard while a training runs, and the page to draw on. */
+/** Requests the pages that a browser would load: the dashboard of a running training, and the demo page. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expectIn, type Running } from './stages.js';
+import { expectIn, type RunningCommand } from './stages.js';
 
 async function get(address: string | URL): Promise<Response> {
   const response = await fetch(address);
@@ -11,21 +11,22 @@ async function get(address: string | URL): Promise<Response> {
 
 const text = async (address: string | URL): Promise<string> => (await get(address)).text();
 
-/** Everything that the page's HTML names. */
-async function getWithFiles(page: string): Promise<string> {
+/** Loads a page with all files that its HTML references; returns the HTML. */
+async function getPage(page: string): Promise<string> {
   const html = await text(page);
   const names = [...html.matchAll(/(?:src|href)="([^":]+)"/g)].map(([, name = '']) => name);
-  if (names.length < 2) throw new Error(`${page}: expected a style and a script, got:\n${html}`);
+  if (names.length < 2) throw new Error(`${page}: expected a style sheet and a script, got:\n${html}`);
   for (const name of names)
-    if ((await text(new URL(name, page))).length === 0) throw new Error(`${page}${name} is empty.`);
+    if ((await text(new URL(name, page))).length === 0)
+      throw new Error(`${page}${name}: expected content, got an empty file.`);
   return html;
 }
 
-/** The training's dashboard, once it has taken 200 steps: its page, the live run's numbers and the metrics. */
-export async function visitDashboard(training: Running, run: string): Promise<void> {
-  const [, url = ''] = await training.said(/"event":"dashboard","url":"([^"]+)"/);
-  await training.said(/"event":"step"[^\n}]*"step":200,/);
-  expectIn(await getWithFiles(url), /<title>Lockstep<\/title>/);
+/** Checks the dashboard of a training after 200 steps: the page, the state of the live run, and the metrics. */
+export async function visitDashboard(training: RunningCommand, run: string): Promise<void> {
+  const [, url = ''] = await training.waitForOutput(/"event":"dashboard","url":"([^"]+)"/);
+  await training.waitForOutput(/"event":"step"[^\n}]*"step":200,/);
+  expectIn(await getPage(url), /<title>Lockstep<\/title>/);
   const live = (await (await get(`${url}api/current`)).json()) as { live: string | null };
   if (live.live !== run) throw new Error(`${url}api/current: expected the live run ${run}, got ${live.live}`);
   const { state } = (await (await get(`${url}api/runs/${run}`)).json()) as {
@@ -40,20 +41,20 @@ export async function visitDashboard(training: Running, run: string): Promise<vo
   if (!(steps >= 200)) throw new Error(`${url}metrics: expected 200 steps or more, got:\n${metrics}`);
 }
 
-/** The demo's page, tfjs, and the very weights of the run in `folder`; then Ctrl-C. */
-export async function visitDemo(demo: Running, folder: string): Promise<void> {
-  const [, url = ''] = await demo.said(/Draw a digit at (\S+)/);
-  expectIn(await getWithFiles(url), /<title>Draw a digit<\/title>[^]*id="pad"/);
+/** Checks the demo's page, tfjs and the weights of the run in `folder`, then interrupts the demo. */
+export async function visitDemo(demo: RunningCommand, folder: string): Promise<void> {
+  const [, url = ''] = await demo.waitForOutput(/Draw a digit at (\S+)/);
+  expectIn(await getPage(url), /<title>Draw a digit<\/title>[^]*id="pad"/);
   expectIn(await text(`${url}about.json`), /"normalize":\{"mean":0\.5,"std":0\.5\}/);
   expectIn(await text(`${url}model/model.json`), /"modelTopology"/);
   const served = Buffer.from(await (await get(`${url}model/weights.bin`)).arrayBuffer());
   if (!served.equals(await readFile(join(folder, 'model', 'weights.bin'))))
-    throw new Error(`${url}model/weights.bin: expected the weights of ${folder}, got others.`);
+    throw new Error(`${url}model/weights.bin: expected the weights of ${folder}, got different bytes.`);
   demo.signal('SIGINT');
   await demo.ended;
-  const answered = await fetch(url).then(
+  const isServed = await fetch(url).then(
     () => true,
     () => false,
   );
-  if (answered) throw new Error(`${url} is still served after Ctrl-C.`);
+  if (isServed) throw new Error(`${url}: expected no server after SIGINT, got a response.`);
 }
