@@ -1,6 +1,6 @@
 /**
- * Who may see the dashboard. On loopback everybody on this machine, if the browser was sent there under a loopback name (else a
- * page of the Internet could read it by DNS rebinding); on any other address whoever has the token.
+ * Access to the dashboard. On loopback every user of the machine has access, under a loopback name only (otherwise a page on
+ * the Internet could read it by DNS rebinding). On any other address a token is required.
  */
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
@@ -9,14 +9,14 @@ import { ConfigError } from '../shared/errors.js';
 export interface DashboardAddress {
   readonly host: string;
   readonly port: number;
-  /** Another port will do if this one is taken. */
+  /** True if another port may be used when this one is taken. */
   readonly anyPort: boolean;
 }
 
 const defaultPort = 29_480;
 export const cookieName = 'lockstep';
 
-/** `--dashboard` alone, a PORT, or HOST:PORT; port 0: any. @throws ConfigError */
+/** Parses `--dashboard` without a value, a PORT, or HOST:PORT; port 0 lets the system choose. @throws ConfigError */
 export function parseAddress(text: string | true): DashboardAddress {
   if (text === true) return { host: '127.0.0.1', port: defaultPort, anyPort: true };
   const [, bracketed, plain, digits = ''] =
@@ -32,25 +32,25 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-/** What may be asked of a visitor: nothing, or this token. */
+/** Checks requests: with a token if one is required. */
 export class Access {
   readonly token: string | null;
   readonly #digest: Buffer | undefined;
 
-  /** @param token one that was given; null: made up where one is needed */
+  /** @param token the user's token; null to generate one if it is required */
   constructor(host: string, token: string | null) {
     this.token = token ?? (isLoopback(host) ? null : randomBytes(18).toString('base64url'));
     this.#digest = this.token === null ? undefined : sha256(this.token);
   }
 
-  /** Takes the same time for any wrong token. */
+  /** Compares in constant time. */
   admits(token: string | undefined): boolean {
     return (
       this.#digest === undefined || (token !== undefined && timingSafeEqual(sha256(token), this.#digest))
     );
   }
 
-  /** Whether a request to this `Host` may be answered; where a token is asked for, to any. */
+  /** Returns true if a request with this `Host` header may be answered. Any host is accepted if a token is required. */
   knows(hostHeader: string | undefined): boolean {
     if (this.#digest !== undefined) return true;
     const name = (hostHeader ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');

@@ -1,4 +1,4 @@
-/** The page's files, read once: its own from beside this module and from `web/`, and the chart library from its package. */
+/** The page's files, read once: modules from this build, the page from `web/`, and the chart library from its package. */
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ const types: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
 };
 
-/** By path: the page at `/`, modules under their place in the build, so that they find each other as they do there. */
+/** Files by path: the page at `/`, and modules under their paths in the build, so that relative imports work. */
 export function loadAssets(): ReadonlyMap<string, Asset> {
   const build = fileURLToPath(new URL('../', import.meta.url));
   const page = fileURLToPath(new URL('../../web/dashboard/', import.meta.url));

@@ -1,6 +1,6 @@
 /**
- * A run's changes as server-sent events: one message at most each interval, with all that the client doesn't know yet. A slow
- * client gets fewer and larger ones; nothing is kept for it.
+ * Sends a run's changes as server-sent events: at most one message per interval, with everything that the client lacks. A slow
+ * client receives fewer and larger messages; nothing is queued for it.
  */
 
 import type { Context } from 'hono';
@@ -8,7 +8,7 @@ import { streamSSE } from 'hono/streaming';
 import type { RunCursor, RunView } from './run-view/run-view.js';
 
 const intervalMs = 250;
-/** Lets a proxy and the client know that the connection lives. */
+/** Interval of comments that keep the connection alive through proxies. */
 const silenceMs = 10_000;
 
 export function streamRun(context: Context, view: RunView, over: AbortSignal): Response {
@@ -18,7 +18,7 @@ export function streamRun(context: Context, view: RunView, over: AbortSignal): R
     let cursor: RunCursor | undefined;
     let saidMs = 0;
     for (;;) {
-      // Asked before the view is read: what came before the end is still sent.
+      // This is read before the view, so that changes before the end are still sent.
       const last = over.aborted;
       const update = view.since(cursor);
       const nowMs = Date.now();

@@ -1,55 +1,55 @@
-/** A run in Prometheus' words, kept up by its events: base units, `_total` for what only grows. One registry a run. */
+/** A run's Prometheus metrics, updated by its events, in base units and with `_total` for counters. One registry per run. */
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { TimedEvent } from '../shared/runs/run-events.js';
 import { stepParts, totalOf } from '../shared/timeline/step-parts.js';
 
-/** Seconds; from a small model on many workers to a large one on few. */
+/** Buckets in seconds, from a small model on many workers to a large model on few. */
 const stepBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const recoveryBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export class RunMetrics {
   readonly #registry = new Registry();
-  /** Counters can't be set: what they have counted of a total that others keep. */
+  /** The part of an external total that a counter has counted, since counters cannot be set. */
   #refused = 0;
 
-  readonly #info = this.#gauge('run_info', 'The run, in its labels', ['run_id', 'name']);
-  readonly #steps = this.#counter('steps_total', 'Steps that were committed');
-  readonly #images = this.#counter('images_total', 'Samples that were trained on');
-  readonly #stepSeconds = this.#histogram('step_seconds', 'Time from one step to the next', stepBuckets);
+  readonly #info = this.#gauge('run_info', 'Information on the run, in labels', ['run_id', 'name']);
+  readonly #steps = this.#counter('steps_total', 'Committed steps');
+  readonly #images = this.#counter('images_total', 'Samples in committed steps');
+  readonly #stepSeconds = this.#histogram('step_seconds', 'Time between consecutive steps', stepBuckets);
   readonly #step = this.#gauge('step', 'Number of the last step');
   readonly #stepGoal = this.#gauge('steps_planned', 'Number of the last step of the run');
   readonly #epoch = this.#gauge('epoch', 'Epoch of the last step, from 1');
   readonly #loss = this.#gauge('loss', 'Mean loss of the last batch');
   readonly #learningRate = this.#gauge('learning_rate', 'Learning rate of the last step');
-  readonly #rate = this.#gauge('images_per_second', 'Samples a second, smoothed');
+  readonly #rate = this.#gauge('images_per_second', 'Samples per second, smoothed');
   readonly #evalLoss = this.#gauge('evaluation_loss', 'Mean loss of the last evaluation', ['split']);
-  readonly #evalAccuracy = this.#gauge('evaluation_accuracy', 'Share of right answers, 0 to 1', ['split']);
+  readonly #evalAccuracy = this.#gauge('evaluation_accuracy', 'Accuracy, 0 to 1', ['split']);
   readonly #evalMetric = this.#gauge('evaluation_metric', 'Mean of a metric in the last evaluation', [
     'split',
     'metric',
   ]);
   readonly #workers = this.#gauge('workers', 'Workers of the current generation');
-  readonly #generation = this.#gauge('generation', 'Number of the current membership');
-  readonly #recoveries = this.#counter('recoveries_total', 'Memberships that went on after another one');
+  readonly #generation = this.#gauge('generation', 'Number of the current generation');
+  readonly #recoveries = this.#counter('recoveries_total', 'Generations that continued after an earlier one');
   readonly #recovery = this.#histogram(
     'recovery_seconds',
-    'From the end of one to the next',
+    'Time from the end of a generation to the start of the next',
     recoveryBuckets,
   );
-  readonly #lost = this.#counter('workers_lost_total', 'Workers that were lost');
-  readonly #refusals = this.#counter('refused_frames_total', 'Messages and frames that were refused');
-  readonly #checkpoints = this.#counter('checkpoints_total', 'Checkpoints that were written');
-  readonly #warnings = this.#counter('warnings_total', 'Warnings that were given');
+  readonly #lost = this.#counter('workers_lost_total', 'Lost workers');
+  readonly #refusals = this.#counter('refused_frames_total', 'Refused messages and frames');
+  readonly #checkpoints = this.#counter('checkpoints_total', 'Checkpoints written');
+  readonly #warnings = this.#counter('warnings_total', 'Warnings');
   readonly #workerStep = this.#gauge('worker_step', 'Last step of a worker', ['rank']);
-  readonly #workerShards = this.#gauge('worker_shards', 'Shards that a worker computes', ['rank']);
-  readonly #workerTime = this.#gauge('worker_step_part_seconds', "A part of a worker's mean step", [
+  readonly #workerShards = this.#gauge('worker_shards', 'Shards that a worker owns', ['rank']);
+  readonly #workerTime = this.#gauge('worker_step_part_seconds', "Time of one part of a worker's mean step", [
     'rank',
     'part',
   ]);
-  readonly #workerTotal = this.#gauge('worker_step_seconds', "A worker's mean step", ['rank']);
+  readonly #workerTotal = this.#gauge('worker_step_seconds', "Time of a worker's mean step", ['rank']);
 
-  /** Of the text that `text` gives. */
+  /** Escapes the text for a label. */
   readonly contentType = this.#registry.contentType;
 
   text(): Promise<string> {
@@ -116,7 +116,7 @@ export class RunMetrics {
 
   #onStatus({ workers, generation, refused }: Extract<TimedEvent, { event: 'status' }>): void {
     this.#generation.set(generation);
-    // A coordinator's successor begins to count anew.
+    // A coordinator that takes over counts from zero.
     this.#refusals.inc(refused < this.#refused ? refused : refused - this.#refused);
     this.#refused = refused;
     const members = workers.filter(({ rank }) => rank !== null);

@@ -1,6 +1,6 @@
 /**
- * The HTTP side of a run: the dashboard's page, the run's changes, earlier runs, and Prometheus' metrics. Reads events and event
- * logs; never writes, and is never waited for by training.
+ * The HTTP server of a run: the dashboard's page, the run's changes, earlier runs, and Prometheus metrics. It reads events and
+ * event logs and never writes; training never waits for it.
  */
 
 import type { AddressInfo } from 'node:net';
@@ -20,32 +20,32 @@ import { RunMetrics } from './metrics.js';
 
 export interface DashboardOptions {
   readonly address: DashboardAddress;
-  /** To ask for; null: one is made up where it is needed. */
+  /** The user's token; null to generate one if it is required. */
   readonly token: string | null;
-  /** Folder of the runs that can be looked at. */
+  /** Folder of the runs that can be displayed. */
   readonly runs: string;
-  /** Name of the run that is live; null: none is. */
+  /** Name of the live run; null if there is none. */
   readonly live: string | null;
 }
 
 export interface Dashboard {
-  /** Without the token. */
+  /** Address without the token. */
   readonly url: string;
-  /** To open in a browser. */
+  /** Address with the token, to open in a browser. */
   readonly entrance: string;
   emit(event: TimedEvent): void;
-  /** An event of before, which the charts show and the metrics don't count. */
+  /** Adds an earlier event, which the charts show and the metrics do not count. */
   recall(event: TimedEvent): void;
-  /** Resolves when the clients have the last word, or shortly after. */
+  /** Resolves when the clients have received the last message, or after a short time. */
   close(): Promise<void>;
 }
 
-/** Time for the clients to hear the last word. */
+/** Time limit for sending the last message to the clients, in ms. */
 const farewellMs = 1_000;
 const runName = /^[\w.:-]{1,200}$/;
 const year = 31_536_000;
 
-/** @throws ConfigError when the address can't be bound */
+/** @throws ConfigError if the address cannot be bound */
 export async function openDashboard(options: DashboardOptions): Promise<Dashboard> {
   const { address, token } = options;
   const access = new Access(address.host, token);
@@ -117,7 +117,7 @@ function routes({ runs, live }: DashboardOptions, access: Access, { view, metric
     const [, bearer] = /^Bearer (.+)$/.exec(context.req.header('authorization') ?? '') ?? [];
     if (access.admits(bearer ?? getCookie(context, cookieName))) return next();
     return context.text(
-      'This dashboard asks for its token: open the address that the training printed.\n',
+      'This dashboard requires a token: open the address that the training printed.\n',
       401,
     );
   });
@@ -169,7 +169,7 @@ async function listen(server: ServerType, { host, port, anyPort }: DashboardAddr
     });
   } catch (cause) {
     throw new ConfigError(
-      `--dashboard: ${host}:${port} can't be listened on (${systemCode(cause) ?? String(cause)}). Choose another address.`,
+      `--dashboard: ${host}:${port} cannot be bound (${systemCode(cause) ?? String(cause)}). Choose another address.`,
       { host, port },
       cause,
     );

@@ -271,7 +271,7 @@ describe.skipIf(chromiumPath === undefined)(
 );
 
 describe('the dashboard on other addresses', () => {
-  it('asks for its token, and gives a browser that has it a cookie', async () => {
+  it('requires a token, and gives a browser that has it a cookie', async () => {
     const folder = await temporaryFolder();
     await writeRuns(folder, 3);
     const own = Object.values(networkInterfaces())
@@ -325,7 +325,7 @@ describe('the dashboard on other addresses', () => {
     const folder = await temporaryFolder();
     const port = new URL(await serve(folder, '0')).port;
     for (const [listen, message] of [
-      [port, /--dashboard: 127\.0\.0\.1:\d+ can't be listened on \(EADDRINUSE\)/],
+      [port, /--dashboard: 127\.0\.0\.1:\d+ cannot be bound \(EADDRINUSE\)/],
       ['nonsense', /--dashboard: expected a port or HOST:PORT, got "nonsense"/],
     ] as const) {
       const { status, stderr } = await new Lockstep(['dashboard', folder, '--listen', listen]).ended;

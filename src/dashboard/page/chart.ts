@@ -1,6 +1,6 @@
 /**
- * One chart: a canvas for those who see it, and for everybody its values in words, at the step that is looked at and as a table.
- * Knows no runs; it is given lines over steps.
+ * One chart: a canvas, and its values as text, at the selected step and as a table. It shows lines over steps and does not depend
+ * on runs.
  */
 
 import { colour, h, setText, tableRows } from './dom.js';
@@ -9,14 +9,14 @@ import UPlot from './uplot.js';
 
 export interface Line {
   readonly name: string;
-  /** Of the style sheet: `c0` to `c7`. */
+  /** Colour of the style sheet, `c0` to `c7`. */
   readonly colour: string;
   readonly x: readonly number[];
   readonly y: readonly (number | null)[];
   readonly dashed?: boolean;
-  /** Few points, each worth a dot. */
+  /** True for a line of few points, which are drawn as dots. */
   readonly dots?: boolean;
-  /** A range around the line, on the same x. */
+  /** Range around the line, over the same x. */
   readonly low?: readonly (number | null)[];
   readonly high?: readonly (number | null)[];
 }
@@ -25,15 +25,15 @@ export interface ChartOptions {
   readonly title: string;
   readonly unit?: string;
   readonly format?: (value: number | null | undefined) => string;
-  /** Lines lie on each other, areas between them. */
+  /** True to stack the lines, with areas between them. */
   readonly stacked?: boolean;
   readonly marks: () => readonly { readonly step: number; readonly bad: boolean }[];
 }
 
 const height = 210;
 const tableLength = 12;
-/** uPlot's own names for these are a const enum, which doesn't exist where the page runs. */
-// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- its values are all that is there
+/** uPlot declares these as a const enum, which does not exist at run time. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the enum has no value at run time
 const [linear, logarithmic] = [1 as UPlot.Scale.Distr, 3 as UPlot.Scale.Distr];
 const zoomed = new WeakSet<UPlot>();
 
@@ -79,7 +79,7 @@ export class Chart {
     if (this.#details.open) this.#fillTable();
   }
 
-  /** The cursor to that step; null: away. */
+  /** Moves the cursor to a step; null removes it. */
   look(step: number | null): void {
     this.#look = step;
     const chart = this.#chart;
@@ -90,7 +90,7 @@ export class Chart {
     this.#say();
   }
 
-  /** After a change of colours too. */
+  /** Draws again, also after a change of colours. */
   #rebuild(): void {
     this.#chart?.destroy();
     this.#chart = undefined;
@@ -199,7 +199,7 @@ export class Chart {
     };
   }
 
-  /** The values at the step that is looked at, else the last ones; and the whole in one sentence. */
+  /** Writes the values at the selected step, else the last ones, and a summary in one sentence. */
   #say(): void {
     const { title, format = figure } = this.#options;
     const shown = this.#lines.map(({ x, y }) => format(valueAt(x, y, this.#look)));
@@ -212,7 +212,7 @@ export class Chart {
     this.#plot.setAttribute(
       'aria-label',
       words === ''
-        ? `${title}: nothing yet`
+        ? `${title}: no data yet`
         : `${title} over ${integer(this.#lines[0]?.x.length ?? 0)} points. At ${at}: ${words}.`,
     );
   }
@@ -236,7 +236,7 @@ export class Chart {
   }
 }
 
-/** Sums from the bottom up; the topmost first, so that those below are drawn over it. */
+/** Stacks lines from the bottom up. The topmost comes first, so that the others are drawn over it. */
 function stack(tables: readonly UPlot.AlignedData[]): UPlot.AlignedData {
   const x = [...(tables[0]?.[0] ?? [])];
   let below = x.map(() => 0);
@@ -247,7 +247,7 @@ function stack(tables: readonly UPlot.AlignedData[]): UPlot.AlignedData {
   return [x, ...sums.reverse()];
 }
 
-/** Of the last point that is not after `step`. */
+/** Returns the value of the last point that is not after `step`. */
 export function valueAt(
   x: readonly number[],
   y: readonly (number | null)[],

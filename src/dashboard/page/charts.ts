@@ -1,4 +1,4 @@
-/** The page's charts, and what of each run they show. */
+/** The page's charts and the lines of each run in them. */
 
 import { stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
 import { Chart, type Line } from './chart.js';
@@ -17,7 +17,7 @@ const partNames: Readonly<Record<StepPart, string>> = {
   other: 'other',
 };
 
-/** Of runs that are laid over the one that is looked at. */
+/** Lines of the runs that are compared with the displayed one. */
 const otherColours = ['c1', 'c3', 'c4', 'c6', 'c5'];
 const mostMarks = 100;
 
@@ -26,7 +26,7 @@ export class Charts {
   readonly #learningRate: Chart;
   readonly #rate: Chart;
   readonly #parts: Chart;
-  /** One for each metric that an evaluation has told, by name. */
+  /** One chart per metric of the evaluations, by name. */
   readonly #metrics = new Map<string, Chart>();
   #run: RunData | undefined;
 
@@ -35,7 +35,7 @@ export class Charts {
     this.#loss = new Chart({ title: 'Loss', marks });
     this.#rate = new Chart({ title: 'Images per second', format: figure, marks });
     this.#parts = new Chart({
-      title: "Where a step's time goes",
+      title: 'Time of a step by part',
       unit: 'milliseconds',
       stacked: true,
       marks,

@@ -2,7 +2,7 @@
 
 type Child = Node | string;
 
-/** An element with attributes and children; text is text, never markup. */
+/** Makes an element with attributes and children. Strings become text, never markup. */
 export function h<Name extends keyof HTMLElementTagNameMap>(
   name: Name,
   attributes: Readonly<Record<string, string>> = {},
@@ -27,19 +27,19 @@ export function svg(
   return element;
 }
 
-/** An element of index.html. */
+/** Returns an element of index.html. */
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   const element = document.getElementById(id);
   if (!element) throw new Error(`no #${id}`);
   return element as T;
 }
 
-/** Sets the text if it is another one, so that a screen reader isn't told the same again. */
+/** Sets the text if it differs, so that a screen reader does not repeat it. */
 export function setText(element: HTMLElement, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** A table's head and body; columns whose name begins with a dash hold text, the others numbers. */
+/** Makes a table's head and body. Columns whose name begins with a dash hold text, the others numbers. */
 export function tableRows(header: readonly string[], rows: readonly (readonly Child[])[]): HTMLElement[] {
   const kinds = header.map((name): Record<string, string> => (name.startsWith('-') ? { class: 'text' } : {}));
   const names = header.map((name, i) => h('th', { scope: 'col', ...kinds[i] }, name.replace(/^-/, '')));
@@ -48,7 +48,7 @@ export function tableRows(header: readonly string[], rows: readonly (readonly Ch
   return [head, h('tbody', {}, ...body)];
 }
 
-/** A colour of the style sheet. */
+/** Returns a colour of the style sheet. */
 export function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }

@@ -1,4 +1,4 @@
-/** What has happened, newest first. */
+/** The list of events, newest first. */
 
 import type { Happening } from '../run-view/run-view.js';
 import { byId, h } from './dom.js';
@@ -20,6 +20,8 @@ export class Events {
         h('p', bad ? { class: 'bad' } : {}, text),
       );
     });
-    byId('events').replaceChildren(...(items.length > 0 ? items : [h('li', {}, h('p', {}, 'Nothing yet'))]));
+    byId('events').replaceChildren(
+      ...(items.length > 0 ? items : [h('li', {}, h('p', {}, 'No events yet'))]),
+    );
   }
 }

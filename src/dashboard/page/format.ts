@@ -1,10 +1,10 @@
-/** Numbers and times in words. */
+/** Formats numbers and times. */
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 
 export const integer = (value: number): string => whole.format(value);
 
-/** Four digits that count. */
+/** Formats with four significant digits. */
 export function figure(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   if (value !== 0 && Math.abs(value) < 1e-5) return value.toExponential(2);
@@ -14,7 +14,7 @@ export function figure(value: number | null | undefined): string {
 export const percent = (share: number | null | undefined): string =>
   share === null || share === undefined ? '–' : `${(share * 100).toFixed(2)} %`;
 
-/** `meanAbsoluteError` as people write it. */
+/** Converts `meanAbsoluteError` to words. */
 export function metricTitle(name: string): string {
   const words = name.replace(
     /([a-z])([A-Z])/g,
@@ -23,11 +23,11 @@ export function metricTitle(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** Shares of right answers are told in percent. */
+/** Returns true for metrics that are shown in percent. */
 export const metricFigure = (name: string): typeof figure =>
   name === 'accuracy' || /^top\d+$/.test(name) ? percent : figure;
 
-/** `41 s`, `3 min 20 s`, `2 h 5 min`. */
+/** Formats seconds as `41 s`, `3 min 20 s`, `2 h 5 min`. */
 export function duration(seconds: number): string {
   const rounded = Math.max(0, Math.round(seconds));
   if (rounded < 60) return `${rounded} s`;

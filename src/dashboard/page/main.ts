@@ -1,4 +1,4 @@
-/** The page: where its run comes from (live, or an earlier one), and when it is drawn. */
+/** The page: loads its run (live, or an earlier one) and schedules drawing. */
 
 import type { RunUpdate } from '../run-view/run-view.js';
 import { Charts } from './charts.js';
@@ -23,7 +23,7 @@ let data = new RunData('…');
 let connection: string | null = 'Connecting';
 let scheduled = false;
 
-/** At most once a frame, and not at all while nobody looks. */
+/** Draws at most once per frame, and not while the page is hidden. */
 function draw(): void {
   if (scheduled) return;
   scheduled = true;
@@ -51,8 +51,8 @@ function showRange(): void {
   range.min = String(first);
   range.max = String(last);
   if (!looking) range.value = range.max;
-  const text = looking ? integer(Number(range.value)) : 'the last';
-  range.setAttribute('aria-valuetext', looking ? `step ${text}` : `the last step, ${integer(last)}`);
+  const text = looking ? integer(Number(range.value)) : 'latest';
+  range.setAttribute('aria-valuetext', looking ? `step ${text}` : `latest step, ${integer(last)}`);
   setText(byId('look-text'), text);
 }
 
@@ -65,13 +65,13 @@ function follow(name: string): void {
     draw();
   });
   source.addEventListener('over', () => {
-    // The server ends with the run; the page keeps what it has.
+    // The server ends with the run; the page keeps its data.
     source.close();
     draw();
   });
   source.addEventListener('error', () => {
-    // A new connection begins with everything.
-    connection = 'Connection lost, trying again';
+    // A new connection starts with the complete data.
+    connection = 'Connection lost, reconnecting';
     draw();
   });
 }
@@ -89,7 +89,7 @@ async function start(): Promise<void> {
     connection = null;
   }
   draw();
-  // Reading all the logs may take a while.
+  // Reading all logs may take time.
   const list = async (): Promise<void> => runs.show(await fetchRuns(), name ?? '');
   await list();
   setInterval(() => void list().catch(() => undefined), runsEveryMs);

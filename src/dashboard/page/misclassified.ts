@@ -1,4 +1,4 @@
-/** Pictures that the last evaluation got wrong, surest first. */
+/** Misclassified examples of the last evaluation, those with the highest confidence first. */
 
 import type { ShownMisclassified } from '../run-view/run-view.js';
 import { byId, h, setText } from './dom.js';
@@ -13,14 +13,17 @@ export class MistakeGrid {
     byId('misclassified-section').hidden = misclassified === null || misclassified.samples.length === 0;
     if (!misclassified) return;
     const { step, samples, picture } = misclassified;
-    const which = samples.length === 1 ? 'One answer' : `${integer(samples.length)} answers`;
+    const which =
+      samples.length === 1
+        ? 'One misclassified example'
+        : `${integer(samples.length)} misclassified examples`;
     setText(
       byId('misclassified-text'),
-      `${which} on the test set after step ${integer(step)} that are wrong, those first that it was surest of.`,
+      `${which} of the test set after step ${integer(step)}, those with the highest confidence first.`,
     );
     const items = samples.map(({ index, label, predicted, confidence, pixels }) => {
-      const words = h('div', {}, h('strong', {}, String(label)), ` read as ${predicted}`);
-      const more = h('div', { class: 'faint' }, `${Math.round(confidence * 100)} % sure, #${index}`);
+      const words = h('div', {}, h('strong', {}, String(label)), ` classified as ${predicted}`);
+      const more = h('div', { class: 'faint' }, `${Math.round(confidence * 100)} % confident, #${index}`);
       return pixels !== null && picture
         ? h('li', {}, draw(pixels, picture, `Picture ${index}, a ${label}`), words, more)
         : h('li', {}, words, more);

@@ -1,4 +1,4 @@
-/** A run as the page knows it: the server's updates, put together. */
+/** A run's data in the page, assembled from the server's updates. */
 
 import type { RunHistory, RunState, RunUpdate, ShownMisclassified } from '../run-view/run-view.js';
 import type { SeriesPart } from '../run-view/series.js';

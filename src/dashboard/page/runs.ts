@@ -1,4 +1,4 @@
-/** The table of runs, from which some are chosen to be laid over the one that is looked at. */
+/** The table of runs, in which runs are selected for comparison with the displayed one. */
 
 import type { RunSummary } from '../../shared/runs/run-list.js';
 import type { RunUpdate } from '../run-view/run-view.js';
@@ -10,7 +10,7 @@ export async function fetchRuns(): Promise<readonly RunSummary[]> {
   return (await fetched('/api/runs')).json() as Promise<readonly RunSummary[]>;
 }
 
-/** Names: of the run that trains, and of the last one. */
+/** Names of the live run and of the latest one. */
 export async function fetchCurrent(): Promise<{ live: string | null; newest: string | null }> {
   return (await fetched('/api/current')).json() as Promise<{ live: string | null; newest: string | null }>;
 }
@@ -29,7 +29,7 @@ async function fetched(path: string): Promise<Response> {
 }
 
 export class Runs {
-  /** Chosen, in the order in which they were. */
+  /** Selected runs, in the order of their selection. */
   readonly chosen = new Map<string, RunData>();
   readonly #changed: () => void;
 

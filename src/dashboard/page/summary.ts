@@ -1,4 +1,4 @@
-/** The run's name, where it stands, and its newest figures. */
+/** The run's name, its progress, and its latest figures. */
 
 import { byId, h, setText } from './dom.js';
 import { duration, figure, integer, metricFigure, metricTitle } from './format.js';
@@ -6,7 +6,7 @@ import type { RunData } from './run-data.js';
 
 const phases: Readonly<Record<string, string>> = {
   gathering: 'Waiting for workers',
-  connecting: 'Workers meet each other',
+  connecting: 'Workers are connecting',
   running: 'Training',
   saving: 'Saving the model',
   regrouping: 'Regrouping',
@@ -18,7 +18,7 @@ const phases: Readonly<Record<string, string>> = {
 export class Summary {
   readonly #tiles = new Map<string, { readonly name: HTMLElement; readonly value: HTMLElement }>();
 
-  /** @param connection what is wrong with the connection, in words */
+  /** @param connection a description of the connection's problem */
   show({ name, state, history }: RunData, connection: string | null): void {
     const { run, start, step, phase = 'gathering', end } = state ?? {};
     const title = run ? `${run.config.name} · ${name}` : name;
@@ -33,7 +33,7 @@ export class Summary {
     this.#tile('Loss', figure(step?.loss));
     const [metric = 'accuracy', value] = Object.entries(tests.at(-1)?.metrics ?? {})[0] ?? [];
     this.#tile('Metric', metricFigure(metric)(value), `Test ${metricTitle(metric).toLowerCase()}`);
-    this.#tile('Images a second', step ? integer(step.imagesPerSecond) : '–');
+    this.#tile('Images per second', step ? integer(step.imagesPerSecond) : '–');
     this.#tile('Epoch', start ? `${step?.epoch ?? 1} of ${start.epochs}` : '–');
     this.#tile('Workers', state ? String(state.workers.filter(({ rank }) => rank !== null).length) : '–');
     const left =

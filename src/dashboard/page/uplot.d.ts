@@ -1,2 +1,2 @@
-/** The chart library, as the server hands it out beside the page's own modules. */
+/** The chart library, under the path at which the server provides it. */
 export { default } from 'uplot';

@@ -1,4 +1,4 @@
-/** The workers: what each does now, and from when to when it has been there. */
+/** The workers: the present state of each, and the time line of their processes. */
 
 import type { Life, RunState } from '../run-view/run-view.js';
 import { totalOf, waitingOf } from '../../shared/timeline/step-parts.js';
@@ -36,11 +36,11 @@ function rows({ workers, run }: RunState): HTMLElement[] {
       parts && total > 0 ? `${Math.round((100 * waitingOf(parts)) / total)} %` : '–',
     ];
   });
-  const header = ['-Rank', '-State', '-Device', '-Process', 'Shards', 'Step', 'ms a step', 'Waiting'];
-  return [h('caption', { class: 'unseen' }, 'Each worker now'), ...tableRows(header, cells)];
+  const header = ['-Rank', '-State', '-Device', '-Process', 'Shards', 'Step', 'ms per step', 'Waiting'];
+  return [h('caption', { class: 'unseen' }, 'Present state of each worker'), ...tableRows(header, cells)];
 }
 
-/** A bar a process; red where it was lost. */
+/** Draws one bar per process, red if it was lost. */
 function lifeLines(lives: readonly Life[], { firstMs, lastMs }: RunState): SVGElement {
   const [width, spanMs] = [Math.max(300, byId('lives').clientWidth), Math.max(1, lastMs - firstMs)];
   const x = (timeMs: number): number => nameWidth + ((width - nameWidth - 10) * (timeMs - firstMs)) / spanMs;
@@ -61,7 +61,7 @@ function lifeLines(lives: readonly Life[], { firstMs, lastMs }: RunState): SVGEl
     ];
   });
   const lost = lives.filter(({ end }) => end === 'lost').length;
-  const label = `Time line of ${lives.length} worker processes, ${lost} of them lost. The list of events tells the same in words.`;
+  const label = `Time line of ${lives.length} worker processes, ${lost} of them lost. The list of events has the same information as text.`;
   return svg(
     'svg',
     {

@@ -1,6 +1,6 @@
 /**
- * What is to be seen of a run, gathered from its events, live or from its log: bounded, however long the run and however many
- * its workers. Plain data that can be sent to a page.
+ * The displayed state of a run, collected from its events, live or from its log. Its size is bounded for any length of run and any
+ * number of workers. Plain data that can be sent to a page.
  */
 
 import { maxMisclassified } from '../../shared/evaluation/misclassified.js';
@@ -10,7 +10,7 @@ import { Series, type SeriesCursor, type SeriesPart } from './series.js';
 
 type EventOf<Name extends RunEvent['event']> = Extract<TimedEvent, { event: Name }>;
 
-/** Something that happened, for the time line. */
+/** An entry of the list of events. */
 export interface Happening {
   readonly timeMs: number;
   readonly step: number;
@@ -18,7 +18,7 @@ export interface Happening {
   readonly text: string;
 }
 
-/** A worker process from its joining to its end. */
+/** A worker process from its join to its end. */
 export interface Life {
   readonly rank: number | null;
   readonly pid: number;
@@ -41,23 +41,23 @@ export interface RunState {
   readonly lastMs: number;
 }
 
-/** What comes seldom. */
+/** Data that changes rarely. */
 export interface RunHistory {
   readonly evaluations: readonly EventOf<'eval'>[];
   readonly happenings: readonly Happening[];
   readonly lives: readonly Life[];
 }
 
-/** Of the last evaluation on the test set. */
+/** Result of the last evaluation on the test set. */
 export type ShownMisclassified = Omit<EventOf<'misclassified'>, 'rank' | 'event' | 'timeMs'>;
 
-/** What has changed since a cursor was given; a null part has not. */
+/** Changes since a cursor; a part without changes is null. */
 export interface RunUpdate {
   readonly state: RunState | null;
   readonly history: RunHistory | null;
   readonly misclassified: ShownMisclassified | null;
   readonly steps: SeriesPart | null;
-  /** Milliseconds of a step by part, mean of the workers; x is the step. */
+  /** Milliseconds of a step by part, as the mean over the workers; x is the step. */
   readonly parts: SeriesPart | null;
   readonly cursor: RunCursor;
 }
@@ -116,7 +116,7 @@ export class RunView {
         break;
       case 'start':
         this.#set({ start: event, phase: 'running' });
-        this.#happen(event, 'run', `Training begins with ${this.#state.workers.length || 'its'} workers`);
+        this.#happen(event, 'run', `Training starts with ${this.#state.workers.length || 'its'} workers`);
         break;
       case 'step':
         this.#onStep(event);
@@ -129,7 +129,7 @@ export class RunView {
         break;
       case 'generation':
         this.#set({ phase: 'running', generation: event.generation });
-        if (event.reason === 'balance') this.#happen(event, 'run', 'The shards are dealt anew, by pace');
+        if (event.reason === 'balance') this.#happen(event, 'run', 'Shards are rebalanced by throughput');
         else this.#happen(event, 'recovered', goesOn(event));
         break;
       case 'eval':
@@ -146,7 +146,7 @@ export class RunView {
         this.#parts.truncate(event.step);
         this.#set({ end: null });
         this.#keep({ evaluations: this.#history.evaluations.filter(({ step }) => step <= event.step) });
-        this.#happen(event, 'run', `Goes on from the checkpoint of step ${event.step}`);
+        this.#happen(event, 'run', `Continues from the checkpoint of step ${event.step}`);
         break;
       case 'warning':
         this.#happen(event, 'warning', event.message);
@@ -169,7 +169,7 @@ export class RunView {
     }
   }
 
-  /** Everything without a cursor. */
+  /** Returns everything if there is no cursor. */
   since(cursor?: RunCursor): RunUpdate {
     return {
       state: cursor?.version === this.#version ? null : this.#state,
@@ -209,7 +209,7 @@ export class RunView {
 
   #onStep(event: EventOf<'step'>): void {
     const { step, loss, learningRate, imagesPerSecond } = event;
-    // A log of a resumed run whose notice was lost.
+    // In the log of a resumed run the event of the resume may be missing.
     if (step <= this.#step) this.#steps.truncate(step - 1);
     this.#steps.append(step, { loss, lossMin: loss, lossMax: loss, learningRate, imagesPerSecond });
     this.#stepCount++;
@@ -227,7 +227,7 @@ export class RunView {
     this.#partCount++;
   }
 
-  /** Workers report their parts one by one, and again when an evaluation is repeated. */
+  /** Each worker reports its part separately, and again when an evaluation is repeated. */
   #onMisclassified({ split, epoch, step, samples, picture }: EventOf<'misclassified'>): void {
     if (split !== 'test') return;
     const held = this.#misclassified?.step === step ? this.#misclassified.samples : [];
@@ -257,5 +257,5 @@ export class RunView {
 }
 
 function goesOn({ workers, seconds }: EventOf<'generation'>): string {
-  return `Goes on with ${workers.length} ${workers.length === 1 ? 'worker' : 'workers'} after ${seconds.toFixed(1)} s`;
+  return `Continues with ${workers.length} ${workers.length === 1 ? 'worker' : 'workers'} after ${seconds.toFixed(1)} s`;
 }

@@ -1,6 +1,6 @@
 /**
- * Figures over the steps of a run, in bounded memory however long it runs: neighbouring points are merged two by two whenever
- * there are too many. Each figure says how: by its mean, its smallest, its largest or its last value.
+ * Values over the steps of a run in bounded memory: when there are too many points, neighbouring points are merged in pairs. Each
+ * column states how: by mean, minimum, maximum or last value.
  */
 
 export type Reduction = 'mean' | 'min' | 'max' | 'last';
@@ -12,11 +12,11 @@ interface Column {
 
 /** Columns of equal length; `x` is the last step (or moment) of each point. NaN and the infinities are null. */
 export interface SeriesPart {
-  /** The part replaces all points from here on. */
+  /** Index from which the part replaces all points. */
   readonly from: number;
   readonly x: readonly number[];
   readonly columns: Readonly<Record<string, readonly (number | null)[]>>;
-  /** To ask for what comes later. */
+  /** Cursor for later changes. */
   readonly cursor: SeriesCursor;
 }
 
@@ -29,13 +29,13 @@ export class Series<Name extends string> {
   readonly #columns: [Name, Column][];
   readonly #capacity: number;
   #x: number[] = [];
-  /** How many points each but the last stands for, and how many the last one does. */
+  /** Number of original points per point, and in the last point. */
   #stride = 1;
   #inLast = 0;
-  /** Grows whenever earlier points change. */
+  /** Version, increased when earlier points change. */
   #revision = 0;
 
-  /** @param capacity most points that are kept; even */
+  /** @param capacity maximum number of points; even */
   constructor(columns: Readonly<Record<Name, Reduction>>, capacity = 4096) {
     this.#columns = (Object.entries(columns) as [Name, Reduction][]).map(([name, reduction]) => [
       name,
@@ -48,7 +48,7 @@ export class Series<Name extends string> {
     return this.#x.length;
   }
 
-  /** To ask for what comes after now. */
+  /** Returns a cursor for changes from now on. */
   get cursor(): SeriesCursor {
     return { revision: this.#revision, length: this.#x.length };
   }
@@ -70,7 +70,7 @@ export class Series<Name extends string> {
     this.#inLast = 1;
   }
 
-  /** Forgets what lies after `x`: the run went back to it. */
+  /** Removes points after `x`, to which the run went back. */
   truncate(x: number): void {
     const kept = this.#x.findIndex((held) => held > x);
     if (kept < 0) return;
@@ -80,10 +80,10 @@ export class Series<Name extends string> {
     this.#revision++;
   }
 
-  /** What `cursor` doesn't know; everything without one. */
+  /** Returns the changes since `cursor`; everything without one. */
   since(cursor?: SeriesCursor): SeriesPart {
     const same = cursor?.revision === this.#revision;
-    // The last point may still have changed.
+    // The last point may have changed.
     const from = same ? Math.max(0, Math.min(cursor.length, this.#x.length) - 1) : 0;
     const columns = this.#columns.map(([name, { values }]) => [name, values.slice(from).map(rounded)]);
     return {
@@ -122,7 +122,7 @@ function merge(reduction: Reduction, a: number, aWeight: number, b: number, bWei
   }
 }
 
-/** As many digits as a chart can show. */
+/** Rounds to the precision of a chart. */
 function rounded(value: number): number | null {
   return Number.isFinite(value) ? Number(value.toPrecision(6)) : null;
 }
