@@ -4,13 +4,18 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
-import { checkpointsFolder, findCheckpoint, readCheckpoint } from '../../src/shared/checkpoint/checkpoint.js';
+import { checkpointsFolder } from '../../src/shared/checkpoint/manifest.js';
+import { findCheckpoint, readCheckpoint } from '../../src/shared/checkpoint/read-checkpoint.js';
+import type { StateLayout } from '../../src/shared/checkpoint/state-tensors.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
 const size = 20_000;
-const layout = [{ name: 'w', shape: [size], dtype: 'float32', trainable: true }] as const;
+const layout: StateLayout = [
+  { name: 'w', shape: [size], vector: 'weights', offset: 0 },
+  { name: 'ema/w', shape: [size], vector: 'ema', offset: 0 },
+];
 const description = {
   runId: '00000000-0000-4000-8000-000000000000',
   config: resolveConfig(runConfigSchema.parse({ workers: 2, threads: 1 }), { cores: 2, gpus: [] }),
@@ -23,15 +28,17 @@ const description = {
 /** A program that writes one checkpoint after the other, from a step on, and reports each that is complete. */
 async function writer(folder: string): Promise<string> {
   const script = join(folder, 'write.mjs');
-  const module = new URL('../../dist/shared/checkpoint/checkpoint.js', import.meta.url);
+  const module = new URL('../../dist/shared/checkpoint/write-checkpoint.js', import.meta.url);
   await writeFile(
     script,
     `import { writeCheckpoint } from ${JSON.stringify(module.href)};
     for (let step = Number(process.argv[2]); ; step++) {
       const values = () => new Float32Array(${size}).fill(step);
-      const state = { weights: [values()], slots: new Map([['s', new Map([[0, values()]])]]), schedulerState: new Map() };
+      const state = { vectors: new Map([['weights', values()], ['ema', values()]]), schedulerState: new Map() };
+      const layout = ${JSON.stringify(layout)};
       const about = { ...${JSON.stringify(description)}, step };
-      await writeCheckpoint(${JSON.stringify(join(folder, checkpointsFolder))}, about, ${JSON.stringify(layout)}, state, 2);
+      const directory = ${JSON.stringify(join(folder, checkpointsFolder))};
+      await writeCheckpoint({ directory, about, layout, state, keep: 2 });
       process.send(step);
     }`,
   );
@@ -63,8 +70,8 @@ it('checkpoints survive 100 kills, half of them in the middle of writing', async
     // Every reported checkpoint is there, and possibly one more, whose report was cut off.
     expect([last, last + 1]).toContain(manifest.step);
     expect(skipped).toEqual([]);
-    const found = await readCheckpoint(path, layout, { slots: new Map([['s', [0]]]), schedulerState: [] });
-    const values = found.slots.get('s')?.get(0);
+    const { vectors } = await readCheckpoint(path, layout, []);
+    const values = vectors.get('ema');
     expect(values).toHaveLength(size);
     expect(values?.every((value) => value === manifest.step)).toBe(true);
     last = manifest.step;

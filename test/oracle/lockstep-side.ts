@@ -4,6 +4,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import { loadMnist } from '../../src/shared/data/dataset.js';
 import { imageData } from '../../src/shared/data/training-data.js';
 import { elementCount } from '../../src/shared/model/layout.js';
+import { vectorOf, type VectorName } from '../../src/shared/model/named-vectors.js';
 import type { Engine } from '../../src/worker/engine/load.js';
 import type { GenerationContext } from '../../src/worker/training/generation-context.js';
 import { trainStep } from '../../src/worker/training/train-step.js';
@@ -107,13 +108,13 @@ export class LockstepSide {
       }
       return flat;
     };
-    optimizer.restore({
-      parameters: join(state.weights),
-      slots: new Map([
+    optimizer.restore(
+      new Map([
+        ['weights', join(state.weights)],
         ['adam.first', join(state.first)],
         ['adam.second', join(state.second)],
       ]),
-    });
+    );
     if (localShards.end !== 1) throw new Error('the oracle compares one shard');
     const { loss, flat } = this.#step(n);
     const split = (values: Float32Array): Float32Array[] => {
@@ -125,13 +126,13 @@ export class LockstepSide {
       }
       return parts;
     };
-    const { slots } = optimizer.save();
-    const slot = (name: string): Float32Array[] => split(slots.get(name) as Float32Array);
+    const vectors = optimizer.save();
+    const vector = (name: VectorName): Float32Array[] => split(vectorOf(vectors, name));
     return {
       loss,
       names: replica.layout.map(({ name }) => name),
       gradients: split(flat),
-      after: { weights: this.weights, first: slot('adam.first'), second: slot('adam.second') },
+      after: { weights: this.weights, first: vector('adam.first'), second: vector('adam.second') },
     };
   }
 

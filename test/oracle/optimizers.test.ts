@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { decodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
+import { vectorOf } from '../../src/shared/model/named-vectors.js';
 import {
   runConfigSchema,
   type OptimizerConfig,
@@ -17,7 +18,8 @@ import {
   reducedRate,
 } from '../../src/worker/optimizer/evaluation-decisions.js';
 import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
-import { createRule, slotNames } from '../../src/worker/optimizer/update-rule.js';
+import { createRule } from '../../src/worker/optimizer/create-rule.js';
+import { ruleVectors } from '../../src/worker/optimizer/update-rule.js';
 import { WeightAverage } from '../../src/worker/optimizer/weight-average.js';
 import { engineFor } from '../support/in-process.js';
 
@@ -91,10 +93,10 @@ describe.each<EngineChoice>(['js', 'tensorflow'])(
         tf.dispose(updated);
         if (i + 1 === 10) other.write(rule.read());
         if (i + 1 > 10) tf.dispose(other.apply(gradient, i + 1, learningRate));
-        if ([1, 10, 100].includes(i + 1)) near(rule.read().parameters, `${name}_${i + 1}`, i + 1);
+        if ([1, 10, 100].includes(i + 1)) near(vectorOf(rule.read(), 'weights'), `${name}_${i + 1}`, i + 1);
       }
       expect(tf.memory().numTensors).toBe(before);
-      expect([...rule.read().slots.keys()]).toEqual(slotNames(config));
+      expect([...rule.read().keys()]).toEqual(ruleVectors(config));
       expect(other.read()).toEqual(rule.read());
       rule.dispose();
       other.dispose();
@@ -121,7 +123,7 @@ it('the moving average of the weights', () => {
     for (let e = 0; e < 60; e++) p[e] = p[e]! - learningRate * gradient[e]!;
     average.add(i + 1, 0, p);
   }
-  near(average.parameters, 'average', 100);
+  near(average.weights, 'average', 100);
 });
 
 describe('schedules of PyTorch', () => {

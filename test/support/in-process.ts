@@ -14,7 +14,7 @@ import { engineEnvironment } from '../../src/worker/engine/environment.js';
 import { loadEngine, type Engine, type EngineChoice } from '../../src/worker/engine/load.js';
 import { buildReplica } from '../../src/worker/training/build-replica.js';
 import type { GenerationContext } from '../../src/worker/training/generation-context.js';
-import { joinGeneration } from '../../src/worker/training/join-generation.js';
+import { joinGeneration, type GenerationFaults } from '../../src/worker/training/join-generation.js';
 
 export async function engineFor(choice: EngineChoice): Promise<Engine> {
   Object.assign(process.env, engineEnvironment({ threads: 1, device: 'cpu' }));
@@ -45,6 +45,7 @@ export async function alone(
   model: LoadedDefinition['model'],
   config: RunConfigInput,
   data: TrainingData,
+  faults?: GenerationFaults,
 ): Promise<GenerationContext> {
   const resolved = resolveConfig(runConfigSchema.parse({ workers: 1, threads: 1, ...config }), {
     cores: 1,
@@ -92,7 +93,7 @@ export async function alone(
     ],
   };
   await communicator.join(plan);
-  return joinGeneration(replica, communicator, plan);
+  return joinGeneration(replica, communicator, plan, undefined, faults);
 }
 
 /** The samples of a whole batch of one input and one target, as the step reads them. */

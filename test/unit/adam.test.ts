@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { hashEach, hashFloats } from '../../src/shared/ledger/hash.js';
+import { vectorOf } from '../../src/shared/model/named-vectors.js';
 import { kernelsOf } from '../../src/worker/kernels/choose.js';
 import { engineFor } from '../support/in-process.js';
 
@@ -61,11 +62,11 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('Adam and its gradient on t
     }
     expect(engine.tf.memory().numTensors).toBe(before);
     const expected = reference(initial, gradients, 200, 1e-3);
-    const { parameters } = adam.read();
-    expect(last).toEqual([...parameters]);
+    const weights = vectorOf(adam.read(), 'weights');
+    expect(last).toEqual([...weights]);
     expect(hashes).toEqual(expectedHashes);
     // Each step moves a parameter by about the learning rate: errors are measured against the way it has gone.
-    parameters.forEach((value, i) =>
+    weights.forEach((value, i) =>
       expect(Math.abs(value - expected[i]!)).toBeLessThan(2e-6 + 1e-5 * Math.abs(expected[i]! - initial[i]!)),
     );
     expect(restored.read()).toEqual(adam.read());

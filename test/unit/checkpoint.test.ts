@@ -5,24 +5,25 @@ import { describe, expect, it } from 'vitest';
 import {
   checkpointName,
   checkpointsFolder,
-  findCheckpoint,
-  readCheckpoint,
   readManifest,
-  writeCheckpoint,
   type CheckpointDescription,
-  type CheckpointNames,
-  type CheckpointState,
-} from '../../src/shared/checkpoint/checkpoint.js';
+} from '../../src/shared/checkpoint/manifest.js';
+import { findCheckpoint, readCheckpoint } from '../../src/shared/checkpoint/read-checkpoint.js';
+import { decodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
+import type { CheckpointState, StateLayout } from '../../src/shared/checkpoint/state-tensors.js';
+import { writeCheckpoint } from '../../src/shared/checkpoint/write-checkpoint.js';
 import { parseInterval } from '../../src/shared/config/interval.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { CheckpointError } from '../../src/shared/errors.js';
-import type { Layout } from '../../src/shared/model/layout.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
-const layout: Layout = [
-  { name: 'dense/kernel', shape: [3, 2], dtype: 'float32', trainable: true },
-  { name: 'norm/moving_mean', shape: [2], dtype: 'float32', trainable: false },
+const layout: StateLayout = [
+  { name: 'dense/kernel', shape: [3, 2], vector: 'weights', offset: 2 },
+  { name: 'dense/bias', shape: [2], vector: 'weights', offset: 0 },
+  { name: 'norm/moving_mean', shape: [2], vector: 'statistics', offset: 0 },
+  { name: 'adam.first/dense/kernel', shape: [3, 2], vector: 'adam.first', offset: 2 },
+  { name: 'adam.first/dense/bias', shape: [2], vector: 'adam.first', offset: 0 },
 ];
 const config = resolveConfig(runConfigSchema.parse({ workers: 2, threads: 1 }), { cores: 2, gpus: [] });
 
@@ -36,53 +37,58 @@ const about = (step: number): CheckpointDescription => ({
   identity: null,
 });
 
-const state = (step: number): CheckpointState => {
-  const kernel = (start: number): Float32Array => Float32Array.from({ length: 6 }, (_, i) => start + i);
-  const bias = Float32Array.of(-0, step);
-  return {
-    weights: [kernel(step), bias],
-    slots: new Map([
-      ['adam.first', new Map([[0, kernel(0.5)]])],
-      [
-        'ema',
-        new Map([
-          [0, kernel(0.25)],
-          [1, bias],
-        ]),
-      ],
-    ]),
-    schedulerState: new Map([
-      ['plateau.best', Number.POSITIVE_INFINITY],
-      ['plateau.rate', 0.1],
-    ]),
-  };
-};
-
-const names: CheckpointNames = {
-  slots: new Map([
-    ['adam.first', [0]],
-    ['ema', [0, 1]],
+const state = (step: number): CheckpointState => ({
+  vectors: new Map([
+    ['weights', Float32Array.from({ length: 8 }, (_, i) => step + i)],
+    ['statistics', Float32Array.of(-0, step)],
+    ['adam.first', Float32Array.from({ length: 8 }, (_, i) => 0.5 + i)],
   ]),
-  schedulerState: ['plateau.best', 'plateau.rate'],
-};
+  schedulerState: new Map([
+    ['plateau.best', Number.POSITIVE_INFINITY],
+    ['plateau.rate', 0.1],
+  ]),
+});
+
+const numbers = ['plateau.best', 'plateau.rate'];
 
 const write = (folder: string, step: number, keep = 3): Promise<string> =>
-  writeCheckpoint(join(folder, checkpointsFolder), about(step), layout, state(step), keep);
+  writeCheckpoint({
+    directory: join(folder, checkpointsFolder),
+    about: about(step),
+    layout,
+    state: state(step),
+    keep,
+  });
 
-describe('checkpoints', () => {
-  it('give back every bit, and the newest is found from the folder of the run', async () => {
+describe('a checkpoint', () => {
+  it('restores every bit, and the newest one is found from the run folder', async () => {
     const folder = await temporaryFolder();
     for (const step of [5, 10, 15, 20]) await write(folder, step);
     expect((await readdir(join(folder, checkpointsFolder))).sort()).toEqual([10, 15, 20].map(checkpointName));
     const { path, manifest, skipped } = await findCheckpoint(folder);
     expect([manifest.step, skipped]).toEqual([20, []]);
-    expect(await readCheckpoint(path, layout, names)).toEqual({ step: 20, ...state(20) });
-    // Written again, as by a worker that was believed lost, it is the same.
+    expect(await readCheckpoint(path, layout, numbers)).toEqual({ step: 20, ...state(20) });
+    // A worker that was considered lost may write the same checkpoint again.
     await write(folder, 20);
-    expect(await readCheckpoint(path, layout, names)).toEqual({ step: 20, ...state(20) });
+    expect(await readCheckpoint(path, layout, numbers)).toEqual({ step: 20, ...state(20) });
   });
 
-  it('are skipped with the reason when they do not verify, and the one before is used', async () => {
+  it('has one tensor per weight, in the order of the layout', async () => {
+    const path = await write(await temporaryFolder(), 4);
+    const file = join(path, 'state.safetensors');
+    const { tensors } = decodeSafetensors(await readFile(file), file);
+    expect([...tensors].map(([name, { shape, values }]) => [name, shape, [...values]])).toEqual([
+      ['dense/kernel', [3, 2], [6, 7, 8, 9, 10, 11]],
+      ['dense/bias', [2], [4, 5]],
+      ['norm/moving_mean', [2], [-0, 4]],
+      ['adam.first/dense/kernel', [3, 2], [2.5, 3.5, 4.5, 5.5, 6.5, 7.5]],
+      ['adam.first/dense/bias', [2], [0.5, 1.5]],
+      ['number/plateau.best', [], [Number.POSITIVE_INFINITY]],
+      ['number/plateau.rate', [], [0.1]],
+    ]);
+  });
+
+  it('is skipped with a reason if it is damaged, and the previous one is used', async () => {
     const folder = await temporaryFolder();
     const paths = [];
     for (const step of [1, 2, 3, 4, 5]) paths.push(await write(folder, step, 9));
@@ -107,7 +113,7 @@ describe('checkpoints', () => {
     await expect(findCheckpoint(join(folder, 'nothing'))).rejects.toThrow(/No checkpoint in .* can be used/);
   });
 
-  it('refuse a manifest of anything else, whatever it is', async () => {
+  it('with any damage to its manifest is either read or refused with a CheckpointError', async () => {
     const folder = await temporaryFolder();
     const path = await write(folder, 1);
     const file = join(path, 'manifest.json');
@@ -125,18 +131,18 @@ describe('checkpoints', () => {
     );
   });
 
-  it('of another model are refused, naming the tensor', async () => {
+  it('of another model is refused with the name of the tensor', async () => {
     const path = await write(await temporaryFolder(), 1);
-    const other: Layout = [{ ...layout[0]!, shape: [3, 3] }, layout[1]!];
-    await expect(readCheckpoint(path, other, names)).rejects.toThrow(
+    const other: StateLayout = [{ ...layout[0]!, shape: [3, 3] }];
+    await expect(readCheckpoint(path, other, numbers)).rejects.toThrow(
       /expected "dense\/kernel" of 3x3 .* got 3x2/,
     );
   });
 
-  it('that cannot be written leave the earlier ones alone', async () => {
+  it('that cannot be written leaves the earlier ones unchanged', async () => {
     const folder = await temporaryFolder();
     await write(folder, 1);
-    // Nobody can write here: it is a file.
+    // A file in place of the folder makes the write fail.
     await mkdir(join(folder, 'x'));
     await writeFile(join(folder, 'x', checkpointsFolder), '');
     await expect(write(join(folder, 'x'), 2)).rejects.toThrow(
@@ -145,8 +151,7 @@ describe('checkpoints', () => {
     expect((await findCheckpoint(folder)).manifest.step).toBe(1);
   });
 
-
-  it('are due by steps, epochs or time', () => {
+  it('is due after an interval in steps, epochs or time', () => {
     expect(parseInterval('200steps')).toEqual({ unit: 'steps', count: 200 });
     expect(parseInterval('1epoch')).toEqual({ unit: 'epochs', count: 1 });
     expect(parseInterval('5min')).toEqual({ unit: 'time', count: 300_000 });

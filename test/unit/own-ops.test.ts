@@ -60,9 +60,9 @@ const script = `
   const adam = kernels.adam(values(1), [size - 3, 3], 0.9, 0.999);
   const [gradient, copy] = [values(2), new Float32Array(size)];
   adam.apply(gradient, { stepSize: 1e-3, correction: 0.03, epsilon: 1e-8 });
-  const { parameters, first, second } = adam.read();
+  const vectors = [...adam.read().values()];
   kernels.store(tf.tensor1d(gradient), copy);
-  results.adam = [parameters, first, second, copy].map(sha);
+  results.adam = [...vectors, copy].map(sha);
   console.log(JSON.stringify(results));`;
 
 async function results(threads: number): Promise<Record<string, unknown>> {

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { loadDefinition, type LoadedDefinition } from '../../api/load-definition.js';
 import type { ResumeCheckpoint } from '../../coordinator/types.js';
-import type { FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
+import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import { fieldsThatDiffer } from '../../shared/config/resume-policy.js';
 import type { ResolvedConfig, RunConfig } from '../../shared/config/run-config.js';
 import { ConfigError } from '../../shared/errors.js';

@@ -1,7 +1,7 @@
 /** Distributes a run's events: to the event log in the run's folder, to stdout as JSON, to stderr as text, and to observers. */
 
 import type { Callbacks } from '../../api/callbacks.js';
-import type { FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
+import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import type { RunEvent, TimedEvent } from '../../shared/runs/run-events.js';
 import { dumbTerminal } from '../environment/environment.js';
 import { CallbackRunner } from './callback-runner.js';

@@ -2,7 +2,8 @@
 
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { checkpointsFolder, findCheckpoint, type FoundCheckpoint } from '../../shared/checkpoint/checkpoint.js';
+import { checkpointsFolder } from '../../shared/checkpoint/manifest.js';
+import { findCheckpoint, type FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import { CheckpointError } from '../../shared/errors.js';
 
 /**

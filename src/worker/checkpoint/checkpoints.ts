@@ -1,44 +1,51 @@
 /**
- * A worker's checkpoints: when one is due, what is in it, and how training goes on from one. All replicas have the same bits
- * after a step, so any worker can write it; rank 0 does.
+ * Decides when a worker writes a checkpoint, and restores the replica from one. All replicas have the same bits after a step, so
+ * any worker could write it; rank 0 does. A failure is reported to the coordinator and never ends the run.
  */
 
-import {
-  checkpointsFolder,
-  readCheckpoint,
-  type CheckpointDescription,
-} from '../../shared/checkpoint/checkpoint.js';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkpointsFolder, type CheckpointDescription } from '../../shared/checkpoint/manifest.js';
+import { readCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
+import type { StateLayout } from '../../shared/checkpoint/state-tensors.js';
 import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
-import { toWireError } from '../../shared/errors.js';
+import { CheckpointError, InvariantError, toWireError } from '../../shared/errors.js';
+import type { NamedVectors } from '../../shared/model/named-vectors.js';
 import type { WorkerMessage } from '../../shared/protocol/messages.js';
 import type { Replica } from '../training/replica.js';
-import type { RuleState } from '../optimizer/update-rule.js';
 import type { TrainingState } from '../training/training-state.js';
-import { checkpointNames, fromCheckpoint, toCheckpoint } from './state-layout.js';
-import { CheckpointWriter } from './writer.js';
+import { stateLayoutOf } from './state-layout.js';
+import { CheckpointWriter, type ToWriter } from './writer.js';
 
 export type CheckpointContext = Omit<CheckpointDescription, 'step'>;
 
+/** The part of a training state that checkpoints use. */
+export type CheckpointedState = Pick<
+  TrainingState,
+  'optimizer' | 'parameterVectors' | 'schedulerState' | 'save' | 'allocateSnapshot' | 'restore'
+>;
+
+const maxErrorLength = 4_000;
+
 export class Checkpoints {
-  readonly #replica: Replica;
+  readonly #replica: Pick<Replica, 'layout' | 'config'>;
   readonly #context: CheckpointContext;
   readonly #send: (message: WorkerMessage) => void;
   readonly #interval: Interval | undefined;
   readonly #writer: CheckpointWriter;
   #lastMs = performance.now();
   #due = false;
-  /** The one that is being written. */
+  /** The write in progress. */
   #current: Promise<void> | undefined;
-  /** The step waits for no more than a copy into it. Kept, since new memory costs more than the copy. */
-  #room: RuleState | undefined;
-  #complaint = '';
+  /** Receives the copy of the state that is written. Kept, since an allocation takes longer than the copy. */
+  #snapshot: NamedVectors | undefined;
+  /** The last reported failure, without its numbers. */
+  #lastFailure = '';
   #written: { readonly step: number; readonly path: string } | undefined;
 
   /** @param faultRequests folder of fault requests, for tests */
   constructor(
-    replica: Replica,
+    replica: Pick<Replica, 'layout' | 'config'>,
     context: CheckpointContext,
     send: (message: WorkerMessage) => void,
     faultRequests?: string,
@@ -51,69 +58,103 @@ export class Checkpoints {
     this.#interval = checkpointEvery === null ? undefined : parseInterval(checkpointEvery);
   }
 
-  /** After a step is committed: begins to write one if it is due; training goes on at once. */
-  after(step: number, stepsPerEpoch: number, state: TrainingState, out: string | null): void {
+  /**
+   * Must be called after each committed step. If a checkpoint is due, copies the state before it returns and writes the copy in the
+   * background. A checkpoint that is due while another one is being written is written after a later step.
+   */
+  after(step: number, stepsPerEpoch: number, state: CheckpointedState, out: string | null): void {
     if (this.#interval === undefined || out === null) return;
     this.#due = this.#isDue(this.#interval, step, stepsPerEpoch) || this.#due;
     if (!this.#due || this.#current) return;
     this.#due = false;
-    void this.write(step, state, out);
+    void this.#begin(step, state, out);
   }
 
-  /** After the last step: waits until that one is written, where checkpoints are. */
-  async last(step: number, state: TrainingState, out: string | null): Promise<void> {
+  /** Writes the checkpoint after the last step and waits for it, if the run has checkpoints. */
+  async last(step: number, state: CheckpointedState, out: string | null): Promise<void> {
     if (this.#interval !== undefined && out !== null) await this.write(step, state, out);
   }
 
-  /** Writes one, after the one before, and says so, also where it is there already; a failure is said too and is no reason to stop. */
-  async write(step: number, state: TrainingState, out: string): Promise<void> {
+  /**
+   * Waits for the write in progress, then writes a checkpoint and reports it. If the checkpoint of this step exists already, only
+   * reports it. Does not reject: a failure is reported.
+   */
+  async write(step: number, state: CheckpointedState, out: string): Promise<void> {
     await this.#current;
     if (step === this.#written?.step && existsSync(this.#written.path)) {
       this.#send({ type: 'checkpointed', ...this.#written, error: null });
       return;
     }
-    this.#current = this.#write(step, state, out).finally(() => (this.#current = undefined));
-    await this.#current;
+    await this.#begin(step, state, out);
   }
 
-  async #write(step: number, state: TrainingState, out: string): Promise<void> {
-    this.#room ??= state.allocateSnapshot();
-    const task = {
-      directory: join(out, checkpointsFolder),
-      about: { ...this.#context, step },
-      layout: this.#replica.layout,
-      state: toCheckpoint(this.#replica, state, state.save(this.#room)),
-      keep: this.#replica.config.keep,
-    };
-    try {
-      const path = await this.#writer.write(task);
-      this.#complaint = '';
-      this.#written = { step, path };
-      this.#send({ type: 'checkpointed', step, path, error: null });
-    } catch (error) {
-      const wire = toWireError(error);
-      // Once for each reason, not once a step.
-      const reason = wire.message.replaceAll(/\d+/g, '#');
-      const again = reason === this.#complaint;
-      this.#complaint = reason;
-      this.#send({ type: 'checkpointed', step, path: '', error: again ? '' : wire.message.slice(0, 4_000) });
-    }
-  }
-
-  /** Brings the replica to a checkpoint's state; its step. @throws CheckpointError */
-  async restore(path: string, state: TrainingState): Promise<number> {
-    const { layout } = this.#replica;
-    const { step, ...saved } = await readCheckpoint(
-      path,
-      layout,
-      checkpointNames(this.#replica, state.names),
-    );
-    state.restore(fromCheckpoint(this.#replica, state, saved));
+  /**
+   * Restores the replica from a checkpoint and returns the checkpoint's step.
+   * @throws CheckpointError if the checkpoint is damaged or belongs to another model
+   */
+  async restore(path: string, state: CheckpointedState): Promise<number> {
+    const numbers = [...state.schedulerState.keys()];
+    const { step, vectors, schedulerState } = await readCheckpoint(path, this.#layoutOf(state), numbers);
+    state.restore(vectors, schedulerState);
     return step;
   }
 
   close(): Promise<void> {
     return this.#writer.close();
+  }
+
+  /** Copies the state before it returns. The returned promise is fulfilled when the write has ended, also if it has failed. */
+  #begin(step: number, state: CheckpointedState, out: string): Promise<void> {
+    let task: ToWriter;
+    try {
+      task = this.#taskOf(step, state, out);
+    } catch (cause) {
+      if (cause instanceof InvariantError) throw cause;
+      this.#reportFailure(step, copyFailed(step, cause));
+      return Promise.resolve();
+    }
+    this.#current = this.#write(task).finally(() => (this.#current = undefined));
+    return this.#current;
+  }
+
+  #taskOf(step: number, state: CheckpointedState, out: string): ToWriter {
+    this.#snapshot ??= state.allocateSnapshot();
+    return {
+      directory: join(out, checkpointsFolder),
+      about: { ...this.#context, step },
+      layout: this.#layoutOf(state),
+      state: {
+        vectors: state.save(this.#snapshot),
+        schedulerState: new Map(state.schedulerState),
+      },
+      keep: this.#replica.config.keep,
+    };
+  }
+
+  async #write(task: ToWriter): Promise<void> {
+    const { step } = task.about;
+    try {
+      const path = await this.#writer.write(task);
+      this.#lastFailure = '';
+      this.#written = { step, path };
+      this.#send({ type: 'checkpointed', step, path, error: null });
+    } catch (error) {
+      this.#reportFailure(step, error);
+    }
+  }
+
+  /** Reports a failure; its message is sent once per reason and not once per step. */
+  #reportFailure(step: number, error: unknown): void {
+    const { message } = toWireError(error);
+    const reason = message.replaceAll(/\d+/g, '#');
+    const isRepeated = reason === this.#lastFailure;
+    this.#lastFailure = reason;
+    const reported = isRepeated ? '' : message.slice(0, maxErrorLength);
+    this.#send({ type: 'checkpointed', step, path: '', error: reported });
+  }
+
+  #layoutOf({ optimizer, parameterVectors }: CheckpointedState): StateLayout {
+    return stateLayoutOf(this.#replica.layout, optimizer.parameters, parameterVectors);
   }
 
   #isDue(interval: Interval, step: number, stepsPerEpoch: number): boolean {
@@ -123,4 +164,14 @@ export class Checkpoints {
     this.#lastMs = nowMs;
     return true;
   }
+}
+
+function copyFailed(step: number, cause: unknown): CheckpointError {
+  const got = cause instanceof Error ? cause.message : String(cause);
+  return new CheckpointError(
+    `Checkpoint of step ${step} can't be written: expected memory for a copy of the training state, got "${got}". ` +
+      'Training continues without it; free some memory on this machine.',
+    { step },
+    cause,
+  );
 }

@@ -1,20 +1,11 @@
-/**
- * Writes checkpoints from a thread of its own. The step pays for a copy of the state in memory; the rest happens beside it.
- * One at a time.
- */
+/** Writes checkpoints on a separate thread, one at a time. */
 
 import { Worker } from 'node:worker_threads';
-import type { CheckpointDescription, CheckpointState } from '../../shared/checkpoint/checkpoint.js';
+import type { WriteOptions } from '../../shared/checkpoint/write-checkpoint.js';
 import { fromWireError, type WireError } from '../../shared/errors.js';
-import type { Layout } from '../../shared/model/layout.js';
 
-export interface ToWriter {
-  readonly directory: string;
-  readonly about: CheckpointDescription;
-  readonly layout: Layout;
-  readonly state: CheckpointState;
-  readonly keep: number;
-}
+/** The vectors of `state` should lie in shared memory; other vectors are copied when the message is sent. */
+export type ToWriter = WriteOptions;
 
 export type FromWriter =
   | { readonly kind: 'written'; readonly step: number; readonly path: string }
@@ -35,7 +26,12 @@ export class CheckpointWriter {
     this.#options = { faultRequests };
   }
 
-  /** The state's memory is read until this resolves. @returns the checkpoint's path @throws CheckpointError */
+  /**
+   * Starts the thread at the first call. The caller must not change the state's memory, nor call again, before the returned promise
+   * is settled.
+   * @returns the checkpoint's path
+   * @throws CheckpointError if the checkpoint cannot be written
+   */
   write(task: ToWriter): Promise<string> {
     const thread = (this.#thread ??= this.#start());
     return new Promise((resolve, reject) => {
@@ -44,6 +40,7 @@ export class CheckpointWriter {
     });
   }
 
+  /** Ends the thread, even while it writes. */
   async close(): Promise<void> {
     await this.#thread?.terminate();
   }
@@ -53,7 +50,7 @@ export class CheckpointWriter {
       name: 'checkpoints',
       workerData: this.#options,
     });
-    // The run's end doesn't wait for it; whoever needs the last checkpoint awaits it.
+    // The thread does not keep the process alive. The end of the run awaits the last checkpoint explicitly.
     thread.unref();
     thread.on('message', (message: FromWriter) => {
       const pending = this.#pending;

@@ -7,6 +7,7 @@
  */
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { NamedVectors } from '../../shared/model/named-vectors.js';
 
 export interface Window2d {
   readonly strides: readonly [number, number];
@@ -48,13 +49,6 @@ export interface BatchNormPass {
   inputGradient(dy: Tensor, coefficients: Float32Array): Tensor;
 }
 
-/** Flat vectors of all trainable parameters. */
-export interface OptimizerState {
-  readonly parameters: Float32Array;
-  readonly first: Float32Array;
-  readonly second: Float32Array;
-}
-
 export interface AdamStep {
   /** lr / (1 - beta1^t), computed in float64 like the next one. */
   readonly stepSize: number;
@@ -72,9 +66,13 @@ export interface AdamState {
    * goes there, 8 bytes a parameter; it stays where it is as well.
    */
   apply(gradient: Float32Array, step: AdamStep, hashes?: Uint8Array): Tensor1D[];
-  /** Copies of the parameters and both moments: in `into`, which stays where it is from call to call, or in new vectors. */
-  read(into?: OptimizerState): OptimizerState;
-  write(state: OptimizerState): void;
+  /**
+   * Copies `weights`, `adam.first` and `adam.second`: into the vectors of `into`, which must be the same ones at every call, or
+   * into new vectors.
+   */
+  read(into?: NamedVectors): NamedVectors;
+  /** Replaces all three by copies of the vectors of `state`. */
+  write(state: NamedVectors): void;
   dispose(): void;
 }
 

@@ -4,7 +4,6 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
 import type {
   AdamState,
-  OptimizerState,
   BatchMoments,
   BatchNormPass,
   BatchNormTail,
@@ -15,6 +14,7 @@ import type {
 import type { Precision } from '../../shared/config/run-config.js';
 import { invariant } from '../../shared/errors.js';
 import { hashPlace } from '../../shared/ledger/hash.js';
+import { adamVectors, vectorOf } from '../../shared/model/named-vectors.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import { dtypes, type Attribute, type RawOps } from './raw-ops.js';
 
@@ -145,21 +145,13 @@ export class OwnOps {
     const { tensor1d, keep } = this.#tf;
     const owned = (values: Float32Array): Tensor1D => keep(this.#copy(tensor1d(values)));
     const zeros = new Float32Array(initial.length);
-    let state = this.#tf.tidy(() => [owned(initial), owned(zeros), owned(zeros)] as const);
+    let state = this.#tf.tidy(() => [initial, zeros, zeros].map(owned));
     const dispose = (): void => state.forEach((tensor) => tensor.dispose());
-    // What dataSync gives may be the tensor's own memory.
-    const values = (tensor: Tensor1D): Float32Array => Float32Array.from(tensor.dataSync<'float32'>());
-    const read = (): OptimizerState => ({
-      parameters: values(state[0]),
-      first: values(state[1]),
-      second: values(state[2]),
-    });
-    // One pass over memory that is there already.
-    const readInto = (into: OptimizerState): OptimizerState => {
-      this.store(state[0], into.parameters);
-      this.store(state[1], into.first);
-      this.store(state[2], into.second);
-      return into;
+    const copy = (tensor: Tensor1D, target: Float32Array | undefined): Float32Array => {
+      // A copy, since dataSync may return the tensor's own memory.
+      if (!target) return Float32Array.from(tensor.dataSync<'float32'>());
+      this.store(tensor, target);
+      return target;
     };
     return {
       apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
@@ -174,10 +166,11 @@ export class OwnOps {
         scalars.dispose();
         return updated;
       },
-      read: (into) => (into ? readInto(into) : read()),
-      write: ({ parameters, first, second }) => {
+      read: (into) =>
+        new Map(adamVectors.map((name, i) => [name, copy(state[i] as Tensor1D, into?.get(name))])),
+      write: (vectors) => {
         dispose();
-        state = this.#tf.tidy(() => [owned(parameters), owned(first), owned(second)] as const);
+        state = this.#tf.tidy(() => adamVectors.map((name) => owned(vectorOf(vectors, name))));
       },
       dispose,
     };

@@ -4,6 +4,7 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { philoxBlock, unitFloat } from '../../shared/random/philox.js';
 import { updateAdam, copyOf } from './host-updates.js';
 import { hashEach, hashFloats } from '../../shared/ledger/hash.js';
+import { adamVectors, vectorOf } from '../../shared/model/named-vectors.js';
 import type { Tensorflow } from '../engine/native.js';
 import { composedBatchNorm } from './composed-batch-norm.js';
 import { composedDropout } from './composed-dropout.js';
@@ -152,29 +153,23 @@ export class PortableKernels implements Kernels {
   }
 
   adam(initial: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
-    let parameters = Float32Array.from(initial);
-    let first = new Float32Array(initial.length);
-    let second = new Float32Array(initial.length);
+    const weights = Float32Array.from(initial);
+    const first = new Float32Array(initial.length);
+    const second = new Float32Array(initial.length);
+    const vectors = [weights, first, second];
     return {
       apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
         const plain = { coupledDecay: 0, decoupledDecay: 0 };
         const coefficients = { beta1, beta2, stepSize, correction, epsilon, ...plain };
-        updateAdam(parameters, first, second, gradient, [0, parameters.length], coefficients);
+        updateAdam(weights, first, second, gradient, [0, weights.length], coefficients);
         let offset = 0;
-        const parts = sizes.map((size) => parameters.slice(offset, (offset += size)));
+        const parts = sizes.map((size) => weights.slice(offset, (offset += size)));
         if (hashes) hashEach(parts, hashes);
         return parts.map((part) => this.#tf.tensor1d(part));
       },
-      read: (into) => ({
-        parameters: copyOf(parameters, into?.parameters),
-        first: copyOf(first, into?.first),
-        second: copyOf(second, into?.second),
-      }),
-      write: (state) => {
-        parameters = state.parameters.slice();
-        first = state.first.slice();
-        second = state.second.slice();
-      },
+      read: (into) =>
+        new Map(adamVectors.map((name, i) => [name, copyOf(vectors[i] as Float32Array, into?.get(name))])),
+      write: (state) => adamVectors.forEach((name, i) => vectors[i]?.set(vectorOf(state, name))),
       dispose: () => undefined,
     };
   }

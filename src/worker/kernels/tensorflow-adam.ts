@@ -8,6 +8,7 @@
 
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
 import { hashEach } from '../../shared/ledger/hash.js';
+import { adamVectors, vectorOf } from '../../shared/model/named-vectors.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { AdamState } from './kernels.js';
 import { dtypes, type RawId, type RawOps } from './raw-ops.js';
@@ -44,8 +45,7 @@ export function tensorflowAdam(
       [],
     );
   const parameters = variable('parameters');
-  const first = variable('first');
-  const second = variable('second');
+  const variables = [parameters, variable('first'), variable('second')];
   const read = (from: RawId): Tensor1D => ops.tensor('ReadVariableOp', type, [from]);
   const readValues = (from: RawId, into: Float32Array | undefined): Float32Array => {
     const tensor = read(from);
@@ -54,20 +54,13 @@ export function tensorflowAdam(
     return values;
   };
 
-  const write: AdamState['write'] = (state) => {
-    assign(parameters, state.parameters);
-    assign(first, state.first);
-    assign(second, state.second);
-  };
-  write({ parameters: initial, first: new Float32Array(size), second: new Float32Array(size) });
+  const zeros = new Float32Array(size);
+  [initial, zeros, zeros].forEach((values, i) => assign(variables[i] as RawId, values));
 
   return {
-    write,
-    read: (into) => ({
-      parameters: readValues(parameters, into?.parameters),
-      first: readValues(first, into?.first),
-      second: readValues(second, into?.second),
-    }),
+    write: (state) => adamVectors.forEach((name, i) => assign(variables[i] as RawId, vectorOf(state, name))),
+    read: (into) =>
+      new Map(adamVectors.map((name, i) => [name, readValues(variables[i] as RawId, into?.get(name))])),
     apply: (gradient, { stepSize, correction, epsilon }, hashes) => {
       tf.tidy(() => {
         const scalars: Tensor[] = [0, 0, stepSize * correction, beta1, beta2, epsilon * correction].map(
@@ -76,7 +69,7 @@ export function tensorflowAdam(
         ops.effect(
           'ResourceApplyAdam',
           [ops.type('T', dtypes.float32), ops.bool('use_locking', false), ops.bool('use_nesterov', false)],
-          [parameters, first, second, ...scalars, tf.tensor1d(gradient)],
+          [...variables, ...scalars, tf.tensor1d(gradient)],
         );
       });
       const updated = tf.tidy(() => tf.split<Tensor1D>(read(parameters), [...sizes]));
@@ -88,7 +81,7 @@ export function tensorflowAdam(
       return updated;
     },
     dispose: () => {
-      for (const held of [parameters, first, second]) {
+      for (const held of variables) {
         ops.effect('DestroyResourceOp', [ops.bool('ignore_lookup_error', true)], [held]);
         ops.delete(held);
       }

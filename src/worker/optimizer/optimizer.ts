@@ -1,19 +1,21 @@
 /**
- * One optimizer step over all trainable parameters as a flat vector, and their return into the model's own variables.
- * Every worker holds the whole state and takes the same step.
+ * One optimizer step over all trainable parameters as a flat vector, and the transfer of the result into the model's variables.
+ * Every worker keeps the whole state and takes the same step.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
+import { vectorOf, type NamedVectors } from '../../shared/model/named-vectors.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { LayerVariable } from '../executor/layer.js';
 import type { Kernels } from '../kernels/kernels.js';
-import { createRule, type RuleState, type UpdateRule } from './update-rule.js';
+import { createRule } from './create-rule.js';
+import type { UpdateRule } from './update-rule.js';
 
 export class Optimizer {
   readonly #tf: Tensorflow;
-  /** In the flat vectors' order. */
+  /** The trainable parameters in the order of the flat vectors. */
   readonly parameters: readonly FlatParameter[];
   readonly #variables: readonly LayerVariable[];
   readonly #rule: UpdateRule;
@@ -34,22 +36,23 @@ export class Optimizer {
     this.#rule = createRule(tf, kernels, config, parameters, flat);
   }
 
-  /** Elements of all parameters together. */
+  /** Elements of all trainable parameters together: the length of the flat vectors. */
   get size(): number {
     return this.parameters.reduce((total, { size }) => total + size, 0);
   }
 
   /**
-   * Applies update `step` (from 1) with the averaged `gradient`, which stays where it is from step to step, and writes the
-   * parameters into the model. With `hashes`, the ledger's hash of each goes there, 8 bytes each, in backward order; `seen`
-   * is shown each parameter's new values.
+   * Applies update `step` (counted from 1) and writes the new parameters into the model.
+   * @param gradient one element per trainable parameter, averaged over the global batch; the same memory at every step
+   * @param hashes receives the ledger's hash of each parameter, 8 bytes each, in backward order
+   * @param onUpdate called with each parameter's new values, which are valid during the call only
    */
   apply(
     gradient: Float32Array,
     step: number,
     learningRate: number,
     hashes?: Uint8Array,
-    seen?: (parameter: FlatParameter, values: Float32Array) => void,
+    onUpdate?: (parameter: FlatParameter, values: Float32Array) => void,
   ): void {
     const updated = this.#rule.apply(gradient, step, learningRate, hashes);
     this.#tf.tidy(() => {
@@ -57,35 +60,35 @@ export class Optimizer {
         const values = updated[i];
         if (!values) continue;
         this.#variables[parameter.weight]?.write(this.#tf.reshape(values, [...parameter.shape]));
-        seen?.(parameter, values.dataSync<'float32'>());
+        onUpdate?.(parameter, values.dataSync<'float32'>());
       }
     });
     for (const tensor of updated) tensor.dispose();
   }
 
-  /** One flat vector from each parameter's values. */
+  /** Joins the values of all parameters to one flat vector. */
   flatten(values: (parameter: FlatParameter) => Float32Array): Float32Array {
     const flat = new Float32Array(this.size);
     for (const parameter of this.parameters) flat.set(values(parameter), parameter.offset);
     return flat;
   }
 
-  /** Copies of the parameters and the rule's slots, flat, in backward order; in `into`'s vectors where it is given. */
-  save(into?: RuleState): RuleState {
+  /** Copies `weights` and the rule's own vectors, into the vectors of `into` if it is given. */
+  save(into?: NamedVectors): NamedVectors {
     return this.#rule.read(into);
   }
 
-  /** Goes on from a saved state: slots, and parameters also in the model. */
-  restore(state: RuleState): void {
-    this.#rule.write(state);
-    this.loadIntoModel(state.parameters);
+  /** Continues from a saved state: replaces the rule's vectors, and the parameters in the model. */
+  restore(vectors: NamedVectors): void {
+    this.#rule.write(vectors);
+    this.loadIntoModel(vectorOf(vectors, 'weights'));
   }
 
-  /** Writes flat values into the model alone; the next update goes on from the optimizer's own. */
-  loadIntoModel(parameters: Float32Array): void {
+  /** Writes flat values into the model alone; the next update still continues from the optimizer's own parameters. */
+  loadIntoModel(weights: Float32Array): void {
     this.#tf.tidy(() => {
       for (const { weight, shape, offset, size } of this.parameters) {
-        const values = parameters.slice(offset, offset + size);
+        const values = weights.slice(offset, offset + size);
         this.#variables[weight]?.write(this.#tf.tensor(values, [...shape]));
       }
     });

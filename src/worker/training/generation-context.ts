@@ -74,5 +74,5 @@ export type EvaluationContext = Pick<
 /** The part of a context that broadcasts the training state. */
 export type ShareContext = Pick<
   GenerationContext,
-  'state' | 'buckets' | 'statistics' | 'schedulerState' | 'onFaultPoint'
+  'replica' | 'state' | 'buckets' | 'statistics' | 'schedulerState' | 'onFaultPoint'
 >;

@@ -86,9 +86,7 @@ async function synchronize(
     invariant(step === progress.step, `step ${progress.step} where the plan continues after ${step}`);
     return;
   }
-  const shared = shareState(context, step, rank === source ? state.save() : undefined);
-  if (progress.step === step) return;
-  state.restore(shared);
+  shareState(context, step, { isSource: rank === source, restores: progress.step !== step });
   progress.step = step;
 }
 

@@ -4,7 +4,7 @@ import type { Communicator } from '../communicator/communicator.js';
 import { sumCount } from '../evaluation/shard-totals.js';
 import type { GenerationContext } from './generation-context.js';
 import type { Replica } from './replica.js';
-import { statisticsOf } from './weights.js';
+import { statisticsSize } from './weights.js';
 
 export type SmallCollectives = Pick<
   GenerationContext,
@@ -17,14 +17,13 @@ export function registerCollectives(
   replica: Replica,
   schedulerNumbers: number,
 ): SmallCollectives {
-  const statistics = statisticsOf(replica).reduce((total, { size }) => total + size, 0);
   return {
     loss: registrar.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
     // A collective has at least one element.
     statistics: registrar.register({
       name: 'statistics',
       reduction: 'sum-float32',
-      elementCount: Math.max(1, statistics),
+      elementCount: Math.max(1, statisticsSize(replica)),
     }),
     schedulerState: registrar.register({
       name: 'numbers',

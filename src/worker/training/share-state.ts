@@ -1,40 +1,40 @@
 /**
- * One worker's state to all others, bit for bit, over exchanges that exist anyway: an all-reduce in which everybody else adds
- * -0, which changes no number. All workers of the generation call it; it costs as many all-reduces as there are vectors.
+ * Broadcasts one worker's training state to all others, bit for bit, by all-reduces in which every other worker contributes -0
+ * (adding -0 changes no float32). Costs one all-reduce per vector: those over the trainable parameters use the gradient buckets.
  */
 
-import type { ShareContext } from './generation-context.js';
+import type { VectorName } from '../../shared/model/named-vectors.js';
 import type { CollectiveHandle } from '../communicator/communicator.js';
-import type { SavedState } from './training-state.js';
+import type { ShareContext } from './generation-context.js';
+import { statisticsSize } from './weights.js';
 
-/** @param own the state of the worker that gives it; undefined on all others */
+export interface ShareOptions {
+  /** True on exactly one worker: its state is broadcast. */
+  readonly isSource: boolean;
+  /** True on workers that restore the received state; the others only take part. */
+  readonly restores: boolean;
+}
+
+/** Every worker of the generation must call it. @throws GenerationEnded if the generation ends before all vectors have arrived */
 export function shareState(
-  { buckets, state, statistics, schedulerState, onFaultPoint }: ShareContext,
+  { replica, buckets, state, statistics, schedulerState, onFaultPoint }: ShareContext,
   step: number,
-  own: SavedState | undefined,
-): SavedState {
-  // Copies: the result lies where the next one will.
-  const flat = (values: Float32Array | undefined): Float32Array =>
-    Float32Array.from(buckets.broadcast(step, values));
-  const small = (values: Float32Array | undefined): Float32Array =>
-    Float32Array.from(broadcast(statistics, step, values));
-  const { names } = state;
-  const parameters = flat(own?.parameters);
-  const slots = new Map(names.slots.map((name) => [name, flat(own?.slots.get(name))]));
+  { isSource, restores }: ShareOptions,
+): void {
+  const own = isSource ? state.save() : undefined;
+  const received = new Map<VectorName, Float32Array>();
+  // Copies, since the next all-reduce overwrites its result.
+  for (const name of state.parameterVectors)
+    received.set(name, Float32Array.from(buckets.broadcast(step, own?.get(name))));
   onFaultPoint?.('catch-up', step);
-  const shared = small(own?.statistics);
-  const statisticsSlots = new Map(
-    names.statisticsSlots.map((name) => [name, small(own?.statisticsSlots.get(name))]),
-  );
-  const values = own && names.schedulerState.map((name) => own.schedulerState.get(name) ?? 0);
-  const told = broadcast(schedulerState, step, values);
-  return {
-    parameters,
-    slots,
-    statistics: shared,
-    statisticsSlots,
-    schedulerState: new Map(names.schedulerState.map((name, i) => [name, told[i] ?? 0])),
-  };
+  // The collective has one element even if there are no statistics.
+  const size = statisticsSize(replica);
+  for (const name of state.statisticsVectors)
+    received.set(name, Float32Array.from(broadcast(statistics, step, own?.get(name))).subarray(0, size));
+  const names = [...state.schedulerState.keys()];
+  const values = isSource ? [...state.schedulerState.values()] : undefined;
+  const numbers = broadcast(schedulerState, step, values);
+  if (restores) state.restore(received, new Map(names.map((name, i) => [name, numbers[i] ?? 0])));
 }
 
 function broadcast(

@@ -1,75 +1,63 @@
 /**
- * All that training changes in a replica: weights, the optimizer's slots, their average, BatchNorm's statistics, and a few
- * numbers that schedules remember. Owns what of it travels to a newcomer or into a checkpoint, as named vectors of a few
- * kinds, so that neither has to know what an optimizer is.
+ * Everything that training changes in a replica: weights, the optimizer's vectors, the moving average of the weights, BatchNorm's
+ * running statistics, and the scheduler state. Converts it from and to named vectors, which are broadcast to workers that join and
+ * written to checkpoints.
  */
 
+import {
+  vectorOf,
+  type NamedVectors,
+  type ParameterVector,
+  type StatisticsVector,
+  type VectorName,
+} from '../../shared/model/named-vectors.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
+import { copyOf } from '../kernels/host-updates.js';
 import { clipNorm } from '../optimizer/clip.js';
 import { initialSchedulerState, type SchedulerState } from '../optimizer/evaluation-decisions.js';
 import { Optimizer } from '../optimizer/optimizer.js';
-import { slotNames, type RuleState } from '../optimizer/update-rule.js';
+import { ruleVectors } from '../optimizer/update-rule.js';
 import { WeightAverage } from '../optimizer/weight-average.js';
 import type { Replica } from './replica.js';
-import { readStatistics, writeStatistics } from './weights.js';
-import { copyOf } from '../kernels/host-updates.js';
-
-const averageSlot = 'ema';
-
-/** Copies, of one and the same step. */
-export interface SavedState {
-  /** Flat, in backward order, as is each of `slots`. */
-  readonly parameters: Float32Array;
-  readonly slots: ReadonlyMap<string, Float32Array>;
-  /** One after the other, in layout order, as is each of `statisticsSlots`. */
-  readonly statistics: Float32Array;
-  readonly statisticsSlots: ReadonlyMap<string, Float32Array>;
-  readonly schedulerState: ReadonlyMap<string, number>;
-}
-
-/** The names in a SavedState; a function of the config, the same on every worker. */
-export interface StateNames {
-  readonly slots: readonly string[];
-  readonly statisticsSlots: readonly string[];
-  readonly schedulerState: readonly string[];
-}
+import { readStatistics, statisticsSize, writeStatistics } from './weights.js';
 
 export class TrainingState {
   readonly #replica: Replica;
   readonly optimizer: Optimizer;
   readonly #average: WeightAverage | undefined;
-  readonly names: StateNames;
-  /** What evaluations have decided; see optimizer/evaluation-decisions.ts. */
+  /** Names of the saved vectors over the trainable parameters; the same on every worker. */
+  readonly parameterVectors: readonly ParameterVector[];
+  /** Names of the saved vectors over the weights that are not trainable; the same on every worker. */
+  readonly statisticsVectors: readonly StatisticsVector[];
+  /** Decisions taken from evaluations so far, by name; see ../optimizer/evaluation-decisions.ts. */
   readonly schedulerState: SchedulerState;
   readonly #clipped: Float32Array | undefined;
 
+  /** @param parameters the model's trainable parameters, in backward order */
   constructor(replica: Replica, parameters: readonly FlatParameter[]) {
     this.#replica = replica;
     const { engine, kernels, model, config } = replica;
+    const { ema } = config;
     this.optimizer = new Optimizer(engine.tf, kernels, model, parameters, config.optimizer);
-    this.#average =
-      config.ema === null
-        ? undefined
-        : new WeightAverage(config.ema, this.optimizer.save().parameters, readStatistics(replica));
+    const weights = (): Float32Array => vectorOf(this.optimizer.save(), 'weights');
+    this.#average = ema === null ? undefined : new WeightAverage(ema, weights(), readStatistics(replica));
     this.#clipped = config.clipNorm === null ? undefined : new Float32Array(this.optimizer.size);
     this.schedulerState = initialSchedulerState(config);
-    const averages = this.#average ? [averageSlot] : [];
-    this.names = {
-      slots: [...slotNames(config.optimizer), ...averages],
-      statisticsSlots: averages,
-      schedulerState: [...this.schedulerState.keys()],
-    };
+    const vectors = ruleVectors(config.optimizer);
+    this.parameterVectors = this.#average ? [...vectors, 'ema'] : vectors;
+    this.statisticsVectors = this.#average ? ['statistics', 'ema.statistics'] : ['statistics'];
   }
 
   /**
-   * Update `step` with the averaged gradient, which is left as it is: other workers may still be reading it. BatchNorm's
-   * statistics of the step are in the model already.
+   * Applies update `step` (counted from 1). The running statistics of the step must be in the model already. `gradient` is not
+   * changed, since other workers may still be reading it.
+   * @param hashes receives the ledger's hash of each parameter, 8 bytes each, in backward order
    */
   update(gradient: Float32Array, step: number, learningRate: number, hashes?: Uint8Array): void {
-    const { clipNorm: longest } = this.#replica.config;
+    const { clipNorm: maxNorm } = this.#replica.config;
     let applied = gradient;
-    if (this.#clipped && longest !== null) {
-      clipNorm(gradient, longest, this.#clipped);
+    if (this.#clipped && maxNorm !== null) {
+      clipNorm(gradient, maxNorm, this.#clipped);
       applied = this.#clipped;
     }
     const average = this.#average;
@@ -83,50 +71,50 @@ export class TrainingState {
     average.addStatistics(step, readStatistics(this.#replica));
   }
 
-  /** Runs `body` with the averaged weights in the model, where there is an average: what is evaluated, hashed and saved. */
+  /**
+   * Runs `body` with the weights that are evaluated, hashed and saved: the averaged weights and statistics if there is an average.
+   * The model has its own weights again when the returned promise is settled.
+   */
   async withResult<T>(body: () => Promise<T>): Promise<T> {
     if (!this.#average) return body();
     const statistics = readStatistics(this.#replica);
-    this.optimizer.loadIntoModel(this.#average.parameters);
+    this.optimizer.loadIntoModel(this.#average.weights);
     writeStatistics(this.#replica, this.#average.statistics);
     try {
       return await body();
     } finally {
-      this.optimizer.loadIntoModel(this.optimizer.save().parameters);
+      this.optimizer.loadIntoModel(vectorOf(this.optimizer.save(), 'weights'));
       writeStatistics(this.#replica, statistics);
     }
   }
 
-  /** @param into vectors to copy into instead of new ones, made by `room` */
-  save(into?: RuleState): SavedState {
-    const { parameters, slots } = this.optimizer.save(into);
-    const average = this.#average;
-    const averaged = average && copyOf(average.parameters, into?.slots.get(averageSlot));
-    return {
-      parameters,
-      slots: averaged ? new Map([...slots, [averageSlot, averaged]]) : slots,
-      statistics: readStatistics(this.#replica),
-      statisticsSlots: new Map(average ? [[averageSlot, average.statistics.slice()]] : []),
-      schedulerState: new Map(this.schedulerState),
-    };
-  }
-
-  /** For `save`, again and again, in memory that threads share. */
-  allocateSnapshot(): RuleState {
-    const vector = (): Float32Array => new Float32Array(new SharedArrayBuffer(4 * this.optimizer.size));
-    return {
-      parameters: vector(),
-      slots: new Map(this.names.slots.map((name) => [name, vector()])),
-    };
-  }
-
-  /** Goes on from a saved state; takes its vectors. */
-  restore({ parameters, slots, statistics, statisticsSlots, schedulerState }: SavedState): void {
-    this.optimizer.restore({ parameters, slots });
-    writeStatistics(this.#replica, statistics);
+  /** Copies all vectors, into those of `into` (made by `allocateSnapshot`) if it is given. */
+  save(into?: NamedVectors): NamedVectors {
+    const vectors = new Map<VectorName, Float32Array>(this.optimizer.save(into));
+    vectors.set('statistics', readStatistics(this.#replica, into?.get('statistics')));
     if (this.#average) {
-      this.#average.parameters = slots.get(averageSlot) ?? parameters;
-      this.#average.statistics = statisticsSlots.get(averageSlot) ?? statistics;
+      vectors.set('ema', copyOf(this.#average.weights, into?.get('ema')));
+      vectors.set('ema.statistics', copyOf(this.#average.statistics, into?.get('ema.statistics')));
+    }
+    return vectors;
+  }
+
+  /** Allocates vectors for `save` in memory that threads can share. @throws RangeError if there is not enough memory */
+  allocateSnapshot(): NamedVectors {
+    const allocate = (size: number): Float32Array => new Float32Array(new SharedArrayBuffer(4 * size));
+    const snapshot = new Map<VectorName, Float32Array>();
+    for (const name of this.parameterVectors) snapshot.set(name, allocate(this.optimizer.size));
+    for (const name of this.statisticsVectors) snapshot.set(name, allocate(statisticsSize(this.#replica)));
+    return snapshot;
+  }
+
+  /** Continues from a saved state. Keeps the average's vectors of `vectors`; the caller must not change them afterwards. */
+  restore(vectors: NamedVectors, schedulerState: ReadonlyMap<string, number>): void {
+    this.optimizer.restore(vectors);
+    writeStatistics(this.#replica, vectorOf(vectors, 'statistics'));
+    if (this.#average) {
+      this.#average.weights = vectorOf(vectors, 'ema');
+      this.#average.statistics = vectorOf(vectors, 'ema.statistics');
     }
     for (const [name, value] of schedulerState) this.schedulerState.set(name, value);
   }

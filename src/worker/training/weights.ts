@@ -1,53 +1,65 @@
-/**
- * The model's weights as plain vectors, in the layout's order: all of them for hashes and files, and those that aren't
- * trained (BatchNorm's statistics) for whoever joins, resumes or averages.
- */
+/** The model's weights as plain vectors in layout order: all of them, or those that are not trainable (BatchNorm's statistics). */
 
-import { elementCount } from '../../shared/model/layout.js';
 import { hashBytes, hashFloats } from '../../shared/ledger/hash.js';
+import { elementCount, type Layout } from '../../shared/model/layout.js';
 import type { LayerVariable } from '../executor/layer.js';
 import type { Replica } from './replica.js';
 
-/** Every weight's values, in layout order. */
-export function readWeights({ model }: Replica): Float32Array[] {
+/** Copies the values of every weight, in layout order. */
+export function readWeights({ model }: Pick<Replica, 'model'>): Float32Array[] {
   return model.weights.map((variable) => Float32Array.from(variable.read().dataSync<'float32'>()));
 }
 
-/** The weights that aren't trained, BatchNorm's statistics: their indices in the layout, and elements. */
-export function statisticsOf({
-  layout,
-}: Replica): { weight: number; shape: readonly number[]; size: number }[] {
-  return layout.flatMap(({ shape, trainable }, weight) =>
-    trainable ? [] : [{ weight, shape, size: elementCount(shape) }],
-  );
+/** A weight that is not trainable. */
+export interface Statistic {
+  /** Index in the layout. */
+  readonly weight: number;
+  readonly shape: readonly number[];
+  /** Elements before it in the flat vector of statistics. */
+  readonly offset: number;
+  readonly size: number;
 }
 
-/** Their values, one after the other. */
-export function readStatistics(replica: Replica): Float32Array {
-  const all = statisticsOf(replica);
-  const values = new Float32Array(all.reduce((total, { size }) => total + size, 0));
-  let offset = 0;
-  for (const { weight, size } of all) {
-    const read = replica.model.weights[weight]?.read().dataSync<'float32'>();
-    if (read) values.set(read, offset);
-    offset += size;
-  }
-  return values;
-}
-
-export function writeStatistics(replica: Replica, values: Float32Array): void {
-  const { tf } = replica.engine;
-  const variables = replica.model.weights as unknown as LayerVariable[];
-  let offset = 0;
-  tf.tidy(() => {
-    for (const { weight, shape, size } of statisticsOf(replica)) {
-      variables[weight]?.write(tf.tensor(values.slice(offset, offset + size), [...shape]));
-      offset += size;
-    }
+/** The weights that are not trainable, in layout order. */
+export function statisticsOf({ layout }: { readonly layout: Layout }): Statistic[] {
+  let end = 0;
+  return layout.flatMap(({ shape, trainable }, weight) => {
+    if (trainable) return [];
+    const size = elementCount(shape);
+    const offset = end;
+    end += size;
+    return [{ weight, shape, offset, size }];
   });
 }
 
-/** The ledger's hash of what isn't trained: BatchNorm's statistics. */
+/** Elements of all weights that are not trainable. */
+export function statisticsSize(replica: Pick<Replica, 'layout'>): number {
+  return statisticsOf(replica).reduce((total, { size }) => total + size, 0);
+}
+
+/** Copies the values of all weights that are not trainable, flat, in layout order, into `into` if it is given. */
+export function readStatistics(
+  replica: Replica,
+  into: Float32Array = new Float32Array(statisticsSize(replica)),
+): Float32Array {
+  for (const { weight, offset } of statisticsOf(replica)) {
+    const values = replica.model.weights[weight]?.read().dataSync<'float32'>();
+    if (values) into.set(values, offset);
+  }
+  return into;
+}
+
+/** Replaces the values of all weights that are not trainable; `values` is flat, in layout order. */
+export function writeStatistics(replica: Replica, values: Float32Array): void {
+  const { tf } = replica.engine;
+  const variables = replica.model.weights as unknown as LayerVariable[];
+  tf.tidy(() => {
+    for (const { weight, shape, offset, size } of statisticsOf(replica))
+      variables[weight]?.write(tf.tensor(values.slice(offset, offset + size), [...shape]));
+  });
+}
+
+/** The ledger's hash (8 bytes) of all weights that are not trainable. */
 export function hashStatistics(replica: Replica): Uint8Array {
   const target = new Uint8Array(hashBytes);
   (replica.engine.memory?.hash ?? hashFloats)(readStatistics(replica), target);

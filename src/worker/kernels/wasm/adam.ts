@@ -2,7 +2,8 @@
 
 import type { Tensor1D } from '@tensorflow/tfjs';
 import { hashPlace } from '../../../shared/ledger/hash.js';
-import type { AdamState, OptimizerState } from '../kernels.js';
+import { adamVectors, vectorOf } from '../../../shared/model/named-vectors.js';
+import type { AdamState } from '../kernels.js';
 import { hashAt } from './hash.js';
 import type { WasmModule } from './module.js';
 import { copyOf } from '../host-updates.js';
@@ -39,16 +40,10 @@ export function wasmAdam(
         return tensor;
       });
     },
-    read: (into) => ({
-      parameters: values(p, into?.parameters),
-      first: values(m, into?.first),
-      second: values(v, into?.second),
-    }),
-    write: ({ parameters, first, second }: OptimizerState) => {
-      module.floats(p, count).set(parameters);
-      module.floats(m, count).set(first);
-      module.floats(v, count).set(second);
-    },
+    read: (into) =>
+      new Map(adamVectors.map((name, i) => [name, values(memory + i * bytes, into?.get(name))])),
+    write: (state) =>
+      adamVectors.forEach((name, i) => module.floats(memory + i * bytes, count).set(vectorOf(state, name))),
     dispose: () => module.free(memory),
   };
 }

@@ -1,0 +1,70 @@
+/** The manifest of a checkpoint, which describes the run and names the state file's length and SHA-256. */
+
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { resolvedConfigSchema } from '../config/run-config.js';
+import { CheckpointError, systemCode } from '../errors.js';
+import { identitySchema } from '../protocol/messages.js';
+
+/** Name of the folder of checkpoints in a run's folder. */
+export const checkpointsFolder = 'checkpoints';
+export const stateName = 'state.safetensors';
+export const manifestName = 'manifest.json';
+export const format = 1;
+const maxManifestBytes = 64 * 2 ** 20;
+
+/** Name of a checkpoint's folder. */
+export const checkpointName = (step: number): string => `step-${String(step).padStart(9, '0')}`;
+export const namePattern = /^step-(\d{9,10})$/;
+/** Name of the folder of a checkpoint that is being written. */
+export const partialPattern = /^step-\d{9,10}\.partial-/;
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const uint32 = z.int().min(0).max(0xffffffff);
+export const definitionSchema = z.strictObject({ path: z.string().max(4_096), sha256 });
+
+const manifestSchema = z.strictObject({
+  format: z.literal(format),
+  runId: z.uuid(),
+  /** The last step that is included; training continues with the next one. */
+  step: uint32.min(1),
+  config: resolvedConfigSchema,
+  definition: definitionSchema,
+  layoutHash: sha256,
+  dataSha256: sha256,
+  /** Identity of the workers that wrote it: everything besides the configuration that the bits depend on. */
+  identity: identitySchema.nullable().default(null),
+  file: z.strictObject({ name: z.literal(stateName), bytes: z.int().min(8), sha256 }),
+});
+
+export type Manifest = Readonly<z.infer<typeof manifestSchema>>;
+
+/** The part of the manifest that does not describe the state file. */
+export type CheckpointDescription = Omit<Manifest, 'format' | 'file'>;
+
+/** @param path the checkpoint's folder @throws CheckpointError if there is no valid manifest */
+export async function readManifest(path: string): Promise<Manifest> {
+  const file = join(path, manifestName);
+  const wrong = (got: string): CheckpointError =>
+    new CheckpointError(`${file}: expected the manifest of a checkpoint, got ${got}.`, { file });
+  let text: string;
+  try {
+    const { size } = await stat(file);
+    if (size > maxManifestBytes) throw wrong(`${size} bytes`);
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    if (cause instanceof CheckpointError) throw cause;
+    throw wrong(systemCode(cause) ?? String(cause));
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw wrong('text that is not JSON');
+  }
+  const parsed = manifestSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw wrong(`"${issue?.path.join('.') ?? ''}" that ${issue?.message ?? 'is wrong'}`);
+}

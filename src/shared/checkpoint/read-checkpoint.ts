@@ -1,0 +1,87 @@
+/** Finds the newest checkpoint that is intact, and reads the training state of a checkpoint. */
+
+import { createHash } from 'node:crypto';
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CheckpointError, systemCode } from '../errors.js';
+import { checkpointsFolder, namePattern, readManifest, stateName, type Manifest } from './manifest.js';
+import { decodeSafetensors } from './safetensors.js';
+import { stateOf, type CheckpointState, type StateLayout } from './state-tensors.js';
+
+/** Reads the state file. @throws CheckpointError if its length or SHA-256 differs from the manifest's */
+async function readVerified(path: string, { file }: Manifest): Promise<Buffer> {
+  const from = join(path, file.name);
+  const wrong = (expected: string, got: string): CheckpointError =>
+    new CheckpointError(`${from}: expected ${expected}, got ${got}.`, { file: from, expected, got });
+  try {
+    const { size } = await stat(from);
+    if (size !== file.bytes) throw wrong(`${file.bytes} bytes`, `${size}`);
+    const bytes = await readFile(from);
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    if (digest !== file.sha256)
+      throw wrong(`SHA-256 ${file.sha256.slice(0, 12)}…`, `${digest.slice(0, 12)}…`);
+    return bytes;
+  } catch (cause) {
+    if (cause instanceof CheckpointError) throw cause;
+    throw wrong('a readable file', systemCode(cause) ?? String(cause));
+  }
+}
+
+/**
+ * Reads the state of a checkpoint into new vectors.
+ * @param path the checkpoint's folder
+ * @param layout the tensors that the model's training state consists of
+ * @param numbers names of the scheduler state's numbers
+ * @throws CheckpointError if the checkpoint is damaged or belongs to another model
+ */
+export async function readCheckpoint(
+  path: string,
+  layout: StateLayout,
+  numbers: readonly string[],
+): Promise<CheckpointState & { readonly step: number }> {
+  const manifest = await readManifest(path);
+  const { tensors } = decodeSafetensors(await readVerified(path, manifest), join(path, stateName));
+  return { step: manifest.step, ...stateOf(layout, numbers, tensors, path) };
+}
+
+export interface FoundCheckpoint {
+  readonly path: string;
+  readonly manifest: Manifest;
+  /** One message for each newer checkpoint that is damaged. */
+  readonly skipped: readonly string[];
+}
+
+/** The checkpoints, newest first, of a run's folder or a folder of checkpoints, else the folder itself. */
+async function candidates(directory: string): Promise<string[]> {
+  for (const folder of [join(directory, checkpointsFolder), directory]) {
+    const names = await readdir(folder).catch((): string[] => []);
+    const steps = names.filter((name) => namePattern.test(name));
+    const number = (name: string): number => Number(namePattern.exec(name)?.[1]);
+    if (steps.length > 0)
+      return steps.sort((a, b) => number(b) - number(a)).map((name) => join(folder, name));
+  }
+  return [directory];
+}
+
+/**
+ * Finds the newest intact checkpoint.
+ * @param directory a run's folder, its folder of checkpoints, or one checkpoint
+ * @throws CheckpointError if there is none
+ */
+export async function findCheckpoint(directory: string): Promise<FoundCheckpoint> {
+  const skipped: string[] = [];
+  for (const path of await candidates(directory)) {
+    try {
+      const manifest = await readManifest(path);
+      await readVerified(path, manifest);
+      return { path, manifest, skipped };
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      skipped.push(error.message);
+    }
+  }
+  throw new CheckpointError(
+    `No checkpoint in ${directory} can be used: ${skipped.join(' ')} Train with --checkpoint-every to have one.`,
+    { directory },
+  );
+}

@@ -1,0 +1,28 @@
+/**
+ * The training state as named float32 vectors. The same shape is used by the optimizer's kernels, by the broadcast to a worker
+ * that joins, and by checkpoints.
+ */
+
+import { InvariantError } from '../errors.js';
+
+/** Vectors with one element per trainable parameter, flat, in the order in which backward reaches the parameters. */
+export const parameterVectors = ['weights', 'sgd.momentum', 'adam.first', 'adam.second', 'ema'] as const;
+export type ParameterVector = (typeof parameterVectors)[number];
+
+/** Vectors with one element per weight that is not trainable (BatchNorm's running statistics), flat, in layout order. */
+export const statisticsVectors = ['statistics', 'ema.statistics'] as const;
+export type StatisticsVector = (typeof statisticsVectors)[number];
+
+/** The vectors of Adam, in the order in which kernels take them. */
+export const adamVectors = ['weights', 'adam.first', 'adam.second'] as const;
+
+export type VectorName = ParameterVector | StatisticsVector;
+
+export type NamedVectors = ReadonlyMap<VectorName, Float32Array>;
+
+/** The vector itself, not a copy. @throws InvariantError if there is none of this name */
+export function vectorOf(vectors: NamedVectors, name: VectorName): Float32Array {
+  const vector = vectors.get(name);
+  if (!vector) throw new InvariantError(`the training state has no vector "${name}"`);
+  return vector;
+}

@@ -1,0 +1,83 @@
+/** Every update rule in JavaScript: the same arithmetic on every engine, in one pass over memory, on one core. */
+
+import type { Tensor1D } from '@tensorflow/tfjs';
+import type { OptimizerConfig } from '../../shared/config/run-config.js';
+import { hashEach } from '../../shared/ledger/hash.js';
+import { vectorOf, type NamedVectors, type ParameterVector } from '../../shared/model/named-vectors.js';
+import type { Tensorflow } from '../engine/native.js';
+import type { FlatParameter } from '../executor/gradient-buckets.js';
+import { copyOf, updateAdam, updateSgd } from '../kernels/host-updates.js';
+import { adamStep } from './engine-adam.js';
+import { ruleVectors, type UpdateRule } from './update-rule.js';
+
+export class HostRule implements UpdateRule {
+  readonly #tf: Tensorflow;
+  readonly #config: OptimizerConfig;
+  readonly #parameters: readonly FlatParameter[];
+  readonly #vectors: Map<ParameterVector, Float32Array>;
+
+  constructor(
+    tf: Tensorflow,
+    config: OptimizerConfig,
+    parameters: readonly FlatParameter[],
+    initial: Float32Array,
+  ) {
+    this.#tf = tf;
+    this.#config = config;
+    this.#parameters = parameters;
+    this.#vectors = new Map(ruleVectors(config).map((name) => [name, new Float32Array(initial.length)]));
+    this.#vectors.set('weights', initial.slice());
+  }
+
+  apply(gradient: Float32Array, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[] {
+    for (const { offset, size, shape } of this.#parameters) {
+      const decays = this.#config.weightDecayOf === 'all' || shape.length >= 2;
+      const decay = decays ? this.#config.weightDecay : 0;
+      this.#update(gradient, [offset, offset + size], step, learningRate, decay);
+    }
+    // Copies, since an engine may read a tensor's values later.
+    const weights = vectorOf(this.#vectors, 'weights');
+    const parts = this.#parameters.map(({ offset, size }) => weights.slice(offset, offset + size));
+    if (hashes) hashEach(parts, hashes);
+    return parts.map((part) => this.#tf.tensor1d(part));
+  }
+
+  #update(
+    gradient: Float32Array,
+    range: readonly [number, number],
+    step: number,
+    learningRate: number,
+    decay: number,
+  ): void {
+    const config = this.#config;
+    const weights = vectorOf(this.#vectors, 'weights');
+    if (config.kind === 'sgd') {
+      const coefficients = { ...config, learningRate, decay };
+      // Without momentum the buffer is neither read nor written.
+      const buffer = this.#vectors.get('sgd.momentum') ?? weights;
+      updateSgd(weights, buffer, gradient, range, step === 1, coefficients);
+      return;
+    }
+    const first = vectorOf(this.#vectors, 'adam.first');
+    const second = vectorOf(this.#vectors, 'adam.second');
+    updateAdam(weights, first, second, gradient, range, {
+      ...adamStep(config, step, learningRate),
+      beta1: config.beta1,
+      beta2: config.beta2,
+      coupledDecay: config.kind === 'adam' ? decay : 0,
+      decoupledDecay: config.kind === 'adamw' ? learningRate * decay : 0,
+    });
+  }
+
+  read(into?: NamedVectors): NamedVectors {
+    return new Map([...this.#vectors].map(([name, values]) => [name, copyOf(values, into?.get(name))]));
+  }
+
+  write(state: NamedVectors): void {
+    for (const [name, values] of this.#vectors) values.set(vectorOf(state, name));
+  }
+
+  dispose(): void {
+    this.#vectors.clear();
+  }
+}

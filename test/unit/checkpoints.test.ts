@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { resolveConfig } from '../../src/cli/options/resolve.js';
+import { runConfigSchema } from '../../src/shared/config/run-config.js';
+import type { NamedVectors } from '../../src/shared/model/named-vectors.js';
+import type { WorkerMessage } from '../../src/shared/protocol/messages.js';
+import { Checkpoints, type CheckpointedState } from '../../src/worker/checkpoint/checkpoints.js';
+import { temporaryFolder } from '../support/lockstep.js';
+
+const input = runConfigSchema.parse({ workers: 1, threads: 1, checkpointEvery: '2steps' });
+const config = resolveConfig(input, { cores: 1, gpus: [] });
+const layout = [{ name: 'w', shape: [3], dtype: 'float32', trainable: true }];
+const parameters = [{ weight: 0, shape: [3], offset: 0, size: 3 }];
+
+const context = {
+  runId: '00000000-0000-4000-8000-000000000000',
+  config,
+  definition: { path: '/config.ts', sha256: 'c'.repeat(64) },
+  layoutHash: 'a'.repeat(64),
+  dataSha256: 'd'.repeat(64),
+  identity: null,
+};
+
+/** A state whose snapshot is allocated by `allocate` and whose copy is made by `save`. */
+function stateOf(
+  allocate: () => NamedVectors,
+  save: (into?: NamedVectors) => NamedVectors = (into) => into ?? new Map(),
+): CheckpointedState {
+  return {
+    optimizer: { parameters } as unknown as CheckpointedState['optimizer'],
+    parameterVectors: ['weights'],
+    schedulerState: new Map(),
+    allocateSnapshot: allocate,
+    save,
+    restore: () => undefined,
+  };
+}
+
+describe('the checkpoints of a worker', () => {
+  it('report a state that cannot be copied, once, and do not reject', async () => {
+    const sent: WorkerMessage[] = [];
+    const checkpoints = new Checkpoints({ layout, config }, context, (message) => sent.push(message));
+    const state = stateOf(() => {
+      throw new RangeError('Array buffer allocation failed');
+    });
+    const folder = await temporaryFolder();
+    checkpoints.after(1, 10, state, folder);
+    expect(sent).toEqual([]);
+    checkpoints.after(2, 10, state, folder);
+    checkpoints.after(4, 10, state, folder);
+    await checkpoints.last(5, state, folder);
+    await checkpoints.close();
+    expect(sent).toEqual([
+      {
+        type: 'checkpointed',
+        step: 2,
+        path: '',
+        error: expect.stringMatching(
+          /^Checkpoint of step 2 can't be written: expected memory .* got "Array buffer allocation failed"/,
+        ) as string,
+      },
+      { type: 'checkpointed', step: 4, path: '', error: '' },
+      { type: 'checkpointed', step: 5, path: '', error: '' },
+    ]);
+  });
+
+  it('copy the state before the next step can change it', async () => {
+    const checkpoints = new Checkpoints({ layout, config }, context, () => undefined);
+    const saved: number[] = [];
+    let step = 2;
+    const snapshot: NamedVectors = new Map([['weights', new Float32Array(new SharedArrayBuffer(12))]]);
+    const state = stateOf(
+      () => snapshot,
+      (into) => {
+        saved.push(step);
+        return into ?? snapshot;
+      },
+    );
+    checkpoints.after(2, 10, state, await temporaryFolder());
+    step = 3;
+    expect(saved).toEqual([2]);
+    await checkpoints.close();
+  });
+});
