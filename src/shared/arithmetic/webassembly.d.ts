@@ -1,4 +1,4 @@
-/** What is used of the WebAssembly namespace, which TypeScript declares for browsers only. */
+/** The part of the WebAssembly namespace that Lockstep uses; TypeScript declares the namespace for browsers only. */
 declare namespace WebAssembly {
   type Module = object;
   const Module: new (bytes: Uint8Array) => Module;
@@ -7,7 +7,7 @@ declare namespace WebAssembly {
     readonly exports: Readonly<Record<string, unknown>>;
   }
   interface Memory {
-    /** Another one after each growth. */
+    /** Replaced by another buffer at each growth. */
     readonly buffer: ArrayBuffer;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The safetensors format (huggingface/safetensors, README "Format"): 8 bytes of length, a JSON header, raw little-endian values.
- * Hostile until parsed: every length, dtype, shape and offset is checked before a byte of the values is looked at.
+ * Files are untrusted: every length, dtype, shape and offset is checked before any value is read.
  */
 
 import { z } from 'zod';
@@ -22,14 +22,14 @@ const kinds = {
   F32: Float32Array,
   F64: Float64Array,
   I32: Int32Array,
-  /** Read only (PyTorch counts batches in it), as float64. */
+  /** Never written. Read as float64; PyTorch uses it for batch counts. */
   I64: BigInt64Array,
   U8: Uint8Array,
 } as const;
 type Kind = keyof typeof kinds;
 
 const lengthBytes = 8;
-const longestHeader = 16 * 2 ** 20;
+const maxHeaderBytes = 16 * 2 ** 20;
 const alignment = 8;
 
 const size = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -41,7 +41,7 @@ const entrySchema = z.strictObject({
 const headerSchema = z.record(z.string().max(1_024), z.unknown());
 const metadataSchema = z.record(z.string(), z.string());
 
-/** The file's bytes; values are copied. */
+/** The bytes of the file, in one buffer. Values are copied. */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, NamedTensor>,
   metadata: Readonly<Record<string, string>> = {},
@@ -49,7 +49,7 @@ export function encodeSafetensors(
   return Buffer.concat(safetensorsParts(tensors, metadata));
 }
 
-/** The file's bytes in pieces, one after the other; those of the values are the values' own memory. */
+/** The bytes of the file in consecutive pieces. The pieces of the values are views of the values' memory. */
 export function safetensorsParts(
   tensors: ReadonlyMap<string, NamedTensor>,
   metadata: Readonly<Record<string, string>> = {},
@@ -62,7 +62,7 @@ export function safetensorsParts(
     offset = end;
   }
   const json = JSON.stringify(header);
-  // Spaces at the end are the format's own way to align the values.
+  // The format aligns the values by spaces at the end of the header.
   const text = Buffer.from(
     json + ' '.repeat((alignment - (Buffer.byteLength(json) % alignment)) % alignment),
   );
@@ -80,7 +80,7 @@ export function decodeSafetensors(bytes: Buffer, file: string): Safetensors {
     new DataError(`${file}: expected ${expected}, got ${got}.`, { file, expected, got });
   if (bytes.length < lengthBytes) throw wrong('a safetensors file', `${bytes.length} bytes`);
   const headerLength = bytes.readBigUInt64LE();
-  const available = Math.min(longestHeader, bytes.length - lengthBytes);
+  const available = Math.min(maxHeaderBytes, bytes.length - lengthBytes);
   if (headerLength > BigInt(available))
     throw wrong(`a header of at most ${available} bytes`, `${headerLength}`);
   const start = lengthBytes + Number(headerLength);
@@ -104,13 +104,13 @@ export function decodeSafetensors(bytes: Buffer, file: string): Safetensors {
       throw wrong(`a tensor "${name}" of a known dtype`, JSON.stringify(value).slice(0, 200));
     return [name, entry.data] as const;
   });
-  // Empty tensors begin where the next one does: they come first.
+  // An empty tensor has the same start as the next one and must come first.
   sorted.sort(([, { data_offsets: a }], [, { data_offsets: b }]) => a[0] - b[0] || a[1] - b[1]);
   for (const [name, { dtype, shape, data_offsets }] of sorted) {
     const [from, to] = data_offsets;
     const make = kinds[dtype];
     const elements = shape.reduce((product, extent) => product * extent, 1);
-    // One after the other without a gap: no byte is read twice, and none is hidden.
+    // Tensors must be consecutive without gaps, so that no byte belongs to two tensors or to none.
     if (from !== expectedOffset || to - from !== elements * make.BYTES_PER_ELEMENT || to > dataBytes)
       throw wrong(
         `"${name}" at ${expectedOffset} with ${elements} x ${dtype}`,

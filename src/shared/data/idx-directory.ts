@@ -1,6 +1,5 @@
 /**
- * Finds and reads the four files of a data set in MNIST's layout. Owns their names and what is said when one is
- * missing or isn't the one it should be; never parses them.
+ * Finds and reads the four files of a data set in MNIST's layout, and reports missing files and wrong digests. Does not parse them.
  */
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
@@ -27,9 +26,9 @@ export interface LoadedFile {
 export type FourFiles = readonly [LoadedFile, LoadedFile, LoadedFile, LoadedFile];
 
 /**
- * Reads the four files, in this order. Each may also be spelled `train-images.idx3-ubyte` and may be gzip with the
- * ending `.gz`; where several are present the uncompressed one is read. Throws DataError when the directory or a file
- * is missing or unreadable.
+ * Reads the four files, in this order. A name may also be spelled `train-images.idx3-ubyte`, and a file may be compressed with gzip and
+ * end in `.gz`. If several are present, the uncompressed one is read.
+ * @throws DataError if the directory or a file is missing or unreadable
  */
 export async function readFourFiles(dir: string): Promise<FourFiles> {
   const present = await listDirectory(dir);
@@ -49,7 +48,7 @@ export async function readFourFiles(dir: string): Promise<FourFiles> {
   return Promise.all([read(trainImages), read(trainLabels), read(testImages), read(testLabels)]);
 }
 
-/** Throws DataError for the first file whose SHA-256 (hex, of the uncompressed bytes) isn't the one in `digests`. */
+/** @throws DataError for the first file whose SHA-256 (hex, of the uncompressed bytes) differs from `digests` */
 export function verifyDigests(
   files: FourFiles,
   digests: Readonly<Record<IdxFileName, string>>,

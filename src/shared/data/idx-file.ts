@@ -1,6 +1,5 @@
 /**
- * One data file from disk into memory, plain or gzip. Owns the choice between the two and the limit on what is read;
- * never looks at the contents.
+ * Reads one data file into memory, plain or compressed with gzip, up to a limit. Does not interpret the contents.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -10,15 +9,14 @@ import { damagedFile, MAX_IDX_BYTES, REPLACE_FILE } from './idx.js';
 
 const gunzipBytes = promisify(gunzip);
 
-/** The first name of `candidates` that `present` holds, a plain file before any `.gz`; undefined when there is none. */
+/** The first of `candidates` that is in `present`, a plain file before any `.gz`; undefined if there is none. */
 export function chooseFile(present: ReadonlySet<string>, candidates: readonly string[]): string | undefined {
   return [...candidates, ...candidates.map((name) => `${name}.gz`)].find((name) => present.has(name));
 }
 
 /**
- * The uncompressed bytes of `path`, at most `maxBytes` of them: the stated size is checked before anything is read,
- * and a gzip file stops being inflated at the limit. Throws DataError when the file can't be read, is no regular
- * file, is too large or is damaged gzip.
+ * Reads the uncompressed bytes of `path`. The size is checked before the file is read, and decompression stops at the limit.
+ * @throws DataError if the file cannot be read, is not a regular file, has more than `maxBytes` uncompressed bytes, or is damaged
  */
 export async function readBounded(path: string, maxBytes: number = MAX_IDX_BYTES): Promise<Buffer> {
   const bytes = await readRegularFile(path, maxBytes);
@@ -34,7 +32,7 @@ export async function readBounded(path: string, maxBytes: number = MAX_IDX_BYTES
 
 async function readRegularFile(path: string, maxBytes: number): Promise<Buffer> {
   try {
-    // Before opening: to open a pipe would wait for its writer.
+    // Checked first, since opening a pipe would block until another process writes to it.
     const stats = await stat(path);
     if (!stats.isFile()) {
       const found = stats.isDirectory() ? 'a directory' : 'a special file';

@@ -1,13 +1,13 @@
 /**
- * The IDX format of MNIST, from bytes in memory. Owns the format's rules and refuses whatever breaks them; never
- * touches the disk, never copies a pixel: a result is a view of the bytes it was parsed from.
+ * Parses the IDX format of MNIST from bytes in memory and refuses files that violate it. Does no I/O and copies no pixels: a result is
+ * a view of the parsed bytes.
  *
  * A file is a big-endian header and a body (http://yann.lecun.com/exdb/mnist/, archived):
  *
  *     images  0x00000803  count  height  width   then count * height * width bytes, row by row
  *     labels  0x00000801  count                  then count bytes
  *
- * In the magic number, 08 says unsigned bytes and the last byte is the number of dimensions.
+ * In the magic number, 08 stands for unsigned bytes, and the last byte is the number of dimensions.
  */
 import { DataError, type ErrorFields } from '../errors.js';
 
@@ -16,9 +16,9 @@ const LABELS_MAGIC = 0x0801;
 const GZIP_MAGIC = 0x1f8b;
 const WORD_BYTES = 4;
 
-/** The largest uncompressed IDX file that is read: about twenty times MNIST's training images. */
+/** Maximum size of an uncompressed IDX file, about twenty times that of MNIST's training images. */
 export const MAX_IDX_BYTES = 2 ** 30;
-/** The largest height and width of one image, in pixels. */
+/** Maximum height and width of an image, in pixels. */
 export const MAX_IMAGE_SIDE = 4096;
 
 export const REPLACE_FILE = 'Replace the file by a fresh copy of the data set.';
@@ -31,7 +31,7 @@ export interface IdxImages {
   readonly pixels: Uint8Array;
 }
 
-/** Where in a data file something is wrong; `offset` counts bytes of the uncompressed file. */
+/** A defect at byte `offset` of an uncompressed data file. */
 export interface Damage {
   readonly what: string;
   readonly offset: number;
@@ -40,7 +40,7 @@ export interface Damage {
   readonly remedy?: string;
 }
 
-/** A DataError about one place of one file; its fields repeat what the message says. */
+/** A DataError about a defect of a file. Its fields repeat the parts of the message. */
 export function damagedFile(file: string, damage: Damage, cause?: unknown): DataError {
   const { what, offset, expected, found, remedy = REPLACE_FILE } = damage;
   const fields: ErrorFields = { file, offset, expected, found, remedy };
@@ -51,20 +51,20 @@ export function damagedFile(file: string, damage: Damage, cause?: unknown): Data
   );
 }
 
-/** Images of one byte a pixel. Throws DataError, naming `file`, for anything but one whole, well-formed file. */
+/** Parses images of one byte per pixel. @param file name for errors @throws DataError unless `bytes` is one complete, valid file */
 export function parseIdxImages(bytes: Uint8Array, file: string): IdxImages {
   const [count, height, width] = parseHeader(bytes, file, IMAGES_MAGIC, ['images', 'rows', 'columns']);
   const pixels = parseBody(bytes, file, 4 * WORD_BYTES, count * height * width);
   return { count, height, width, pixels };
 }
 
-/** One label a byte; the result is a view of `bytes`. Throws DataError like parseIdxImages. */
+/** Parses labels of one byte each; the result is a view of `bytes`. @throws DataError like parseIdxImages */
 export function parseIdxLabels(bytes: Uint8Array, file: string): Uint8Array {
   const [count] = parseHeader(bytes, file, LABELS_MAGIC, ['labels']);
   return parseBody(bytes, file, 2 * WORD_BYTES, count);
 }
 
-/** The dimensions that `names` lists, each checked against its limit. */
+/** Parses the dimensions `names` and checks each against its limit. */
 function parseHeader<const Names extends readonly string[]>(
   bytes: Uint8Array,
   file: string,
@@ -72,7 +72,7 @@ function parseHeader<const Names extends readonly string[]>(
   names: Names,
 ): { [Index in keyof Names]: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  // The magic first: of a file of another kind it says more than that the header is too short.
+  // The magic number first: for a file of another kind this error is more useful than that of a short header.
   if (bytes.length >= WORD_BYTES) checkMagic(view.getUint32(0), file, magic);
   const headerBytes = WORD_BYTES * (1 + names.length);
   if (bytes.length < headerBytes) {

@@ -1,11 +1,11 @@
 /**
- * Bytes to the network's float32 input, with the arithmetic of PyTorch's `ToTensor` and `Normalize`: every operation
- * rounds to float32. Owns that arithmetic; never keeps a float copy of the whole set.
+ * Converts bytes to the network's float32 input with the arithmetic of PyTorch's `ToTensor` and `Normalize`, in which every operation
+ * rounds to float32. Never keeps a float copy of the whole set.
  */
 import { invariant } from '../errors.js';
 import type { ImageSet } from './dataset.js';
 
-/** In units of a pixel scaled to 0..1, as in PyTorch: the recipe has 0.5 and 0.5. */
+/** Mean and standard deviation of pixels scaled to 0..1, as in PyTorch; the MNIST recipe uses 0.5 and 0.5. */
 export interface Normalization {
   readonly mean: number;
   readonly std: number;
@@ -13,8 +13,8 @@ export interface Normalization {
 
 /**
  * Writes the images `indices` of `set` into `target`, one after the other, each pixel as (x / 255 - mean) / std.
- * `target` holds exactly `indices.length * height * width * channels` floats. The caller owns both; one table of 256
- * floats is allocated a call, nothing a sample.
+ * `target` must have exactly `indices.length * height * width * channels` elements. Allocates one table of 256 floats per call and
+ * nothing per sample.
  */
 export function fillNormalized(
   target: Float32Array,
@@ -41,7 +41,7 @@ export function fillNormalized(
   }
 }
 
-/** The pixels of one picture, with the same arithmetic. */
+/** Converts the pixels of one picture with the same arithmetic. */
 export function normalizePixels(pixels: Uint8Array, normalization: Normalization): Float32Array {
   const table = normalizationTable(normalization);
   return Float32Array.from(pixels, (byte) => table[byte] as number);
@@ -54,7 +54,7 @@ function normalizationTable({ mean, std }: Normalization): Float32Array {
     Number.isFinite(meanFloat) && stdFloat > 0,
     `fillNormalized: expected std > 0, got ${mean} and ${std}`,
   );
-  // float64 rounds a quotient or difference of two float32 numbers so finely that rounding it again, to float32, is exact.
+  // Rounding a float64 quotient or difference of two float32 numbers to float32 gives the correctly rounded float32 result.
   return Float32Array.from({ length: 256 }, (_, byte) => {
     const scaled = Math.fround(byte / 255);
     return Math.fround(Math.fround(scaled - meanFloat) / stdFloat);

@@ -1,6 +1,6 @@
 /**
- * Which samples a step trains on, and which of them belong to which shard. A function of the config: the same for every
- * membership, and for a run that is resumed at any step.
+ * Determines the samples of each step and their assignment to shards. A function of the configuration alone: it does not depend on the
+ * workers, and a run that resumes at any step continues with the same samples.
  */
 
 import { invariant } from '../errors.js';
@@ -28,7 +28,7 @@ export class Sampler {
   #epoch = -1;
   #order: Int32Array = new Int32Array(0);
 
-  /** @param options.parts that each batch is computed in; 1 if left out */
+  /** @param options.parts number of parts that each batch is computed in; default 1 */
   constructor(options: { seed: number; count: number; batchSize: number; shards: number; parts?: number }) {
     this.#seed = options.seed;
     this.#count = options.count;
@@ -41,6 +41,7 @@ export class Sampler {
     return Math.ceil(this.#count / this.#batchSize);
   }
 
+  /** @param step counts from 1 over the whole run */
   plan(step: number): BatchPlan {
     invariant(step >= 1, `steps count from 1, got ${step}`);
     const epoch = Math.floor((step - 1) / this.stepsPerEpoch);
@@ -49,19 +50,19 @@ export class Sampler {
     return { step, epoch, stepInEpoch, count };
   }
 
-  /** Positions in the batch that are computed together: a range for each part that has samples. */
+  /** Ranges of positions in the batch that are computed together, one for each part that has samples. */
   parts(batch: BatchPlan): Range[] {
     const all = Array.from({ length: this.#parts }, (_, part) => partition(batch.count, this.#parts, part));
     return all.filter(({ start, end }) => end > start);
   }
 
-  /** Positions in the batch that shard `shard` owns, in a part of it; none where there are more shards than samples. */
+  /** Positions in a part of the batch that belong to a shard; an empty range if there are fewer samples than shards. */
   slice(batch: BatchPlan, shard: number, part: Range = { start: 0, end: batch.count }): Range {
     const { start, end } = partition(part.end - part.start, this.#shards, shard);
     return { start: part.start + start, end: part.start + end };
   }
 
-  /** Indices into the training set of the samples at `positions` of the batch. Valid until the epoch changes. */
+  /** Indices in the training set of the samples at these positions of the batch. A view, valid until the epoch changes. */
   indices(batch: BatchPlan, positions: Range): Int32Array {
     if (batch.epoch !== this.#epoch) {
       this.#order = epochPermutation(this.#seed, batch.epoch, this.#count);
@@ -72,7 +73,7 @@ export class Sampler {
   }
 }
 
-/** Steps of the whole run: all epochs, or `maxSteps` if that is fewer. */
+/** Number of steps of the whole run: those of all epochs, or `maxSteps` if that is less. */
 export function totalSteps(stepsPerEpoch: number, epochs: number, maxSteps: number | null): number {
   const all = stepsPerEpoch * epochs;
   return maxSteps === null ? all : Math.min(all, maxSteps);

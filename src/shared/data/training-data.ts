@@ -1,7 +1,7 @@
 /**
- * What training needs of a data set: any sample by its index, in any order, as often as asked. That is what lets a shard be
- * computed by whichever worker owns it, a lost worker's part be taken over, and a run go on in mid-epoch; a stream that can only
- * be read from its beginning allows none of these. Owns the interface and its implementation over image sets in memory.
+ * The interface of a data set and its implementation for image sets in memory. Any sample can be read by its index, in any order and
+ * repeatedly. Therefore a shard can be computed by any worker, also after another one was lost, and a run can resume in the middle of an
+ * epoch; a stream that can only be read from its beginning would not allow this.
  */
 
 import type { ImageSet, TrainTest } from './dataset.js';
@@ -9,20 +9,20 @@ import { fillNormalized, type Normalization } from './normalize.js';
 
 /** One tensor of a sample: an input of the model, or the target of one of its outputs. */
 export interface TensorSpec {
-  /** Of one sample, without the batch; [] is a single number. */
+  /** Shape of one sample, without the batch dimension; [] is a single number. */
   readonly shape: readonly number[];
   readonly dtype: 'float32' | 'int32';
-  /** Of class numbers: how many there are. */
+  /** Number of classes, if the values are class numbers. */
   readonly classes?: number;
-  /** Of class numbers: what each is called, in their order. Only shown, never computed with. */
+  /** Class names in order of class number. For display only. */
   readonly classNames?: readonly string[];
-  /** Of pictures [height, width, channels]: what lies beyond the edge when one is shifted or turned; 0 if left out. */
+  /** For pictures [height, width, channels], the value beyond the edge when one is shifted or rotated; default 0. */
   readonly background?: number;
 }
 
 export type TensorValues = Float32Array | Int32Array;
 
-/** Room for a number of samples, one after the other: an array for each input and each target. */
+/** Buffers for a number of samples, one after the other: one array for each input and each target. */
 export interface SampleBuffers {
   readonly inputs: readonly TensorValues[];
   readonly targets: readonly TensorValues[];
@@ -34,21 +34,21 @@ export interface DataSplit {
   readonly inputs: readonly TensorSpec[];
   readonly targets: readonly TensorSpec[];
   /**
-   * Writes the samples `indices`, one after the other. Must give the same values for the same index on every worker, every
-   * time, whatever else is asked for: no state, no clock, no `Math.random`.
+   * Writes the samples `indices`, one after the other. Must write the same values for the same index on every worker and at every call,
+   * so it must not depend on state, time or `Math.random`.
    */
   fill(indices: Int32Array, into: SampleBuffers): void | Promise<void>;
 }
 
 export interface TrainingData {
   readonly name: string;
-  /** Identifies the data: workers of one run must agree on it. */
+  /** Identifies the data; must be the same on all workers of a run. */
   readonly sha256: string;
   readonly train: DataSplit;
   readonly test: DataSplit;
 }
 
-/** Images in memory as bytes; they become float only in the batch that uses them. */
+/** A data set over images in memory. Pixels remain bytes and are converted batch by batch. */
 export function imageData(set: TrainTest, normalization: Normalization): TrainingData {
   const split = (images: ImageSet): DataSplit => {
     const { count, height, width, channels, labels, classCount } = images;

@@ -1,40 +1,40 @@
 /**
- * How a model that classifies answers, class by class: how many samples of each class were taken for which. Owns what follows from
- * these counts and how it is printed as JSON; counts nothing itself (see worker/confusion-counts.ts).
+ * The confusion matrix of a classifier and the results per class that follow from it, also as JSON. Predictions are counted in
+ * worker/evaluation/confusion-counts.ts.
  */
 
 import { z } from 'zod';
 
-/** With more classes than these the rows are left out of the JSON: they'd be mostly zeros, and megabytes. */
-export const mostRows = 1000;
+/** Maximum number of classes whose matrix is included in the JSON. Larger ones have megabytes of mostly zeros. */
+export const maxRows = 1000;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const share = z.number().min(0).max(1).nullable();
 
 export const classResultSchema = z.strictObject({
-  /** Its number. */
+  /** Class number. */
   class: count,
-  /** Samples that are of this class. */
+  /** Number of samples of this class. */
   count,
-  /** Those of them that were answered right. */
+  /** Number of these samples that were classified correctly. */
   correct: count,
-  /** correct / count, 0 to 1; null: the split has no sample of it. Elsewhere known as recall. */
+  /** correct / count (recall), 0 to 1; null if the split has no sample of the class. */
   accuracy: share,
-  /** Which part of the samples that were answered with this class is of it; null: none was. */
+  /** Fraction of the samples predicted as this class that belong to it, 0 to 1; null if none was. */
   precision: share,
 });
 export type ClassResult = Readonly<z.infer<typeof classResultSchema>>;
 
 export const confusionReportSchema = z.strictObject({
-  /** Names in order of class number; the numbers themselves where the data has no names. */
+  /** Class names in order of class number; the numbers themselves if the data has no names. */
   classes: z.array(z.string()),
-  /** A row a true class, a column a predicted one; null: more than 1000 classes. */
+  /** [true class][predicted class]; null if there are more than 1000 classes. */
   confusion: z.array(z.array(count)).nullable(),
   perClass: z.array(classResultSchema),
 });
 export type ConfusionReport = Readonly<z.infer<typeof confusionReportSchema>>;
 
-/** So many samples of class `label` were answered with class `predicted`. */
+/** The number of samples of class `label` that were predicted as class `predicted`. */
 export interface ConfusionCell {
   readonly label: number;
   readonly predicted: number;
@@ -43,7 +43,7 @@ export interface ConfusionCell {
 
 export interface Confusion {
   readonly classes: readonly string[];
-  /** Those that aren't 0, by label and then by predicted. */
+  /** The cells that are not 0, sorted by label and then by predicted class. */
   readonly cells: readonly ConfusionCell[];
   /** In order of class number. */
   readonly perClass: readonly ClassResult[];
@@ -52,7 +52,11 @@ export interface Confusion {
   readonly correct: number;
 }
 
-/** `known`: classes that the data says it has; there are more where `cells` have more. `names` of the first ones. */
+/**
+ * @param found cells in any order, at most one per pair of classes
+ * @param known number of classes of the data; classes beyond it that occur in `found` are included too
+ * @param names names of the first classes
+ */
 export function confusionOf(
   found: readonly ConfusionCell[],
   known: number,
@@ -73,7 +77,9 @@ export function confusionOf(
   const perClass = Array.from(ofClass, (samples, at): ClassResult => {
     const correct = right[at] ?? 0;
     return {
-      ...{ class: at, count: samples, correct },
+      class: at,
+      count: samples,
+      correct,
       accuracy: part(correct, samples),
       precision: part(correct, answered[at] ?? 0),
     };
@@ -83,25 +89,27 @@ export function confusionOf(
   return { classes, cells, perClass, count: sum(ofClass), correct: sum(right) };
 }
 
-/** As `lockstep eval --json` prints it. */
+/** The form that `lockstep eval --json` prints. */
 export function confusionReport({ classes, cells, perClass }: Confusion): ConfusionReport {
   const size = classes.length;
-  const rows = size > mostRows ? null : Array.from(classes, () => new Array<number>(size).fill(0));
+  const rows = size > maxRows ? null : Array.from(classes, () => new Array<number>(size).fill(0));
   for (const cell of cells) rows?.[cell.label]?.splice(cell.predicted, 1, cell.count);
   return { classes: [...classes], confusion: rows, perClass: [...perClass] };
 }
 
-/** What was answered wrong, the most frequent first. */
+/** Misclassified cells, the most frequent first. */
 export function confusedPairs({ cells }: Confusion): ConfusionCell[] {
   return cells.filter(({ label, predicted }) => label !== predicted).sort((a, b) => b.count - a.count);
 }
 
-/** By what a reader takes for a character, in any language. */
+/** Splits text into user-perceived characters, in any language. */
 const segmenter = new Intl.Segmenter('en');
 
-/** A class's name on one line of at most `most` characters: names are those of folders and cells of tables, and may hold anything. */
-export function shownName(name: string, most: number): string {
+/** A class name on one line of at most `maxLength` characters. Names come from folders and tables and may contain anything. */
+export function shownName(name: string, maxLength: number): string {
   const plain = name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
   const characters = Array.from(segmenter.segment(plain), ({ segment }) => segment);
-  return characters.length <= most ? characters.join('') : `${characters.slice(0, most - 1).join('')}…`;
+  return characters.length <= maxLength
+    ? characters.join('')
+    : `${characters.slice(0, maxLength - 1).join('')}…`;
 }

@@ -1,22 +1,22 @@
-/** Samples that an evaluation got wrong: a bounded choice of them, with small pictures where they are pictures. */
+/** A bounded selection of the samples that an evaluation misclassified, with pixels if they are small pictures. */
 
 import { z } from 'zod';
 
-/** Of one evaluation, over all workers. */
+/** Maximum number per evaluation, over all workers. */
 export const maxMisclassified = 48;
-/** A picture that has more bytes is left out: the list is kept in the run's log. */
+/** Maximum bytes of a picture. Larger ones are left out, since the list is kept in the run's log. */
 export const pictureBytes = 32 * 32 * 3;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 export const misclassifiedSampleSchema = z.strictObject({
-  /** Of the sample in its split. */
+  /** Index of the sample in its split. */
   index: count,
   label: count,
   predicted: count,
-  /** The softmax of its answer, 0 to 1. */
+  /** Softmax probability of the predicted class, 0 to 1. */
   confidence: z.number().min(0).max(1),
-  /** Rows of pixels, 0 to 255, channels together, in base64; null: the samples are no small pictures. */
+  /** Pixels [height][width][channel], 0 to 255, in base64; null if the samples are not small pictures. */
   pixels: z
     .base64()
     .max(Math.ceil(pictureBytes / 3) * 4)
@@ -31,7 +31,7 @@ export const pictureSchema = z.strictObject({
 });
 export type Picture = Readonly<z.infer<typeof pictureSchema>>;
 
-/** How samples of this shape are shown; null: they are no small pictures. */
+/** The picture format of samples of this shape; null if they are not small pictures. */
 export function pictureOf(shape: readonly number[]): Picture | null {
   const [height = 0, width = 0, channels = 1] = shape;
   if (shape.length < 2 || shape.length > 3 || (channels !== 1 && channels !== 3)) return null;

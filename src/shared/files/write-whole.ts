@@ -1,9 +1,12 @@
-/** Files that are there whole or not at all. */
+/** Atomic writes of files. */
 
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Beside the place and then renamed; makes the folder. @throws what the file system says, with nothing left behind */
+/**
+ * Writes a temporary file and renames it, so that the file is either complete or unchanged. Creates the folder.
+ * @throws the error of the file system; the temporary file is removed
+ */
 export async function writeFileAtomically(file: string, bytes: Uint8Array | string): Promise<void> {
   const draft = `${file}.partial`;
   try {

@@ -1,6 +1,6 @@
 /**
- * The layout: the model's weights in one fixed order. Owns its hash, by which workers find out at join that they built
- * the same model, and the hash of the weights themselves.
+ * The layout: the model's weights in one fixed order. The coordinator compares its hash at join, so that all workers train the same
+ * model.
  */
 
 import { createHash } from 'node:crypto';
@@ -14,6 +14,7 @@ export interface LayoutEntry {
 
 export type Layout = readonly LayoutEntry[];
 
+/** Product of the dimensions; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

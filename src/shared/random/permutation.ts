@@ -1,4 +1,4 @@
-/** The order in which an epoch visits the training set. Owns nothing but the function (seed, epoch) -> permutation. */
+/** The order in which an epoch visits the training set, a function of (seed, epoch). */
 
 import { PhiloxSequence, philoxKey } from './philox.js';
 
@@ -9,9 +9,9 @@ export function epochPermutation(seed: number, epoch: number, count: number): In
   const random = new PhiloxSequence(philoxKey(seed, 'permutation'), epoch);
   for (let i = count - 1; i > 0; i--) {
     const j = random.below(i + 1);
-    const held = order[i] ?? 0;
+    const swapped = order[i] ?? 0;
     order[i] = order[j] ?? 0;
-    order[j] = held;
+    order[j] = swapped;
   }
   return order;
 }

@@ -1,6 +1,6 @@
 /**
  * Philox4x32-10, the counter-based generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11).
- * Owns every random draw that reaches a weight. There is no state: the same key and counter give the same bits on every
+ * Every random draw that affects a weight comes from here. It has no state: the same key and counter give the same bits on every
  * engine and worker. TensorFlow's StatelessRandomUniformV2 with Algorithm PHILOX computes the same function.
  */
 
@@ -9,7 +9,7 @@ const multiplier1 = 0xcd9e8d57;
 const weyl0 = 0x9e3779b9;
 const weyl1 = 0xbb67ae85;
 
-/** What a stream is for. Part of the key, so streams of different purposes never meet. */
+/** Purposes of random streams. The purpose is part of the key, so streams of different purposes never overlap. */
 export const purposes = {
   dropout: 1,
   permutation: 2,
@@ -24,7 +24,7 @@ export interface PhiloxKey {
   readonly high: number;
 }
 
-/** The key of one purpose of one run; `seed` is an integer in [0, 2^32). */
+/** The key for a purpose in a run; `seed` is an integer in [0, 2^32). */
 export function philoxKey(seed: number, purpose: Purpose): PhiloxKey {
   return { low: seed >>> 0, high: purposes[purpose] };
 }
@@ -41,7 +41,7 @@ function multiplyHigh(a: number, b: number): number {
 }
 
 /**
- * One block: four uniform 32-bit words into `out[at..at+3]` for the 128-bit counter (c0 lowest) under `key`.
+ * Writes one block, four uniform 32-bit words, to `out[at..at+3]` for the 128-bit counter (c0 lowest) under `key`.
  */
 export function philoxBlock(
   key: PhiloxKey,
@@ -77,13 +77,13 @@ export function philoxBlock(
 const floatBits = new Uint32Array(1);
 const floatValue = new Float32Array(floatBits.buffer);
 
-/** A float32 in [0, 1) with 23 random bits: what TensorFlow makes of a word (Uint32ToFloat). */
+/** Converts a word to a float32 in [0, 1) with 23 random bits, as TensorFlow's Uint32ToFloat does. */
 export function unitFloat(word: number): number {
   floatBits[0] = (word & 0x7fffff) | 0x3f800000;
   return (floatValue[0] ?? 1) - 1;
 }
 
-/** An endless sequence of words of one (key, stream, substream), for draws that are made one after the other. */
+/** An endless sequence of words for one (key, stream, substream), for draws that are made one after the other. */
 export class PhiloxSequence {
   readonly #key: PhiloxKey;
   readonly #stream: number;
@@ -117,7 +117,7 @@ export class PhiloxSequence {
     }
   }
 
-  /** Uniform over [0, 1) with 53 bits, as Math.random gives. */
+  /** Uniform over [0, 1) with 53 random bits, like Math.random. */
   unit(): number {
     return ((this.word() >>> 5) * 0x4000000 + (this.word() >>> 6)) / 0x20000000000000;
   }

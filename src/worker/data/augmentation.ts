@@ -1,4 +1,4 @@
-/** Applies the config's augmentations, and the definition's own, to the samples of the training set as they are read. */
+/** Applies the configured augmentations, and the definition's own functions, to training samples as they are read. */
 
 import type { AugmentFunction } from '../../api/augment.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
@@ -13,9 +13,10 @@ const drawsRandom =
   'augment: a function called Math.random, so its result would depend on the worker. Draw from the `random` that it is given.';
 
 /**
- * Undefined where nothing is augmented.
- * @param functions those of `custom` entries, in their order
- * @throws ConfigError when there are no pictures to augment
+ * Returns undefined if no augmentation is configured. The returned function throws ModelError if a function of the definition calls
+ * Math.random.
+ * @param functions the functions of the `custom` entries, in their order
+ * @throws ConfigError if a built-in augmentation is configured and no input is a picture (height x width x channels)
  */
 export function createAugment(
   { seed, augment }: Pick<ResolvedConfig, 'seed' | 'augment'>,
@@ -47,7 +48,9 @@ export function createAugment(
       for (const config of augment) {
         if (config.kind === 'custom') {
           const given = {
-            ...{ epoch, index, random },
+            epoch,
+            index,
+            random,
             inputs: sample(samples.inputs, inputs, at),
             targets: sample(samples.targets, targets, at),
           };

@@ -1,6 +1,6 @@
 /**
- * Samples as the step and the evaluation want them: read by index, augmented, as tensors. Owns the buffers; a split whose `fill`
- * returns a promise is read ahead of its step, one that doesn't is read in it.
+ * Reads samples by index into buffers, augments them and converts them to tensors. A split whose `fill` returns a promise is read
+ * ahead of the step; any other split is read during the step.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
@@ -11,15 +11,15 @@ import { elementCount } from '../../shared/model/layout.js';
 import type { Range } from '../../shared/sharding/identifiers.js';
 import type { Tensorflow } from '../engine/native.js';
 
-/** The samples of some indices. */
+/** `count` samples, one after the other in each buffer. */
 export interface Samples extends SampleBuffers {
   readonly count: number;
 }
 
-/** Changes samples of the training set in place, as a function of (seed, epoch, index) alone. */
+/** Changes training samples in place. The result must be a function of (seed, epoch, index) alone. */
 export type Augment = (epoch: number, indices: Int32Array, samples: Samples) => void;
 
-function room({ inputs, targets }: DataSplit, count: number): Samples {
+function allocateSamples({ inputs, targets }: DataSplit, count: number): Samples {
   const allocate = ({ shape, dtype }: TensorSpec): TensorValues => {
     const size = count * elementCount(shape);
     return dtype === 'int32' ? new Int32Array(size) : new Float32Array(size);
@@ -27,14 +27,14 @@ function room({ inputs, targets }: DataSplit, count: number): Samples {
   return { count, inputs: inputs.map(allocate), targets: targets.map(allocate) };
 }
 
-/** A promise only where the split gives one. */
+/** Reads samples into new buffers. Returns a promise only if the split's `fill` returns one. */
 export function readSamples(split: DataSplit, indices: Int32Array): Samples | Promise<Samples> {
-  const samples = room(split, indices.length);
+  const samples = allocateSamples(split, indices.length);
   const filled = split.fill(indices, samples);
   return filled instanceof Promise ? filled.then(() => samples) : samples;
 }
 
-/** One tensor for each spec; the caller's tidy frees them. */
+/** One tensor [count, ...shape] per spec, created in the caller's tidy. */
 export function toTensors(
   tf: Tensorflow,
   specs: readonly TensorSpec[],
@@ -44,14 +44,14 @@ export function toTensors(
   return specs.map(({ shape, dtype }, i) => tf.tensor(values[i] as TensorValues, [count, ...shape], dtype));
 }
 
-/** This worker's samples of the training set, in the order in which steps want them. */
+/** Reads this worker's samples of the training set, step by step. */
 export class BatchReader {
   readonly #split: DataSplit;
   readonly #sampler: Sampler;
   readonly #augment: Augment | undefined;
-  /** Reads that were begun ahead: by step, the samples of each range of positions. */
+  /** Reads that were started ahead: by step, then by the first position of the range. */
   readonly #ahead = new Map<number, Map<number, Promise<Samples> | Samples>>();
-  /** Whether `fill` gives promises; known once it has been called. */
+  /** `promised` if `fill` returns promises; unknown until its first call. */
   #kind: 'unknown' | 'immediate' | 'promised' = 'unknown';
 
   constructor(split: DataSplit, sampler: Sampler, augment: Augment | undefined) {
@@ -61,16 +61,17 @@ export class BatchReader {
   }
 
   /**
-   * Resolves when a split that gives promises has the step's samples. `next` is begun to be read, so that it is done while
-   * the step is computed.
-   * @param ranges positions of a batch that this worker computes
+   * Waits until the samples of a step have been read, if `fill` returns promises. Also starts to read the samples of `next`, so that
+   * they are read while the step is computed.
+   * @param ranges returns the positions of a batch that this worker computes
+   * @throws the error of `fill`
    */
   async prepare(
     batch: BatchPlan,
     next: BatchPlan | undefined,
     ranges: (batch: BatchPlan) => readonly Range[],
   ): Promise<void> {
-    // Read in its step, where the time belongs.
+    // Samples that are read synchronously are read in the step, whose time they count towards.
     if (this.#kind === 'immediate') return;
     this.#begin(batch, ranges(batch));
     if (next) this.#begin(next, ranges(next));
@@ -80,10 +81,10 @@ export class BatchReader {
     for (const step of this.#ahead.keys()) if (step < batch.step) this.#ahead.delete(step);
   }
 
-  /** The samples at these positions of the batch; of an asynchronous split only what was prepared. */
+  /** The samples at these positions of the batch. If `fill` returns promises, `prepare` must have been awaited for this batch. */
   samplesAt(batch: BatchPlan, range: Range): Samples {
-    const held = this.#ahead.get(batch.step)?.get(range.start);
-    const samples = held ?? this.#read(batch, range);
+    const readAhead = this.#ahead.get(batch.step)?.get(range.start);
+    const samples = readAhead ?? this.#read(batch, range);
     invariant(!(samples instanceof Promise), `samples of step ${batch.step} were not prepared`);
     return samples;
   }
@@ -97,13 +98,13 @@ export class BatchReader {
       this.#kind = samples instanceof Promise ? 'promised' : 'immediate';
       reads.set(range.start, samples);
     }
-    // A read that fails is reported where it is awaited.
+    // A failed read is reported when it is awaited.
     for (const samples of reads.values()) if (samples instanceof Promise) samples.catch(() => undefined);
     this.#ahead.set(batch.step, reads);
   }
 
   #read(batch: BatchPlan, range: Range): Samples | Promise<Samples> {
-    // A copy: the sampler's order changes with the epoch, and reads may outlive it.
+    // A copy, since the sampler's order changes with the epoch and a read may take longer.
     const indices = this.#sampler.indices(batch, range).slice();
     const augmented = (samples: Samples): Samples => {
       this.#augment?.(batch.epoch, indices, samples);

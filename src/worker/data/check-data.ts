@@ -1,4 +1,4 @@
-/** What a data source gave, checked before anybody counts on it: definitions are JavaScript as often as TypeScript. */
+/** Validates the result of a data source, since a definition in JavaScript is not type-checked. */
 
 import { z } from 'zod';
 import { DataError } from '../../shared/errors.js';
@@ -39,7 +39,7 @@ const dataSchema = z.looseObject({
   test: splitSchema,
 });
 
-/** `data` itself. @throws DataError naming the first field that can't be right */
+/** Returns `data` itself. @throws DataError naming the first invalid field */
 export function checkData(data: TrainingData): TrainingData {
   const parsed = dataSchema.safeParse(data);
   if (parsed.success) return data;

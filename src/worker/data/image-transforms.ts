@@ -1,29 +1,30 @@
 /**
- * Random changes to a training picture. Every draw comes from Philox by (seed, epoch, sample), so a sample of an epoch looks the
- * same whichever worker reads it, and however often. In JavaScript numbers and rounded once, so the same on every engine.
+ * Random transforms of a training picture. Every draw comes from Philox by (seed, epoch, sample), so a sample of an epoch is the same
+ * on every worker and at every read. Computed in float64 and rounded once, so the result is the same on every engine.
  */
 
 import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import type { AugmentConfig } from '../../shared/config/augment-config.js';
 import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
 
-/** One picture, channels last; changed in place. */
+/** One picture, [height, width, channels]; changed in place. */
 export interface Picture {
   readonly values: Float32Array;
   readonly height: number;
   readonly width: number;
   readonly channels: number;
-  /** What lies beyond the edge. */
+  /** Value of pixels beyond the edge. */
   readonly background: number;
 }
 
-/** The draws of one sample in one epoch. */
+/** The random draws of one sample in one epoch. */
 export function augmentationDraws(seed: number, epoch: number, sample: number): PhiloxSequence {
   return new PhiloxSequence(philoxKey(seed, 'augmentation'), epoch, sample);
 }
 
 type PictureAugment = Exclude<AugmentConfig, { kind: 'custom' }>;
 
+/** Applies one built-in augmentation in place. Every augmentation makes a fixed number of draws for a given configuration. */
 export function augmentPicture(picture: Picture, config: PictureAugment, random: PhiloxSequence): void {
   switch (config.kind) {
     case 'crop': {
@@ -53,12 +54,12 @@ export function augmentPicture(picture: Picture, config: PictureAugment, random:
   }
 }
 
-/** A whole number in -most..most. */
-function draw(random: PhiloxSequence, most: number): number {
-  return random.below(2 * most + 1) - most;
+/** A uniformly distributed integer in [-max, max]. */
+function draw(random: PhiloxSequence, max: number): number {
+  return random.below(2 * max + 1) - max;
 }
 
-/** Each pixel from the place that `from` names; background beyond the edge. */
+/** Moves pixels: the new pixel at (y, x) is the old pixel at `from(y, x)`, or the background beyond the edge. */
 function move(picture: Picture, from: (y: number, x: number) => readonly [number, number]): void {
   const { values, height, width, channels, background } = picture;
   const source = values.slice();
@@ -73,14 +74,15 @@ function move(picture: Picture, from: (y: number, x: number) => readonly [number
   }
 }
 
+/** Rotates, shifts, scales and shears around the centre, with bilinear interpolation. */
 function affine(
   picture: Picture,
   config: Extract<AugmentConfig, { kind: 'affine' }>,
   random: PhiloxSequence,
 ): void {
   const { values, height, width, channels, background } = picture;
-  const within = (most: number): number => (2 * random.unit() - 1) * most;
-  // Always five draws, so that a setting that is added changes no other one.
+  const within = (max: number): number => (2 * random.unit() - 1) * max;
+  // Five draws for any configuration, so that enabling one setting does not change the draws of the others.
   const angle = (within(config.rotate) * Math.PI) / 180;
   const [down, right] = [within(config.shift), within(config.shift)];
   const size = 1 + within(config.scale);
@@ -91,7 +93,7 @@ function affine(
   let write = 0;
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      // Back from where the pixel goes to where it comes from.
+      // The inverse transform: from the new position of a pixel to its old one.
       const [dy, dx] = [y - centreY - down, x - centreX - right];
       const sheared = dx + shear * dy;
       const fromY = centreY + cos * dy - sin * sheared;

@@ -1,4 +1,4 @@
-/** Opens a saved model, of a run or any tfjs LayersModel on disk. What it reads is hostile until checked. */
+/** Opens a saved model of a run, or any tfjs LayersModel on disk. The files are untrusted: every size and path is checked first. */
 
 import { open, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
@@ -25,7 +25,7 @@ const manifestSchema = z.object({
           name: z.string(),
           shape: z.array(z.int().min(0)),
           dtype: dtypeSchema,
-          /** How the bytes are stored when that isn't `dtype`; tfjs takes it back when it loads. */
+          /** The stored type if it differs from `dtype`; tfjs converts the values when it loads them. */
           quantization: z.looseObject({ dtype: z.enum(['uint8', 'uint16', 'float16']) }).optional(),
         }),
       ),
@@ -35,18 +35,19 @@ const manifestSchema = z.object({
 
 type Manifest = z.infer<typeof manifestSchema>;
 
-/** A model's files, read and found to fit each other; no tensor yet. */
+/** A model's files after validation; no tensors have been created. */
 export interface ModelFiles {
-  /** Of its model.json. */
+  /** Path of model.json. */
   readonly file: string;
   readonly artifacts: io.ModelArtifacts;
-  /** Of the weights: as the model.json names them, and where they are. */
+  /** The files of the weights: their names in model.json and their paths. */
   readonly weightFiles: readonly { readonly name: string; readonly path: string }[];
 }
 
 /**
- * Reads the model in `path`: a run's folder, a model's folder, or a model.json. Reads nothing outside the folder of the
- * model.json, and no more than its manifest announces. @throws ModelError naming the file.
+ * Reads the model in `path`: a run's folder, a model's folder, or a model.json. Reads no file outside the folder of model.json, and no
+ * more bytes than its manifest declares.
+ * @throws ModelError naming the file
  */
 export async function readModelFiles(path: string): Promise<ModelFiles> {
   const file = await findModelJson(path);
@@ -68,7 +69,7 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
   };
 }
 
-/** The caller disposes the model. @throws ModelError when tfjs can't make one of the files. */
+/** Builds the model of the files. The caller disposes it. @throws ModelError if tfjs cannot build it */
 export async function openModel(tf: Tensorflow, { file, artifacts }: ModelFiles): Promise<LayersModel> {
   try {
     return await tf.loadLayersModel({ load: () => Promise.resolve(artifacts) });
@@ -131,7 +132,7 @@ function expectedBytes(specs: readonly Manifest['weightsManifest'][number]['weig
   );
 }
 
-/** The parts one after the other, `expected` bytes in all. */
+/** Concatenates the parts. @throws ModelError if they do not have `expected` bytes in total */
 async function readWeights(parts: readonly string[], expected: number, file: string): Promise<ArrayBuffer> {
   const sizes = await Promise.all(parts.map(sizeOf));
   const got = sizes.reduce((sum, size) => sum + size, 0);
@@ -157,13 +158,13 @@ async function sizeOf(file: string): Promise<number> {
   const found = await stat(file).catch((cause: unknown) => {
     throw unreadable(file, cause);
   });
-  // To open a pipe would wait for its writer.
+  // Opening a pipe would block until another process writes to it.
   if (!found.isFile())
     throw new ModelError(`Model file ${file}: expected a regular file. Save the model again.`, { file });
   return found.size;
 }
 
-/** Reads as many bytes as `target` holds. */
+/** Reads exactly as many bytes as `target` has. */
 async function fill(file: string, target: Uint8Array): Promise<void> {
   try {
     const handle = await open(file);

@@ -1,18 +1,20 @@
-/** The trained model as a plain tfjs LayersModel: model.json and one weights file, which tf.loadLayersModel opens anywhere. */
+/** Saves the trained model as a tfjs LayersModel, model.json and one weights file, for tf.loadLayersModel. */
 
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LayersModel, io } from '@tensorflow/tfjs';
 import { CheckpointError, systemCode } from '../../shared/errors.js';
 
-/** In a run's folder. */
+/** Name of the model's folder in a run's folder. */
 export const modelFolder = 'model';
 
 const weightsFile = 'weights.bin';
 
 /**
- * Writes the folder `target`, replacing one that is there. Written beside it first and renamed, so a crash leaves no half
- * of a model. Returns the path of its model.json. @throws CheckpointError when it can't be written.
+ * Writes the folder `target` and replaces an existing one. Writes to a temporary folder first and renames it, so that a crash leaves no
+ * incomplete model. The caller keeps the model.
+ * @returns the path of model.json
+ * @throws CheckpointError if the model cannot be written
  */
 export async function saveModel(model: LayersModel, target: string): Promise<string> {
   const draft = `${target}.partial`;
@@ -45,7 +47,7 @@ export async function saveModel(model: LayersModel, target: string): Promise<str
   } catch (cause) {
     throw new CheckpointError(
       `Model can't be saved to ${target}: ${systemCode(cause) ?? (cause instanceof Error ? cause.message : String(cause))}. ` +
-        'Choose another --out with room to write.',
+        'Choose another --out with enough free space.',
       { target },
       cause,
     );

@@ -1,13 +1,13 @@
-/** What a model is made of, for those who look at it: its layers in order of computation, and what each is fed from. */
+/** Describes a model for the dashboard: its layers in order of computation and the inputs of each. */
 
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { ModelLayer } from '../../shared/model/model-layer.js';
 import { buildGraph } from '../executor/graph.js';
 
-/** Models inside models are dissolved; a layer that is called twice is there twice, under two names. */
+/** Nested models are flattened. A layer that is called twice appears twice, under two names. */
 export function topologyOf(model: LayersModel): ModelLayer[] {
   const graph = buildGraph(model);
-  /** By slot: the name of the node that fills it. */
+  /** Name of the node that computes a value, by value. */
   const sources = new Map<number, string>();
   const taken = new Map<string, number>();
   const nameFor = (wanted: string): string => {

@@ -1,11 +1,11 @@
 /** Clipping of the averaged gradient by its norm over all parameters (torch.nn.utils.clip_grad_norm_). */
 
 /**
- * `gradient` times min(1, maxNorm / (norm + 1e-6)) into `target`, as long as it. The reduced gradient is the same on every
- * worker and in the same order, so the norm, summed in float64 in that order, has the same bits everywhere. Returns the norm.
+ * Writes `gradient` times min(1, maxNorm / (norm + 1e-6)) to `target`, which has the same length, and returns the norm. The reduced
+ * gradient has the same values in the same order on every worker, so the norm, summed in float64, has the same bits everywhere.
  */
 export function clipNorm(gradient: Float32Array, maxNorm: number, target: Float32Array): number {
-  // Four sums: one alone would wait for each addition before it begins the next.
+  // Four independent sums, since each addition to a single sum would wait for the previous one.
   let [a, b, c, d] = [0, 0, 0, 0];
   const even = gradient.length - (gradient.length % 4);
   for (let i = 0; i < even; i += 4) {

@@ -1,7 +1,7 @@
 /**
- * Decisions that follow from evaluations: reduce the rate on a plateau (torch.optim.lr_scheduler.ReduceLROnPlateau), and stop
- * early. Pure arithmetic over a few numbers that every worker holds and that travel with the state; an evaluation has the same
- * bits on every worker, so all decide alike.
+ * Decisions that depend on evaluations: reducing the learning rate on a plateau (torch.optim.lr_scheduler.ReduceLROnPlateau) and early
+ * stopping. They are functions of a few numbers that belong to the training state. An evaluation has the same bits on every worker, so
+ * every worker takes the same decision.
  */
 
 import type { EarlyStoppingConfig, RunConfig, ScheduleConfig } from '../../shared/config/run-config.js';
@@ -9,17 +9,18 @@ import type { EarlyStoppingConfig, RunConfig, ScheduleConfig } from '../../share
 type Plateau = Extract<ScheduleConfig, { kind: 'plateau' }>;
 type DecisionConfig = Pick<RunConfig, 'optimizer' | 'schedule' | 'earlyStopping'>;
 
-/** By name; part of the training state. */
+/** Numbers by name; part of the training state. */
 export type SchedulerState = Map<string, number>;
 
-/** A rate that changes by less is left alone, as PyTorch does. */
+/** The learning rate is not changed by less than this, as in PyTorch. */
 const smallestChange = 1e-8;
 
-/** Whether anything depends on evaluations, so that each must be judged by every worker. */
+/** Returns true if the learning rate or early stopping depends on evaluations, so that every worker must call `onEvaluation`. */
 export function dependsOnEvaluation({ schedule, earlyStopping }: Omit<DecisionConfig, 'optimizer'>): boolean {
   return schedule.kind === 'plateau' || earlyStopping !== null;
 }
 
+/** The scheduler state before the first evaluation. Its names are the same on every worker. */
 export function initialSchedulerState(config: DecisionConfig): SchedulerState {
   const { schedule, earlyStopping, optimizer } = config;
   const numbers: SchedulerState = new Map();
@@ -37,11 +38,12 @@ export function initialSchedulerState(config: DecisionConfig): SchedulerState {
   return numbers;
 }
 
-/** Of the run's rate; what `learningRateAt` wants to know. */
+/** The learning rate after all reductions; 0 for schedules other than `plateau`. */
 export function reducedRate(numbers: SchedulerState): number {
   return numbers.get('plateau.rate') ?? 0;
 }
 
+/** Returns true if early stopping has ended the training. */
 export function hasStopped(
   { earlyStopping }: Pick<RunConfig, 'earlyStopping'>,
   numbers: SchedulerState,
@@ -50,7 +52,8 @@ export function hasStopped(
 }
 
 /**
- * Takes the evaluation after `step` into account, once: a generation that begins anew repeats it.
+ * Updates the scheduler state with the evaluation after `step`. A second call for the same step has no effect, since a new generation
+ * may repeat an evaluation.
  * @param results the test set's loss and metrics by name
  */
 export function onEvaluation(
@@ -81,7 +84,7 @@ function reduce(plateau: Plateau, numbers: SchedulerState, results: Readonly<Rec
   numbers.set('plateau.bad', 0);
 }
 
-/** Keeps the best so far, and counts the evaluations since. */
+/** Keeps the best value so far and counts the evaluations since then. */
 function compare(
   rules: Plateau | EarlyStoppingConfig,
   numbers: SchedulerState,

@@ -1,7 +1,6 @@
 /**
- * Regularizers of layers (`kernelRegularizer` and the like): a penalty on weights that is part of the loss, once a step and not
- * once a sample. So it is nobody's shard: every worker computes it from the same weights, after the gradients of the shards
- * have been added up, and adds the same numbers to the same sum.
+ * Regularizers of layers (`kernelRegularizer` and others): penalties on weights that are added to the loss once per step. They do not
+ * depend on samples, so every worker computes them from the same weights after the all-reduce and adds them to the same sum.
  */
 
 import type { LayersModel, Scalar, Tensor, Variable } from '@tensorflow/tfjs';
@@ -13,13 +12,13 @@ import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer.js';
 const drawsRandom =
   'A regularizer called Math.random, so workers would have different numbers. Remove the random draw.';
 
-/** A layer that computes the penalty of each regularizer that its weights have. */
+/** A layer that computes the penalty of each regularizer of its weights. */
 interface Penalized {
   calculateLosses(): Scalar[];
 }
 
 export interface Regularized {
-  /** To be added to the loss, as `tf.LayersModel.fit` does; evaluations leave it out, as `evaluate` does. */
+  /** Added to the training loss, as in `tf.LayersModel.fit`, and not to the loss of evaluations, as in `tf.LayersModel.evaluate`. */
   readonly penalty: number;
   /** Flat, in backward order; overwritten by the next call. */
   readonly gradient: Float32Array;
@@ -28,21 +27,21 @@ export interface Regularized {
 export class Regularization {
   readonly #tf: Tensorflow;
   readonly #layers: readonly Penalized[];
-  readonly #parameters: readonly { readonly place: FlatParameter; readonly variable: Variable }[];
+  readonly #parameters: readonly { readonly parameter: FlatParameter; readonly variable: Variable }[];
   readonly #sum: Float32Array;
 
   private constructor(
     tf: Tensorflow,
     layers: readonly Penalized[],
-    parameters: readonly { readonly place: FlatParameter; readonly variable: Variable }[],
+    parameters: readonly { readonly parameter: FlatParameter; readonly variable: Variable }[],
   ) {
     this.#tf = tf;
     this.#layers = layers;
     this.#parameters = parameters;
-    this.#sum = new Float32Array(parameters.reduce((total, { place }) => total + place.size, 0));
+    this.#sum = new Float32Array(parameters.reduce((total, { parameter }) => total + parameter.size, 0));
   }
 
-  /** Of a model's layers, each once; undefined where none has a regularizer. */
+  /** Returns undefined if no layer has a regularizer. @param layers the model's layers, each once */
   static of(
     tf: Tensorflow,
     model: LayersModel,
@@ -53,16 +52,17 @@ export class Regularization {
     const count = tf.tidy(() => penalized.flatMap((layer) => layer.calculateLosses()).length);
     if (count === 0) return undefined;
     const weights = model.weights as unknown as LayerVariable[];
-    const places = parameters.flatMap((place) => {
-      const variable = weights[place.weight]?.read() as Variable | undefined;
-      return variable ? [{ place, variable }] : [];
+    const trained = parameters.flatMap((parameter) => {
+      const variable = weights[parameter.weight]?.read() as Variable | undefined;
+      return variable ? [{ parameter, variable }] : [];
     });
-    return new Regularization(tf, penalized, places);
+    return new Regularization(tf, penalized, trained);
   }
 
   /**
-   * The penalty of the present weights, and `gradient` (the shards' sum, which is left as it is: others may be reading it) plus
-   * the penalty's own.
+   * Computes the penalty of the current weights and adds its gradient to a copy of `gradient`, which is not changed since other workers
+   * may still be reading it. Leaves no tensors behind.
+   * @throws ModelError if a regularizer calls Math.random
    */
   add(gradient: Float32Array): Regularized {
     const sum = this.#sum;
@@ -74,11 +74,11 @@ export class Regularization {
           this.#parameters.map(({ variable }) => variable),
         ),
       );
-      for (const { place, variable } of this.#parameters) {
-        const more = grads[variable.name]?.dataSync<'float32'>();
-        if (!more) continue;
-        for (let i = 0; i < place.size; i++)
-          sum[place.offset + i] = (sum[place.offset + i] as number) + (more[i] as number);
+      for (const { parameter, variable } of this.#parameters) {
+        const values = grads[variable.name]?.dataSync<'float32'>();
+        if (!values) continue;
+        for (let i = 0; i < parameter.size; i++)
+          sum[parameter.offset + i] = (sum[parameter.offset + i] as number) + (values[i] as number);
       }
       return value.dataSync()[0] ?? Number.NaN;
     });

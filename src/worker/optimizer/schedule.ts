@@ -1,12 +1,12 @@
-/** The learning rate of each step: a function of the config, the step's place in the run, and what evaluations have decided. */
+/** The learning rate of each step, a function of the configuration, the step and the scheduler state. */
 
 import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import type { RunConfig, WarmupConfig } from '../../shared/config/run-config.js';
 
 export type RateConfig = Pick<RunConfig, 'optimizer' | 'schedule' | 'warmup' | 'epochs'>;
 
-/** A step's place in the run. */
-export interface StepPlace {
+/** The position of a step in the run. */
+export interface StepPosition {
   /** Counts from 1 over the whole run. */
   readonly step: number;
   /** Counts from 0. */
@@ -14,36 +14,36 @@ export interface StepPlace {
   readonly stepsPerEpoch: number;
 }
 
-/** @param reduced the rate that evaluations have left, for `plateau` */
-export function learningRateAt(config: RateConfig, place: StepPlace, reduced: number): number {
+/** @param reduced the learning rate after all reductions; used by the `plateau` schedule only */
+export function learningRateAt(config: RateConfig, position: StepPosition, reduced: number): number {
   const { warmup } = config;
-  const rise = warmupSteps(warmup, place.stepsPerEpoch);
-  const done = place.step - 1;
+  const rise = warmupSteps(warmup, position.stepsPerEpoch);
+  const done = position.step - 1;
   if (warmup !== null && done < rise) {
     const { from } = warmup;
-    return scheduled(config, { ...place, step: 1 }, rise, reduced) * (from + (1 - from) * (done / rise));
+    return scheduled(config, { ...position, step: 1 }, rise, reduced) * (from + (1 - from) * (done / rise));
   }
-  return scheduled(config, { ...place, step: place.step - rise }, rise, reduced);
+  return scheduled(config, { ...position, step: position.step - rise }, rise, reduced);
 }
 
-/** Steps of the warm-up. */
+/** Number of warm-up steps. */
 function warmupSteps(warmup: WarmupConfig | null, stepsPerEpoch: number): number {
   if (warmup === null) return 0;
   return warmup.steps ?? Math.max(1, Math.round((warmup.epochs ?? 0) * stepsPerEpoch));
 }
 
-/** `place.step` counts from the end of the warm-up, which took `before` steps. */
-function scheduled(config: RateConfig, place: StepPlace, before: number, reduced: number): number {
+/** `position.step` counts from the end of the warm-up, which took `before` steps. */
+function scheduled(config: RateConfig, position: StepPosition, before: number, reduced: number): number {
   const { schedule, epochs } = config;
   const rate = config.optimizer.learningRate;
-  const done = place.step - 1;
-  /** Of the whole run, whatever `maxSteps` makes of it. */
-  const steps = Math.max(1, epochs * place.stepsPerEpoch - before);
+  const done = position.step - 1;
+  /** Steps of all epochs after the warm-up; does not depend on `maxSteps`. */
+  const steps = Math.max(1, epochs * position.stepsPerEpoch - before);
   switch (schedule.kind) {
     case 'constant':
       return rate;
     case 'step':
-      return rate * exactMath.pow(schedule.gamma, Math.floor(place.epoch / schedule.stepSize));
+      return rate * exactMath.pow(schedule.gamma, Math.floor(position.epoch / schedule.stepSize));
     case 'cosine':
       return between(schedule.minimum, rate, cosine(Math.min(1, done / steps)));
     case 'plateau':
@@ -59,7 +59,7 @@ function scheduled(config: RateConfig, place: StepPlace, before: number, reduced
   }
 }
 
-/** From 1 at 0 to 0 at 1. */
+/** Falls from 1 at 0 to 0 at 1. */
 const cosine = (part: number): number => (1 + exactMath.cos(Math.PI * part)) / 2;
 
 const between = (low: number, high: number, part: number): number => low + (high - low) * part;

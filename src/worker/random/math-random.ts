@@ -1,7 +1,6 @@
 /**
- * Takes Math.random out of the hands of code that isn't ours. tfjs seeds its random ops from Math.random when the caller
- * gives no seed; while a model is built it gets the run's generator instead, and while it trains it gets a refusal.
- * The only file that touches Math.random.
+ * Replaces Math.random while foreign code runs. tfjs seeds its random ops from Math.random if the caller passes no seed. While a model
+ * is built, Math.random draws from the run's generator; during training, it throws. No other file uses Math.random.
  */
 
 import { ModelError } from '../../shared/errors.js';
@@ -17,7 +16,7 @@ export function withMathRandom<T>(draw: () => number, body: () => T): T {
   }
 }
 
-/** Runs `body`, whose result must not depend on the worker. Synchronous code only. @throws ModelError when it draws from Math.random */
+/** Runs `body`, in which Math.random throws. Synchronous code only. @throws ModelError with the message `refusal` */
 export function withoutMathRandom<T>(refusal: string, body: () => T): T {
   const refuse = (): never => {
     throw new ModelError(refusal);
@@ -25,7 +24,7 @@ export function withoutMathRandom<T>(refusal: string, body: () => T): T {
   return withMathRandom(refuse, body);
 }
 
-/** As `withMathRandom`, until what `body` promises is there. Whatever else runs meanwhile draws from it too. */
+/** Like `withMathRandom`, until the promise of `body` is settled. Other code that runs in the meantime uses `draw` too. */
 export async function withMathRandomUntil<T>(draw: () => number, body: () => T | Promise<T>): Promise<T> {
   const original = Math.random;
   Math.random = draw;

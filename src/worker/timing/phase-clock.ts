@@ -1,6 +1,6 @@
 /**
- * Where a step's milliseconds go on the main thread, always on: two readings of the clock a measured stretch, nothing kept
- * but one sum a part. Time inside a stretch that is inside another one counts for the inner one alone.
+ * Measures the time of each part of a step on the main thread. Always on: it reads the clock twice per measured interval and keeps one
+ * sum per part. The time of a nested interval counts for the inner interval only.
  */
 
 import type { SpanKind } from '../../shared/timeline/spans.js';
@@ -23,15 +23,15 @@ export class PhaseClock {
   readonly measure: Measure = (kind, _name, work) => {
     if (!this.#inStep) return work();
     const outer = this.#part;
-    this.#turn(partOf(kind));
+    this.#switchTo(partOf(kind));
     try {
       return work();
     } finally {
-      this.#turn(outer);
+      this.#switchTo(outer);
     }
   };
 
-  /** Does one step's work; `times` are then its own. */
+  /** Runs one step. Afterwards `times` are those of this step. */
   step<T>(work: () => T): T {
     this.#times = noTimes();
     this.#part = 'other';
@@ -40,17 +40,17 @@ export class PhaseClock {
     try {
       return work();
     } finally {
-      this.#turn('other');
+      this.#switchTo('other');
       this.#inStep = false;
     }
   }
 
-  /** Of the last step. */
+  /** Milliseconds per part of the last step. */
   get times(): PartTimes {
     return this.#times;
   }
 
-  #turn(part: StepPart): void {
+  #switchTo(part: StepPart): void {
     const nowMs = this.#now();
     this.#times[this.#part] += Math.max(0, nowMs - this.#sinceMs);
     this.#part = part;

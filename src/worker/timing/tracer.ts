@@ -1,20 +1,20 @@
 /**
- * The main thread's part of the time line: measures, keeps and sends spans, some steps' together. Without `--trace` there is
- * no tracer, and `unmeasured` stands in its place.
+ * The main thread's part of the time line (`--trace`): measures spans and sends those of several steps in one message. Without
+ * `--trace` there is no tracer.
  */
 
 import { maxSpans, nowUs, tracedSteps, type Span, type SpanKind } from '../../shared/timeline/spans.js';
 import type { CollectiveRegistrar } from '../communicator/communicator.js';
 
-/** Does `work`; where there is a time line, its duration is on it. */
+/** Runs `work`, returns its result and measures its duration. */
 export type Measure = <T>(kind: SpanKind, name: string, work: () => T) => T;
 
 export const unmeasured: Measure = (_kind, _name, work) => work();
 
-/** Collectives that end a step; the others are in its middle, for BatchNorm. */
-const summed = /^(gradients\/\d+|loss|evaluation)$/;
+/** Names of the collectives at the end of a step; all others are BatchNorm's, within the step. */
+const endOfStep = /^(gradients\/\d+|loss|evaluation)$/;
 
-const stepsTogether = 8;
+const stepsPerMessage = 8;
 
 export class Tracer {
   readonly #send: (spans: Span[]) => void;
@@ -37,7 +37,7 @@ export class Tracer {
     }
   };
 
-  /** One whole step; whatever is measured meanwhile belongs to it, and nothing else is recorded. */
+  /** Runs one step. Only spans within a step are recorded, and only those of the first `tracedSteps` steps. */
   step<T>(step: number, work: () => T): T {
     this.#step = step;
     this.#inStep = this.#steps++ < tracedSteps;
@@ -45,10 +45,11 @@ export class Tracer {
       return this.measure('step', `step ${step}`, work);
     } finally {
       this.#inStep = false;
-      if (this.#steps % stepsTogether === 0) this.flush();
+      if (this.#steps % stepsPerMessage === 0) this.flush();
     }
   }
 
+  /** Sends all recorded spans, at most `maxSpans` per message. */
   flush(): void {
     for (let start = 0; start < this.#spans.length; start += maxSpans) {
       this.#send(this.#spans.slice(start, start + maxSpans));
@@ -64,7 +65,7 @@ export function measuringWaits(registrar: CollectiveRegistrar, measure: Measure)
     tick: () => registrar.tick(),
     register: (spec, within) => {
       const handle = registrar.register(spec, within);
-      const kind = summed.test(spec.name) ? 'waitGradients' : 'waitBatchNorm';
+      const kind = endOfStep.test(spec.name) ? 'waitGradients' : 'waitBatchNorm';
       return { ...handle, wait: () => measure(kind, spec.name, () => handle.wait()) };
     },
   };

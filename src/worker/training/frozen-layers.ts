@@ -1,6 +1,7 @@
 /**
- * Layers that don't train (`trainable: false`), as in fine-tuning. tfjs keeps the flag on the layer and on each of its weights, and
- * the two differ for a layer that was told so before it was built, or whose model was. Everything here asks the weights.
+ * Layers that are not trainable (`trainable: false`), as in fine-tuning. tfjs keeps the flag on the layer and on each of its weights,
+ * and the two differ if the flag of the layer, or of its model, was set before the layer was built. Lockstep reads the flag of the
+ * weights only.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
@@ -10,15 +11,15 @@ interface Container {
   readonly layers?: readonly Layer[];
 }
 
-/** Marks the weights of each layer that doesn't train, or lies in a model that doesn't, as what they are. */
+/** Sets `trainable` to false on the weights of each layer that is not trainable or lies in a model that is not. */
 export function markFrozenWeights(model: LayersModel): void {
-  mark(model, false);
+  markLayer(model, false);
 }
 
-function mark(layer: Layer, frozen: boolean): void {
-  const off = frozen || !layer.trainable;
+function markLayer(layer: Layer, parentFrozen: boolean): void {
+  const frozen = parentFrozen || !layer.trainable;
   const { layers } = fieldsOf<Container>(layer);
-  if (layers) for (const inner of layers) mark(inner, off);
-  // The setter passes it on to the weights.
-  else if (off) layer.trainable = false;
+  if (layers) for (const inner of layers) markLayer(inner, frozen);
+  // The setter also sets the flag of the weights.
+  else if (frozen) layer.trainable = false;
 }

@@ -1,4 +1,4 @@
-/** What happens to each shard's gradient between backward and the all-reduce: it is stored, hashed and, in tests, damaged. */
+/** Handles each shard's gradient between backward and the all-reduce: stores it, hashes it and, in tests, flips a bit. */
 
 import { hashFloats } from '../../shared/ledger/hash.js';
 import type { Plan } from '../../shared/protocol/messages.js';
@@ -41,7 +41,7 @@ export function gradientHooks(
   const flipBit = bitFlip && bitFlipper(bitFlip, layout);
   return {
     store: (value, target, weight, local) =>
-      kernels.store(value, target, ledger?.gradientPlace(weight, local)),
+      kernels.store(value, target, ledger?.gradientHash(weight, local)),
     complete:
       ledger || flipBit
         ? (step, weight, local, gradient, stored) => {

@@ -1,21 +1,21 @@
 /**
- * This worker's part of the audit ledger: hashes of what each of its shards contributed to a step, before anything is
- * combined, and of the weights after it. Owns when entries leave: some steps' together, since each message costs more than
- * its hashes. A worker that dies takes the last few steps' entries with it.
+ * This worker's part of the audit ledger: hashes of the gradient of each of its shards before the all-reduce, and of the weights
+ * after the step. Entries of several steps are sent in one message, since a message costs more than its hashes; a worker that is
+ * killed loses its last few entries.
  */
 
 import { hashBytes, hashPlace, type HashFloats } from '../../shared/ledger/hash.js';
 import type { LedgerEntry } from '../../shared/ledger/entries.js';
 import { invariant } from '../../shared/errors.js';
 
-const stepsTogether = 8;
-/** Characters of hashes in one message at most; a message may have a megabyte. */
-const charactersTogether = 400_000;
+const stepsPerMessage = 8;
+/** Maximum number of hash characters in one message; a message may have a megabyte. */
+const maxCharacters = 400_000;
 
 export interface LedgerOptions {
   /** Names of the trainable parameters, in backward order. */
   readonly names: readonly string[];
-  /** The same parameters as indices into the layout. */
+  /** Indices of the same parameters in the layout. */
   readonly weights: readonly number[];
   readonly rank: number;
   readonly worldSize: number;
@@ -24,62 +24,66 @@ export interface LedgerOptions {
   readonly send: (entries: LedgerEntry[]) => void;
 }
 
+/** The hashes of one shard's gradients, in backward order. */
 interface ShardHashes {
   readonly all: Buffer;
+  /** Views of the 8 bytes of each parameter. */
   readonly each: readonly Uint8Array[];
 }
 
 export class Ledger {
   readonly #options: LedgerOptions;
-  readonly #places: ReadonlyMap<number, number>;
+  /** Position in backward order, by index in the layout. */
+  readonly #positions: ReadonlyMap<number, number>;
   readonly #shards = new Map<number, ShardHashes>();
   #entries: LedgerEntry[];
   #steps = 0;
   #characters = 0;
-  /** Each parameter's hash after the step, in backward order, and the statistics'; the optimizer writes the former. */
+  /** The hash of each parameter after the step, in backward order, written by the optimizer, then the hash of the statistics. */
   readonly #after: Buffer;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
-    this.#places = new Map(options.weights.map((weight, place) => [weight, place]));
+    this.#positions = new Map(options.weights.map((weight, position) => [weight, position]));
     this.#after = Buffer.alloc(hashBytes * (options.weights.length + 1));
     this.#entries = [{ type: 'parameters', names: [...options.names], workers: options.worldSize }];
   }
 
-  /** Where the hash of local shard `local`'s gradient of a weight (index in the layout) belongs. */
-  gradientPlace(weight: number, local: number): Uint8Array {
-    const place = this.#places.get(weight);
-    const target = place === undefined ? undefined : this.#of(local).each[place];
+  /** The 8 bytes for the hash of a local shard's gradient of a weight (index in the layout). */
+  gradientHash(weight: number, local: number): Uint8Array {
+    const position = this.#positions.get(weight);
+    const target = position === undefined ? undefined : this.#hashesOf(local).each[position];
     invariant(target, `weight ${weight} is not in the ledger`);
     return target;
   }
 
-  /** Notes that gradient, where the op that copied it has not. */
+  /** Hashes that gradient, if the op that copied it has not hashed it. */
   gradient(weight: number, local: number, values: Float32Array): void {
-    this.#options.hash(values, this.gradientPlace(weight, local));
+    this.#options.hash(values, this.gradientHash(weight, local));
   }
 
-  /** Where each parameter's hash after a step belongs, 8 bytes each, in backward order. */
+  /** The bytes for the hash of each parameter after a step, 8 per parameter, in backward order. */
   get parameters(): Uint8Array {
     return this.#after.subarray(0, -hashBytes);
   }
 
-  /** Closes local shard `local`'s entry of a step, with its part of the loss. */
+  /** Completes the entry of a local shard for a step, with its share of the loss. */
   shard(step: number, local: number, loss: number): void {
-    const { all } = this.#of(local);
+    const { all } = this.#hashesOf(local);
     const gradients = all.toString('hex');
     all.fill(0);
     this.#add({ type: 'shard', step, shard: this.#options.firstShard + local, loss, gradients });
     this.#characters += gradients.length;
   }
 
-  /** Closes the step, whose parameters' hashes are in their places. */
+  /** Completes a step, after the optimizer has written the hashes of the parameters. @param statistics 8 bytes */
   weights(step: number, statistics: Uint8Array): void {
     this.#after.set(statistics, this.#after.length - hashBytes);
     this.#add({ type: 'weights', step, rank: this.#options.rank, hash: this.#after.toString('hex') });
-    if (++this.#steps >= stepsTogether) this.flush();
+    if (++this.#steps >= stepsPerMessage) this.flush();
   }
 
+  /** Sends all completed entries. */
   flush(): void {
     if (this.#entries.length > 0) this.#options.send(this.#entries);
     this.#entries = [];
@@ -89,16 +93,16 @@ export class Ledger {
 
   #add(entry: LedgerEntry): void {
     this.#entries.push(entry);
-    if (this.#characters > charactersTogether) this.flush();
+    if (this.#characters > maxCharacters) this.flush();
   }
 
-  #of(local: number): ShardHashes {
-    const held = this.#shards.get(local);
-    if (held) return held;
+  #hashesOf(local: number): ShardHashes {
+    const existing = this.#shards.get(local);
+    if (existing) return existing;
     const all = Buffer.alloc(hashBytes * this.#options.weights.length);
     const each = this.#options.weights.map((_, i) => hashPlace(all, i));
-    const made = { all, each };
-    this.#shards.set(local, made);
-    return made;
+    const hashes = { all, each };
+    this.#shards.set(local, hashes);
+    return hashes;
   }
 }
