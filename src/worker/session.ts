@@ -15,8 +15,9 @@ import type { Engine } from './engine/load.js';
 import { FaultInjector } from './faults/fault-injector.js';
 import type { FaultOptions } from './faults/fault-options.js';
 import { Mailbox } from './mailbox.js';
-import { buildReplica, replicaHashes } from './training/build-replica.js';
+import { buildReplica } from './training/build-replica.js';
 import { trainGenerations } from './training/generation-loop.js';
+import { replicaHashes } from './training/replica-hashes.js';
 
 type Welcome = MessageOf<CoordinatorMessage, 'welcome'>;
 

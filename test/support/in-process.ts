@@ -13,8 +13,8 @@ import { engineHost } from '../../src/worker/engine/cache.js';
 import { engineEnvironment } from '../../src/worker/engine/environment.js';
 import { loadEngine, type Engine, type EngineChoice } from '../../src/worker/engine/load.js';
 import { buildReplica } from '../../src/worker/training/build-replica.js';
-import type { GenerationContext } from '../../src/worker/training/generation-context.js';
-import { joinGeneration, type GenerationFaults } from '../../src/worker/training/join-generation.js';
+import type { GenerationContext, GenerationFaults } from '../../src/worker/training/generation-context.js';
+import { joinGeneration } from '../../src/worker/training/join-generation.js';
 
 export async function engineFor(choice: EngineChoice): Promise<Engine> {
   Object.assign(process.env, engineEnvironment({ threads: 1, device: 'cpu' }));

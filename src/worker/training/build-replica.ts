@@ -4,7 +4,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { LoadedDefinition } from '../../api/load-definition.js';
 import { useExactMath } from '../../shared/arithmetic/exact-math.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
-import { elementCount, layoutHash, weightsSha256, type Layout } from '../../shared/model/layout.js';
+import type { Layout } from '../../shared/model/layout.js';
 import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
 import { loadData } from '../data/load-data.js';
 import type { Engine } from '../engine/load.js';
@@ -15,7 +15,6 @@ import { buildObjective } from '../objective/build-objective.js';
 import { withMathRandomUntil } from '../random/math-random.js';
 import { markFrozenWeights } from './frozen-layers.js';
 import type { Replica } from './replica.js';
-import { readWeights } from './weights.js';
 
 /**
  * The caller disposes the replica's model.
@@ -58,20 +57,4 @@ function layoutOf(model: LayersModel): Layout {
     dtype: variable.read().dtype,
     trainable: variable.trainable,
   }));
-}
-
-export interface ReplicaHashes {
-  readonly layoutHash: string;
-  readonly weightsSha256: string;
-  /** Elements of all weights, whether trainable or not. */
-  readonly parameterCount: number;
-}
-
-/** The hashes by which the coordinator checks that all workers built the same model. */
-export function replicaHashes(replica: Replica): ReplicaHashes {
-  return {
-    layoutHash: layoutHash(replica.layout),
-    weightsSha256: weightsSha256(readWeights(replica)),
-    parameterCount: replica.layout.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-  };
 }

@@ -9,6 +9,7 @@ import type { Communicator, CollectiveHandle } from '../communicator/communicato
 import type { BatchReader } from '../data/batch-reader.js';
 import type { Executor } from '../executor/executor.js';
 import type { GradientBuckets } from '../executor/gradient-buckets.js';
+import type { BitFlip } from '../faults/bit-flip.js';
 import type { OnFaultPoint } from '../faults/fault-points.js';
 import type { Regularization } from '../optimizer/regularization.js';
 import type { PhaseClock } from '../timing/phase-clock.js';
@@ -76,3 +77,9 @@ export type ShareContext = Pick<
   GenerationContext,
   'replica' | 'state' | 'buckets' | 'statistics' | 'schedulerState' | 'onFaultPoint'
 >;
+
+/** Faults to inject into a generation; none in production. */
+export interface GenerationFaults {
+  readonly onFaultPoint?: OnFaultPoint | undefined;
+  readonly bitFlip?: BitFlip | undefined;
+}

@@ -1,29 +1,19 @@
 /** Builds the objects of one generation around a replica, which outlives it. */
 
-import { Sampler } from '../../shared/data/sampler.js';
 import { invariant } from '../../shared/errors.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import type { Communicator } from '../communicator/communicator.js';
-import { createAugment } from '../data/augmentation.js';
-import { BatchReader } from '../data/batch-reader.js';
+import { openSamples } from '../data/open-samples.js';
 import { Executor } from '../executor/executor.js';
 import { GradientBuckets, flatten } from '../executor/gradient-buckets.js';
-import type { BitFlip } from '../faults/bit-flip.js';
-import type { OnFaultPoint } from '../faults/fault-points.js';
 import { Regularization } from '../optimizer/regularization.js';
 import { openInstruments } from '../timing/instruments.js';
-import type { GenerationContext } from './generation-context.js';
+import type { GenerationContext, GenerationFaults } from './generation-context.js';
 import { gradientHooks, openLedger } from './gradient-hooks.js';
 import { openHistograms } from './histograms.js';
 import { registerCollectives } from './register-collectives.js';
 import type { Replica } from './replica.js';
 import { TrainingState } from './training-state.js';
-
-/** Faults to inject into a generation; none in production. */
-export interface GenerationFaults {
-  readonly onFaultPoint?: OnFaultPoint | undefined;
-  readonly bitFlip?: BitFlip | undefined;
-}
 
 export type GenerationPlan = Pick<Plan, 'rank' | 'workers' | 'generation'>;
 
@@ -58,7 +48,7 @@ export function joinGeneration(
   const ledger = openLedger(replica, communicator, plan, parameters, localShards.start);
   const hooks = gradientHooks(replica, ledger, localShards.start, bitFlip);
   const buckets = new GradientBuckets(registrar, parameters, executor.uses, config, hooks);
-  const sampler = samplerOf(replica);
+  const { sampler, reader } = openSamples(replica);
 
   return {
     replica,
@@ -68,7 +58,7 @@ export function joinGeneration(
     buckets,
     regularization: Regularization.of(tf, model, executor.layers, parameters),
     sampler,
-    reader: readerOf(replica, sampler),
+    reader,
     ledger,
     tracer,
     clock,
@@ -78,19 +68,4 @@ export function joinGeneration(
     localShards,
     ...registerCollectives(registrar, replica, state.schedulerState.size),
   };
-}
-
-function samplerOf({ config, data }: Replica): Sampler {
-  return new Sampler({
-    seed: config.seed,
-    count: data.train.count,
-    batchSize: config.batchSize,
-    shards: config.shards,
-    parts: config.accumulate,
-  });
-}
-
-function readerOf({ config, data, functions }: Replica, sampler: Sampler): BatchReader {
-  const augment = createAugment(config, data.train, functions.augmentations);
-  return new BatchReader(data.train, sampler, augment);
 }

@@ -1,0 +1,20 @@
+/** The hashes by which the coordinator checks that all workers train the same model. */
+
+import { elementCount, layoutHash, weightsSha256 } from '../../shared/model/layout.js';
+import type { Replica } from './replica.js';
+import { readWeights } from './weights.js';
+
+export interface ReplicaHashes {
+  readonly layoutHash: string;
+  readonly weightsSha256: string;
+  /** Elements of all weights, whether trainable or not. */
+  readonly parameterCount: number;
+}
+
+export function replicaHashes(replica: Pick<Replica, 'layout' | 'model'>): ReplicaHashes {
+  return {
+    layoutHash: layoutHash(replica.layout),
+    weightsSha256: weightsSha256(readWeights(replica)),
+    parameterCount: replica.layout.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+  };
+}
