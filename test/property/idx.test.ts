@@ -38,7 +38,7 @@ function expectNothingWorse(bytes: Uint8Array): void {
 }
 
 describe('IDX', () => {
-  it('parses what was encoded', () => {
+  it('parses an encoded file', () => {
     fc.assert(
       fc.property(images, ({ count, height, width, pixels }) => {
         expect(parseIdxImages(encodeImages(count, height, width, pixels), 'f')).toEqual({
@@ -56,7 +56,7 @@ describe('IDX', () => {
     );
   });
 
-  it('meets random bytes, after a valid magic too, with nothing worse than DataError', () => {
+  it('refuses random bytes, also after a valid magic number, with a DataError', () => {
     const header = fc.array(fc.oneof(fc.nat({ max: 5 }), fc.nat({ max: 0xffffffff })), { maxLength: 4 });
     const body = fc.uint8Array({ maxLength: 200 });
     fc.assert(fc.property(body, (bytes) => expectNothingWorse(bytes)));

@@ -35,7 +35,7 @@ function decodes(bytes: Buffer): boolean {
 }
 
 describe('safetensors', () => {
-  it('come back as they were written', () => {
+  it('are decoded as they were encoded', () => {
     fc.assert(
       fc.property(tensors, fc.string(), (given, note) => {
         const { tensors: found, metadata } = decodeSafetensors(encodeSafetensors(given, { note }), 'file');
@@ -50,7 +50,7 @@ describe('safetensors', () => {
     );
   });
 
-  it('refuse random bytes, cut files and changed headers, with DataError alone', () => {
+  it('are refused with a DataError if they are random bytes, truncated or have a changed header', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void decodes(Buffer.from(bytes))));
     fc.assert(
       fc.property(tensors, fc.nat(), fc.nat(255), (given, at, value) => {
@@ -62,7 +62,7 @@ describe('safetensors', () => {
     );
   });
 
-  it('refuse lengths, shapes and offsets that lie', () => {
+  it('are refused if lengths, shapes or offsets are inconsistent', () => {
     const file = (header: unknown, data = Buffer.alloc(8), length?: bigint): Buffer => {
       const text = Buffer.from(JSON.stringify(header));
       const size = Buffer.alloc(8);

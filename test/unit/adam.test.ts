@@ -29,12 +29,12 @@ function reference(
 const size = 1003;
 const sizes = [1000, 3];
 const initial = Float32Array.from({ length: size }, (_, i) => Math.sin(i));
-/** From ordinary ones down to 1e-10, where epsilon decides. */
+/** Magnitudes from 1 down to 1e-10, where epsilon dominates. */
 const gradients = (step: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => Math.cos(i * 7 + step) * 10 ** -(i % 11));
 
 describe.each(['js', 'wasm', 'tensorflow'] as const)('Adam and its gradient on the engine %s', (choice) => {
-  it('follows PyTorch over 200 steps, tiny gradients included, and restores its state', async () => {
+  it('agrees with PyTorch over 200 steps, including tiny gradients, and restores its state', async () => {
     const engine = await engineFor(choice);
     const kernels = kernelsOf(engine);
     const adam = kernels.adam(initial, sizes, beta1, beta2);
@@ -65,7 +65,7 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('Adam and its gradient on t
     const weights = vectorOf(adam.read(), 'weights');
     expect(last).toEqual([...weights]);
     expect(hashes).toEqual(expectedHashes);
-    // Each step moves a parameter by about the learning rate: errors are measured against the way it has gone.
+    // A step moves a parameter by about the learning rate, so errors are measured relative to the total distance.
     weights.forEach((value, i) =>
       expect(Math.abs(value - expected[i]!)).toBeLessThan(2e-6 + 1e-5 * Math.abs(expected[i]! - initial[i]!)),
     );
@@ -78,7 +78,7 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('Adam and its gradient on t
     const engine = await engineFor(choice);
     const { tf } = engine;
     const kernels = kernelsOf(engine);
-    // Less than a block, a block, and several with a rest.
+    // Less than one block, one block, and several blocks with a remainder.
     for (const count of [1, 63, 1024, 5000]) {
       const value = tf.tensor1d(Float32Array.from({ length: count }, (_, i) => Math.sin(i)));
       const [target, hash, expected] = [new Float32Array(count), new Uint8Array(8), new Uint8Array(8)];

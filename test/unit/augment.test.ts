@@ -51,7 +51,7 @@ describe('augmentation', () => {
     expect(shifts.size).toBe(9);
   });
 
-  it('leaves a picture alone where an affine change is none, and turns one by the angle that was drawn', () => {
+  it('does not change a picture by an affine identity, and rotates a picture by the drawn angle', () => {
     expect(changed({ kind: 'affine' })).toEqual(original);
     // One bright pixel right of the centre: where its light has gone.
     const side = 5;
@@ -74,7 +74,7 @@ describe('augmentation', () => {
     expect(Math.atan2(y / mass, x / mass)).toBeCloseTo(angle, 1);
   });
 
-  it('cuts out a square that may lie over the edge', () => {
+  it('cuts out a square that may extend beyond the edge', () => {
     const counts = many.map((sample) => {
       const values = changed({ kind: 'cutout', size: 2 }, sample);
       return values.filter((value) => value === background).length / 2;
@@ -82,7 +82,7 @@ describe('augmentation', () => {
     expect(new Set(counts)).toEqual(new Set([1, 2, 4]));
   });
 
-  it('depends on seed, epoch and sample, and on nothing else', () => {
+  it('depends only on seed, epoch and sample', () => {
     const affine = { kind: 'affine', rotate: 20, shift: 2, scale: 0.1, shear: 5 } as const;
     const one = changed(affine, 5, 2, 9);
     expect(changed(affine, 5, 2, 9)).toEqual(one);
@@ -98,7 +98,7 @@ describe('augmentation', () => {
   };
   const samplesOf = () => ({ count: 2, inputs: [new Float32Array(6)], targets: [new Int32Array(2)] });
 
-  it('of the user draws from the same generator; Math.random is refused', () => {
+  it('draws from the same generator in a function of the user, in which Math.random throws', () => {
     const augment = (draw: (random: { unit(): number }) => number) =>
       createAugment({ seed: 1, augment: [{ kind: 'custom' }] }, split, [
         ({ inputs: [values], random }) => values!.fill(draw(random)),
@@ -110,7 +110,7 @@ describe('augmentation', () => {
     expect(() => augment(() => Math.random())(0, Int32Array.of(0, 1), samplesOf())).toThrow(/Math\.random/);
   });
 
-  it('is refused where there is no picture', () => {
+  it('is refused if no input is a picture', () => {
     const config = { seed: 1, augment: [augmentSchema.parse({ kind: 'flip' })] };
     expect(() => createAugment(config, split, [])).toThrow(
       /"flip" needs an input of height x width x channels, got 3/,

@@ -131,7 +131,7 @@ describe('a checkpoint', () => {
     );
   });
 
-  it('of another model is refused with the name of the tensor', async () => {
+  it('is refused if it belongs to another model, with the name of the tensor', async () => {
     const path = await write(await temporaryFolder(), 1);
     const other: StateLayout = [{ ...layout[0]!, shape: [3, 3] }];
     await expect(readCheckpoint(path, other, numbers)).rejects.toThrow(
@@ -139,7 +139,7 @@ describe('a checkpoint', () => {
     );
   });
 
-  it('that cannot be written leaves the earlier ones unchanged', async () => {
+  it('leaves the earlier ones unchanged if it cannot be written', async () => {
     const folder = await temporaryFolder();
     await write(folder, 1);
     // A file in place of the folder makes the write fail.

@@ -15,7 +15,7 @@ const target = (classes: number, classNames?: string[]): { targets: TensorSpec[]
   targets: [{ shape: [], dtype: 'int32', classes, ...(classNames && { classNames }) }],
 });
 
-/** Of pairs (true, predicted), in batches of two. */
+/** Converts pairs (true, predicted) to batches of two. */
 function counted(pairs: readonly (readonly [number, number])[], split = target(3, ['cat', 'dog', 'owl'])) {
   const counts = new ConfusionCounts();
   for (let start = 0; start < pairs.length; start += 2) {
@@ -36,8 +36,8 @@ const pairs = [
   [1, 1] as const,
 ];
 
-describe('the confusion of an evaluation', () => {
-  it('has a row a true class and a column a predicted one, over all batches in any order', () => {
+describe('the confusion matrix of an evaluation', () => {
+  it('has one row per true class and one column per predicted class, for batches in any order', () => {
     const report = confusionReport(counted(pairs));
     expect(confusionReportSchema.parse(report)).toEqual({
       classes: ['cat', 'dog', 'owl'],
@@ -60,18 +60,18 @@ describe('the confusion of an evaluation', () => {
     ]);
   });
 
-  it('has a class more for an answer that the data has no class for, and none for a sample without one', () => {
+  it('includes predicted classes beyond those of the data, and ignores samples without a class', () => {
     const { classes, count } = counted([[0, 4] as const, [-1, 0] as const]);
     expect(classes).toEqual(['cat', 'dog', 'owl', '3', '4']);
     expect(count).toBe(1);
   });
 
-  it('leaves the rows out of the JSON where there would be millions of zeros', () => {
+  it('omits the rows from the JSON if there would be millions of zeros', () => {
     expect(confusionReport(confusionOf([], 1000)).confusion).toHaveLength(1000);
     expect(confusionReport(confusionOf([], 1001))).toMatchObject({ confusion: null });
   });
 
-  it('takes names from the data, as many as there are classes', () => {
+  it('takes the class names from the data', () => {
     const data = (classNames: unknown) => {
       const split = {
         count: 1,
@@ -89,8 +89,8 @@ describe('the confusion of an evaluation', () => {
   });
 });
 
-describe('the table of it', () => {
-  it('has counts, the accuracy of each class at its row and the precision at the foot', () => {
+describe('the table of a confusion matrix', () => {
+  it('has counts, the accuracy of each class in its row and the precision in the last row', () => {
     expect(confusionTable(counted(pairs), 80).slice(1)).toEqual([
       'true        cat   dog  owl  accuracy',
       'cat           2     2    ·     50.00',
@@ -100,7 +100,7 @@ describe('the table of it', () => {
     ]);
   });
 
-  it('gives way to the worst classes and pairs in a narrow terminal, or where there are many classes', () => {
+  it('is replaced by the worst classes and pairs in a narrow terminal or with many classes', () => {
     const narrow = confusionTable(counted(pairs), 34);
     expect(narrow).toEqual([
       'Least accurate 2 of 3 classes, in %:',
@@ -124,7 +124,7 @@ describe('the table of it', () => {
     );
   });
 
-  it('shows names that would move the cursor, or run on, as one short word', () => {
+  it('shortens long names and replaces control characters in names', () => {
     expect(shownName('a\u001b[2Jb\nc\u202ed\ud800', 20)).toBe('a\ufffd[2Jb\ufffdc\ufffdd\ufffd');
     expect(shownName('🐈'.repeat(9), 4)).toBe('🐈🐈🐈…');
     const hostile = counted(pairs, target(3, ['-\u001b[31mred', 'x'.repeat(99), '\r\n']));

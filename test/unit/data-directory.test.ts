@@ -39,7 +39,7 @@ describe('loadIdxDirectory', () => {
     );
   });
 
-  it('gives the same set from gzip files and from the other spelling', async () => {
+  it('loads the same set from gzip files and from the other spelling', async () => {
     const plain = await load({});
     const renamed = Object.entries(smallSet()).map(
       ([name, bytes]) => [`${name}.gz`, gzipSync(bytes)] as const,
@@ -80,7 +80,7 @@ describe('loadIdxDirectory', () => {
     expect(error.message).toMatch(/digits.*missing: train-labels-idx1-ubyte, t10k-images-idx3-ubyte\. Put/);
   });
 
-  it('refuses a directory that is not there', async () => {
+  it('refuses a directory that does not exist', async () => {
     const error = await withFiles({}, (dir) => thrownBy(() => loadIdxDirectory(join(dir, 'nowhere'))));
     expect(error).toBeInstanceOf(DataError);
     expect((error as DataError).message).toMatch(/nowhere: .*ENOENT/);
@@ -92,7 +92,7 @@ describe('loadIdxDirectory', () => {
     expect(fields['file']).toMatch(/t10k-labels-idx1-ubyte$/);
   });
 
-  it('refuses a label that is no class, and names its offset', async () => {
+  it('refuses a label beyond the number of classes, with its offset', async () => {
     const { fields } = await refusal({ 'train-labels-idx1-ubyte': encodeLabels([0, 10, 255]) });
     expect(fields).toMatchObject({ offset: 9, expected: '0 to 9', found: 10 });
     expect((await refusal({}, 9)).fields).toMatchObject({ offset: 9, found: 9 });

@@ -45,7 +45,7 @@ describe('parseIdxImages', () => {
       expect(message).toContain(String(named[key]));
   });
 
-  it('recognises a gzip file that lacks its ending, and swapped files', () => {
+  it('recognises a gzip file without the ending .gz, and swapped files', () => {
     const gzip = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0]);
     expect(() => parseIdxImages(gzip, 'f')).toThrow(/give its name the ending \.gz/);
     expect(() => parseIdxImages(encodeLabels([1]), 'f')).toThrow(/holds labels: were two files swapped/);

@@ -41,14 +41,14 @@ describe('samples of functions', () => {
     expect([...targets[0]!]).toEqual([9, 81, 9]);
   });
 
-  it('are refused with the sample when they are of another size, or too few', async () => {
+  it('are refused with the index of the sample if their size or number is wrong', async () => {
     const wrong = await sets({ count: 2, get: () => ({ inputs: [[1]], targets: [0] }) }).load();
     await expect(read(wrong.train, 1)).rejects.toThrow(/squares, sample 1: expected 2 numbers \(2\), got 1/);
     const few = await sets({ count: 2, generate: (indices) => generate(indices.slice(1)) }).load();
     await expect(read(few.train, 0, 1)).rejects.toThrow(/expected 2 samples from the generator, got 1/);
   });
 
-  it('that come as promises are read ahead, and are there when the step wants them', async () => {
+  it('are read ahead if they are returned as promises, and are ready for their step', async () => {
     const asked: number[][] = [];
     const { train } = await sets({
       count: 10,
@@ -71,7 +71,7 @@ describe('samples of functions', () => {
     }
   });
 
-  it('hold a part out, disjoint and always the same', async () => {
+  it('hold out a disjoint part, always the same', async () => {
     const held = holdOut(sets({ count: 10, get: sample }), { count: 3 });
     const [one, two] = [await held.load(), await held.load()];
     const all = async ({ train, test }: typeof one) => ({
@@ -89,7 +89,7 @@ describe('samples of functions', () => {
     expect(one.sha256).not.toBe((await sets({ count: 10, get: sample }).load()).sha256);
   });
 
-  it('that are no data are refused with the field', () => {
+  it('are refused with the name of the field if they are invalid', () => {
     expect(() => checkData({ name: 'x', sha256: '0'.repeat(64), train: {}, test: {} } as never)).toThrow(
       /Data source: expected .* got at "train\.count"/,
     );
@@ -103,7 +103,7 @@ describe('tables', () => {
     (_, i) => `${i},${i % 2 === 0 ? 'red' : '"light, blue"'},${i * 10},k${i % 3}`,
   );
 
-  it('give numbers centred and scaled by the training set, categories one-hot, targets as they are', async () => {
+  it('have numbers centred and scaled by the training set, one-hot categories, and unchanged targets', async () => {
     const folder = await temporaryFolder();
     const train = join(folder, 'train.csv');
     const test = join(folder, 'test.csv');
@@ -127,7 +127,7 @@ describe('tables', () => {
     expect([targets[0]![0], targets[1]![0]]).toEqual([7, 1]);
   });
 
-  it('are divided where there is one file, each row once', async () => {
+  it('are split if there is one file, with each row used once', async () => {
     const train = join(await temporaryFolder(), 'all.csv');
     await writeFile(train, table(rows));
     const data = await csv({ train, testEvery: 4, targets: ['price'] }).load();
@@ -139,7 +139,7 @@ describe('tables', () => {
     expect(prices.sort((a, b) => a - b)).toEqual(rows.map((_, i) => i * 10));
   });
 
-  it('say what is wrong with them', async () => {
+  it('are refused with the defect', async () => {
     const folder = await temporaryFolder();
     const [train, test] = [join(folder, 'train.csv'), join(folder, 'test.csv')];
     await writeFile(train, table(rows));
@@ -157,7 +157,7 @@ describe('tables', () => {
 });
 
 describe('folders of pictures', () => {
-  it('are classes, in order of name; pictures of any size become the size that is asked for', async () => {
+  it('are classes in order of name, and pictures of any size are resized to the requested one', async () => {
     const folder = await temporaryFolder();
     const paint = async (path: string, side: number, red: number): Promise<void> => {
       await mkdir(join(path, '..'), { recursive: true });

@@ -8,7 +8,7 @@ import { alone, engineFor } from '../support/in-process.js';
 const norm = (values: ArrayLike<number>): number =>
   Math.sqrt(Array.from(values).reduce((sum, value) => sum + value * value, 0));
 
-it('the first step of the ConvNet does not depend on the number of shards, Dropout and BatchNorm on', async () => {
+it('the first step of the ConvNet, with Dropout and BatchNorm, does not depend on the number of shards', async () => {
   const engine = await engineFor('tensorflow');
   const data = imageData(await loadMnist(), { mean: 0.5, std: 0.5 });
   const results = [];

@@ -34,7 +34,7 @@ function changed(
 }
 
 describe("PyTorch's weights", () => {
-  it('give the answers that PyTorch gave, although its names sort the classifier first', async () => {
+  it('give the same predictions as in PyTorch, although their names sort the classifier first', async () => {
     const model = thin();
     const pairing = assignTorchWeights(engine.tf, weights, pairModules(weights, model, file, undefined));
     expect(pairing[0]?.module).toBe('features.0');
@@ -50,7 +50,7 @@ describe("PyTorch's weights", () => {
     expect(Math.max(...expected.map(Math.abs))).toBeGreaterThan(0.1);
   });
 
-  it('come back the same, bit for bit', () => {
+  it('are exported and imported bit for bit', () => {
     const model = thin();
     const pairs = pairModules(weights, model, file, undefined);
     assignTorchWeights(engine.tf, weights, pairs);
@@ -61,7 +61,7 @@ describe("PyTorch's weights", () => {
     }
   });
 
-  it('are refused as a whole when one is missing, too many, or of another shape', () => {
+  it('are refused if one is missing, superfluous or of another shape', () => {
     const model = thin();
     const without = changed((tensors) => tensors.delete('features.3.bias'));
     expect(() => pairModules(without, model, 'w', undefined)).toThrow(/expected "features.3.bias".*got none/);
@@ -78,7 +78,7 @@ describe("PyTorch's weights", () => {
     );
   });
 
-  it('ask for the order where two fit', () => {
+  it('require an explicit order if two orders fit', () => {
     const { tf } = engine;
     const dense = () => tf.layers.dense({ units: 3, inputShape: [3] });
     const model = tf.sequential({ layers: [dense(), dense()] });

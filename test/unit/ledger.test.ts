@@ -14,7 +14,7 @@ import { engineHost, findMemoryAddon } from '../../src/worker/engine/cache.js';
 const names = ['kernel', 'bias'];
 const hash = (digit: number): string => digit.toString(16).repeat(16);
 
-/** A step of two shards by `workers` workers: what each of them sends. */
+/** The entries that two workers send for a step of two shards. */
 function step(
   number: number,
   change: { gradient?: string; weights?: string; statistics?: string } = {},
@@ -88,7 +88,7 @@ describe('the ledger', () => {
     });
   });
 
-  it('leaves out steps that a lost worker took with it', async () => {
+  it('omits steps whose entries were lost with a worker', async () => {
     const whole = await ledgerOf([begin, ...step(1), ...step(2)]);
     // Rank 1 died before it sent its shard of step 2, and with it its word on the weights.
     const cut = await ledgerOf([
@@ -106,7 +106,7 @@ describe('the ledger', () => {
     expect(compareLedgers(a, b).difference).toMatchObject({ kind: 'parameters', a: 'kernel, bias' });
   });
 
-  it('can be as long as the longest run', async () => {
+  it('can have as many entries as the longest run', async () => {
     const weights = Array.from({ length: 150_000 }, (_, i) => ({
       type: 'weights',
       step: i + 1,

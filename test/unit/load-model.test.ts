@@ -53,14 +53,14 @@ const outputs = (model: tfjs.LayersModel): Float32Array =>
   (model.predict(tf.tensor2d([0.5, -1, 2], [1, 3])) as tfjs.Tensor).dataSync<'float32'>();
 
 describe('a saved model', () => {
-  it("opens from the run's folder, the model's folder and the model.json alike, with the same outputs", async () => {
+  it("opens from the run's folder, the model's folder or model.json, with the same outputs", async () => {
     for (const path of [out, join(out, 'model'), modelFile()]) {
       const model = await openModel(tf, await readModelFiles(path));
       expect(outputs(model)).toEqual(outputs(smallModel()));
     }
   });
 
-  it('opens when its weights are in several files, as other programs write them', async () => {
+  it('opens if its weights are in several files, as other programs write them', async () => {
     const weights = await readFile(weightsFile());
     await writeFile(join(out, 'model', 'shard1'), weights.subarray(0, 100));
     await mkdir(join(out, 'model', 'more'));
@@ -127,7 +127,7 @@ const damages: Record<string, [() => Promise<void>, RegExp]> = {
   'half of its JSON': [() => truncate(modelFile(), 100), /expected JSON, got other text/],
 };
 
-describe('a damaged model is refused, with the file, what was expected and what came:', () => {
+describe('a damaged model is refused with the file, the expected and the actual value:', () => {
   it.each(Object.keys(damages))('%s', async (name) => {
     const [damage, message] = damages[name]!;
     await damage();

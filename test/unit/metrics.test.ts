@@ -61,7 +61,7 @@ describe("Prometheus' metrics", () => {
     ]);
   });
 
-  it('keep to the conventions: a prefix, help, base units, `_total` for counters and for nothing else', async () => {
+  it('follow the conventions: a prefix, help, base units, and `_total` for counters only', async () => {
     for (const { name, help, type } of (await metricsOf(runEvent(), stepEvent(1))).values()) {
       expect(name).toMatch(/^lockstep_[a-z_]+$/);
       expect(help, name).not.toBe('');
@@ -70,7 +70,7 @@ describe("Prometheus' metrics", () => {
     }
   });
 
-  it('forget a worker that is gone, and go on counting after a successor began anew', async () => {
+  it('drop a lost worker, and continue to count after a takeover', async () => {
     const metrics = await metricsOf(
       { ...statusEvent(workerStatus(0, null), workerStatus(1, null)), refused: 4 },
       { ...statusEvent(workerStatus(0, null)), refused: 1 },

@@ -20,8 +20,8 @@ function batch(first: number, ...logits: number[]): AnsweredBatch {
   };
 }
 
-describe("an evaluation's mistakes", () => {
-  it('are those it was surest of, over all batches, and no more than asked for', () => {
+describe('the misclassified samples of an evaluation', () => {
+  it('are those with the highest confidence over all batches, up to the maximum number', () => {
     const mistakes = new MisclassifiedCollector(3);
     mistakes.add(batch(0, 1, -5, 3));
     mistakes.add(batch(3, 2, 0.1, -1));
@@ -32,7 +32,7 @@ describe("an evaluation's mistakes", () => {
     expect([...Buffer.from(worst?.pixels ?? '', 'base64')]).toEqual([0, 255, 128, 64]);
   });
 
-  it('are looked for only where a sample is of one class among several', () => {
+  it('are collected only if a sample belongs to one of several classes', () => {
     const split = (...targets: DataSplit['targets']): DataSplit => ({
       count: 1,
       inputs: [{ shape: [4], dtype: 'float32' }],
@@ -46,7 +46,7 @@ describe("an evaluation's mistakes", () => {
     expect(classifies(split(digit, digit))).toBe(false);
   });
 
-  it('have pictures only where the samples are small ones', () => {
+  it('have pixels only if the samples are small pictures', () => {
     expect(pictureOf([28, 28, 1])).toEqual({ height: 28, width: 28, channels: 1 });
     expect(pictureOf([28, 28])).toEqual({ height: 28, width: 28, channels: 1 });
     expect(pictureOf([32, 32, 3])).toEqual({ height: 32, width: 32, channels: 3 });

@@ -3,7 +3,7 @@ import { totalOf } from '../../src/shared/timeline/step-parts.js';
 import { PhaseClock } from '../../src/worker/timing/phase-clock.js';
 
 describe('the phase clock', () => {
-  it('counts time inside a stretch for that stretch alone, and all of a step for some part', () => {
+  it('counts nested time for the inner interval only, and all time of a step for some part', () => {
     let nowMs = 1000;
     const pass = (ms: number): void => void (nowMs += ms);
     const clock = new PhaseClock(() => nowMs);
@@ -20,7 +20,7 @@ describe('the phase clock', () => {
     expect(totalOf(clock.times)).toBe(25);
   });
 
-  it('begins anew with each step, also after one that failed', () => {
+  it('starts again with each step, also after a failed step', () => {
     let nowMs = 0;
     const clock = new PhaseClock(() => nowMs);
     const failing = (): void =>

@@ -30,7 +30,7 @@ describe('Philox4x32-10', () => {
     },
   );
 
-  it('draws numbers of [0, 1) whose mean and spread are those of a uniform distribution', () => {
+  it('draws numbers in [0, 1) with the mean and variance of a uniform distribution', () => {
     const sequence = new PhiloxSequence(philoxKey(3, 'initialization'), 0);
     const values = Array.from({ length: 20_000 }, () => sequence.unit());
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -53,7 +53,7 @@ describe('epochPermutation', () => {
 });
 
 describe('withMathRandom', () => {
-  it('replaces Math.random for the call alone, also when that throws', () => {
+  it('replaces Math.random during the call only, also if the call throws', () => {
     const before = Math.random;
     expect(
       withMathRandom(

@@ -12,7 +12,7 @@ const span = (kind: SpanKind, startMs: number, ms: number, step = 1): Span => ({
 });
 
 describe('the summary of a time line', () => {
-  it('counts each millisecond once: a span without those inside it', () => {
+  it('counts each millisecond once: a span excludes the spans nested in it', () => {
     const summary = new TimelineSummary();
     summary.add([
       span('data', 0, 1),
@@ -44,7 +44,7 @@ describe('the summary of a time line', () => {
     });
   });
 
-  it('takes medians over complete steps, without the first ones', () => {
+  it('takes medians over complete steps, except the first ones', () => {
     const summary = new TimelineSummary();
     expect(summary.times()).toBeUndefined();
     for (let step = 1; step <= 50; step++) {
@@ -56,7 +56,7 @@ describe('the summary of a time line', () => {
 });
 
 describe('a tracer', () => {
-  it('sends what was measured in steps, some together, and no more than its share', () => {
+  it('sends the spans of several steps in one message, and only those of the first steps', () => {
     const sent: Span[][] = [];
     const tracer = new Tracer((spans) => sent.push(spans));
     expect(tracer.measure('forward', 'outside', () => 7)).toBe(7);
@@ -74,7 +74,7 @@ describe('a tracer', () => {
     for (const { durationUs } of spans) expect(durationUs).toBeGreaterThanOrEqual(0);
   });
 
-  it('has the span of work that fails, too', () => {
+  it('records the span of work that throws', () => {
     const sent: Span[][] = [];
     const tracer = new Tracer((spans) => sent.push(spans));
     expect(() =>

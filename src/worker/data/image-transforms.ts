@@ -24,7 +24,7 @@ export function augmentationDraws(seed: number, epoch: number, sample: number): 
 
 type PictureAugment = Exclude<AugmentConfig, { kind: 'custom' }>;
 
-/** Applies one built-in augmentation in place. Every augmentation makes a fixed number of draws for a given configuration. */
+/** Applies one built-in augmentation in place. */
 export function augmentPicture(picture: Picture, config: PictureAugment, random: PhiloxSequence): void {
   switch (config.kind) {
     case 'crop': {
