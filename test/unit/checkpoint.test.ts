@@ -146,7 +146,7 @@ describe('a checkpoint', () => {
     await mkdir(join(folder, 'x'));
     await writeFile(join(folder, 'x', checkpointsFolder), '');
     await expect(write(join(folder, 'x'), 2)).rejects.toThrow(
-      /Checkpoint of step 2 can't be written .*Training goes on/,
+      /Checkpoint of step 2 can't be written .*Training continues/,
     );
     expect((await findCheckpoint(folder)).manifest.step).toBe(1);
   });

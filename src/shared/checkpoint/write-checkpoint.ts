@@ -55,7 +55,7 @@ export async function writeCheckpoint(
     await rm(draft, { recursive: true, force: true }).catch(() => undefined);
     throw new CheckpointError(
       `Checkpoint of step ${about.step} can't be written to ${directory} (${systemCode(cause) ?? String(cause)}). ` +
-        'Training goes on without it; make room there, or choose another --out.',
+        'Training continues without it; free some space there, or choose another --out.',
       { directory, step: about.step },
       cause,
     );
