@@ -29,10 +29,10 @@ export interface Step {
 }
 
 export class LockstepSide {
-  readonly #participation: GenerationContext;
+  readonly #context: GenerationContext;
 
-  private constructor(participation: GenerationContext) {
-    this.#participation = participation;
+  private constructor(context: GenerationContext) {
+    this.#context = context;
   }
 
   static async open(engine: Engine, network: Network, dropout: boolean, seed: number): Promise<LockstepSide> {
@@ -42,24 +42,24 @@ export class LockstepSide {
   }
 
   get weights(): Float32Array[] {
-    return this.#participation.replica.model.weights.map((weight) =>
+    return this.#context.replica.model.weights.map((weight) =>
       Float32Array.from(weight.read().dataSync<'float32'>()),
     );
   }
 
   get shapes(): (readonly number[])[] {
-    return this.#participation.replica.layout.map(({ shape }) => shape);
+    return this.#context.replica.layout.map(({ shape }) => shape);
   }
 
   /** The batch of the step after `n` steps. */
   batch(n: number): { images: Float32Array; labels: Int32Array } {
-    const { inputs, labels } = batchOf(this.#participation, this.#participation.sampler.plan(n + 1));
+    const { inputs, labels } = batchOf(this.#context, this.#context.sampler.plan(n + 1));
     return { images: inputs, labels };
   }
 
   /** The Dropout masks of the step after `n` steps, by layer. They don't depend on the weights, which this changes. */
   masks(n: number): Uint8Array[] {
-    const { replica } = this.#participation;
+    const { replica } = this.#context;
     const { kernels } = replica;
     // Each is drawn twice, forward and backward.
     const masks = new Map<string, Uint8Array>();
@@ -89,7 +89,7 @@ export class LockstepSide {
 
   /** One step from `state`. */
   from(state: State, n: number): Step {
-    const { replica, executor, state: training, localShards } = this.#participation;
+    const { replica, executor, state: training, localShards } = this.#context;
     const { optimizer } = training;
     const { tf } = replica.engine;
     for (const [i, weight] of replica.model.weights.entries()) {
@@ -137,12 +137,12 @@ export class LockstepSide {
   }
 
   #step(n: number): { loss: number; flat: Float32Array } {
-    const { buckets, sampler } = this.#participation;
+    const { buckets, sampler } = this.#context;
     const finish = buckets.finish.bind(buckets);
     let flat = new Float32Array(0);
     buckets.finish = () => (flat = Float32Array.from(finish()));
     try {
-      return { loss: trainStep(this.#participation, sampler.plan(n + 1)).loss, flat };
+      return { loss: trainStep(this.#context, sampler.plan(n + 1)).loss, flat };
     } finally {
       buckets.finish = finish;
     }

@@ -81,10 +81,10 @@ describe('convolutions in bfloat16 that TensorFlow computes', () => {
       return tf.sequential({ layers });
     };
     const config = { batchSize: 12, shards: 2, seed: 3, precision: 'bfloat16' } as const;
-    const participation = await alone(engine, model, config, syntheticData(24));
-    trainStep(participation, participation.sampler.plan(1));
+    const context = await alone(engine, model, config, syntheticData(24));
+    trainStep(context, context.sampler.plan(1));
     const before = tf.memory().numTensors;
-    const ops = recordOps(tf, () => trainStep(participation, participation.sampler.plan(2)));
+    const ops = recordOps(tf, () => trainStep(context, context.sampler.plan(2)));
     expect(tf.memory().numTensors).toBe(before);
     const typesOf = (name: string): unknown[] =>
       ops

@@ -52,9 +52,9 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
   it.each([1, 2, 3])('computes the loss and the gradients of tfjs with %i shards', async (shards) => {
     const engine = await engineFor(choice);
     const { tf } = engine;
-    const participation = await alone(engine, model, { batchSize: 48, shards, seed: 3 }, data);
-    const { replica, sampler, buckets, executor } = participation;
-    const { inputs, labels, shape } = batchOf(participation, sampler.plan(1));
+    const context = await alone(engine, model, { batchSize: 48, shards, seed: 3 }, data);
+    const { replica, sampler, buckets, executor } = context;
+    const { inputs, labels, shape } = batchOf(context, sampler.plan(1));
     const variables = replica.model.trainableWeights.map(({ originalName }) => originalName);
     // tfjs's own tape over the whole batch, with its own BatchNormalization.
     const { value, grads } = tf.variableGrads(() => {
@@ -66,11 +66,11 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
     const finish = buckets.finish.bind(buckets);
     let flat = new Float32Array(0);
     buckets.finish = () => (flat = Float32Array.from(finish()));
-    const { loss } = trainStep(participation, sampler.plan(1));
+    const { loss } = trainStep(context, sampler.plan(1));
     expect(loss / expectedLoss).toBeCloseTo(1, 6);
     expect(variables).toHaveLength(executor.backwardOrder.length);
 
-    for (const { name, expected, found } of besideTfjs(participation, grads, flat)) {
+    for (const { name, expected, found } of besideTfjs(context, grads, flat)) {
       const scale = norm(expected);
       const distance = norm(expected.map((gradient, i) => gradient - found[i]!));
       // A bias before BatchNorm has gradient zero in exact arithmetic, and noise in tfjs's.
@@ -106,9 +106,9 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
       ];
       return tf.sequential({ layers });
     };
-    const participation = await alone(engine, regularized, { batchSize: 48, shards: 3, seed: 3 }, data);
-    const { replica, sampler, buckets, executor, state } = participation;
-    const { inputs, labels, shape } = batchOf(participation, sampler.plan(1));
+    const context = await alone(engine, regularized, { batchSize: 48, shards: 3, seed: 3 }, data);
+    const { replica, sampler, buckets, executor, state } = context;
+    const { inputs, labels, shape } = batchOf(context, sampler.plan(1));
     const { value, grads } = tf.variableGrads(() => {
       const logits = replica.model.apply(tf.tensor(inputs, shape), { training: true }) as Tensor2D;
       const own = tf.losses.softmaxCrossEntropy(tf.oneHot(tf.tensor1d(labels, 'int32'), 10), logits);
@@ -132,12 +132,12 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
       applied = gradient.slice();
       update(gradient, ...rest);
     };
-    const { loss } = trainStep(participation, sampler.plan(1));
+    const { loss } = trainStep(context, sampler.plan(1));
     expect(loss / expectedLoss).toBeCloseTo(1, 6);
     // Other workers may still be reading what was reduced.
     expect(reduced).toEqual(before);
     expect(applied).not.toEqual(before);
-    for (const { name, expected, found } of besideTfjs(participation, grads, applied)) {
+    for (const { name, expected, found } of besideTfjs(context, grads, applied)) {
       const distance = norm(expected.map((gradient, i) => gradient - found[i]!));
       expect(distance, name).toBeLessThan(2e-4 * norm(expected) + 1e-6);
     }
@@ -169,8 +169,8 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
       late.trainable = false;
       return model;
     };
-    const participation = await alone(engine, frozen, { batchSize: 48, shards: 2, seed: 3 }, data);
-    const { replica, sampler, executor } = participation;
+    const context = await alone(engine, frozen, { batchSize: 48, shards: 2, seed: 3 }, data);
+    const { replica, sampler, executor } = context;
     const trained = ['first/kernel', 'first/bias', 'third/kernel', 'third/bias'];
     expect(executor.backwardOrder.map((weight) => replica.layout[weight]!.name).sort()).toEqual(
       trained.sort(),
@@ -178,7 +178,7 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
     const weights = replica.model.weights as unknown as LayerVariable[];
     const values = (): Float32Array[] => weights.map((weight) => weight.read().dataSync<'float32'>().slice());
     const before = values();
-    for (let step = 1; step <= 2; step++) trainStep(participation, sampler.plan(step));
+    for (let step = 1; step <= 2; step++) trainStep(context, sampler.plan(step));
     const changed = values().flatMap((value, i) =>
       norm(value.map((x, at) => x - before[i]![at]!)) > 0 ? [weights[i]!.originalName] : [],
     );
@@ -203,16 +203,16 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
           tf.layers.dense({ units: 10 }),
         ],
       });
-    const participation = await alone(engine, one, { batchSize: 48, shards: 2 }, data);
-    const { replica, sampler } = participation;
-    const { inputs, shape } = batchOf(participation, sampler.plan(1));
+    const context = await alone(engine, one, { batchSize: 48, shards: 2 }, data);
+    const { replica, sampler } = context;
+    const { inputs, shape } = batchOf(context, sampler.plan(1));
     const dense = replica.model.layers[1]!;
     const flat = tf.tensor(inputs, [shape[0]!, 64]);
     const { mean, variance } = tf.moments(dense.apply(flat) as Tensor, 0);
     const expected = [mean.mul(0.1), variance.mul(0.1 * (48 / 47)).add(0.9)].map((tensor) =>
       tensor.dataSync<'float32'>(),
     );
-    trainStep(participation, sampler.plan(1));
+    trainStep(context, sampler.plan(1));
     const [, , movingMean, movingVariance] = replica.model.layers[2]!.getWeights().map((tensor) =>
       tensor.dataSync<'float32'>(),
     );

@@ -13,12 +13,12 @@ it('the first step of the ConvNet, with Dropout and BatchNorm, does not depend o
   const data = imageData(await loadMnist(), { mean: 0.5, std: 0.5 });
   const results = [];
   for (const shards of [1, 2, 3]) {
-    const participation = await alone(engine, convNet, { batchSize: 64, shards, seed: 5 }, data);
-    const { buckets, executor, replica, sampler } = participation;
+    const context = await alone(engine, convNet, { batchSize: 64, shards, seed: 5 }, data);
+    const { buckets, executor, replica, sampler } = context;
     const finish = buckets.finish.bind(buckets);
     let flat = new Float32Array(0);
     buckets.finish = () => (flat = Float32Array.from(finish()));
-    const { loss } = trainStep(participation, sampler.plan(1));
+    const { loss } = trainStep(context, sampler.plan(1));
     let offset = 0;
     const gradients = executor.backwardOrder.map((weight) => {
       const { name, shape } = replica.layout[weight]!;

@@ -22,7 +22,7 @@ export const partialPattern = /^step-\d{9,10}\.partial-/;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const uint32 = z.int().min(0).max(0xffffffff);
-export const definitionSchema = z.strictObject({ path: z.string().max(4_096), sha256 });
+const definitionSchema = z.strictObject({ path: z.string().max(4_096), sha256 });
 
 const manifestSchema = z.strictObject({
   format: z.literal(format),
