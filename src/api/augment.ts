@@ -1,9 +1,9 @@
-/** Augmentation in a training definition: plain objects, or functions of one's own. */
+/** Augmentations in a training definition: plain objects, or custom functions. */
 
 import type { AugmentInput } from '../shared/config/augment-config.js';
 import type { TensorValues } from '../shared/data/training-data.js';
 
-/** Draws of one sample in one epoch: the same whichever worker reads it. */
+/** Random numbers for one sample in one epoch; they are the same on every worker. */
 export interface Draws {
   /** Uniform over [0, 1). */
   unit(): number;
@@ -11,18 +11,18 @@ export interface Draws {
   below(bound: number): number;
 }
 
-/** One sample of the training set, as views: what is written into them is what is trained on. */
+/** One sample of the training set, as views of the batch: changes are used for training. */
 export interface SampleToAugment {
   readonly inputs: readonly TensorValues[];
   readonly targets: readonly TensorValues[];
   readonly random: Draws;
   /** Counts from 0. */
   readonly epoch: number;
-  /** In the training set. */
+  /** Index in the training set. */
   readonly index: number;
 }
 
-/** Changes a sample in place; may draw from `random` alone, and keep nothing. */
+/** Changes a sample in place. It may use randomness from `random` only, and must not keep state. */
 export type AugmentFunction = (sample: SampleToAugment) => void;
 
 export type Augmentation = Exclude<AugmentInput, { kind: 'custom' }> | AugmentFunction;

@@ -1,7 +1,7 @@
 /**
- * Callbacks of a training definition. They run once a run, in the process that shows it (`lockstep train`, or the coordinator under
- * pm2), and are told what the workers have agreed on; never in a worker. So they can't reach a weight, cost no step any time,
- * and can't make workers differ. What decides about the training (a rate, an early end) is config, which all workers share.
+ * Callbacks of a training definition. They run in a single process of the run (`lockstep train`, or the coordinator under pm2) and
+ * never in a worker. They therefore have no access to weights, do not delay a step, and cannot make workers differ. Decisions about
+ * the training (learning rate, early stopping) are made by the configuration, which all workers share.
  */
 
 import type { RunEvent } from '../shared/runs/run-events.js';
@@ -11,16 +11,16 @@ type EventOf<Name extends RunEvent['event']> = Extract<RunEvent, { event: Name }
 export interface EpochEnd {
   /** Counts from 1. */
   readonly epoch: number;
-  /** The epoch's last, of the whole run. */
+  /** Last step of the epoch, counted from the beginning of the run. */
   readonly step: number;
-  /** Mean over the epoch's steps that were seen; a resumed epoch has fewer. */
+  /** Mean over the epoch's steps; in a resumed run over the steps since the checkpoint. */
   readonly loss: number;
   readonly learningRate: number;
 }
 
 /**
- * Called in the order of the events, each after the one before has resolved. One that throws is reported as a warning, once,
- * and is not called again; training goes on.
+ * Functions called in the order of the events, each after the previous call has resolved. A function that throws is reported with
+ * one warning and not called again; training continues.
  */
 export interface Callbacks {
   readonly onStep?: (step: EventOf<'step'>) => void | Promise<void>;

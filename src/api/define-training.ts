@@ -1,6 +1,6 @@
 /**
- * The public way to say what is to be trained: a `lockstep.config.ts` whose default export is
- * `defineTraining({ model, ... })`. Plain values in it are the run's config; functions run on every worker.
+ * Training definitions: a `lockstep.config.ts` has the default export `defineTraining({ model, ... })`. Its plain values are the
+ * run's configuration; its functions run on every worker.
  */
 
 import type * as tfjs from '@tensorflow/tfjs';
@@ -12,18 +12,19 @@ import type { Loss, Metric } from './objective.js';
 import type { TrainingData } from '../shared/data/training-data.js';
 
 export interface ModelContext {
-  /** The worker's tfjs; use this one and no import of your own. */
+  /** The worker's tfjs, to be used instead of an import. */
   readonly tf: typeof tfjs;
-  /** The run's seed. Initializers without a seed of their own draw from it as well, so every worker starts alike. */
+  /** The run's seed. Initializers without a seed use it as well, so that every worker starts with the same weights. */
   readonly seed: number;
   /**
-   * Opens a saved model, to go on from its weights: a run's folder, a model's folder or a model.json. Relative to the working folder.
+   * Opens a saved model to continue from its weights: a run's folder, a model's folder or a model.json, relative to the working
+   * folder.
    * @throws ModelError naming the file
    */
   readonly loadModel: (path: string) => Promise<LayersModel>;
 }
 
-/** A data set of one's own, loaded once on each worker. */
+/** A custom data set, loaded once on each worker. */
 export interface DataSource {
   load(): Promise<TrainingData>;
 }
@@ -31,17 +32,17 @@ export interface DataSource {
 type Scalars = Omit<RunConfigInput, 'data' | 'loss' | 'metrics' | 'augment'>;
 
 export interface TrainingOptions extends Scalars {
-  /** Builds the model. Called once on each worker; all must come to the same weights. */
+  /** Builds the model, once on each worker. All workers must obtain the same weights. */
   readonly model: (context: ModelContext) => LayersModel | Promise<LayersModel>;
-  /** A folder of four IDX files, or a source; default MNIST. `--data` takes precedence. */
+  /** A folder with the four IDX files, or a data source; MNIST by default. `--data` takes precedence. */
   readonly data?: string | DataSource;
-  /** One for every output of the model, or one for each by its name; default softmaxCrossEntropy. */
+  /** One loss for every output of the model, or one per output by name; softmaxCrossEntropy by default. */
   readonly loss?: Loss;
-  /** What evaluations tell besides the loss: means over samples. */
+  /** Metrics of an evaluation besides the loss: means over samples. */
   readonly metrics?: readonly Metric[];
   /** Random changes to each training sample, in order. */
   readonly augment?: readonly Augmentation[];
-  /** Told what happens; see Callbacks for where they run. */
+  /** Functions that are called with the run's events; `Callbacks` documents the process in which they run. */
   readonly callbacks?: readonly Callbacks[];
 }
 
@@ -51,7 +52,7 @@ export interface TrainingDefinition extends TrainingOptions {
   readonly [mark]: true;
 }
 
-/** Marks and types a training definition; checks nothing yet, so that every error can name the file. */
+/** Marks and types a training definition. It is validated when the file is loaded, so that every error names the file. */
 export function defineTraining(options: TrainingOptions): TrainingDefinition {
   return Object.freeze({ ...options, [mark]: true as const });
 }

@@ -1,23 +1,23 @@
 /**
- * A training definition's functions apart from its plain values: the values are the run's config, which is checked, sent and
- * stored; the functions stay in the file, which every worker loads.
+ * Separates the functions of a training definition from its plain values. The values are the run's configuration, which is
+ * validated, sent and stored; the functions stay in the file, which every worker loads.
  */
 
 import type { AugmentFunction } from './augment.js';
 import type { LossFunction, MetricFunction } from './objective.js';
 
-/** A loss by its output ('' for all of them), a metric by its name. */
+/** Losses by output ('' for all outputs), metrics by name. */
 export interface DefinitionFunctions {
   readonly losses: ReadonlyMap<string, LossFunction>;
   readonly metrics: ReadonlyMap<string, MetricFunction>;
-  /** In their order among the augmentations. */
+  /** Functions in the order of the augmentations. */
   readonly augmentations: readonly AugmentFunction[];
 }
 
-/** Of a model that no training definition is there for. */
+/** For a model without a training definition. */
 export const noFunctions: DefinitionFunctions = { losses: new Map(), metrics: new Map(), augmentations: [] };
 
-/** Takes the functions out, and leaves plain data for the config's schema to check. */
+/** Extracts the functions and returns the plain data for the configuration's schema. */
 export function separateFunctions(values: Readonly<Record<string, unknown>>): {
   plain: Record<string, unknown>;
   functions: DefinitionFunctions;

@@ -17,25 +17,25 @@ import type { LayersModel } from '@tensorflow/tfjs';
 
 export interface LoadedDefinition {
   readonly path: string;
-  /** Of the file's bytes. */
+  /** Hash of the file's bytes. */
   readonly sha256: string;
   readonly model: (context: ModelContext) => LayersModel | Promise<LayersModel>;
-  /** Undefined: the config's `data` says. */
+  /** Undefined if the configuration's `data` names the data. */
   readonly source: DataSource | undefined;
   readonly callbacks: readonly Callbacks[];
   /** Losses, metrics and augmentations that are functions. */
   readonly functions: DefinitionFunctions;
-  /** The plain values; functions among them are named `custom`. */
+  /** The plain values; functions are replaced by `custom`. */
   readonly values: Readonly<Record<string, unknown>>;
 }
 
 /**
- * @param cache a folder for what has been transpiled; see transpile-cache.ts
- * @throws ConfigError when the file is missing, doesn't load, or exports no training definition.
+ * @param cache folder of transpiled files; see transpile-cache.ts
+ * @throws ConfigError if the file is missing, cannot be loaded, or exports no training definition
  */
 export async function loadDefinition(path: string, cache?: string): Promise<LoadedDefinition> {
   const sha256 = await definitionSha256(path);
-  // What the file computes with Math must not depend on the Node that loads it.
+  // The results of Math functions in the file must not depend on the version of Node.
   useExactMath();
   let exported: unknown;
   try {
@@ -66,9 +66,9 @@ export async function loadDefinition(path: string, cache?: string): Promise<Load
   return { path, sha256, model, source, callbacks, functions, values: plain };
 }
 
-/** The default export. */
+/** Returns the default export. */
 async function evaluate(path: string, cache: string | undefined): Promise<unknown> {
-  // So that `import { defineTraining } from 'lockstep'` works wherever the file lies.
+  // `import { defineTraining } from 'lockstep'` must work in any folder.
   const alias = { lockstep: fileURLToPath(new URL('../index.js', import.meta.url)) };
   const jiti = createJiti(import.meta.url, { alias, moduleCache: false, fsCache: cache ?? false });
   try {
@@ -79,7 +79,7 @@ async function evaluate(path: string, cache: string | undefined): Promise<unknow
   }
 }
 
-/** Of the file's bytes; runs nothing of it. @throws ConfigError when it can't be read. */
+/** Returns the hash of the file's bytes without executing it. @throws ConfigError if it cannot be read */
 export async function definitionSha256(path: string): Promise<string> {
   return createHash('sha256')
     .update(await readSource(path))

@@ -1,21 +1,21 @@
-/** Losses and metrics in a training definition: names, plain objects, or functions of one's own. */
+/** Losses and metrics in a training definition: names, plain objects, or custom functions. */
 
 import type * as tfjs from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
 import type { LossName, MetricInput, OutputLossInput } from '../shared/config/loss-config.js';
 
-/** Of one output and one shard of the batch; the samples are the first dimension of both. */
+/** Prediction and target of one output for one shard of the batch; the first dimension of both is the samples. */
 export interface Prediction {
   /** The worker's tfjs; use this one and no import of your own. */
   readonly tf: typeof tfjs;
-  /** What the model gave: logits, where its last layer has no activation. */
+  /** Output of the model: logits if its last layer has no activation. */
   readonly prediction: Tensor;
   readonly target: Tensor;
 }
 
-/** Each sample's loss, [samples]; made of differentiable tfjs operations, and of this sample alone. */
+/** Returns the loss of each sample, [samples]. It uses differentiable tfjs operations, and a sample's loss depends on that sample only. */
 export type LossFunction = (context: Prediction) => Tensor1D;
-/** Each sample's part of the metric, [samples]; the metric is their mean over the test set. */
+/** Returns the metric of each sample, [samples]; the metric of a data set is their mean. */
 export type MetricFunction = (context: Prediction) => Tensor1D;
 
 export type OutputLoss =
@@ -24,7 +24,7 @@ export type OutputLoss =
   | LossFunction
   | { readonly compute: LossFunction; readonly weight?: number };
 
-/** One for every output, or one for each by the name of its layer; the losses of all outputs are added, times their weights. */
+/** One loss for every output, or one per output by the name of its layer. The total is the weighted sum. */
 export type Loss = OutputLoss | Readonly<Record<string, OutputLoss>>;
 
 export type Metric =

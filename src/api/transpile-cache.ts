@@ -1,6 +1,6 @@
 /**
- * The folder in which definitions are kept transpiled, so that the second process of a run needn't load a compiler to read one. What
- * lies there is executed: it is used only where nobody but this user can write. It may be deleted at any time.
+ * The folder of transpiled training definitions, with which the processes of a run after the first need no compiler. Its files are
+ * executed, so it is used only if no other user can write to it. It may be deleted at any time.
  */
 
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -10,12 +10,12 @@ import { getuid } from 'node:process';
 /** Names of definitions' files differ by their paths; more than this many are other people's temporary folders, long gone. */
 const mostEntries = 400;
 
-/** The folder, made and swept if need be; undefined where it can't be had or trusted. */
+/** Creates the folder if necessary and removes old files; returns undefined if it cannot be used or trusted. */
 export function usableCache(folder: string): string | undefined {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const { uid, mode } = statSync(folder);
-    // Windows has neither.
+    // Windows has no user ids and modes.
     if (getuid && (uid !== getuid() || (mode & 0o022) !== 0)) return undefined;
     sweep(folder);
     return folder;
@@ -24,7 +24,7 @@ export function usableCache(folder: string): string | undefined {
   }
 }
 
-/** Leaves the newer half when there are too many. */
+/** Keeps the newer half of the files if there are too many. */
 function sweep(folder: string): void {
   const names = readdirSync(folder);
   if (names.length <= mostEntries) return;
@@ -35,7 +35,7 @@ function sweep(folder: string): void {
     rmSync(join(folder, name), { force: true });
 }
 
-/** Whether a file of the cache couldn't be read or written: the disk is full, or another process swept. */
+/** Returns true if a cached file could not be read or written: the disk is full, or another process has removed old files. */
 export function isCacheTrouble(error: unknown, folder: string): boolean {
   if (!(error instanceof Error) || !('syscall' in error)) return false;
   const { syscall, path } = error as NodeJS.ErrnoException;

@@ -1,6 +1,6 @@
 /**
- * Tables: CSV with a header, each column a number or a category, as inputs and targets. Owns the encoding: numbers are centred and
- * scaled by the training set's mean and deviation, categories are one-hot; a target stays as it is. The text is read by csv-parse.
+ * CSV tables with a header as inputs and targets. Numbers are normalized with the training set's mean and standard deviation,
+ * categories are one-hot encoded, targets are not normalized. csv-parse reads the text.
  */
 
 import { createHash } from 'node:crypto';
@@ -13,26 +13,26 @@ import { epochPermutation } from '../../shared/random/permutation.js';
 import type { DataSource } from '../define-training.js';
 
 export interface CsvOptions {
-  /** Paths count from the working folder. */
+  /** Path relative to the working folder. */
   readonly train: string;
-  /** Without one, every `testEvery`-th row of a shuffled training file. */
+  /** By default, every `testEvery`-th row of the shuffled training file is a test sample. */
   readonly test?: string;
   readonly testEvery?: number;
   readonly delimiter?: string;
-  /** The columns of each input of the model, in the order of its inputs; all columns that are no target if left out. */
+  /** Columns of each of the model's inputs, in order; by default all columns except the targets. */
   readonly inputs?: readonly (readonly string[])[];
-  /** A column for each output of the model, in their order. */
+  /** One column per output of the model, in order. */
   readonly targets: readonly string[];
-  /** Columns that are categories though they look like numbers; what isn't a number is one anyway. */
+  /** Columns of numbers that are categories. Columns with other values are categories in any case. */
   readonly categories?: readonly string[];
 }
 
 type Row = Readonly<Record<string, string>>;
 
 interface Column {
-  /** Numbers that it takes in the input. */
+  /** Number of elements in the input. */
   readonly size: number;
-  /** Of a category as a target: its values, in order of class number. */
+  /** Values of a categorical target, by class number. */
   readonly classes: readonly string[] | undefined;
   write(text: string, into: TensorValues, at: number): void;
 }
@@ -116,7 +116,7 @@ function parseRows(text: string, file: string, { delimiter = ',' }: CsvOptions):
   return rows;
 }
 
-/** Shuffled first, since tables are often sorted; always alike. */
+/** Divides the rows after a fixed shuffle, because tables are often sorted. */
 function divide(rows: readonly Row[], every: number): { train: Row[]; test: Row[] } {
   const shuffled = [...epochPermutation(0, 0, rows.length)].map((index) => rows[index] as Row);
   return {
@@ -127,7 +127,7 @@ function divide(rows: readonly Row[], every: number): { train: Row[]; test: Row[
 
 const isNumber = (text: string): boolean => text !== '' && Number.isFinite(Number(text));
 
-/** Learned from the training rows alone. */
+/** Returns the encoding of a column, derived from the training rows only. */
 function encode(
   file: string,
   name: string,

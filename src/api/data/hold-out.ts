@@ -1,4 +1,4 @@
-/** A part of the training set as the test set, to choose settings by: the real test set is then looked at once, at the end. */
+/** Uses a part of the training set as the test set, for the choice of settings. The real test set is then evaluated once, at the end. */
 
 import { createHash } from 'node:crypto';
 import type { DataSplit } from '../../shared/data/training-data.js';
@@ -6,7 +6,7 @@ import { DataError } from '../../shared/errors.js';
 import { epochPermutation } from '../../shared/random/permutation.js';
 import type { DataSource } from '../define-training.js';
 
-/** `count` training samples, drawn by `seed`, become the test set; the others are trained on. */
+/** Moves `count` training samples, selected with `seed`, to the test set. The other ones remain in the training set. */
 export function holdOut(
   source: DataSource,
   { count, seed = 0 }: { readonly count: number; readonly seed?: number },

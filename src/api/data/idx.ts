@@ -1,4 +1,4 @@
-/** Data in MNIST's format, as a source that others can be made from. */
+/** Data in MNIST's IDX format as a data source, e.g. for `holdOut`. */
 
 import { loadIdxDirectory, loadMnist } from '../../shared/data/dataset.js';
 import type { Normalization } from '../../shared/data/normalize.js';
@@ -6,9 +6,9 @@ import { imageData } from '../../shared/data/training-data.js';
 import type { DataSource } from '../define-training.js';
 
 export interface IdxOptions {
-  /** Folder of the four IDX files; MNIST if left out. */
+  /** Folder with the four IDX files; MNIST by default. */
   readonly folder?: string;
-  /** Pixels become (x / 255 - mean) / std; mean 0.5 and std 0.5 if left out. */
+  /** Pixels become (x / 255 - mean) / std; by default with mean 0.5 and std 0.5. */
   readonly normalize?: Normalization;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Pictures in folders, one folder a class: `train/cat/1.jpg`, `test/dog/2.png`. Decoded and resized by sharp when they are first
- * wanted, and kept as bytes up to a limit.
+ * Pictures in one folder per class: `train/cat/1.jpg`, `test/dog/2.png`. They are decoded and resized by sharp on first use and
+ * cached as bytes up to a limit.
  */
 
 import { createHash } from 'node:crypto';
@@ -13,17 +13,17 @@ import { DataError, systemCode } from '../../shared/errors.js';
 import type { DataSource } from '../define-training.js';
 
 export interface ImageFolderOptions {
-  /** Folders of folders; paths count from the working folder. The classes are those of the training set, in order of name. */
+  /** Folder with one folder per class, relative to the working folder. The training set's folders, sorted by name, are the classes. */
   readonly train: string;
   readonly test: string;
-  /** Every picture is resized to this, cut at the edges where its proportions are others. */
+  /** Size of the resized pictures, in pixels. A picture with other proportions is cropped. */
   readonly height: number;
   readonly width: number;
-  /** 1: grey, 3: colour. */
+  /** 1: grayscale, 3: colour (default). */
   readonly channels?: 1 | 3;
-  /** Pixels become (x / 255 - mean) / std; mean 0.5 and std 0.5 if left out. */
+  /** Pixels become (x / 255 - mean) / std; by default with mean 0.5 and std 0.5. */
   readonly normalize?: Normalization;
-  /** Decoded pictures that are kept, bytes; 1 GiB if left out. */
+  /** Maximum size of the cache of decoded pictures, in bytes; 1 GiB by default. */
   readonly cacheBytes?: number;
 }
 
@@ -31,7 +31,7 @@ const pictures = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
 
 interface PictureFile {
   readonly path: string;
-  /** What identifies it, without where it lies. */
+  /** Identifies the picture independently of the folder's location. */
   readonly id: string;
   readonly label: number;
 }
@@ -95,7 +95,7 @@ async function foldersIn(folder: string): Promise<string[]> {
   throw new DataError(`${folder}: expected a folder for each class, got none.`, { folder });
 }
 
-/** In order of class and name; sizes take the place of contents in the data's identity. */
+/** Returns the files by class and name. The data's hash contains their sizes instead of their contents. */
 async function filesIn(folder: string, classes: readonly string[]): Promise<PictureFile[]> {
   const unknown = (await foldersIn(folder)).find((name) => !classes.includes(name));
   if (unknown !== undefined)
@@ -114,7 +114,7 @@ async function filesIn(folder: string, classes: readonly string[]): Promise<Pict
   );
 }
 
-/** Gives a picture's bytes, channels last. */
+/** Returns a function that decodes a picture to bytes, channels last. */
 async function decoder(options: {
   readonly height: number;
   readonly width: number;
@@ -122,7 +122,7 @@ async function decoder(options: {
   readonly cacheBytes: number;
 }): Promise<(path: string) => Promise<Uint8Array>> {
   const { height, width, channels, cacheBytes } = options;
-  // Loaded with the data: a coordinator, which reads the definition as well, has no use for it.
+  // Imported with the data, because the coordinator loads the definition but no data.
   const { default: sharp } = await import('sharp');
   const kept = new Map<string, Uint8Array>();
   const room = Math.floor(cacheBytes / (height * width * channels));

@@ -1,6 +1,6 @@
 /**
- * Data of one's own, sample by sample: a function that gives any sample by its index, or an async generator that gives those of
- * a list of indices.
+ * A custom data source, sample by sample: a function that returns any sample by its index, or an async generator that yields the
+ * samples of a list of indices.
  */
 
 import { createHash } from 'node:crypto';
@@ -9,27 +9,27 @@ import { DataError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import type { DataSource } from '../define-training.js';
 
-/** As many numbers as the spec's shape has; a number stands for a tensor of one. */
+/** As many numbers as the shape has elements; a single number for a tensor of one element. */
 export type SampleValues = ArrayLike<number> | number;
 
-/** In the order of the model's inputs and outputs. */
+/** Values in the order of the model's inputs and outputs. */
 export interface Sample {
   readonly inputs: readonly SampleValues[];
   readonly targets: readonly SampleValues[];
 }
 
-/** A set whose samples can be had by index: the same ones for the same index, always. */
+/** A data set with access by index. The same index always returns the same sample. */
 export type SampleSet =
   | { readonly count: number; readonly get: (index: number) => Sample }
   | {
       readonly count: number;
-      /** Yields the samples `indices`, in their order. Read ahead of the step that wants them. */
+      /** Yields the samples of `indices` in order. It is called before the step that needs them. */
       readonly generate: (indices: readonly number[]) => AsyncIterable<Sample>;
     };
 
 export interface SamplesOptions {
   readonly name: string;
-  /** Changes whenever the data do: workers of one run compare it, and a resumed run its checkpoint's. */
+  /** Identifies the content: the workers of a run compare it, and a resumed run compares it with its checkpoint. */
   readonly version: string;
   readonly inputs: readonly TensorSpec[];
   readonly targets: readonly TensorSpec[];
@@ -38,9 +38,9 @@ export interface SamplesOptions {
 }
 
 /**
- * A data source of functions. Why by index: a batch is cut into shards, any worker may compute any shard, and a lost worker's are
- * computed by another; so each worker must be able to read any sample, at any time, without the ones before it. A stream can be
- * made so by keeping it (in an array, in files) under numbers.
+ * Returns a data source from functions. Access by index is required because any worker may compute any shard of a batch, and
+ * because other workers compute the shards of a lost one: each worker must be able to read any sample at any time. A stream can be
+ * stored (in an array or in files) and indexed.
  */
 export function samples(options: SamplesOptions): DataSource {
   const { name, version, train, test } = options;

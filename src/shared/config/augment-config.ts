@@ -1,4 +1,4 @@
-/** The augmentations' part of the run config: what is done to each training picture, in order. Plain data. */
+/** Schemas of the augmentations, which are applied to each training picture in order. */
 
 import { z } from 'zod';
 import { finite, positiveInt } from './numbers.js';
@@ -8,7 +8,7 @@ const side = positiveInt(65_536);
 export const augmentSchema = z.discriminatedUnion('kind', [
   /** Cut at a random place from the picture with a margin of `padding` pixels around it: a shift by whole pixels. */
   z.strictObject({ kind: z.literal('crop'), padding: side }),
-  /** Mirrored, one time in two. */
+  /** Mirrors with a probability of one half. */
   z.strictObject({ kind: z.literal('flip'), axis: z.enum(['horizontal', 'vertical']).default('horizontal') }),
   /** Turned, moved, scaled and sheared about its centre, each by a random amount up to the one given; bilinear. */
   z.strictObject({

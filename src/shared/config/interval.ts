@@ -1,4 +1,4 @@
-/** How often: `200steps`, `1epoch`, `30s`, `5min`, `1h`. */
+/** Intervals such as `200steps`, `1epoch`, `30s`, `5min`, `1h`. */
 
 import { InvariantError } from '../errors.js';
 
@@ -11,10 +11,10 @@ export type Interval =
 
 const milliseconds = { s: 1_000, min: 60_000, h: 3_600_000 } as const;
 
-/** Of intervals that depend on the step alone, so that all workers agree on them. */
+/** Pattern of intervals that depend on the step only, so that all workers agree on them. */
 export const stepIntervalPattern = /^([1-9]\d{0,8})(steps?|epochs?)$/;
 
-/** Of a text that fits the pattern. */
+/** Parses a text that matches `intervalPattern`. */
 export function parseInterval(text: string): Interval {
   const [, count, unit = ''] = intervalPattern.exec(text) ?? [];
   if (count === undefined) throw new InvariantError(`"${text}" is not an interval`);
@@ -23,7 +23,7 @@ export function parseInterval(text: string): Interval {
   return { unit: 'time', count: Number(count) * milliseconds[unit as keyof typeof milliseconds] };
 }
 
-/** Whether an interval in steps or epochs ends with this step. */
+/** Returns true if an interval in steps or epochs ends with this step. */
 export function endsWith({ unit, count }: Interval, step: number, stepsPerEpoch: number): boolean {
   return unit !== 'time' && step % (unit === 'steps' ? count : count * stepsPerEpoch) === 0;
 }

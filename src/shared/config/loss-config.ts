@@ -1,9 +1,9 @@
-/** The losses' and metrics' part of the run config. Plain data; functions of the user appear as `custom`. */
+/** Schemas of losses and metrics. They are plain data; the user's functions appear as `custom`. */
 
 import { z } from 'zod';
 import { finite, positiveInt } from './numbers.js';
 
-/** Of this output's loss in the sum over all outputs. */
+/** Weight of this output's loss in the sum over all outputs. */
 const weight = finite.positive().default(1);
 
 const lossNames = [
@@ -17,7 +17,7 @@ const lossNames = [
 export const outputLossSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('softmaxCrossEntropy'),
-    /** Part of the target that is spread evenly over all classes. */
+    /** Fraction of the target that is distributed evenly over all classes. */
     labelSmoothing: finite.min(0).lt(1).default(0),
     weight,
   }),
@@ -26,7 +26,7 @@ export const outputLossSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('meanAbsoluteError'), weight }),
   z.strictObject({
     kind: z.literal('huber'),
-    /** Errors up to this are squared, larger ones grow linearly. */
+    /** Errors up to this size are squared, larger ones are linear. */
     delta: finite.positive().default(1),
     weight,
   }),
@@ -41,7 +41,7 @@ export const lossSchema = z.union([oneLoss, z.record(z.string().min(1).max(256),
 
 const metricNames = ['accuracy', 'meanAbsoluteError', 'meanSquaredError'] as const;
 const metricName = z.string().regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots or dashes');
-/** Of a model with several outputs. */
+/** Name of the output, for a model with several outputs. */
 const output = z.string().min(1).max(256).optional();
 
 export const metricSchema = z.union(
@@ -61,7 +61,7 @@ export type MetricConfig = z.infer<typeof metricSchema>;
 export type OutputLossInput = z.input<typeof outputLossSchema>;
 export type MetricInput = z.input<typeof metricSchema>;
 
-/** The loss of each of the model's outputs, in their order; undefined where none is given. */
+/** Returns the loss of each of the model's outputs, in order; undefined for an output without a loss. */
 export function lossOfOutputs(
   loss: LossConfig,
   outputs: readonly string[],
@@ -75,7 +75,7 @@ export function lossOfOutputs(
   });
 }
 
-/** Outputs that a loss is given for by name; empty where one goes for all. */
+/** Returns the outputs that have a loss by name; empty if one loss applies to all outputs. */
 export function namedOutputs(loss: LossConfig): string[] {
   return typeof loss === 'string' || isOutputLoss(loss) ? [] : Object.keys(loss);
 }

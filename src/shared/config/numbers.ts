@@ -1,4 +1,4 @@
-/** Number types that several parts of the config share. */
+/** Number schemas that several parts of the configuration share. */
 
 import { z } from 'zod';
 

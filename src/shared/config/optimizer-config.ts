@@ -1,4 +1,4 @@
-/** The optimizers' part of the run config: which update rule, with PyTorch's names and defaults. Plain data. */
+/** Schemas of optimizers, with PyTorch's names and defaults, and of the moving average of weights. */
 
 import { z } from 'zod';
 import { finite } from './numbers.js';
@@ -10,7 +10,7 @@ const adamFields = {
   epsilon: finite.positive().default(1e-8),
 };
 
-/** Which parameters decay: all, as in PyTorch, or those of two dimensions and more (no biases, no BatchNorm). */
+/** Parameters that decay: all, as in PyTorch, or those with at least two dimensions (no biases, no BatchNorm). */
 const weightDecayOf = z.enum(['all', 'kernels']).default('all');
 
 export const optimizerSchema = z.discriminatedUnion('kind', [
@@ -24,7 +24,7 @@ export const optimizerSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('adamw'),
     ...adamFields,
-    /** Decoupled: the parameter shrinks by learningRate * weightDecay a step, whatever its gradient. */
+    /** Decoupled: the parameter shrinks by learningRate * weightDecay per step, independently of its gradient. */
     weightDecay: finite.min(0).default(0.01),
     weightDecayOf,
   }),
