@@ -1,4 +1,4 @@
-/** The status event, about once per second: the workers, their states and their times per step. Pure; decides nothing. */
+/** The status event, once per `statusMs`: the workers, their states and their times per step. Pure; decides nothing. */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { WorkerStatus } from '../shared/runs/run-events.js';
@@ -7,10 +7,8 @@ import { emit } from './actions.js';
 import type { Decision, State, WorkerRecord } from './types.js';
 import { isMember, rankOf, readyOf } from './workers.js';
 
-const intervalMs = 1_000;
-
-export function statusIsDue({ workers, reporting }: State, nowMs: number): boolean {
-  return workers.size > 0 && nowMs - reporting.statusMs >= intervalMs;
+export function statusIsDue({ config, workers, reporting }: State, nowMs: number): boolean {
+  return workers.size > 0 && nowMs - reporting.statusMs >= config.statusMs;
 }
 
 /** Emits the event and resets the sums. */

@@ -55,6 +55,13 @@ describe('the status', () => {
     expect(statusIsDue(emitStatus(state, 1000).state, 1500)).toBe(false);
   });
 
+  it('is due at the interval that the configuration sets', () => {
+    const state = stateOf(worker('a', 1, null));
+    const slow: State = { ...state, config: { ...state.config, statusMs: 60_000 } };
+    expect(statusIsDue(slow, 59_999)).toBe(false);
+    expect(statusIsDue(slow, 60_000)).toBe(true);
+  });
+
   it('contains the mean times per step since the last status, once', () => {
     const first = worker('a', 1, 0);
     const one = { ...first, recent: withTimes(first, committed(10)) };

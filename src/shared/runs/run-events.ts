@@ -60,7 +60,7 @@ export type RunEvent =
       seconds: number;
       samples: number;
     }
-  /** Emitted about once per second: the workers, and the parts of a step's time. */
+  /** Once per `statusMs` (1 s by default): the workers, and the parts of their time. */
   | {
       event: 'status';
       phase: string;

@@ -47,6 +47,12 @@ export const evaluationFields = {
     unit: 'steps',
     resume: 'free',
   }),
+  statusMs: positiveInt(3_600_000).min(100).default(1_000).register(fieldMetadata, {
+    description: 'interval between two status events, which the live view and the dashboard show',
+    flag: '--status-ms <n>',
+    unit: 'ms',
+    resume: 'free',
+  }),
   histogramEvery: stepInterval.nullable().default(null).register(fieldMetadata, {
     description: 'interval at which weight and gradient histograms are recorded, e.g. 200steps or 1epoch',
     flag: '--histogram-every <interval>',
