@@ -1,9 +1,9 @@
 /**
- * Every error that Lockstep raises on purpose. Owns the codes; docs/errors.md explains them one by one.
+ * The errors that Lockstep throws, and their codes; docs/errors.md explains each code.
  *
- * Two kinds. An InvariantError is a bug of ours and is never caught to go on. An OperationalError is the world's
- * doing (a file, a network, a person): it has a `code` that programs match on, fields that name what was expected and
- * what came, and a message of the form "What failed: expected X, got Y (where). What to do next."
+ * An InvariantError is a bug in Lockstep and is never caught in order to continue. An OperationalError has an external cause, such as
+ * a file, a network or a wrong option. It has a `code` for programs, fields with the expected and the actual values, and a message
+ * of the form "What failed: expected X, got Y (where). What to do next."
  */
 
 export type ErrorCode =
@@ -22,7 +22,7 @@ export type ErrorCode =
 
 export type ErrorFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-/** A broken assumption inside Lockstep. Report it; the process that sees it ends. */
+/** A violated assumption inside Lockstep: a bug to report. The process exits. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }
@@ -42,19 +42,19 @@ export abstract class OperationalError extends Error {
   }
 }
 
-/** Wrong option, wrong config file, a model that doesn't fit its data. Exit status 2 before a run has begun. */
+/** An option or a config file is wrong, or a model does not match its data. Exit status 2 before a run has started. */
 export class ConfigError extends OperationalError {
   override readonly name = 'ConfigError';
   readonly code = 'CONFIG';
 }
 
-/** A data file is missing, damaged or not what it claims to be. Nothing of it is used. */
+/** A data file is missing, damaged or of another format. No part of it is used. */
 export class DataError extends OperationalError {
   override readonly name = 'DataError';
   readonly code = 'DATA';
 }
 
-/** A message or frame that doesn't parse. It is refused and counted, and has no effect. */
+/** A message or frame could not be parsed. It is refused and counted and has no other effect. */
 export class ProtocolError extends OperationalError {
   override readonly name = 'ProtocolError';
   readonly code = 'PROTOCOL';
@@ -66,49 +66,49 @@ export class LayoutMismatchError extends OperationalError {
   readonly code = 'LAYOUT_MISMATCH';
 }
 
-/** A message from a membership that is over. */
+/** A message or a worker belongs to a generation that is over. */
 export class StaleGenerationError extends OperationalError {
   override readonly name = 'StaleGenerationError';
   readonly code = 'STALE_GENERATION';
 }
 
-/** A process that takes part in the run is gone or no longer answers; the message names it. */
+/** A process of the run has exited or no longer answers; the message contains which. */
 export class PeerLostError extends OperationalError {
   override readonly name = 'PeerLostError';
   readonly code = 'PEER_LOST';
 }
 
-/** Something alive made no progress within its deadline. */
+/** A process that still answers made no progress within its deadline. */
 export class DeadlineError extends OperationalError {
   override readonly name = 'DeadlineError';
   readonly code = 'DEADLINE';
 }
 
-/** A saved model or checkpoint can't be written or doesn't verify. */
+/** A saved model or checkpoint can't be written or fails verification. */
 export class CheckpointError extends OperationalError {
   override readonly name = 'CheckpointError';
   readonly code = 'CHECKPOINT';
 }
 
-/** The tensor engine is absent, damaged or doesn't load. */
+/** The tensor engine is absent, is damaged, or fails to load. */
 export class EngineError extends OperationalError {
   override readonly name = 'EngineError';
   readonly code = 'ENGINE';
 }
 
-/** A model that can't be trained data-parallel with the promised semantics; the message names the layer. */
+/** The model can't be trained with bit-for-bit identical results; the message contains the layer. */
 export class ModelError extends OperationalError {
   override readonly name = 'ModelError';
   readonly code = 'MODEL';
 }
 
-/** The loss or a gradient is no longer a finite number. */
+/** The loss or a gradient is not a finite number. */
 export class DivergedError extends OperationalError {
   override readonly name = 'DivergedError';
   readonly code = 'DIVERGED';
 }
 
-/** Somebody asked the run to stop. Exit status 130. */
+/** The run was interrupted by a signal. Exit status 130. */
 export class InterruptedError extends OperationalError {
   override readonly name = 'InterruptedError';
   readonly code = 'INTERRUPTED';
@@ -131,7 +131,7 @@ const classes = {
 
 export const errorCodes = Object.keys(classes) as ErrorCode[];
 
-/** What is left of an error once it has crossed a wire. */
+/** The serializable part of an error. */
 export interface WireError {
   readonly code: ErrorCode | 'INVARIANT';
   readonly message: string;
@@ -149,7 +149,7 @@ export function fromWireError(wire: WireError): Error {
   return wire.code === 'INVARIANT' ? new InvariantError(wire.message) : new classes[wire.code](wire.message);
 }
 
-/** The `code` that node's own system errors carry, for example ENOENT. */
+/** The `code` of one of Node's system errors, for example ENOENT. */
 export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

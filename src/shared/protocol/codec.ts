@@ -1,6 +1,6 @@
 /**
- * Control messages to bytes (MessagePack) and back. Owns the rule that nothing received is used before its schema has
- * accepted it, and nothing decoded before its structure has been found whole.
+ * Encodes control messages as MessagePack and decodes them. Bytes are decoded only after their structure has been checked, and a
+ * decoded message is returned only after its schema has accepted it.
  */
 
 import { Packr, Unpackr } from 'msgpackr';
@@ -14,36 +14,39 @@ import {
 import { refusal } from './refusals.js';
 import { malformation } from './well-formed.js';
 
-/** Longest control message in bytes. The largest real one is the plan of a big cluster. */
+/** Longest control message in bytes. The longest valid one is the plan of a large cluster. */
 export const controlMessageBytes = 1024 * 1024;
-/** Longest message from a connection that no worker is known by. A worker's first words are far shorter. */
+/** Longest message in bytes from a connection without a ready worker. `join` and `ready` are much shorter. */
 export const unknownPeerMessageBytes = 64 * 1024;
 
-/** No records and no extensions: plain values, which `malformation` knows. `skipValues` is missing in the package's types. */
+/** Plain values without records and extensions, as `malformation` expects. The package's types lack `skipValues`. */
 const plain = { useRecords: false, moreTypes: false, skipValues: [undefined] };
 const packr = new Packr(plain);
 const unpackr = new Unpackr({ ...plain, mapsAsObjects: true });
 
 export function encodeMessage(message: WorkerMessage | CoordinatorMessage): Buffer {
-  // A copy: packr reuses its memory, and ZeroMQ sends without copying.
+  // The bytes are copied because packr reuses its memory and ZeroMQ sends without copying.
   return Buffer.from(packr.pack(message));
 }
 
-function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array, from: string, mostBytes: number): T {
-  if (bytes.length > mostBytes) {
+function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array, from: string, maxBytes: number): T {
+  if (bytes.length > maxBytes) {
     throw refusal(
       'too-long',
-      `Message from ${from} refused: ${bytes.length} bytes, at most ${mostBytes} allowed.`,
+      `Message from ${from} refused: expected at most ${maxBytes} bytes, got ${bytes.length}.`,
     );
   }
   const wrong = malformation(bytes);
   if (wrong !== undefined)
-    throw refusal('malformed', `Message from ${from} refused: expected MessagePack, but ${wrong}.`);
+    throw refusal(
+      'malformed',
+      `Message from ${from} refused: expected MessagePack, got bytes in which ${wrong}.`,
+    );
   let value: unknown;
   try {
     value = unpackr.unpack(bytes);
   } catch (cause) {
-    throw refusal('malformed', `Message from ${from} refused: it is not MessagePack.`, cause);
+    throw refusal('malformed', `Message from ${from} refused: expected MessagePack, got other bytes.`, cause);
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -58,8 +61,8 @@ function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array, from: string, mostBy
 export const decodeWorkerMessage = (
   bytes: Uint8Array,
   from: string,
-  mostBytes = controlMessageBytes,
-): WorkerMessage => decode(workerMessageSchema, bytes, from, mostBytes);
+  maxBytes = controlMessageBytes,
+): WorkerMessage => decode(workerMessageSchema, bytes, from, maxBytes);
 
 /** @throws ProtocolError */
 export const decodeCoordinatorMessage = (bytes: Uint8Array, from: string): CoordinatorMessage =>

@@ -1,10 +1,10 @@
 /**
- * The data plane's frame: a fixed header, then a payload of numbers in little-endian. Owns its layout and refuses whatever
- * doesn't fit it. Nothing of a payload is read before every field of the header has been checked; the payload's own
- * checksum comes last, since it costs most.
+ * The frame of the data plane: a header of 64 bytes, then a payload of little-endian numbers. A frame that does not match the
+ * layout is refused. No byte of a payload is read before every field of the header has been checked; the checksum of the payload
+ * is verified last because it is the most expensive check.
  *
- * A frame travels as parts, whose bytes one after the other are the frame: so a payload can be sent from where it lies. The
- * header is whole in the first part.
+ * A frame is sent as one or more parts whose concatenated bytes are the frame, so that a payload can be sent from its own memory.
+ * The first part contains the whole header.
  *
  * ```
  *  0 magic 'LKS1'   4  version    5  phase      6  sender (u16)
@@ -19,7 +19,7 @@ import { refusal } from './refusals.js';
 
 export type Frame = readonly Buffer[];
 
-/** CRC-32 of `bytes` after bytes whose CRC-32 is `before` (default: none). */
+/** Returns the CRC-32 of `bytes` appended to bytes whose CRC-32 is `before` (default: no bytes). */
 export type Checksum = (bytes: Uint8Array, before?: number) => number;
 
 export const headerBytes = 64;
@@ -27,7 +27,7 @@ export const frameVersion = 4;
 const magic = 0x31534b4c;
 const payloadChecksumAt = 36;
 const headerChecksumAt = headerBytes - 4;
-/** More than any collective has vectors; so a frame of dust isn't walked through. */
+/** More parts than a collective has vectors; bounds the cost of checking a frame of tiny parts. */
 export const maxParts = 4_096;
 
 export const phases = [
@@ -42,14 +42,14 @@ export type Phase = (typeof phases)[number];
 export interface FrameHeader {
   readonly phase: Phase;
   readonly sender: number;
-  /** First 8 bytes of the run's id: frames of another run are refused. */
+  /** First 8 bytes of the run's id; a frame of another run is refused. */
   readonly runTag: bigint;
   readonly generation: number;
-  /** Which registered collective; 0 for hello. */
+  /** Id of the registered collective; 0 in a hello frame. */
   readonly collective: number;
-  /** How many times that collective has been started, this one included. */
+  /** Round of the collective: the number of its starts, including this one. */
   readonly sequence: number;
-  /** The optimizer step, for people who read a refusal. */
+  /** The optimizer step, for the text of a refusal only. */
   readonly step: number;
 }
 
@@ -64,7 +64,7 @@ export const bytesOf = (parts: readonly Buffer[]): number =>
 const checksumOf = (parts: readonly Buffer[], checksum: Checksum): number =>
   parts.reduce((before, part) => checksum(part, before), 0);
 
-/** Writes the header into the first 64 bytes of the frame's first part; all that follows is the payload. */
+/** Writes the header into the first 64 bytes of the frame's first part. All other bytes are the payload. */
 export function writeHeader(frame: Frame, header: FrameHeader, checksum: Checksum = crc32): void {
   const [first] = frame;
   if (first === undefined || first.length < headerBytes) throw new InvariantError('a frame without a header');
@@ -84,14 +84,14 @@ export function writeHeader(frame: Frame, header: FrameHeader, checksum: Checksu
   first.writeUInt32LE(crc32(first.subarray(0, headerChecksumAt)), headerChecksumAt);
 }
 
-/** The rank that a frame names, not yet checked. */
+/** The sender's rank according to a frame that has not been checked. */
 export function senderOf([first]: Frame): number | undefined {
   return first === undefined || first.length < headerBytes ? undefined : first.readUInt16LE(6);
 }
 
 /**
- * Parses a received frame's header; `verifyPayload` is next, once the header says that anybody wants it.
- * @throws ProtocolError when it is shorter than a header, of another protocol or version, or damaged.
+ * Parses the header of a received frame. The caller must call `verifyPayload` before it uses the payload.
+ * @throws ProtocolError if the frame is shorter than a header, has another magic number or version, or is damaged
  */
 export function readHeader(frame: Frame): FrameHeader {
   const [first] = frame;
@@ -119,18 +119,30 @@ export function readHeader(frame: Frame): FrameHeader {
     );
   }
   if (crc32(first.subarray(0, headerChecksumAt)) !== first.readUInt32LE(headerChecksumAt))
-    throw refusal('header', "Data frame refused: its header's checksum does not match.");
+    throw refusal(
+      'header',
+      'Data frame refused: expected a header that matches its checksum, got a damaged one.',
+    );
   const phase = phases[first.readUInt8(5)];
   if (phase === undefined)
-    throw refusal('header', `Data frame refused: unknown phase ${first.readUInt8(5)}.`);
+    throw refusal(
+      'header',
+      `Data frame refused: expected a phase from 0 to ${phases.length - 1}, got ${first.readUInt8(5)}.`,
+    );
   for (let at = payloadChecksumAt + 4; at < headerChecksumAt; at += 4) {
     if (first.readUInt32LE(at) !== 0)
-      throw refusal('header', `Data frame refused: expected zero at byte ${at} of the header.`);
+      throw refusal(
+        'header',
+        `Data frame refused: expected zero at byte ${at} of the header, got another value.`,
+      );
   }
   const payloadBytes = first.readUInt32LE(28);
-  const came = bytesOf(frame) - headerBytes;
-  if (payloadBytes !== came) {
-    throw refusal('length', `Data frame refused: header promises ${payloadBytes} bytes, ${came} came.`);
+  const receivedBytes = bytesOf(frame) - headerBytes;
+  if (payloadBytes !== receivedBytes) {
+    throw refusal(
+      'length',
+      `Data frame refused: expected ${payloadBytes} payload bytes, got ${receivedBytes}.`,
+    );
   }
   return {
     phase,
@@ -143,8 +155,11 @@ export function readHeader(frame: Frame): FrameHeader {
   };
 }
 
-/** @throws ProtocolError when the payload of a frame, whose header has been read, is not what its sender wrote. */
+/** @throws ProtocolError if the payload of a frame, whose header has been read, does not match its checksum */
 export function verifyPayload(frame: Frame, checksum: Checksum = crc32): void {
   if (checksumOf(payloadOf(frame), checksum) !== frame[0]?.readUInt32LE(payloadChecksumAt))
-    throw refusal('checksum', 'Data frame refused: its checksum does not match its payload.');
+    throw refusal(
+      'checksum',
+      'Data frame refused: expected a payload that matches its checksum, got a damaged one.',
+    );
 }

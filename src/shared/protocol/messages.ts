@@ -1,6 +1,6 @@
 /**
- * The control plane's messages, each with its schema; nothing else travels between coordinator and workers. Owns what
- * may be in them. Every field is bounded, because whoever reaches the port can send anything.
+ * The messages of the control plane, between coordinator and workers, and their schemas. docs/protocol.md explains them. Every
+ * field is bounded, because any process that reaches the port can send anything.
  */
 
 import { z } from 'zod';
@@ -20,7 +20,7 @@ export const protocolVersion = 3;
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
 const shortText = z.string().max(1_024);
-/** CURVE key that a worker's data plane is known by; absent: the run has no keys. */
+/** Public CURVE key of a worker's data plane; absent if the run has no keys. */
 const publicKey = z.string().regex(keyPattern).optional();
 const endpoint = z
   .string()
@@ -29,11 +29,11 @@ const endpoint = z
 const text = z.string().max(16_384);
 const path = z.string().max(4_096);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-/** NaN and the infinities too: a diverged run must be able to say so. */
+/** NaN and infinities are permitted, since a diverged run must be able to report them. */
 const loss = z.custom<number>((value) => typeof value === 'number', 'must be a number');
 const wireError = z.strictObject({ code: z.enum([...errorCodes, 'INVARIANT']), message: text });
 
-/** What the bits depend on besides the config (see worker/engine/identity.ts). */
+/** The properties of a worker's machine and engine that determine the bits (see worker/engine/identity.ts). */
 export const identitySchema = z.strictObject({
   engine: shortText,
   kernels: shortText,
@@ -49,7 +49,7 @@ const partTimesSchema = z.strictObject(
   Object.fromEntries(stepParts.map((part) => [part, milliseconds])) as Record<StepPart, typeof milliseconds>,
 );
 
-/** Where workers of the same host can open this worker's memory (see memory/shared-memory.ts); null: nowhere. */
+/** Address at which workers of the same host can open this worker's memory (see memory/shared-memory.ts); null: none. */
 const memory = z.string().regex(addressPattern).nullable();
 
 const joinSchema = z.strictObject({
@@ -58,7 +58,7 @@ const joinSchema = z.strictObject({
   workerId: z.uuid(),
   pid: count,
   host: shortText,
-  /** Where on its host: the same for the process that replaces it. */
+  /** The worker slot on its host; a process that replaces this one has the same. */
   slot: shortText,
 });
 
@@ -67,7 +67,7 @@ const readySchema = z.strictObject({
   device: shortText,
   engine: shortText,
   layoutHash: sha256,
-  /** Of the initial weights: equal on every worker or the run doesn't start. */
+  /** Hash of the initial weights, which must be equal on every worker. */
   weightsSha256: sha256,
   parameterCount: count,
   trainCount: count,
@@ -80,11 +80,11 @@ const readySchema = z.strictObject({
 });
 
 export const workerMessageSchema = z.discriminatedUnion('type', [
-  /** First word of a worker. */
+  /** The first message of a worker. */
   joinSchema,
-  /** Engine loaded, model built, data loaded, data plane bound. */
+  /** The engine is loaded, the model is built, the data is loaded, and the data plane is bound. */
   readySchema,
-  /** To the successor of a coordinator that is gone: what this worker is, and the generation that it is in. */
+  /** The answer to `identify`: the worker and its generation. */
   z.strictObject({
     type: z.literal('rejoin'),
     runId: z.uuid(),
@@ -94,11 +94,11 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     join: joinSchema,
     ready: readySchema,
   }),
-  /** Connected to every other worker of the generation, and heard from each; whether all of them share memory with it. */
+  /** The worker has connected to all other members. `sharing`: all of them share memory with it. */
   z.strictObject({ type: z.literal('connected'), generation: uint32, sharing: z.boolean() }),
-  /** Stopped after that step, as it was asked to: the generation may end. */
+  /** The answer to `drain`: the worker has stopped after this step. */
   z.strictObject({ type: z.literal('drained'), generation: uint32, step: uint32 }),
-  /** After the end of that generation: the last step that this worker committed. */
+  /** The answer to `stop_generation`: the last step that the worker committed. */
   z.strictObject({ type: z.literal('last_committed'), generation: uint32, step: uint32 }),
   z.strictObject({
     type: z.literal('committed'),
@@ -107,7 +107,7 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     epoch: uint32,
     loss,
     learningRate: z.number(),
-    /** Where this worker's time went. */
+    /** The worker's time by part of the step. */
     times: partTimesSchema.optional(),
   }),
   z.strictObject({
@@ -118,11 +118,11 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     epoch: uint32,
     loss,
     metrics: z.record(z.string().max(320), loss).refine((metrics) => Object.keys(metrics).length <= 256),
-    /** Null where nothing is classified; a part of a sample where one has several classes. */
+    /** Number of correct samples; null if the model does not classify; fractional if a sample has several classes. */
     correct: z.number().min(0).nullable(),
     count,
   }),
-  /** What this worker's part of an evaluation got wrong; before its `evaluated`. */
+  /** Misclassified examples of the worker's part of an evaluation; sent before `evaluated`. */
   z.strictObject({
     type: z.literal('misclassified'),
     generation: uint32,
@@ -132,13 +132,13 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     samples: z.array(misclassifiedSampleSchema).max(maxMisclassified),
     picture: pictureSchema.nullable(),
   }),
-  /** From rank 0, once: what the model is made of. */
+  /** The layers of the model; sent once by rank 0. */
   z.strictObject({
     type: z.literal('model'),
     generation: uint32,
     layers: z.array(modelLayerSchema).max(maxLayers),
   }),
-  /** From rank 0, before its `committed` of that step: some of the weights and gradients, or all. */
+  /** Histograms of weights and gradients; sent by rank 0 before `committed` of the step. */
   z.strictObject({
     type: z.literal('histograms'),
     generation: uint32,
@@ -147,7 +147,7 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   }),
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
   z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),
-  /** A checkpoint was written, or why not; an empty reason: the same as before. */
+  /** A checkpoint was written, or failed with `error`. An empty error is the same as the last one. */
   z.strictObject({
     type: z.literal('checkpointed'),
     step: uint32,
@@ -159,21 +159,21 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     generation: uint32,
     entries: z.array(ledgerEntrySchema).max(65_536),
   }),
-  /** With `--trace`. */
+  /** Spans of the timeline; sent with `--trace` only. */
   z.strictObject({ type: z.literal('spans'), spans: z.array(spanSchema).max(maxSpans) }),
   z.strictObject({ type: z.literal('heartbeat'), generation: uint32, ticks: count, waitingFor: text }),
-  /** The connection to another worker broke. */
+  /** The connection to another member broke. */
   z.strictObject({ type: z.literal('lost'), generation: uint32, rank: uint32, reason: shortText }),
   z.strictObject({ type: z.literal('failed'), error: wireError }),
   z.strictObject({ type: z.literal('leave') }),
 ]);
 
-/** Half-open. */
+/** Half-open range of shard ids. */
 const range = z.strictObject({ start: uint32, end: uint32 });
 
 const plannedWorkerSchema = z.strictObject({
   rank: uint32,
-  /** The shards that it owns. */
+  /** The shards that the worker owns. */
   shards: range,
   endpoint,
   publicKey,
@@ -187,35 +187,29 @@ export const planSchema = z
     generation: uint32,
     rank: uint32,
     shards: uint32.min(1),
-    /** In order of rank. */
+    /** All members in order of rank. */
     workers: z.array(plannedWorkerSchema).min(1).max(4_096),
-    /** Training goes on after this step. */
+    /** Training continues after this step. */
     step: uint32,
-    /** Who gives its state to all others; null: all are at that step. */
+    /** The rank that shares its state with the others; null if all have committed that step. */
     source: uint32.nullable(),
-    /** A checkpoint that the source takes its state from; null: it has it. */
+    /** The checkpoint from which the source restores its state; null if it has the state. */
     restore: path.nullable(),
-    /** Folder of the run, for checkpoints; null: none are written. */
+    /** Folder of the run for checkpoints; null if none are written. */
     out: path.nullable(),
-    /** After which step was evaluated last, and the splits that need not be evaluated again. */
+    /** The last step with an evaluation, and the splits that must not be evaluated again. */
     evaluated: z.strictObject({ step: uint32, splits: z.array(z.enum(['train', 'test'])).max(2) }),
   })
   .refine(
-    ({ rank, shards, workers }) => rank < workers.length && dealsAll(workers, shards),
-    'must name its own rank, and deal every shard once, in order of rank',
+    ({ rank, shards, workers }) => rank < workers.length && assignsAll(workers, shards),
+    'must contain its own rank and assign every shard once, in order of rank',
   );
 
-function dealsAll(workers: readonly z.infer<typeof plannedWorkerSchema>[], shards: number): boolean {
+function assignsAll(workers: readonly z.infer<typeof plannedWorkerSchema>[], shards: number): boolean {
   let next = 0;
-  for (const [
-    index,
-    {
-      rank,
-      shards: { start, end },
-    },
-  ] of workers.entries()) {
-    if (rank !== index || start !== next || end < start) return false;
-    next = end;
+  for (const [index, { rank, shards: owned }] of workers.entries()) {
+    if (rank !== index || owned.start !== next || owned.end < owned.start) return false;
+    next = owned.end;
   }
   return next === shards;
 }
@@ -227,19 +221,19 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
     runId: z.uuid(),
     config: resolvedConfigSchema,
     definition: z.strictObject({ path: z.string().max(4_096), sha256 }),
-    /** Where the data plane's sockets are made; null: TCP on the interface that reaches the coordinator. */
+    /** Folder of the data plane's sockets; null: TCP on the interface that reaches the coordinator. */
     socketDirectory: z.string().max(4_096).nullable(),
   }),
   z.strictObject({ type: z.literal('plan'), plan: planSchema }),
-  /** Stop after that step, or after the one in flight if it is later, and say so: the generation is to end there. */
+  /** Stop after this step, or after the current one if it is later, and answer `drained`. */
   z.strictObject({ type: z.literal('drain'), generation: uint32, after: uint32 }),
-  /** That generation is over: stop where you are, and say where you stand. */
+  /** The generation is over: abort the current step and answer `last_committed`. */
   z.strictObject({ type: z.literal('stop_generation'), generation: uint32 }),
   z.strictObject({ type: z.literal('start_generation'), generation: uint32, sharing: z.boolean() }),
-  /** Write a checkpoint of where you stand. */
+  /** Write a checkpoint of the last committed step and answer `checkpointed`. */
   z.strictObject({ type: z.literal('checkpoint'), generation: uint32, directory: path }),
   z.strictObject({ type: z.literal('save'), generation: uint32, directory: z.string().max(4_096) }),
-  /** Asked by a coordinator that doesn't know the sender: it may be the successor of the one that did. */
+  /** Sent by a new coordinator to a connection that it does not recognize; a member answers `rejoin`. */
   z.strictObject({ type: z.literal('identify') }),
   z.strictObject({ type: z.literal('heartbeat') }),
   z.strictObject({ type: z.literal('finish') }),

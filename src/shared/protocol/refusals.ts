@@ -1,12 +1,12 @@
 /**
- * Why bytes from the network are refused, each reason by a name of its own, and how often that happened. Every refusal is
- * counted; the first of each kind is worth a line in the log, and no more.
+ * The kinds of refusals of bytes from the network, and their counts. Every refusal is counted; only the first one of each kind is
+ * logged.
  */
 
 import { ProtocolError, type OperationalError } from '../errors.js';
 
 export type RefusalKind =
-  // Of any message.
+  // Any message.
   | 'too-long'
   // Control messages.
   | 'malformed'
@@ -27,20 +27,20 @@ export type RefusalKind =
   | 'repeated'
   | 'payload';
 
-/** A ProtocolError of this kind. `message` says what was refused, what was expected and what came. */
+/** Returns a ProtocolError of this kind. `message` contains what was refused, what was expected and what was received. */
 export function refusal(kind: RefusalKind, message: string, cause?: unknown): ProtocolError {
   return new ProtocolError(message, { kind }, cause);
 }
 
-/** The name under which an error is counted. */
+/** The kind under which an error is counted. */
 export const kindOf = (error: OperationalError): string =>
   typeof error.fields['kind'] === 'string' ? error.fields['kind'] : error.code;
 
-/** Counts by kind; bounded, because the kinds are. */
+/** Counts by kind. The size is bounded because the number of kinds is. */
 export class Refusals {
   readonly #counts = new Map<string, number>();
 
-  /** How many of its kind there have been, this one included. */
+  /** Counts a refusal and returns the number of its kind, including this one. */
   note(error: OperationalError): number {
     const kind = kindOf(error);
     const count = (this.#counts.get(kind) ?? 0) + 1;
@@ -52,10 +52,10 @@ export class Refusals {
     return this.#counts;
   }
 
-  /** For the end of a run; undefined when all that was refused has been said already. */
+  /** The summary at the end of a run; undefined if every refusal has been logged already. */
   summary(): string | undefined {
     const counts = [...this.#counts].filter(([, count]) => count > 1);
     if (counts.length === 0) return undefined;
-    return `Refused in all: ${[...this.#counts].map(([kind, count]) => `${kind} ${count}`).join(', ')}.`;
+    return `Refused messages in total: ${[...this.#counts].map(([kind, count]) => `${kind} ${count}`).join(', ')}.`;
   }
 }

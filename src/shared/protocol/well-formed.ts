@@ -1,13 +1,13 @@
 /**
- * Whether bytes are one whole MessagePack value of the plain kinds (nil, booleans, numbers, strings, arrays, maps with string
- * keys), not nested too deeply. Looks at the bytes alone and allocates nothing, so that a decoder never gets a length that
- * the message doesn't have: decoders make an array as long as its first five bytes promise, at each level again.
+ * Checks that bytes are one complete MessagePack value of the plain types (nil, booleans, numbers, strings, arrays, and maps with
+ * string keys) with bounded nesting. A decoder allocates an array of the length that its first five bytes declare, at each level
+ * again, so a declared length that exceeds the message must be refused before decoding.
  */
 
-/** The deepest real message, a plan inside its message, has four. */
-export const deepest = 12;
+/** Maximum nesting. The deepest valid message, `plan`, has four levels. */
+export const maxDepth = 12;
 
-/** Bytes of the value's own head and body for each first byte; -1: not one of the plain kinds. */
+/** Number of bytes after the first one of a value without a length; -1 for other types. */
 function bodyBytes(first: number): number {
   if (first <= 0x7f || first >= 0xe0) return 0;
   switch (first) {
@@ -34,10 +34,10 @@ function bodyBytes(first: number): number {
   }
 }
 
-/** What is wrong with them; undefined: nothing. */
+/** The defect of the bytes, as a clause; undefined if there is none. */
 export function malformation(bytes: Uint8Array): string | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  // Values that each open container still lacks, keys included; maps count down from an even number.
+  // Number of values, including keys, that each open container still lacks. For a map, an even number precedes a key.
   const missing = [1];
   const isMap = [false];
   let at = 0;
@@ -51,19 +51,19 @@ export function malformation(bytes: Uint8Array): string | undefined {
     const isKey = isMap[level] === true && (missing[level] ?? 0) % 2 === 0;
     missing[level] = (missing[level] ?? 0) - 1;
     const first = bytes[at];
-    if (first === undefined) return 'it ends too early';
+    if (first === undefined) return 'the value is incomplete';
     const sized = sizedKind(first);
     if (isKey && sized?.kind !== 'string') return 'a key is not a string';
     if (sized === undefined) {
       const body = bodyBytes(first);
-      if (body < 0) return `a value of type 0x${first.toString(16)}`;
+      if (body < 0) return `a value has the type 0x${first.toString(16)}`;
       at += 1 + body;
     } else {
-      const { kind, lengthBytes, length: inHead } = sized;
-      if (at + 1 + lengthBytes > bytes.length) return 'it ends too early';
+      const { kind, lengthBytes, length: shortLength } = sized;
+      if (at + 1 + lengthBytes > bytes.length) return 'the value is incomplete';
       const length =
         lengthBytes === 0
-          ? inHead
+          ? shortLength
           : lengthBytes === 1
             ? view.getUint8(at + 1)
             : lengthBytes === 2
@@ -73,15 +73,15 @@ export function malformation(bytes: Uint8Array): string | undefined {
       if (kind === 'string') at += length;
       else {
         const values = kind === 'map' ? 2 * length : length;
-        if (values > bytes.length - at) return 'it promises more than it has';
-        if (missing.length > deepest) return `more than ${deepest} levels`;
+        if (values > bytes.length - at) return 'a declared length exceeds the message';
+        if (missing.length > maxDepth) return `values are nested deeper than ${maxDepth} levels`;
         missing.push(values);
         isMap.push(kind === 'map');
       }
     }
-    if (at > bytes.length) return 'it ends too early';
+    if (at > bytes.length) return 'the value is incomplete';
   }
-  return at === bytes.length ? undefined : 'something follows it';
+  return at === bytes.length ? undefined : 'further bytes follow the value';
 }
 
 type Sized = {

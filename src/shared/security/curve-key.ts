@@ -1,11 +1,11 @@
 /**
- * CURVE keys as text and as bytes. Z85 (ZeroMQ's RFC 32) writes 32 bytes in 40 printable characters. Owns their form; makes
- * no keys and reads no files.
+ * The text form of CURVE keys. Z85 (ZeroMQ's RFC 32) represents 32 bytes as 40 printable characters. Generates no keys and reads no
+ * files.
  */
 
 const alphabet = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#';
 
-/** Of a key in Z85. */
+/** Matches a key in Z85. */
 export const keyPattern = /^[0-9a-zA-Z.\-:+=^!/*?&<>()[\]{}@%$#]{40}$/;
 
 export interface KeyPair {
@@ -13,28 +13,28 @@ export interface KeyPair {
   readonly secretKey: string;
 }
 
-/** What an accepting end has: its own keys, and who may come in. */
+/** The keys of a server: its own, and a check of the clients' keys. */
 export interface ServerKeys {
   readonly own: KeyPair;
-  /** Whether the holder of this public key may connect. */
+  /** Returns true if the owner of this public key may connect. */
   readonly allows: (publicKey: string) => boolean;
 }
 
-/** What a connecting end has. */
+/** The keys of a client. */
 export interface ClientKeys {
   readonly own: KeyPair;
-  /** Public key that the other end must prove to have. */
+  /** The public key that the server must prove to own. */
   readonly serverKey: string;
 }
 
-/** Z85 of a key's 32 bytes; undefined for another number of bytes. */
+/** Returns the Z85 text of a key of 32 bytes; undefined for another number of bytes. */
 export function keyText(bytes: Uint8Array): string | undefined {
   if (bytes.length !== 32) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let text = '';
   for (let at = 0; at < 32; at += 4) {
     const word = view.getUint32(at);
-    for (let place = 4; place >= 0; place--) text += alphabet.charAt(Math.floor(word / 85 ** place) % 85);
+    for (let digit = 4; digit >= 0; digit--) text += alphabet.charAt(Math.floor(word / 85 ** digit) % 85);
   }
   return text;
 }

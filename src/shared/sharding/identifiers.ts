@@ -1,20 +1,17 @@
-/**
- * The project's words as types; docs/architecture.md defines them. Branded numbers can't be mixed up by accident:
- * a rank is valid inside one generation only, a shard id in the whole run.
- */
+/** Types of identifiers; docs/glossary.md defines the terms. Branded numbers can't be confused with each other. */
 
 declare const brand: unique symbol;
 type Branded<T, Name extends string> = T & { readonly [brand]: Name };
 
-/** A worker's number inside one generation, 0..worldSize-1. */
+/** A worker's number from 0 to worldSize - 1; valid in one generation only. */
 export type Rank = Branded<number, 'Rank'>;
-/** One agreed membership. Grows by one each time the membership changes. */
+/** Number of a set of members with their ranks and shards; increases with each change of it. */
 export type Generation = Branded<number, 'Generation'>;
 
 export const asRank = (value: number): Rank => value as Rank;
 export const asGeneration = (value: number): Generation => value as Generation;
 
-/** Half-open range of shard ids, or of samples or elements. */
+/** Half-open range of shard ids, samples or elements. */
 export interface Range {
   readonly start: number;
   readonly end: number;

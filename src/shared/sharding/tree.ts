@@ -1,6 +1,6 @@
 /**
- * The fixed binary tree over shard ids. Everything that crosses shards is combined along it, so a sum's bits depend on
- * the shards alone, never on which worker owned them or whose message came first.
+ * The fixed binary tree over shard ids. All values of several shards are combined along it, so the bits of a sum depend on the
+ * shards only, neither on their assignment to workers nor on the order of messages.
  *
  * ```
  *   level 2              (0..3)              shards = 3: the leaf 3 is absent, and a node with one
@@ -12,28 +12,28 @@
 import { invariant } from '../errors.js';
 import type { Range } from './identifiers.js';
 
-/** Node (level, index) covers the shards [index * 2^level, (index + 1) * 2^level), as far as they exist. */
+/** Node (level, index) covers the existing shards of [index * 2^level, (index + 1) * 2^level). */
 export interface TreeNode {
   readonly level: number;
   readonly index: number;
 }
 
-/** The root's level for `shards` leaves (at least one). */
+/** The level of the root for `shards` leaves; there is at least one. */
 export function rootLevel(shards: number): number {
   invariant(Number.isInteger(shards) && shards >= 1, `a tree needs at least one shard, got ${shards}`);
   return 32 - Math.clz32(shards - 1);
 }
 
 /**
- * The fewest nodes that cover exactly the shards of `range`, in order: what a worker that owns the range sends. At most
- * 2 * log2(shards) of them. A range that ends with the last shard is aligned as if the absent leaves were its own.
+ * The smallest list of nodes that covers exactly the shards of `range`, in order: the partials that the owner of the range sends.
+ * It has at most 2 * log2(shards) nodes. A range that ends with the last shard is aligned as if it contained the absent leaves.
  */
 export function maximalSubtrees(range: Range, shards: number): TreeNode[] {
   const nodes: TreeNode[] = [];
   const end = range.end === shards ? 2 ** rootLevel(shards) : range.end;
   let start = range.start;
   if (range.start >= range.end) return nodes;
-  // Not up to `end`: a node of absent leaves alone has no value.
+  // The loop does not continue to `end`, since a node of absent leaves only has no value.
   while (start < range.end) {
     let level = 0;
     while (start % 2 ** (level + 1) === 0 && start + 2 ** (level + 1) <= end) level++;
@@ -44,10 +44,10 @@ export function maximalSubtrees(range: Range, shards: number): TreeNode[] {
 }
 
 /**
- * Value of `node`: `known(node)` where that is defined, else its children combined, left before right. An absent child
- * (all of its shards >= `shards`) leaves the other as it is.
+ * Returns the value of `node`: `known(node)` if defined, otherwise the combination of its children, left before right. If a child is
+ * absent (all of its shards are >= `shards`), the value of the other child is returned unchanged.
  *
- * `combine(left, right)` may write its result over `left` and return it.
+ * `combine(left, right)` may write its result to `left` and return it.
  */
 export function foldTree<T>(
   node: TreeNode,
