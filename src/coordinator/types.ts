@@ -31,7 +31,7 @@ import type { WorkerTable } from './worker-table.js';
 export type Phase =
   'gathering' | 'connecting' | 'running' | 'saving' | 'reconfiguring' | 'stopping' | 'done' | 'failed';
 
-/** What all members of a generation have. */
+/** The properties that all members of a generation have. */
 interface Membership {
   readonly ready: ReadyMessage;
   /** Rank in the current generation, or in the last one while no new one is planned. */

@@ -66,7 +66,7 @@ export function isLeaving({ lifecycle }: WorkerRecord): boolean {
   return 'leaving' in lifecycle && lifecycle.leaving;
 }
 
-/** Where a worker runs; a process that replaces it has the same location. */
+/** The location of a worker; a process that replaces it has the same one. */
 export const workerLocation = ({ join }: Pick<WorkerRecord, 'join'>): string => `${join.host} ${join.slot}`;
 
 /** Returns, for example, `rank 1 (pid 4242 on box)`. */

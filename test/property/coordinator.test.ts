@@ -4,7 +4,7 @@ import { phaseTransitions, workerTransitions } from '../../src/coordinator/trans
 import type { Phase, State, WorkerState } from '../../src/coordinator/types.js';
 import { membersOf } from '../../src/coordinator/workers.js';
 import { noTimes } from '../../src/shared/timeline/step-parts.js';
-import { CoordinatedRun } from '../support/coordinated-run.js';
+import { CoordinatedRun, runId } from '../support/coordinated-run.js';
 import { apply, randomEvents, randomRun } from '../support/random-coordination.js';
 
 const entered = vi.hoisted(() => ({ phases: new Set<string>(), workers: new Set<string>() }));
@@ -74,6 +74,17 @@ function drainedRun(): void {
   expect(run.phase).toBe('reconfiguring');
 }
 
+/** A takeover of more members than the run has shards: a worker that the old coordinator had removed rejoins too. */
+function overfullTakeover(): void {
+  const inherited = { runId, step: 1, evaluated: { step: 0, splits: [] }, checkpoint: null };
+  const run = new CoordinatedRun(2, { shards: 2, batchSize: 2 }, inherited);
+  for (const [rank, from] of ['a', 'b', 'c'].entries()) run.rejoin(from, rank, { worldSize: 3 });
+  for (const from of ['a', 'b', 'c']) run.say(from, { type: 'last_committed', generation: 1, step: 2 });
+  check(run.state);
+  expect(run.plans(2).map(({ to }) => to)).toEqual(['a', 'b']);
+  expect(run.state.workers.get('c')?.lifecycle.state).toBe('standby');
+}
+
 describe('the coordinator', () => {
   it('makes only declared transitions for any events, and every declared one for some', () => {
     fc.assert(
@@ -87,6 +98,7 @@ describe('the coordinator', () => {
       { seed: 1, numRuns: 3000 },
     );
     drainedRun();
+    overfullTakeover();
     expect([...entered.phases].sort()).toEqual(pairs(phaseTransitions).sort());
     expect([...entered.workers].sort()).toEqual(pairs(workerTransitions).sort());
   }, 60_000);
