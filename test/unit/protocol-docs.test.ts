@@ -9,9 +9,10 @@ const read = (name: string): string => readFileSync(new URL(name, root), 'utf8')
 
 /** The cells of the first table after a line of the page. */
 function tableAfter(page: string, line: string): string[][] {
-  const start = page.indexOf(`\n${line}\n`);
+  const all = page.split('\n');
+  const start = all.indexOf(line);
   expect(start, line).toBeGreaterThanOrEqual(0);
-  const [, ...lines] = page.slice(start + 1).split('\n');
+  const lines = all.slice(start + 1);
   const first = lines.findIndex((text) => text.startsWith('|'));
   const length = lines.slice(first).findIndex((text) => !text.startsWith('|'));
   const rows = lines.slice(first + 2, length < 0 ? undefined : first + length);
