@@ -27,7 +27,7 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-/** A page that fails the test when a script breaks, the console complains, or anything but this server is asked. */
+/** Opens a page that fails the test on a script error, a console error, or a request to another server. */
 async function openPage(url: string, options: BrowserOptions = {}): Promise<Page> {
   const browser = await openBrowser(options);
   closing.push(() => browser.close());
@@ -49,9 +49,9 @@ async function openPage(url: string, options: BrowserOptions = {}): Promise<Page
   return page;
 }
 
-/** What axe calls serious or critical. */
+/** Returns axe's serious and critical findings. */
 async function seriousFindings(page: Page): Promise<string[]> {
-  // By the debugger's way, since the page's own policy lets no foreign script in.
+  // The debugger injects the script, since the page's policy allows no foreign script.
   await page.evaluate(axe);
   const violations = await page.evaluate(async () => {
     const { axe: checker } = globalThis as unknown as {
@@ -64,7 +64,7 @@ async function seriousFindings(page: Page): Promise<string[]> {
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
 }
 
-/** A folder with one run of so many steps, in which a worker was lost, and another one to compare it with. */
+/** Writes a run of `steps` steps, in which a worker was lost, and another run to compare it with. */
 async function writeRuns(folder: string, steps: number): Promise<void> {
   const lost: TimedEvent = {
     event: 'worker',
@@ -263,7 +263,7 @@ describe.skipIf(chromiumPath === undefined)(
         `[performance.getEntriesByType('resource'), performance.getEntriesByType('navigation')]
         .flat().reduce(([bytes, count], { encodedBodySize }) => [bytes + encodedBodySize, count + 1], [0, 0])`,
       );
-      // Milliseconds depend on what else the machine does; what has to be loaded doesn't.
+      // Times depend on the load of the machine; the loaded files do not.
       expect(transferred).toBeLessThan(600_000);
       expect(requests).toBeLessThan(25);
     });

@@ -1,6 +1,6 @@
 /**
- * The commands in the docs, run: each once, in the order of the pages, in one project whose training takes a second. What is not run
- * is listed here with the reason; test/unit/docs-commands.test.ts still holds it against the program.
+ * Runs each command of the docs once, in the order of the pages, in one project whose training takes a second. Commands that are
+ * not run are listed with the reason; test/unit/docs-commands.test.ts parses them against the program.
  */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,13 +21,13 @@ const notRun: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/--config examples\//, 'minutes; test/e2e/examples.test.ts trains them for some steps'],
 ];
 
-/** Those that serve a page until they are interrupted, and what they say first. */
+/** Commands that serve a page until they are interrupted, with their first output. */
 const servers: readonly (readonly [RegExp, RegExp])[] = [
   [/^demo /, /Draw a digit at (\S+)/],
   [/^dashboard/, /Dashboard: (\S+)/],
 ];
 
-/** What stands for a name of the reader's own. */
+/** Replacements of the readers' own names. */
 const filled = (word: string): string =>
   word.replace('<time>', 'first').replace(/^digit\.png$/, 'digits/seven.png');
 
@@ -40,7 +40,7 @@ const unique = new Map(
 const commands = [...unique].reverse();
 const skipReason = (line: string): string | undefined => notRun.find(([pattern]) => pattern.test(line))?.[1];
 
-/** Whose training is short: with WebAssembly its processes are there sooner. */
+/** Commands with a short training; with WebAssembly their processes start sooner. */
 const env = { LOCKSTEP_ENGINE: 'wasm' };
 
 let project: string;

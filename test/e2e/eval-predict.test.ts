@@ -15,7 +15,7 @@ const evaluations = (events: readonly RunEvent[]): Evaluation[] =>
     return [{ event: 'eval', split, epoch, step, loss, metrics, accuracy, correct, count }];
   });
 
-/** What the one line of `eval --json` says of the classes, once it agrees with what it says of the whole. */
+/** Returns the classes of the line of `eval --json` after checking them against its totals. */
 function confusionIn([event, ...others]: readonly RunEvent[]) {
   expect(others).toEqual([]);
   const { classes, confusion, perClass, count, correct } = event as Evaluation;
@@ -42,7 +42,7 @@ async function trained(folder: string) {
   return { data, out, events };
 }
 
-/** A data source of its own, in the shape of MNIST: three classes, told apart by where a bar lies. */
+/** A data source in the shape of MNIST with three classes, distinguished by the position of a bar. */
 const ownSource = `
 import { defineTraining } from 'lockstep';
 
@@ -68,7 +68,7 @@ export default defineTraining({
 });
 `;
 
-/** Numbers to be told from numbers: nothing that has a class. */
+/** A regression without classes. */
 const numbersSource = `
 import { defineTraining, samples } from 'lockstep';
 
@@ -101,7 +101,7 @@ describe('lockstep eval', () => {
       expect(classes).toEqual(classNames);
       expect(evaluations(answer)).toEqual([{ ...printed, epoch: 0, step: 0 }]);
     }
-    // Training says nothing of the sort: its events are as they were.
+    // Training events do not contain the confusion matrix.
     for (const event of events) expect(event).not.toHaveProperty('confusion');
     const { loss, correct = 0 } = evaluations(events).findLast(({ split }) => split === 'train')!;
     const { stdout } = await lockstep(['eval', out, '--split', 'train']);

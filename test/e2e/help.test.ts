@@ -1,4 +1,4 @@
-/** What helps a newcomer: help with examples, suggestions, completion, init, doctor. */
+/** Help for newcomers: help with examples, suggestions, completion, init, doctor. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
@@ -20,17 +20,14 @@ function leaves(command: Command, path: readonly string[] = []): (readonly [stri
 }
 
 describe('--help', () => {
-  it.each(leaves(program))(
-    'of %s says what it does, describes every option and gives an example',
-    (path, command) => {
-      let text = '';
-      command.configureOutput({ writeOut: (part) => (text += part) });
-      command.outputHelp();
-      expect(command.description()).not.toBe('');
-      for (const option of command.options) expect(option.description !== '' || option.hidden).toBe(true);
-      if (path !== 'doctor') expect(text).toMatch(new RegExp(`Examples:\\n  lockstep ${path}`));
-    },
-  );
+  it.each(leaves(program))('describes %s and each of its options, and gives an example', (path, command) => {
+    let text = '';
+    command.configureOutput({ writeOut: (part) => (text += part) });
+    command.outputHelp();
+    expect(command.description()).not.toBe('');
+    for (const option of command.options) expect(option.description !== '' || option.hidden).toBe(true);
+    if (path !== 'doctor') expect(text).toMatch(new RegExp(`Examples:\\n  lockstep ${path}`));
+  });
 
   it('suggests what was meant', async () => {
     const command = await lockstep(['trian']);
@@ -42,7 +39,7 @@ describe('--help', () => {
 });
 
 describe('completion', () => {
-  /** What bash offers for these words, the last one being typed. */
+  /** Returns bash's completions of these words, the last of which is being typed. */
   async function offered(...words: string[]): Promise<string[]> {
     const folder = await temporaryFolder();
     const script = join(folder, 'lockstep.bash');

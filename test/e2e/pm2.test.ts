@@ -14,7 +14,7 @@ import { writeSmallTraining } from '../support/small-training.js';
 
 const ecosystem = fileURLToPath(new URL('../../ecosystem.config.js', import.meta.url));
 
-/** Where it lies in the project of somebody who has installed the package. */
+/** Path of the file in a project that has installed the package. */
 const inPackage = 'node_modules/lockstep/ecosystem.config.js';
 
 /** The lines of docs/pm2.md that go through a run's life: those of its second block. */

@@ -1,4 +1,4 @@
-/** What is compared with PyTorch after one teacher-forced step, and each bar with its reason. */
+/** The comparison with PyTorch after one teacher-forced step; each bar is given with its reason. */
 
 import { z } from 'zod';
 import { decodeSafetensors, type Safetensors } from '../../src/shared/checkpoint/safetensors.js';

@@ -1,4 +1,4 @@
-/** What is exported, read by Python's own TensorFlow, PyTorch and safetensors. Skipped where LOCKSTEP_PYTHON lacks them. */
+/** Reads exported files with Python's TensorFlow, PyTorch and safetensors. Skipped if LOCKSTEP_PYTHON lacks them. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -23,7 +23,7 @@ export interface State {
 export interface Step {
   readonly loss: number;
   readonly names: readonly string[];
-  /** Of trainable weights, in layout order. */
+  /** Gradients of the trainable weights, in layout order. */
   readonly gradients: readonly Float32Array[];
   readonly after: State;
 }

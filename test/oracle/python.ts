@@ -33,7 +33,7 @@ export interface Request {
   /** The n at which a step is compared. */
   readonly visits: readonly number[];
   readonly dropout: boolean;
-  /** Whether PyTorch trains with oneDNN, as it does by default. */
+  /** True to train with oneDNN, PyTorch's default. */
   readonly onednn: boolean;
   /** PyTorch trains once with each of these thread counts. */
   readonly threads: readonly number[];

@@ -1,4 +1,4 @@
-/** What TensorBoard's own reader finds in the event files of a real run. Skipped where no Python with TensorBoard is. */
+/** Reads the event files of a real run with TensorBoard's own reader. Skipped without a Python that has TensorBoard. */
 import { execFileSync } from 'node:child_process';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -85,7 +85,7 @@ describe.skipIf(!hasTensorboard())(
       );
       expect(scalars['evaluation/train_loss']).toHaveLength(1);
 
-      // Of every weight and every gradient, after each epoch; the last layer has 24 x 10 weights.
+      // There is one of every weight and gradient after each epoch; the last layer has 24 x 10 weights.
       expect(Object.keys(histograms).filter((tag) => tag.startsWith('weights/'))).toHaveLength(14);
       expect(Object.keys(histograms).filter((tag) => tag.startsWith('gradients/'))).toHaveLength(10);
       for (const spread of Object.values(histograms)) {

@@ -17,7 +17,7 @@ export const chromiumPath = [process.env['CHROMIUM'] ?? '', ...places].find(
   (path) => path !== '' && existsSync(path),
 );
 
-/** Told as the reason of a skipped test. */
+/** The reason that a skipped test reports. */
 export const noChromium = 'no Chromium: apt-get install chromium, or name one in $CHROMIUM';
 
 export interface BrowserOptions {

@@ -22,7 +22,7 @@ export interface DocsCommand {
   readonly page: string;
   /** `lockstep`, or a word of npm's: `start`, `test`, `run`. */
   readonly program: 'lockstep' | 'npm';
-  /** What follows it. */
+  /** The arguments after it. */
   readonly words: readonly string[];
 }
 
@@ -34,7 +34,7 @@ export function shellBlocks(page: string): readonly string[] {
   return [...text.matchAll(/^```(?:sh|console)\n([^]*?)^```/gm)].map(([, block = '']) => block);
 }
 
-/** Without variables before them and comments after them. */
+/** Removes variables before a command and the comment after it. */
 export function commandsOf(page: string): readonly DocsCommand[] {
   return shellBlocks(page)
     .flatMap((block) => block.split('\n'))
@@ -44,7 +44,7 @@ export function commandsOf(page: string): readonly DocsCommand[] {
     });
 }
 
-/** As a shell would take them, as far as quotes go. */
+/** Splits like a shell, as far as quotes are concerned. */
 function words(text: string): string[] {
   return [...text.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g)].map(([word]) => word.replace(/["']/g, ''));
 }

@@ -6,5 +6,5 @@
  */
 export const onWasm = process.env['LOCKSTEP_ENGINE'] === 'wasm';
 
-/** What a worker of this test run calls its engine. */
+/** Name of the engine of this test run's workers. */
 export const engineUnderTest = onWasm ? /WebAssembly/ : /TensorFlow/;

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 const PACKAGE = 'dataset-fashion-mnist';
-/** Where the package puts its four `.gz` files, below the root. */
+/** Folder of the package's four `.gz` files, relative to the root. */
 const INSIDE = 'usr/share/datasets/fashion-mnist';
 const TIMEOUT_MS = 45_000;
 

@@ -44,7 +44,7 @@ export async function withFiles<T>(
   }
 }
 
-/** What `action` throws; fails when it throws nothing. */
+/** Returns the error that `action` throws; fails if it throws none. */
 export async function thrownBy(action: () => unknown): Promise<unknown> {
   try {
     await action();

@@ -149,7 +149,7 @@ export async function descendants(pid: number): Promise<number[]> {
   return below(pid);
 }
 
-/** Those of `pids` that still run. */
+/** Returns the processes among `pids` that still run. */
 export async function alive(pids: readonly number[]): Promise<number[]> {
   const all = new Set((await processes()).map(({ pid }) => pid));
   return pids.filter((pid) => all.has(pid));

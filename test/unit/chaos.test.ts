@@ -39,7 +39,7 @@ describe('the scenarios of lockstep chaos', () => {
     expect(new Set(faults.map(({ point }) => point))).toEqual(new Set([...faultPoints, 'random']));
     for (const { order, point, trigger } of faults) {
       expect(order === undefined).toBe(point === 'random');
-      // What only a recovery reaches has something that causes one.
+      // A fault that only a recovery reaches has a kill that causes the recovery.
       expect(trigger !== undefined).toBe(['recovery', 'meeting', 'catch-up', 'join'].includes(point));
       expect(order?.after ?? undefined).toBe(trigger?.id);
     }
@@ -146,12 +146,12 @@ describe('the recovery time', () => {
     step(4, 1100),
   ];
 
-  it("of a member's kill ends with the first step of the next generation", () => {
-    // Word of step 2 was on its way when its worker was killed.
+  it("ends for a member's kill with the first step of the next generation", () => {
+    // The report of step 2 was in flight when its worker was killed.
     expect(recoveryMs(fault('kill', 2, 200), events)).toBe(800);
   });
 
-  it('of anything else is the longest time without a step', () => {
+  it('is for other faults the longest time without a step', () => {
     expect(recoveryMs(fault('kill', 3, 200), events)).toBe(795);
     expect(recoveryMs(fault('drop', 2, 1010), events)).toBe(90);
     expect(recoveryMs(fault('drop', 2, 1200), events)).toBeUndefined();

@@ -15,7 +15,7 @@ describe('the cost of an all-reduce', () => {
       linkUs: 2 * 6 * 200,
       localUs: 200,
     });
-    // What a host has of its own crosses once: 2 (1 - 1/4) of the vector.
+    // The data of a host crosses once: 2 (1 - 1/4) of the vector.
     expect(twoLevels(cluster, large, unit)).toEqual({
       latencyUs: 4,
       messagesUs: 2 * 2 * (1 + 3) * 4,

@@ -30,7 +30,7 @@ async function pixels(svg: string): Promise<Rgb> {
     .toBuffer({ resolveWithObject: true });
   return { data, width: info.width };
 }
-/** What the browser makes of a picture's texts. */
+/** Returns a picture's texts as the browser shows them. */
 interface Seen {
   readonly said: string[];
   readonly beyond: string[];

@@ -46,7 +46,7 @@ async function guarded(): Promise<{ server: ControlServer; heard: string[]; next
   return { server, heard, next };
 }
 
-/** What a worker with these keys gets for its first word: an answer, or the reason of a refusal. */
+/** Returns the answer to the first message of a worker with these keys, or the reason of its refusal. */
 function knock(endpoint: string, keys: ClientKeys | null): Promise<string> {
   const client: ControlClient = openControlClient(endpoint, 1_000_000, keys);
   closers.push(() => client.close());

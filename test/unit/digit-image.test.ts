@@ -9,7 +9,7 @@ import { bestNearby, correlation, grey, imageOf, looks } from '../support/digit-
 import { thrownBy, withFiles } from '../support/idx-files.js';
 
 const size = { height: 28, width: 28 };
-/** Of MNIST's test set: 7, 2, 0, 4, 9, 5, 6, 3 and 8, wide and slanted ones among them. */
+/** Samples of MNIST's test set: 7, 2, 0, 4, 9, 5, 6, 3 and 8, including wide and slanted ones. */
 const samples = [0, 1, 3, 4, 7, 8, 11, 18, 61];
 
 let mnist: ImageSet;
@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 const original = (index: number): Uint8Array => imageOf(mnist, index);
 
-/** What loadDigitImage makes of a picture. */
+/** Returns the result of loadDigitImage for a picture. */
 async function throughFile(picture: Sharp, field = size): Promise<Uint8Array> {
   const { format } = await picture.clone().metadata();
   const bytes = await (format === 'raw' ? picture.png() : picture).toBuffer();
@@ -55,7 +55,7 @@ describe('loadDigitImage', () => {
     const inked = [...result.keys()].filter((at) => result[at]! > 0);
     const rows = inked.map((at) => Math.floor(at / 28));
     const columns = inked.map((at) => at % 28);
-    // Of an even length the middle falls between two pixels: 14.5 is as near to 14 as 13.5.
+    // For an even length the middle lies between two pixels: 14.5 is as near to 14 as 13.5.
     expect([Math.min(...rows), Math.max(...rows)]).toEqual([5, 24]);
     expect([Math.min(...columns), Math.max(...columns)]).toEqual([13, 16]);
   });

@@ -12,7 +12,7 @@ const docs = readdirSync(new URL('docs/', root)).filter((name) => name.endsWith(
 /** Tables as they were before Prettier widened their columns. */
 const squeeze = (text: string): string => text.replaceAll(/[ -]+/g, ' ');
 
-/** What the heading is called in a link, as GitHub does it. */
+/** Returns a heading's anchor by GitHub's rules. */
 const anchor = (heading: string): string =>
   heading
     .toLowerCase()

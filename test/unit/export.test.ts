@@ -12,7 +12,7 @@ import { engineFor } from '../support/in-process.js';
 import { temporaryFolder } from '../support/lockstep.js';
 import { build } from '../oracle/networks.js';
 
-/** Of the answers, by the bar that exports are held to. */
+/** Compares outputs within the tolerance of exports. */
 const tolerance = 1e-5;
 
 let engine: Engine;

@@ -10,7 +10,7 @@ import { engineFor } from '../support/in-process.js';
 const { tf, memory } = await engineFor('tensorflow');
 const window: ConvWindow = { strides: [1, 1], padding: 'same', dilations: [1, 1] };
 
-/** Of the largest difference by the size of what is compared. */
+/** Returns the largest difference relative to the size of the values. */
 function distance(got: Tensor | Float32Array, expected: Float64Array): number {
   const values = got instanceof Float32Array ? got : got.dataSync<'float32'>();
   const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -33,7 +33,7 @@ describe.each([
     [1, 2, 9, 32, 64],
     // More images than one part of a filter gradient takes.
     [10, 4, 4, 16, 16],
-  ])('of a convolution of %d images of %dx%d, %d to %d channels', (...shape) => {
+  ])('match a convolution of %d images of %dx%d, %d to %d channels', (...shape) => {
     const [images, height, width, inputs, outputs] = shape;
     tf.tidy(() => {
       const x = tf.randomNormal<Rank.R4>([images, height, width, inputs], 0.2, 1, 'float32', 1);
@@ -59,9 +59,9 @@ describe.each([
     [1, 16, 16],
     [33, 48, 80],
     [64, 112, 32],
-    // Not in whole groups.
+    // These are no multiples of a group of channels.
     [5, 12, 10],
-  ])('of a dense gradient over %d rows, %d by %d', (rows, inputs, outputs) => {
+  ])('match a dense gradient over %d rows, %d by %d', (rows, inputs, outputs) => {
     tf.tidy(() => {
       const x: Tensor2D = tf.randomNormal([rows, inputs], 0.2, 1, 'float32', 1);
       const dy: Tensor2D = tf.randomNormal([rows, outputs], 0, 1, 'float32', 2);

@@ -38,8 +38,8 @@ function viewOf(...events: TimedEvent[]): RunView {
   return view;
 }
 
-describe('what is to be seen of a run', () => {
-  it('is its figures, its evaluations, who came and went, and what happened', () => {
+describe('the view of a run', () => {
+  it('holds its figures, evaluations, workers and events', () => {
     const view = viewOf(
       runEvent(),
       worker('joined', 11, 1),

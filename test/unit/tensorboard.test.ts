@@ -70,7 +70,7 @@ describe('event files', () => {
   it('say once that they stop, and let the run go on', async () => {
     const directory = await temporaryFolder();
     const said: string[] = [];
-    // Where the file would be is a folder.
+    // A folder takes the place of the file.
     await mkdir(join(directory, `events.out.tfevents.0000000002.box.${process.pid}`));
     const log = new TensorboardLog({
       directory,

@@ -30,7 +30,7 @@ function both(
 ): [Float32Array, Float32Array] {
   const { tf } = wasm;
   const run = (backend: string, by: Kernels): Float32Array => {
-    // What is cached of a backend stays; only where tensors are made changes.
+    // A backend's caches remain; only the place where tensors are made changes.
     expect(tf.engine().backendName).toBe('wasm');
     void tf.setBackend(backend);
     try {

@@ -53,7 +53,7 @@ export class Charts {
     (this.#run?.history.happenings ?? [])
       .filter(({ kind }) => kind === 'lost' || kind === 'recovered')
       .slice(-mostMarks)
-      // Where a worker is lost the training goes on: both at one step.
+      // A loss and the next generation may be at the same step.
       .sort((a, b) => Number(a.kind === 'lost') - Number(b.kind === 'lost'))
       .map(({ step, kind }) => ({ step, bad: kind === 'lost' }));
 
