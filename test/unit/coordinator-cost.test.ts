@@ -50,7 +50,7 @@ function costOf(
 describe('the cost of messages', () => {
   afterEach(() => void vi.restoreAllMocks());
 
-  it.each([4, 128, 1024])('of one committed step grows linearly (%i workers)', (workers) => {
+  it.each([4, 128, 1024])('grows linearly for a committed step (%i workers)', (workers) => {
     const { run, names } = runningWith(workers);
     const { copied, traversals } = costOf(run, names, (name) => run.commit(name, 1));
     expect(run.state.progress.step).toBe(1);
@@ -60,7 +60,7 @@ describe('the cost of messages', () => {
     expect(copied).toBeLessThanOrEqual(workers * 64);
   });
 
-  it('of one round of heartbeats grows linearly', () => {
+  it('grows linearly for a round of heartbeats', () => {
     const { run, names } = runningWith(1024);
     const { copied, traversals } = costOf(run, names, (name) => run.beat(name, 5));
     expect(traversals).toBe(0);

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import {
   SharedMemoryCollective,
   SmallVectorLayout,
-  smallBytes,
   type SharedMemoryGroup,
 } from '../../src/shared/collectives/shared-memory-collective.js';
+import { smallBytes } from '../../src/shared/collectives/vector-layout.js';
 import { type CollectiveSpec } from '../../src/shared/collectives/collective-spec.js';
 import { Mesh, oneHopBytes } from '../../src/shared/collectives/mesh.js';
 import { loadNativeMemory } from '../../src/shared/memory/native-memory.js';

@@ -16,9 +16,8 @@ import type { CollectiveBuffers, CollectiveSpec } from './collective-spec.js';
 import { oneHopBytes, type Mesh } from './mesh.js';
 import { Scratch } from './node-values.js';
 import { bytesPerElement, vectorOver, type Vector } from './reduction.js';
+import { smallBytes } from './vector-layout.js';
 
-/** Bytes of each worker's region for small vectors, which lies between the page with its token and the large vectors. */
-export const smallBytes = 64 * 2 ** 20;
 /** The region starts with two state words per collective, one cache line each. */
 const stateWordBytes = 64;
 const maxCollectives = 4_096;

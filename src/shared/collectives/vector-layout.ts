@@ -5,7 +5,6 @@
 
 import { pageBytes } from '../memory/shared-memory.js';
 import type { Range } from '../sharding/identifiers.js';
-import { smallBytes } from './shared-memory-collective.js';
 
 /** The vectors of the local shards and the result; float32, all of one length. */
 export interface Vectors {
@@ -18,6 +17,9 @@ export interface Region {
   readonly offset: number;
   readonly bytes: number;
 }
+
+/** Bytes of each worker's region for small vectors, which lies between the page with its token and the large vectors. */
+export const smallBytes = 64 * 2 ** 20;
 
 const alignment = 64;
 

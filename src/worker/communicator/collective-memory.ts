@@ -4,12 +4,14 @@
  */
 
 import type { Mesh } from '../../shared/collectives/mesh.js';
+import { type Futex, type SharedMemoryGroup } from '../../shared/collectives/shared-memory-collective.js';
 import {
+  VectorLayout,
+  bytesOf,
+  vectorsIn,
+  type Region,
   smallBytes,
-  type Futex,
-  type SharedMemoryGroup,
-} from '../../shared/collectives/shared-memory-collective.js';
-import { VectorLayout, bytesOf, vectorsIn, type Region } from '../../shared/collectives/vector-layout.js';
+} from '../../shared/collectives/vector-layout.js';
 import { invariant } from '../../shared/errors.js';
 import { loadNativeMemory, type NativeMemory } from '../../shared/memory/native-memory.js';
 import { SharedMemory, pageBytes } from '../../shared/memory/shared-memory.js';
