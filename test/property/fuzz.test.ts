@@ -72,21 +72,21 @@ describe('the structure of a message', () => {
         const bytes = Buffer.from(packr.pack(value));
         expect(malformation(bytes)).toBeUndefined();
         expect(malformation(bytes.subarray(0, cut % bytes.length))).toBeDefined();
-        expect(malformation(Buffer.concat([bytes, Buffer.from([0])]))).toBe('something follows it');
+        expect(malformation(Buffer.concat([bytes, Buffer.from([0])]))).toBe('further bytes follow the value');
       }),
     );
   });
 
   it.each([
-    ['an array of four thousand million', [0xdd, 0xff, 0xff, 0xff, 0xff], 'promises more'],
-    ['a map of as many', [0xdf, 0xff, 0xff, 0xff, 0xff], 'promises more'],
-    ['a string of four gigabytes', [0xdb, 0xff, 0xff, 0xff, 0xff], 'too early'],
+    ['an array of four thousand million', [0xdd, 0xff, 0xff, 0xff, 0xff], 'exceeds the message'],
+    ['a map of as many', [0xdf, 0xff, 0xff, 0xff, 0xff], 'exceeds the message'],
+    ['a string of four gigabytes', [0xdb, 0xff, 0xff, 0xff, 0xff], 'incomplete'],
     ['an extension', [0xc7, 0x01, 0x72, 0x00], 'type 0xc7'],
     ['a record of msgpackr', [0xd4, 0x72, 0x40], 'type 0xd4'],
     ['a time stamp', [0xd6, 0xff, 0, 0, 0, 0], 'type 0xd6'],
     ['bytes', [0xc4, 0x01, 0x00], 'type 0xc4'],
     ['a key that is a number', [0x81, 0x01, 0x01], 'not a string'],
-    ['nothing', [], 'too early'],
+    ['nothing', [], 'incomplete'],
   ])('is refused before it is decoded: %s', (_, bytes, why) => {
     expect(malformation(Uint8Array.from(bytes))).toMatch(why);
   });
