@@ -1,9 +1,11 @@
 /**
- * The arithmetic that the executor and the optimizer ask of an engine. Two implementations: `tensorflow.ts` (raw
- * TensorFlow ops, as few passes over memory as they allow) and `portable.ts` (ordinary tfjs functions, any backend).
+ * The arithmetic that the executor and the optimizer require of an engine. There are three implementations: `tensorflow.ts` (raw
+ * TensorFlow ops with few passes over memory), `wasm/wasm.ts` (Lockstep's WebAssembly module) and `portable.ts` (ordinary tfjs
+ * functions on any backend). `base-kernels.ts` has the kernels that can be composed from others.
  *
- * Tensors are channels-last. A kernel never disposes an argument; what it returns belongs to the caller, in the
- * current tfjs scope, which must be a tidy. All are deterministic for given shapes and thread count.
+ * Tensors are channels-last and of dtype float32 unless stated otherwise. A kernel never disposes an argument. A returned tensor
+ * belongs to the caller, in the current tfjs scope, which must be a tidy. Every kernel is deterministic for given shapes and a
+ * given thread count.
  */
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
@@ -16,9 +18,9 @@ export interface Window2d {
 export interface ConvWindow extends Window2d {
   readonly dilations: readonly [number, number];
 }
-/** A convolution, as far as it can be known before it runs. */
+/** The properties of a convolution that are known before it runs. */
 export interface Convolution {
-  /** [height, width, inputs, outputs] */
+  /** [kernelHeight, kernelWidth, inputChannels, outputChannels] */
   readonly filterShape: readonly number[];
   readonly window: ConvWindow;
 }
@@ -26,64 +28,99 @@ export interface PoolWindow extends Window2d {
   readonly size: readonly [number, number];
 }
 
-/** Of each channel of one shard, in float64. */
+/** The result of `Kernels.maxPool`. */
+export interface MaxPool {
+  /** [images, outHeight, outWidth, channels] */
+  readonly y: Tensor4D;
+  /** Returns the gradient with respect to the pool's input; `dy` has the shape of `y`. Valid while the input and `y` live. */
+  gradient(dy: Tensor4D): Tensor4D;
+}
+
+/** The result of `Kernels.softmaxCrossEntropy`. */
+export interface CrossEntropy {
+  /** [rows], in nats */
+  readonly losses: Tensor1D;
+  /** [rows, classes]: the gradient of the sum of `losses` with respect to the logits. */
+  readonly gradient: Tensor2D;
+}
+
+/** The two 32-bit words of a Philox key, low word first. */
+export type PhiloxKey = readonly [number, number];
+/** Words 0, 2 and 3 of a Philox counter, 32 bits each; word 1 is 0. */
+export type PhiloxCounter = readonly [number, number, number];
+
+/** Moments per channel of one shard, in float64. */
 export interface BatchMoments {
   readonly mean: Float64Array;
   /** Sum of squared deviations from the mean. */
   readonly m2: Float64Array;
 }
 
-/** What follows a BatchNorm and is computed together with it. */
+/** The layers after a BatchNorm that are computed together with it. */
 export interface BatchNormTail {
   readonly relu: boolean;
-  /** 2x2 max-pool with stride 2, after the ReLU; height and width are even. */
+  /** A 2x2 max-pool with stride 2, after the ReLU; height and width must be even. */
   readonly pool: boolean;
 }
 
-/** One BatchNorm on one shard; valid while its input lives. */
+/**
+ * One BatchNorm on one shard; valid while its input `x` lives. `dz` is the gradient with respect to the BatchNorm's own output,
+ * which is `dy` propagated back through the tail.
+ */
 export interface BatchNormPass {
+  /** The tail's output: the shape of `x`, with half the height and width after a pool. */
   readonly y: Tensor;
-  /** Of each channel: sums of dz and of dz * (x - mean), where dz is dy brought back through the tail. */
+  /** Returns the sums of dz and of dz * (x - mean) over all axes but the last, one value per channel. */
   sums(dy: Tensor): { dz: Float64Array; dzCentred: Float64Array };
-  /** a * dz + b * (x - mean) + c, with coefficients [a, b, c], each one value a channel. */
+  /**
+   * Returns a * dz + b * (x - mean) + c, of the shape of `x`. `coefficients` is [a, b, c], each with one value per channel.
+   * `dy` must be the tensor given to `sums`.
+   */
   inputGradient(dy: Tensor, coefficients: Float32Array): Tensor;
 }
 
 export interface AdamStep {
-  /** lr / (1 - beta1^t), computed in float64 like the next one. */
+  /** lr / (1 - beta1^t), computed in float64. */
   readonly stepSize: number;
-  /** sqrt(1 - beta2^t) */
+  /** sqrt(1 - beta2^t), computed in float64. */
   readonly correction: number;
-  /** Outside the bias-corrected root, as PyTorch has it. */
+  /** Added to the bias-corrected root, as in PyTorch. */
   readonly epsilon: number;
 }
 
 /** Adam's state over one flat vector of all trainable parameters. */
 export interface AdamState {
   /**
-   * Applies one update; `gradient` is averaged over the global batch and stays where it is from step to step.
-   * Returns the parameters after it, one vector each; the caller disposes them. With `hashes`, the ledger's hash of each
-   * goes there, 8 bytes a parameter; it stays where it is as well.
+   * Applies one update and returns the updated parameters, one vector per parameter, which the caller disposes. `gradient` is
+   * averaged over the global batch, in the order of the flat vector. With `hashes`, the ledger's hash of each updated parameter
+   * is written there, 8 bytes per parameter. `gradient` and `hashes` must be the same buffers at every call.
    */
   apply(gradient: Float32Array, step: AdamStep, hashes?: Uint8Array): Tensor1D[];
   /**
-   * Copies `weights`, `adam.first` and `adam.second`: into the vectors of `into`, which must be the same ones at every call, or
+   * Copies `weights`, `adam.first` and `adam.second` into the vectors of `into`, which must be the same ones at every call, or
    * into new vectors.
    */
   read(into?: NamedVectors): NamedVectors;
-  /** Replaces all three by copies of the vectors of `state`. */
+  /**
+   * Replaces all three by copies of the vectors of `state`.
+   * @throws InvariantError if `state` lacks one of them
+   */
   write(state: NamedVectors): void;
+  /** Frees the state. No other method may be called afterwards. */
   dispose(): void;
 }
 
-/** Writes a gradient to `target`, which has as many elements and is the same at every step. Called once, inside the tidy. */
+/**
+ * Writes a gradient to `target`, which has as many elements as the gradient and is the same buffer at every step. Must be called
+ * once, inside the tidy in which the writer was made.
+ */
 export type GradientWriter = (target: Float32Array) => void;
 
 export interface Kernels {
-  /** Names the implementation: others may round differently. */
+  /** Identifies the implementation; implementations with different names may round differently. */
   readonly name: string;
   /**
-   * Prepares a factor of a convolution or matrix product below for the run's precision. In float32 the result is `x` itself.
+   * Prepares a factor of a convolution or matrix product for the run's precision. In float32 the result is `x` itself.
    * In bfloat16:
    * - For a matrix product (no `convolution`) it is a copy rounded to bfloat16, which only `matMul` may read: its dtype may be
    *   bfloat16. The product is rounded to bfloat16 once more and returned as float32.
@@ -95,68 +132,75 @@ export interface Kernels {
    * after its last use, or leave it to the enclosing tidy. Dispose it only if it is not `x`.
    */
   operand<T extends Tensor>(x: T, convolution?: Convolution): T;
+  /**
+   * Convolves `x` [images, height, width, inputChannels] with `filter`
+   * [kernelHeight, kernelWidth, inputChannels, outputChannels]. Returns [images, outHeight, outWidth, outputChannels].
+   */
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D;
+  /** Returns the gradient of a convolution with respect to its filter, of shape `filterShape`; `dy` has the shape of its result. */
   conv2dFilterGradient(
     x: Tensor4D,
     filterShape: readonly number[],
     dy: Tensor4D,
     window: ConvWindow,
   ): Tensor4D;
+  /** Returns the gradient of a convolution with respect to its input, of shape `xShape`; `dy` has the shape of its result. */
   conv2dInputGradient(
     xShape: readonly number[],
     filter: Tensor4D,
     dy: Tensor4D,
     window: ConvWindow,
   ): Tensor4D;
-  /** x + bias over the last axis. */
+  /** Returns x + bias; `bias` [channels] is added along the last axis. */
   biasAdd(x: Tensor, bias: Tensor1D): Tensor;
-  /** Sum over all axes but the last. */
+  /** Returns the sums over all axes but the last, [channels]. */
   columnSums(x: Tensor): Tensor1D;
   relu(x: Tensor): Tensor;
-  /** dy where y > 0, else 0. */
+  /** Returns dy if y > 0 and 0 otherwise, per element; `y` is the result of `relu`. */
   reluGradient(dy: Tensor, y: Tensor): Tensor;
-  /** On ties the gradient goes to the first maximum in row-major order, as in PyTorch. */
-  maxPool(x: Tensor4D, window: PoolWindow): { y: Tensor4D; gradient: (dy: Tensor4D) => Tensor4D };
-  /** Over all axes but the last. */
+  /**
+   * Takes the maximum over each window of `x` [images, height, width, channels]. On ties the gradient goes to the first maximum
+   * in row-major order, as in PyTorch.
+   */
+  maxPool(x: Tensor4D, window: PoolWindow): MaxPool;
+  /** Returns the moments over all axes but the last. */
   moments(x: Tensor): BatchMoments;
   /**
-   * tail((x - mean) * scale + shift) over the last axis, with `affine` = [mean, scale, shift], each one value a channel.
-   * Without `training` only `y` may be used.
+   * Computes tail((x - mean) * scale + shift) over the last axis. `affine` is [mean, scale, shift], each with one value per
+   * channel. Must run inside a tidy, which also frees what the backward pass needs. Without `training` only `y` may be used.
    */
   batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail, training: boolean): BatchNormPass;
+  /** Returns the matrix product of `a` and `b`, each transposed first if its flag is set. */
   matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D;
-  /** Cross-entropy of each row and its gradient by the logits (of the plain sum over rows). */
-  softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor1D; gradient: Tensor2D };
   /**
-   * [rows, columns] of float32 in [0, 1) from Philox4x32-10 under `key`; columns % 4 == 0. Row r column c comes from block
-   * counter[0] + (r * columns + c) / 4; counter words 2 and 3 are taken as they are.
+   * Returns the cross-entropy of each row's softmax and its gradient; `logits` is [rows, classes], `labels` is [rows] of dtype
+   * int32 with values in [0, classes).
    */
-  philoxUniform(
-    rows: number,
-    columns: number,
-    key: readonly [number, number],
-    counter: readonly [number, number, number],
-  ): Tensor2D;
+  softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): CrossEntropy;
   /**
-   * x [rows, ...] scaled by 1 / (1 - rate) where its number is at least `rate`, else 0. The numbers of a row are those of
-   * `philoxUniform` with the columns rounded up to a multiple of 4. Of dy it is the gradient.
+   * Returns [rows, columns] of random numbers in [0, 1) from Philox4x32-10 under `key`; `columns` must be a multiple of 4. The
+   * number of row r and column c comes from the block whose counter word 0 is counter[0] + floor((r * columns + c) / 4).
    */
-  dropout(
-    x: Tensor,
-    rate: number,
-    key: readonly [number, number],
-    counter: readonly [number, number, number],
-  ): Tensor;
+  philoxUniform(rows: number, columns: number, key: PhiloxKey, counter: PhiloxCounter): Tensor2D;
   /**
-   * x' dy, the gradient of a dense layer's matrix: for x [rows, inputs] and dy [rows, outputs], neither an operand of the run's
-   * precision. A tensor, or what writes it to where it is needed.
+   * Returns `x` [rows, ...] scaled by 1 / (1 - rate); elements whose random number is less than `rate` become 0. The random
+   * numbers of a row are those of `philoxUniform` with the columns rounded up to a multiple of 4. Applied to dy, it returns the
+   * gradient.
+   */
+  dropout(x: Tensor, rate: number, key: PhiloxKey, counter: PhiloxCounter): Tensor;
+  /**
+   * Computes the gradient of a dense layer's matrix, the transpose of `x` times `dy`, [inputs, outputs]. `x` is [rows, inputs],
+   * `dy` is [rows, outputs], and neither is a result of `operand`. Returns the gradient, or a function that writes it.
    */
   denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter;
   /**
-   * Copies the values of a float32 tensor; `target` has as many elements and stays where it is, as does `hash`, which takes
-   * the ledger's hash of them.
+   * Copies the values of a float32 tensor to `target`, which has as many elements. With `hash`, the ledger's hash of the values is
+   * written there, 8 bytes. `target` and `hash` must be the same buffers at every step.
    */
   store(value: Tensor, target: Float32Array, hash?: Uint8Array): void;
-  /** `sizes` are those of the parameters that the flat vector consists of. */
+  /**
+   * Creates Adam's state from a copy of `parameters`, with both moments 0. `sizes` are the element counts of the parameters that
+   * the flat vector consists of, in order.
+   */
   adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState;
 }

@@ -1,14 +1,15 @@
-/** Kernels on native TensorFlow: raw ops, chosen by measurement (docs/performance.md). */
+/**
+ * Kernels on native TensorFlow. They use Lockstep's own ops if the engine has them and the shapes allow it, and TensorFlow's raw
+ * ops otherwise. The choices are measured in docs/performance.md.
+ */
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Precision } from '../../shared/config/run-config.js';
 import { elementCount } from '../../shared/model/layout.js';
-import { hashFloats } from '../../shared/ledger/hash.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import { nativeHash } from '../engine/native-sources.js';
 import type { Tensorflow } from '../engine/native.js';
-import { composedBatchNorm } from './composed-batch-norm.js';
-import { composedDropout } from './composed-dropout.js';
+import { BaseKernels } from './base-kernels.js';
 import type {
   AdamState,
   BatchMoments,
@@ -16,38 +17,39 @@ import type {
   BatchNormTail,
   Convolution,
   ConvWindow,
+  CrossEntropy,
   GradientWriter,
-  Kernels,
+  MaxPool,
+  PhiloxCounter,
+  PhiloxKey,
   PoolWindow,
 } from './kernels.js';
 import { OwnOps, takesChannels } from './own-ops.js';
 import { Products } from './products.js';
-import { RawOps, dtypes, type RawId } from './raw-ops.js';
-import { tensorflowAdam } from './tensorflow-adam.js';
+import { RawOps, dtypes } from './raw-ops.js';
+import { TensorflowAdam } from './tensorflow-adam.js';
+import { tensorflowPhilox } from './tensorflow-philox.js';
 
-/** TensorFlow's number of the Philox generator (tensorflow::Algorithm). */
-const philoxAlgorithm = 1;
-
-export class TensorflowKernels implements Kernels {
-  readonly #tf: Tensorflow;
+/** See `Kernels` for the contract of each method. */
+export class TensorflowKernels extends BaseKernels {
   readonly #ops: RawOps;
   readonly #own: OwnOps | undefined;
   readonly #products: Products;
   readonly #precision: Precision;
 
   /**
-   * `native` gives addresses to the ops that store and update in place; without it they are composed. Without `ownOps` all
-   * are TensorFlow's: what the own ones are measured against.
+   * `native` provides the addresses for the own ops that store and update in place; without it TensorFlow's ops do both. Without
+   * `ownOps` all ops are TensorFlow's, which is the reference for measurements of the own ones.
    */
   constructor(tf: Tensorflow, native?: NativeMemory, precision: Precision = 'float32', ownOps = true) {
-    this.#tf = tf;
+    super(tf);
     this.#ops = new RawOps(tf);
     this.#own = ownOps ? OwnOps.find(tf, this.#ops, native, precision) : undefined;
     this.#products = new Products(tf, this.#ops, precision);
     this.#precision = precision;
   }
 
-  operand<T extends Tensor>(x: T, convolution?: Convolution): T {
+  override operand<T extends Tensor>(x: T, convolution?: Convolution): T {
     if (this.#precision === 'float32') return x;
     if (convolution === undefined) return this.#products.operand(x);
     return this.#own?.takesConvolution(convolution) ? x : this.#products.rounded(x);
@@ -66,7 +68,7 @@ export class TensorflowKernels implements Kernels {
     window: ConvWindow,
   ): Tensor4D {
     if (this.#own?.takesConvolution({ filterShape, window })) return this.#own.convFilterGradient(x, dy);
-    const shape = this.#tf.tensor1d([...filterShape], 'int32');
+    const shape = this.tf.tensor1d([...filterShape], 'int32');
     return this.#ops.one('Conv2DBackpropFilter', this.#conv(window), [x, shape, dy]);
   }
 
@@ -78,7 +80,7 @@ export class TensorflowKernels implements Kernels {
   ): Tensor4D {
     const filterShape = filter.shape;
     if (this.#own?.takesConvolution({ filterShape, window })) return this.#own.convInputGradient(dy, filter);
-    const shape = this.#tf.tensor1d([...xShape], 'int32');
+    const shape = this.tf.tensor1d([...xShape], 'int32');
     return this.#ops.one('Conv2DBackpropInput', this.#conv(window), [shape, filter, dy]);
   }
 
@@ -99,10 +101,10 @@ export class TensorflowKernels implements Kernels {
   }
 
   /**
-   * On CPU by MaxPoolWithArgmax and a segment sum over the winners, six times faster than MaxPoolGrad, which searches for
-   * them again (0.9 ms against 5.2 for 32x28x28x32, one thread). On GPU MaxPoolGrad is cuDNN's.
+   * The CPU uses MaxPoolWithArgmax and a segment sum over the winners, which is six times faster than MaxPoolGrad because that op
+   * searches for the winners again (0.9 ms and 5.2 ms for 32x28x28x32 with one thread). On a GPU MaxPoolGrad is cuDNN's.
    */
-  maxPool(x: Tensor4D, window: PoolWindow): { y: Tensor4D; gradient: (dy: Tensor4D) => Tensor4D } {
+  maxPool(x: Tensor4D, window: PoolWindow): MaxPool {
     const ops = this.#ops;
     const pool = [
       this.#float(),
@@ -123,14 +125,14 @@ export class TensorflowKernels implements Kernels {
     ) as [Tensor4D, Tensor4D];
     const shape = x.shape;
     const gradient = (dy: Tensor4D): Tensor4D =>
-      this.#tf.tidy(() => {
-        const size = this.#tf.scalar(elementCount(shape), 'int32');
+      this.tf.tidy(() => {
+        const size = this.tf.scalar(elementCount(shape), 'int32');
         const flat = ops.one<Tensor1D>(
           'UnsortedSegmentSum',
           [this.#float(), ops.type('Tindices', dtypes.int32), ops.type('Tnumsegments', dtypes.int32)],
-          [this.#tf.reshape(dy, [-1]), this.#tf.reshape(winners, [-1]), size],
+          [this.tf.reshape(dy, [-1]), this.tf.reshape(winners, [-1]), size],
         );
-        return this.#tf.reshape(flat, shape);
+        return this.tf.reshape(flat, shape);
       });
     return { y, gradient };
   }
@@ -139,11 +141,11 @@ export class TensorflowKernels implements Kernels {
     if (this.#own && takesChannels(x)) return this.#own.moments(x);
     const channels = x.shape.at(-1) ?? 0;
     const rows = x.size / channels;
-    const none = this.#tf.tensor1d([]);
+    const none = this.tf.tensor1d([]);
     const [, mean, unbiasedVariance] = this.#ops.many(
       'FusedBatchNormV3',
       this.#batchNorm(0, true),
-      [this.#as4d(x), this.#tf.ones([channels]), this.#tf.zeros([channels]), none, none],
+      [this.#as4d(x), this.tf.ones([channels]), this.tf.zeros([channels]), none, none],
       6,
     ) as [Tensor, Tensor, Tensor];
     return {
@@ -152,17 +154,17 @@ export class TensorflowKernels implements Kernels {
     };
   }
 
-  batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail): BatchNormPass {
+  override batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail, training: boolean): BatchNormPass {
     if (this.#own && takesChannels(x)) return this.#own.batchNorm(x, affine, tail);
-    return composedBatchNorm(this.#tf, this, x, affine, tail);
+    return super.batchNorm(x, affine, tail, training);
   }
 
-  /** With variance 1 and epsilon 0 FusedBatchNormV3 is (x - mean) * scale + shift in one pass. */
-  affine(x: Tensor, mean: Tensor1D, scale: Tensor1D, shift: Tensor1D): Tensor {
-    return this.#tf.tidy(() => {
-      const inputs = [this.#as4d(x), scale, shift, mean, this.#tf.onesLike(mean)];
+  /** Uses FusedBatchNormV3 with variance 1 and epsilon 0, which computes the expression in one pass. */
+  override affine(x: Tensor, mean: Tensor1D, scale: Tensor1D, shift: Tensor1D): Tensor {
+    return this.tf.tidy(() => {
+      const inputs = [this.#as4d(x), scale, shift, mean, this.tf.onesLike(mean)];
       const [y] = this.#ops.many('FusedBatchNormV3', this.#batchNorm(0, false), inputs, 6) as [Tensor];
-      return this.#tf.reshape(y, x.shape);
+      return this.tf.reshape(y, x.shape);
     });
   }
 
@@ -170,7 +172,7 @@ export class TensorflowKernels implements Kernels {
     return this.#products.matMul(a, b, transposeA, transposeB);
   }
 
-  softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor1D; gradient: Tensor2D } {
+  softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): CrossEntropy {
     const [losses, gradient] = this.#ops.many(
       'SparseSoftmaxCrossEntropyWithLogits',
       [this.#float(), this.#ops.type('Tlabels', dtypes.int32)],
@@ -180,36 +182,16 @@ export class TensorflowKernels implements Kernels {
     return { losses, gradient };
   }
 
-  philoxUniform(
-    rows: number,
-    columns: number,
-    key: readonly [number, number],
-    counter: readonly [number, number, number],
-  ): Tensor2D {
-    const ops = this.#ops;
-    return this.#tf.tidy(() => {
-      const rawKey = this.#uint64([...key]);
-      const rawCounter = this.#uint64([counter[0], 0, counter[1], counter[2]]);
-      const algorithm = this.#tf.scalar(philoxAlgorithm, 'int32');
-      const uniform = ops.tensor<Tensor2D>(
-        'StatelessRandomUniformV2',
-        [ops.type('dtype', dtypes.float32), ops.type('Tshape', dtypes.int32)],
-        [this.#tf.tensor1d([rows, columns], 'int32'), rawKey, rawCounter, algorithm],
-      );
-      ops.delete(rawKey);
-      ops.delete(rawCounter);
-      return uniform;
-    });
+  philoxUniform(rows: number, columns: number, key: PhiloxKey, counter: PhiloxCounter): Tensor2D {
+    return tensorflowPhilox(this.tf, this.#ops, [rows, columns], key, counter);
   }
 
-  dropout(...given: Parameters<Kernels['dropout']>): Tensor {
-    return this.#own?.dropout(...given) ?? composedDropout(this.#tf, this, ...given);
+  override dropout(x: Tensor, rate: number, key: PhiloxKey, counter: PhiloxCounter): Tensor {
+    return this.#own?.dropout(x, rate, key, counter) ?? super.dropout(x, rate, key, counter);
   }
 
-  denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter {
-    const own = this.#own?.denseGradient(x, dy);
-    if (own) return own;
-    return this.#tf.tidy(() => this.matMul(this.operand(x), this.operand(dy), true, false));
+  override denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter {
+    return this.#own?.denseGradient(x, dy) ?? super.denseGradient(x, dy);
   }
 
   get name(): string {
@@ -217,45 +199,28 @@ export class TensorflowKernels implements Kernels {
     return this.#own.placesMemory ? `own ${nativeHash()}` : `own ${nativeHash()}, Adam of tensorflow`;
   }
 
-  store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
-    if (this.#own?.placesMemory) {
-      this.#own.store(value, target, hash);
-      return;
-    }
-    target.set(value.dataSync<'float32'>());
-    if (hash) hashFloats(target, hash);
+  override store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
+    if (this.#own?.placesMemory) this.#own.store(value, target, hash);
+    else super.store(value, target, hash);
   }
 
   adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
     if (this.#own?.placesMemory) return this.#own.adam(parameters, sizes, beta1, beta2);
-    return tensorflowAdam(this.#tf, this.#ops, parameters, sizes, beta1, beta2);
+    return new TensorflowAdam(this.tf, this.#ops, parameters, sizes, [beta1, beta2]);
   }
 
-  /** uint64 values from pairs of 32-bit words, low word first; tfjs can't make them, Bitcast can. */
-  #uint64(wordPairs: number[]): RawId {
-    const pairs = this.#tf.tensor2d(
-      wordPairs.map((word) => word | 0),
-      [wordPairs.length / 2, 2],
-      'int32',
-    );
-    return this.#ops.raw(
-      'Bitcast',
-      [this.#ops.type('T', dtypes.int32), this.#ops.type('type', dtypes.uint64)],
-      [pairs],
-    );
-  }
-
+  /** Reshapes `x` of any rank to four axes, as FusedBatchNormV3 requires; a tensor of rank 4 is returned itself. */
   #as4d(x: Tensor): Tensor4D {
     const channels = x.shape.at(-1) ?? 0;
-    return x.rank === 4 ? (x as Tensor4D) : this.#tf.reshape(x, [x.size / channels, 1, 1, channels]);
+    return x.rank === 4 ? (x as Tensor4D) : this.tf.reshape(x, [x.size / channels, 1, 1, channels]);
   }
 
   #float = () => this.#ops.type('T', dtypes.float32);
   #nhwc = () => this.#ops.string('data_format', 'NHWC');
 
   /**
-   * Float32 in every precision. TensorFlow's convolutions in bfloat16 are not deterministic: with few input channels,
-   * oneDNN's kernels for AVX512_BF16 read memory that was never written.
+   * Returns the attributes of a convolution, which computes in float32 in every precision. TensorFlow's convolutions in bfloat16
+   * are not deterministic: with few input channels, oneDNN's kernels for AVX512_BF16 read memory that was never written.
    */
   #conv = ({ strides, padding, dilations }: ConvWindow) => [
     this.#float(),

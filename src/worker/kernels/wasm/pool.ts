@@ -1,21 +1,8 @@
 /** Max-pools on tensors' data, for the executor's kernels as well as for tfjs's registry; see native/wasm/kernels/pool.ts. */
 
 import type { TensorInfo } from '@tensorflow/tfjs';
+import type { PoolGeometry } from './geometry.js';
 import type { WasmModule } from './module.js';
-
-/** A pool's numbers, channels last; padding by what lies before the first pixel. */
-export interface PoolGeometry {
-  readonly images: number;
-  readonly height: number;
-  readonly width: number;
-  readonly channels: number;
-  readonly outHeight: number;
-  readonly outWidth: number;
-  readonly size: readonly [number, number];
-  readonly strides: readonly [number, number];
-  readonly top: number;
-  readonly left: number;
-}
 
 /** [images, outHeight, outWidth, channels], undisposed. */
 export function maxPool(module: WasmModule, x: TensorInfo, pool: PoolGeometry): TensorInfo {

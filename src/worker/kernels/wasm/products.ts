@@ -6,6 +6,7 @@
 import type { TensorInfo } from '@tensorflow/tfjs';
 import { invariant } from '../../../shared/errors.js';
 import { elementCount } from '../../../shared/model/layout.js';
+import type { ConvGeometry } from './geometry.js';
 import type { WasmModule } from './module.js';
 
 /** Rows of addresses that native/wasm/kernels/matrix.ts works on at once, and the three that it adds. */
@@ -14,23 +15,6 @@ const tableBytes = (64 + 3) * 4;
 const slackBytes = 12;
 
 const panelsOf = (columns: number): number => Math.ceil(columns / 8);
-
-/** A convolution's numbers, channels last; padding by what lies before the first pixel. */
-export interface ConvGeometry {
-  readonly images: number;
-  readonly height: number;
-  readonly width: number;
-  readonly channels: number;
-  readonly outHeight: number;
-  readonly outWidth: number;
-  readonly outChannels: number;
-  readonly kernelHeight: number;
-  readonly kernelWidth: number;
-  readonly strides: readonly [number, number];
-  readonly dilations: readonly [number, number];
-  readonly top: number;
-  readonly left: number;
-}
 
 type Data = Pick<TensorInfo, 'dataId'>;
 

@@ -7,9 +7,10 @@
 import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../../engine/native.js';
 import { borrowFromCpu, registered } from './borrowed.js';
+import type { ConvGeometry, PoolGeometry } from './geometry.js';
 import { WasmModule } from './module.js';
-import { maxPool, maxPoolGradient, type PoolGeometry } from './pool.js';
-import { convolve, filterGradient, inputGradient, multiply, type ConvGeometry } from './products.js';
+import { maxPool, maxPoolGradient } from './pool.js';
+import { convolve, filterGradient, inputGradient, multiply } from './products.js';
 
 type Inputs = Readonly<Record<string, TensorInfo | undefined>>;
 type Attributes = unknown;

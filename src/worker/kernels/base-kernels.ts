@@ -1,0 +1,94 @@
+/**
+ * The kernels that can be composed from other kernels and from ordinary tfjs functions. An implementation extends this class,
+ * adds the primitive kernels and overrides a composed one if its engine has a faster equivalent. No default computes in a
+ * precision of its own: each follows `operand` and `matMul` of the implementation.
+ */
+
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import { hashFloats } from '../../shared/ledger/hash.js';
+import type { Tensorflow } from '../engine/native.js';
+import { composedBatchNorm, type BatchNormParts } from './composed-batch-norm.js';
+import { composedDropout } from './composed-dropout.js';
+import type {
+  AdamState,
+  BatchMoments,
+  BatchNormPass,
+  BatchNormTail,
+  Convolution,
+  ConvWindow,
+  CrossEntropy,
+  GradientWriter,
+  Kernels,
+  MaxPool,
+  PhiloxCounter,
+  PhiloxKey,
+  PoolWindow,
+} from './kernels.js';
+
+/** See `Kernels` for the contract of each method. */
+export abstract class BaseKernels implements Kernels, BatchNormParts {
+  abstract readonly name: string;
+  protected readonly tf: Tensorflow;
+
+  constructor(tf: Tensorflow) {
+    this.tf = tf;
+  }
+
+  abstract conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D;
+  abstract conv2dFilterGradient(
+    x: Tensor4D,
+    filterShape: readonly number[],
+    dy: Tensor4D,
+    window: ConvWindow,
+  ): Tensor4D;
+  abstract conv2dInputGradient(
+    xShape: readonly number[],
+    filter: Tensor4D,
+    dy: Tensor4D,
+    window: ConvWindow,
+  ): Tensor4D;
+  abstract biasAdd(x: Tensor, bias: Tensor1D): Tensor;
+  abstract columnSums(x: Tensor): Tensor1D;
+  abstract relu(x: Tensor): Tensor;
+  abstract reluGradient(dy: Tensor, y: Tensor): Tensor;
+  abstract maxPool(x: Tensor4D, window: PoolWindow): MaxPool;
+  abstract moments(x: Tensor): BatchMoments;
+  abstract matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D;
+  abstract softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): CrossEntropy;
+  abstract philoxUniform(rows: number, columns: number, key: PhiloxKey, counter: PhiloxCounter): Tensor2D;
+  abstract adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState;
+
+  /** Returns `x`: by default an engine computes in float32 only. */
+  operand<T extends Tensor>(x: T, convolution?: Convolution): T;
+  operand<T extends Tensor>(x: T): T {
+    return x;
+  }
+
+  /**
+   * (x - mean) * scale + shift over the last axis; `mean`, `scale` and `shift` have one value per channel. The result has the
+   * shape of `x` and belongs to the caller. Only `batchNorm` uses it.
+   */
+  affine(x: Tensor, mean: Tensor1D, scale: Tensor1D, shift: Tensor1D): Tensor {
+    const { tf } = this;
+    return tf.tidy(() => tf.add(tf.mul(tf.sub(x, mean), scale), shift));
+  }
+
+  batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail, training: boolean): BatchNormPass;
+  batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail): BatchNormPass {
+    return composedBatchNorm(this.tf, this, x, affine, tail);
+  }
+
+  dropout(x: Tensor, rate: number, key: PhiloxKey, counter: PhiloxCounter): Tensor {
+    return composedDropout(this.tf, this, x, rate, key, counter);
+  }
+
+  denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter {
+    return this.tf.tidy(() => this.matMul(this.operand(x), this.operand(dy), true, false));
+  }
+
+  /** Copies through JavaScript: `dataSync` returns the values and the hash is computed from `target`. */
+  store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
+    target.set(value.dataSync<'float32'>());
+    if (hash) hashFloats(target, hash);
+  }
+}
