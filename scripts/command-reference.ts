@@ -97,7 +97,7 @@ function sharedText(
   const missing = (all ? optionsOf(all) : []).filter(
     (option) => !shared.some((other) => sameOption(option, other)),
   );
-  const but = missing.length === 0 ? '' : ` but ${missing.map(({ long }) => code(long ?? '')).join(', ')}`;
+  const except = missing.length === 0 ? '' : ` but ${missing.map(({ long }) => code(long ?? '')).join(', ')}`;
   return `The options of [lockstep ${path}](#lockstep-${path.replaceAll(' ', '-')})${but}, and:`;
 }
 
