@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { hangMs } from '../support/eventually.js';
 
-/** Hashes of what Lockstep's own ops give, in a process of its own since TensorFlow's threads are set once. */
+/** Prints hashes of the own ops' results. It runs in a new process, because TensorFlow's thread count can be set only once. */
 const script = `
   import { createHash } from 'node:crypto';
   import os from 'node:os';
@@ -18,7 +18,7 @@ const script = `
   const kernels = new TensorflowKernels(tf, memory);
   const sha = (values) => createHash('sha256').update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)).digest('hex');
   const results = { name: kernels.name };
-  // Shapes with and without work for every thread; the last has one group of channels only.
+  // The shapes include ones with too little work for some threads. The last one has a single group of channels.
   for (const shape of [[33, 28, 28, 32], [64, 512], [5, 14, 14, 48], [40, 20, 20, 16]]) {
     const channels = shape.at(-1);
     const x = tf.randomNormal(shape, 0.3, 2, 'float32', 5);
@@ -72,7 +72,7 @@ async function results(threads: number): Promise<Record<string, unknown>> {
 }
 
 describe("Lockstep's own ops", () => {
-  it('give the same bits whatever the number of threads that share them', async () => {
+  it('return identical bits for every number of threads', async () => {
     const one = await results(1);
     expect(one['name']).toMatch(/^own/);
     expect(Object.keys(one)).toHaveLength(24);

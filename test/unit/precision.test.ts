@@ -4,7 +4,7 @@ import { roundToBfloat16 } from '../support/bfloat16.js';
 import { engineFor } from '../support/in-process.js';
 
 describe('products in bfloat16', () => {
-  it('round both factors and the float32 sum, and leave float32 behind', async () => {
+  it('round both factors and the float32 sum to bfloat16 and leak no tensor', async () => {
     const { tf, memory } = await engineFor('tensorflow');
     const kernels = new TensorflowKernels(tf, memory, 'bfloat16');
     const [rows, inner, columns] = [5, 40, 3];
@@ -30,7 +30,7 @@ describe('products in bfloat16', () => {
         }
         const got = result[r * columns + c] as number;
         expect(got).toBe(roundToBfloat16(got));
-        // Half a unit in the last of 8 bits, and the rounding of the float32 sum.
+        // The bound is half a unit in the last of 8 bits, plus the rounding of the float32 sum.
         expect(Math.abs(got - exact)).toBeLessThanOrEqual(2 ** -8 * Math.abs(exact) + 1e-6 * size);
       }
     }

@@ -20,7 +20,7 @@ function distance(got: Tensor | Float32Array, expected: Float64Array): number {
 }
 
 describe.each([
-  // A few units in the last place of a float32; two factors of 8 bits, whose transforms add up to four of them.
+  // The first bound is a few units in the last place of a float32. In bfloat16, factors have 8 bits and a transform adds up to four.
   ['float32', 3e-6],
   ['bfloat16', 2e-2],
 ] as [Precision, number][])('products in %s', (precision, bar) => {
@@ -31,9 +31,9 @@ describe.each([
     [1, 7, 5, 48, 16],
     [3, 1, 1, 16, 16],
     [1, 2, 9, 32, 64],
-    // More images than one part of a filter gradient takes.
+    // These are more images than one block of a filter gradient contains.
     [10, 4, 4, 16, 16],
-  ])('match a convolution of %d images of %dx%d, %d to %d channels', (...shape) => {
+  ])('match a direct convolution of %d images of %dx%d with %d input and %d output channels', (...shape) => {
     const [images, height, width, inputs, outputs] = shape;
     tf.tidy(() => {
       const x = tf.randomNormal<Rank.R4>([images, height, width, inputs], 0.2, 1, 'float32', 1);
@@ -59,9 +59,9 @@ describe.each([
     [1, 16, 16],
     [33, 48, 80],
     [64, 112, 32],
-    // These are no multiples of a group of channels.
+    // These sizes are not multiples of a group of channels.
     [5, 12, 10],
-  ])('match a dense gradient over %d rows, %d by %d', (rows, inputs, outputs) => {
+  ])('match a dense gradient in float64 over %d rows, %d by %d', (rows, inputs, outputs) => {
     tf.tidy(() => {
       const x: Tensor2D = tf.randomNormal([rows, inputs], 0.2, 1, 'float32', 1);
       const dy: Tensor2D = tf.randomNormal([rows, outputs], 0, 1, 'float32', 2);
@@ -82,8 +82,8 @@ describe.each([
   });
 });
 
-describe('Dropout in one pass', () => {
-  it('drops what the composed one drops, to the bit, whatever the columns and the counter', () => {
+describe('the fused dropout op', () => {
+  it('returns the same bits as the composed dropout for all column counts, rates and counters', () => {
     const kernels = new TensorflowKernels(tf, memory);
     for (const [rows, columns, rate] of [
       [3, 64, 0.5],

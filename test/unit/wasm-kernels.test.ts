@@ -10,7 +10,7 @@ import { engineFor } from '../support/in-process.js';
 
 let wasm: Engine;
 let kernels: Kernels;
-/** tfjs's JavaScript kernels: what ours are compared with. */
+/** tfjs's JavaScript kernels, the reference. */
 let reference: Kernels;
 beforeAll(async () => {
   wasm = await engineFor('wasm');
@@ -23,14 +23,14 @@ type Shape = [number, number, number, number];
 const values = (count: number): Float32Array =>
   Float32Array.from({ length: count }, (_, i) => ((i * 7919) % 1009) / 1009 - 0.5);
 
-/** The same call by both, each on its own backend; values to be compared. */
+/** Runs the same call with both, each on its own backend, and returns the values of both results. */
 function both(
   shapes: readonly (readonly number[])[],
   call: (by: Kernels, tensors: Tensor[]) => Tensor,
 ): [Float32Array, Float32Array] {
   const { tf } = wasm;
   const run = (backend: string, by: Kernels): Float32Array => {
-    // A backend's caches remain; only the place where tensors are made changes.
+    // This only changes the backend on which tensors are created; the backends' caches remain.
     expect(tf.engine().backendName).toBe('wasm');
     void tf.setBackend(backend);
     try {
@@ -54,7 +54,7 @@ function expectClose([found, expected]: [Float32Array, Float32Array]): void {
   expect(distance).toBeLessThan(1e-6 * scale * 10);
 }
 
-describe('kernels in WebAssembly', () => {
+describe('WebAssembly kernels', () => {
   it.each([
     { size: [7, 6], kernel: [3, 3], channels: [1, 8], strides: [1, 1], padding: 'same', dilations: [1, 1] },
     { size: [7, 6], kernel: [3, 3], channels: [3, 5], strides: [2, 1], padding: 'same', dilations: [1, 1] },
@@ -62,7 +62,7 @@ describe('kernels in WebAssembly', () => {
     { size: [9, 8], kernel: [2, 3], channels: [2, 9], strides: [2, 3], padding: 'valid', dilations: [1, 1] },
     { size: [5, 5], kernel: [1, 1], channels: [6, 7], strides: [3, 3], padding: 'same', dilations: [1, 1] },
   ] as const)(
-    'convolve and differentiate like tfjs: %o',
+    'match tfjs for a convolution and its gradients: %o',
     ({ size, kernel, channels, strides, padding, dilations }) => {
       const window = { strides, padding, dilations };
       const x = [3, ...size, channels[0]];
@@ -84,7 +84,7 @@ describe('kernels in WebAssembly', () => {
     },
   );
 
-  it('convolve with gaps like tfjs', () => {
+  it('match tfjs for a dilated convolution', () => {
     const window = { strides: [1, 1], padding: 'same', dilations: [2, 2] } as const;
     expectClose(
       both(
@@ -102,7 +102,7 @@ describe('kernels in WebAssembly', () => {
     [64, 33, 10],
     [130, 16, 9],
     [1, 1, 1],
-  ])('multiply like tfjs, also transposed: %i x %i x %i', (rows, inner, columns) => {
+  ])('match tfjs for matrix products, also transposed: %i x %i x %i', (rows, inner, columns) => {
     for (const [ta, tb] of [
       [false, false],
       [true, false],
@@ -118,7 +118,7 @@ describe('kernels in WebAssembly', () => {
   it.each([
     { size: [3, 3], strides: [2, 2], padding: 'same' },
     { size: [2, 3], strides: [1, 2], padding: 'valid' },
-  ] as const)('pool and differentiate like tfjs, where nothing is equal: %o', (window) => {
+  ] as const)('match tfjs for a max-pool without ties and its gradient: %o', (window) => {
     const x = [2, 7, 6, 3];
     expectClose(both([x], (by, [a]) => by.maxPool(a as Tensor4D, window).y));
     expectClose(
@@ -134,7 +134,7 @@ describe('kernels in WebAssembly', () => {
     [true, false],
     [false, true],
     [false, false],
-  ])('normalise a batch like tfjs, with 6 channels, ReLU %s and pool %s', (relu, pool) => {
+  ])('match tfjs for a BatchNorm of 6 channels with ReLU %s and pool %s', (relu, pool) => {
     const affine = Float32Array.from({ length: 18 }, (_, i) => Math.sin(i + 1));
     const tail = { relu, pool };
     const x = [4, 6, 4, 6];
@@ -157,7 +157,7 @@ describe('kernels in WebAssembly', () => {
     );
   });
 
-  it('draw the same numbers as the generator in JavaScript, far into its counter', () => {
+  it('generate the same random numbers as the JavaScript implementation at high counter values', () => {
     const { tf } = wasm;
     const args = [5, 8, [0xfffffff0, 1], [0xfffffffe, 4_000_000_000, 7]] as const;
     const [found, expected] = tf.tidy(() =>
@@ -171,7 +171,7 @@ describe('kernels in WebAssembly', () => {
     expect(found).toEqual(expected);
   });
 
-  it('give losses and gradients of a softmax whose exponentials would overflow', () => {
+  it('return losses and gradients of a softmax whose exponentials would overflow', () => {
     const { tf } = wasm;
     tf.tidy(() => {
       const logits = tf.tensor2d([1000, 0, -1000, 3, 3, 3], [2, 3]);
@@ -185,13 +185,13 @@ describe('kernels in WebAssembly', () => {
 });
 
 describe('the WebAssembly engine', () => {
-  it('has no processor in its identity, so that workers of any agree', () => {
+  it('has no processor in its identity, so that workers on different processors match', () => {
     const { cpu, instructions, threads, kernels: name } = identityOf(wasm, kernels.name);
     expect({ cpu, instructions, threads }).toEqual({ cpu: 'any', instructions: '', threads: '1' });
     expect(name).toMatch(/^own wasm [0-9a-f]{12}$/);
   });
 
-  it('trains layers whose gradients its backend lacks, by tfjs itself', () => {
+  it("trains layers whose gradients tfjs's backend lacks", () => {
     const { tf } = wasm;
     const model = tf.sequential({
       layers: [
@@ -220,7 +220,7 @@ describe('the WebAssembly engine', () => {
 });
 
 describe('exact arithmetic', () => {
-  it('replaces what JavaScript leaves to the implementation, within two units in the last place of it', () => {
+  it('replaces implementation-defined functions with results within two units in the last place', () => {
     const before = { pow: Math.pow, exp: Math.exp, cos: Math.cos };
     const inputs = Array.from({ length: 200 }, (_, i) => (i - 100) * 0.37);
     const expected = inputs.map((x) => [before.pow(0.9, x), before.exp(x), before.cos(x)]);
@@ -232,7 +232,7 @@ describe('exact arithmetic', () => {
         expect(Math.abs(value - near)).toBeLessThanOrEqual(2 * Number.EPSILON * Math.abs(near));
       });
     });
-    // Recorded: a module that computes anything else would change every hash.
+    // These values are recorded, because any other result would change every hash.
     expect([exactMath.pow(0.999, 1000), exactMath.exp(-1.5), exactMath.cos(2.5)]).toEqual([
       0.36769542477096373, 0.22313016014842982, -0.8011436155469337,
     ]);

@@ -1,4 +1,4 @@
-/** Which kernels compute on an engine. */
+/** Selects the kernels for an engine. */
 
 import type { Precision } from '../../shared/config/run-config.js';
 import { ConfigError } from '../../shared/errors.js';
@@ -9,7 +9,11 @@ import { TensorflowKernels } from './tensorflow.js';
 import { WasmModule } from './wasm/module.js';
 import { WasmKernels } from './wasm/wasm.js';
 
-/** @throws ConfigError when the engine doesn't have the precision. */
+/**
+ * Returns the kernels for an engine, which must be the current tfjs backend.
+ * @throws ConfigError if the engine does not support the precision
+ * @throws EngineError if the WebAssembly module is not built
+ */
 export function kernelsOf({ kind, tf, memory }: Engine, precision: Precision = 'float32'): Kernels {
   if (kind === 'tensorflow') return new TensorflowKernels(tf, memory, precision);
   if (precision !== 'float32') {

@@ -1,21 +1,21 @@
 /**
- * BatchNorm and what follows it from separate kernels: for engines without Lockstep's own ops, and for shapes that those
- * don't take. More passes over memory, the same contract.
+ * BatchNorm and its tail composed from separate kernels, for engines without Lockstep's own ops and for shapes that those do not
+ * support. It makes more passes over memory than a fused kernel.
  */
 
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
 import type { BatchNormPass, BatchNormTail, Kernels } from './kernels.js';
 
-/** The kernels it is made of. */
+/** The kernels that BatchNorm is composed from. */
 export interface BatchNormParts extends Pick<Kernels, 'relu' | 'reluGradient' | 'maxPool' | 'columnSums'> {
-  /** (x - mean) * scale + shift over the last axis. */
+  /** Returns (x - mean) * scale + shift over the last axis. */
   affine(x: Tensor, mean: Tensor1D, scale: Tensor1D, shift: Tensor1D): Tensor;
 }
 
 const window = { size: [2, 2], strides: [2, 2], padding: 'valid' } as const;
 
-/** Must run inside a tf.tidy, which also frees what the backward pass needs. */
+/** See `Kernels.batchNorm` for the contract. */
 export function composedBatchNorm(
   tf: Tensorflow,
   parts: BatchNormParts,
@@ -28,7 +28,7 @@ export function composedBatchNorm(
   const activated = tail.relu ? parts.relu(z) : z;
   const pooled = tail.pool ? parts.maxPool(activated as Tensor4D, window) : undefined;
   let held: Tensor | undefined;
-  /** dy brought back through the tail; computed once. */
+  /** Returns dy propagated back through the tail, which is computed once. */
   const dz = (dy: Tensor): Tensor => {
     if (held) return held;
     const unpooled = pooled ? pooled.gradient(dy as Tensor4D) : dy;
@@ -52,6 +52,7 @@ export function composedBatchNorm(
   };
 }
 
+/** Splits three concatenated rows of equal length. */
 function rows(tf: Tensorflow, values: Float32Array): [Tensor1D, Tensor1D, Tensor1D] {
   const channels = values.length / 3;
   const row = (i: number): Tensor1D => tf.tensor1d(values.slice(i * channels, (i + 1) * channels));

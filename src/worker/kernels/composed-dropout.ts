@@ -1,13 +1,13 @@
-/** Dropout from an engine's ordinary functions, for kernels that have none of their own. */
+/** Dropout composed from an engine's ordinary functions, for kernels without a fused one. */
 
 import type { Tensor } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from './kernels.js';
 
-/** Blocks of the generator, four numbers each, that a sample of so many values takes: each begins at one of its own. */
+/** Number of Philox blocks, of four numbers each, per row of `columns` values. Every row begins with a new block. */
 export const blocksOf = (columns: number): number => Math.ceil(columns / 4);
 
-/** See `Kernels.dropout`. */
+/** See `Kernels.dropout` for the contract; `kernels` provides the random numbers. */
 export function composedDropout(
   tf: Tensorflow,
   kernels: Pick<Kernels, 'philoxUniform'>,

@@ -1,6 +1,6 @@
 /**
- * The optimizers' arithmetic in JavaScript, over float32 vectors: computed in float64, rounded once a stored value, in the
- * order of operations of PyTorch's single-tensor implementations. Changes its vectors in place; elements [from, to) only.
+ * The optimizers' arithmetic in JavaScript, over float32 vectors. It computes in float64 in the order of operations of PyTorch's
+ * single-tensor implementations and rounds each stored value once. Updates change elements [from, to) of their vectors in place.
  */
 
 export interface AdamCoefficients {
@@ -11,20 +11,23 @@ export interface AdamCoefficients {
   /** sqrt(1 - beta2^t) */
   readonly correction: number;
   readonly epsilon: number;
-  /** Added to the gradient, times the parameter. */
+  /** This multiple of the parameter is added to the gradient. */
   readonly coupledDecay: number;
-  /** The parameter shrinks by this part before the update. */
+  /** The parameter is multiplied by 1 - decoupledDecay before the update. */
   readonly decoupledDecay: number;
 }
 
-/** In `into`, which has as many elements, or in a new vector. */
+/** Copies `values` into `into`, which has as many elements, or into a new vector, and returns the copy. */
 export function copyOf(values: Float32Array, into?: Float32Array): Float32Array {
   if (!into) return values.slice();
   into.set(values);
   return into;
 }
 
-/** torch.optim.Adam and AdamW (Loshchilov & Hutter 2019). */
+/**
+ * Applies one update of torch.optim.Adam or AdamW (Loshchilov & Hutter 2019) to the parameters `p`, the first moments `m` and the
+ * second moments `v`.
+ */
 export function updateAdam(
   p: Float32Array,
   m: Float32Array,
@@ -54,8 +57,8 @@ export interface SgdCoefficients {
 }
 
 /**
- * torch.optim.SGD: b = momentum * b + (1 - dampening) * g, p -= lr * b (nesterov: g + momentum * b). `first`: this is step 1,
- * where PyTorch begins with b = g. `b` is not touched without momentum.
+ * Applies one update of torch.optim.SGD: b = momentum * b + (1 - dampening) * g and p -= lr * b, or p -= lr * (g + momentum * b)
+ * with Nesterov's momentum. `first` is true at step 1, where PyTorch sets b = g. Without momentum `b` does not change.
  */
 export function updateSgd(
   p: Float32Array,
@@ -77,7 +80,7 @@ export function updateSgd(
   }
 }
 
-/** average = decay * average + (1 - decay) * values, as torch.optim.swa_utils has it (lerp). */
+/** Sets average = decay * average + (1 - decay) * values, computed as a lerp like torch.optim.swa_utils. */
 export function updateAverage(average: Float32Array, values: Float32Array, decay: number): void {
   for (let i = 0; i < average.length; i++) {
     const held = average[i] as number;

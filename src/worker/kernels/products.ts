@@ -63,7 +63,7 @@ export class Products {
     return this.#expand(this.#ops.unnamed('MatMul', attributes, [a, b]) as Tensor2D);
   }
 
-  /** Whether TensorFlow's bfloat16 product rounds a sum up where truncation would round it down. */
+  /** True if TensorFlow's bfloat16 product rounds up a sum that truncation would round down. */
   #roundsToNearest(tf: Tensorflow): boolean {
     const [sum] = tf.tidy(() => {
       const left = this.#compact(tf.tensor2d([1, 1.5 * 2 ** -8], [1, 2]));

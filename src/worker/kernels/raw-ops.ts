@@ -1,6 +1,6 @@
 /**
- * Raw TensorFlow ops on tfjs-node's backend: attributes by kind, tensors in and out, and ops on dtypes that tfjs has no
- * name for (uint64, resources), which are ids that we delete by hand. The only file that knows the binding's shape.
+ * Raw TensorFlow ops on tfjs-node's backend: typed attributes, ops on tensors, and ops on dtypes that tfjs does not have (uint64,
+ * resources). Values of such a dtype are ids, which are deleted explicitly. No other module depends on the binding's interface.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
@@ -44,15 +44,17 @@ interface Backend {
   ): Tensor[];
 }
 
-/** TensorFlow's numbers of the dtypes used here (TF_DataType in the C API). */
+/** TensorFlow's numbers of the dtypes in use (TF_DataType in the C API). */
 export const dtypes = { float32: 1, int32: 3, bfloat16: 14, uint64: 23 } as const;
 
-/** Something of a dtype unknown to tfjs. Delete it, or it stays for the life of the process. */
+/** The id of a value whose dtype tfjs does not have. It lives until `RawOps.delete`. */
 export type RawId = number & { readonly raw: true };
 
+/** Executes ops on the current backend. Returned tensors belong to the caller, in the current tfjs scope. */
 export class RawOps {
   readonly #backend: Backend;
 
+  /** @throws InvariantError if the current backend is not tfjs-node */
   constructor(tf: Tensorflow) {
     this.#backend = tf.backend() as unknown as Backend;
     invariant(typeof this.#backend.executeSingleOutput === 'function', 'the backend is not tfjs-node');
@@ -74,23 +76,24 @@ export class RawOps {
     return this.#backend.executeSingleOutput(name, attributes, inputs) as T;
   }
 
+  /** Runs an op with several outputs. */
   many(name: string, attributes: readonly Attribute[], inputs: readonly Tensor[], outputs: number): Tensor[] {
     return this.#backend.executeMultipleOutputs(name, attributes, inputs, outputs);
   }
 
-  /** Runs an op whose inputs or output tfjs can't hold. */
+  /** Runs an op whose output tfjs cannot hold; the caller deletes it. */
   raw(name: string, attributes: readonly Attribute[], inputs: readonly (Tensor | RawId)[]): RawId {
     const [output] = this.#backend.binding.executeOp(name, attributes, this.#ids(inputs), 1);
     invariant(output, `${name} gave no output`);
     return output.id as RawId;
   }
 
-  /** Runs an op for its effect on a resource. */
+  /** Runs an op without outputs for its effect on a resource. */
   effect(name: string, attributes: readonly Attribute[], inputs: readonly (Tensor | RawId)[]): void {
     this.#backend.binding.executeOp(name, attributes, this.#ids(inputs), 0);
   }
 
-  /** Runs an op on raw inputs whose one output is an ordinary tensor. */
+  /** Runs an op on raw inputs with one output, which is an ordinary tensor. */
   tensor<T extends Tensor>(
     name: string,
     attributes: readonly Attribute[],
@@ -102,8 +105,8 @@ export class RawOps {
   }
 
   /**
-   * Casts. tfjs has no name for bfloat16: it takes such a tensor for float32 of the same shape, so that a tidy frees it. Only
-   * raw ops may read it.
+   * Casts between two of `dtypes`, rounding to nearest. tfjs does not have bfloat16 and treats such a result as a float32 tensor of
+   * the same shape, so that a tidy frees it. Only raw ops may read its values.
    */
   cast(x: Tensor, from: number, to: number): Tensor {
     const attributes = [this.type('SrcT', from), this.type('DstT', to), this.bool('Truncate', false)];
@@ -112,7 +115,7 @@ export class RawOps {
     return this.#backend.createOutputTensor({ ...output, dtype: dtypes.float32 });
   }
 
-  /** As `one`, for an op whose output is of a dtype unknown to tfjs; see `cast`. */
+  /** Runs an op whose output has a dtype that tfjs does not have; see `cast` for the restrictions on the result. */
   unnamed(name: string, attributes: readonly Attribute[], inputs: readonly Tensor[]): Tensor {
     const [output] = this.#backend.binding.executeOp(name, attributes, this.#ids(inputs), 1);
     invariant(output, `${name} gave no output`);

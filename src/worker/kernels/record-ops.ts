@@ -1,4 +1,4 @@
-/** Lists the TensorFlow ops that a piece of code executes. For checks and tests: it slows down every op. */
+/** Lists the TensorFlow ops that a function executes, for checks and tests. It slows down every op. */
 
 import type { Tensorflow } from '../engine/native.js';
 import type { Attribute, Binding } from './raw-ops.js';

@@ -1,4 +1,4 @@
-/** Adam's state on the WebAssembly heap, updated in place. Owns that memory until it is disposed. */
+/** Adam's state on the WebAssembly heap, updated in place. The state owns its memory until it is disposed. */
 
 import type { Tensor1D } from '@tensorflow/tfjs';
 import { hashPlace } from '../../../shared/ledger/hash.js';
@@ -8,6 +8,10 @@ import { hashAt } from './hash.js';
 import type { WasmModule } from './module.js';
 import { copyOf } from '../host-updates.js';
 
+/**
+ * See `Kernels.adam` for the contract.
+ * @throws EngineError if the heap has no memory left
+ */
 export function wasmAdam(
   module: WasmModule,
   initial: Float32Array,
@@ -16,7 +20,7 @@ export function wasmAdam(
   beta2: number,
 ): AdamState {
   const count = initial.length;
-  // The module computes in fours.
+  // The module computes four elements at a time.
   const bytes = Math.ceil(count / 4) * 16;
   const memory = module.allocate(4 * bytes);
   const [p, m, v, g] = [memory, memory + bytes, memory + 2 * bytes, memory + 3 * bytes];

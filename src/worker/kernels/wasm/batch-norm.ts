@@ -1,6 +1,6 @@
 /**
- * BatchNorm and what follows it on Lockstep's WebAssembly module. Channels go in fours there; others are padded on the way in
- * and cut on the way out, which changes no channel's arithmetic.
+ * BatchNorm and its tail on Lockstep's WebAssembly module. The module requires a multiple of four channels. Other inputs are padded
+ * and the results are cut, which does not change the arithmetic of any channel.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
@@ -12,7 +12,7 @@ const lanes = 4;
 const channelsOf = (x: Tensor): number => x.shape.at(-1) ?? 1;
 const padded = (channels: number): number => Math.ceil(channels / lanes) * lanes;
 
-/** `x` with channels in fours: itself, or a copy with zeros in the caller's tidy. */
+/** Returns `x` if its channels are a multiple of four, or else a copy padded with zeros, in the current tfjs scope. */
 function inFours(tf: Tensorflow, x: Tensor): Tensor {
   const more = padded(channelsOf(x)) - channelsOf(x);
   return more === 0
@@ -23,7 +23,7 @@ function inFours(tf: Tensorflow, x: Tensor): Tensor {
       );
 }
 
-/** What `body` makes of the address of `x` with channels in fours; a copy lives for the call alone. */
+/** Calls `body` with the address of `x` after padding. A padded copy is disposed after the call. */
 function withFours<T>(tf: Tensorflow, module: WasmModule, x: Tensor, body: (address: number) => T): T {
   const whole = tf.tidy(() => inFours(tf, x));
   try {
@@ -33,7 +33,7 @@ function withFours<T>(tf: Tensorflow, module: WasmModule, x: Tensor, body: (addr
   }
 }
 
-/** The first `channels` of a tensor that came out in fours. */
+/** Returns the first `channels` channels of `y`, which is disposed unless it has no others and is returned itself. */
 function cut(tf: Tensorflow, y: Tensor, channels: number): Tensor {
   if (channelsOf(y) === channels) return y;
   const result = tf.slice(
@@ -45,7 +45,7 @@ function cut(tf: Tensorflow, y: Tensor, channels: number): Tensor {
   return result;
 }
 
-/** Each of `values`' rows of `channels`, at an address, rows in fours. */
+/** Copies the rows of `values`, of `channels` elements each, to scratch memory, pads each with zeros and returns the address. */
 function placeRows(
   module: WasmModule,
   name: 'vectors' | 'gradient',
@@ -60,7 +60,7 @@ function placeRows(
   return at;
 }
 
-/** Sums over all axes but the last, in float64. */
+/** Returns the sums over all axes but the last, [channels], in float64. */
 export function columnSums(tf: Tensorflow, module: WasmModule, x: Tensor): Float64Array {
   const channels = channelsOf(x);
   return withFours(tf, module, x, (from) => {
@@ -70,6 +70,10 @@ export function columnSums(tf: Tensorflow, module: WasmModule, x: Tensor): Float
   });
 }
 
+/**
+ * See `Kernels.moments`. The module sums deviations from the mean of the first rows, which avoids cancellation, in float32 within
+ * blocks of rows and in float64 across blocks.
+ */
 export function moments(tf: Tensorflow, module: WasmModule, x: Tensor): BatchMoments {
   const channels = channelsOf(x);
   const width = padded(channels);
@@ -90,7 +94,7 @@ export function moments(tf: Tensorflow, module: WasmModule, x: Tensor): BatchMom
   });
 }
 
-/** Must run inside a tf.tidy, which also frees what the backward pass needs. */
+/** See `Kernels.batchNorm` for the contract. */
 export function batchNorm(
   tf: Tensorflow,
   module: WasmModule,

@@ -1,6 +1,7 @@
 /**
- * Kernels that tfjs's WebAssembly backend lacks or has wrong, and that are rare enough for JavaScript: run by tfjs's JavaScript backend on
- * copies of the inputs. All of them add, multiply and compare only, so they have the same bits in every JavaScript engine.
+ * Kernels that tfjs's WebAssembly backend lacks or computes incorrectly, and that are rare enough to run in JavaScript. tfjs's
+ * JavaScript backend runs them on copies of the inputs. They only add, multiply and compare, so that the results are bit-for-bit
+ * identical in every JavaScript engine.
  */
 
 import type { TensorInfo, TypedArray } from '@tensorflow/tfjs';
@@ -13,7 +14,7 @@ const borrowed = [
   'UnsortedSegmentSum',
 ] as const;
 
-/** The backend has these, but takes no maximum that is not positive for one. */
+/** Kernels that the backend has, but that ignore a maximum that is not positive. */
 const replaced = ['MaxPool3D', 'MaxPool3DGrad'] as const;
 
 interface DataStore {
@@ -22,10 +23,11 @@ interface DataStore {
   disposeData(dataId: object): boolean;
 }
 
-/** tfjs's types say that every kernel is there. */
+/** Returns true if the backend has the kernel; tfjs's types declare that it always does. */
 export const registered = (tf: Tensorflow, name: string): boolean =>
   (tf.getKernel(name, 'wasm') as unknown) !== undefined;
 
+/** Registers all of these kernels with the WebAssembly backend; `tf` must have the JavaScript backend as well. */
 export function borrowFromCpu(tf: Tensorflow): void {
   for (const name of replaced) if (registered(tf, name)) tf.unregisterKernel(name, 'wasm');
   for (const name of [...borrowed, ...replaced]) {
@@ -50,7 +52,7 @@ export function borrowFromCpu(tf: Tensorflow): void {
           backend: there,
           ...(attrs && { attrs }),
         });
-        // None of them has several outputs.
+        // None of these kernels has several outputs.
         const output = made as TensorInfo;
         const result = move(there, here, output);
         for (const { dataId } of [output, ...copies.map(([, copy]) => copy)]) there.disposeData(dataId);

@@ -1,8 +1,8 @@
 /**
- * Lockstep's own WebAssembly module over the memory of tfjs's WebAssembly backend: both compute on the same heap, and a tensor is an
- * address in it. Owns the instance, the scratch memory and the way from tensors to addresses.
+ * Lockstep's WebAssembly module over the memory of tfjs's WebAssembly backend. Both compute on the same heap, and a tensor is an
+ * address in it. This file owns the instance and the scratch memory, and maps tensors to addresses.
  *
- * Growth of the heap detaches every typed array over it: views are made where they are used and never kept.
+ * Growth of the heap detaches every typed array over it, so views are made right before their use and are never kept.
  */
 
 import { createHash } from 'node:crypto';
@@ -12,10 +12,10 @@ import { EngineError, invariant } from '../../../shared/errors.js';
 import { elementCount } from '../../../shared/model/layout.js';
 import type { Tensorflow } from '../../engine/native.js';
 
-/** From src/worker/kernels/wasm as well as from dist/worker/kernels/wasm. */
+/** This path is the same from src/worker/kernels/wasm and from dist/worker/kernels/wasm. */
 const file = new URL('../../../../dist/wasm/kernels.wasm', import.meta.url);
 
-/** An export of native/wasm/kernels/index.ts; its arguments are in the order that is written there. Addresses and sizes are integers. */
+/** An export of native/wasm/kernels/index.ts, which defines the arguments. Addresses and sizes are integers. */
 type Function = (...args: (number | boolean)[]) => number;
 type Functions = Readonly<Record<FunctionName, Function>>;
 export type FunctionName =
@@ -42,7 +42,7 @@ export type FunctionName =
   | 'reluGradient'
   | 'softmaxCrossEntropy';
 
-/** tfjs-backend-wasm's backend, as far as it is used here; the version is pinned. */
+/** The parts of tfjs-backend-wasm's backend that this module uses; the version is pinned. */
 export interface WasmBackend {
   readonly wasm: {
     readonly asm: { readonly memory: WebAssembly.Memory };
@@ -57,20 +57,24 @@ interface TensorMaker {
   makeTensorFromTensorInfo(info: TensorInfo): Tensor;
 }
 
-/** The memory that a name stands for: as large as the largest use so far, its contents lost from use to use. */
+/** Names of reusable blocks of memory. A block is as large as its largest use so far; each use overwrites its contents. */
 export type ScratchName = 'frame' | 'panels' | 'table' | 'vectors' | 'gradient';
 
 const modules = new WeakMap<object, WasmModule>();
 
+/** One instance of the module. Its memory lives as long as the backend. */
 export class WasmModule {
   readonly #tf: Tensorflow;
   readonly #backend: WasmBackend;
   readonly #scratch = new Map<ScratchName, { address: number; bytes: number }>();
   readonly run: Functions;
-  /** Twelve hex digits of the module's SHA-256: two modules with the same ones compute the same bits. */
+  /** First twelve hex digits of the module's SHA-256. Modules with equal hashes compute the same bits. */
   readonly hash: string;
 
-  /** The one over the current backend, which is tfjs's WebAssembly. @throws EngineError when the module isn't built */
+  /**
+   * Returns the module over the current backend, which must be tfjs's WebAssembly backend.
+   * @throws EngineError if the module is not built
+   */
   static of(tf: Tensorflow): WasmModule {
     const held = modules.get(tf.backend());
     if (held) return held;
@@ -89,32 +93,45 @@ export class WasmModule {
     this.run = instance.exports as unknown as Functions;
   }
 
-  /** Where a tensor's elements are, until it is disposed. */
+  /**
+   * Returns the address of a tensor's elements, which is valid until the tensor is disposed.
+   * @throws InvariantError if the tensor belongs to another backend
+   */
   address({ dataId }: Pick<TensorInfo, 'dataId'>): number {
     const data = this.#backend.dataIdMap.get(dataId);
     invariant(data, 'the tensor is not one of the WebAssembly backend');
     return data.memoryOffset;
   }
 
-  /** A tensor's data with undefined elements, for a kernel of tfjs's registry. @throws EngineError when memory is out */
+  /**
+   * Allocates a tensor's data with undefined elements. It belongs to the caller, who makes it a tensor or disposes it.
+   * @throws EngineError if the heap has no memory left
+   */
   info(shape: readonly number[], dtype: 'float32' | 'int32' = 'float32'): TensorInfo {
     const info = this.#backend.makeOutput([...shape], dtype);
     if (this.address(info) === 0 && elementCount(shape) > 0) throw outOfMemory(elementCount(shape) * 4);
     return info;
   }
 
-  /** A tensor with undefined elements, and where they are. */
+  /**
+   * Returns a new float32 tensor with undefined elements, in the current tfjs scope, and the address of its elements.
+   * @throws EngineError if the heap has no memory left
+   */
   output<T extends Tensor>(shape: readonly number[]): { tensor: T; to: number } {
     const info = this.info(shape);
     return { tensor: this.tensor<T>(info), to: this.address(info) };
   }
 
-  /** The tensor of `info`'s data, in the current scope. */
+  /** Makes `info` a tensor in the current tfjs scope. */
   tensor<T extends Tensor>(info: TensorInfo): T {
     const maker = this.#tf.engine() as unknown as TensorMaker;
     return maker.makeTensorFromTensorInfo(info) as T;
   }
 
+  /**
+   * Returns the address of a block of at least `bytes` bytes, valid until the next use of the same name.
+   * @throws EngineError if the heap has no memory left
+   */
   scratch(name: ScratchName, bytes: number): number {
     const held = this.#scratch.get(name);
     if (held && held.bytes >= bytes) return held.address;
@@ -125,7 +142,10 @@ export class WasmModule {
     return address;
   }
 
-  /** @throws EngineError when memory is out */
+  /**
+   * Returns the address of a new block, which the caller frees.
+   * @throws EngineError if the heap has no memory left
+   */
   allocate(bytes: number): number {
     const address = this.#backend.wasm._malloc(bytes) >>> 0;
     if (address === 0) throw outOfMemory(bytes);
@@ -136,6 +156,7 @@ export class WasmModule {
     this.#backend.wasm._free(address);
   }
 
+  /** Returns a view of `count` float32 values; it is invalid after the next allocation. So are the two below. */
   floats(address: number, count: number): Float32Array {
     return new Float32Array(this.#backend.wasm.asm.memory.buffer, address, count);
   }
@@ -154,7 +175,7 @@ function readModule(): Buffer {
     return readFileSync(file);
   } catch (cause) {
     throw new EngineError(
-      `WebAssembly kernels: expected ${file.pathname}, got none. Build them with \`npm run build\`.`,
+      `WebAssembly kernels: expected the module at ${file.pathname}, got none. Build it with \`npm run build\`.`,
       { path: file.pathname },
       cause,
     );
@@ -163,7 +184,7 @@ function readModule(): Buffer {
 
 function outOfMemory(bytes: number): EngineError {
   return new EngineError(
-    `WebAssembly memory: expected room for ${bytes} bytes, got none. Give a worker less at once: a smaller --batch-size, or more --workers.`,
+    `WebAssembly memory: expected ${bytes} free bytes, got fewer. Use a smaller --batch-size or more --workers.`,
     { bytes },
   );
 }

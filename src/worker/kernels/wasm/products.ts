@@ -1,6 +1,7 @@
 /**
  * Matrix products and convolutions on tensors' data: geometry and scratch memory around native/wasm/kernels/matrix.ts and convolution.ts.
- * Every function takes and gives what tfjs's kernels do, so that both the executor's kernels and tfjs's registry use them.
+ * Arguments and results are those of tfjs's kernels, so that the executor's kernels and tfjs's registry share them. The caller owns
+ * the results. Every function throws an EngineError if the heap has no memory left.
  */
 
 import type { TensorInfo } from '@tensorflow/tfjs';
@@ -11,14 +12,17 @@ import type { WasmModule } from './module.js';
 
 /** Rows of addresses that native/wasm/kernels/matrix.ts works on at once, and the three that it adds. */
 const tableBytes = (64 + 3) * 4;
-/** What a load of four elements may read beyond the last stretch. */
+/** Number of bytes that a load of four elements may read beyond the last run of elements. */
 const slackBytes = 12;
 
 const panelsOf = (columns: number): number => Math.ceil(columns / 8);
 
 type Data = Pick<TensorInfo, 'dataId'>;
 
-/** [rows, inner] times [inner, columns] into `to`; both factors by address, and whether they lie transposed there. */
+/**
+ * Writes the product of [rows, inner] and [inner, columns] to the address `to`. Each factor is an address and a flag that is true
+ * if the matrix is stored transposed.
+ */
 function product(
   module: WasmModule,
   [a, aTransposed]: readonly [number, boolean],
@@ -31,7 +35,7 @@ function product(
   const [rowBytes, columnBytes] = bTransposed ? [4, inner * 4] : [columns * 4, 4];
   module.run.packPanels(b, inner, columns, rowBytes, columnBytes, panels, inner * 32);
   if (aTransposed) {
-    // `a` is [inner, rows]; a last stretch that is no multiple of four is read with its slack, so from a copy.
+    // `a` is [inner, rows]. Loads of four elements read beyond a row count that is not a multiple of four, so it is copied first.
     const from = rows % 4 === 0 ? a : copied(module, a, inner * rows);
     module.run.multiplyTransposed(from, inner, rows, panels, columns, table, to);
   } else {
@@ -39,13 +43,17 @@ function product(
   }
 }
 
+/** Copies `count` floats to scratch memory that may be read `slackBytes` beyond its end. */
 function copied(module: WasmModule, from: number, count: number): number {
   const copy = module.scratch('frame', count * 4 + slackBytes);
   module.floats(copy, count).set(module.floats(from, count));
   return copy;
 }
 
-/** a times b, [batch, rows, columns], where a batch of one goes with every other one. */
+/**
+ * Returns the batched product of `a` and `b`, [batch, rows, columns], each matrix transposed first if its flag is set. A factor with
+ * one matrix is used with every matrix of the other.
+ */
 export function multiply(
   module: WasmModule,
   a: TensorInfo,
@@ -72,7 +80,10 @@ export function multiply(
   return result;
 }
 
-/** A frame is needed where a patch reaches over the edge. */
+/**
+ * Returns the address, height and width of a frame: scratch memory for one image with its padding. It is needed if a patch reaches
+ * over the image's edge. Without a frame all three are 0.
+ */
 function frameOf(module: WasmModule, g: ConvGeometry, needed = false): [number, number, number] {
   const [height, width] = [
     (g.outHeight - 1) * g.strides[0] + (g.kernelHeight - 1) * g.dilations[0] + 1,
@@ -83,6 +94,7 @@ function frameOf(module: WasmModule, g: ConvGeometry, needed = false): [number, 
   return [module.scratch('frame', height * width * g.channels * 4 + slackBytes), height, width];
 }
 
+/** Returns the convolution of `x` with `filter`, [images, outHeight, outWidth, outChannels]. */
 export function convolve(module: WasmModule, x: Data, filter: Data, g: ConvGeometry): TensorInfo {
   const result = module.info([g.images, g.outHeight, g.outWidth, g.outChannels]);
   const rows = g.kernelHeight * g.kernelWidth * g.channels;
@@ -93,6 +105,7 @@ export function convolve(module: WasmModule, x: Data, filter: Data, g: ConvGeome
   return result;
 }
 
+/** Convolves with a filter that is packed in `panels`; the pixels of `x` lie `spread` apart, with zeros between them. */
 function convolvePacked(
   module: WasmModule,
   x: number,
@@ -125,7 +138,7 @@ function convolvePacked(
   );
 }
 
-/** The gradient by the filter, [kernelHeight, kernelWidth, channels, outChannels]. */
+/** Returns the gradient with respect to the filter, [kernelHeight, kernelWidth, channels, outChannels]. */
 export function filterGradient(module: WasmModule, x: Data, dy: Data, g: ConvGeometry): TensorInfo {
   const result = module.info([g.kernelHeight, g.kernelWidth, g.channels, g.outChannels]);
   const panels = module.scratch('panels', panelsOf(g.outChannels) * g.outHeight * g.outWidth * 32);
@@ -155,7 +168,10 @@ export function filterGradient(module: WasmModule, x: Data, dy: Data, g: ConvGeo
   return result;
 }
 
-/** The gradient by x: the turned filter over dy, whose pixels are spread by the strides. */
+/**
+ * Returns the gradient with respect to the input, [images, height, width, channels]: the convolution of `dy`, whose pixels are
+ * spread by the strides, with the rotated filter.
+ */
 export function inputGradient(module: WasmModule, filter: Data, dy: Data, g: ConvGeometry): TensorInfo {
   const result = module.info([g.images, g.height, g.width, g.channels]);
   const taps = g.kernelHeight * g.kernelWidth;

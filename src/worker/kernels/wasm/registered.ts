@@ -1,10 +1,13 @@
 /**
- * What tfjs's WebAssembly backend gets from us, so that any layer runs and trains on it: convolutions, matrix products and max-pools
- * on our module instead of XNNPACK, which chooses its kernels by the processor; gradients that the backend has no kernel for; and
- * MaxPoolGrad, whose own gives nothing to a maximum that is not positive.
+ * Registers Lockstep's kernels with tfjs's WebAssembly backend, so that every layer runs and trains on it:
+ * - convolutions, matrix products and max-pools on Lockstep's module; XNNPACK, which the backend uses, selects its kernels by the
+ *   processor;
+ * - gradients that the backend has no kernel for;
+ * - MaxPoolGrad; the backend's own gives no gradient to a maximum that is not positive.
  */
 
 import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
+import { EngineError } from '../../../shared/errors.js';
 import type { Tensorflow } from '../../engine/native.js';
 import { borrowFromCpu, registered } from './borrowed.js';
 import type { ConvGeometry, PoolGeometry } from './geometry.js';
@@ -41,7 +44,7 @@ interface ProductAttributes {
   readonly transposeB: boolean;
 }
 
-/** Kernels of the backend's own by the names of fused activations. */
+/** The backend's kernels, by the names of fused activations. */
 const activations: Readonly<Record<string, string>> = {
   relu: 'Relu',
   relu6: 'Relu6',
@@ -51,13 +54,17 @@ const activations: Readonly<Record<string, string>> = {
   prelu: 'Prelu',
 };
 
+/**
+ * Replaces the kernels of the current backend, which must be tfjs's WebAssembly backend.
+ * @throws EngineError if the module is not built
+ */
 export function registerWasmKernels(tf: Tensorflow): void {
   const module = WasmModule.of(tf);
   const register = (name: string, kernelFunc: KernelFunction): void => {
     if (registered(tf, name)) tf.unregisterKernel(name, 'wasm');
     tf.registerKernel({ kernelName: name, backendName: 'wasm', kernelFunc: kernelFunc as never });
   };
-  /** Adds the bias and applies the activation of a fused kernel, and frees what it came from. */
+  /** Adds the bias and applies the activation of a fused kernel. Frees the intermediate results. */
   const finish = (result: TensorInfo, call: Parameters<KernelFunction>[0]): TensorInfo => {
     const { bias, preluActivationWeights: alpha } = call.inputs;
     const { activation = 'linear', leakyreluAlpha } = call.attrs as FusedAttributes;
@@ -144,7 +151,10 @@ function geometry(
   filterShape: readonly number[],
   { strides, pad, dilations = 1, dimRoundingMode, dataFormat }: ConvAttributes,
 ): ConvGeometry {
-  if (dataFormat === 'NCHW') throw new Error('Convolution: expected channels last, got NCHW.');
+  if (dataFormat === 'NCHW')
+    throw new EngineError(
+      'Convolution in WebAssembly: expected the data format NHWC, got NCHW. Use channelsLast.',
+    );
   const info = tf.backend_util.computeConv2DInfo(
     xShape as [number, number, number, number],
     filterShape as [number, number, number, number],
