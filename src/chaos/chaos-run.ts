@@ -1,4 +1,4 @@
-/** One disturbed run of `lockstep chaos` from its start to its verdict. */
+/** One run of `lockstep chaos` with faults, from its start to its report. */
 
 import { join } from 'node:path';
 import { setStepDelay } from '../shared/faults/fault-request.js';
@@ -8,17 +8,17 @@ import type { Scenario } from './scenario.js';
 import { Training, type TrainingOutcome, type Timed } from './training-process.js';
 
 export interface ChaosSetting {
-  /** Options of `train` that all runs have. */
+  /** Options of `train` common to all runs. */
   readonly options: readonly string[];
   readonly steps: number;
   readonly paceMs: number;
-  /** After so long a run is ended and has failed. */
+  /** A run that takes longer is killed and counts as failed. */
   readonly timeoutMs: number;
 }
 
 export interface FaultReport extends InjectedFault {
   readonly recoveryMs: number | undefined;
-  /** All members were lost: the recovery time holds the start of another engine. */
+  /** All workers were lost; the recovery time includes the start of an engine. */
   readonly nobodySurvived: boolean;
 }
 
@@ -27,7 +27,7 @@ export interface RunReport {
   readonly scenario: Scenario;
   readonly faults: readonly FaultReport[];
   readonly weightsSha256: string;
-  /** Empty: nothing is wrong. */
+  /** Empty if the run passed. */
   readonly problems: readonly string[];
 }
 
@@ -56,7 +56,7 @@ export async function disturbedRun(
   const injected = await Promise.all(scenario.faults.map((fault) => inject(training, requests, fault)));
   const outcomes = [await training.ended];
   if (injected.some(({ planned, atMs }) => planned.kind === 'resume' && atMs !== undefined)) {
-    // Where all were killed nobody was left to remove the sockets.
+    // After all processes were killed, the sockets of the first part are still there.
     const others = join(folder, 't');
     training = new Training(['--resume', out, ...own(scenario.resumeWorkers)], others, setting.timeoutMs);
     outcomes.push(await training.ended);

@@ -1,4 +1,4 @@
-/** What `lockstep chaos` prints at the end: faults by kind and point, how often, and how long the training stood still. */
+/** The summary table of `lockstep chaos`: faults by kind and point, their counts, and the recovery times. */
 
 import { median } from './recovery.js';
 import type { FaultReport, RunReport } from './chaos-run.js';
@@ -8,9 +8,9 @@ export interface Summary {
   readonly point: string;
   readonly asked: number;
   readonly fired: number;
-  /** Runs with it that went wrong. */
+  /** Number of failed runs with this fault. */
   readonly failed: number;
-  /** Recoveries in which an engine had to start, since every member was lost; not in the median and the maximum. */
+  /** Recoveries in which all workers were lost and an engine had to start; excluded from the median and the maximum. */
   readonly restarts: number;
   readonly medianMs: number | null;
   readonly maximumMs: number | null;

@@ -1,4 +1,4 @@
-/** Carries out one planned fault in a training that runs, and reports whether it happened. */
+/** Injects one planned fault into a running training, and reports whether it happened. */
 
 import { setTimeout as pause } from 'node:timers/promises';
 import {
@@ -11,39 +11,39 @@ import type { PlannedFault } from './scenario.js';
 import { send, type Training } from './training-process.js';
 
 const pollMs = 5;
-/** Less than any timeout by which a process counts as lost. */
+/** Shorter than any timeout after which a process is considered lost. */
 const shortStopMs = 500;
 
 export interface InjectedFault {
   readonly planned: PlannedFault;
-  /** Undefined: it never happened. */
+  /** Milliseconds since 1970; undefined: the fault did not happen. */
   readonly atMs: number | undefined;
-  /** The process that it happened to; 0: none in particular. */
+  /** The affected process; 0: none in particular. */
   readonly pid: number;
 }
 
-/** Before the training starts, or while it runs. */
-export function requestPlannedFault(folder: string, { order, trigger }: PlannedFault): void {
+/** Writes the requests of a fault; before the training starts or while it runs. */
+export function requestPlannedFault(folder: string, { request, trigger }: PlannedFault): void {
   if (trigger) requestFault(folder, trigger);
-  if (order) requestFault(folder, order);
+  if (request) requestFault(folder, request);
 }
 
-/** Resolves when it has happened, or can't any more. */
+/** Resolves when the fault has happened, or cannot happen any more. */
 export async function inject(
   training: Training,
   folder: string,
   planned: PlannedFault,
 ): Promise<InjectedFault> {
   const { kind, id } = planned;
-  const fired = planned.order ? await firing(training, folder, id) : await randomTime(training, planned);
+  const fired = planned.request ? await firing(training, folder, id) : await randomTime(training, planned);
   if (!fired) return { planned, atMs: undefined, pid: 0 };
   const happened = (pid: number): InjectedFault => ({ planned, atMs: Date.now(), pid });
   switch (kind) {
     case 'kill':
-      if (planned.order) return { planned, ...fired };
+      if (planned.request) return { planned, ...fired };
       return send(fired.pid, 'SIGKILL') ? happened(fired.pid) : { planned, atMs: undefined, pid: 0 };
     case 'stop':
-      if (!planned.order && !send(fired.pid, 'SIGSTOP')) return { planned, atMs: undefined, pid: 0 };
+      if (!planned.request && !send(fired.pid, 'SIGSTOP')) return { planned, atMs: undefined, pid: 0 };
       void wake(training, planned, fired.pid);
       return { planned, ...fired };
     case 'coordinator':
@@ -51,7 +51,7 @@ export async function inject(
       const { coordinator } = training;
       const signal = kind === 'coordinator' ? 'SIGKILL' : 'SIGSTOP';
       const sent = send(coordinator, signal);
-      if (planned.order) releaseFaultRequest(folder, id);
+      if (planned.request) releaseFaultRequest(folder, id);
       if (kind === 'coordinator-stop') void wake(training, planned, coordinator);
       return sent ? happened(coordinator) : { planned, atMs: undefined, pid: 0 };
     }
@@ -77,7 +77,7 @@ async function firing(training: Training, folder: string, id: string): Promise<F
   }
 }
 
-/** Some time after its step; to whom it will happen. */
+/** Waits for the random time after the fault's step; resolves with the worker to be affected. */
 async function randomTime(training: Training, planned: PlannedFault): Promise<FaultRecord | undefined> {
   while (training.step < planned.step) {
     if (training.over) return undefined;
@@ -90,7 +90,7 @@ async function randomTime(training: Training, planned: PlannedFault): Promise<Fa
   return { atMs: Date.now(), pid, point: 'random', step: training.step, rank: planned.rank };
 }
 
-/** A stopped process goes on: soon, or once the run has given it up. */
+/** Continues a stopped process: soon, or once the run has replaced it. */
 async function wake(training: Training, { wakesSoon }: PlannedFault, pid: number): Promise<void> {
   if (wakesSoon) await pause(shortStopMs);
   else

@@ -1,4 +1,4 @@
-/** What Linux says of processes: who is below whom, who lives, and what each holds. Reads /proc alone. */
+/** Reads the process tree and the resources of processes from Linux's /proc. */
 
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 
@@ -15,7 +15,7 @@ function read(file: string): string {
   }
 }
 
-/** Not those that have ended and only wait for their parent. */
+/** Undefined for processes that have ended, zombies included. */
 function lineOf(pid: number): Line | undefined {
   const [, state, parent] = /\) (\S) (\d+)/.exec(read(`/proc/${pid}/stat`)) ?? [];
   return state === undefined || state === 'Z' ? undefined : { pid, parent: Number(parent) };
@@ -23,7 +23,7 @@ function lineOf(pid: number): Line | undefined {
 
 export const isAlive = (pid: number): boolean => lineOf(pid) !== undefined;
 
-/** Every process below `pid`. */
+/** All descendants of a process. */
 export function descendants(pid: number): number[] {
   const lines = readdirSync('/proc').flatMap((name) =>
     /^\d+$/.test(name) ? (lineOf(Number(name)) ?? []) : [],
@@ -39,7 +39,7 @@ export interface Holdings {
   readonly sockets: number;
 }
 
-/** Undefined when the process is gone. */
+/** Undefined if the process has ended. */
 export function holdings(pid: number): Holdings | undefined {
   const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`)) ?? [];
   if (kilobytes === undefined) return undefined;

@@ -1,9 +1,9 @@
-/** How long a run stood still after a fault. Pure. */
+/** Computes the time that a run needed to recover from a fault, from its events. */
 
 import type { InjectedFault } from './inject.js';
 import type { Timed } from './training-process.js';
 
-/** Who took part then: pids. */
+/** The pids of the workers at that time. */
 function membersAt(events: readonly Timed[], atMs: number): readonly number[] {
   let members: readonly number[] = [];
   for (const event of events) {
@@ -15,9 +15,9 @@ function membersAt(events: readonly Timed[], atMs: number): readonly number[] {
 }
 
 /**
- * Milliseconds from the fault to the next step that was committed in spite of it. After the kill of a member that is the first step
- * of the next generation, since word of an earlier step may still have been on its way; otherwise the longest time without a step
- * since the fault. Undefined when no step followed.
+ * Milliseconds from the fault to the next step committed after recovery. After the kill of a member that is the first step of the next
+ * generation, since reports of earlier steps may have been in flight; otherwise it is the longest time without a step since the fault.
+ * Undefined if no step followed.
  */
 export function recoveryMs(
   { planned, atMs, pid }: InjectedFault,
@@ -36,8 +36,8 @@ export function recoveryMs(
 }
 
 /**
- * Whether nobody who took part when it happened is in the next generation: the run then waited for another engine to load, as
- * it does at its start, and that time says nothing of recovery.
+ * Whether no worker of the affected generation is in the next one. The run then waited for new engines to load, as at its start, and
+ * that time is no measure of recovery.
  */
 export function nobodySurvived({ atMs }: InjectedFault, events: readonly Timed[]): boolean {
   if (atMs === undefined) return false;

@@ -1,7 +1,7 @@
 /**
- * What the processes of a long run hold, sampled once a second: memory, descriptors, tensors, and files of sockets. Says what grew. A
- * process that has lived long is compared with itself after its warm-up; short lives are compared with others at the same age, so
- * that neither a leak of a generation nor one from process to process can hide.
+ * Samples the resources of a long run's processes once a second (memory, descriptors, tensors, socket files) and reports what grew. A
+ * long-lived process is compared with itself after its warm-up; short-lived ones are compared with others at the same age, which finds
+ * leaks per generation and leaks from process to process.
  */
 
 import { readdirSync } from 'node:fs';
@@ -24,7 +24,7 @@ export interface Sample extends Holdings {
 export interface Growth {
   readonly role: Role;
   readonly what: 'residentMb' | 'descriptors' | 'tensors' | 'socketFiles';
-  /** `life`: of one process. `age`: of processes of equal age. */
+  /** `life`: compares one process over time. `age`: compares processes of equal age. */
   readonly over: 'life' | 'age' | 'run';
   readonly from: number;
   readonly to: number;
@@ -34,13 +34,13 @@ export interface Growth {
 
 const warmUpS = 60;
 const shortestLifeS = 180;
-/** The first workers got their state from nobody: not compared with those that came later. */
+/** The first workers received no state from a peer; they are not compared with later ones. */
 const firstBornS = 20;
-/** Ages at which short lives are compared, seconds. */
+/** Ages in seconds at which short-lived processes are compared. */
 const comparedAge = { from: 8, to: 14 } as const;
-/** V8's heap and malloc's arenas breathe; more than both of these is growth. */
+/** V8's heap and malloc's arenas fluctuate; only a larger increase counts as growth. */
 const allowed = { residentMb: 24, descriptors: 4, tensors: 0, socketFiles: 2 } as const;
-/** Processes in each third. */
+/** Minimum number of processes in each third. */
 const fewest = 4;
 const allowedPart = 0.05;
 
@@ -50,7 +50,7 @@ export class Resources {
   readonly #born = new Map<number, number>();
   readonly #startMs = performance.now();
 
-  sample(training: Training, sockets: string, orders: string): void {
+  sample(training: Training, sockets: string, requests: string): void {
     const atS = (performance.now() - this.#startMs) / 1000;
     const workers = new Set(training.members.values());
     for (const pid of [training.pid, ...descendants(training.pid)]) {
@@ -64,10 +64,10 @@ export class Resources {
               : undefined;
       if (!this.#born.has(pid)) this.#born.set(pid, atS);
       const held = holdings(pid);
-      // One that is still loading takes no part yet.
+      // A process that is still loading has no role yet.
       if (!role || !held) continue;
       const ageS = atS - (this.#born.get(pid) ?? atS);
-      this.samples.push({ ...held, atS, pid, role, ageS, tensors: readTensorCount(orders, pid) });
+      this.samples.push({ ...held, atS, pid, role, ageS, tensors: readTensorCount(requests, pid) });
     }
     const folders = readdirSync(sockets);
     const count = folders.reduce((sum, name) => sum + filesIn(join(sockets, name)), 0);

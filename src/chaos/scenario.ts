@@ -1,12 +1,15 @@
 /**
- * What happens in one run of `lockstep chaos`: which faults, where and when, on how many workers. A function of the seed and the
- * run's number alone, so that a run that failed can be had again. Knows nothing of processes.
+ * Draws the scenario of one run of `lockstep chaos`: the faults, their points and steps, and the number of workers. A function of the
+ * seed and the number of the run alone, so that a failed run can be repeated. Starts no process.
  */
 
 import { linkFaults, type FaultRequestInput, type FaultPoint } from '../shared/faults/fault-request.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
 
-/** `coordinator`, `coordinator-stop`: its process killed, stopped. `resume`: everybody killed, then `--resume` on other workers. */
+/**
+ * `coordinator` kills the coordinator's process and `coordinator-stop` stops it. `resume` kills all processes and resumes the run with
+ * another number of workers.
+ */
 export const chaosFaults = [
   'kill',
   'stop',
@@ -18,23 +21,23 @@ export const chaosFaults = [
 export type ChaosFault = (typeof chaosFaults)[number];
 
 const stepPoints = ['bn-forward', 'bn-backward', 'reduce', 'apply', 'commit'] as const;
-/** Passed only when a membership has ended: something has to end it first. */
+/** Reached only after a generation has ended, so another fault has to end it first. */
 const recoveryPoints = ['recovery', 'meeting', 'catch-up', 'join'] as const;
 
 export interface PlannedFault {
   readonly id: string;
   readonly kind: ChaosFault;
-  /** `random`: whenever, some time after that step. */
+  /** `random`: at a random time after the step. */
   readonly point: FaultPoint | 'random';
   readonly step: number;
-  /** What a worker is told; undefined for a random time, at which it happens from outside. */
-  readonly order: FaultRequestInput | undefined;
-  /** Ends a membership, so that the point is reached. */
+  /** The request to a worker; undefined for a random time, at which this process injects the fault. */
+  readonly request: FaultRequestInput | undefined;
+  /** Ends a generation, so that the point is reached. */
   readonly trigger: FaultRequestInput | undefined;
-  /** Random time: whose, and how long after the step. */
+  /** For a random time: the worker's rank, and the delay after the step. */
   readonly rank: number;
   readonly delayMs: number;
-  /** A process that was stopped goes on before anybody misses it. */
+  /** Whether a stopped process continues before any timeout detects it. */
   readonly wakesSoon: boolean;
 }
 
@@ -48,12 +51,12 @@ export interface Scenario {
 export interface ScenarioOptions {
   readonly seed: number;
   readonly faults: readonly ChaosFault[];
-  /** Empty: all that fit, and random times. */
+  /** Empty: all points that a fault can have, and random times. */
   readonly points: readonly (FaultPoint | 'random')[];
   readonly workers: readonly number[];
-  /** Of the whole training. */
+  /** Number of steps of the training. */
   readonly steps: number;
-  /** Faults at once. */
+  /** Number of faults at the same step. */
   readonly together: 1 | 2;
 }
 
@@ -61,12 +64,12 @@ type Draw = <T>(from: readonly T[]) => T;
 
 const isLink = (kind: ChaosFault): boolean => (linkFaults as readonly string[]).includes(kind);
 
-/** May be of the link to the coordinator too, whose messages nobody sends again when they are lost. */
+/** Faults that lose no message. Only these are injected into the link to the coordinator, whose messages are not repeated. */
 const isLasting = (kind: ChaosFault): boolean => kind === 'delay' || kind === 'partition';
 
 function pointsOf(kind: ChaosFault): readonly (FaultPoint | 'random')[] {
   if (kind === 'resume') return ['random'];
-  // The writer's thread has no links; a worker that joins, or whose membership is over, has none to others.
+  // The checkpoint writer's thread has no links, and a worker without a generation has none to peers.
   if (isLasting(kind)) return [...stepPoints, 'recovery', 'meeting', 'catch-up'];
   if (isLink(kind)) return [...stepPoints, 'meeting', 'catch-up'];
   return [...stepPoints, 'checkpoint', ...recoveryPoints, 'random'];
@@ -88,13 +91,13 @@ export function drawScenario(options: ScenarioOptions, run: number): Scenario {
   return {
     workers,
     resumeWorkers: draw(others),
-    // Else small vectors need no message that could be hit.
+    // With shared memory small vectors need no messages.
     sharedMemory: faults.some(({ kind }) => isLink(kind)) ? 'off' : 'auto',
     faults,
   };
 }
 
-/** @param first the fault that happens at the same time */
+/** @param first the other fault of a pair */
 export function drawFault(
   { faults, points, steps }: Pick<ScenarioOptions, 'faults' | 'points' | 'steps'>,
   draw: Draw,
@@ -105,7 +108,7 @@ export function drawFault(
 ): PlannedFault {
   const allowed = (kind: ChaosFault): readonly (FaultPoint | 'random')[] => {
     const fit = pointsOf(kind).filter((point) => points.length === 0 || points.includes(point));
-    // With one worker there is nobody at the other end.
+    // A single worker has no links to peers.
     return workers === 1 && isLink(kind) ? [] : fit;
   };
   const kind = draw(faults.filter((name) => allowed(name).length > 0));
@@ -123,15 +126,15 @@ export function drawFault(
     delayMs: sequence.below(60),
     wakesSoon: sequence.below(3) === 0,
   };
-  if (point === 'random') return { ...common, order: undefined, trigger: undefined };
-  // The first fault of a pair may be what ends the membership.
-  const ends = first?.kind === 'kill' && first.order !== undefined && first.trigger === undefined;
+  if (point === 'random') return { ...common, request: undefined, trigger: undefined };
+  // The first fault of a pair may end the generation.
+  const ends = first?.kind === 'kill' && first.request !== undefined && first.trigger === undefined;
   const triggerId = ends ? first.id : `${id}-trigger`;
-  const order: FaultRequestInput = {
+  const request: FaultRequestInput = {
     id,
     kind: kind === 'coordinator' || kind === 'coordinator-stop' ? 'hold' : (kind as 'kill'),
     point,
-    // A worker that joins knows of no step yet.
+    // A joining worker has no step yet.
     step: inRecovery ? 0 : step,
     rank: inRecovery || point === 'checkpoint' ? null : rank,
     skip: point === 'bn-forward' || point === 'bn-backward' || point === 'reduce' ? sequence.below(2) : 0,
@@ -141,5 +144,5 @@ export function drawFault(
   };
   const trigger: FaultRequestInput | undefined =
     inRecovery && !ends ? { id: triggerId, kind: 'kill', point: 'commit', step, rank } : undefined;
-  return { ...common, order, trigger };
+  return { ...common, request, trigger };
 }

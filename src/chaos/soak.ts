@@ -1,7 +1,7 @@
 /**
- * One long run with a fault every so many seconds: `lockstep chaos --soak`. It is interrupted when its time is up, and what its last
- * checkpoint holds is compared with an undisturbed run of as many steps. The eldest worker is spared, so that one process
- * lives through every generation and shows what a generation leaves behind.
+ * `lockstep chaos --soak`: one long run with periodic faults. It is interrupted at the end of its time, and its last checkpoint is
+ * compared with an undisturbed run of as many steps. The eldest worker is spared, so that one process lives through all generations
+ * and shows what each of them leaks.
  */
 
 import { join } from 'node:path';
@@ -36,7 +36,7 @@ export interface SoakReport {
 }
 
 const sampleMs = 1_000;
-/** What only waits to be collected is held by nobody. */
+/** Interval of garbage collections: unreferenced memory must not count as held. */
 const collectMs = 2_000;
 
 export async function soak(options: SoakOptions): Promise<SoakReport> {
@@ -48,7 +48,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   ];
   setStepDelay(requests, options.paceMs);
   const args = [...options.options, '--workers', String(workers), '--out', out, '--fault-requests', requests];
-  // Through sockets, so that every message can be hit.
+  // Without shared memory, so that every payload is a message.
   args.push('--shared-memory', 'off', '--checkpoint-every', '5s');
   const collect = { [collectVariable]: String(collectMs) };
   const training = new Training(args, sockets, (minutes + 10) * 60_000, collect);
@@ -105,7 +105,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   };
 }
 
-/** Undefined while somebody is missing. */
+/** Returns undefined while a worker is missing. */
 function drawOne(
   { faults, points, workers }: SoakOptions,
   sequence: PhiloxSequence,
@@ -122,25 +122,26 @@ function drawOne(
   const another = ranks.find((other) => other !== rank) ?? rank;
   const step = now + 1;
   const fault = sparing(drawn);
-  const { order, trigger } = fault;
-  // In the next generation the survivors have moved up, the eldest first.
+  const { request, trigger } = fault;
+  // In the next generation the survivors have the lowest ranks, the eldest first.
   const victims = { recovery: another, meeting: 1, 'catch-up': 1, join: null, checkpoint: null } as const;
-  const victim = order && (order.point in victims ? victims[order.point as keyof typeof victims] : rank);
+  const victim =
+    request && (request.point in victims ? victims[request.point as keyof typeof victims] : rank);
   return {
     ...{ ...fault, step, rank },
-    order: order && { ...order, step: trigger ? 0 : step, rank: victim ?? null },
+    request: request && { ...request, step: trigger ? 0 : step, rank: victim ?? null },
     trigger: trigger && { ...trigger, step, rank },
   };
 }
 
-/** The eldest writes the checkpoints: nobody dies of one. */
+/** The eldest worker writes the checkpoints and must survive: moves fatal faults to another point. */
 function sparing(fault: PlannedFault): PlannedFault {
-  const { order, kind } = fault;
-  if (order?.point !== 'checkpoint' || (kind !== 'kill' && kind !== 'stop')) return fault;
-  return { ...fault, point: 'commit', order: { ...order, point: 'commit' } };
+  const { request, kind } = fault;
+  if (request?.point !== 'checkpoint' || (kind !== 'kill' && kind !== 'stop')) return fault;
+  return { ...fault, point: 'commit', request: { ...request, point: 'commit' } };
 }
 
-/** The events up to the next fault, so that each stands for itself. */
+/** The events up to the next fault, so that each fault is judged separately. */
 function until(
   fault: InjectedFault,
   events: readonly Timed[],

@@ -1,6 +1,6 @@
 /**
- * A training as `lockstep chaos` sees it: the real command in a process of its own, its events with the time at which they came, and
- * which processes take part right now. Owns the process; nothing of it is left after `end`.
+ * A training observed by `lockstep chaos`: the real command in a process of its own, its events with their times of arrival, and the
+ * processes that currently take part. Owns the process and ends what is left of it.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -30,14 +30,14 @@ export class Training {
   readonly #listeners = new Set<(event: Timed) => void>();
   readonly events: Timed[] = [];
   readonly ended: Promise<TrainingOutcome>;
-  /** Of the coordinator that leads now. */
+  /** Pid of the current coordinator. */
   coordinator = 0;
-  /** Pids by rank, in the current generation. */
+  /** Pids of the current generation's workers, by rank. */
   members: ReadonlyMap<number, number> = new Map();
   step = 0;
   readonly #everyone = new Set<number>();
 
-  /** @param sockets a folder for this command's sockets alone, made if need be */
+  /** @param sockets folder for the sockets of this command alone; created if it does not exist */
   constructor(
     args: readonly string[],
     sockets: string,
@@ -83,7 +83,7 @@ export class Training {
     return () => this.#listeners.delete(listener);
   }
 
-  /** The first event from now on that fits; undefined when the training ends without. */
+  /** The next event that matches; undefined if the training ends before. */
   next(fits: (event: Timed) => boolean): Promise<Timed | undefined> {
     return new Promise((resolve) => {
       const stop = this.listen((event) => {
@@ -102,7 +102,7 @@ export class Training {
     this.#process.kill(signal);
   }
 
-  /** Everybody at once, launcher included. */
+  /** Kills all processes, the launcher included. */
   killAll(): void {
     for (const pid of [this.pid, ...descendants(this.pid)]) send(pid, 'SIGKILL');
   }
@@ -122,7 +122,7 @@ export class Training {
   }
 
   async #leftovers(): Promise<string[]> {
-    // Whoever lost its launcher by SIGKILL ends a moment later than it.
+    // Processes whose launcher was killed end shortly after it.
     const deadlineMs = performance.now() + 15_000;
     let alive: number[] = [];
     do {
@@ -137,12 +137,12 @@ export class Training {
 
 const running = new Set<Training>();
 
-/** Ends every training that runs; for a command that is interrupted. */
+/** Ends all running trainings; for an interrupted command. */
 export function endTrainings(): void {
   for (const training of running) training.killAll();
 }
 
-/** To a process that may be gone. */
+/** Sends a signal to a process; returns false if it has ended. */
 export function send(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return pid > 0 && process.kill(pid, signal);

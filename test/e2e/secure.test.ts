@@ -52,7 +52,7 @@ describe('a run whose processes are started one by one, with keys', () => {
     ]);
     for (const { status, stderr } of strangers) {
       expect(stderr).toMatch(
-        /The coordinator refused this worker: it (doesn't allow the key|requires CURVE)/,
+        /The coordinator refused this worker: it (does not allow the key|requires CURVE)/,
       );
       expect(status).toBe(1);
     }

@@ -25,23 +25,23 @@ const options = {
 } as const;
 
 describe('the scenarios of lockstep chaos', () => {
-  it('depend on the seed and the number of the run alone', () => {
+  it('are determined by the seed and the number of the run', () => {
     expect(drawScenario(options, 7)).toEqual(drawScenario(options, 7));
     expect(drawScenario(options, 7)).not.toEqual(drawScenario(options, 8));
     expect(drawScenario(options, 7)).not.toEqual(drawScenario({ ...options, seed: 4 }, 7));
   });
 
-  it('come to every fault and every point', () => {
+  it('cover every fault and every point', () => {
     const faults = Array.from({ length: 600 }, (_, run) => drawScenario(options, run)).flatMap(
       (scenario) => scenario.faults,
     );
     expect(new Set(faults.map(({ kind }) => kind))).toEqual(new Set(chaosFaults));
     expect(new Set(faults.map(({ point }) => point))).toEqual(new Set([...faultPoints, 'random']));
-    for (const { order, point, trigger } of faults) {
-      expect(order === undefined).toBe(point === 'random');
-      // A fault that only a recovery reaches has a kill that causes the recovery.
+    for (const { request, point, trigger } of faults) {
+      expect(request === undefined).toBe(point === 'random');
+      // Points that are reached only in a recovery have a fault that causes one.
       expect(trigger !== undefined).toBe(['recovery', 'meeting', 'catch-up', 'join'].includes(point));
-      expect(order?.after ?? undefined).toBe(trigger?.id);
+      expect(request?.after ?? undefined).toBe(trigger?.id);
     }
   });
 
@@ -51,13 +51,13 @@ describe('the scenarios of lockstep chaos', () => {
       expect(faults).toHaveLength(2);
       const [first, second] = faults as [PlannedFault, PlannedFault];
       expect(second.step).toBe(first.step);
-      if (second.order?.after != null) expect(['first', 'second-trigger']).toContain(second.order.after);
+      if (second.request?.after != null) expect(['first', 'second-trigger']).toContain(second.request.after);
     }
   });
 });
 
-describe('an order', () => {
-  it('is carried out by one process, once', async () => {
+describe('a fault request', () => {
+  it('is injected once, by one process', async () => {
     const folder = await temporaryFolder();
     requestFault(folder, { id: 'x', kind: 'drop', point: 'reduce', step: 5, rank: 1, skip: 1 });
     const done: RequestedLinkFault[] = [];
@@ -76,11 +76,11 @@ describe('an order', () => {
     own.faultPointHit('reduce', 6);
     worker(1).faultPointHit('reduce', 7);
     expect(done).toEqual([expect.objectContaining({ kind: 'drop', link: 2, step: 5 })]);
-    // Nothing has been hit yet, so nothing is said to have happened.
+    // No message has been hit yet, so there is no record.
     expect(readFaultRecord(folder, 'x')).toBeUndefined();
   });
 
-  it('waits for the one that it comes after', async () => {
+  it('is not injected before the request that it follows', async () => {
     const folder = await temporaryFolder();
     requestFault(folder, { id: 'y', kind: 'delay', point: 'recovery', after: 'x', link: 'coordinator' });
     const done: RequestedLinkFault[] = [];
@@ -92,11 +92,11 @@ describe('an order', () => {
     expect(done).toHaveLength(1);
   });
 
-  it('that two claim goes to one', async () => {
+  it('is claimed by one of two processes', async () => {
     const folder = await temporaryFolder();
     requestFault(folder, { id: 'z', kind: 'kill', point: 'join' });
-    const [order] = pendingFaultRequests(folder);
-    expect([claimFaultRequest(folder, order!), claimFaultRequest(folder, order!)]).toEqual([true, false]);
+    const [request] = pendingFaultRequests(folder);
+    expect([claimFaultRequest(folder, request!), claimFaultRequest(folder, request!)]).toEqual([true, false]);
     expect(pendingFaultRequests(folder)).toEqual([]);
     expect(() => requestFault(join(folder, 'w'), { id: '../z', kind: 'kill', point: 'join' })).toThrow();
   });
@@ -130,7 +130,7 @@ describe('the recovery time', () => {
       point: 'reduce',
       step: 1,
       rank: 0,
-      order: undefined,
+      request: undefined,
       trigger: undefined,
       delayMs: 0,
       wakesSoon: false,

@@ -1,20 +1,21 @@
 /**
- * What an all-reduce costs: hops of latency, CPU time a message, bytes over bandwidth (the terms of Thakur, Rabenseifner &
- * Gropp 2005). Owns the choice between one level and two, which must be a function of the plan alone: every worker makes it by itself.
+ * Cost model of an all-reduce: latency per hop, CPU time per message, and bytes over bandwidth (the terms of Thakur, Rabenseifner &
+ * Gropp 2005). Owns the choice between one level and two. It must be a function of the plan alone, since every worker makes it
+ * independently.
  */
 
 export interface Network {
-  /** Microseconds from one worker's send to the other's thread. */
+  /** Microseconds from a worker's send until the receiver's thread has the message. */
   readonly latencyUs: number;
-  /** Microseconds of CPU for a message sent or received. */
+  /** Microseconds of CPU per message sent or received. */
   readonly messageUs: number;
-  /** Bytes a microsecond of a host's link, which its workers share. */
+  /** Bytes per microsecond of a host's link, which its workers share. */
   readonly linkBytesPerUs: number;
-  /** Bytes a microsecond between workers of one host. */
+  /** Bytes per microsecond between workers of one host. */
   readonly localBytesPerUs: number;
 }
 
-/** What is assumed where nobody measured: 10 Gb/s, and the message cost of two cores (docs/performance.md). */
+/** The assumed network: 10 Gb/s, and the message cost measured on two cores (docs/performance.md). */
 export const typicalNetwork: Network = {
   latencyUs: 50,
   messageUs: 10,
@@ -30,13 +31,13 @@ export interface Cluster {
 
 export interface Load {
   readonly bytes: number;
-  /** Collectives that the bytes are cut into. */
+  /** Number of collectives into which the bytes are divided. */
   readonly buckets: number;
-  /** Whether they go in one hop rather than by reduce-scatter and all-gather. */
+  /** Whether vectors are reduced in one hop rather than by reduce-scatter and all-gather. */
   readonly small: boolean;
 }
 
-/** Microseconds of an all-reduce, by what they are spent on. */
+/** Microseconds of an all-reduce, by resource. */
 export interface Cost {
   readonly latencyUs: number;
   /** CPU of the busiest worker. */
@@ -45,7 +46,7 @@ export interface Cost {
   readonly localUs: number;
 }
 
-/** @param messages that the busiest worker sends; it receives as many */
+/** @param messages sent by the busiest worker, which receives as many */
 const cost = (hops: number, messages: number, far: number, near: number, net: Network): Cost => ({
   latencyUs: hops * net.latencyUs,
   messagesUs: 2 * messages * net.messageUs,
@@ -56,23 +57,23 @@ const cost = (hops: number, messages: number, far: number, near: number, net: Ne
 export const totalUs = ({ latencyUs, messagesUs, linkUs, localUs }: Cost): number =>
   latencyUs + messagesUs + linkUs + localUs;
 
-/** Of one all-reduce by all workers alike. */
+/** Cost of an all-reduce in one level. */
 export function direct({ hosts, local }: Cluster, { bytes, buckets, small }: Load, net: Network): Cost {
   const n = hosts * local;
   if (n === 1) return cost(0, 0, 0, 0, net);
   const copies = small ? 1 : 2 / n;
-  // All workers of a host send to all of the others through its one link.
+  // All workers of a host share its link.
   const far = local * (n - local) * copies * bytes;
   const near = (local - 1) * copies * bytes;
   return cost(small ? 1 : 2, (small ? 1 : 2) * (n - 1) * buckets, far, near, net);
 }
 
-/** Of one all-reduce inside hosts first, then between them. */
+/** Cost of an all-reduce in two levels: inside hosts, then between them. */
 export function twoLevels(cluster: Cluster, load: Load, net: Network): Cost {
   const { hosts, local } = cluster;
   if (hosts === 1) return direct(cluster, load, net);
   const { bytes, buckets, small } = load;
-  // The first worker of a host gets all of its host's partials and gives all of it the result.
+  // The first worker of each host receives the partials of its host and sends the result to it.
   if (small)
     return cost(3, (local - 1 + hosts - 1) * buckets, (hosts - 1) * bytes, 2 * (local - 1) * bytes, net);
   const messages = 2 * (local - 1 + hosts - 1) * buckets;
@@ -82,8 +83,8 @@ export function twoLevels(cluster: Cluster, load: Load, net: Network): Cost {
 export type CollectiveChoice = 'auto' | 'direct' | 'hierarchical';
 
 /**
- * Whether a collective goes in two levels.
- * @param sizes workers of each host
+ * Whether a collective has two levels.
+ * @param sizes number of workers of each host
  */
 export function inTwoLevels(choice: CollectiveChoice, sizes: readonly number[], load: Load): boolean {
   if (choice === 'direct' || sizes.length < 2) return false;

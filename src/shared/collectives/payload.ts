@@ -1,7 +1,7 @@
 /**
- * Vectors to a frame and back. Owns what an element is on the wire (two bytes for bfloat16, else as in memory), and the rule of
- * what is copied: a large vector is sent from where it lies and read where it was received; a small one, one that is packed,
- * or one in a SharedArrayBuffer, which Node's sockets can't send, is copied behind the header.
+ * Encodes vectors into frames and decodes them. Owns the format of an element on the wire (two bytes for bfloat16, else as in memory)
+ * and the rule for copies: a large vector is sent from its own memory and read in the received message; a vector that is small, packed
+ * or in a SharedArrayBuffer, which Node's sockets cannot send, is copied behind the header.
  */
 
 import { headerBytes, payloadOf, type Frame } from '../protocol/frame.js';
@@ -13,7 +13,7 @@ import {
   type VectorReduction,
 } from './reduction.js';
 
-/** Below this a copy costs less than one more part of a message. */
+/** Below this size in bytes a copy costs less than another part of a message. */
 const copiedBytes = 4_096;
 
 export function bytesOnWire(reduction: VectorReduction): number {
@@ -21,22 +21,22 @@ export function bytesOnWire(reduction: VectorReduction): number {
 }
 
 /**
- * A frame of the vectors, one after the other; its header is still to be written. Where they are not copied they must not
- * change until the receiver has the frame.
- * @param copied whether they may change sooner
- * @param take memory for a frame of so many bytes, if something is copied
+ * A frame of the vectors in order; its header is not written yet. Vectors that are not copied must not change until the receiver has
+ * the frame.
+ * @param copied whether all vectors are copied, so that they may change at once
+ * @param allocate returns memory for a frame of this many bytes, if anything is copied
  */
 export function frameOf(
   vectors: readonly Vector[],
   reduction: VectorReduction,
   { packBfloat16 }: Arithmetic,
   copied: boolean,
-  take: (bytes: number) => Buffer,
+  allocate: (bytes: number) => Buffer,
 ): Frame {
   const elements = vectors.reduce((total, { length }) => total + length, 0);
   const bytes = elements * bytesOnWire(reduction);
   if (reduction === 'sum-bfloat16') {
-    const frame = take(headerBytes + bytes);
+    const frame = allocate(headerBytes + bytes);
     let offset = headerBytes;
     for (const vector of vectors) {
       packBfloat16(
@@ -51,7 +51,7 @@ export function frameOf(
   if (!copied && bytes > copiedBytes && sendable) {
     return [Buffer.allocUnsafe(headerBytes), ...vectors.filter(({ length }) => length > 0).map(bytesOf)];
   }
-  const frame = take(headerBytes + bytes);
+  const frame = allocate(headerBytes + bytes);
   let offset = headerBytes;
   for (const vector of vectors) {
     frame.set(bytesOf(vector), offset);
@@ -64,15 +64,15 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: Vector): Buffer =>
   Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 
 /**
- * The vectors of these lengths that a frame carries; undefined when its size is another.
- * @param take memory for so many bytes, for what is unpacked
+ * The vectors, of these lengths, of a frame's payload; undefined if the payload has another size.
+ * @param allocate returns memory for this many bytes, for unpacked vectors
  */
 export function vectorsOf(
   frame: Frame,
   reduction: VectorReduction,
   { unpackBfloat16 }: Arithmetic,
   lengths: readonly number[],
-  take: (bytes: number) => Buffer,
+  allocate: (bytes: number) => Buffer,
 ): Vector[] | undefined {
   const size = bytesOnWire(reduction);
   const elements = lengths.reduce((total, length) => total + length, 0);
@@ -83,17 +83,17 @@ export function vectorsOf(
     lengths.map((length) => length * size),
   );
   if (reduction !== 'sum-bfloat16') return pieces.map((piece) => alignedVector(piece, reduction));
-  const room = take(4 * elements);
-  let offset = room.byteOffset;
+  const unpacked = allocate(4 * elements);
+  let offset = unpacked.byteOffset;
   return pieces.map((piece) => {
-    const vector = new Float32Array(room.buffer, offset, piece.length / 2);
+    const vector = new Float32Array(unpacked.buffer, offset, piece.length / 2);
     unpackBfloat16(vector, alignedWords(piece));
     offset += vector.byteLength;
     return vector;
   });
 }
 
-/** The payload cut into pieces of so many bytes, without a copy where the parts are these or one. */
+/** The payload cut into pieces of these sizes; copied only if it has several parts that are not these pieces. */
 function piecesOf(parts: readonly Buffer[], bytes: readonly number[]): Buffer[] {
   const full = bytes.filter((length) => length > 0);
   if (parts.length === full.length && parts.every(({ length }, i) => length === full[i])) {
@@ -108,7 +108,7 @@ function piecesOf(parts: readonly Buffer[], bytes: readonly number[]): Buffer[] 
   });
 }
 
-/** Copied only where it isn't aligned. */
+/** Copied only if it is not aligned. */
 function alignedVector(piece: Buffer, reduction: VectorReduction): Vector {
   const size = bytesPerElement(reduction);
   const { buffer, byteOffset, length } = aligned(piece, size);

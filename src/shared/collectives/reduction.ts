@@ -1,5 +1,5 @@
 /**
- * The ways in which vectors are combined. Owns the arithmetic of one tree node; the order is the tree's.
+ * The reductions of vectors. Owns the arithmetic of one tree node; the order of additions is the tree's (sharding/tree.ts).
  */
 
 import { crc32 } from 'node:zlib';
@@ -9,8 +9,8 @@ export type VectorReduction =
   /** Elementwise float32 sum: gradients. */
   | 'sum-float32'
   /**
-   * Elementwise float32 sum of which every node of the tree, leaves and root included, is rounded to bfloat16: so whatever
-   * travels is two bytes an element, and who owns which shards changes no rounding.
+   * Elementwise float32 sum whose value at every node of the tree, leaves and root included, is rounded to bfloat16. Every value that
+   * is sent thus takes two bytes per element, and the assignment of shards to workers changes no rounding.
    */
   | 'sum-bfloat16'
   /** Elementwise float64 sum: losses, counts, and the sums of BatchNorm's backward pass. */
@@ -18,14 +18,14 @@ export type VectorReduction =
   /** [count, mean[C], M2[C]] in float64, by the pairwise formula of Chan, Golub and LeVeque (1979). */
   | 'moments';
 
-/** How gradients are summed that travel in this type. */
-export function reductionOf(collective: 'float32' | 'bfloat16'): VectorReduction {
-  return collective === 'bfloat16' ? 'sum-bfloat16' : 'sum-float32';
+/** The reduction of gradients that are sent in this type. */
+export function reductionOf(gradientDtype: 'float32' | 'bfloat16'): VectorReduction {
+  return gradientDtype === 'bfloat16' ? 'sum-bfloat16' : 'sum-float32';
 }
 
 export type Vector = Float32Array | Float64Array;
 
-/** In memory. */
+/** Bytes of an element in memory. */
 export function bytesPerElement(reduction: VectorReduction): 4 | 8 {
   return isFloat32(reduction) ? 4 : 8;
 }
@@ -44,22 +44,22 @@ export function vectorOver(
     : new Float64Array(buffer, offset, length);
 }
 
-/** out = left + right; all of one length. */
+/** out = left + right; all have one length. */
 export type AddFloat32 = (out: Float32Array, left: Float32Array, right: Float32Array) => void;
 
-/** Both are float32 and the sum of two is rounded once on storing: the same bits as a float32 addition. */
+/** The float64 sum of two float32 values is rounded once, when stored: the same bits as a float32 addition. */
 export const addFloat32: AddFloat32 = (out, left, right) => {
   for (let i = 0; i < out.length; i++) out[i] = (left[i] as number) + (right[i] as number);
 };
 
-/** What native code does faster, with the same results. */
+/** Operations that native code can replace; it is faster and has the same results. */
 export interface Arithmetic {
   readonly add: AddFloat32;
   /** out = left + right, rounded to bfloat16. */
   readonly addBfloat16: AddFloat32;
-  /** Rounds to bfloat16, to the nearest and on a tie to even, in place. */
+  /** Rounds to the nearest bfloat16, ties to even, in place. */
   readonly roundBfloat16: (values: Float32Array) => void;
-  /** Values that are bfloat16 already, to two bytes each and back. */
+  /** Packs values that are already bfloat16 to two bytes each, and unpacks them. */
   readonly packBfloat16: (out: Uint16Array, values: Float32Array) => void;
   readonly unpackBfloat16: (out: Float32Array, packed: Uint16Array) => void;
   readonly checksum: Checksum;
@@ -69,11 +69,11 @@ const bits = (values: Float32Array): Uint32Array =>
   new Uint32Array(values.buffer, values.byteOffset, values.length);
 
 function roundBfloat16(values: Float32Array): void {
-  const words = bits(values);
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i] as number;
-    const notNumber = (word & 0x7fffffff) > 0x7f800000;
-    words[i] = (notNumber ? word | 0x400000 : word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
+  const patterns = bits(values);
+  for (let i = 0; i < patterns.length; i++) {
+    const pattern = patterns[i] as number;
+    const notNumber = (pattern & 0x7fffffff) > 0x7f800000;
+    patterns[i] = (notNumber ? pattern | 0x400000 : pattern + 0x7fff + ((pattern >>> 16) & 1)) & 0xffff0000;
   }
 }
 
@@ -85,12 +85,12 @@ export const portable: Arithmetic = {
   },
   roundBfloat16,
   packBfloat16: (out, values) => {
-    const words = bits(values);
-    for (let i = 0; i < words.length; i++) out[i] = (words[i] as number) >>> 16;
+    const patterns = bits(values);
+    for (let i = 0; i < patterns.length; i++) out[i] = (patterns[i] as number) >>> 16;
   },
   unpackBfloat16: (out, packed) => {
-    const words = bits(out);
-    for (let i = 0; i < words.length; i++) words[i] = (packed[i] as number) << 16;
+    const patterns = bits(out);
+    for (let i = 0; i < patterns.length; i++) patterns[i] = (packed[i] as number) << 16;
   },
   checksum: crc32,
 };
@@ -121,7 +121,7 @@ function mergeMoments(left: Float64Array, right: Float64Array): void {
 }
 
 /**
- * The value of a node from those of its children. Written over `out`, which may be `left`; all have the reduction's element type
+ * The value of a node from the values of its children. Written to `out`, which may be `left`; all have the reduction's element type
  * and one length.
  */
 export function combine<T extends Vector>(

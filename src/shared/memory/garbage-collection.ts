@@ -1,24 +1,24 @@
 /**
- * For watching what a process holds: each of its threads collects its garbage so often. V8 doesn't see how much native memory hangs
- * on a closed socket or an unmapped buffer, and in a quiet process lets tens of megabytes of them wait for minutes; that is no
- * leak, and hides one.
+ * Periodic garbage collection in every thread of a process, for measurements of its memory. V8 does not account for the native memory
+ * behind closed sockets and unmapped buffers, and in an idle process defers the collection of tens of megabytes for minutes. That is
+ * not a leak, but would hide one.
  */
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 
-/** Environment variable of every command: milliseconds. */
+/** Environment variable of every command: interval between collections in milliseconds. */
 export const collectVariable = 'LOCKSTEP_COLLECT_MS';
 
-/** In the main thread, before others are started. */
+/** Called in the main thread, before other threads are started. */
 export function collectGarbageEvery(ms: number): void {
   if (!(ms >= 100)) return;
   setEnvironmentData(collectVariable, ms);
   collectGarbageAsMain();
 }
 
-/** In every other thread that lasts. */
+/** Called in every other long-lived thread: uses the interval of the main thread. */
 export function collectGarbageAsMain(): void {
   const ms = getEnvironmentData(collectVariable);
   if (typeof ms !== 'number') return;

@@ -1,14 +1,14 @@
 /**
- * One worker's memory that the other workers of its host can read, and the view of another's. Sparse: 64 GB that cost
- * nothing until touched. Its first page holds a random token, by which a reader knows that the descriptor it opened is
- * really that worker's, and not that of a process with the same id on another host or in another container.
+ * Memory of one worker that the other workers of its host can read and write. Sparse: 64 GiB are reserved, and pages are allocated when
+ * first touched. The first page holds a random token, by which a reader verifies that the opened descriptor belongs to that worker,
+ * and not to a process with the same id on another host or in another container.
  */
 
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import type { NativeMemory } from './native-memory.js';
 
-/** Offsets of mappings are multiples of this (64 KB is the largest page of the usual kernels). */
+/** Offsets of mappings are multiples of this: 64 KiB is the largest page size of common kernels. */
 export const pageBytes = 65_536;
 const reservedBytes = 64 * 2 ** 30;
 const tokenBytes = 16;
@@ -24,7 +24,7 @@ export class SharedMemory {
     this.#descriptor = descriptor;
   }
 
-  /** This process's own memory and what others open it by. Undefined where the system has no such memory. */
+  /** Creates this process's memory, and the address by which others open it. Undefined if the system does not support it. */
   static create(
     native: NativeMemory | undefined,
   ): { memory: SharedMemory; descriptor: number; address: string } | undefined {
@@ -40,7 +40,7 @@ export class SharedMemory {
     }
   }
 
-  /** The memory of another worker, if it is on this host and may be opened. */
+  /** Opens another worker's memory. Undefined if it is on another host or cannot be opened. */
   static open(native: NativeMemory | undefined, address: string | null): SharedMemory | undefined {
     const [, pid, descriptor, token] = addressPattern.exec(address ?? '') ?? [];
     if (!native?.map || pid === undefined || descriptor === undefined || token === undefined)
@@ -52,24 +52,24 @@ export class SharedMemory {
       const found = Buffer.from(memory.map(0, pageBytes)).subarray(0, tokenBytes).toString('hex');
       if (found === token) return memory;
     } catch {
-      // Another host, another container, another user: frames carry the payload then.
+      // Another host, container or user: payloads are then sent inline.
     }
     if (opened !== undefined) closeSync(opened);
     return undefined;
   }
 
-  /** The memory behind a descriptor of this process, for its other thread; that thread must not close it. */
+  /** The memory behind a descriptor of this process, for its other thread, which must not close it. */
   static over(native: NativeMemory | undefined, descriptor: number | undefined): SharedMemory | undefined {
     return native && descriptor !== undefined ? new SharedMemory(native, descriptor) : undefined;
   }
 
-  /** @throws Error when it can't be mapped. */
+  /** @throws Error when the region can't be mapped */
   map(offset: number, bytes: number): ArrayBuffer {
-    if (!this.#native.map) throw new Error('this system shares no memory');
+    if (!this.#native.map) throw new Error('this system has no shared memory');
     return this.#native.map(this.#descriptor, offset, bytes);
   }
 
-  /** What is mapped stays readable. */
+  /** Closes the descriptor; mapped regions stay valid. */
   close(): void {
     closeSync(this.#descriptor);
   }

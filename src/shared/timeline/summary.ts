@@ -1,21 +1,21 @@
 /**
- * Where a step's milliseconds go: each span's time less that of the spans inside it, summed by kind for every step, and the
- * median over the steps. Exchanges lie beside the main thread's work and are not part of the sum.
+ * Breaks the time of a step down by kind: the self time of each span (its duration without the spans nested in it), summed per step,
+ * and the median over the steps. Collectives in flight overlap with the main thread's work and are not part of the sum.
  */
 
 import { median } from '../arithmetic/quantile.js';
 import type { Span } from './spans.js';
 import { stepParts, type PartTimes, type StepPart } from './step-parts.js';
 
-/** First steps left out, where there are enough: memory is still being taken and code compiled. */
+/** Steps left out at the start if there are enough: memory is still being allocated and code compiled. */
 const warmUp = 20;
 
 export interface StepTimes {
-  /** The median step, milliseconds. */
+  /** Median duration of a step in milliseconds. */
   readonly step: number;
-  /** Medians of its parts, milliseconds; they need not add up to the median of their sum. */
+  /** Medians of the parts in milliseconds; their sum may differ from the median of the step. */
   readonly parts: PartTimes;
-  /** Milliseconds that exchanges of a step were in flight, summed: more than the waiting where they overlap with work. */
+  /** Summed time in milliseconds of a step's collectives in flight; exceeds the waiting time where they overlap with work. */
   readonly inFlight: number;
   readonly steps: number;
 }
@@ -23,9 +23,9 @@ export interface StepTimes {
 export class TimelineSummary {
   readonly #steps = new Map<number, Record<StepPart | 'step' | 'inFlight', number>>();
 
-  /** Spans of one worker, a step's together and each after those inside it. */
+  /** Adds spans of one worker: those of a step together, each after the spans nested in it. */
   add(spans: readonly Span[]): void {
-    /** Time inside a span that came before it, by start and end. */
+    /** Spans whose enclosing span has not been seen yet. */
     const inner: { start: number; end: number }[] = [];
     for (const { kind, step, startUs, durationUs } of spans) {
       const times = this.#of(step);
@@ -47,7 +47,7 @@ export class TimelineSummary {
     }
   }
 
-  /** Undefined before a step is complete. */
+  /** Returns undefined until a step is complete. */
   times(): StepTimes | undefined {
     const complete = [...this.#steps.values()].filter(({ step }) => step > 0);
     const kept = complete.length > 2 * warmUp ? complete.slice(warmUp) : complete;

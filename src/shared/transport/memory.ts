@@ -1,6 +1,6 @@
 /**
- * Both planes inside one process, without sockets: for `--single-process` and for tests. A message is copied when it is
- * sent and delivered in a later turn of the event loop, as a network would.
+ * Both planes inside one process, without sockets: for `--single-process` and for tests. A message is copied when it is sent and
+ * delivered in a later turn of the event loop, as over a network.
  */
 
 import { InvariantError } from '../errors.js';
@@ -16,7 +16,7 @@ import type {
   PeerAddress,
 } from './transport.js';
 
-/** A set of data planes that can reach each other. */
+/** A set of data planes that can connect to each other. */
 export class MemoryNetwork {
   readonly #planes = new Map<string, MemoryDataPlane>();
   #next = 0;
@@ -34,7 +34,7 @@ class MemoryDataPlane implements DataPlane {
   readonly #planes: Map<string, MemoryDataPlane>;
   #peers = new Map<Rank, string>();
   #events: DataPlaneEvents | undefined;
-  /** Frames that came before `connect`: a real socket queues them too. */
+  /** Frames that arrived before `connect`, which a real socket queues too. */
   #waiting: Frame[] = [];
 
   constructor(endpoint: string, planes: Map<string, MemoryDataPlane>) {
@@ -76,7 +76,7 @@ class MemoryDataPlane implements DataPlane {
   }
 }
 
-/** A control server and a way to connect clients to it. */
+/** A control server and its clients. */
 export class MemoryControl implements ControlServer {
   readonly endpoint = 'memory://coordinator';
   readonly #clients = new Map<string, (bytes: Buffer | undefined) => void>();

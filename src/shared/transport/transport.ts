@@ -1,7 +1,6 @@
 /**
- * How bytes move, as the rest of the program sees it. Two implementations: `zmq/` between processes, `memory.ts` inside
- * one. Both keep the order of messages between two ends, deliver each once, and never call back from inside `send`.
- * Neither looks into what it carries.
+ * Interfaces of the transports. Two implementations: `zmq/` between processes, `memory.ts` inside one. Both preserve the order of
+ * messages between two ends, deliver each at most once, and never call back from inside `send`. Neither reads the contents.
  */
 
 import type { Frame } from '../protocol/frame.js';
@@ -10,12 +9,12 @@ import type { Rank } from '../sharding/identifiers.js';
 export interface PeerAddress {
   readonly rank: Rank;
   readonly endpoint: string;
-  /** CURVE key by which it is known; undefined: the run has no keys. */
+  /** CURVE key of the endpoint; undefined: the run has no keys. */
   readonly publicKey?: string | undefined;
 }
 
 export interface DataPlaneEvents {
-  /** A frame from some peer. Its memory is the receiver's from now on, for a short time: until it has been used. */
+  /** A frame of some peer, whose memory belongs to the receiver from now on. */
   frame(frame: Frame): void;
   /** The connection to `rank` broke. */
   disconnected(rank: Rank): void;
@@ -23,41 +22,41 @@ export interface DataPlaneEvents {
 
 /** The mesh between workers. */
 export interface DataPlane {
-  /** Where peers can connect to. */
+  /** The address to which peers connect. */
   readonly endpoint: string;
-  /** What they know this end by; undefined: no keys. */
+  /** CURVE key of this end; undefined: no keys. */
   readonly publicKey?: string | undefined;
-  /** Again for another membership: earlier connections are closed. */
+  /** Connects to the peers of a generation and closes all earlier connections. */
   connect(peers: readonly PeerAddress[], events: DataPlaneEvents): void;
   /** Sends without copying: `frame` must not change until the receiver is known to have it. */
   send(to: Rank, frame: Frame): void;
-  /** Lets what was sent leave, for a second at most. */
+  /** Closes all connections; messages that were sent have at most a second to leave. */
   close(): Promise<void>;
 }
 
 export interface ControlClientEvents {
   message(bytes: Uint8Array): void;
   disconnected(): void;
-  /** The other end will not have this one, now or later. */
-  refused(why: string): void;
+  /** The other end refused this one, and will not accept it later. */
+  refused(reason: string): void;
 }
 
-/** A worker's end of the control plane. Messages sent before the connection stands are queued. */
+/** A worker's end of the control plane. Messages sent before the connection is established are queued. */
 export interface ControlClient {
   connect(events: ControlClientEvents): void;
   send(bytes: Buffer): void;
-  /** Lets what was sent leave, for a second at most. */
+  /** Closes all connections; messages that were sent have at most a second to leave. */
   close(): Promise<void>;
 }
 
-/** Names one connection to the coordinator; another connection of the same process has another one. */
+/** Identifies one connection to the coordinator; another connection of the same process has another id. */
 export type ConnectionId = string;
 
 export interface ControlServerEvents {
   message(from: ConnectionId, bytes: Uint8Array): void;
-  /** Some connection broke, perhaps a stranger's; ZeroMQ doesn't say whose. */
+  /** Some connection broke, possibly one of an unknown peer; ZeroMQ does not report which. */
   disconnected(): void;
-  /** Something sent to that connection can't reach it any more. */
+  /** A message to that connection could not be delivered. */
   unreachable(to: ConnectionId): void;
 }
 
@@ -65,8 +64,8 @@ export interface ControlServerEvents {
 export interface ControlServer {
   readonly endpoint: string;
   listen(events: ControlServerEvents): void;
-  /** A connection that is gone gets nothing, nor one that doesn't read what it was sent before. */
+  /** Does not block. Messages to a connection that is closed, or that does not read, are dropped. */
   send(to: ConnectionId, bytes: Buffer): void;
-  /** Lets what was sent leave, for a second at most. */
+  /** Closes all connections; messages that were sent have at most a second to leave. */
   close(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /**
- * The control plane over ZeroMQ: the coordinator's ROUTER and each worker's DEALER. ROUTER names the connections itself;
- * a client can't choose a name, so it can't take another's.
+ * The control plane over ZeroMQ: the coordinator's ROUTER and each worker's DEALER. ROUTER chooses the ids of
+ * the connections; a client cannot choose one, and thus cannot impersonate another.
  */
 
 import { Dealer, Router, type Context } from 'zeromq';
@@ -27,9 +27,9 @@ import {
   sending,
 } from './sockets.js';
 
-/** Messages to one connection that doesn't read; what comes after is dropped. Minutes of heartbeats. */
-const mostUnread = 1_000;
-/** More than a reader needs to find the messages of one that writes. */
+/** Limit of queued messages to a connection that does not read: minutes of heartbeats. Later messages are dropped. */
+const maxUnread = 1_000;
+/** Limit of queued messages of one connection; a client that floods the coordinator blocks itself. */
 const receivingFromAnyone = { receiveHighWaterMark: 64 } as const;
 
 class ZmqControlServer implements ControlServer {
@@ -91,7 +91,7 @@ class ZmqControlClient implements ControlClient {
   }
 
   connect(events: ControlClientEvents): void {
-    this.#onRefusal((why) => events.refused(why));
+    this.#onRefusal((reason) => events.refused(reason));
     onDisconnect(this.#dealer, () => events.disconnected());
     this.#dealer.connect(this.#endpoint);
     void receiveLoop(this.#dealer, ([bytes]) => {
@@ -107,14 +107,14 @@ class ZmqControlClient implements ControlClient {
     return this.#outbox.close();
   }
 
-  /** After the first of these ZeroMQ doesn't try again; after the second it would for ever, in vain. */
-  #onRefusal(refused: (why: string) => void): void {
+  /** ZeroMQ does not reconnect after the first of these events; after the second it would reconnect forever without success. */
+  #onRefusal(refused: (reason: string) => void): void {
     const keys = this.#keys;
     const monitor = monitorOf(this.#dealer);
     monitor.on('handshake:error:auth', () =>
       refused(
         keys
-          ? `it doesn't allow the key ${keys.own.publicKey}. Put that key's .pub file into the coordinator's folder of authorized keys`
+          ? `it does not allow the key ${keys.own.publicKey}. Put that key's .pub file into the coordinator's folder of authorized keys`
           : 'it has too many connections. Try again later',
       ),
     );
@@ -131,7 +131,7 @@ class ZmqControlClient implements ControlClient {
 
 /**
  * Binds the coordinator's end.
- * @throws ConfigError when the address is taken or malformed, or others can reach it and there are no keys
+ * @throws ConfigError when the address is taken or malformed, or other hosts can reach it and there are no keys
  */
 export async function openControlServer(
   endpoint: string,
@@ -146,10 +146,10 @@ export async function openControlServer(
     ...common(maxMessageBytes),
     ...receivingFromAnyone,
     ...gate.guarded,
-    // Together: never waits for one that doesn't read, and says which connection is gone.
+    // Together these never block on a connection that does not read, and report which connection is gone.
     mandatory: true,
     sendTimeout: 0,
-    sendHighWaterMark: mostUnread,
+    sendHighWaterMark: maxUnread,
   });
   gate.watch(router);
   try {
@@ -161,7 +161,7 @@ export async function openControlServer(
   }
 }
 
-/** @throws ConfigError when others can reach the address and there are no keys */
+/** @throws ConfigError when other hosts can reach the address and there are no keys */
 export function openControlClient(
   endpoint: string,
   maxMessageBytes: number,

@@ -1,9 +1,9 @@
 /**
  * The workers' mesh over ZeroMQ: one PULL bound, one PUSH connected to each peer. Over ipc on one host, over TCP
- * otherwise. A frame is one message, its parts are the message's.
+ * otherwise. A frame is one message; its parts are the parts of the message.
  *
- * With keys each end has a pair of its own, made here and known to nobody but the coordinator and those that it tells: only
- * peers of the last `connect` may come in. A peer that connects before this end has heard of it waits in its handshake.
+ * With keys each end generates its own key pair. The coordinator distributes the public keys, and only the peers of the last `connect`
+ * are accepted. A peer that connects before this end has received its plan waits in the handshake.
  */
 
 import { join } from 'node:path';
@@ -32,15 +32,15 @@ import {
 export interface DataPlaneOptions {
   /** Folder for ipc sockets, private to the user; null: TCP. */
   readonly socketDirectory: string | null;
-  /** Address to listen on and to tell the peers, for TCP. */
+  /** Address to listen on, for TCP; part of the endpoint that peers connect to. */
   readonly host: string;
-  /** Longest frame in bytes; ZeroMQ drops a connection that sends a longer one. */
+  /** Maximum length of a frame in bytes; ZeroMQ closes a connection that sends a longer one. */
   readonly maxFrameBytes: number;
-  /** Whether to encrypt, and let in nobody but the peers. Must be so where other hosts reach the address. */
+  /** Whether to encrypt and to accept only peers. Required if other hosts can reach the address. */
   readonly secure?: boolean;
 }
 
-/** What is made before the socket can be bound. */
+/** Created before the socket is bound. */
 interface Opened {
   readonly context: Context;
   readonly gate: Gatekeeper;
@@ -107,7 +107,7 @@ class ZmqDataPlane implements DataPlane {
     });
     const outbox = new Outbox<Buffer[]>(push);
     onDisconnect(push, () => {
-      // Not for a connection of an earlier membership.
+      // Ignores connections of an earlier generation.
       if (this.#peers.get(rank) === outbox) events.disconnected(rank);
     });
     push.connect(endpoint);
@@ -127,7 +127,7 @@ class ZmqDataPlane implements DataPlane {
   }
 }
 
-/** Binds a worker's data plane. @throws ConfigError when it can't listen, or needs keys and has none. */
+/** Binds a worker's data plane. @throws ConfigError when the address can't be bound, or needs keys and there are none */
 export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { socketDirectory, host, maxFrameBytes, secure = false } = options;
   const address =

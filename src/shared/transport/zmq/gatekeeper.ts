@@ -1,10 +1,10 @@
 /**
- * Who may finish the handshake with this context's sockets. ZeroMQ asks at `inproc://zeromq.zap.01` (ZAP, its RFC 27), and with
- * `zapEnforceDomain` lets nobody in while nobody answers there: without it a missing handler means that everyone may.
- * Must be open before a socket is bound, and belongs to one context.
+ * The ZAP handler (ZeroMQ RFC 27) of a context: decides which handshakes with its sockets succeed. ZeroMQ sends its requests to
+ * `inproc://zeromq.zap.01`. With `zapEnforceDomain` a missing handler means that no connection is accepted; by default it would mean
+ * that all are. The handler must be open before a socket is bound, and belongs to one context.
  *
- * Asked for sockets without keys too: that keeps out everything older than ZMTP 3, which ZeroMQ would make messages of,
- * and bounds the number of connections.
+ * It is used for sockets without keys too: it refuses peers older than ZMTP 3, whose bytes ZeroMQ would deliver as messages, and
+ * limits the number of connections.
  */
 
 import { Router, type Context, type Socket } from 'zeromq';
@@ -14,38 +14,38 @@ import { handshakeMs, monitorOf, Outbox, receiveLoop } from './sockets.js';
 const address = 'inproc://zeromq.zap.01';
 const domain = 'lockstep';
 
-/** Most connections of a socket at a time: two for each of 1024 workers. */
+/** Maximum number of open connections of a socket: two for each of 1024 workers. */
 export const mostConnections = 2_048;
-/** Most handshakes that wait for a decision; the oldest is refused for another. */
+/** Maximum number of handshakes that wait for a decision; a further one causes the oldest to be refused. */
 export const mostHeld = 256;
 
 interface Request {
-  /** ZAP frames that an answer begins with. */
+  /** The ZAP frames with which the answer begins. */
   readonly reply: readonly Buffer[];
   readonly key: string;
 }
 
 export interface GateOptions {
-  /** Null: no keys; connections are counted only. */
+  /** Null: no keys; connections are only counted. */
   readonly keys: ServerKeys | null;
-  /** A key that isn't allowed waits for `reconsider`, instead of being refused at once. */
+  /** Whether a key that is not allowed waits for `reconsider` instead of being refused at once. */
   readonly patient?: boolean;
   readonly most?: number;
 }
 
 export class Gatekeeper {
   readonly #socket: Router;
-  /** Takes answers that come while another is on its way, which the socket would not. */
+  /** Queues answers: the socket accepts one at a time. */
   readonly #answers: Outbox<(Buffer | string)[]>;
   readonly #options: GateOptions;
   readonly #held: Request[] = [];
   #open = 0;
-  /** Handshakes refused so far. */
+  /** Number of refused handshakes. */
   refused = 0;
 
   private constructor(socket: Router, options: GateOptions) {
     this.#socket = socket;
-    // An answer fails when the one that asked is gone.
+    // An answer fails when the requesting connection is closed.
     this.#answers = new Outbox<(Buffer | string)[]>(socket);
     this.#options = options;
   }
@@ -58,7 +58,7 @@ export class Gatekeeper {
     return gate;
   }
 
-  /** Options of the sockets that are guarded. */
+  /** Options of the sockets whose handshakes this handler decides. */
   get guarded(): {
     zapDomain: string;
     zapEnforceDomain: true;
@@ -77,7 +77,7 @@ export class Gatekeeper {
     monitor.on('disconnect', () => this.#open--);
   }
 
-  /** Other keys may be allowed now. */
+  /** Decides the waiting handshakes again, after a change of the allowed keys. */
   reconsider(): void {
     const held = this.#held.splice(0);
     for (const request of held) this.#decide(request);

@@ -1,4 +1,4 @@
-/** Which of this machine's addresses other workers should use: the one from which the coordinator is reached. */
+/** Selects the address of this machine for its peers: the one from which the coordinator is reached. */
 
 import { createSocket } from 'node:dgram';
 

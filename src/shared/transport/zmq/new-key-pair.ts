@@ -1,4 +1,4 @@
-/** New CURVE keys, from ZeroMQ's own generator. */
+/** Generates CURVE key pairs with ZeroMQ's generator. */
 
 import { capability, curveKeyPair } from 'zeromq';
 import { ConfigError } from '../../errors.js';
@@ -8,7 +8,7 @@ import type { KeyPair } from '../../security/curve-key.js';
 export function newKeyPair(): KeyPair {
   if (capability.curve !== true)
     throw new ConfigError(
-      'CURVE: expected a ZeroMQ that has it, got one without. Install the zeromq package anew.',
+      'CURVE: expected a ZeroMQ build with CURVE, got one without it. Install the zeromq package again.',
     );
   return curveKeyPair();
 }

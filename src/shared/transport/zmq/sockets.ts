@@ -1,17 +1,17 @@
 /**
- * What every ZeroMQ socket here has in common: settings, a receive loop, disconnect events, and what a failed bind means.
+ * Common parts of all ZeroMQ sockets: options, a send queue, a receive loop, disconnect events, and the error of a failed bind.
  *
- * zeromq.js facts that this relies on: options affect later binds and connects only; one `send()` at a time, else EBUSY
- * (also without a high-water mark, under load); `linger` decides whether `close` lets the queue drain.
+ * Relies on these properties of zeromq.js: options affect only later binds and connects; concurrent calls of `send()` fail with EBUSY
+ * (under load also without a high-water mark); `linger` decides whether `close` lets the queue drain.
  */
 
 import { Context, type Socket } from 'zeromq';
 import { ConfigError, systemCode } from '../../errors.js';
 
-/** Most time that closing waits for queued messages to leave, in milliseconds. */
+/** Maximum time that `close` waits for queued messages to leave, in milliseconds. */
 const lingerMs = 1_000;
 
-/** A connection that hasn't said who it is for so long is closed. */
+/** A connection whose handshake takes longer (in milliseconds) is closed. */
 export const handshakeMs = 5_000;
 
 export function common(maxMessageBytes: number): {
@@ -22,12 +22,12 @@ export function common(maxMessageBytes: number): {
   return { linger: lingerMs, maxMessageSize: maxMessageBytes, handshakeInterval: handshakeMs };
 }
 
-/** No high-water mark: what is in flight is bounded by the collectives' own order, and nothing may be dropped. */
+/** No high-water mark: the order of collectives bounds the messages in flight, and none may be dropped. */
 export const sending = { sendHighWaterMark: 0 } as const;
-/** Messages of one connection that wait to be read; the rest waits at the sender, who loses nothing by it. */
+/** Limit of received messages of one connection that wait to be read; further ones wait at the sender. */
 export const receiving = { receiveHighWaterMark: 1_024 } as const;
 
-/** A context of one's own, so that closing one transport can't block another. */
+/** A separate context per transport, so that closing one cannot block another. */
 export function newContext(ioThreads = 1): Context {
   return new Context({ ioThreads, blocky: false });
 }
@@ -56,7 +56,7 @@ export async function bind(
   return bound ?? endpoint;
 }
 
-/** Sends one message after the other, in order. */
+/** A send queue: sends one message at a time, in order. */
 export class Outbox<Message> {
   readonly #socket: Socket & { send(message: Message): Promise<void> };
   readonly #waiting: Message[] = [];
@@ -64,7 +64,7 @@ export class Outbox<Message> {
   #idle: Promise<void> = Promise.resolve();
   readonly #failed: (message: Message, error: unknown) => void;
 
-  /** @param failed what couldn't be handed over, and why; nobody needs it any more */
+  /** @param failed called with each message that could not be sent, and the error */
   constructor(
     socket: Socket & { send(message: Message): Promise<void> },
     failed: (message: Message, error: unknown) => void = () => undefined,
@@ -73,7 +73,7 @@ export class Outbox<Message> {
     this.#failed = failed;
   }
 
-  /** Hands everything to ZeroMQ, then closes the socket; gives up on what can't be handed over in time. */
+  /** Passes all queued messages to ZeroMQ, for at most a second, then closes the socket. */
   async close(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, lingerMs)));
@@ -82,7 +82,7 @@ export class Outbox<Message> {
     this.#socket.close();
   }
 
-  /** Closes at once; what hasn't left is dropped. */
+  /** Closes at once; queued messages are dropped. */
   abandon(): void {
     this.#waiting.length = 0;
     this.#socket.linger = 0;
@@ -100,7 +100,7 @@ export class Outbox<Message> {
       for (let message = this.#waiting.shift(); message !== undefined; message = this.#waiting.shift()) {
         if (this.#socket.closed) break;
         const sent = message;
-        // When the socket is closed meanwhile, or (ROUTER) when the addressee is gone or doesn't read.
+        // Fails when the socket is closed meanwhile, or (ROUTER) when the addressee is gone or does not read.
         await this.#socket.send(message).catch((error: unknown) => this.#failed(sent, error));
       }
     } finally {
@@ -126,13 +126,13 @@ export async function receiveLoop(
   }
 }
 
-/** Contexts of monitors that haven't ended. */
+/** Contexts of monitors that have not ended. */
 const monitored = new Set<{ readonly context: Context }>();
 
 /**
- * What a socket tells of its connections. Its context is held until the monitor has heard of the socket's end, up to a linger
- * after it was closed: zeromq.js shuts a context down when V8 collects it, and a monitor that has not ended by then never
- * does, and keeps its thread from ending.
+ * The monitor of a socket's connections. The socket's context is kept alive until the monitor ends, which is up to a linger after the
+ * socket was closed: zeromq.js shuts a context down when V8 collects it, and a monitor that has not ended by then never ends and keeps
+ * its thread alive.
  */
 export function monitorOf(socket: Socket): Socket['events'] {
   const hold = { context: socket.context };
@@ -141,7 +141,7 @@ export function monitorOf(socket: Socket): Socket['events'] {
   return socket.events;
 }
 
-/** Calls `handle` each time that a connection of the socket breaks. */
+/** Calls `handle` whenever a connection of the socket breaks. */
 export function onDisconnect(socket: Socket, handle: () => void): void {
   monitorOf(socket).on('disconnect', handle);
 }
