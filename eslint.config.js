@@ -3,7 +3,7 @@ import tseslint from 'typescript-eslint';
 const literalSpreads = [
   {
     selector: 'SpreadElement > ObjectExpression',
-    message: 'Write the keys out: TypeScript makes no excess-property check on a spread literal.',
+    message: 'Write the keys out: TypeScript does not check a spread literal for excess properties.',
   },
   { selector: 'SpreadElement > ArrayExpression', message: 'Write the elements out.' },
 ];
@@ -13,7 +13,11 @@ const noEnvironment = {
     'error',
     { object: 'process', property: 'env', message: 'Only src/cli reads the environment.' },
     { object: 'process', property: 'argv', message: 'Only src/cli reads the command line.' },
-    { object: 'Math', property: 'random', message: 'Draw from src/shared/random: bits must repeat.' },
+    {
+      object: 'Math',
+      property: 'random',
+      message: 'Use src/shared/random, because results must be reproducible.',
+    },
   ],
 };
 
@@ -42,7 +46,7 @@ const exactArithmetic = {
     ...inexact.map((property) => ({
       object: 'Math',
       property,
-      message: 'Its bits are up to V8: use exactMath of src/shared/arithmetic.',
+      message: 'The result depends on the version of V8: use exactMath of src/shared/arithmetic.',
     })),
   ],
   'no-restricted-syntax': [
@@ -51,7 +55,7 @@ const exactArithmetic = {
     {
       selector: "BinaryExpression[operator='**']:not([left.type='Literal'])",
       message:
-        'Its bits are up to V8 (powers of a constant aside): use exactMath.pow of src/shared/arithmetic.',
+        'Except for powers of a constant, the result depends on the version of V8: use exactMath.pow of src/shared/arithmetic.',
     },
   ],
 };

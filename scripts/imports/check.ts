@@ -10,7 +10,7 @@ export async function checkImports(root: string): Promise<string[]> {
     ['src'],
     { baseDir: root, tsPreCompilationDeps: true, doNotFollow: { path: 'node_modules' } },
     // TypeScript's sources import each other by the names that the compiler gives them.
-    { extensionAlias: { '.js': ['.ts', '.js'] }, extensions: ['.ts', '.js', '.d.ts'] } as object,
+    { extensionAlias: { '.js': ['.ts', '.js'] }, extensions: ['.ts', '.js', '.d.ts'] },
   );
   const { modules } = output as ICruiseResult;
   return modules
