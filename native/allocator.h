@@ -1,6 +1,6 @@
-// What is freed is allocated again soon: activations many times a step, frames that ZeroMQ receives with every bucket. By
-// default glibc gives large blocks back to the system and pays a page fault for each 4 KB when they return, which takes longer
-// than the work on them (docs/performance.md).
+// What is freed is allocated again soon: activations many times a step, frames that ZeroMQ receives with every bucket.
+// By default glibc gives large blocks back to the system and pays a page fault for each 4 KB when they return, which
+// takes longer than the work on them (docs/performance.md).
 
 #pragma once
 

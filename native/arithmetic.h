@@ -1,9 +1,9 @@
-// The arithmetic of Lockstep's own ops, without TensorFlow: BatchNorm with the ReLU and the 2x2 max-pool that follow it, in as
-// few passes over memory as they can have, and Adam.
+// The arithmetic of Lockstep's own ops, without TensorFlow: BatchNorm with the ReLU and the 2x2 max-pool that follow
+// it, in as few passes over memory as they can have, and Adam.
 //
-// The same bits everywhere: each channel's arithmetic is the same at any vector width (lanes are channels), products and
-// sums are never contracted (-ffp-contract=off; -fno-math-errno makes the square root one instruction), and
-// sums go in blocks of a fixed number of rows, in float32 inside a block and in float64 between blocks.
+// The same bits everywhere: each channel's arithmetic is the same at any vector width (lanes are channels), products
+// and sums are never contracted (-ffp-contract=off; -fno-math-errno makes the square root one instruction), and sums go
+// in blocks of a fixed number of rows, in float32 inside a block and in float64 between blocks.
 //
 // A tensor here is [rows, C] with channels last; for the pool [N, H, W, C] with even H and W.
 
@@ -54,10 +54,10 @@ INLINE Channel LoadChannel(const float* parameters, int64_t channels, int64_t c)
 
 // A 2x2 window before the pool. Written out: loops over small arrays of vectors would go through memory.
 struct Window {
-  Vector x0, x1, x2, x3;       // x - mean, in row-major order
-  Vector best;                 // largest z
-  Vector centred;              // x - mean where it is
-  Mask later1, later2, later3; // whether z1, z2, z3 beat all before them: ties go to the first, as in PyTorch
+  Vector x0, x1, x2, x3;        // x - mean, in row-major order
+  Vector best;                  // largest z
+  Vector centred;               // x - mean where it is
+  Mask later1, later2, later3;  // whether z1, z2, z3 beat all before them: ties go to the first, as in PyTorch
 };
 INLINE Window LoadWindow(const float* x, int64_t channels, int64_t row, const Channel& p) {
   Window w;
@@ -82,15 +82,15 @@ INLINE Window LoadWindow(const float* x, int64_t channels, int64_t row, const Ch
 }
 
 struct Shape {
-  int64_t rows, channels;          // of x
-  int64_t images, height, width;   // for the pool
+  int64_t rows, channels;         // of x
+  int64_t images, height, width;  // for the pool
   bool relu, pool;
   int64_t units() const { return pool ? images * height / 2 : rows; }
   int64_t unit_floats() const { return pool ? 2 * width * channels : channels; }
 };
 
-// What follows takes a part of the work, [from, to), which other parts don't touch, so that threads can share it: channels
-// (multiples of kLanes) where something is summed over rows, else rows, or lines of windows with the pool.
+// What follows takes a part of the work, [from, to), which other parts don't touch, so that threads can share it:
+// channels (multiples of kLanes) where something is summed over rows, else rows, or lines of windows with the pool.
 
 // Blocks of rows outside, channels inside: a block stays in the first-level cache while its channels are summed.
 FOR_EACH_CPU void Moments(const float* x, int64_t rows, int64_t channels, int64_t from, int64_t to, double* mean,
@@ -126,7 +126,8 @@ FOR_EACH_CPU void Moments(const float* x, int64_t rows, int64_t channels, int64_
   }
 }
 
-FOR_EACH_CPU void Forward(const float* x, const float* parameters, const Shape& s, int64_t first, int64_t last, float* y) {
+FOR_EACH_CPU void Forward(const float* x, const float* parameters, const Shape& s, int64_t first, int64_t last,
+                          float* y) {
   const Vector zero = {};
   if (!s.pool) {
     for (int64_t r = first; r < last; r++) {
@@ -233,8 +234,8 @@ FOR_EACH_CPU void InputGradient(const float* dy, const float* x, const float* pa
   }
 }
 
-// The ledger's hash (src/shared/ledger/hash.ts has the same function in JavaScript and its reasons): four vectors of lanes,
-// because one would wait for its own product at each step.
+// The ledger's hash (src/shared/ledger/hash.ts has the same function in JavaScript and its reasons): four vectors of
+// lanes, because one would wait for its own product at each step.
 typedef uint32_t Words __attribute__((vector_size(64)));
 constexpr int kChains = 4;
 constexpr int kHashLanes = kChains * kLanes;
@@ -303,12 +304,12 @@ FOR_EACH_CPU void Hash(const float* values, int64_t count, uint32_t* out) {
 // With `hash`, the ledger's hash of the new parameters: a block at a time, while it is in the first-level cache.
 FOR_EACH_CPU void Adam(float* __restrict p, float* __restrict m, float* __restrict v, const float* __restrict g,
                        const float* scalars, int64_t count, float* __restrict out, uint32_t* hash) {
-  const float first = scalars[0];        // 1 - beta1
-  const float keep = scalars[1];         // beta2
-  const float second = scalars[2];       // 1 - beta2
-  const float correction = scalars[3];   // sqrt(1 - beta2^t)
+  const float first = scalars[0];       // 1 - beta1
+  const float keep = scalars[1];        // beta2
+  const float second = scalars[2];      // 1 - beta2
+  const float correction = scalars[3];  // sqrt(1 - beta2^t)
   const float epsilon = scalars[4];
-  const float step = scalars[5];         // -lr / (1 - beta1^t)
+  const float step = scalars[5];  // -lr / (1 - beta1^t)
   HashState state;
   BeginHash(&state);
   for (int64_t start = 0; start < count; start += kHashBlock) {

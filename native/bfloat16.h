@@ -1,5 +1,5 @@
-// Float32 rounded to bfloat16, to the nearest and on a tie to even, by integer arithmetic: the instructions that some CPUs have
-// for it flush subnormals to zero, and the bits would depend on the CPU.
+// Float32 rounded to bfloat16, to the nearest and on a tie to even, by integer arithmetic: the instructions that some
+// CPUs have for it flush subnormals to zero, and the bits would depend on the CPU.
 
 #pragma once
 

@@ -1,5 +1,6 @@
-// CRC-32 (the one of zlib and Ethernet, reflected polynomial 0xEDB88320) by carry-less multiplication: Gopal et al., "Fast CRC
-// Computation for Generic Polynomials Using PCLMULQDQ", Intel 2009. The same values as zlib's, ten times faster than a table.
+// CRC-32 (the one of zlib and Ethernet, reflected polynomial 0xEDB88320) by carry-less multiplication: Gopal et al.,
+// "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ", Intel 2009. The same values as zlib's, ten times
+// faster than a table.
 
 #pragma once
 
@@ -24,7 +25,8 @@ inline uint32_t CrcBits(uint32_t crc, const uint8_t* data, size_t bytes) {
 }
 
 __attribute__((target("pclmul,sse4.1"))) inline __m128i Fold(__m128i value, __m128i by, __m128i next) {
-  return _mm_xor_si128(_mm_xor_si128(_mm_clmulepi64_si128(value, by, 0x00), _mm_clmulepi64_si128(value, by, 0x11)), next);
+  return _mm_xor_si128(_mm_xor_si128(_mm_clmulepi64_si128(value, by, 0x00), _mm_clmulepi64_si128(value, by, 0x11)),
+                       next);
 }
 
 // Of whole blocks of 16 bytes, 64 at least.
@@ -32,7 +34,8 @@ __attribute__((target("pclmul,sse4.1"))) inline uint32_t CrcBlocks(uint32_t crc,
   const auto block = [&](size_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(data) + i); };
   // x^n mod P for the distances that are folded over: 512 and 128 bits.
   const __m128i by512 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4), by128 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
-  __m128i a = _mm_xor_si128(block(0), _mm_cvtsi32_si128(static_cast<int>(crc))), b = block(1), c = block(2), d = block(3);
+  __m128i a = _mm_xor_si128(block(0), _mm_cvtsi32_si128(static_cast<int>(crc))), b = block(1), c = block(2),
+          d = block(3);
   for (data += 64, bytes -= 64; bytes >= 64; data += 64, bytes -= 64) {
     a = Fold(a, by512, block(0));
     b = Fold(b, by512, block(1));
@@ -44,7 +47,8 @@ __attribute__((target("pclmul,sse4.1"))) inline uint32_t CrcBlocks(uint32_t crc,
   // 128 bits to 64, to 32, and Barrett's reduction.
   const __m128i low = _mm_setr_epi32(~0, 0, ~0, 0);
   a = _mm_xor_si128(_mm_srli_si128(a, 8), _mm_clmulepi64_si128(a, by128, 0x10));
-  a = _mm_xor_si128(_mm_srli_si128(a, 4), _mm_clmulepi64_si128(_mm_and_si128(a, low), _mm_cvtsi64_si128(0x0163cd6124), 0x00));
+  a = _mm_xor_si128(_mm_srli_si128(a, 4),
+                    _mm_clmulepi64_si128(_mm_and_si128(a, low), _mm_cvtsi64_si128(0x0163cd6124), 0x00));
   const __m128i reduce = _mm_set_epi64x(0x01f7011641, 0x01db710641);
   const __m128i quotient = _mm_clmulepi64_si128(_mm_and_si128(a, low), reduce, 0x10);
   a = _mm_xor_si128(a, _mm_clmulepi64_si128(_mm_and_si128(quotient, low), reduce, 0x00));

@@ -1,7 +1,8 @@
-// The gradient of a dense layer's matrix for one instruction set and precision (simd.h). No header guard: it is included once
-// for each.
+// The gradient of a dense layer's matrix for one instruction set and precision (simd.h). No header guard: it is
+// included once for each.
 
-// Pairs of rows of x [rows, columns] as words of kPack factors; a missing last row is zero. Not needed where a word is a float.
+// Pairs of rows of x [rows, columns] as words of kPack factors; a missing last row is zero. Not needed where a word is
+// a float.
 static void DensePack(const float* x, int64_t rows, int64_t columns, float* out) {
   for (int64_t word = 0; word < Words(rows); word++) {
     const float* first = x + word * kPack * columns;

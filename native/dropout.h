@@ -1,4 +1,5 @@
-// Dropout whose masks come from Philox4x32-10 (Salmon et al., SC'11; src/shared/random/philox.ts has the same function).
+// Dropout whose masks come from Philox4x32-10 (Salmon et al., SC'11; src/shared/random/philox.ts has the same
+// function).
 
 #pragma once
 
@@ -29,8 +30,8 @@ INLINE void Philox(uint32_t key0, uint32_t key1, uint32_t words[4][kBlocks]) {
   }
 }
 
-// One row: y = x * scale where the number of its place is at least `rate`, else 0. `counter` is [key, key, first block, word 2,
-// word 3]; the row begins `block` blocks after the first. The numbers are those of StatelessRandomUniformV2.
+// One row: y = x * scale where the number of its place is at least `rate`, else 0. `counter` is [key, key, first block,
+// word 2, word 3]; the row begins `block` blocks after the first. The numbers are those of StatelessRandomUniformV2.
 FOR_EACH_CPU void Dropout(const float* x, const uint32_t* counter, uint32_t block, float rate, float scale,
                           int64_t columns, float* y) {
   for (int64_t start = 0; start < columns; start += 4 * kBlocks) {

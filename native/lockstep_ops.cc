@@ -149,8 +149,9 @@ void ComputeStore(void* kernel, TF_OpKernelContext* context) {
   if (!s.ok()) TF_OpKernelContext_Failure(context, s.status);
 }
 
-// One parameter's part, `count` elements from `offset` on, of the three state vectors, which are updated in place: the caller
-// owns them alone and never shares their buffers. The gradient's part is at `address`. Gives the parameter's new value.
+// One parameter's part, `count` elements from `offset` on, of the three state vectors, which are updated in place: the
+// caller owns them alone and never shares their buffers. The gradient's part is at `address`. Gives the parameter's new
+// value.
 void ComputeAdam(void* kernel, TF_OpKernelContext* context) {
   const Place& at = *static_cast<Place*>(kernel);
   Status s;
@@ -189,8 +190,8 @@ void ComputeDropout(void*, TF_OpKernelContext* context) {
   const uint32_t* words = reinterpret_cast<const uint32_t*>(counter.data());
   Threads::Get().Share(rows, kGrainFloats / (8 * columns + 1) + 1, [&](int64_t from, int64_t to) {
     for (int64_t row = from; row < to; row++)
-      Dropout(x.data() + row * columns, words, static_cast<uint32_t>(row * ((columns + 3) / 4)), rate.data()[0], rate.data()[1], columns,
-              static_cast<float*>(y.data()) + row * columns);
+      Dropout(x.data() + row * columns, words, static_cast<uint32_t>(row * ((columns + 3) / 4)), rate.data()[0],
+              rate.data()[1], columns, static_cast<float*>(y.data()) + row * columns);
   });
 }
 

@@ -1,5 +1,6 @@
-// What Lockstep's own TensorFlow ops are made of: their inputs and output, their attributes, and how they are registered through
-// TensorFlow's stable C API when tfjs-node's binding, with which they are compiled by `lockstep engine install`, is loaded.
+// What Lockstep's own TensorFlow ops are made of: their inputs and output, their attributes, and how they are
+// registered through TensorFlow's stable C API when tfjs-node's binding, with which they are compiled by `lockstep
+// engine install`, is loaded.
 
 #pragma once
 

@@ -1,6 +1,6 @@
-// Threads that share the work of Lockstep's own ops: as many as TensorFlow has (TF_NUM_INTRAOP_THREADS, which the worker sets
-// before it loads the library). What is shared are independent parts (rows, groups of channels), so the bits are those of
-// one thread.
+// Threads that share the work of Lockstep's own ops: as many as TensorFlow has (TF_NUM_INTRAOP_THREADS, which the
+// worker sets before it loads the library). What is shared are independent parts (rows, groups of channels), so the
+// bits are those of one thread.
 
 #pragma once
 

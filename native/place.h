@@ -1,4 +1,5 @@
-// Where an op finds or leaves floats that are not a tensor's, and how many. The caller keeps them alive and is alone with them.
+// Where an op finds or leaves floats that are not a tensor's, and how many. The caller keeps them alive and is alone
+// with them.
 
 #pragma once
 

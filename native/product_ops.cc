@@ -1,6 +1,6 @@
-// Lockstep's own TensorFlow ops that multiply, on the CPU, with channels in multiples of 16; made only where the CPU has the
-// instructions. 3x3 convolutions (winograd.h): x [N, H, W, C], filter [3, 3, C, K], y [N, H, W, K]. The gradient of a dense
-// layer's matrix [C, K] from x [N, C] and dy [N, K], written where it leaves from.
+// Lockstep's own TensorFlow ops that multiply, on the CPU, with channels in multiples of 16; made only where the CPU
+// has the instructions. 3x3 convolutions (winograd.h): x [N, H, W, C], filter [3, 3, C, K], y [N, H, W, K]. The
+// gradient of a dense layer's matrix [C, K] from x [N, C] and dy [N, K], written where it leaves from.
 
 #include "op.h"
 #include "parallel.h"
@@ -23,9 +23,11 @@ struct Kernels {
   decltype(&float32_avx512::DenseGradient) dense_gradient;
   int64_t pack;
 };
-#define KERNELS(of)                                                                                           \
-  {of::WinogradFilter, of::WinogradForward, of::WinogradFilterGradientPart, of::WinogradFilterGradient, of::DensePack, \
-   of::DenseGradient, of::kPack}
+#define KERNELS(of)                                                                                      \
+  {                                                                                                      \
+    of::WinogradFilter, of::WinogradForward, of::WinogradFilterGradientPart, of::WinogradFilterGradient, \
+        of::DensePack, of::DenseGradient, of::kPack                                                      \
+  }
 
 enum Precision : int32_t { kFloat32 = 0, kBfloat16 = 1 };
 
@@ -73,7 +75,8 @@ const float* Zeros(const ConvShape& s) {
 }
 
 // y of x under `filter`, as it is or already turned.
-void Convolve(TF_OpKernelContext* context, const Kernels& kernels, const float* x, const float* filter, const ConvShape& s) {
+void Convolve(TF_OpKernelContext* context, const Kernels& kernels, const float* x, const float* filter,
+              const ConvShape& s) {
   Status status;
   Output y(context, TF_FLOAT, {s.images, s.height, s.width, s.outputs}, 4, status);
   if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
@@ -159,7 +162,8 @@ void ComputeDenseGradient(void* kernel, TF_OpKernelContext* context) {
   Status status;
   Input x(context, 0, status), dy(context, 1, status);
   if (!status.ok()) return TF_OpKernelContext_Failure(context, status.status);
-  if (!Require(context, x.rank() == 2 && dy.rank() == 2 && x.dim(0) == dy.dim(0), "Lockstep: x and dy must be [N, C] and [N, K]"))
+  if (!Require(context, x.rank() == 2 && dy.rank() == 2 && x.dim(0) == dy.dim(0),
+               "Lockstep: x and dy must be [N, C] and [N, K]"))
     return;
   const int64_t rows = x.dim(0), inputs = x.dim(1), outputs = dy.dim(1);
   if (!Require(context, inputs % kGroup == 0 && outputs % kGroup == 0 && inputs * outputs == place.count,
@@ -187,7 +191,8 @@ const bool registered = [] {
   const Attributes precision = {{"precision: int = 0"}, CreateKernels, DeleteNothing};
   Register("LockstepConv", {"x: float", "filter: float"}, "y: float", precision, ComputeForward);
   Register("LockstepConvInputGradient", {"dy: float", "filter: float"}, "dx: float", precision, ComputeInputGradient);
-  Register("LockstepConvFilterGradient", {"x: float", "dy: float"}, "gradient: float", precision, ComputeFilterGradient);
+  Register("LockstepConvFilterGradient", {"x: float", "dy: float"}, "gradient: float", precision,
+           ComputeFilterGradient);
   Attributes placed = {Place::Names(), CreateDenseGradient, DeleteDenseGradient};
   placed.names.push_back("precision: int = 0");
   Register("LockstepDenseGradient", {"x: float", "dy: float"}, "done: float", placed, ComputeDenseGradient);

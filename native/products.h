@@ -1,7 +1,7 @@
 // Matrix products for one instruction set and precision (simd.h). No header guard: it is included once for each.
 //
-// What is summed over comes in words of kPack factors: one float, or two bfloat16. Sums are in order, each product fused into
-// its sum, whatever the width of a vector.
+// What is summed over comes in words of kPack factors: one float, or two bfloat16. Sums are in order, each product
+// fused into its sum, whatever the width of a vector.
 
 // Words of so many factors.
 INLINE_SIMD int64_t Words(int64_t factors) { return (factors + kPack - 1) / kPack; }
@@ -25,7 +25,8 @@ INLINE_SIMD void MultiplyRows(const float* v, const float* u, int64_t inputs, in
 }
 
 template <int vectors>
-INLINE_SIMD void MultiplyColumns(const float* v, const float* u, int64_t tiles, int64_t inputs, int64_t outputs, float* m) {
+INLINE_SIMD void MultiplyColumns(const float* v, const float* u, int64_t tiles, int64_t inputs, int64_t outputs,
+                                 float* m) {
   // Parts of about one size, so that none is left over that is too short to fill the pipeline.
   const int64_t parts = (tiles + kRows - 1) / kRows;
   for (int64_t part = 0; part < parts; part++) {
@@ -33,8 +34,8 @@ INLINE_SIMD void MultiplyColumns(const float* v, const float* u, int64_t tiles, 
     const float* rows = v + from * inputs;
     float* to = m + from * outputs;
     switch (tiles * (part + 1) / parts - from) {
-#define CASE(n)                                                          \
-  case n:                                                                \
+#define CASE(n)                                                             \
+  case n:                                                                   \
     if (n <= kRows) MultiplyRows<n, vectors>(rows, u, inputs, outputs, to); \
     break;
       CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
@@ -49,10 +50,11 @@ INLINE_SIMD void Multiply(const float* v, const float* u, int64_t tiles, int64_t
   for (; k < outputs; k += kWidth) MultiplyColumns<1>(v, u + k, tiles, inputs, outputs, m + k);
 }
 
-// v' * d over `words` words of v [words, inputs] and d [words, outputs]: kFilterRows rows of the product [inputs, outputs], added to
-// what is there or written over it.
+// v' * d over `words` words of v [words, inputs] and d [words, outputs]: kFilterRows rows of the product [inputs,
+// outputs], added to what is there or written over it.
 template <int vectors, bool add>
-INLINE_SIMD void OuterProductsRows(const float* v, const float* d, int64_t words, int64_t inputs, int64_t outputs, float* out) {
+INLINE_SIMD void OuterProductsRows(const float* v, const float* d, int64_t words, int64_t inputs, int64_t outputs,
+                                   float* out) {
   Floats sums[kFilterRows][vectors];
   for (int r = 0; r < kFilterRows; r++)
     for (int k = 0; k < vectors; k++) sums[r][k] = All(0);
@@ -72,7 +74,8 @@ INLINE_SIMD void OuterProductsRows(const float* v, const float* d, int64_t words
 }
 
 // sums += v' * d.
-INLINE_SIMD void AddProducts(const float* v, const float* d, int64_t words, int64_t inputs, int64_t outputs, float* sums) {
+INLINE_SIMD void AddProducts(const float* v, const float* d, int64_t words, int64_t inputs, int64_t outputs,
+                             float* sums) {
   for (int64_t c = 0; c < inputs; c += kFilterRows) {
     int64_t k = 0;
     for (; k + 2 * kWidth <= outputs; k += 2 * kWidth)

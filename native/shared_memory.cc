@@ -1,6 +1,6 @@
-// Memory that the workers of one host share, as a Node-API addon without TensorFlow, so that the communicator thread can load it
-// as well. Anonymous (memfd): nothing of it has a name in a file system, and the kernel takes it back when the last process
-// that mapped it is gone, however it died.
+// Memory that the workers of one host share, as a Node-API addon without TensorFlow, so that the communicator thread
+// can load it as well. Anonymous (memfd): nothing of it has a name in a file system, and the kernel takes it back when
+// the last process that mapped it is gone, however it died.
 
 #include "allocator.h"
 #include "arithmetic.h"
@@ -59,7 +59,8 @@ struct Floats {
   }
 };
 
-// add(out, left, right) and addBfloat16(out, left, right): out = left + right, elementwise in float32, rounded to bfloat16 or not.
+// add(out, left, right) and addBfloat16(out, left, right): out = left + right, elementwise in float32, rounded to
+// bfloat16 or not.
 template <void (*kAdd)(float*, const float*, const float*, int64_t)>
 napi_value AddWith(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
@@ -106,8 +107,10 @@ napi_value Convert(napi_env env, napi_callback_info info) {
   if (!values.data || !words.data || values.length != words.length)
     return Fail(env, "bfloat16: expected a Float32Array and a Uint16Array of one length");
   const int64_t count = static_cast<int64_t>(values.length);
-  if (kPack) lockstep::PackBfloat16(words.data, values.data, count);
-  else lockstep::UnpackBfloat16(values.data, words.data, count);
+  if (kPack)
+    lockstep::PackBfloat16(words.data, values.data, count);
+  else
+    lockstep::UnpackBfloat16(values.data, words.data, count);
   return nullptr;
 }
 
@@ -120,7 +123,8 @@ napi_value HashInto(napi_env env, napi_callback_info info) {
   size_t length = 0;
   void* target = nullptr;
   bool is = false;
-  if (napi_is_typedarray(env, arguments.values[1], &is) != napi_ok || !is) return Fail(env, "hash: expected a Uint8Array");
+  if (napi_is_typedarray(env, arguments.values[1], &is) != napi_ok || !is)
+    return Fail(env, "hash: expected a Uint8Array");
   napi_get_typedarray_info(env, arguments.values[1], &type, &length, &target, nullptr, nullptr);
   if (type != napi_uint8_array || length < 8 || (values.length > 0 && !values.data))
     return Fail(env, "hash: expected a Float32Array and a Uint8Array of 8 bytes");
@@ -247,8 +251,8 @@ void Unmap(napi_env, void* data, void* hint) {
   delete mapping;
 }
 
-// map(descriptor, offset, bytes): an ArrayBuffer over that part. Refuses memory that could shrink under the reader, which
-// would kill it with SIGBUS.
+// map(descriptor, offset, bytes): an ArrayBuffer over that part. Refuses memory that could shrink under the reader,
+// which would kill it with SIGBUS.
 napi_value Map(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const int fd = static_cast<int>(arguments.Integer(env, 0));

@@ -1,5 +1,6 @@
-// The kernels that multiply, for each instruction set and precision: a namespace each, in which their headers are included. Sums
-// go in the same order everywhere, and a product is fused into its sum: the same bits with AVX2 and AVX-512.
+// The kernels that multiply, for each instruction set and precision: a namespace each, in which their headers are
+// included. Sums go in the same order everywhere, and a product is fused into its sum: the same bits with AVX2 and
+// AVX-512.
 
 #pragma once
 
@@ -46,8 +47,8 @@ INLINE_SIMD Floats MultiplyAdd(Floats a, Floats b, Floats sum) {
 }
 // One word of each pair, `first` in its lower half.
 INLINE_SIMD Floats Pack(Floats first, Floats second) {
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
-                                         20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   return (Floats)_mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(second, first));
 }
 INLINE_SIMD void WriteChannels(float* row, int64_t c, Floats value) {

@@ -1,13 +1,15 @@
-// 3x3 convolutions with stride 1 and same padding, channels last, by Winograd's minimal filtering F(2x2, 3x3): 16 products give
-// four outputs where the direct sum takes 36 (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016).
+// 3x3 convolutions with stride 1 and same padding, channels last, by Winograd's minimal filtering F(2x2, 3x3): 16
+// products give four outputs where the direct sum takes 36 (Lavin & Gray, "Fast Algorithms for Convolutional Neural
+// Networks", CVPR 2016).
 //
 //   forward          Y  = A'[ (G g G') . (B' d B) ]A      d: a 4x4 patch of the input, Y: a 2x2 tile of the output
 //   input gradient   the forward pass of dY with the filter turned by 180 degrees and its channels exchanged
 //   filter gradient  dg = G'[ sum over tiles of (B' d B) . (A dY A') ]G
 //
-// All constants are 0, 1 and 1/2, so that nothing is rounded but sums and products; those of a tile go over the channels
-// in order, each product fused into its sum, at any vector width: the same bits with AVX2 and AVX-512. The sums of a
-// filter gradient go over blocks of tiles that the shape alone defines, so that the bits don't depend on the threads.
+// All constants are 0, 1 and 1/2, so that nothing is rounded but sums and products; those of a tile go over the
+// channels in order, each product fused into its sum, at any vector width: the same bits with AVX2 and AVX-512. The
+// sums of a filter gradient go over blocks of tiles that the shape alone defines, so that the bits don't depend on the
+// threads.
 
 #pragma once
 
@@ -55,6 +57,5 @@ struct TileBlock {
   }
   int64_t tiles(const ConvShape& s) const { return rows * s.tile_columns(); }
 };
-
 
 }  // namespace lockstep

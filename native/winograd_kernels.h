@@ -1,7 +1,8 @@
-// The arithmetic of winograd.h for one instruction set and precision (simd.h). No header guard: it is included once for each.
+// The arithmetic of winograd.h for one instruction set and precision (simd.h). No header guard: it is included once for
+// each.
 //
-// Transformed tiles are [point, tile, channel], transformed filters [point, input, output]; a product of a point is then
-// that of two ordinary matrices.
+// Transformed tiles are [point, tile, channel], transformed filters [point, input, output]; a product of a point is
+// then that of two ordinary matrices.
 
 // The 16 pixels of the patch at (top, left), in row-major order; zeros outside of the image.
 INLINE_SIMD void Patch(const float* image, const float* zeros, int64_t height, int64_t width, int64_t channels,
@@ -58,8 +59,8 @@ INLINE_SIMD void TileOfGradient(const float* const* pixels, int64_t c, Floats* p
 
 // The pixels of tile `index` of a block: 4x4 of the input (patch 4) or 2x2 of the output's gradient (patch 2).
 template <int64_t patch>
-INLINE_SIMD void TilePixels(const float* x, const float* zeros, const ConvShape& s, const TileBlock& block, int64_t index,
-                            int64_t channels, const float** pixels) {
+INLINE_SIMD void TilePixels(const float* x, const float* zeros, const ConvShape& s, const TileBlock& block,
+                            int64_t index, int64_t channels, const float** pixels) {
   const float* image = x + block.image * s.height * s.width * channels;
   const int64_t before = patch == 4 ? 1 : 0;
   const int64_t row = block.row + index / s.tile_columns(), column = index % s.tile_columns();
@@ -67,7 +68,8 @@ INLINE_SIMD void TilePixels(const float* x, const float* zeros, const ConvShape&
 }
 
 // Of every tile of a block, as factors of sums over channels: [point, tile, channel / kPack].
-INLINE_SIMD void TransformInput(const float* x, const float* zeros, const ConvShape& s, const TileBlock& block, float* out) {
+INLINE_SIMD void TransformInput(const float* x, const float* zeros, const ConvShape& s, const TileBlock& block,
+                                float* out) {
   const int64_t count = block.tiles(s);
   const int64_t words = s.inputs / kPack;
   for (int64_t tile = 0; tile < count; tile++) {
@@ -204,8 +206,8 @@ static void WinogradFilter(const float* filter, int64_t inputs, int64_t outputs,
 }
 
 // `filter` is transformed; `zeros` holds as many as there are inputs. Writes y of the blocks [first, last).
-static void WinogradForward(const float* x, const float* filter, const float* zeros, const ConvShape& s, int64_t first, int64_t last,
-                    float* y) {
+static void WinogradForward(const float* x, const float* filter, const float* zeros, const ConvShape& s, int64_t first,
+                            int64_t last, float* y) {
   thread_local Scratch scratch;
   float* tiles = scratch.Take(kPoints * s.block_tiles() * (s.inputs + s.outputs));
   float* products = tiles + kPoints * s.block_tiles() * s.inputs;
@@ -221,9 +223,10 @@ static void WinogradForward(const float* x, const float* filter, const float* ze
   }
 }
 
-// Writes the transformed gradient of one part of the images; `zeros` holds as many as inputs or outputs, whichever are more.
-static void WinogradFilterGradientPart(const float* x, const float* dy, const float* zeros, const ConvShape& s, int64_t part,
-                               float* sums) {
+// Writes the transformed gradient of one part of the images; `zeros` holds as many as inputs or outputs, whichever are
+// more.
+static void WinogradFilterGradientPart(const float* x, const float* dy, const float* zeros, const ConvShape& s,
+                                       int64_t part, float* sums) {
   thread_local Scratch scratch;
   float* tiles = scratch.Take(kPoints * s.block_tiles() * (s.inputs + s.outputs));
   float* gradients = tiles + kPoints * s.block_tiles() * s.inputs;
