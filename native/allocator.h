@@ -1,6 +1,7 @@
-// What is freed is allocated again soon: activations many times a step, frames that ZeroMQ receives with every bucket.
-// By default glibc gives large blocks back to the system and pays a page fault for each 4 KB when they return, which
-// takes longer than the work on them (docs/performance.md).
+// Settings of the C library's allocator for a process that allocates the same large blocks repeatedly: activations
+// several times per step, and a ZeroMQ frame per gradient bucket. By default glibc returns large blocks to the system
+// and pays a page fault per 4 KB when they are allocated again, which takes longer than the work on them
+// (docs/performance.md).
 
 #pragma once
 
@@ -10,7 +11,8 @@
 
 namespace lockstep {
 
-// For the whole process. Without effect where the allocator isn't glibc's.
+// Makes the allocator of the whole process keep freed memory. Has no effect with another C library. Always returns
+// true, so that it can initialize a static variable.
 inline bool KeepFreedMemory() {
 #if defined(__GLIBC__)
   mallopt(M_MMAP_THRESHOLD, 1 << 30);

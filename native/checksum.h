@@ -1,6 +1,6 @@
-// CRC-32 (the one of zlib and Ethernet, reflected polynomial 0xEDB88320) by carry-less multiplication: Gopal et al.,
-// "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ", Intel 2009. The same values as zlib's, ten times
-// faster than a table.
+// CRC-32 as in zlib and Ethernet (reflected polynomial 0xEDB88320), computed by carry-less multiplication (Gopal et
+// al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", Intel 2009). It returns the values
+// of zlib's crc32 and is ten times faster than a table.
 
 #pragma once
 
@@ -13,9 +13,10 @@
 
 namespace lockstep {
 
+// Whether this CPU has the instructions that the other functions need.
 inline bool HasCrc() { return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1"); }
 
-// Bit by bit; for what is left at the end. `crc` is the register, not its complement.
+// Updates the CRC register (the complement of the CRC) bit by bit; for the bytes after the last whole block.
 inline uint32_t CrcBits(uint32_t crc, const uint8_t* data, size_t bytes) {
   for (; bytes > 0; --bytes, ++data) {
     crc ^= *data;
@@ -24,15 +25,16 @@ inline uint32_t CrcBits(uint32_t crc, const uint8_t* data, size_t bytes) {
   return crc;
 }
 
+// Moves `value` forward by the distance that the constants in `by` stand for, and adds `next`.
 __attribute__((target("pclmul,sse4.1"))) inline __m128i Fold(__m128i value, __m128i by, __m128i next) {
   return _mm_xor_si128(_mm_xor_si128(_mm_clmulepi64_si128(value, by, 0x00), _mm_clmulepi64_si128(value, by, 0x11)),
                        next);
 }
 
-// Of whole blocks of 16 bytes, 64 at least.
+// Updates the CRC register over whole blocks of 16 bytes; `bytes` is at least 64. `data` needs no alignment.
 __attribute__((target("pclmul,sse4.1"))) inline uint32_t CrcBlocks(uint32_t crc, const uint8_t* data, size_t bytes) {
   const auto block = [&](size_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(data) + i); };
-  // x^n mod P for the distances that are folded over: 512 and 128 bits.
+  // x^n mod P for the folding distances of 512 and 128 bits.
   const __m128i by512 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4), by128 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
   __m128i a = _mm_xor_si128(block(0), _mm_cvtsi32_si128(static_cast<int>(crc))), b = block(1), c = block(2),
           d = block(3);
@@ -44,7 +46,7 @@ __attribute__((target("pclmul,sse4.1"))) inline uint32_t CrcBlocks(uint32_t crc,
   }
   a = Fold(Fold(Fold(a, by128, b), by128, c), by128, d);
   for (; bytes >= 16; data += 16, bytes -= 16) a = Fold(a, by128, block(0));
-  // 128 bits to 64, to 32, and Barrett's reduction.
+  // Reduce 128 bits to 64 and to 32, and then by Barrett reduction.
   const __m128i low = _mm_setr_epi32(~0, 0, ~0, 0);
   a = _mm_xor_si128(_mm_srli_si128(a, 8), _mm_clmulepi64_si128(a, by128, 0x10));
   a = _mm_xor_si128(_mm_srli_si128(a, 4),
@@ -55,7 +57,7 @@ __attribute__((target("pclmul,sse4.1"))) inline uint32_t CrcBlocks(uint32_t crc,
   return static_cast<uint32_t>(_mm_extract_epi32(a, 1));
 }
 
-// Of `data` after bytes whose CRC was `before` (0: none).
+// The CRC-32 of `data` appended to bytes whose CRC-32 is `before`; 0 for no bytes.
 inline uint32_t Crc(const uint8_t* data, size_t bytes, uint32_t before) {
   uint32_t crc = ~before;
   if (bytes >= 64) {

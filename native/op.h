@@ -1,15 +1,15 @@
-// What Lockstep's own TensorFlow ops are made of: their inputs and output, their attributes, and how they are
-// registered through TensorFlow's stable C API when tfjs-node's binding, with which they are compiled by `lockstep
-// engine install`, is loaded.
+// Wrappers over TensorFlow's stable C API for kernels: status, inputs, output and argument checks. Owns TensorFlow's
+// handles; contains no arithmetic.
 
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "tensorflow/c/kernels.h"
-#include "tensorflow/c/ops.h"
 #include "tensorflow/c/tf_status.h"
 #include "tensorflow/c/tf_tensor.h"
 
@@ -21,6 +21,7 @@ struct Status {
   bool ok() const { return TF_GetCode(status) == TF_OK; }
 };
 
+// An input tensor of the running kernel. `data` is the tensor's own memory: row-major and aligned to 64 bytes.
 struct Input {
   TF_Tensor* tensor = nullptr;
   Input(TF_OpKernelContext* context, int index, Status& s) { TF_GetInput(context, index, &tensor, s.status); }
@@ -31,12 +32,26 @@ struct Input {
   int64_t count() const { return TF_TensorElementCount(tensor); }
   int rank() const { return TF_NumDims(tensor); }
   int64_t dim(int i) const { return TF_Dim(tensor, i); }
+  std::vector<int64_t> dims() const {
+    std::vector<int64_t> dims;
+    for (int i = 0; i < rank(); i++) dims.push_back(dim(i));
+    return dims;
+  }
 };
 
+// Prints a tensor's shape, e.g. [2, 3], for messages.
+inline std::ostream& operator<<(std::ostream& out, const Input& input) {
+  out << '[';
+  for (int i = 0; i < input.rank(); i++) out << (i > 0 ? ", " : "") << input.dim(i);
+  return out << ']';
+}
+
+// The single output tensor of the running kernel, allocated with elements of `element_bytes` bytes.
 struct Output {
   TF_Tensor* tensor;
-  Output(TF_OpKernelContext* context, TF_DataType type, const std::vector<int64_t>& dims, size_t element, Status& s) {
-    size_t bytes = element;
+  Output(TF_OpKernelContext* context, TF_DataType type, const std::vector<int64_t>& dims, size_t element_bytes,
+         Status& s) {
+    size_t bytes = element_bytes;
     for (int64_t d : dims) bytes *= static_cast<size_t>(d);
     tensor = TF_AllocateOutput(context, 0, type, dims.data(), static_cast<int>(dims.size()), bytes, s.status);
   }
@@ -46,34 +61,23 @@ struct Output {
   void* data() const { return TF_TensorData(tensor); }
 };
 
-inline bool Require(TF_OpKernelContext* context, bool condition, const char* what) {
-  if (condition) return true;
+// Sets the empty output of an op that is run for its effect alone. TensorFlow's eager execution requires an output.
+inline void SetEmptyOutput(TF_OpKernelContext* context) {
   Status s;
-  TF_SetStatus(s.status, TF_INVALID_ARGUMENT, what);
-  TF_OpKernelContext_Failure(context, s.status);
-  return false;
+  Output done(context, TF_FLOAT, {0}, 4, s);
+  if (!s.ok()) TF_OpKernelContext_Failure(context, s.status);
 }
 
-inline void* CreateNothing(TF_OpKernelConstruction*) { return nullptr; }
-inline void DeleteNothing(void*) {}
-
-// Attributes of an op, and what its kernel keeps of them.
-struct Attributes {
-  std::vector<const char*> names;
-  void* (*create)(TF_OpKernelConstruction*) = CreateNothing;
-  void (*destroy)(void*) = DeleteNothing;
-};
-
-inline void Register(const char* name, const std::vector<const char*>& inputs, const char* output,
-                     const Attributes& attributes, void (*compute)(void*, TF_OpKernelContext*)) {
-  TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
-  for (const char* input : inputs) TF_OpDefinitionBuilderAddInput(op, input);
-  TF_OpDefinitionBuilderAddOutput(op, output);
-  for (const char* attribute : attributes.names) TF_OpDefinitionBuilderAddAttr(op, attribute);
+// Fails the op with TF_INVALID_ARGUMENT unless `condition` holds; `message` is printed only then. Returns `condition`.
+template <class... Message>
+bool Require(TF_OpKernelContext* context, bool condition, const Message&... message) {
+  if (condition) return true;
+  std::ostringstream text;
+  (text << ... << message);
   Status s;
-  TF_RegisterOpDefinition(op, s.status);
-  TF_KernelBuilder* builder = TF_NewKernelBuilder(name, "CPU", attributes.create, compute, attributes.destroy);
-  TF_RegisterKernelBuilder(name, builder, s.status);
+  TF_SetStatus(s.status, TF_INVALID_ARGUMENT, text.str().c_str());
+  TF_OpKernelContext_Failure(context, s.status);
+  return false;
 }
 
 }  // namespace lockstep

@@ -1,4 +1,4 @@
-// Memory for what a kernel computes on the way.
+// Temporary memory of a kernel that is reused by its next call.
 
 #pragma once
 
@@ -8,10 +8,12 @@
 
 namespace lockstep {
 
-// Memory on a cache line's boundary. Each thread keeps what it needed last.
+// A buffer of floats, aligned to 64 bytes, that grows and never shrinks. Not thread-safe: each thread has its own
+// (thread_local).
 class Scratch {
  public:
-  float* Take(int64_t floats) {
+  // Memory for `floats` floats with undefined contents. It stays valid until the next call.
+  float* Reserve(int64_t floats) {
     if (floats > size_) {
       memory_.reset(static_cast<float*>(std::aligned_alloc(64, static_cast<size_t>((floats + 15) / 16 * 64))));
       size_ = floats;

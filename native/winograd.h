@@ -1,15 +1,14 @@
-// 3x3 convolutions with stride 1 and same padding, channels last, by Winograd's minimal filtering F(2x2, 3x3): 16
-// products give four outputs where the direct sum takes 36 (Lavin & Gray, "Fast Algorithms for Convolutional Neural
-// Networks", CVPR 2016).
+// Geometry of 3x3 convolutions with stride 1 and same padding, channels last, by Winograd's minimal filtering algorithm
+// F(2x2, 3x3): 16 products give four outputs where the direct sum takes 36 (Lavin & Gray, "Fast Algorithms for
+// Convolutional Neural Networks", CVPR 2016). The arithmetic is in simd_winograd.h.
 //
-//   forward          Y  = A'[ (G g G') . (B' d B) ]A      d: a 4x4 patch of the input, Y: a 2x2 tile of the output
-//   input gradient   the forward pass of dY with the filter turned by 180 degrees and its channels exchanged
-//   filter gradient  dg = G'[ sum over tiles of (B' d B) . (A dY A') ]G
+//   forward          Y  = A^T [ (G g G^T) * (B^T d B) ] A, with a 4x4 patch d of the input and a 2x2 tile Y of the
+//   output input gradient   the forward pass of dY, with the filter rotated by 180 degrees and its channels exchanged
+//   filter gradient  dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G
 //
-// All constants are 0, 1 and 1/2, so that nothing is rounded but sums and products; those of a tile go over the
-// channels in order, each product fused into its sum, at any vector width: the same bits with AVX2 and AVX-512. The
-// sums of a filter gradient go over blocks of tiles that the shape alone defines, so that the bits don't depend on the
-// threads.
+// The transforms' constants are 0, 1 and 1/2, so only sums and products round. Each is summed in a fixed order: over
+// channels within a tile, and for a filter gradient over blocks of tiles and partitions of images that the shape alone
+// determines. The bits therefore depend neither on the vector width nor on the number of threads.
 
 #pragma once
 
@@ -18,42 +17,46 @@
 
 namespace lockstep {
 
+// Elements of a transformed 4x4 patch.
 constexpr int kPoints = 16;
-// Channels come in groups of this many.
-constexpr int64_t kGroup = 16;
+// Channel counts are multiples of this.
+constexpr int64_t kChannelGroup = 16;
 
+// A convolution of x [images, height, width, inputs] to y [images, height, width, outputs]. Its tiles are grouped into
+// blocks, the unit of work of the forward pass; its images into partitions, the unit of work of the filter gradient.
 struct ConvShape {
   int64_t images, height, width, inputs, outputs;
   int64_t tile_rows() const { return (height + 1) / 2; }
   int64_t tile_columns() const { return (width + 1) / 2; }
-  // Rows of tiles whose transforms stay in the second-level cache together.
+  // Rows of tiles per block: as many as their transforms fit the second-level cache together.
   int64_t block_rows() const {
     const int64_t tiles = kBlockFloats / (kPoints * (inputs + outputs));
     return std::max<int64_t>(1, std::min(tile_rows(), tiles / tile_columns()));
   }
-  int64_t blocks_an_image() const { return (tile_rows() + block_rows() - 1) / block_rows(); }
-  int64_t blocks() const { return images * blocks_an_image(); }
+  int64_t blocks_per_image() const { return (tile_rows() + block_rows() - 1) / block_rows(); }
+  int64_t blocks() const { return images * blocks_per_image(); }
   int64_t block_tiles() const { return block_rows() * tile_columns(); }
-  // Blocks whose share of a filter gradient is summed in one place.
-  int64_t blocks_a_part() const { return kPartImages * blocks_an_image(); }
-  int64_t parts() const { return (images + kPartImages - 1) / kPartImages; }
+  int64_t blocks_per_partition() const { return kPartitionImages * blocks_per_image(); }
+  int64_t partitions() const { return (images + kPartitionImages - 1) / kPartitionImages; }
+  // Of a transformed filter.
   int64_t filter_floats() const { return kPoints * inputs * outputs; }
   bool valid() const {
-    return images > 0 && height > 0 && width > 0 && inputs > 0 && outputs > 0 && inputs % kGroup == 0 &&
-           outputs % kGroup == 0;
+    return images > 0 && height > 0 && width > 0 && inputs > 0 && outputs > 0 && inputs % kChannelGroup == 0 &&
+           outputs % kChannelGroup == 0;
   }
 
  private:
   static constexpr int64_t kBlockFloats = 104 * 1024;
-  static constexpr int64_t kPartImages = 8;
+  static constexpr int64_t kPartitionImages = 8;
 };
 
-// Tiles of one image, [row, row + rows) of its rows of tiles.
+// Rows [row, row + rows) of the tiles of one image.
 struct TileBlock {
   int64_t image, row, rows;
-  static TileBlock Of(const ConvShape& s, int64_t index) {
-    const int64_t row = index % s.blocks_an_image() * s.block_rows();
-    return {index / s.blocks_an_image(), row, std::min(s.block_rows(), s.tile_rows() - row)};
+  // The block with this index in [0, s.blocks()).
+  static TileBlock At(const ConvShape& s, int64_t index) {
+    const int64_t row = index % s.blocks_per_image() * s.block_rows();
+    return {index / s.blocks_per_image(), row, std::min(s.block_rows(), s.tile_rows() - row)};
   }
   int64_t tiles(const ConvShape& s) const { return rows * s.tile_columns(); }
 };

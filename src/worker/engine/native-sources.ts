@@ -1,13 +1,13 @@
-/** Finds Lockstep's own C++ sources and hashes them, to detect whether a compiled binding is up to date. */
+/** Lockstep's own C++ sources: their paths, and the hash that identifies a binding compiled from them. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Folder `native`, with the same relative path from src/worker/engine and dist/worker/engine. */
+/** `native/` of the repository or the package; the path is valid from src/worker/engine and from dist/worker/engine. */
 const folder = fileURLToPath(new URL('../../../native/', import.meta.url));
 
-/** Lists sources and headers, sorted; empty if the package does not contain them. */
+/** Paths of all sources and headers, sorted; empty if the package contains none. */
 function files(): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
@@ -16,17 +16,17 @@ function files(): string[] {
     .map((name) => path.join(folder, name));
 }
 
-/** Returns the paths of the sources with these names; none if the package does not contain them. */
-function sources(...names: readonly string[]): string[] {
-  return files().filter((file) => names.includes(path.basename(file)));
+/** Paths of the sources whose name matches; empty if the package contains none. */
+function sources(name: RegExp): string[] {
+  return files().filter((file) => name.test(path.basename(file)));
 }
 
-/** Sources that are compiled into tfjs-node's binding. */
-export const opSources = (): string[] => sources('lockstep_ops.cc', 'product_ops.cc');
-/** Sources that are compiled into a separate addon. */
-export const memorySources = (): string[] => sources('shared_memory.cc');
+/** Sources of the TensorFlow ops, which are compiled into tfjs-node's binding. */
+export const opSources = (): string[] => sources(/_ops\.cc$/);
+/** Sources of the Node-API addon, which does not depend on TensorFlow. */
+export const addonSources = (): string[] => sources(/^(addon|array_functions|shared_memory)\.cc$/);
 
-/** Returns twelve hex digits that change with the sources. */
+/** The first twelve hex digits of the SHA-256 of all sources and headers. */
 export function nativeHash(): string {
   const hash = createHash('sha256');
   for (const file of files()) hash.update(readFileSync(file));

@@ -1,22 +1,24 @@
 /**
- * Compiles tfjs-node's own binding, and Lockstep's TensorFlow ops with it, against the libraries in an engine's folder.
+ * Compiles tfjs-node's binding together with Lockstep's TensorFlow ops, and the addon for shared memory, against the
+ * libraries in an engine's folder. Does not decide where the results are kept (install.ts).
  */
 import { createRequire } from 'node:module';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError } from '../../../shared/errors.js';
 import { engineRelease, packageDirectory, type EngineHost } from '../cache.js';
-import { memorySources, opSources } from '../native-sources.js';
+import { addonSources, opSources } from '../native-sources.js';
 import { runProgram } from '../process.js';
 
 export interface CompiledBinding {
   readonly compiler: string;
-  /** False if Lockstep's own ops could not be compiled; TensorFlow's slower ones replace them. */
+  /** False if Lockstep's own ops could not be compiled; slower kernels composed from TensorFlow's ops replace them. */
   readonly ownKernels: boolean;
 }
 
 /**
- * Flags against contraction and errno: the ops give the same bits on every CPU, with a square root in one instruction.
+ * -ffp-contract=off keeps the ops' bits equal on every CPU; -fno-math-errno makes a square root a single instruction. Tests
+ * compile native code with the same two options.
  */
 const flags = [
   '-std=c++17',
@@ -41,9 +43,9 @@ function commonArguments(): string[] {
   ];
 }
 
-/** Compiles the addon for shared memory into `output`. Returns the reason if it fails; workers then use sockets. */
+/** Compiles the addon for shared memory into `output`. Returns the reason if it failed; workers then use sockets, slower. */
 export async function compileMemory(compiler: string, output: string): Promise<string | undefined> {
-  const own = memorySources();
+  const own = addonSources();
   if (own.length === 0) return 'the package came without its source';
   const { status, failure } = await runProgram(compiler, [...commonArguments(), ...own, '-o', output], {
     timeoutMs: 5 * 60_000,
@@ -51,7 +53,10 @@ export async function compileMemory(compiler: string, output: string): Promise<s
   return status === 0 ? undefined : failure;
 }
 
-/** Compiles into `output`, a file beside `directory`/tensorflow. @throws EngineError */
+/**
+ * Compiles the binding into `output`, a file beside `directory`/tensorflow.
+ * @throws EngineError when no compiler can compile it even without Lockstep's ops
+ */
 export async function compileBinding(
   host: EngineHost,
   directory: string,
