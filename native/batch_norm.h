@@ -74,8 +74,8 @@ LOCKSTEP_INLINE Window LoadWindow(const float* x, int64_t channels, int64_t row,
 }
 
 struct BatchNormShape {
-  int64_t rows, channels;         // of x, as a matrix
-  int64_t images, height, width;  // of x, used when pooled
+  int64_t rows, channels;         // x as a matrix
+  int64_t images, height, width;  // x as images, when pooled
   bool relu, pool;
   // Work items of a range, and the floats of x that each covers.
   int64_t items() const { return pool ? images * height / 2 : rows; }

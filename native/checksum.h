@@ -13,7 +13,7 @@
 
 namespace lockstep {
 
-// Whether this CPU has the instructions that the other functions need.
+// Returns true if this CPU has the instructions that the other functions need.
 inline bool HasCrc() { return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1"); }
 
 // Updates the CRC register (the complement of the CRC) bit by bit; for the bytes after the last whole block.

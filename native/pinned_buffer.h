@@ -15,9 +15,9 @@
 namespace lockstep {
 
 struct PinnedBuffer {
-  int64_t address = 0;  // of the first float, aligned to 4 bytes
-  int64_t offset = 0;   // of the op's part within the state vectors, in elements
-  int64_t count = 0;    // of floats in the buffer
+  int64_t address = 0;  // address of the first float, aligned to 4 bytes
+  int64_t offset = 0;   // first element of the op's range in the state vectors
+  int64_t count = 0;    // number of floats in the buffer
   int64_t hash = 0;     // address of 8 bytes that receive the ledger's hash of the result; 0 for none
 
   float* data() const { return reinterpret_cast<float*>(static_cast<intptr_t>(address)); }

@@ -38,7 +38,7 @@ struct ConvShape {
   int64_t block_tiles() const { return block_rows() * tile_columns(); }
   int64_t blocks_per_partition() const { return kPartitionImages * blocks_per_image(); }
   int64_t partitions() const { return (images + kPartitionImages - 1) / kPartitionImages; }
-  // Of a transformed filter.
+  // Size of a transformed filter.
   int64_t filter_floats() const { return kPoints * inputs * outputs; }
   bool valid() const {
     return images > 0 && height > 0 && width > 0 && inputs > 0 && outputs > 0 && inputs % kChannelGroup == 0 &&

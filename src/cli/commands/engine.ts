@@ -1,6 +1,6 @@
 /** `lockstep engine install` and `lockstep engine status`: manage the native TensorFlow library. */
 
-import { engineStatus } from '../../worker/engine/status.js';
+import { engineStatus, type EngineStatus } from '../../worker/engine/status.js';
 import { findEngine } from '../../worker/engine/cache.js';
 import { installEngine } from '../../worker/engine/install/install.js';
 import { currentEngineHost } from '../environment/environment.js';
@@ -40,7 +40,7 @@ export async function showStatus({ json }: { readonly json?: boolean }): Promise
       ['Library', `${status.library} ${status.version ?? ''}`.trim()],
       ['From', status.source],
       ['Folder', status.directory],
-      ['Own kernels', status.ownKernels ? "yes (Lockstep's ops for BatchNorm and Adam)" : 'no'],
+      ['Own kernels', describeOwnKernels(status)],
       ['Device', status.device],
       ['GPUs', gpus.length > 0 ? gpus.join(', ') : 'none listed by the NVIDIA driver'],
       ['Cores', String(status.cores)],
@@ -51,4 +51,9 @@ export async function showStatus({ json }: { readonly json?: boolean }): Promise
     for (const [name, value] of lines) process.stdout.write(`${`${name}:`.padEnd(14)}${value}\n`);
   }
   return status.usable ? exitStatus.done : exitStatus.failed;
+}
+
+function describeOwnKernels({ ownKernels, ownKernelsReason: reason }: EngineStatus): string {
+  if (!ownKernels) return reason === undefined ? 'no' : `no: ${reason}`;
+  return reason === undefined ? 'yes' : `yes, except products: ${reason}`;
 }

@@ -23,16 +23,18 @@ async function checkEngine(): Promise<Awaited<ReturnType<Check>>> {
   const name = 'Engine';
   const status = await engineStatus(currentEngineHost());
   const found = `${status.library} ${status.version ?? ''} on ${status.device}`;
+  const reason = status.ownKernelsReason === undefined ? '' : ` (${status.ownKernelsReason})`;
   if (!status.usable)
     return { name, state: 'warning', found: status.problem ?? found, advice: `run ${status.next}` };
   if (!status.ownKernels)
     return {
       name,
       state: 'warning',
-      found: `${found}, without Lockstep's own kernels, which are faster`,
+      found: `${found}, without Lockstep's own kernels, which are faster${reason}`,
       advice: 'run lockstep engine install --force, with a C++17 compiler installed',
     };
-  return { name, state: 'ok', found };
+  const products = reason === '' ? '' : `, without Lockstep's own products, which are faster${reason}`;
+  return { name, state: 'ok', found: `${found}${products}` };
 }
 
 function checkBuildTools(): ReturnType<Check> {

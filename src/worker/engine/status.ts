@@ -1,4 +1,4 @@
-/** The content of `lockstep engine status`: the installed engine, its device, problems, and the next command. */
+/** The report of `lockstep engine status`: the installed engine, its device, its problem and the command to run next. */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { OperationalError } from '../../shared/errors.js';
@@ -15,21 +15,30 @@ export interface EngineStatus {
   readonly version: string | undefined;
   readonly directory: string;
   readonly source: string;
+  /** Whether the engine has Lockstep's own ops. */
   readonly ownKernels: boolean;
+  /** The reason why the own ops, or those among them that multiply, are not used; undefined if all are. */
+  readonly ownKernelsReason: string | undefined;
   readonly device: string;
   readonly cores: number;
   readonly instructionSets: readonly string[];
-  /** The problem, if there is one. */
+  /** A problem that prevents native TensorFlow from being used. */
   readonly problem: string | undefined;
-  /** The command that solves the problem. */
+  /** The command to run next. */
   readonly next: string;
 }
 
-/** Loads the engine in a separate process, so that a crash is reported as a problem. */
+/** Loads the engine in a separate process, so that a crash becomes part of the report. */
 export async function engineStatus(host: EngineHost): Promise<EngineStatus> {
   const machine = { cores: os.availableParallelism(), instructionSets: instructionSets() };
   const found = findEngine(host);
-  const none = { usable: false, version: undefined, ownKernels: false, device: `CPU, ${cpuModel()}` };
+  const none = {
+    usable: false,
+    version: undefined,
+    ownKernels: false,
+    ownKernelsReason: undefined,
+    device: `CPU, ${cpuModel()}`,
+  };
   if (!found) {
     const library = 'WebAssembly (tfjs), several times slower than native TensorFlow';
     return {
@@ -46,7 +55,7 @@ export async function engineStatus(host: EngineHost): Promise<EngineStatus> {
   try {
     const manifest = found.from === 'cache' ? await readManifest(directory) : undefined;
     if (manifest) await verifyFiles(directory, manifest, 'quick');
-    const { tensorflowVersion, gpu } = await probeBinding(found.binding);
+    const { tensorflowVersion, gpu, ownOpFailures } = await probeBinding(found.binding);
     return {
       ...machine,
       usable: true,
@@ -54,7 +63,11 @@ export async function engineStatus(host: EngineHost): Promise<EngineStatus> {
       version: tensorflowVersion,
       directory,
       source: manifest?.reason ?? "tfjs-node-gpu's own install script",
-      ownKernels: manifest?.ownKernels ?? false,
+      // The probe runs no own ops on a GPU, where they are not used.
+      ownKernels: gpu
+        ? (manifest?.ownKernels ?? false)
+        : ownOpFailures.every(({ kind }) => kind !== 'unregistered'),
+      ownKernelsReason: ownOpFailures[0]?.reason,
       device: gpu ? 'GPU' : `CPU, ${cpuModel()}`,
       problem: undefined,
       next: 'lockstep train',

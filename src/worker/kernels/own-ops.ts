@@ -1,7 +1,11 @@
-/** Lockstep's own TensorFlow ops (native/lockstep_ops.cc, native/product_ops.cc), on the CPU. */
+/**
+ * Lockstep's own TensorFlow ops (native/*_ops.cc), on the CPU: their names, attributes and layouts. Their arithmetic is in C++;
+ * `TensorflowKernels` decides when TensorFlow's ops are used instead.
+ */
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
+import { ownOpFailure, type OwnOpFailure } from '../engine/own-op-failure.js';
 import type {
   AdamState,
   BatchMoments,
@@ -18,10 +22,10 @@ import { adamVectors, vectorOf } from '../../shared/model/named-vectors.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import { dtypes, type Attribute, type RawOps } from './raw-ops.js';
 
-/** Channels are dealt with in groups of this many. */
+/** Channel counts are multiples of this. */
 const lanes = 16;
 
-/** Whether the ops take this tensor's channels; they are composed from TensorFlow's otherwise. */
+/** Returns whether the ops support the channel count of `x`. */
 export function takesChannels(x: Tensor): boolean {
   return (x.rank === 2 || x.rank === 4) && (x.shape.at(-1) ?? 0) % lanes === 0 && x.size > 0;
 }
@@ -45,22 +49,26 @@ export class OwnOps {
     this.#precision = [ops.int('precision', convolutions === 'bfloat16' ? 1 : 0)];
     const { zeros } = tf;
     const convolve = (): Tensor => this.conv(zeros([1, 1, 1, lanes]), zeros([3, 3, lanes, lanes]));
-    // Not on every CPU.
-    this.#multiplies = runs(tf, convolve);
+    this.#multiplies = failureOf('LockstepConv', tf, convolve) === undefined;
   }
 
-  /** Undefined on a GPU and where the binding was built without them. */
+  /**
+   * The ops, or undefined on a GPU and if the binding does not contain them.
+   * @throws EngineError if an op is there and fails
+   */
   static find(
     tf: Tensorflow,
     ops: RawOps,
     native: NativeMemory | undefined,
     convolutions: Precision,
   ): OwnOps | undefined {
-    const there = !ops.onGpu && runs(tf, () => ops.one('LockstepMoments', [], [tf.zeros([1, lanes])]));
-    return there ? new OwnOps(tf, ops, native, convolutions) : undefined;
+    if (ops.onGpu) return undefined;
+    const moments = (): Tensor => ops.one('LockstepMoments', [], [tf.zeros([1, lanes])]);
+    const failure = failureOf('LockstepMoments', tf, moments);
+    return failure === undefined ? new OwnOps(tf, ops, native, convolutions) : undefined;
   }
 
-  /** Whether the ops take a convolution: 3x3 with stride 1, channels in whole groups. */
+  /** Returns whether the ops compute a convolution: 3x3 with stride 1 and same padding, on a CPU with the instructions. */
   takesConvolution({ filterShape, window }: Convolution): boolean {
     const [height, width, inputs = 0, outputs = 0] = filterShape;
     const plain = [...window.strides, ...window.dilations].every((value) => value === 1);
@@ -91,18 +99,21 @@ export class OwnOps {
     );
   }
 
-  /** Straight to where it leaves from: a large matrix's gradient is all memory traffic. Undefined where it must be composed. */
+  /**
+   * Writes the gradient directly to the buffer that is sent, because memory traffic dominates the gradient of a large matrix.
+   * Undefined if the ops do not support the shapes or the CPU.
+   */
   denseGradient(x: Tensor2D, dy: Tensor2D): GradientWriter | undefined {
     const whole = x.shape[1] % lanes === 0 && dy.shape[1] % lanes === 0 && x.size > 0 && dy.size > 0;
-    if (!whole || !this.#multiplies || !this.placesMemory) return undefined;
+    if (!whole || !this.#multiplies || !this.hasPinnedBuffers) return undefined;
     return (target) => {
-      const attributes = [...this.#place(target, 0, undefined), ...this.#precision];
+      const attributes = [...this.#pinnedBuffer(target, 0, undefined), ...this.#precision];
       this.#ops.one('LockstepDenseGradient', attributes, [x, dy]).dispose();
     };
   }
 
   moments(x: Tensor): BatchMoments {
-    const [mean, m2] = this.#wide('LockstepMoments', [], [x]);
+    const [mean, m2] = this.#doubles('LockstepMoments', [], [x]);
     return { mean, m2 };
   }
 
@@ -112,7 +123,7 @@ export class OwnOps {
     return {
       y: this.#ops.one('LockstepBatchNorm', mode, [x, parameters]),
       sums: (dy) => {
-        const [dz, dzCentred] = this.#wide('LockstepBatchNormSums', mode, [dy, x, parameters]);
+        const [dz, dzCentred] = this.#doubles('LockstepBatchNormSums', mode, [dy, x, parameters]);
         return { dz, dzCentred };
       },
       inputGradient: (dy, coefficients) =>
@@ -127,19 +138,19 @@ export class OwnOps {
     };
   }
 
-  /** Whether `store` and `adam` can be used: they need addresses. */
-  get placesMemory(): boolean {
+  /** Returns whether `store`, `adam` and `denseGradient` can be used: they need the addon, which provides addresses. */
+  get hasPinnedBuffers(): boolean {
     return this.#native !== undefined;
   }
 
   store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
     if (target.length === 0) return;
-    this.#ops.one('LockstepStore', this.#place(target, 0, hash), [value]).dispose();
+    this.#ops.one('LockstepStore', this.#pinnedBuffer(target, 0, hash), [value]).dispose();
   }
 
   /**
-   * In place: the three state tensors belong to this object alone and are never handed out, since whoever shared their
-   * memory would see it change. They begin as real copies (DeepCopy), for Identity and Slice may share.
+   * Updates the state in place. The three state tensors are never returned, because another holder of their memory would see it
+   * change. They are deep copies, because Identity and Slice may share memory.
    */
   adam(initial: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
     const { tensor1d, keep } = this.#tf;
@@ -159,9 +170,9 @@ export class OwnOps {
         let offset = 0;
         const updated = sizes.map((size, i) => {
           const part = gradient.subarray(offset, offset + size);
-          const place = this.#place(part, offset, hashes && hashPlace(hashes, i));
+          const buffer = this.#pinnedBuffer(part, offset, hashes && hashPlace(hashes, i));
           offset += size;
-          return this.#ops.one<Tensor1D>('LockstepAdam', place, [...state, scalars]);
+          return this.#ops.one<Tensor1D>('LockstepAdam', buffer, [...state, scalars]);
         });
         scalars.dispose();
         return updated;
@@ -176,9 +187,12 @@ export class OwnOps {
     };
   }
 
-  /** TensorFlow keeps one kernel for each set of attributes, so places must be few: the same ones every step. */
-  #place(values: Float32Array, offset: number, hash: Uint8Array | undefined): Attribute[] {
-    invariant(this.#native, 'addresses need the addon');
+  /**
+   * Attributes of native/pinned_buffer.h. TensorFlow caches one kernel per combination of attributes, so `values` must be one of
+   * few buffers that are reused every step.
+   */
+  #pinnedBuffer(values: Float32Array, offset: number, hash: Uint8Array | undefined): Attribute[] {
+    invariant(this.#native, 'a pinned buffer needs the addon, which provides addresses');
     return [
       this.#ops.int('address', this.#native.address(values)),
       this.#ops.int('offset', offset),
@@ -191,8 +205,8 @@ export class OwnOps {
     return this.#ops.one<Tensor1D>('DeepCopy', [this.#ops.type('T', dtypes.float32)], [tensor]);
   }
 
-  /** Two float64 vectors, which come as [2, channels, 2] int32 words since tfjs has no name for float64. */
-  #wide(
+  /** Two float64 vectors, which the op returns as [2, channels, 2] int32 words because tfjs has no float64 tensors. */
+  #doubles(
     name: string,
     attributes: Parameters<RawOps['one']>[1],
     inputs: readonly Tensor[],
@@ -205,13 +219,12 @@ export class OwnOps {
   }
 }
 
-/** Whether TensorFlow knows an op and has a kernel for it. */
-function runs({ tidy }: Tensorflow, op: () => Tensor): boolean {
+/** Runs op `name` once; undefined if it succeeds. @throws EngineError if the op is there and fails */
+function failureOf(name: string, { tidy }: Tensorflow, run: () => Tensor): OwnOpFailure | undefined {
   try {
-    tidy(() => void op());
-    return true;
-  } catch {
-    // TensorFlow's only way to say that it doesn't.
-    return false;
+    tidy(() => void run());
+    return undefined;
+  } catch (error) {
+    return ownOpFailure(name, error);
   }
 }

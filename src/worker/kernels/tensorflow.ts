@@ -196,16 +196,16 @@ export class TensorflowKernels extends BaseKernels {
 
   get name(): string {
     if (!this.#own) return 'tensorflow';
-    return this.#own.placesMemory ? `own ${nativeHash()}` : `own ${nativeHash()}, Adam of tensorflow`;
+    return this.#own.hasPinnedBuffers ? `own ${nativeHash()}` : `own ${nativeHash()}, Adam of tensorflow`;
   }
 
   override store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
-    if (this.#own?.placesMemory) this.#own.store(value, target, hash);
+    if (this.#own?.hasPinnedBuffers) this.#own.store(value, target, hash);
     else super.store(value, target, hash);
   }
 
   adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
-    if (this.#own?.placesMemory) return this.#own.adam(parameters, sizes, beta1, beta2);
+    if (this.#own?.hasPinnedBuffers) return this.#own.adam(parameters, sizes, beta1, beta2);
     return new TensorflowAdam(this.tf, this.#ops, parameters, sizes, [beta1, beta2]);
   }
 
