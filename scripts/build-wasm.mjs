@@ -1,7 +1,7 @@
 /**
- * Compiles native/wasm (AssemblyScript, whose compiler is a package like any other: no toolchain on the machine) to dist/wasm. SIMD
- * without relaxed SIMD, so that the result is specified to the bit. The kernels may have no memory, no data and no state of their
- * own: they work on tfjs's heap (src/worker/kernels/wasm/module.ts).
+ * Compiles native/wasm to dist/wasm with AssemblyScript, whose compiler is an npm package, so the machine needs no toolchain.
+ * Relaxed SIMD stays disabled, because its results differ between CPUs. Fails if the module of kernels has memory, data or
+ * state of its own: it works on tfjs's heap (src/worker/kernels/wasm/module.ts).
  */
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -10,7 +10,7 @@ import asc from 'assemblyscript/asc';
 
 process.chdir(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
 
-// Above shrink level 0 the library's exp and log are those without tables.
+// Above shrink level 0, the standard library's exp and log use no tables, which would be data of the module.
 await compile('kernels', [
   '--importMemory',
   '--noExportMemory',
@@ -25,9 +25,11 @@ const kernels = new WebAssembly.Module(readFileSync('dist/wasm/kernels.wasm'));
 const imports = WebAssembly.Module.imports(kernels).map(({ module, name }) => `${module}.${name}`);
 const text = readFileSync('dist/wasm/kernels.wat', 'utf8');
 for (const name of ['kernels', 'math']) rmSync(`dist/wasm/${name}.wat`);
-if (imports.join() !== 'env.memory' || /^ \((data|global)/m.test(text)) {
+const [, state] = /^ \((data|global)/m.exec(text) ?? [];
+if (imports.join() !== 'env.memory' || state !== undefined) {
   fail(
-    `dist/wasm/kernels.wasm: expected nothing but functions over an imported memory, got ${imports.join()}.`,
+    'Building dist/wasm/kernels.wasm: expected the import env.memory alone, and no data or globals, ' +
+      `got the imports [${imports.join()}] and ${state ?? 'no data'}. Remove static data and variables from native/wasm/kernels.`,
   );
 }
 

@@ -1,6 +1,7 @@
 /**
- * What `npm start` and `npm test` do first: dependencies, build, engine, each only when something changed. Node's own modules
- * only, since nothing is installed the first time. With nothing to do it costs a few dozen milliseconds.
+ * Sets up a checkout before `npm start` and `npm test`: installs dependencies, builds, and installs the native engine, each only if
+ * something changed since the last time. Imports Node's own modules only, because nothing is installed the first time. With
+ * nothing to do, it takes a few dozen milliseconds.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,7 +15,7 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => path.join(root, ...parts);
 const stampFile = at('node_modules', '.lockstep-setup.json');
 const lockFolder = at('.lockstep-setup.lock');
-const say = (text) => process.stderr.write(`${text}\n`);
+const log = (text) => process.stderr.write(`${text}\n`);
 
 function run(program, args, environment = {}) {
   const { status, error } = spawnSync(program, args, {
@@ -22,11 +23,11 @@ function run(program, args, environment = {}) {
     stdio: ['ignore', 2, 2],
     env: { ...process.env, ...environment },
   });
-  if (error) say(`${program}: ${error.message}`);
+  if (error) log(`${program}: ${error.message}`);
   return status === 0;
 }
 
-/** The npm that runs this script, else the one on the PATH. */
+/** Runs npm: the one that runs this script, otherwise the one on the PATH. */
 function npm(...args) {
   const self = process.env.npm_execpath;
   return self?.endsWith('.js') ? run(process.execPath, [self, ...args]) : run('npm', args);
@@ -54,22 +55,22 @@ function stamp() {
   }
 }
 
-function keep(name, value) {
+function saveStamp(name, value) {
   writeFileSync(stampFile, JSON.stringify({ ...stamp(), [name]: value }));
 }
 
 function fail(message) {
-  say(message);
+  log(message);
   process.exit(1);
 }
 
 function installDependencies() {
   const wanted = hashOf(['package.json', 'package-lock.json', 'scripts/vendor-engine.mjs']);
   if (stamp().dependencies === wanted && existsSync(at('vendor'))) return;
-  say('Setup: installing dependencies ...');
+  log('Setup: installing dependencies ...');
   if (!npm('ci', '--no-fund', '--no-audit')) fail('Setup: `npm ci` failed; its messages are above.');
   vendorEngine(root);
-  keep('dependencies', wanted);
+  saveStamp('dependencies', wanted);
 }
 
 function build() {
@@ -80,7 +81,7 @@ function build() {
     at('dist', file),
   );
   if (stamp().build === wanted && results.every((file) => existsSync(file))) return;
-  say('Setup: building ...');
+  log('Setup: building ...');
   rmSync(at('dist'), { recursive: true, force: true });
   const compilers = [
     [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
@@ -90,30 +91,30 @@ function build() {
   if (!compilers.every((compiler) => run(process.execPath, compiler))) {
     fail("Setup: the build failed; the compiler's messages are above.");
   }
-  keep('build', wanted);
+  saveStamp('build', wanted);
 }
 
 async function provideEngine() {
-  // Whoever chose an engine that comes with the packages needs no other one.
+  // The WebAssembly and JavaScript engines are npm packages, which are installed already.
   if (['wasm', 'js'].includes(process.env.LOCKSTEP_ENGINE)) return;
   const { engineHost, findEngine } = await import(new URL('../dist/worker/engine/cache.js', import.meta.url));
   if (findEngine(engineHost(process.env, os.homedir()))) return;
-  // Where it failed today it would fail again, after a minute of pip's own attempts where there is no network.
+  // A failed attempt is not repeated for a day: without a network, pip alone takes a minute to give up.
   const failed = stamp().engineFailed;
   if (failed?.path === process.env.PATH && Math.abs(Date.now() - failed.atMs) < 24 * 3_600_000) return;
-  say('Setup: providing TensorFlow ...');
+  log('Setup: providing TensorFlow ...');
   if (run(process.execPath, [at('dist', 'cli', 'main.js'), 'engine', 'install', '--if-missing'])) {
-    keep('engineFailed', undefined);
+    saveStamp('engineFailed', undefined);
     return;
   }
-  keep('engineFailed', { path: process.env.PATH, atMs: Date.now() });
-  say(
-    'Setup: going on in WebAssembly, several times slower than native TensorFlow; see above for what to do. ' +
-      '`npx lockstep engine install` tries again at any time, and `npm start` tomorrow.',
+  saveStamp('engineFailed', { path: process.env.PATH, atMs: Date.now() });
+  log(
+    'Setup: continuing with WebAssembly, which is several times slower than native TensorFlow; the reason is above. ' +
+      'Run `npx lockstep engine install` to try again; `npm start` tries again after a day.',
   );
 }
 
-/** One set-up at a time in one checkout; the second waits for the first. */
+/** Acquires the lock of this checkout, so that one set-up runs at a time. Waits for another set-up to end. */
 function lock() {
   for (;;) {
     try {
@@ -133,7 +134,7 @@ function holderIsDead() {
   try {
     const pid = Number(readFileSync(path.join(lockFolder, 'pid'), 'utf8'));
     if (pid > 0) process.kill(pid, 0);
-    // Made, but its number not yet written: dead only if that lasts.
+    // The holder has created the lock, and not yet written its process id. It is dead only if that state persists.
     return pid > 0 ? false : Date.now() - statSync(lockFolder).mtimeMs > 10_000;
   } catch (error) {
     return (

@@ -53,7 +53,7 @@ describe('the package', () => {
     const manifest = JSON.parse(await readFile(join(engine, 'package.json'), 'utf8')) as object;
     expect(manifest).toMatchObject({ name: '@tensorflow/tfjs-node-gpu', version: '4.22.0' });
     expect(manifest).not.toHaveProperty('scripts');
-    for (const file of ['LICENSE', 'README.md', 'CHANGELOG.md', 'native/lockstep_ops.cc', 'proto/onnx.proto'])
+    for (const file of ['LICENSE', 'README.md', 'CHANGELOG.md', 'native/product_ops.cc', 'proto/onnx.proto'])
       await expect(readFile(join(packed(), file))).resolves.not.toHaveLength(0);
   });
 

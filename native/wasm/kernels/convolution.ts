@@ -1,13 +1,16 @@
 /**
- * Convolutions of channels-last images as matrix products: an output pixel's row of the left factor is the patch that it
- * sees, read where it lies. Images are padded one at a time into a scratch that stays in cache.
+ * Convolutions of channels-last images as matrix products: the row of the left factor that belongs to an output pixel
+ * is the pixel's receptive field (patch), which is read in place. If patches reach beyond the image, each image is
+ * first copied into a zero-padded frame, which is small enough to stay in the cache.
  */
 
-import { addOuterProducts, blockRows, packPanels, rowsTimesPanels } from './matrix';
+import { addOuterProducts } from './outer-products';
+import { blockRows, packPanels } from './panels';
+import { rowsTimesPanels } from './rows-times-panels';
 
 /**
- * Copies one image into a frame of [frameHeight, frameWidth], zeros around it: its first pixel at (top, left), its pixels spreadY
- * and spreadX apart. What falls outside is left out.
+ * Copies one image into a frame of [frameHeight, frameWidth] pixels that is zero elsewhere: the first pixel at (top,
+ * left), pixels spreadY and spreadX apart. Pixels outside the frame are dropped.
  */
 function frameImage(
   x: usize,
@@ -42,7 +45,7 @@ function frameImage(
   }
 }
 
-/** Addresses of the patches of output pixels [start, start + count) of one image. */
+/** Writes the addresses of the patches of output pixels [start, start + count) of one image to `table`. */
 function patchAddresses(
   table: usize,
   image: usize,
@@ -64,8 +67,10 @@ function patchAddresses(
 }
 
 /**
- * y[images, outHeight, outWidth, outChannels]; the filter in panels of [kernelHeight * kernelWidth * channels, outChannels]. With
- * `frame` 0 images are read as they are, and patches must lie inside; else it has room for one framed image.
+ * y[images, outHeight, outWidth, outChannels] = the convolution of x[images, height, width, channels] with a filter in
+ * panels of [kernelHeight * kernelWidth * channels, outChannels]. `frame` is scratch memory for one framed image; if it
+ * is 0, images are read in place, and all patches must lie inside them. `table` is scratch memory for blockRows + 3
+ * addresses.
  */
 export function convolve(
   x: usize,
@@ -95,7 +100,7 @@ export function convolve(
 ): void {
   const pixels = outHeight * outWidth;
   const lineBytes = (frame != 0 ? frameWidth : width) * channels * 4;
-  // Neighbouring taps of a row are one stretch of memory.
+  // Without dilation, the taps of a row of the filter are contiguous in memory.
   const dense = dilationX == 1;
   const taps = dense ? 1 : kernelWidth;
   const length = dense ? kernelWidth * channels : channels;
@@ -126,8 +131,9 @@ export function convolve(
 }
 
 /**
- * The gradient by the filter, [kernelHeight, kernelWidth, channels, outChannels] at `to`, from x and dy. `panels` has room for one
- * image of dy; `frame` as in `convolve`, with twelve bytes more.
+ * The gradient of the filter, [kernelHeight, kernelWidth, channels, outChannels] at `to`, from x[images, height, width,
+ * channels] and dy[images, outHeight, outWidth, outChannels]. `panels` is scratch memory for one image of dy in panels;
+ * `frame` is as in `convolve`, followed by twelve readable bytes.
  */
 export function filterGradient(
   x: usize,
@@ -188,8 +194,11 @@ export function filterGradient(
   }
 }
 
-/** Panels of the filter turned around in height and width, with its channels exchanged: what the gradient by x convolves with. */
-export function packTurnedFilter(filter: usize, taps: i32, channels: i32, outChannels: i32, to: usize): void {
+/**
+ * Packs a filter [taps, channels, outChannels], rotated by 180 degrees and with its channels exchanged, into panels at
+ * `to`: the gradient of x is the convolution of dy with it.
+ */
+export function packRotatedFilter(filter: usize, taps: i32, channels: i32, outChannels: i32, to: usize): void {
   const panelBytes = taps * outChannels * 32;
   for (let tap = 0; tap < taps; tap++) {
     const from = filter + (taps - 1 - tap) * channels * outChannels * 4;

@@ -1,4 +1,7 @@
-/** What is computed element by element, four at a time with the rest one by one: the bits are those of a plain loop. */
+/**
+ * Elementwise kernels: ReLU, bias and Adam. Vectors of four elements are followed by a scalar loop over the rest; both
+ * round alike, so the bits are those of a plain loop. Outputs may be inputs.
+ */
 
 /** y = max(x, 0); NaN stays NaN. */
 export function relu(x: usize, count: i32, y: usize): void {
@@ -18,7 +21,7 @@ export function reluGradient(dy: usize, y: usize, count: i32, dx: usize): void {
   for (; i < count; i++) f32.store(dx + i * 4, f32.load(y + i * 4) > 0 ? f32.load(dy + i * 4) : 0);
 }
 
-/** y = x + bias over the last axis. */
+/** y[rows, columns] = x[rows, columns] + bias[columns]. */
 export function biasAdd(x: usize, rows: i32, columns: i32, bias: usize, y: usize): void {
   for (let row = 0; row < rows; row++) {
     let c = 0;
@@ -32,25 +35,26 @@ export function biasAdd(x: usize, rows: i32, columns: i32, bias: usize, y: usize
 }
 
 /**
- * Adam with PyTorch's order of operations (torch/optim/adam.py, _single_tensor_adam), in place. `scalars` are 1 - beta1, beta2,
- * 1 - beta2, sqrt(1 - beta2^t), epsilon and -lr / (1 - beta1^t).
+ * Adam (Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015) in the order of operations of PyTorch's
+ * _single_tensor_adam (torch/optim/adam.py). Updates the parameters p and the moments m and v in place from the
+ * gradient g. `scalars` are 1 - beta1, beta2, 1 - beta2, sqrt(1 - beta2^t), epsilon and -learning rate / (1 - beta1^t).
+ * All four vectors must have room for a multiple of four elements.
  */
 export function adam(p: usize, m: usize, v: usize, g: usize, count: i32, scalars: usize): void {
-  const first = v128.load32_splat(scalars);
-  const keep = v128.load32_splat(scalars, 4);
-  const second = v128.load32_splat(scalars, 8);
+  const oneMinusBeta1 = v128.load32_splat(scalars);
+  const beta2 = v128.load32_splat(scalars, 4);
+  const oneMinusBeta2 = v128.load32_splat(scalars, 8);
   const correction = v128.load32_splat(scalars, 12);
   const epsilon = v128.load32_splat(scalars, 16);
   const step = v128.load32_splat(scalars, 20);
-  // The vectors have room for a multiple of four elements.
   for (let i = 0; i < count; i += 4) {
     const at = i * 4;
     const gradient = v128.load(g + at);
     let mean = v128.load(m + at);
-    mean = f32x4.add(mean, f32x4.mul(first, f32x4.sub(gradient, mean)));
+    mean = f32x4.add(mean, f32x4.mul(oneMinusBeta1, f32x4.sub(gradient, mean)));
     v128.store(m + at, mean);
-    const square = f32x4.mul(f32x4.mul(second, gradient), gradient);
-    const variance = f32x4.add(f32x4.mul(v128.load(v + at), keep), square);
+    const square = f32x4.mul(f32x4.mul(oneMinusBeta2, gradient), gradient);
+    const variance = f32x4.add(f32x4.mul(v128.load(v + at), beta2), square);
     v128.store(v + at, variance);
     const denominator = f32x4.add(f32x4.div(f32x4.sqrt(variance), correction), epsilon);
     v128.store(p + at, f32x4.add(v128.load(p + at), f32x4.div(f32x4.mul(step, mean), denominator)));

@@ -1,17 +1,14 @@
-/** What the module offers. It keeps no state and no data: memory is tfjs's, every address and size comes with the call. */
+/**
+ * Exports of the WebAssembly module of kernels (src/worker/kernels/wasm/module.ts). The module has no state and no
+ * memory of its own: it works on the heap of tfjs's WebAssembly backend, and every call passes addresses and sizes.
+ * Addresses are multiples of 4 and, unless a function states otherwise, buffers do not overlap.
+ */
 
-export { multiply, multiplyTransposed, packPanels } from './matrix';
-export { convolve, filterGradient, packTurnedFilter } from './convolution';
-export {
-  columnSums,
-  gradientSums,
-  inputGradient,
-  moments,
-  normalize,
-  normalizeAndPool,
-  pooledGradientSums,
-  pooledInputGradient,
-} from './batch-norm';
+export { packPanels } from './panels';
+export { multiply, multiplyTransposed } from './matrix';
+export { convolve, filterGradient, packRotatedFilter } from './convolution';
+export { columnSums, moments, normalize, normalizeAndPool } from './batch-norm';
+export { gradientSums, inputGradient, pooledGradientSums, pooledInputGradient } from './batch-norm-gradient';
 export { adam, biasAdd, relu, reluGradient } from './elementwise';
 export { hash } from './hash';
 export { softmaxCrossEntropy } from './loss';

@@ -1,6 +1,9 @@
-/** Softmax and cross-entropy of rows of logits, in float64 inside. */
+/** The softmax cross-entropy of rows of logits. Intermediate results are float64. */
 
-/** losses[row] = -log softmax(logits)[label], and its gradient softmax(logits) - onehot(label). A label outside gives NaN. */
+/**
+ * losses[rows] = -log softmax(logits)[label] for logits[rows, classes] and labels[rows] (int32), and gradient[rows,
+ * classes] = softmax(logits) - onehot(label). A label outside [0, classes) makes the row's loss and gradient NaN.
+ */
 export function softmaxCrossEntropy(
   logits: usize,
   labels: usize,

@@ -1,7 +1,12 @@
-/** Max-pool of channels-last images, any window. On ties the gradient goes to the first maximum in row-major order. */
+/**
+ * Max-pool of channels-last images with any window, forward and backward. On ties the gradient goes to the first
+ * maximum in row-major order, and a window's first NaN is its maximum, as in PyTorch.
+ */
 
-/** The address of the window's largest element; 0 when the window has none inside the image. */
-function winner(
+/**
+ * The address of the largest element of the window at (top, left); 0 if no element of the window is inside the image.
+ */
+function largestInWindow(
   image: usize,
   height: i32,
   width: i32,
@@ -11,25 +16,26 @@ function winner(
   windowHeight: i32,
   windowWidth: i32,
 ): usize {
-  let best: usize = 0;
+  let largest: usize = 0;
   let value: f32 = 0;
   for (let row = max(0, top); row < min(height, top + windowHeight); row++) {
     for (let column = max(0, left); column < min(width, left + windowWidth); column++) {
       const at = image + (row * width + column) * pixelBytes;
       const x = f32.load(at);
-      // x != x: the first NaN wins, as in PyTorch.
-      if (best == 0 || x > value || (x != x && value == value)) {
-        best = at;
+      // x != x is true for NaN alone.
+      if (largest == 0 || x > value || (x != x && value == value)) {
+        largest = at;
         value = x;
       }
     }
   }
-  return best;
+  return largest;
 }
 
 /**
- * With `dx` 0 writes the pooled images to `y`; else adds what is at `y`, the gradient by them, to the winners' places in `dx`,
- * which starts at zero.
+ * Forward, if `dx` is 0: writes the pooled images to y[images, outHeight, outWidth, channels]. Backward otherwise: `y`
+ * holds the gradient of the pooled images, and dx[images, height, width, channels] is set to the gradient of x. (top,
+ * left) is the padding before the first pixel.
  */
 export function maxPool(
   x: usize,
@@ -55,7 +61,7 @@ export function maxPool(
     for (let row = 0; row < outHeight; row++) {
       for (let column = 0; column < outWidth; column++) {
         for (let channel = 0; channel < channels; channel++) {
-          const at = winner(
+          const at = largestInWindow(
             x + image * imageBytes + channel * 4,
             height,
             width,

@@ -1,6 +1,7 @@
 /**
- * The functions of JavaScript's Math that its standard leaves to the implementation, by AssemblyScript's library (ports of musl's
- * and FreeBSD's, below one unit in the last place): additions, multiplications and tables alone, so the same bits everywhere.
+ * The functions of JavaScript's Math whose results ECMAScript leaves to the implementation, from AssemblyScript's
+ * standard library (ports of musl and FreeBSD with an error below one unit in the last place). They use only additions,
+ * multiplications and tables, so the bits are the same everywhere.
  */
 
 export function acos(x: f64): f64 {

@@ -1,6 +1,6 @@
 /**
  * The ledger's hash of a float32 vector: 8 bytes that distinguish results and give no security. It has 64 lanes, so that native code
- * runs it at memory speed (native/arithmetic.h has the same function); each step of a lane is a bijection of the word and
+ * runs it at memory speed (native/ledger_hash.h has the same function); each step of a lane is a bijection of the word and
  * of the state, so a single changed word always changes the hash.
  */
 

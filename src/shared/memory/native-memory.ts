@@ -1,5 +1,5 @@
 /**
- * Interface of the addon native/shared_memory.cc: sums at memory bandwidth, and memory shared by the processes of one host. Optional:
+ * Interface of the addon native/addon.cc: sums at memory bandwidth, and memory shared by the processes of one host. Optional:
  * without it everything works more slowly, with the same bits.
  */
 

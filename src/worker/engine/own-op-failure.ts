@@ -1,12 +1,12 @@
 /**
- * Classifies the failure of one of Lockstep's own TensorFlow ops (native/) that is run on zeros to find out whether it can be used.
- * Does not run ops.
+ * Classifies the failure of one of Lockstep's own TensorFlow ops (native/) that is run on zeros to find out whether it
+ * can be used. Does not run ops.
  */
 import { EngineError } from '../../shared/errors.js';
 
 /**
- * - `unregistered`: the binding does not contain the op: the engine is not Lockstep's, the ops were not compiled, or their
- *   registration failed, in which case native/registration.h wrote the reason to stderr.
+ * - `unregistered`: the binding does not contain the op: the engine is not Lockstep's, the ops were not compiled, or
+ *   their registration failed, in which case native/registration.h wrote the reason to stderr.
  * - `unsupported`: the op is registered, and its kernel needs instructions that this CPU lacks.
  */
 export interface OwnOpFailure {

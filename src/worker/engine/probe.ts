@@ -1,6 +1,6 @@
 /**
- * Tries a binding in a separate process, because a library for another processor kills the process that loads it. Reports what
- * the binding contains; does not decide whether it is installed or used.
+ * Tries a binding in a separate process, because a library for another processor kills the process that loads it.
+ * Reports what the binding contains; does not decide whether it is installed or used.
  */
 import { z } from 'zod';
 import { EngineError } from '../../shared/errors.js';

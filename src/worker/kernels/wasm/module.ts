@@ -34,7 +34,7 @@ export type FunctionName =
   | 'normalize'
   | 'normalizeAndPool'
   | 'packPanels'
-  | 'packTurnedFilter'
+  | 'packRotatedFilter'
   | 'philoxUniform'
   | 'pooledGradientSums'
   | 'pooledInputGradient'

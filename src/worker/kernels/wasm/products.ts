@@ -1,5 +1,5 @@
 /**
- * Matrix products and convolutions on tensors' data: geometry and scratch memory around native/wasm/kernels/matrix.ts and convolution.ts.
+ * Matrix products and convolutions on tensors' data: geometry and scratch memory around native/wasm/kernels (matrix.ts, convolution.ts).
  * Arguments and results are those of tfjs's kernels, so that the executor's kernels and tfjs's registry share them. The caller owns
  * the results. Every function throws an EngineError if the heap has no memory left.
  */
@@ -10,7 +10,7 @@ import { elementCount } from '../../../shared/model/layout.js';
 import type { ConvGeometry } from './geometry.js';
 import type { WasmModule } from './module.js';
 
-/** Rows of addresses that native/wasm/kernels/matrix.ts works on at once, and the three that it adds. */
+/** Addresses of `blockRows` rows (native/wasm/kernels/panels.ts), and up to three that the kernels add. */
 const tableBytes = (64 + 3) * 4;
 /** Number of bytes that a load of four elements may read beyond the last run of elements. */
 const slackBytes = 12;
@@ -176,7 +176,7 @@ export function inputGradient(module: WasmModule, filter: Data, dy: Data, g: Con
   const result = module.info([g.images, g.height, g.width, g.channels]);
   const taps = g.kernelHeight * g.kernelWidth;
   const panels = module.scratch('panels', panelsOf(g.channels) * taps * g.outChannels * 32);
-  module.run.packTurnedFilter(module.address(filter), taps, g.channels, g.outChannels, panels);
+  module.run.packRotatedFilter(module.address(filter), taps, g.channels, g.outChannels, panels);
   const turned: ConvGeometry = {
     ...g,
     height: g.outHeight,
