@@ -46,7 +46,8 @@ LOCKSTEP_MULTIVERSIONED void Adam(float* __restrict p, float* __restrict m, floa
 // Copies `count` floats between buffers that do not overlap. With `hash` not null, hash[0..1] receives their hash.
 LOCKSTEP_MULTIVERSIONED void Copy(float* __restrict to, const float* __restrict from, int64_t count, uint32_t* hash) {
   if (!hash) {
-    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+    // An empty buffer may have no address, which memcpy does not permit.
+    if (count > 0) std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
     return;
   }
   HashState state;

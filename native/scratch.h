@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <new>
 
 namespace lockstep {
 
@@ -12,10 +13,13 @@ namespace lockstep {
 // (thread_local).
 class Scratch {
  public:
-  // Memory for `floats` floats with undefined contents. It stays valid until the next call.
+  // Memory for `floats` floats with undefined contents. It stays valid until the next call. Throws std::bad_alloc.
   float* Reserve(int64_t floats) {
     if (floats > size_) {
+      memory_.reset();
+      size_ = 0;
       memory_.reset(static_cast<float*>(std::aligned_alloc(64, static_cast<size_t>((floats + 15) / 16 * 64))));
+      if (!memory_) throw std::bad_alloc();
       size_ = floats;
     }
     return memory_.get();

@@ -1,0 +1,226 @@
+// Runs all of Lockstep's TensorFlow ops (native/*_ops.cc) through fake_tensorflow.h, at sizes that the thread pool
+// splits, and compares them with scalar loops. Also checks the messages for wrong arguments.
+//
+// With the argument "registered" it only prints the names of the registered ops.
+
+#include <cinttypes>
+
+#include "../../native/simd.h"
+#include "checks.h"
+#include "fake_tensorflow.h"
+#include "tensorflow/c/tf_status.h"
+
+namespace {
+
+using namespace checks;
+using fake_tensorflow::Result;
+using fake_tensorflow::Run;
+using fake_tensorflow::Tensor;
+typedef std::map<std::string, int64_t> Attributes;
+
+Tensor TensorOf(const std::vector<int64_t>& dims, const Floats& values) { return {dims, values}; }
+
+size_t SizeOf(const std::vector<int64_t>& dims) {
+  size_t size = 1;
+  for (int64_t dim : dims) size *= static_cast<size_t>(dim);
+  return size;
+}
+Tensor EighthsOf(const std::vector<int64_t>& dims, uint32_t seed) { return {dims, Eighths(SizeOf(dims), seed)}; }
+Tensor UniformsOf(const std::vector<int64_t>& dims, uint32_t seed) { return {dims, Uniforms(SizeOf(dims), seed)}; }
+
+Tensor MustRun(const std::string& op, const Attributes& attributes, std::vector<Tensor>& inputs) {
+  const Result result = Run(op, attributes, inputs);
+  if (result.code != TF_OK) {
+    std::fprintf(stderr, "%s: expected success, got code %d: %s\n", op.c_str(), result.code, result.message.c_str());
+    failures++;
+  }
+  return result.output;
+}
+
+void ExpectFailure(const std::string& op, const Attributes& attributes, std::vector<Tensor> inputs,
+                   const std::string& message) {
+  const Result result = Run(op, attributes, inputs);
+  if (result.code == TF_INVALID_ARGUMENT && result.message == message) return;
+  std::fprintf(stderr, "%s: expected \"%s\", got code %d: \"%s\"\n", op.c_str(), message.c_str(), result.code,
+               result.message.c_str());
+  failures++;
+}
+
+// Buffers of an op that reads or writes memory outside of tensors.
+Attributes Pinned(Floats& buffer, int64_t offset, std::vector<uint32_t>* hash) {
+  return {{"address", reinterpret_cast<intptr_t>(buffer.data())},
+          {"offset", offset},
+          {"count", static_cast<int64_t>(buffer.size())},
+          {"hash", hash ? reinterpret_cast<intptr_t>(hash->data()) : 0}};
+}
+
+Doubles DoublesOf(const Tensor& words) {
+  Doubles values(words.values.size() / 2);
+  std::memcpy(values.data(), words.values.data(), words.values.size() * sizeof(float));
+  return values;
+}
+
+// Identity parameters: z = x.
+Tensor Identity(int64_t channels) {
+  Tensor parameters = {{3, channels}, Floats(3 * channels)};
+  std::fill(parameters.values.begin() + channels, parameters.values.begin() + 2 * channels, 1.0f);
+  return parameters;
+}
+
+void CheckBatchNorm() {
+  const int64_t rows = 5000, channels = 32;
+  const Tensor x = EighthsOf({rows, channels}, 1), dy = EighthsOf({rows, channels}, 2);
+  Doubles moments(2 * channels), sums(2 * channels), y(rows * channels), dx(rows * channels);
+  for (int64_t c = 0; c < channels; c++) {
+    for (int64_t r = 0; r < rows; r++) moments[c] += x.values[r * channels + c] / static_cast<double>(rows);
+    for (int64_t r = 0; r < rows; r++) {
+      const double value = x.values[r * channels + c], dz = value > 0 ? dy.values[r * channels + c] : 0;
+      moments[channels + c] += std::pow(value - moments[c], 2);
+      sums[c] += dz;
+      sums[channels + c] += dz * value;
+      y[r * channels + c] = value > 0 ? value : 0;
+      // The coefficients are the identity's: 0 * dz + (1 * x + 0).
+      dx[r * channels + c] = value;
+    }
+  }
+  const Attributes relu = {{"mode", 1}};
+  std::vector<Tensor> one = {x}, forward = {x, Identity(channels)}, backward = {dy, x, Identity(channels)};
+  std::vector<Tensor> gradient = {dy, x, Identity(channels), Identity(channels)};
+  ExpectClose("LockstepMoments", DoublesOf(MustRun("LockstepMoments", {}, one)), moments, 1e-6);
+  ExpectClose("LockstepBatchNorm", MustRun("LockstepBatchNorm", relu, forward).values, y, 0);
+  ExpectClose("LockstepBatchNormSums", DoublesOf(MustRun("LockstepBatchNormSums", relu, backward)), sums, 0);
+  ExpectClose("LockstepBatchNormGradient", MustRun("LockstepBatchNormGradient", relu, gradient).values, dx, 0);
+}
+
+void CheckDropout() {
+  const int64_t rows = 300, columns = 131;
+  Tensor counter = {{5}, Floats(5)};
+  const uint32_t words[] = {1, 2, 3, 4, 5};
+  std::memcpy(counter.values.data(), words, sizeof words);
+  std::vector<Tensor> inputs = {UniformsOf({rows, columns}, 3), counter, TensorOf({2}, {0.5f, 2})};
+  const Floats x = inputs[0].values, y = MustRun("LockstepDropout", {}, inputs).values;
+  int64_t kept = 0;
+  for (size_t i = 0; i < x.size(); i++) {
+    if (y[i] != 0 && y[i] != 2 * x[i]) return Fail("LockstepDropout", i, 2 * x[i], y[i]);
+    kept += y[i] != 0;
+  }
+  // Five standard deviations of 39300 fair coins are 2.5 %.
+  ExpectClose("share that LockstepDropout keeps", Doubles{kept / static_cast<double>(x.size())}, {0.5}, 0.05);
+}
+
+void CheckUpdates() {
+  const int64_t size = 100000, offset = 7;
+  std::vector<uint32_t> hash(2), stored_hash(2);
+  for (bool hashed : {false, true}) {
+    Floats gradient = Uniforms(size - 2 * offset, 4);
+    std::vector<Tensor> inputs = {UniformsOf({size}, 5), TensorOf({size}, Floats(size)), TensorOf({size}, Floats(size)),
+                                  TensorOf({6}, {0.1f, 0.999f, 0.001f, 0.03f, 1e-8f, -1e-3f})};
+    const Floats before = inputs[0].values;
+    const Floats out = MustRun("LockstepAdam", Pinned(gradient, offset, hashed ? &hash : nullptr), inputs).values;
+    Doubles expected(before.begin(), before.end());
+    for (size_t i = 0; i < gradient.size(); i++) {
+      const double m = 0.1 * gradient[i], v = 0.001 * gradient[i] * gradient[i];
+      expected[offset + i] += -1e-3 * m / (std::sqrt(v) / 0.03 + 1e-8);
+    }
+    ExpectClose("LockstepAdam, state", inputs[0].values, expected, 1e-6);
+    ExpectEqual("LockstepAdam, output", out,
+                Floats(inputs[0].values.begin() + offset, inputs[0].values.end() - offset));
+
+    Floats copy(out.size());
+    std::vector<Tensor> stored = {TensorOf({static_cast<int64_t>(out.size())}, out)};
+    MustRun("LockstepStore", Pinned(copy, 0, hashed ? &stored_hash : nullptr), stored);
+    ExpectEqual("LockstepStore", copy, out);
+  }
+  ExpectEqual("hashes of LockstepAdam and LockstepStore", stored_hash, hash);
+}
+
+#ifdef LOCKSTEP_SIMD
+
+bool SupportsProducts() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+void CheckConvolutions() {
+  const int64_t images = 20, height = 5, width = 6, inputs = 32, outputs = 16;
+  std::vector<Tensor> forward = {UniformsOf({images, height, width, inputs}, 6),
+                                 UniformsOf({3, 3, inputs, outputs}, 7)};
+  std::vector<Tensor> backward = {UniformsOf({images, height, width, outputs}, 8), forward[1]};
+  std::vector<Tensor> filter = {forward[0], backward[0]};
+  const Floats &x = forward[0].values, &f = forward[1].values, &dy = backward[0].values;
+  Doubles y(dy.size()), dx(x.size()), df(f.size());
+  for (int64_t pixel = 0; pixel < images * height * width; pixel++)
+    for (int64_t tap = 0; tap < 9; tap++) {
+      const int64_t row = pixel / width % height + tap / 3 - 1, column = pixel % width + tap % 3 - 1;
+      if (row < 0 || column < 0 || row >= height || column >= width) continue;
+      const int64_t from = pixel / width / height * height * width + row * width + column;
+      for (int64_t i = 0; i < inputs; i++)
+        for (int64_t k = 0; k < outputs; k++) {
+          const int64_t a = from * inputs + i, b = (tap * inputs + i) * outputs + k, c = pixel * outputs + k;
+          y[c] += static_cast<double>(x[a]) * f[b];
+          dx[a] += static_cast<double>(dy[c]) * f[b];
+          df[b] += static_cast<double>(dy[c]) * x[a];
+        }
+    }
+  const Attributes float32 = {{"precision", 0}};
+  ExpectClose("LockstepConv", MustRun("LockstepConv", float32, forward).values, y, 3e-6);
+  ExpectClose("LockstepConvInputGradient", MustRun("LockstepConvInputGradient", float32, backward).values, dx, 3e-6);
+  ExpectClose("LockstepConvFilterGradient", MustRun("LockstepConvFilterGradient", float32, filter).values, df, 3e-6);
+}
+
+void CheckDenseGradient() {
+  const int64_t rows = 33, inputs = 96, outputs = 48;
+  std::vector<Tensor> factors = {UniformsOf({rows, inputs}, 9), UniformsOf({rows, outputs}, 10)};
+  Floats gradient(inputs * outputs);
+  Attributes attributes = Pinned(gradient, 0, nullptr);
+  attributes["precision"] = 0;
+  MustRun("LockstepDenseGradient", attributes, factors);
+  Doubles expected(gradient.size());
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t i = 0; i < inputs; i++)
+      for (int64_t k = 0; k < outputs; k++)
+        expected[i * outputs + k] +=
+            static_cast<double>(factors[0].values[r * inputs + i]) * factors[1].values[r * outputs + k];
+  ExpectClose("LockstepDenseGradient", gradient, expected, 3e-6);
+  ExpectFailure(
+      "LockstepDenseGradient", attributes, {UniformsOf({2, 16}, 1), UniformsOf({2, 16}, 1)},
+      "LockstepDenseGradient: expected channels in multiples of 16 for a buffer of 4608 floats, got x [2, 16] "
+      "and dy [2, 16]");
+}
+
+void CheckProducts() {
+  if (!SupportsProducts()) return;
+  CheckConvolutions();
+  CheckDenseGradient();
+  ExpectFailure("LockstepConv", {{"precision", 0}}, {UniformsOf({1, 2, 2, 16}, 1), UniformsOf({3, 3, 32, 16}, 1)},
+                "LockstepConv: expected a filter with 16 inputs, got [3, 3, 32, 16]");
+}
+
+#else
+void CheckProducts() {}
+#endif
+
+void CheckMessages() {
+  ExpectFailure("LockstepMoments", {}, {EighthsOf({4, 15}, 1)},
+                "Lockstep BatchNorm: expected x with channels in a multiple of 16, got [4, 15]");
+  ExpectFailure("LockstepBatchNorm", {{"mode", 2}}, {EighthsOf({1, 3, 2, 16}, 1), Identity(16)},
+                "Lockstep BatchNorm: expected x with even height and width for the pool, got [1, 3, 2, 16]");
+  Floats buffer(3);
+  ExpectFailure("LockstepStore", Pinned(buffer, 0, nullptr), {EighthsOf({4}, 1)},
+                "LockstepStore: expected x with 3 elements, got [4]");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "registered") {
+    for (const std::string& op : fake_tensorflow::RegisteredOps()) std::puts(op.c_str());
+    return 0;
+  }
+  CheckBatchNorm();
+  CheckDropout();
+  CheckUpdates();
+  CheckProducts();
+  CheckMessages();
+  return ExitStatus();
+}
