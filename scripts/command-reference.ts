@@ -97,7 +97,8 @@ function sharedText(
   const missing = (all ? optionsOf(all) : []).filter(
     (option) => !shared.some((other) => sameOption(option, other)),
   );
-  const except = missing.length === 0 ? '' : ` except ${missing.map(({ long }) => code(long ?? '')).join(', ')}`;
+  const except =
+    missing.length === 0 ? '' : ` except ${missing.map(({ long }) => code(long ?? '')).join(', ')}`;
   return `The options of [lockstep ${path}](#lockstep-${path.replaceAll(' ', '-')})${except}, and:`;
 }
 
