@@ -1,7 +1,7 @@
 /** Checks the imports of a source tree against rules.ts, and that no files import each other in a cycle, types included. */
 
 import { isBuiltin } from 'node:module';
-import { cruise, type ICruiseResult, type IDependency } from 'dependency-cruiser';
+import { cruise, type IDependency } from 'dependency-cruiser';
 import { layers, maxDependencies, type Layer } from './rules.js';
 
 /** @param root folder that holds `src` @returns one sentence per violation, sorted */
@@ -12,7 +12,9 @@ export async function checkImports(root: string): Promise<string[]> {
     // TypeScript's sources import each other by the names that the compiler gives them.
     { extensionAlias: { '.js': ['.ts', '.js'] }, extensions: ['.ts', '.js', '.d.ts'] },
   );
-  const { modules } = output as ICruiseResult;
+  if (typeof output === 'string')
+    throw new TypeError('expected the result of dependency-cruiser, got a report');
+  const { modules } = output;
   return modules
     .filter(({ source }) => source.startsWith('src/'))
     .flatMap(({ source, dependencies }) => violationsOf(source, dependencies))

@@ -5,6 +5,7 @@
 
 import { invariant } from '../shared/errors.js';
 
+const bitsPerLevel = 5;
 const width = 32;
 
 /** A branch of height h has children of height h - 1; a leaf has height 0. */
@@ -59,7 +60,7 @@ function chunks<E>(entries: readonly E[]): E[][] {
 }
 
 /** The digit of `index` in base 32 that selects the entry of a node of that height. */
-const digit = (index: number, height: number): number => Math.floor(index / width ** height) % width;
+const digit = (index: number, height: number): number => (index >>> (bitsPerLevel * height)) & (width - 1);
 
 function entryAt<E>(entries: readonly E[], at: number): E {
   invariant(at < entries.length, `entry ${at} of a node of ${entries.length}`);

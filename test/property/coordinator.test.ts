@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import type * as Transitions from '../../src/coordinator/transitions.js';
 import { phaseTransitions, workerTransitions } from '../../src/coordinator/transitions.js';
 import type { Phase, State, WorkerState } from '../../src/coordinator/types.js';
 import { membersOf } from '../../src/coordinator/workers.js';
@@ -11,7 +12,7 @@ const entered = vi.hoisted(() => ({ phases: new Set<string>(), workers: new Set<
 
 /** Records every transition that the coordinator makes. */
 vi.mock('../../src/coordinator/transitions.js', async (importOriginal) => {
-  const original = await importOriginal<typeof import('../../src/coordinator/transitions.js')>();
+  const original = await importOriginal<typeof Transitions>();
   return {
     ...original,
     enter: ((state, phase, nowMs) => {
@@ -68,7 +69,7 @@ function drainedRun(): void {
     }
   }
   for (const from of ['a', 'b']) {
-    run.say(from, { type: 'drained', generation: 1, step: run.state.balance.stopAfter ?? 0 });
+    run.say(from, { type: 'drained', generation: 1, step: run.state.balance.stopAfter });
     check(run.state);
   }
   expect(run.phase).toBe('reconfiguring');

@@ -89,6 +89,6 @@ describe('docs/glossary.md', () => {
 
   it.each(rows)('explains %s in one line and names an existing file', (_term, meaning, file) => {
     expect(meaning).not.toBe('');
-    expect(existsSync(new URL((file ?? '').replaceAll('`', ''), root)), file).toBe(true);
+    expect(existsSync(new URL(file.replaceAll('`', ''), root)), file).toBe(true);
   });
 });

@@ -126,7 +126,7 @@ export class Chart {
   }
 
   #plotOptions(): UPlot.Options {
-    const { format = figure, stacked = false, marks } = this.#options;
+    const { format = figure, stacked = false } = this.#options;
     const series: UPlot.Series[] = [{}];
     const bands: UPlot.Band[] = [];
     for (const { name, colour: paint, dashed = false, dots = false, low } of this.#lines) {
@@ -173,29 +173,34 @@ export class Chart {
         },
       ],
       cursor: { sync: { key: 'steps', setSeries: false }, drag: { x: true, y: false, uni: 10 } },
-      hooks: {
-        setCursor: [
-          (chart) => {
-            const index = chart.cursor.idx;
-            const step = index === null || index === undefined ? undefined : chart.data[0][index];
-            if (chart.cursor.event) this.#look = step ?? null;
-            this.#say();
-          },
-        ],
-        setSelect: [
-          (chart) => {
-            if (chart.select.width > 0) zoomed.add(chart);
-          },
-        ],
-        setScale: [
-          (chart, key) => {
-            const [first, last] = [chart.data[0][0], chart.data[0].at(-1)];
-            if (key === 'x' && chart.scales.x?.min === first && chart.scales.x?.max === last)
-              zoomed.delete(chart);
-          },
-        ],
-        draw: [(chart) => drawMarks(chart, marks())],
-      },
+      hooks: this.#hooks(),
+    };
+  }
+
+  #hooks(): UPlot.Hooks.Arrays {
+    const { marks } = this.#options;
+    return {
+      setCursor: [
+        (chart) => {
+          const index = chart.cursor.idx;
+          const step = index === null || index === undefined ? undefined : chart.data[0][index];
+          if (chart.cursor.event) this.#look = step ?? null;
+          this.#say();
+        },
+      ],
+      setSelect: [
+        (chart) => {
+          if (chart.select.width > 0) zoomed.add(chart);
+        },
+      ],
+      setScale: [
+        (chart, key) => {
+          const [first, last] = [chart.data[0][0], chart.data[0].at(-1)];
+          if (key === 'x' && chart.scales.x?.min === first && chart.scales.x?.max === last)
+            zoomed.delete(chart);
+        },
+      ],
+      draw: [(chart) => drawMarks(chart, marks())],
     };
   }
 

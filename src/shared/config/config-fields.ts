@@ -22,7 +22,7 @@ const defaults = runConfigSchema.parse({});
 /** All fields, group by group. */
 export const configFields: readonly FieldDescription[] = Object.entries(fieldGroups).flatMap(
   ([group, fields]) =>
-    Object.entries(fields).map(([name, schema]) => describe(name as ConfigField, group, schema)),
+    Object.entries<z.ZodType>(fields).map(([name, schema]) => describe(name as ConfigField, group, schema)),
 );
 
 function describe(name: ConfigField, group: string, schema: z.ZodType): FieldDescription {
