@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { readFaultRecord, requestFault } from '../../src/shared/faults/fault-request.js';
 import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { Lockstep, descendants, lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
@@ -79,11 +80,12 @@ describe('a run with momentum, regularizers, clipping, accumulation, augmentatio
   });
 
   it('has the same bits on 3 workers of which one is killed', async () => {
-    const run = new Lockstep(args('--workers', '3', '--out', join(config, '..', 'killed')));
-    await run.event('step', ({ step }) => step >= 8);
-    const joined = run.events.find((event) => event.event === 'worker' && event.rank === 1);
-    process.kill(joined?.event === 'worker' ? joined.pid : 0, 'SIGKILL');
+    const faults = join(config, '..', 'faults');
+    requestFault(faults, { id: 'kill', kind: 'kill', point: 'apply', step: 8, rank: 1 });
+    const out = join(config, '..', 'killed');
+    const run = new Lockstep(args('--workers', '3', '--out', out, '--fault-requests', faults));
     const ended = await run.ended;
+    expect(readFaultRecord(faults, 'kill')).toMatchObject({ step: 8, rank: 1 });
     expect(of(ended, 'generation').length).toBeGreaterThan(0);
     expect(traceOf(ended)).toEqual(expected);
     expect(await descendants(run.pid)).toEqual([]);
