@@ -14,7 +14,6 @@ import type {
   BatchMoments,
   BatchNormPass,
   BatchNormTail,
-  Convolution,
   ConvWindow,
   CrossEntropy,
   GradientWriter,
@@ -59,21 +58,19 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
   abstract adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState;
 
   /** Returns `x`: by default an engine computes in float32 only. */
-  operand<T extends Tensor>(x: T, convolution?: Convolution): T;
   operand<T extends Tensor>(x: T): T {
     return x;
   }
 
   /**
-   * (x - mean) * scale + shift over the last axis; `mean`, `scale` and `shift` have one value per channel. The result has the
-   * shape of `x` and belongs to the caller. Only `batchNorm` uses it.
+   * Returns (x - mean) * scale + shift over the last axis, of the shape of `x`; `mean`, `scale` and `shift` have one value per
+   * channel. The result belongs to the caller. Only `batchNorm` uses it.
    */
   affine(x: Tensor, mean: Tensor1D, scale: Tensor1D, shift: Tensor1D): Tensor {
     const { tf } = this;
     return tf.tidy(() => tf.add(tf.mul(tf.sub(x, mean), scale), shift));
   }
 
-  batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail, training: boolean): BatchNormPass;
   batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail): BatchNormPass {
     return composedBatchNorm(this.tf, this, x, affine, tail);
   }

@@ -38,8 +38,9 @@ export class TensorflowKernels extends BaseKernels {
   readonly #precision: Precision;
 
   /**
-   * `native` provides the addresses for the own ops that store and update in place; without it TensorFlow's ops do both. Without
-   * `ownOps` all ops are TensorFlow's, which is the reference for measurements of the own ones.
+   * `native` provides the addresses for the own ops that store and update in place; without it `store`
+   * copies through JavaScript and Adam is TensorFlow's op. Without `ownOps` all ops are TensorFlow's, which is the reference for
+   * measurements of the own ones.
    */
   constructor(tf: Tensorflow, native?: NativeMemory, precision: Precision = 'float32', ownOps = true) {
     super(tf);
@@ -154,9 +155,9 @@ export class TensorflowKernels extends BaseKernels {
     };
   }
 
-  override batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail, training: boolean): BatchNormPass {
+  override batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail): BatchNormPass {
     if (this.#own && takesChannels(x)) return this.#own.batchNorm(x, affine, tail);
-    return super.batchNorm(x, affine, tail, training);
+    return super.batchNorm(x, affine, tail);
   }
 
   /** Uses FusedBatchNormV3 with variance 1 and epsilon 0, which computes the expression in one pass. */
