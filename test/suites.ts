@@ -62,8 +62,8 @@ const multiWorker = [
   'test/fault/two-coordinators.test.ts',
 ];
 
-/** Tests that start processes. They are in `long` unless `training` names them. */
-const processes = ['test/e2e/**/*.test.ts', 'test/fault/**/*.test.ts'];
+/** Tests that start processes or compile native code. They are in `long` unless `training` names them. */
+const processes = ['e2e', 'fault', 'native'].map((folder) => `test/${folder}/**/*.test.ts`);
 
 interface Suite {
   readonly include: string[];
