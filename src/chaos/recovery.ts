@@ -36,7 +36,7 @@ export function recoveryMs(
 }
 
 /**
- * Whether no worker of the affected generation is in the next one. The run then waited for new engines to load, as at its start, and
+ * True if no worker of the affected generation is in the next one. The run then waited for new engines to load, as at its start, and
  * that time is no measure of recovery.
  */
 export function nobodySurvived({ atMs }: InjectedFault, events: readonly Timed[]): boolean {

@@ -37,7 +37,7 @@ export interface PlannedFault {
   /** For a random time: the worker's rank, and the delay after the step. */
   readonly rank: number;
   readonly delayMs: number;
-  /** Whether a stopped process continues before any timeout detects it. */
+  /** True if a stopped process continues before any timeout detects it. */
   readonly wakesSoon: boolean;
 }
 

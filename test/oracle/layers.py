@@ -24,7 +24,7 @@ def keep(**tensors):
         out[name] = (value if exact else value.float()).detach().contiguous()
 
 
-# What goes into a layer is float32 to begin with; what comes out is compared in float64.
+# The inputs of a layer are float32 values; the outputs are compared in float64.
 INPUTS = {"x", "k", "dy", "b"}
 
 

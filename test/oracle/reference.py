@@ -81,7 +81,7 @@ def main(folder):
     none = [None, None, None]
 
     def masks_of(n):
-        """Where Lockstep's masks are not given, PyTorch trains without Dropout: any state will do."""
+        """Without Lockstep's masks PyTorch trains without Dropout; any state is suitable."""
         return [given[f"mask{n}/{i}"] for i in range(3)] if f"mask{n}/0" in given else none
 
     def visit(n, state, optimizer, parameters):

@@ -23,7 +23,7 @@ interface Case {
   /** The host of each rank; default: all on one. */
   readonly hosts?: readonly string[];
   readonly collective?: CollectiveChoice;
-  /** Whether workers of a host read each other's vectors. */
+  /** True if workers of a host read each other's vectors. */
   readonly shared?: boolean;
 }
 
@@ -109,13 +109,13 @@ const lengths = [0, 1, 2, 15, 16, 17, 255, 10_000];
 
 describe('an all-reduce', () => {
   const cases = fc.record({
-    // How many shards each worker owns: uneven, or none.
+    // Numbers of shards per worker: uneven, or none.
     counts: fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 9 }),
     last: fc.integer({ min: 1, max: 4 }),
     reduction: fc.constantFrom<VectorReduction>('sum-float32', 'sum-float64', 'sum-bfloat16'),
     elementCount: fc.constantFrom(...lengths),
     seed: fc.integer(),
-    // Whether a rank is on another host than the one before it.
+    // True if a rank is on another host than the one before it.
     apart: fc.array(fc.boolean(), { minLength: 10, maxLength: 10 }),
     collective: fc.constantFrom<CollectiveChoice>('auto', 'direct', 'hierarchical'),
     memory: fc.boolean(),

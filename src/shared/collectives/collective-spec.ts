@@ -37,7 +37,7 @@ export interface SharedPeers {
 /** Sends a frame without copying it: the frame must not change until the receiver is known to have it. */
 export type SendFrame = (to: Rank, frame: Frame) => void;
 
-/** What all collectives of a generation have in common. */
+/** Context that all collectives of a generation share. */
 export interface CollectiveContext {
   readonly identity: GenerationIdentity;
   readonly mesh: Mesh;

@@ -33,7 +33,7 @@ export interface Load {
   readonly bytes: number;
   /** Number of collectives into which the bytes are divided. */
   readonly buckets: number;
-  /** Whether vectors are reduced in one hop rather than by reduce-scatter and all-gather. */
+  /** True if vectors are reduced in one hop rather than by reduce-scatter and all-gather. */
   readonly small: boolean;
 }
 
@@ -83,7 +83,7 @@ export function twoLevels(cluster: Cluster, load: Load, net: Network): Cost {
 export type CollectiveChoice = 'auto' | 'direct' | 'hierarchical';
 
 /**
- * Whether a collective has two levels.
+ * True if a collective has two levels.
  * @param sizes number of workers of each host
  */
 export function inTwoLevels(choice: CollectiveChoice, sizes: readonly number[], load: Load): boolean {

@@ -31,7 +31,7 @@ export const newRound = (sequence: number): Round => ({
 /** The phase whose contributions the round in flight is waiting for. */
 export type Stage = 'reduce-scatter' | 'inter-group-reduce' | 'inter-group-broadcast' | 'all-gather';
 
-/** Whether the round still waits for a frame from `rank`. */
+/** True if the round still waits for a frame from `rank`. */
 export function isMissing(rank: Rank, round: Round, schedule: PeerSchedule): boolean {
   return (
     (schedule.reduceScatterFrom.has(rank) && !round.partials.has(rank)) ||

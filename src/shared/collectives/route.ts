@@ -28,7 +28,7 @@ export interface Route {
   readonly reduceRanges: readonly Range[];
   /** By rank, inside the reduce range. */
   readonly ownedRanges: readonly (readonly Range[])[];
-  /** Whether each worker that owns elements owns all of them: sums are computed by all owners instead of being broadcast. */
+  /** True if each worker that owns elements owns all of them: sums are computed by all owners instead of being broadcast. */
   readonly replicated: boolean;
 }
 
@@ -80,7 +80,7 @@ function commonRanges(reduceRange: Range, owned: readonly Range[]): Range[] {
   return owned.flatMap((range) => intersection(range, reduceRange) ?? []);
 }
 
-/** What one worker reduces, sends and awaits in each round, by peer. The receiver's entries mirror the sender's. */
+/** One worker's reductions, sends and expected frames in each round, by peer. The receiver's entries mirror the sender's. */
 export interface PeerSchedule {
   /** Elements over which this worker reduces its group's partials. */
   readonly reduceRange: Range;

@@ -19,7 +19,7 @@ import type { Plan } from '../../shared/protocol/messages.js';
 import type { Range } from '../../shared/sharding/identifiers.js';
 import type { Allocation } from './communicator.js';
 
-/** What the communicator thread is told of an allocation. */
+/** The communicator thread's description of an allocation. */
 export interface NewAllocation {
   readonly allocation: Allocation;
   /** Undefined: the allocation is in shared memory, at the region that follows from the plan. */

@@ -95,11 +95,11 @@ export interface DataPlaneRequest {
   readonly runId: string;
   readonly socketDirectory: string | null;
   readonly maxFrameBytes: number;
-  /** Whether payloads between workers of one host may go through shared memory. */
+  /** True if payloads between workers of one host may go through shared memory. */
   readonly sharedMemory: boolean;
-  /** Whether collectives between hosts have two levels. */
+  /** True if collectives between hosts have two levels. */
   readonly collective: CollectiveChoice;
-  /** Whether collectives are recorded in the timeline. */
+  /** True if collectives are recorded in the timeline. */
   readonly trace: boolean;
   readonly heartbeatMs: number;
   /** Silence of the coordinator after which it is considered lost. */

@@ -1,4 +1,4 @@
-/** What the core of a communicator is given by its thread: transports, and callbacks for its events. */
+/** The environment that a communicator thread gives to its core: transports, and callbacks for its events. */
 
 import type { Arithmetic } from '../../shared/collectives/reduction.js';
 import type { OperationalError } from '../../shared/errors.js';

@@ -14,5 +14,5 @@ export function helloFrame(sender: number, identity: GenerationIdentity, readsMe
   return [hello];
 }
 
-/** Whether the sender of a hello can read this worker's memory. */
+/** True if the sender of a hello can read this worker's memory. */
 export const readsMemory = (hello: Frame): boolean => hello[0]?.[headerBytes] === 1;

@@ -18,7 +18,7 @@ export class SuccessorReport {
   /** That of the latest plan, also after the plan's generation has ended. */
   #membership: { generation: number; rank: number; worldSize: number } | undefined;
 
-  /** Whether this worker has joined a generation; before that a successor has nothing to take over from it. */
+  /** True if this worker has joined a generation; before that a successor has nothing to take over from it. */
   get isMember(): boolean {
     return this.#membership !== undefined;
   }

@@ -20,7 +20,7 @@ export interface WorkerTransportOptions {
   readonly coordinator: string;
   /** Null: neither plane uses CURVE. */
   readonly keys: ClientKeys | null;
-  /** Whether link faults can be injected; for tests and `lockstep chaos`. */
+  /** True if link faults can be injected; for tests and `lockstep chaos`. */
   readonly linkFaults: boolean;
 }
 

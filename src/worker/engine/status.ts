@@ -15,7 +15,7 @@ export interface EngineStatus {
   readonly version: string | undefined;
   readonly directory: string;
   readonly source: string;
-  /** Whether the engine has Lockstep's own ops. */
+  /** True if the engine has Lockstep's own ops. */
   readonly ownKernels: boolean;
   /** The reason why the own ops, or those among them that multiply, are not used; undefined if all are. */
   readonly ownKernelsReason: string | undefined;

@@ -50,7 +50,7 @@ const isLinkFault = (kind: FaultRequest['kind']): kind is LinkFaultKind =>
 export class FaultInjector {
   readonly #folder: string;
   readonly #injectLinkFault: InjectLinkFault | undefined;
-  /** How many times this worker has reached the point of each request. */
+  /** Number of times that this worker has reached the point of each request. */
   readonly #reached = new Map<string, number>();
   readonly #stepDelayMs: number;
   #sampledMs = performance.now();

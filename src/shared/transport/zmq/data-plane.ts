@@ -36,7 +36,7 @@ export interface DataPlaneOptions {
   readonly host: string;
   /** Maximum length of a frame in bytes; ZeroMQ closes a connection that sends a longer one. */
   readonly maxFrameBytes: number;
-  /** Whether to encrypt and to accept only peers. Required if other hosts can reach the address. */
+  /** True to encrypt and to accept only peers; required if other hosts can reach the address. */
   readonly secure?: boolean;
 }
 

@@ -28,7 +28,7 @@ interface Request {
 export interface GateOptions {
   /** Null: no keys; connections are only counted. */
   readonly keys: ServerKeys | null;
-  /** Whether a key that is not allowed waits for `reconsider` instead of being refused at once. */
+  /** True if a key that is not allowed waits for `reconsider` instead of being refused at once. */
   readonly patient?: boolean;
   readonly most?: number;
 }
