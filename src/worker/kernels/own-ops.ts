@@ -30,6 +30,7 @@ export function takesChannels(x: Tensor): boolean {
   return (x.rank === 2 || x.rank === 4) && (x.shape.at(-1) ?? 0) % lanes === 0 && x.size > 0;
 }
 
+/** Runs the ops. Returned tensors belong to the caller, in the current tfjs scope; no argument is disposed. */
 export class OwnOps {
   readonly #tf: Tensorflow;
   readonly #ops: RawOps;
@@ -53,7 +54,7 @@ export class OwnOps {
   }
 
   /**
-   * The ops, or undefined on a GPU and if the binding does not contain them.
+   * Returns the ops, or undefined on a GPU and if the binding does not contain them.
    * @throws EngineError if an op is there and fails
    */
   static find(
@@ -76,6 +77,7 @@ export class OwnOps {
     return this.#multiplies && plain && same && inputs % lanes === 0 && outputs % lanes === 0;
   }
 
+  /** See `Kernels.conv2d` for the shapes; the convolution must be one for which `takesConvolution` returns true. */
   conv(x: Tensor4D, filter: Tensor4D): Tensor4D {
     return this.#ops.one('LockstepConv', this.#precision, [x, filter]);
   }
@@ -205,7 +207,7 @@ export class OwnOps {
     return this.#ops.one<Tensor1D>('DeepCopy', [this.#ops.type('T', dtypes.float32)], [tensor]);
   }
 
-  /** Two float64 vectors, which the op returns as [2, channels, 2] int32 words because tfjs has no float64 tensors. */
+  /** Runs an op with two float64 vectors as its result, stored as [2, channels, 2] int32 words because tfjs has no float64 tensors. */
   #doubles(
     name: string,
     attributes: Parameters<RawOps['one']>[1],
