@@ -74,7 +74,7 @@ function abortRefused({ state, actions }: Decision, to: ConnectionId, error: Dis
 export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage, nowMs: number): Decision {
   const standby = { ...moveTo(worker, { state: 'standby', ready }), lastHeardMs: nowMs };
   const actions: Action[] = [];
-  // Another worker than this one, because the first to join can be the last to be ready.
+  // The worker is compared with any other ready worker, because the first one to join can be the last one to be ready.
   const reference = referenceReady(state, worker);
   if (reference) {
     const wrong = contradiction(reference, ready, describeWorker(worker));
@@ -87,10 +87,12 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
     if (different !== undefined) actions.push(warn(different));
   }
   const next: Decision = { state: withWorker(state, standby), actions };
-  // A finished run needs no other worker, and neither does a generation with one worker per shard.
+  // No generation is ended for a worker that would get no shard or that comes after the last step. During a takeover it waits
+  // until all members have rejoined.
   const full = membersOf(state).length >= state.config.shards;
-  if (state.phase === 'saving' || (state.phase === 'running' && full)) return next;
-  return andThen(next, (joined) => reconfigure(joined, nowMs));
+  const joined = state.phase === 'running' || state.phase === 'connecting';
+  if (state.phase === 'saving' || state.takeover.pending !== null || (joined && full)) return next;
+  return andThen(next, (ready) => reconfigure(ready, nowMs));
 }
 
 function referenceReady(state: State, worker: WorkerRecord): ReadyMessage | null {

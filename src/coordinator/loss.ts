@@ -47,8 +47,8 @@ export function onExit(
 }
 
 /**
- * A connection broke, at the coordinator (both ranks null) or between two members. A worker that is gone stays silent; one that
- * sends a message within three heartbeats is not.
+ * A connection broke, at the coordinator (both ranks null) or between two members. The worker behind
+ * it is lost if it stays silent; detectFailure decides that after three heartbeats.
  */
 export function suspect(state: State, rank: number | null, reporter: number | null, nowMs: number): Decision {
   const { liveness } = state;

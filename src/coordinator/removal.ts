@@ -16,11 +16,11 @@ export function flapping(state: State, location: string, nowMs: number): string 
   if (recent.length < flapLosses) return undefined;
   return (
     `its worker location (${location.trim()}) lost ${recent.length} workers within a minute. ` +
-    'Find out why they exit; a worker at this location can join again a minute after the last loss.'
+    'Find out why they exit; a worker at this location can join again when fewer than five losses lie within the last minute.'
   );
 }
 
-/** Adds a loss and drops expired ones. Any process that reaches the port can name any number of locations. */
+/** Adds a loss and drops expired ones. The number of locations is bounded, because any process that reaches the port can name many. */
 function withLoss(
   losses: State['liveness']['losses'],
   location: string,

@@ -1,7 +1,8 @@
 /**
  * The takeover of a run whose coordinator is gone. Pure. The workers hold the training state and continue to train meanwhile. The
  * new coordinator sends `identify` to each connection that it does not recognize, and the worker answers with `rejoin`. Once all
- * members have rejoined, or those that have rejoined have waited long enough, it ends their generation; the next one is its own.
+ * members have rejoined, or `patienceBeats` heartbeats after the first of them, the coordinator ends their generation and plans
+ * the next one.
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
@@ -29,7 +30,8 @@ export function takeOver(state: State, from: ConnectionId, rejoin: Rejoin, nowMs
   const { pending } = state.takeover;
   const worker = newWorker(from, join, { state: 'running', ready, rank, shards: null }, nowMs);
   const sinceMs = pending?.sinceMs ?? nowMs;
-  // The previous coordinator may have exited after sending the next plan to some of the members only.
+  // The previous coordinator may have exited after sending the next plan to some of the members only: the number of members to
+  // expect is that of the newest generation.
   const newest = pending === null || generation >= state.generation;
   const expected = newest ? worldSize : pending.worldSize;
   const next: State = {

@@ -36,6 +36,17 @@ describe('a coordinator that takes over a run', () => {
     expect(run.sent('c')).toEqual(['identify']);
   });
 
+  it('waits for all members although another worker becomes ready meanwhile', () => {
+    const run = successor();
+    run.rejoin('a', 0);
+    run.join('c', 3);
+    run.ready('c');
+    expect(run.sent('a')).not.toContain('stop_generation');
+    run.rejoin('b', 1);
+    expect([run.sent('a').at(-1), run.sent('b').at(-1)]).toEqual(['stop_generation', 'stop_generation']);
+    expect(run.sent('b')).not.toContain('abort');
+  });
+
   it('accepts a `last_committed` that is sent again', () => {
     const run = successor();
     run.rejoin('a', 0);

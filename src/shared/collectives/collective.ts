@@ -10,9 +10,10 @@
  *   result        ── all-gather ──────────────────────────► group
  * ```
  *
- * A receiver waits for every frame that it is sent. When a worker finishes round s, every other worker has therefore started s; and
- * a worker that sends a frame of round s + 1 has received all frames of s. Frames thus belong to one of two rounds, and the second
- * fact tells when the memory of a sent frame can be reused (send-buffers.ts).
+ * A worker finishes a round only when it has received every frame that is sent to it in that round. Two facts follow. First, a worker
+ * that has finished round s knows that every other worker has started s, so an arriving frame belongs to the present round or to the
+ * next one. Second, a frame of round s + 1 proves that its sender has received all frames of round s, so their memory may be reused
+ * (send-buffers.ts).
  */
 
 import { invariant } from '../errors.js';

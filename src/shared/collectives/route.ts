@@ -10,7 +10,7 @@
  *                      reduce range          owned ranges         messages sent per worker   hops
  *   one hop            all, everywhere       all, everywhere      n-1                        1
  *   one level          chunk j of n          the same             2(n-1)                     2
- *   two levels, small  all, on one per host  all, on the same     m-1 + h-1 by that one      3
+ *   two levels, small  all, first of a host  all, first of a host m-1 + h-1 by the first     3
  *   two levels         chunk j of m          part i of h of it    2(m-1) + 2(h-1)            4
  * ```
  *
@@ -28,7 +28,7 @@ export interface Route {
   readonly reduceRanges: readonly Range[];
   /** By rank, inside the reduce range. */
   readonly ownedRanges: readonly (readonly Range[])[];
-  /** True if each worker that owns elements owns all of them: sums are computed by all owners instead of being broadcast. */
+  /** True if every owner owns all elements: each owner computes every sum itself, and no sum is broadcast between groups. */
   readonly replicated: boolean;
 }
 

@@ -147,7 +147,7 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   }),
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
   z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),
-  /** A checkpoint was written, or failed with `error`. An empty error is the same as the last one. */
+  /** A checkpoint was written, or failed with `error`. An empty `error` stands for the same text as in the previous report. */
   z.strictObject({
     type: z.literal('checkpointed'),
     step: uint32,

@@ -137,7 +137,8 @@ export class Executor {
 
     for (const [i, { node, op }] of [...this.#nodes.entries()].reverse()) {
       current = node.layer.name;
-      // The work of one layer at a time is deferred, so that its tensors do not accumulate.
+      // Deferred work holds tensors, so it does not wait beyond the next layer with weights. A layer that communicates runs it
+      // itself while it waits.
       if (op.overlapsCommunication !== true && node.layer.trainableWeights.length > 0) runDeferred();
       const arrived = node.outputs.map((valueId, output) => {
         // The loss does not depend on this output.

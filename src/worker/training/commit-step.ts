@@ -17,8 +17,8 @@ export interface ComputedStep {
  * Makes a step permanent. No other function of the training step changes the replica. There are two permanent writes, in this
  * order:
  *
- * 1. The running statistics of BatchNorm layers (`executor.commit`). They come first because they are a function of the
- *    parameters that the forward pass used, including biases that BatchNorm cancels; the optimizer's update replaces these.
+ * 1. The running statistics of BatchNorm layers (`executor.commit`). They come first because the running mean includes
+ *    the bias before a BatchNorm as the forward pass used it, and the optimizer's update replaces that bias.
  * 2. The optimizer's update of parameters and moments (`state.update`). It also updates the moving average of the weights,
  *    which reads the new statistics.
  *

@@ -73,7 +73,7 @@ class BatchNormOp implements LayerOp {
   readonly #channels: number;
   readonly #moments: CollectiveHandle;
   readonly #sums: CollectiveHandle;
-  /** Statistics of the step so far, one entry per part of its batch. An aborted step discards this object. */
+  /** Statistics of the step so far, one entry per part of its batch. An aborted step discards the executor and with it this op. */
   #pending: GlobalStatistics[] = [];
 
   constructor(
