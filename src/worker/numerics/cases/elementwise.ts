@@ -1,0 +1,94 @@
+/** Elementwise functions of tfjs: activations, the arithmetic of recorded layers and losses, and comparisons. */
+
+import type { Tensor } from '@tensorflow/tfjs';
+import { normal, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
+import { differentiable } from './differentiable.js';
+
+/** Lengths with and without a remainder after whole vectors. */
+const shapes: readonly (readonly number[])[] = [[1], [5, 17], [3, 4, 5, 8]];
+
+/** Pairs that are equal or broadcast. */
+const pairs: readonly (readonly (readonly number[])[])[] = [
+  [[17], [17]],
+  [[5, 16], [16]],
+  [[3, 4, 5], []],
+];
+
+export function elementwiseCases(context: NumericsContext): NumericsCase[] {
+  const { tf } = context;
+  const positive = (x: Tensor): Tensor => tf.add(tf.abs(x), 0.5);
+  const unary: Readonly<Record<string, (x: Tensor) => Tensor>> = {
+    abs: tf.abs,
+    elu: tf.elu,
+    erf: tf.erf,
+    exp: tf.exp,
+    leakyRelu: (x) => tf.leakyRelu(x, 0.1),
+    log1p: (x) => tf.log1p(tf.abs(x)),
+    neg: tf.neg,
+    relu: tf.relu,
+    relu6: tf.relu6,
+    selu: tf.selu,
+    sigmoid: tf.sigmoid,
+    sign: tf.sign,
+    softplus: tf.softplus,
+    square: tf.square,
+    tanh: tf.tanh,
+    clipByValue: (x) => tf.clipByValue(x, -0.5, 0.5),
+  };
+  const ofPositive: Readonly<Record<string, (x: Tensor) => Tensor>> = {
+    log: tf.log,
+    reciprocal: tf.reciprocal,
+    rsqrt: tf.rsqrt,
+    sqrt: tf.sqrt,
+  };
+  const binary: Readonly<Record<string, (a: Tensor, b: Tensor) => Tensor>> = {
+    add: tf.add,
+    div: tf.div,
+    maximum: tf.maximum,
+    minimum: tf.minimum,
+    mul: tf.mul,
+    pow: tf.pow,
+    prelu: tf.prelu,
+    squaredDifference: tf.squaredDifference,
+    sub: tf.sub,
+  };
+  return [
+    ...Object.entries(unary).flatMap(([name, compute]) =>
+      shapes.map((shape) => differentiable(context, `tf.${name} and its gradient`, [shape], compute)),
+    ),
+    ...Object.entries(ofPositive).flatMap(([name, compute]) =>
+      shapes.map((shape) =>
+        differentiable(context, `tf.${name} and its gradient`, [shape], compute, { domain: positive }),
+      ),
+    ),
+    ...Object.entries(binary).flatMap(([name, compute]) =>
+      pairs.map((pair) =>
+        differentiable(context, `tf.${name} and its gradients`, pair, (a, b) => compute(a, b), {
+          domain: positive,
+        }),
+      ),
+    ),
+    ...comparisons(context),
+  ];
+}
+
+/** Of values of both kinds, some of them equal; with what tfjs makes of the answers. */
+function comparisons({ tf }: NumericsContext): NumericsCase[] {
+  const compare = { equal: tf.equal, notEqual: tf.notEqual, greater: tf.greater, less: tf.less } as const;
+  const orEqual = { greaterEqual: tf.greaterEqual, lessEqual: tf.lessEqual } as const;
+  return Object.entries({ ...compare, ...orEqual }).flatMap(([name, compute]) =>
+    shapes.map((shape): NumericsCase => ({
+      operation: `tf.${name}, logic and where`,
+      shapes: times(shape),
+      precision: 'float32',
+      prepare: () => {
+        const [a, b] = [1, 2].map((seed) => tf.round(normal(tf, [...shape], seed))) as [Tensor, Tensor];
+        return () => {
+          const answer = compute(a, b);
+          const both = tf.logicalAnd(answer, tf.logicalOr(answer, tf.logicalNot(tf.isNaN(a))));
+          return [answer, both, tf.cast(answer, 'float32'), tf.where(answer, a, b)];
+        };
+      },
+    })),
+  );
+}

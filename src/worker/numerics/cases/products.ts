@@ -1,0 +1,96 @@
+/** Matrix products: those of Dense layers in each precision, and the batched ones of recorded layers. */
+
+import type { Rank, Tensor2D } from '@tensorflow/tfjs';
+import { normal, precisions, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
+import { differentiable } from './differentiable.js';
+
+/** Rows, summed-over length and columns. Odd lengths need padding where a library packs pairs of bfloat16. */
+const sizes: readonly (readonly [rows: number, inner: number, columns: number])[] = [
+  [1, 1, 1],
+  [1, 16, 16],
+  [3, 17, 5],
+  [5, 3, 10],
+  [7, 128, 10],
+  [8, 33, 17],
+  [16, 1, 32],
+  [33, 100, 8],
+  [32, 64, 32],
+  [32, 784, 64],
+];
+
+const transposes = [
+  { name: 'a * b', a: false, b: false },
+  { name: "a' * b", a: true, b: false },
+  { name: "a * b'", a: false, b: true },
+] as const;
+
+export function productCases(context: NumericsContext): NumericsCase[] {
+  return [...matMulCases(context), ...denseGradientCases(context), ...batchedCases(context)];
+}
+
+function matMulCases({ tf, kernels }: NumericsContext): NumericsCase[] {
+  return precisions.flatMap((precision) =>
+    sizes.flatMap(([rows, inner, columns]) =>
+      transposes.map(({ name, a, b }): NumericsCase => {
+        const left: [number, number] = a ? [inner, rows] : [rows, inner];
+        const right: [number, number] = b ? [columns, inner] : [inner, columns];
+        return {
+          operation: `matMul ${name}`,
+          shapes: `${times(left)} * ${times(right)}`,
+          precision,
+          prepare: () => {
+            const used = kernels[precision];
+            const [x, y] = [normal<Rank.R2>(tf, left, 1), normal<Rank.R2>(tf, right, 2)];
+            return () => [used.matMul(used.operand(x), used.operand(y), a, b)];
+          },
+        };
+      }),
+    ),
+  );
+}
+
+/** In whole groups of 16 by Lockstep's op, else by TensorFlow's. */
+function denseGradientCases({ tf, kernels }: NumericsContext): NumericsCase[] {
+  return precisions.flatMap((precision) =>
+    sizes
+      .map(([inputs, rows, outputs]) => [rows, inputs, outputs] as const)
+      .concat([
+        [5, 48, 16],
+        [1, 16, 32],
+      ])
+      .map(([rows, inputs, outputs]): NumericsCase => ({
+        operation: 'dense gradient',
+        shapes: `${times([rows, inputs])}, ${times([rows, outputs])}`,
+        precision,
+        prepare: () => {
+          const x: Tensor2D = normal<Rank.R2>(tf, [rows, inputs], 1);
+          const dy: Tensor2D = normal<Rank.R2>(tf, [rows, outputs], 2);
+          const target = new Float32Array(inputs * outputs);
+          return () => {
+            const gradient = kernels[precision].denseGradient(x, dy);
+            if (typeof gradient !== 'function') return [gradient];
+            target.fill(Number.NaN);
+            gradient(target);
+            return [target];
+          };
+        },
+      })),
+  );
+}
+
+/** tfjs's own matMul, as recurrent and other recorded layers call it. */
+function batchedCases(context: NumericsContext): NumericsCase[] {
+  return sizes.flatMap(([rows, inner, columns]) =>
+    [1, 3].map((batch) =>
+      differentiable(
+        context,
+        'tf.matMul and its gradients',
+        [
+          [batch, rows, inner],
+          [batch, inner, columns],
+        ],
+        (a, b) => context.tf.matMul(a, b),
+      ),
+    ),
+  );
+}
