@@ -4,8 +4,8 @@ import { Argument, type Command } from 'commander';
 import { exitStatus } from '../../shared/exit-status.js';
 import { completionScript } from '../completion/completion.js';
 import { installation, shells, type Shell } from '../completion/shells.js';
-import { calls, type RunCommand } from './command-action.js';
-import { examples } from './shared-options.js';
+import { calls, callsQuietly, type RunCommand } from './command-action.js';
+import { examples, launched } from './shared-options.js';
 
 export function addEngine(program: Command, run: RunCommand): void {
   const engine = program.command('engine').description('manage the native TensorFlow library');

@@ -10,7 +10,7 @@ import { dtypes, RawOps, type Attribute } from '../kernels/raw-ops.js';
 
 /** Block sizes in floats: eight per power of two, from 32 bytes to 256 KB. */
 const blockSizes = Array.from({ length: 8 * 13 + 1 }, (_, i) => (8 + (i % 8)) * 2 ** Math.floor(i / 8));
-const blocksPerFill = 6;
+const blocksPerFill = 3;
 
 export class FreeMemory {
   readonly #ops: RawOps;

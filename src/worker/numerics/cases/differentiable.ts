@@ -24,8 +24,11 @@ export function differentiable(
     prepare: () => {
       const inputs = shapes.map((shape, i) => domain(normal(tf, [...shape], i + 1)));
       const dy = normal(tf, compute(...inputs).shape, 9);
-      const gradients = tf.grads(compute);
-      return () => [compute(...inputs), ...gradients(inputs, dy)];
+      const both = tf.valueAndGrads(compute);
+      return () => {
+        const { value, grads } = both(inputs, dy);
+        return [value, ...grads];
+      };
     },
   };
 }

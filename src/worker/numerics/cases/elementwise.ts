@@ -5,7 +5,10 @@ import { normal, times, type NumericsCase, type NumericsContext } from '../numer
 import { differentiable } from './differentiable.js';
 
 /** Lengths with and without a remainder after whole vectors. */
-const shapes: readonly (readonly number[])[] = [[1], [5, 17], [3, 4, 5, 8]];
+const shapes: readonly (readonly number[])[] = [
+  [5, 17],
+  [3, 4, 5, 8],
+];
 
 /** Pairs that are equal or broadcast. */
 const pairs: readonly (readonly (readonly number[])[])[] = [
@@ -44,13 +47,16 @@ export function elementwiseCases(context: NumericsContext): NumericsCase[] {
   const binary: Readonly<Record<string, (a: Tensor, b: Tensor) => Tensor>> = {
     add: tf.add,
     div: tf.div,
-    maximum: tf.maximum,
-    minimum: tf.minimum,
     mul: tf.mul,
     pow: tf.pow,
     prelu: tf.prelu,
-    squaredDifference: tf.squaredDifference,
     sub: tf.sub,
+  };
+  /** tfjs has no gradient of these for shapes that broadcast. */
+  const equalShapes: typeof binary = {
+    maximum: tf.maximum,
+    minimum: tf.minimum,
+    squaredDifference: tf.squaredDifference,
   };
   return [
     ...Object.entries(unary).flatMap(([name, compute]) =>
@@ -62,17 +68,26 @@ export function elementwiseCases(context: NumericsContext): NumericsCase[] {
       ),
     ),
     ...Object.entries(binary).flatMap(([name, compute]) =>
-      pairs.map((pair) =>
-        differentiable(context, `tf.${name} and its gradients`, pair, (a, b) => compute(a, b), {
-          domain: positive,
-        }),
-      ),
+      pairs.map((pair) => ofPair(context, name, pair, compute, positive)),
+    ),
+    ...Object.entries(equalShapes).flatMap(([name, compute]) =>
+      shapes.map((shape) => ofPair(context, name, [shape, shape], compute, positive)),
     ),
     ...comparisons(context),
   ];
 }
 
-/** Of values of both kinds, some of them equal; with what tfjs makes of the answers. */
+function ofPair(
+  context: NumericsContext,
+  name: string,
+  pair: readonly (readonly number[])[],
+  compute: (a: Tensor, b: Tensor) => Tensor,
+  domain: (x: Tensor) => Tensor,
+): NumericsCase {
+  return differentiable(context, `tf.${name} and its gradients`, pair, (a, b) => compute(a, b), { domain });
+}
+
+/** Comparisons of whole numbers, some of them equal, and the functions of tfjs that take the answers. */
 function comparisons({ tf }: NumericsContext): NumericsCase[] {
   const compare = { equal: tf.equal, notEqual: tf.notEqual, greater: tf.greater, less: tf.less } as const;
   const orEqual = { greaterEqual: tf.greaterEqual, lessEqual: tf.lessEqual } as const;

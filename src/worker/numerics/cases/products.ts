@@ -10,12 +10,20 @@ const sizes: readonly (readonly [rows: number, inner: number, columns: number])[
   [1, 16, 16],
   [3, 17, 5],
   [5, 3, 10],
-  [7, 128, 10],
   [8, 33, 17],
   [16, 1, 32],
   [33, 100, 8],
-  [32, 64, 32],
-  [32, 784, 64],
+  [32, 256, 64],
+];
+
+/** Samples, inputs and outputs of a Dense layer: in whole groups of 16 for Lockstep's op, and others. */
+const layers: readonly (readonly [rows: number, inputs: number, outputs: number])[] = [
+  [1, 16, 32],
+  [5, 48, 16],
+  [32, 256, 64],
+  [1, 1, 1],
+  [3, 17, 5],
+  [33, 8, 10],
 ];
 
 const transposes = [
@@ -52,45 +60,38 @@ function matMulCases({ tf, kernels }: NumericsContext): NumericsCase[] {
 /** In whole groups of 16 by Lockstep's op, else by TensorFlow's. */
 function denseGradientCases({ tf, kernels }: NumericsContext): NumericsCase[] {
   return precisions.flatMap((precision) =>
-    sizes
-      .map(([inputs, rows, outputs]) => [rows, inputs, outputs] as const)
-      .concat([
-        [5, 48, 16],
-        [1, 16, 32],
-      ])
-      .map(([rows, inputs, outputs]): NumericsCase => ({
-        operation: 'dense gradient',
-        shapes: `${times([rows, inputs])}, ${times([rows, outputs])}`,
-        precision,
-        prepare: () => {
-          const x: Tensor2D = normal<Rank.R2>(tf, [rows, inputs], 1);
-          const dy: Tensor2D = normal<Rank.R2>(tf, [rows, outputs], 2);
-          const target = new Float32Array(inputs * outputs);
-          return () => {
-            const gradient = kernels[precision].denseGradient(x, dy);
-            if (typeof gradient !== 'function') return [gradient];
-            target.fill(Number.NaN);
-            gradient(target);
-            return [target];
-          };
-        },
-      })),
+    layers.map(([rows, inputs, outputs]): NumericsCase => ({
+      operation: 'dense gradient',
+      shapes: `${times([rows, inputs])}, ${times([rows, outputs])}`,
+      precision,
+      prepare: () => {
+        const x: Tensor2D = normal<Rank.R2>(tf, [rows, inputs], 1);
+        const dy: Tensor2D = normal<Rank.R2>(tf, [rows, outputs], 2);
+        const target = new Float32Array(inputs * outputs);
+        return () => {
+          const gradient = kernels[precision].denseGradient(x, dy);
+          if (typeof gradient !== 'function') return [gradient];
+          target.fill(Number.NaN);
+          gradient(target);
+          return [target];
+        };
+      },
+    })),
   );
 }
 
 /** tfjs's own matMul, as recurrent and other recorded layers call it. */
 function batchedCases(context: NumericsContext): NumericsCase[] {
-  return sizes.flatMap(([rows, inner, columns]) =>
-    [1, 3].map((batch) =>
-      differentiable(
-        context,
-        'tf.matMul and its gradients',
-        [
-          [batch, rows, inner],
-          [batch, inner, columns],
-        ],
-        (a, b) => context.tf.matMul(a, b),
-      ),
-    ),
-  );
+  return sizes.map(([rows, inner, columns], i) => {
+    const batch = (i % 2) + 1;
+    return differentiable(
+      context,
+      'tf.matMul and its gradients',
+      [
+        [batch, rows, inner],
+        [batch, inner, columns],
+      ],
+      (a, b) => context.tf.matMul(a, b),
+    );
+  });
 }
