@@ -22,6 +22,7 @@ const slow: readonly string[] = [
   'test/unit/executor.test.ts',
   'test/unit/export.test.ts',
   'test/unit/first-step.test.ts',
+  'test/unit/numerics.test.ts',
   'test/unit/own-ops.test.ts',
   'test/unit/product-ops.test.ts',
   'test/unit/transpile-cache.test.ts',
@@ -40,8 +41,8 @@ const training = [
 
 const trainingOnWasm = ['test/e2e/training.test.ts', 'test/fault/killed-processes.test.ts'];
 
-/** Tests of one process that run for hundreds of steps: in `long`. */
-const patient = ['test/unit/executor-memory.test.ts'];
+/** Tests of one process that run for hundreds of steps or calls: in `long`. */
+const patient = ['test/unit/executor-memory.test.ts', 'test/unit/numerics-300-calls.test.ts'];
 
 /** Tests of several workers, which run twice: on the installed engine and again with LOCKSTEP_ENGINE=wasm. */
 const multiWorker = [

@@ -5,7 +5,7 @@ import { exitStatus } from '../../shared/exit-status.js';
 import { completionScript } from '../completion/completion.js';
 import { installation, shells, type Shell } from '../completion/shells.js';
 import { calls, callsQuietly, type RunCommand } from './command-action.js';
-import { examples, launched } from './shared-options.js';
+import { examples, launchedOption } from './shared-options.js';
 
 export function addEngine(program: Command, run: RunCommand): void {
   const engine = program.command('engine').description('manage the native TensorFlow library');

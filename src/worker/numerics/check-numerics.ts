@@ -1,6 +1,6 @@
 /**
- * The numerics check: whether every operation that Lockstep calls on the native engine is deterministic on this machine, that is,
- * gives bit-equal, finite outputs for equal inputs whatever the memory held before.
+ * Checks that every operation that Lockstep calls on the native engine is deterministic on this machine: it gives bit-equal,
+ * finite outputs for equal inputs, whatever the memory held before.
  */
 
 import type { Engine } from '../engine/load.js';

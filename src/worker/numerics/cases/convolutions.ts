@@ -32,7 +32,6 @@ const taps: readonly Taps[] = [
   { size: 3, stride: 1, dilation: 2, padding: 'valid' },
   { size: 1, stride: 1, dilation: 1, padding: 'valid' },
   { size: 5, stride: 2, dilation: 1, padding: 'valid' },
-  { size: 5, stride: 1, dilation: 1, padding: 'same' },
 ];
 
 /** Input and output channels. Few input channels are what TensorFlow's bfloat16 convolutions get wrong. */
@@ -57,12 +56,16 @@ const small = taps.flatMap((window, row) =>
   ),
 );
 /** The library chooses its kernels by the size of the image as well: the recipe's. */
-const large = ([1, 3, 32] as const).map((inputs) => shapesOf(1, [28, 28], taps[0] as Taps, inputs, 32));
+const large = [
+  shapesOf(1, [28, 28], taps[0] as Taps, 1, 32),
+  shapesOf(1, [28, 28], taps[0] as Taps, 3, 32),
+  shapesOf(1, [14, 14], taps[0] as Taps, 32, 32),
+];
 
 export function convolutionCases({ tf, kernels, composed }: NumericsContext): NumericsCase[] {
   return [...small, ...large].flatMap((shapes) =>
     precisions.flatMap((precision) => {
-      // Where Lockstep's ops take the convolution, TensorFlow's are checked too.
+      // TensorFlow's ops are checked too if Lockstep's own take the convolution.
       const both = takenByOwnOps(shapes) ? [kernels[precision], composed[precision]] : [kernels[precision]];
       return both.flatMap((used) =>
         operations.map(({ operation, call }): NumericsCase => ({

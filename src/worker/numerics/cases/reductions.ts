@@ -29,7 +29,6 @@ export function reductionCases(context: NumericsContext): NumericsCase[] {
     mean: tf.mean,
     min: tf.min,
     sum: tf.sum,
-    logSumExp: tf.logSumExp,
   };
   const softmaxes: Readonly<Record<string, (x: Tensor) => Tensor>> = {
     softmax: (x) => tf.softmax(x),

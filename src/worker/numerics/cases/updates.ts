@@ -1,4 +1,4 @@
-/** What follows the backward pass: gradients copied to shared memory, their hashes, and Adam. */
+/** The work after the backward pass: gradients are copied to shared memory and hashed, and Adam updates the weights. */
 
 import { exactMath } from '../../../shared/arithmetic/exact-math.js';
 import { hashBytes } from '../../../shared/ledger/hash.js';
