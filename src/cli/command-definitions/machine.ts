@@ -47,9 +47,21 @@ export function addDoctor(program: Command, run: RunCommand): void {
   program
     .command('doctor')
     .description('check this machine and print what to do before training on it')
+    .option('--numerics', 'check of native TensorFlow: every operation must give equal bits for equal inputs')
+    .option('--calls <n>', 'calls of each operation, for --numerics', '300')
     .option('--json', 'one JSON line on stdout')
-    .addHelpText('after', '\nThe exit status is 1 if training cannot work on this machine as it is.')
-    .action(calls(run, async () => (await import('../commands/doctor.js')).doctor));
+    .addOption(launchedOption())
+    .addHelpText(
+      'after',
+      '\nThe exit status is 1 if training cannot work on this machine as it is, or with --numerics if an operation is unstable.',
+    )
+    .action((...given) => {
+      const [options] = given as [{ readonly numerics?: true }];
+      const action = options.numerics
+        ? callsQuietly(run, async () => (await import('../commands/doctor-numerics.js')).doctorNumerics)
+        : calls(run, async () => (await import('../commands/doctor.js')).doctor);
+      action(...(given as Parameters<typeof action>));
+    });
 }
 
 export function addCompletion(program: Command, run: RunCommand): void {

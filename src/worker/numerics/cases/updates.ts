@@ -2,6 +2,7 @@
 
 import { exactMath } from '../../../shared/arithmetic/exact-math.js';
 import { hashBytes } from '../../../shared/ledger/hash.js';
+import { adamVectors, vectorOf } from '../../../shared/model/named-vectors.js';
 import { normal, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
 
 const stored: readonly (readonly number[])[] = [[1], [17], [3, 5], [3, 3, 8, 16], [784, 32]];
@@ -37,18 +38,18 @@ export function updateCases({ tf, kernels, composed }: NumericsContext): Numeric
       precision: 'float32',
       prepare: () => {
         const total = sizes.reduce((sum, size) => sum + size, 0);
-        const initial = { parameters: wave(total, 1), first: wave(total, 2), second: wave(total, 3) };
-        initial.second.forEach((value, i, second) => (second[i] = Math.abs(value)));
+        const initial = new Map(adamVectors.map((name, i) => [name, wave(total, i + 1)]));
+        const second = vectorOf(initial, 'adam.second');
+        second.forEach((value, i) => (second[i] = Math.abs(value)));
         const gradient = wave(total, 4);
         const hashes = new Uint8Array(hashBytes * sizes.length);
-        const state = used.adam(initial.parameters, sizes, 0.9, 0.999);
+        const state = used.adam(vectorOf(initial, 'weights'), sizes, 0.9, 0.999);
         return {
           call: () => {
             state.write(initial);
             const step = { stepSize: 1e-3, correction: 0.03, epsilon: 1e-8 };
             const updated = state.apply(gradient, step, hashes);
-            const { parameters, first, second } = state.read();
-            return [...updated, parameters, first, second, hashes];
+            return [...updated, ...state.read().values(), hashes];
           },
           release: () => state.dispose(),
         };
