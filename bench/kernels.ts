@@ -6,6 +6,7 @@
  * algorithm; Winograd's algorithm performs fewer.
  */
 import os from 'node:os';
+import { allocatePinned } from '../src/shared/memory/pinned-vector.js';
 import { parseArgs } from 'node:util';
 import type { Rank, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { median } from '../src/shared/arithmetic/quantile.js';
@@ -99,7 +100,7 @@ function dense(inputs: number, outputs: number): Kernel[] {
   const x = random<Tensor2D>(batch, inputs);
   const dy = random<Tensor2D>(batch, outputs);
   const matrix = random<Tensor2D>(inputs, outputs);
-  const target = new Float32Array(new SharedArrayBuffer(4 * inputs * outputs));
+  const target = allocatePinned(inputs * outputs);
   const operations = 2 * batch * inputs * outputs;
   const name = `dense ${inputs} to ${outputs}`;
   return [
@@ -138,7 +139,8 @@ function adam(): Kernel {
   const states = new Map<Kernels, AdamState>(
     [own, reference].map((k) => [k, k.adam(new Float32Array(count), sizes, 0.9, 0.999)]),
   );
-  const gradient = new Float32Array(new SharedArrayBuffer(4 * count)).fill(1e-3);
+  const gradient = allocatePinned(count);
+  gradient.fill(1e-3);
   const step = { stepSize: 1e-3, correction: 1, epsilon: 1e-8 };
   return {
     name: `Adam, ${count} parameters`,

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { allocatePinned } from '../../src/shared/memory/pinned-vector.js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { decodeSafetensors, type NamedTensor } from '../../src/shared/checkpoint/safetensors.js';
@@ -107,7 +108,7 @@ describe.each<EngineChoice>(['tensorflow', 'wasm', 'js'])(
       const start = fixture('adam_start').values as Float32Array;
       const all = fixture('adam_gradients').values;
       const adam = kernels.adam(start, [start.length], 0.9, 0.999);
-      const gradient = new Float32Array(start.length);
+      const gradient = allocatePinned(start.length);
       for (let step = 1; step <= 200; step++) {
         gradient.set(all.subarray((step - 1) * start.length, step * start.length));
         const correction = Math.sqrt(1 - 0.999 ** step);

@@ -140,7 +140,11 @@ export class LockstepSide {
     const { buckets, sampler } = this.#context;
     const finish = buckets.finish.bind(buckets);
     let flat = new Float32Array(0);
-    buckets.finish = () => (flat = Float32Array.from(finish()));
+    buckets.finish = () => {
+      const gradient = finish();
+      flat = Float32Array.from(gradient);
+      return gradient;
+    };
     try {
       return { loss: trainStep(this.#context, sampler.plan(n + 1)).loss, flat };
     } finally {

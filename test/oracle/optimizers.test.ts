@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { allocatePinned } from '../../src/shared/memory/pinned-vector.js';
 import { describe, expect, it } from 'vitest';
 import { decodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
 import { vectorOf } from '../../src/shared/model/named-vectors.js';
@@ -75,11 +76,7 @@ describe.each<EngineChoice>(['js', 'tensorflow'])(
       const config = parse(input);
       const rule = createRule(tf, kernels, config, parameters, start);
       const other = createRule(tf, kernels, config, parameters, new Float32Array(60));
-      const [gradient, hashes, expectedHashes] = [
-        new Float32Array(60),
-        new Uint8Array(16),
-        new Uint8Array(16),
-      ];
+      const [gradient, hashes, expectedHashes] = [allocatePinned(60), new Uint8Array(16), new Uint8Array(16)];
       const before = tf.memory().numTensors;
       for (const [i, given] of gradients.entries()) {
         if (name === 'adamw') clipNorm(given, 3, gradient);

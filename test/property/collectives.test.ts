@@ -88,7 +88,7 @@ function run(
       { id: 1, name: 'test', reduction, elementCount },
       { inputs, output },
       {
-        readable: new Map(near.map((other) => [other, buffers[other] as Vectors])),
+        readable: new Map(near.map((other) => [other, buffers[other] as unknown as Vectors])),
         readers: new Set(near),
       },
     );

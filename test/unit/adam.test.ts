@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { allocatePinned } from '../../src/shared/memory/pinned-vector.js';
 import { hashEach, hashFloats } from '../../src/shared/ledger/hash.js';
 import { vectorOf } from '../../src/shared/model/named-vectors.js';
 import { kernelsOf } from '../../src/worker/kernels/choose.js';
+import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
 import { engineFor } from '../support/in-process.js';
 
 const [beta1, beta2, epsilon] = [0.9, 0.999, 1e-8];
@@ -33,13 +35,20 @@ const initial = Float32Array.from({ length: size }, (_, i) => Math.sin(i));
 const gradients = (step: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => Math.cos(i * 7 + step) * 10 ** -(i % 11));
 
-describe.each(['js', 'wasm', 'tensorflow'] as const)('Adam and its gradient on the engine %s', (choice) => {
+describe.each([
+  ['js', true],
+  ['wasm', true],
+  ['tensorflow', true],
+  ['tensorflow', false],
+] as const)('Adam and its gradient on the engine %s, own ops: %s', (choice, ownOps) => {
   it('agrees with PyTorch over 200 steps, including tiny gradients, and restores its state', async () => {
     const engine = await engineFor(choice);
-    const kernels = kernelsOf(engine);
+    const kernels = ownOps
+      ? kernelsOf(engine)
+      : new TensorflowKernels(engine.tf, undefined, 'float32', false);
     const adam = kernels.adam(initial, sizes, beta1, beta2);
     const restored = kernels.adam(new Float32Array(size), sizes, beta1, beta2);
-    const gradient = new Float32Array(size);
+    const gradient = allocatePinned(size);
     const [hashes, expectedHashes] = [new Uint8Array(16), new Uint8Array(16)];
     const last: number[] = [];
     const before = engine.tf.memory().numTensors;
@@ -77,11 +86,13 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('Adam and its gradient on t
   it('hashes a gradient while it copies it', async () => {
     const engine = await engineFor(choice);
     const { tf } = engine;
-    const kernels = kernelsOf(engine);
+    const kernels = ownOps
+      ? kernelsOf(engine)
+      : new TensorflowKernels(engine.tf, undefined, 'float32', false);
     // Less than one block, one block, and several blocks with a remainder.
     for (const count of [1, 63, 1024, 5000]) {
       const value = tf.tensor1d(Float32Array.from({ length: count }, (_, i) => Math.sin(i)));
-      const [target, hash, expected] = [new Float32Array(count), new Uint8Array(8), new Uint8Array(8)];
+      const [target, hash, expected] = [allocatePinned(count), new Uint8Array(8), new Uint8Array(8)];
       kernels.store(value, target, hash);
       hashFloats(value.dataSync<'float32'>(), expected);
       expect(target).toEqual(value.dataSync());

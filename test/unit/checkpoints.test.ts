@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
-import type { NamedVectors } from '../../src/shared/model/named-vectors.js';
+import { allocatePinned } from '../../src/shared/memory/pinned-vector.js';
+import type { NamedVectors, PinnedVectors } from '../../src/shared/model/named-vectors.js';
 import type { WorkerMessage } from '../../src/shared/protocol/messages.js';
 import { Checkpoints, type CheckpointedState } from '../../src/worker/checkpoint/checkpoints.js';
 import { temporaryFolder } from '../support/lockstep.js';
@@ -22,8 +23,8 @@ const context = {
 
 /** A state whose snapshot is allocated by `allocate` and whose copy is made by `save`. */
 function stateOf(
-  allocate: () => NamedVectors,
-  save: (into?: NamedVectors) => NamedVectors = (into) => into ?? new Map(),
+  allocate: () => PinnedVectors,
+  save: (into?: PinnedVectors) => NamedVectors = (into) => into ?? new Map(),
 ): CheckpointedState {
   return {
     optimizer: { parameters } as unknown as CheckpointedState['optimizer'],
@@ -67,7 +68,7 @@ describe('the checkpoints of a worker', () => {
     const checkpoints = new Checkpoints({ layout, config }, context, () => undefined);
     const saved: number[] = [];
     let step = 2;
-    const snapshot: NamedVectors = new Map([['weights', new Float32Array(new SharedArrayBuffer(12))]]);
+    const snapshot: PinnedVectors = new Map([['weights', allocatePinned(3)]]);
     const state = stateOf(
       () => snapshot,
       (into) => {

@@ -65,7 +65,11 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
 
     const finish = buckets.finish.bind(buckets);
     let flat = new Float32Array(0);
-    buckets.finish = () => (flat = Float32Array.from(finish()));
+    buckets.finish = () => {
+      const gradient = finish();
+      flat = Float32Array.from(gradient);
+      return gradient;
+    };
     const { loss } = trainStep(context, sampler.plan(1));
     expect(loss / expectedLoss).toBeCloseTo(1, 6);
     expect(variables).toHaveLength(executor.backwardOrder.length);
@@ -124,9 +128,10 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
     let reduced = new Float32Array(0);
     let [before, applied] = [reduced, reduced];
     buckets.finish = () => {
-      reduced = finish() as Float32Array<ArrayBuffer>;
+      const gradient = finish();
+      reduced = gradient as Float32Array as Float32Array<ArrayBuffer>;
       before = reduced.slice();
-      return reduced;
+      return gradient;
     };
     state.update = (gradient, ...rest) => {
       applied = gradient.slice();

@@ -17,7 +17,11 @@ it('the first step of the ConvNet, with Dropout and BatchNorm, does not depend o
     const { buckets, executor, replica, sampler } = context;
     const finish = buckets.finish.bind(buckets);
     let flat = new Float32Array(0);
-    buckets.finish = () => (flat = Float32Array.from(finish()));
+    buckets.finish = () => {
+      const gradient = finish();
+      flat = Float32Array.from(gradient);
+      return gradient;
+    };
     const { loss } = trainStep(context, sampler.plan(1));
     let offset = 0;
     const gradients = executor.backwardOrder.map((weight) => {

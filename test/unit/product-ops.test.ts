@@ -1,4 +1,5 @@
 import type { Rank, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import { allocatePinned } from '../../src/shared/memory/pinned-vector.js';
 import { describe, expect, it } from 'vitest';
 import type { Precision } from '../../src/shared/config/run-config.js';
 import { blocksOf, composedDropout } from '../../src/worker/kernels/composed-dropout.js';
@@ -74,7 +75,7 @@ describe.each([
               (expected[i * outputs + o] as number) +
               (xs[r * inputs + i] as number) * (ds[r * outputs + o] as number);
       const gradient = kernels.denseGradient(x, dy);
-      const values = new Float32Array(inputs * outputs);
+      const values = allocatePinned(inputs * outputs);
       if (typeof gradient === 'function') gradient(values);
       else values.set(gradient.dataSync<'float32'>());
       expect(distance(values, expected)).toBeLessThan(bar);

@@ -3,13 +3,14 @@
  * compute the offsets of all others; no offset or length is read from the wire.
  */
 
+import { pinnedSlice, pinnedVector, type PinnedVector } from '../memory/pinned-vector.js';
 import { pageBytes } from '../memory/shared-memory.js';
 import type { Range } from '../sharding/identifiers.js';
 
 /** The vectors of the local shards and the result; float32, all of one length. */
 export interface Vectors {
-  readonly inputs: readonly Float32Array[];
-  readonly output: Float32Array;
+  readonly inputs: readonly PinnedVector[];
+  readonly output: PinnedVector;
 }
 
 /** A region of a worker's memory. */
@@ -53,13 +54,13 @@ export function bytesOf({ start, end }: Range, elementCount: number): number {
 /** The vectors of the worker that owns `range`, in its memory. */
 export function vectorsIn(memory: ArrayBufferLike, { start, end }: Range, elementCount: number): Vectors {
   const stride = pad(4 * elementCount, alignment);
-  const at = (index: number): Float32Array => new Float32Array(memory, index * stride, elementCount);
+  const at = (index: number): PinnedVector => pinnedVector(memory, index * stride, elementCount);
   return { inputs: Array.from({ length: end - start }, (_, i) => at(i)), output: at(end - start) };
 }
 
 /** Elements [start, start + elementCount) of each vector. */
 export function sliceOf({ inputs, output }: Vectors, start: number, elementCount: number): Vectors {
-  const slice = (vector: Float32Array): Float32Array => vector.subarray(start, start + elementCount);
+  const slice = (vector: PinnedVector): PinnedVector => pinnedSlice(vector, start, start + elementCount);
   return { inputs: inputs.map(slice), output: slice(output) };
 }
 

@@ -5,6 +5,7 @@
 
 import { createRequire } from 'node:module';
 import type { HashFloats } from '../ledger/hash.js';
+import type { PinnedVector } from './pinned-vector.js';
 
 export interface NativeMemory {
   /** out = left + right in float32; all have one length. `out` may be an operand. */
@@ -19,7 +20,7 @@ export interface NativeMemory {
   /** CRC-32 as in zlib. Present on CPUs that have an instruction for it. */
   checksum?(bytes: Uint8Array, before?: number): number;
   /** The address of the elements, for native code; valid as long as `of` is alive (see PinnedVector). */
-  address(of: Float32Array | Uint8Array): number;
+  address(of: PinnedVector | Uint8Array): number;
   /** The ledger's hash (ledger/hash.ts). */
   readonly hash: HashFloats;
   /** Creates sparse, sealed, anonymous memory; returns its file descriptor. Linux only. */

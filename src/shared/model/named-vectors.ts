@@ -4,6 +4,7 @@
  */
 
 import { InvariantError } from '../errors.js';
+import type { PinnedVector } from '../memory/pinned-vector.js';
 
 /** Vectors with one element per trainable parameter, flat, in the order in which backward reaches the parameters. */
 export const parameterVectors = ['weights', 'sgd.momentum', 'adam.first', 'adam.second', 'ema'] as const;
@@ -19,6 +20,9 @@ export const adamVectors = ['weights', 'adam.first', 'adam.second'] as const;
 export type VectorName = ParameterVector | StatisticsVector;
 
 export type NamedVectors = ReadonlyMap<VectorName, Float32Array>;
+
+/** Named vectors to which native code copies a training state. */
+export type PinnedVectors = ReadonlyMap<VectorName, PinnedVector>;
 
 /** The vector itself, not a copy. @throws InvariantError if there is none of this name */
 export function vectorOf(vectors: NamedVectors, name: VectorName): Float32Array {

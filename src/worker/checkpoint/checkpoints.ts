@@ -10,7 +10,7 @@ import { readCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import type { StateLayout } from '../../shared/checkpoint/state-tensors.js';
 import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
 import { CheckpointError, InvariantError, toWireError } from '../../shared/errors.js';
-import type { NamedVectors } from '../../shared/model/named-vectors.js';
+import type { PinnedVectors } from '../../shared/model/named-vectors.js';
 import type { WorkerMessage } from '../../shared/protocol/messages.js';
 import type { Replica } from '../training/replica.js';
 import type { TrainingState } from '../training/training-state.js';
@@ -38,7 +38,7 @@ export class Checkpoints {
   /** The write in progress. */
   #current: Promise<void> | undefined;
   /** Receives the copy of the state that is written. Kept, since an allocation takes longer than the copy. */
-  #snapshot: NamedVectors | undefined;
+  #snapshot: PinnedVectors | undefined;
   /** The last reported failure, without its numbers. */
   #lastFailure = '';
   #written: { readonly step: number; readonly path: string } | undefined;

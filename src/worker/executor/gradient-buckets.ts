@@ -11,6 +11,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import { InvariantError, invariant } from '../../shared/errors.js';
 import { elementCount, type Layout } from '../../shared/model/layout.js';
 import { addFloat32, reductionOf, type VectorReduction } from '../../shared/collectives/reduction.js';
+import { allocatePinned, pinnedSlice, type PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { RunConfig } from '../../shared/config/run-config.js';
 import type { Allocation, CollectiveHandle, CollectiveRegistrar } from '../communicator/communicator.js';
 import type { GradientWriter } from '../kernels/kernels.js';
@@ -59,14 +60,14 @@ interface Segment {
 interface GradientTarget {
   readonly segments: readonly Segment[];
   /** Destination of the gradient, per local shard. */
-  readonly targets: readonly Float32Array[];
+  readonly targets: readonly PinnedVector[];
   readonly size: number;
   readonly uses: number;
 }
 
 export interface GradientHooks {
   /** Copies a tensor's values; called for the first gradient of a weight on a local shard, which is usually the only one. */
-  readonly store: (value: Tensor, target: Float32Array, weight: number, local: number) => void;
+  readonly store: (value: Tensor, target: PinnedVector, weight: number, local: number) => void;
   /**
    * Called with each shard's complete gradient of a weight before it is sent; may change it. `stored` is true if the
    * gradient is the tensor that `store` copied.
@@ -84,7 +85,7 @@ export class GradientBuckets {
   /** Number of contributions so far, by `weight/shard`. */
   readonly #seen = new Map<string, number>();
   /** Scratch vectors for further gradients of a weight from a writer, by weight; the same in every step. */
-  readonly #scratch = new Map<number, Float32Array>();
+  readonly #scratch = new Map<number, PinnedVector>();
   #step = 0;
   /** Number of the step's parts in which each local shard has samples. */
   #parts = new Map<number, number>();
@@ -117,7 +118,7 @@ export class GradientBuckets {
           const to = Math.min(size, bucket.start + capacity - offset);
           return { bucket, at: offset + from - bucket.start, from, to };
         });
-      const targets = this.#vectors.inputs.map((vector) => vector.subarray(offset, offset + size));
+      const targets = this.#vectors.inputs.map((vector) => pinnedSlice(vector, offset, offset + size));
       this.#targets.set(weight, { segments, targets, size, uses: uses.get(weight) ?? 1 });
     }
   }
@@ -173,7 +174,7 @@ export class GradientBuckets {
   #valuesOf(value: Tensor | Float32Array | GradientWriter, weight: number, size: number): Float32Array {
     if (value instanceof Float32Array) return value;
     if (typeof value !== 'function') return value.dataSync<'float32'>();
-    const held = this.#scratch.get(weight) ?? new Float32Array(size);
+    const held = this.#scratch.get(weight) ?? allocatePinned(size);
     this.#scratch.set(weight, held);
     value(held);
     return held;
@@ -183,7 +184,7 @@ export class GradientBuckets {
    * Waits for every bucket and returns the gradient of the global mean loss as one flat vector, valid until the next
    * step. Weights that the backward pass did not reach have gradient zero.
    */
-  finish(): Float32Array {
+  finish(): PinnedVector {
     for (const [weight, { segments, uses }] of this.#targets) {
       for (const { bucket, at, from, to } of segments) {
         if (bucket.missing === 0) continue;

@@ -5,6 +5,7 @@
  */
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import { hashFloats } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../engine/native.js';
 import { composedBatchNorm, type BatchNormParts } from './composed-batch-norm.js';
@@ -84,7 +85,7 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
   }
 
   /** Copies through JavaScript: `dataSync` returns the values and the hash is computed from `target`. */
-  store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
+  store(value: Tensor, target: PinnedVector, hash?: Uint8Array): void {
     target.set(value.dataSync<'float32'>());
     if (hash) hashFloats(target, hash);
   }

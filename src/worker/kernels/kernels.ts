@@ -9,7 +9,8 @@
  */
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
-import type { NamedVectors } from '../../shared/model/named-vectors.js';
+import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
+import type { NamedVectors, PinnedVectors } from '../../shared/model/named-vectors.js';
 
 export interface Window2d {
   readonly strides: readonly [number, number];
@@ -95,12 +96,12 @@ export interface AdamState {
    * averaged over the global batch, in the order of the flat vector. With `hashes`, the ledger's hash of each updated parameter
    * is written there, 8 bytes per parameter. `gradient` and `hashes` must be the same buffers at every call.
    */
-  apply(gradient: Float32Array, step: AdamStep, hashes?: Uint8Array): Tensor1D[];
+  apply(gradient: PinnedVector, step: AdamStep, hashes?: Uint8Array): Tensor1D[];
   /**
    * Copies `weights`, `adam.first` and `adam.second` into the vectors of `into`, which must be the same ones at every call, or
    * into new vectors.
    */
-  read(into?: NamedVectors): NamedVectors;
+  read(into?: PinnedVectors): NamedVectors;
   /**
    * Replaces all three by copies of the vectors of `state`.
    * @throws InvariantError if `state` lacks one of them
@@ -114,7 +115,7 @@ export interface AdamState {
  * Writes a gradient to `target`, which has as many elements as the gradient and is the same buffer at every step. Must be called
  * once, inside the tidy in which the writer was made.
  */
-export type GradientWriter = (target: Float32Array) => void;
+export type GradientWriter = (target: PinnedVector) => void;
 
 export interface Kernels {
   /** Identifies the implementation; implementations with different names may round differently. */
@@ -197,7 +198,7 @@ export interface Kernels {
    * Copies the values of a float32 tensor to `target`, which has as many elements. With `hash`, the ledger's hash of the values is
    * written there, 8 bytes. `target` and `hash` must be the same buffers at every step.
    */
-  store(value: Tensor, target: Float32Array, hash?: Uint8Array): void;
+  store(value: Tensor, target: PinnedVector, hash?: Uint8Array): void;
   /**
    * Creates Adam's state from a copy of `parameters`, with both moments 0. `sizes` are the element counts of the parameters that
    * the flat vector consists of, in order.

@@ -4,6 +4,7 @@
  */
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import { pinnedSlice, type PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { Tensorflow } from '../engine/native.js';
 import { ownOpFailure, type OwnOpFailure } from '../engine/own-op-failure.js';
 import type {
@@ -145,7 +146,7 @@ export class OwnOps {
     return this.#native !== undefined;
   }
 
-  store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
+  store(value: Tensor, target: PinnedVector, hash?: Uint8Array): void {
     if (target.length === 0) return;
     this.#ops.one('LockstepStore', this.#pinnedBuffer(target, 0, hash), [value]).dispose();
   }
@@ -160,7 +161,7 @@ export class OwnOps {
     const zeros = new Float32Array(initial.length);
     let state = this.#tf.tidy(() => [initial, zeros, zeros].map(owned));
     const dispose = (): void => state.forEach((tensor) => tensor.dispose());
-    const copy = (tensor: Tensor1D, target: Float32Array | undefined): Float32Array => {
+    const copy = (tensor: Tensor1D, target: PinnedVector | undefined): Float32Array => {
       // A copy, since dataSync may return the tensor's own memory.
       if (!target) return Float32Array.from(tensor.dataSync<'float32'>());
       this.store(tensor, target);
@@ -171,7 +172,7 @@ export class OwnOps {
         const scalars = tensor1d([1 - beta1, beta2, 1 - beta2, correction, epsilon, -stepSize]);
         let offset = 0;
         const updated = sizes.map((size, i) => {
-          const part = gradient.subarray(offset, offset + size);
+          const part = pinnedSlice(gradient, offset, offset + size);
           const buffer = this.#pinnedBuffer(part, offset, hashes && hashPlace(hashes, i));
           offset += size;
           return this.#ops.one<Tensor1D>('LockstepAdam', buffer, [...state, scalars]);
@@ -193,7 +194,7 @@ export class OwnOps {
    * Attributes of native/pinned_buffer.h. TensorFlow caches one kernel per combination of attributes, so `values` must be one of
    * few buffers that are reused every step.
    */
-  #pinnedBuffer(values: Float32Array, offset: number, hash: Uint8Array | undefined): Attribute[] {
+  #pinnedBuffer(values: PinnedVector, offset: number, hash: Uint8Array | undefined): Attribute[] {
     invariant(this.#native, 'a pinned buffer needs the addon, which provides addresses');
     return [
       this.#ops.int('address', this.#native.address(values)),

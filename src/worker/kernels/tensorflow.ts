@@ -4,6 +4,7 @@
  */
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { Precision } from '../../shared/config/run-config.js';
 import { elementCount } from '../../shared/model/layout.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
@@ -200,7 +201,7 @@ export class TensorflowKernels extends BaseKernels {
     return this.#own.hasPinnedBuffers ? `own ${nativeHash()}` : `own ${nativeHash()}, Adam of tensorflow`;
   }
 
-  override store(value: Tensor, target: Float32Array, hash?: Uint8Array): void {
+  override store(value: Tensor, target: PinnedVector, hash?: Uint8Array): void {
     if (this.#own?.hasPinnedBuffers) this.#own.store(value, target, hash);
     else super.store(value, target, hash);
   }

@@ -1,9 +1,10 @@
 /** Adam (Kingma & Ba 2015), computed by the engine's own kernel. */
 
 import type { Tensor1D } from '@tensorflow/tfjs';
+import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
-import type { NamedVectors } from '../../shared/model/named-vectors.js';
+import type { NamedVectors, PinnedVectors } from '../../shared/model/named-vectors.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { AdamState, AdamStep, Kernels } from '../kernels/kernels.js';
 import type { UpdateRule } from './update-rule.js';
@@ -38,11 +39,11 @@ export class EngineAdam implements UpdateRule {
     this.#state = kernels.adam(initial, sizes, config.beta1, config.beta2);
   }
 
-  apply(gradient: Float32Array, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[] {
+  apply(gradient: PinnedVector, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[] {
     return this.#state.apply(gradient, adamStep(this.#config, step, learningRate), hashes);
   }
 
-  read(into?: NamedVectors): NamedVectors {
+  read(into?: PinnedVectors): NamedVectors {
     return this.#state.read(into);
   }
 

@@ -1,9 +1,15 @@
 /** Every update rule in JavaScript: the same arithmetic on every engine, in one pass over memory, on one core. */
 
 import type { Tensor1D } from '@tensorflow/tfjs';
+import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
 import { hashEach } from '../../shared/ledger/hash.js';
-import { vectorOf, type NamedVectors, type ParameterVector } from '../../shared/model/named-vectors.js';
+import {
+  vectorOf,
+  type NamedVectors,
+  type PinnedVectors,
+  type ParameterVector,
+} from '../../shared/model/named-vectors.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import { copyOf, updateAdam, updateSgd } from '../kernels/host-updates.js';
@@ -29,7 +35,7 @@ export class HostRule implements UpdateRule {
     this.#vectors.set('weights', initial.slice());
   }
 
-  apply(gradient: Float32Array, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[] {
+  apply(gradient: PinnedVector, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[] {
     for (const { offset, size, shape } of this.#parameters) {
       const decays = this.#config.weightDecayOf === 'all' || shape.length >= 2;
       const decay = decays ? this.#config.weightDecay : 0;
@@ -69,7 +75,7 @@ export class HostRule implements UpdateRule {
     });
   }
 
-  read(into?: NamedVectors): NamedVectors {
+  read(into?: PinnedVectors): NamedVectors {
     return new Map([...this.#vectors].map(([name, values]) => [name, copyOf(values, into?.get(name))]));
   }
 

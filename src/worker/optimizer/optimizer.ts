@@ -4,8 +4,9 @@
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
+import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
-import { vectorOf, type NamedVectors } from '../../shared/model/named-vectors.js';
+import { vectorOf, type NamedVectors, type PinnedVectors } from '../../shared/model/named-vectors.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { LayerVariable } from '../executor/layer.js';
@@ -48,7 +49,7 @@ export class Optimizer {
    * @param onUpdate called with each parameter's new values, which are valid during the call only
    */
   apply(
-    gradient: Float32Array,
+    gradient: PinnedVector,
     step: number,
     learningRate: number,
     hashes?: Uint8Array,
@@ -74,7 +75,7 @@ export class Optimizer {
   }
 
   /** Copies `weights` and the rule's own vectors, into the vectors of `into` if it is given. */
-  save(into?: NamedVectors): NamedVectors {
+  save(into?: PinnedVectors): NamedVectors {
     return this.#rule.read(into);
   }
 

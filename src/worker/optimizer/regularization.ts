@@ -3,6 +3,7 @@
  * depend on samples, so every worker computes them from the same weights after the all-reduce and adds them to the same sum.
  */
 
+import { allocatePinned, type PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { LayersModel, Scalar, Tensor, Variable } from '@tensorflow/tfjs';
 import { withoutMathRandom } from '../random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
@@ -21,14 +22,14 @@ export interface Regularized {
   /** Added to the training loss, as in `tf.LayersModel.fit`, and not to the loss of evaluations, as in `tf.LayersModel.evaluate`. */
   readonly penalty: number;
   /** Flat, in backward order; overwritten by the next call. */
-  readonly gradient: Float32Array;
+  readonly gradient: PinnedVector;
 }
 
 export class Regularization {
   readonly #tf: Tensorflow;
   readonly #layers: readonly Penalized[];
   readonly #parameters: readonly { readonly parameter: FlatParameter; readonly variable: Variable }[];
-  readonly #sum: Float32Array;
+  readonly #sum: PinnedVector;
 
   private constructor(
     tf: Tensorflow,
@@ -38,7 +39,7 @@ export class Regularization {
     this.#tf = tf;
     this.#layers = layers;
     this.#parameters = parameters;
-    this.#sum = new Float32Array(parameters.reduce((total, { parameter }) => total + parameter.size, 0));
+    this.#sum = allocatePinned(parameters.reduce((total, { parameter }) => total + parameter.size, 0));
   }
 
   /** Returns undefined if no layer has a regularizer. @param layers the model's layers, each once */
@@ -64,7 +65,7 @@ export class Regularization {
    * may still be reading it. Leaves no tensors behind.
    * @throws ModelError if a regularizer calls Math.random
    */
-  add(gradient: Float32Array): Regularized {
+  add(gradient: PinnedVector): Regularized {
     const sum = this.#sum;
     sum.set(gradient);
     const penalty = this.#tf.tidy(() => {

@@ -4,8 +4,14 @@
  */
 
 import type { Tensor1D } from '@tensorflow/tfjs';
+import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
-import { adamVectors, type NamedVectors, type ParameterVector } from '../../shared/model/named-vectors.js';
+import {
+  adamVectors,
+  type NamedVectors,
+  type PinnedVectors,
+  type ParameterVector,
+} from '../../shared/model/named-vectors.js';
 
 export interface UpdateRule {
   /**
@@ -13,9 +19,9 @@ export interface UpdateRule {
    * the caller disposes. `gradient` has one element per trainable parameter and must be the same memory at every step.
    * @param hashes receives the ledger's hash of each parameter, 8 bytes each; must be the same memory at every step
    */
-  apply(gradient: Float32Array, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[];
+  apply(gradient: PinnedVector, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[];
   /** Copies the vectors named by `ruleVectors`, into the vectors of `into` if it is given. */
-  read(into?: NamedVectors): NamedVectors;
+  read(into?: PinnedVectors): NamedVectors;
   /** Replaces the vectors named by `ruleVectors` by copies of those of `state`. */
   write(state: NamedVectors): void;
   dispose(): void;

@@ -1,6 +1,7 @@
 /** The permanent writes of a training step. */
 
 import type { CommitContext } from './generation-context.js';
+import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import { hashStatistics } from './weights.js';
 
 /** A step whose collectives are complete, ready to be committed. */
@@ -8,7 +9,7 @@ export interface ComputedStep {
   readonly step: number;
   readonly learningRate: number;
   /** The gradient of the global mean loss, flat, in backward order. Not changed: other workers may still read it. */
-  readonly gradient: Float32Array;
+  readonly gradient: PinnedVector;
   /** The share of the loss of each local shard that had samples, by local index. */
   readonly shardLosses: ReadonlyMap<number, number>;
 }

@@ -2,6 +2,7 @@
  * One step of synchronous data-parallel training. `trainStep` reads top to bottom; the replica changes in `commitStep` only.
  */
 
+import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { Tensor } from '@tensorflow/tfjs';
 import type { BatchPlan } from '../../shared/data/sampler.js';
 import { DivergedError } from '../../shared/errors.js';
@@ -130,7 +131,7 @@ function reduceGradients({
   regularization,
   measure,
 }: Pick<TrainStepContext, 'buckets' | 'loss' | 'regularization' | 'measure'>): {
-  gradient: Float32Array;
+  gradient: PinnedVector;
   loss: number;
 } {
   const reduced = buckets.finish();

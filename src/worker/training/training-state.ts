@@ -10,7 +10,9 @@ import {
   type ParameterVector,
   type StatisticsVector,
   type VectorName,
+  type PinnedVectors,
 } from '../../shared/model/named-vectors.js';
+import { allocatePinned, type PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import { copyOf } from '../kernels/host-updates.js';
 import { clipNorm } from '../optimizer/clip.js';
@@ -31,7 +33,7 @@ export class TrainingState {
   readonly statisticsVectors: readonly StatisticsVector[];
   /** Decisions taken from evaluations so far, by name; see ../optimizer/evaluation-decisions.ts. */
   readonly schedulerState: SchedulerState;
-  readonly #clipped: Float32Array | undefined;
+  readonly #clipped: PinnedVector | undefined;
 
   /** @param parameters the model's trainable parameters, in backward order */
   constructor(replica: Replica, parameters: readonly FlatParameter[]) {
@@ -41,7 +43,7 @@ export class TrainingState {
     this.optimizer = new Optimizer(engine.tf, kernels, model, parameters, config.optimizer);
     const weights = (): Float32Array => vectorOf(this.optimizer.save(), 'weights');
     this.#average = ema === null ? undefined : new WeightAverage(ema, weights(), readStatistics(replica));
-    this.#clipped = config.clipNorm === null ? undefined : new Float32Array(this.optimizer.size);
+    this.#clipped = config.clipNorm === null ? undefined : allocatePinned(this.optimizer.size);
     this.schedulerState = initialSchedulerState(config);
     const vectors = ruleVectors(config.optimizer);
     this.parameterVectors = this.#average ? [...vectors, 'ema'] : vectors;
@@ -53,7 +55,7 @@ export class TrainingState {
    * changed, since other workers may still be reading it.
    * @param hashes receives the ledger's hash of each parameter, 8 bytes each, in backward order
    */
-  update(gradient: Float32Array, step: number, learningRate: number, hashes?: Uint8Array): void {
+  update(gradient: PinnedVector, step: number, learningRate: number, hashes?: Uint8Array): void {
     const { clipNorm: maxNorm } = this.#replica.config;
     let applied = gradient;
     if (this.#clipped && maxNorm !== null) {
@@ -89,7 +91,7 @@ export class TrainingState {
   }
 
   /** Copies all vectors, into those of `into` (made by `allocateSnapshot`) if it is given. */
-  save(into?: NamedVectors): NamedVectors {
+  save(into?: PinnedVectors): NamedVectors {
     const vectors = new Map<VectorName, Float32Array>(this.optimizer.save(into));
     vectors.set('statistics', readStatistics(this.#replica, into?.get('statistics')));
     if (this.#average) {
@@ -100,11 +102,11 @@ export class TrainingState {
   }
 
   /** Allocates vectors for `save` in memory that threads can share. @throws RangeError if there is not enough memory */
-  allocateSnapshot(): NamedVectors {
-    const allocate = (size: number): Float32Array => new Float32Array(new SharedArrayBuffer(4 * size));
-    const snapshot = new Map<VectorName, Float32Array>();
-    for (const name of this.parameterVectors) snapshot.set(name, allocate(this.optimizer.size));
-    for (const name of this.statisticsVectors) snapshot.set(name, allocate(statisticsSize(this.#replica)));
+  allocateSnapshot(): PinnedVectors {
+    const snapshot = new Map<VectorName, PinnedVector>();
+    for (const name of this.parameterVectors) snapshot.set(name, allocatePinned(this.optimizer.size));
+    for (const name of this.statisticsVectors)
+      snapshot.set(name, allocatePinned(statisticsSize(this.#replica)));
     return snapshot;
   }
 
