@@ -1,5 +1,6 @@
 /** Matrix products: those of Dense layers in each precision, and the batched ones of recorded layers. */
 
+import { allocatePinned } from '../../../shared/memory/pinned-vector.js';
 import type { Rank, Tensor2D } from '@tensorflow/tfjs';
 import { normal, precisions, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
 import { differentiable } from './differentiable.js';
@@ -67,7 +68,7 @@ function denseGradientCases({ tf, kernels }: NumericsContext): NumericsCase[] {
       prepare: () => {
         const x: Tensor2D = normal<Rank.R2>(tf, [rows, inputs], 1);
         const dy: Tensor2D = normal<Rank.R2>(tf, [rows, outputs], 2);
-        const target = new Float32Array(inputs * outputs);
+        const target = allocatePinned(inputs * outputs);
         return () => {
           const gradient = kernels[precision].denseGradient(x, dy);
           if (typeof gradient !== 'function') return [gradient];

@@ -1,5 +1,6 @@
 /** The work after the backward pass: gradients are copied to shared memory and hashed, and Adam updates the weights. */
 
+import { allocatePinned } from '../../../shared/memory/pinned-vector.js';
 import { exactMath } from '../../../shared/arithmetic/exact-math.js';
 import { hashBytes } from '../../../shared/ledger/hash.js';
 import { adamVectors, vectorOf } from '../../../shared/model/named-vectors.js';
@@ -24,7 +25,7 @@ export function updateCases({ tf, kernels, composed }: NumericsContext): Numeric
       precision: 'float32',
       prepare: () => {
         const x = normal(tf, [...shape], 1);
-        const [target, hash] = [new Float32Array(x.size), new Uint8Array(hashBytes)];
+        const [target, hash] = [allocatePinned(x.size), new Uint8Array(hashBytes)];
         return () => {
           target.fill(Number.NaN);
           used.store(x, target, hash);
@@ -41,7 +42,8 @@ export function updateCases({ tf, kernels, composed }: NumericsContext): Numeric
         const initial = new Map(adamVectors.map((name, i) => [name, wave(total, i + 1)]));
         const second = vectorOf(initial, 'adam.second');
         second.forEach((value, i) => (second[i] = Math.abs(value)));
-        const gradient = wave(total, 4);
+        const gradient = allocatePinned(total);
+        gradient.set(wave(total, 4));
         const hashes = new Uint8Array(hashBytes * sizes.length);
         const state = used.adam(vectorOf(initial, 'weights'), sizes, 0.9, 0.999);
         return {
