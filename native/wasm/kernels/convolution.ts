@@ -198,7 +198,13 @@ export function filterGradient(
  * Packs a filter [taps, channels, outChannels], rotated by 180 degrees and with its channels exchanged, into panels at
  * `to`: the gradient of x is the convolution of dy with it.
  */
-export function packRotatedFilter(filter: usize, taps: i32, channels: i32, outChannels: i32, to: usize): void {
+export function packRotatedFilter(
+  filter: usize,
+  taps: i32,
+  channels: i32,
+  outChannels: i32,
+  to: usize,
+): void {
   const panelBytes = taps * outChannels * 32;
   for (let tap = 0; tap < taps; tap++) {
     const from = filter + (taps - 1 - tap) * channels * outChannels * 4;
