@@ -47,8 +47,16 @@ export async function disturbedRun(
   const out = join(folder, 'run');
   const every = Math.max(1, Math.floor(setting.steps / 20));
   const own = (workers: number): string[] => [
-    ...['--workers', String(workers), '--out', out, '--fault-requests', requests],
-    ...['--shared-memory', scenario.sharedMemory, '--checkpoint-every', `${every}steps`],
+    '--workers',
+    String(workers),
+    '--out',
+    out,
+    '--fault-requests',
+    requests,
+    '--shared-memory',
+    scenario.sharedMemory,
+    '--checkpoint-every',
+    `${every}steps`,
   ];
   setStepDelay(requests, setting.paceMs);
   for (const fault of scenario.faults) requestPlannedFault(requests, fault);

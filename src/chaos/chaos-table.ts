@@ -34,7 +34,9 @@ export function summarize(
       const [kind = '', point = ''] = key.split('\t');
       const times = list.flatMap(({ fault }) => (fault.nobodySurvived ? [] : (fault.recoveryMs ?? [])));
       return {
-        ...{ kind, point, asked: list.length },
+        kind,
+        point,
+        asked: list.length,
         fired: list.filter(({ fault }) => fault.atMs !== undefined).length,
         failed: list.filter(({ bad }) => bad).length,
         restarts: list.filter(({ fault }) => fault.nobodySurvived).length,
@@ -49,8 +51,14 @@ const seconds = (ms: number | null): string => (ms === null ? '–' : (ms / 1000
 export function tableOf(rows: readonly Summary[]): string[] {
   const head = ['fault', 'point', 'asked', 'fired', 'failed', 'restarts', 'median s', 'max s'];
   const cells = rows.map((row) => [
-    ...[row.kind, row.point, String(row.asked), String(row.fired), String(row.failed), String(row.restarts)],
-    ...[seconds(row.medianMs), seconds(row.maximumMs)],
+    row.kind,
+    row.point,
+    String(row.asked),
+    String(row.fired),
+    String(row.failed),
+    String(row.restarts),
+    seconds(row.medianMs),
+    seconds(row.maximumMs),
   ]);
   const widths = head.map((title, i) =>
     Math.max(...[head, ...cells].map((line) => line[i]?.length ?? 0), title.length),

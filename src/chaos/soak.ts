@@ -128,7 +128,9 @@ function drawOne(
   const victim =
     request && (request.point in victims ? victims[request.point as keyof typeof victims] : rank);
   return {
-    ...{ ...fault, step, rank },
+    ...fault,
+    step,
+    rank,
     request: request && { ...request, step: trigger ? 0 : step, rank: victim ?? null },
     trigger: trigger && { ...trigger, step, rank },
   };
