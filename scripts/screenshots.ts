@@ -35,7 +35,7 @@ for (const { name, width, height, touch } of [
     await page.goto(`${dashboard.url}#run=${encodeURIComponent(run)}`);
     await page.getByRole('img', { name: /^Loss over [\d,]+ points/ }).waitFor();
     if (other !== undefined) {
-      await page.getByRole('checkbox', { name: `Lay ${other} over` }).check();
+      await page.getByRole('checkbox', { name: `Compare with ${other}` }).check();
       await page.getByRole('img', { name: new RegExp(`^Loss over .*${other}`) }).waitFor();
       await page.evaluate('document.activeElement.blur(); scrollTo(0, 0)');
     }

@@ -40,7 +40,7 @@ describe('lockstep bench train', () => {
     }
     const table = await lockstep([...args, '--single-process']);
     expect(table.status, table.stderr).toBe(0);
-    expect(table.stdout).toMatch(/^ {2}images a second, rounds( +\d+){3}$/m);
+    expect(table.stdout).toMatch(/^ {2}images per second( +\d+){3}$/m);
     expect(table.stdout).toMatch(/^ {2}waiting for BatchNorm +\d+\.\d$/m);
   });
 

@@ -246,7 +246,7 @@ describe.skipIf(chromiumPath === undefined)(
       await page.getByText('Worker lost: rank 1 was killed by SIGKILL.').waitFor();
       await page.getByRole('img', { name: 'Time line of 2 worker processes, 1 of them lost.' }).waitFor();
       await page.getByRole('img', { name: 'Picture 7, a 3' }).waitFor();
-      await page.getByRole('checkbox', { name: 'Lay two over' }).press('Space');
+      await page.getByRole('checkbox', { name: 'Compare with two' }).press('Space');
       await page
         .getByRole('img', {
           name: /^Loss over 50 points. At step 2: one 1, two 1, test set 0.1, two, test set 0.1/,

@@ -28,7 +28,7 @@ describe('lockstep export and import', () => {
     const onnx = await lockstep(['export', out, '--format', 'onnx']);
     expect({ status: onnx.status, stderr: onnx.stderr }).toEqual({ status: 0, stderr: '' });
     expect(onnx.stdout).toBe(
-      `${join(out, 'model.onnx')}\nInputs are pixels as (x / 255 - 0.5) / 0.5, channels last; outputs are what the model gives.\n`,
+      `${join(out, 'model.onnx')}\nInputs are pixels as (x / 255 - 0.5) / 0.5, channels last; outputs are the raw outputs of the model.\n`,
     );
     const session = await ort.InferenceSession.create(await readFile(join(out, 'model.onnx')));
     expect(session.outputNames).toHaveLength(1);

@@ -64,7 +64,7 @@ describe('lockstep runs', () => {
     expect(stdout).toMatch(/^testAccuracy +99\.12 % +99\.12 %$/m);
     expect(stdout).toMatch(/^workers +1 +2$/m);
     expect(stdout).not.toMatch(/^seed/m);
-    expect(stdout).toContain('The weights are the same, bit for bit.');
+    expect(stdout).toContain('The weights are bit-for-bit identical.');
     const json = await lockstep(['runs', 'alone', 'pair', '--dir', folder, '--json']);
     expect(JSON.parse(json.stdout)).toMatchObject({ differences: [{ field: 'workers', values: [1, 2] }] });
   });

@@ -94,7 +94,7 @@ describe('--trace FILE', () => {
       join(folder, 'trace.json'),
     ]);
     expect(status, stderr).toBe(0);
-    expect(stderr).toMatch(/Milliseconds of a step, medians of 3 steps:\n +rank 0\n/);
+    expect(stderr).toMatch(/Milliseconds per step, medians of 3 steps:\n +rank 0\n/);
     for (const row of ['forward', 'backward', 'waiting for BatchNorm', 'update', 'step'])
       expect(stderr).toMatch(new RegExp(`^  ${row} +\\d+\\.\\d$`, 'm'));
   });

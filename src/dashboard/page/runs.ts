@@ -77,7 +77,7 @@ export class Runs {
   }
 
   #box(name: string): HTMLElement {
-    const box = h('input', { type: 'checkbox', 'aria-label': `Lay ${name} over` });
+    const box = h('input', { type: 'checkbox', 'aria-label': `Compare with ${name}` });
     box.checked = this.chosen.has(name);
     box.addEventListener('change', () => {
       void this.#choose(name, box.checked).catch(() => (box.checked = false));
