@@ -166,7 +166,7 @@ describe('--checkpoint-every and --resume', () => {
       );
       const other = await lockstep(['train', '--resume', out, '--seed', '9', '--shards', '4']);
       expect(other.status).toBe(2);
-      expect(other.stderr).toMatch(/--resume: .*got others: seed: 1 then, 9 now; shards: 3 then, 4 now/);
+      expect(other.stderr).toMatch(/--resume: .*got others: seed: 1 then, 9 now; shards: 6 then, 4 now/);
       const none = await lockstep(['train', '--resume', await temporaryFolder()]);
       expect(none.status).toBe(2);
       expect(none.stderr).toMatch(/No checkpoint in .* can be used/);
