@@ -88,6 +88,17 @@ export class RawOps {
     return output.id as RawId;
   }
 
+  /** Runs an op with several outputs as ids; the caller deletes each of them. */
+  rawOutputs(
+    name: string,
+    attributes: readonly Attribute[],
+    inputs: readonly (Tensor | RawId)[],
+    outputs: number,
+  ): RawId[] {
+    const all = this.#backend.binding.executeOp(name, attributes, this.#ids(inputs), outputs);
+    return all.map(({ id }) => id as RawId);
+  }
+
   /** Runs an op without outputs for its effect on a resource. */
   effect(name: string, attributes: readonly Attribute[], inputs: readonly (Tensor | RawId)[]): void {
     this.#backend.binding.executeOp(name, attributes, this.#ids(inputs), 0);

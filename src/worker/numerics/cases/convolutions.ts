@@ -38,11 +38,12 @@ const taps: readonly Taps[] = [
 const channels: readonly (readonly [inputs: number, outputs: number])[] = [
   [1, 32],
   [3, 16],
-  [8, 17],
   [17, 3],
   [32, 32],
 ];
+/** More of them for the most common convolution, 3x3 with stride 1. */
 const moreChannels: typeof channels = [
+  [8, 17],
   [16, 16],
   [32, 1],
 ];
