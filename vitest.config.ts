@@ -12,7 +12,13 @@ export default defineConfig({
     teardownTimeout: 30_000,
     projects: Object.entries(suites).map(([name, { include, exclude }]) => ({
       extends: true as const,
-      test: { name, include, exclude, env: name.endsWith('-wasm') ? { LOCKSTEP_ENGINE: 'wasm' } : {} },
+      test: {
+        name,
+        include,
+        exclude,
+        isolate: name !== 'unit',
+        env: name.endsWith('-wasm') ? { LOCKSTEP_ENGINE: 'wasm' } : {},
+      },
     })),
   },
 });

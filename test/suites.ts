@@ -4,28 +4,43 @@
  * test/unit/suites.test.ts asserts that every file is in exactly one suite.
  */
 
-/** Tests of one process in one module or protocol. They are in `unit` unless `slow` names them. */
+/** Tests of one module or protocol, in one process. They are in `unit` unless `isolated` or `patient` names them. */
 const unit = ['contract', 'oracle', 'property', 'unit'].map((folder) => `test/${folder}/**/*.test.ts`);
 
-/** Tests of one process that take more than about four seconds of CPU time: in `core`. */
-const slow: readonly string[] = [
+/**
+ * Tests that load a tensor engine or replace a module, which needs a process for each file, and tests that take more than about four
+ * seconds of CPU time: in `core`. The files of `unit` share their processes, which halves the time of that suite.
+ */
+const isolated: readonly string[] = [
+  'test/oracle/export-readers.test.ts',
   'test/oracle/layers.test.ts',
   'test/oracle/losses.test.ts',
   'test/oracle/optimizers.test.ts',
   'test/oracle/teacher-forced.test.ts',
   'test/property/collectives.test.ts',
+  'test/property/coordinator.test.ts',
   'test/unit/adam.test.ts',
+  'test/unit/bfloat16-convolutions.test.ts',
+  'test/unit/commit-step.test.ts',
   'test/unit/confusion-picture.test.ts',
+  'test/unit/coordinator-cost.test.ts',
   'test/unit/data-real.test.ts',
   'test/unit/digit-image.test.ts',
+  'test/unit/engine.test.ts',
   'test/unit/every-layer.test.ts',
   'test/unit/executor.test.ts',
   'test/unit/export.test.ts',
   'test/unit/first-step.test.ts',
+  'test/unit/import.test.ts',
+  'test/unit/load-model.test.ts',
   'test/unit/numerics.test.ts',
+  'test/unit/numerics-detector.test.ts',
+  'test/unit/own-op-failure.test.ts',
   'test/unit/own-ops.test.ts',
+  'test/unit/precision.test.ts',
   'test/unit/product-ops.test.ts',
   'test/unit/transpile-cache.test.ts',
+  'test/unit/wasm-kernels.test.ts',
 ];
 
 /**
@@ -72,12 +87,12 @@ interface Suite {
 }
 
 /** Files of the folders of `unit` that are in another suite. */
-const elsewhere = [...slow, ...patient];
+const elsewhere = [...isolated, ...patient];
 
 /** The files of each vitest project. The names of those that run on WebAssembly end in `-wasm`. */
 export const suites: Readonly<Record<string, Suite>> = {
   unit: { include: unit, exclude: elsewhere },
-  core: { include: [...slow, ...training], exclude: [] },
+  core: { include: [...isolated, ...training], exclude: [] },
   'core-wasm': { include: trainingOnWasm, exclude: [] },
   long: { include: [...processes, ...patient], exclude: training },
   'long-wasm': { include: multiWorker.filter((file) => !trainingOnWasm.includes(file)), exclude: [] },
@@ -85,7 +100,7 @@ export const suites: Readonly<Record<string, Suite>> = {
 
 /** Every file that is named above, for the test that each of them exists. */
 export const namedFiles: readonly string[] = [
-  ...slow,
+  ...isolated,
   ...patient,
   ...training,
   ...trainingOnWasm,

@@ -49,6 +49,14 @@ describe('the suites', () => {
     expect([...projects.keys()].sort()).toEqual(tests.sort());
   });
 
+  it('keep tensor engines and replaced modules out of the processes that the unit tests share', async () => {
+    const units = [...projects].filter(([, names]) => names.includes('unit')).map(([file]) => file);
+    const needsProcess = /\bengineFor\(|\bloadEngine\(|support\/in-process\.js'|\bvi\.mock\(/;
+    const texts = await Promise.all(units.map(async (file) => readFile(join(root, file), 'utf8')));
+    const self = 'test/unit/suites.test.ts';
+    expect(units.filter((file, i) => file !== self && needsProcess.test(texts[i] ?? ''))).toEqual([]);
+  });
+
   it('name no file that is not there', () => {
     expect(namedFiles.filter((file) => !existsSync(join(root, file)))).toEqual([]);
   });
