@@ -2,9 +2,10 @@
  * `--balance speed`: decides when to rebalance the shards, from the throughput that each worker reports. Pure. The next generation's
  * plan contains the assignment itself (plan.ts).
  *
- * A rebalance changes no bit of the result and aborts no step: the members stop after a step that is far enough ahead for all of
- * them to be informed in time. It must be worth its cost, and it must not oscillate. Therefore medians over several sample
- * windows decide, the gain must exceed a margin and the cost, and each rebalance is followed by a cooldown, which doubles.
+ * A rebalance changes no bit of the result. It usually aborts no step either, because the members stop after a step that is far
+ * enough ahead for all of them to be informed in time. A rebalance must be worth its cost, and the assignment must not oscillate.
+ * Therefore medians over several sample windows are compared, the gain must exceed a margin and the cost, and each rebalance is
+ * followed by a cooldown, which doubles.
  */
 
 import { median } from '../shared/arithmetic/quantile.js';
@@ -31,9 +32,12 @@ const assumedCostMs = 500;
 /** Cooldown after the first rebalance; doubles after each rebalance up to `maxCooldownMs`. */
 const cooldownMs = 10_000;
 const maxCooldownMs = 120_000;
-/** Number of steps from the last committed one to the one after which the members stop: one can be in flight. */
+/** The members stop this many steps after the last committed one. One would be too few, since that step can be in flight. */
 const stepsAhead = 2;
-/** Number of heartbeats to wait for a member that was informed too late; its current step is aborted then. */
+/**
+ * A member that received `drain` too late has started a step that the others do not take. The step is aborted this many heartbeats
+ * after the first member has drained.
+ */
 const patienceBeats = 4;
 
 /** Adds the times of a committed step to the measurements of a member in the current generation. */
@@ -117,7 +121,7 @@ function isWorthwhile(state: State, members: readonly Member[]): boolean {
   return bestMs <= currentMs * (1 - margin) && stepsLeft * (currentMs - bestMs) > minGainPerCost * costMs;
 }
 
-/** A member has stopped at the boundary. The generation ends when all have. */
+/** A member has drained. The generation ends when all members have. */
 export function onDrained(state: State, worker: WorkerRecord, nowMs: number): Decision {
   const { balance } = state;
   if (balance.stopAfter === null || worker.lifecycle.state !== 'running') return noActions(state);
@@ -130,7 +134,7 @@ export function onDrained(state: State, worker: WorkerRecord, nowMs: number): De
   return all ? rebalance(next, nowMs) : noActions(next);
 }
 
-/** Called at each tick: a member that was informed too late can't complete its step without the others. */
+/** Called at each tick. Ends the generation if a member has not drained in time; it cannot complete its step without the others. */
 export function drainOverdue(state: State, nowMs: number): Decision | undefined {
   const { drainedMs } = state.balance;
   if (drainedMs === null || nowMs - drainedMs < patienceBeats * state.config.heartbeatMs) return undefined;

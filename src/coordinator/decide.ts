@@ -38,7 +38,7 @@ function onRefused(
   return { state: { ...state, reporting }, actions: count === 1 ? [warn(reason)] : [] };
 }
 
-/** The first signal ends the run with a checkpoint. A second one stops the run without a final checkpoint. */
+/** The first signal ends the run once a member has written a last checkpoint. A second signal ends it without that checkpoint. */
 function onInterrupt(state: State, signal: string, nowMs: number): Decision {
   if (state.interruptedBy !== null || membersOf(state).length === 0) return interrupted(state, signal, nowMs);
   return reconfigure({ ...state, interruptedBy: signal }, nowMs);

@@ -31,7 +31,7 @@ export function handleMessage(
     const text = `Message "${message.type}" from ${describeWorker(sender)} refused: ${refusal}.`;
     return refuse(state, `message ${message.type}`, text);
   }
-  // The time to become ready is bounded, whatever a loading worker sends.
+  // Messages of a loading worker do not extend the time in which it must become ready.
   const worker = readyOf(sender) === null ? sender : { ...sender, lastHeardMs: nowMs };
   if (message.type === 'ready') return onReady(state, worker, message, nowMs);
   if (message.type === 'committed') return onCommitted(state, worker, message, nowMs);

@@ -87,8 +87,8 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
     if (different !== undefined) actions.push(warn(different));
   }
   const next: Decision = { state: withWorker(state, standby), actions };
-  // No generation is ended for a worker that would get no shard or that comes after the last step. During a takeover it waits
-  // until all members have rejoined.
+  // The current generation does not end for a worker that would get no shard, or that is ready after the last step. During a
+  // takeover the worker stands by until the wait for the members is over.
   const full = membersOf(state).length >= state.config.shards;
   const joined = state.phase === 'running' || state.phase === 'connecting';
   if (state.phase === 'saving' || state.takeover.pending !== null || (joined && full)) return next;

@@ -13,7 +13,7 @@ export interface Verdict {
   readonly worker?: WorkerRecord;
 }
 
-/** The time without a tick or a frame in any worker after which a message is considered lost. */
+/** If all workers wait and none has received a frame for this long, a message is considered lost. */
 const idleLimitMs = 3_000;
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
@@ -57,7 +57,7 @@ function silentWorker(state: State, nowMs: number): Verdict | undefined {
   return undefined;
 }
 
-/** A connection broke some time ago: a worker that is silent since then is lost; if there is none, the link is broken. */
+/** Decides about connections that broke three heartbeats ago: a worker that is silent is lost; if none is, the link is broken. */
 function brokenConnection(state: State, nowMs: number): Verdict | undefined {
   for (const suspicion of state.liveness.suspicions) {
     if (suspicion.untilMs > nowMs) continue;
@@ -124,7 +124,7 @@ function stalledStep(state: State, nowMs: number): Verdict | undefined {
       `(after step ${hung.committedStep}). Raise stepTimeoutMs if its steps are really that slow.`;
     return { failure: { code: 'DEADLINE', message }, action: 'lose', worker: hung };
   }
-  // The limit doubles with each attempt, in case the message is only slow.
+  // The limit doubles with each attempt, because the message may be late and not lost.
   const idleMs = Math.min(stepTimeoutMs, idleLimitMs * 2 ** state.reconfiguration.generationsWithoutProgress);
   const idle = workers.every(
     ({ activity, lastHeardMs }) =>

@@ -47,8 +47,8 @@ export function onExit(
 }
 
 /**
- * A connection broke, at the coordinator (both ranks null) or between two members. The worker behind
- * it is lost if it stays silent; detectFailure decides that after three heartbeats.
+ * Records that a connection broke: one of the coordinator's (both ranks are null), or one between two members. `detectFailure`
+ * decides after three heartbeats; a worker that is silent until then is lost.
  */
 export function suspect(state: State, rank: number | null, reporter: number | null, nowMs: number): Decision {
   const { liveness } = state;

@@ -23,7 +23,7 @@ export function planNext(state: State, nowMs: number): Decision {
   if (members.some((member) => lastCommittedOf(member) === null)) return noActions(state);
   if (state.interruptedBy !== null || (members.length > 0 && members.every(isLeaving)))
     return lastCheckpoint(state, nowMs);
-  // The member that was to write the last checkpoint is lost, so the run continues without it.
+  // The last member was leaving and was lost before it had written its checkpoint: the run continues with other workers.
   if (phase === 'stopping') return planNext(enter(state, 'reconfiguring', nowMs), nowMs);
   const ready = [...state.workers.values()].filter(
     (worker) => readyOf(worker) !== null && !isLeaving(worker),
@@ -53,7 +53,7 @@ function waitForWorkers(state: State, readyCount: number): Decision {
   };
 }
 
-/** All members have stopped: one with the latest state writes the checkpoint, preferably on the coordinator's host. */
+/** All members have stopped. One with the latest state writes the checkpoint, on the coordinator's host if possible. */
 function lastCheckpoint(state: State, nowMs: number): Decision {
   const step = lastCommittedStep(state);
   const able = membersOf(state).filter((member) => lastCommittedOf(member) === step);

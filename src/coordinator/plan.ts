@@ -83,10 +83,13 @@ function groupByHost(workers: readonly WorkerRecord[]): WorkerRecord[] {
   return hosts.flatMap((host) => workers.filter(({ join }) => join.host === host));
 }
 
-/** The step from which training continues, and the rank that shares its state with the others; null: all have it. */
+/** The state from which the next generation continues. */
 interface StateSource {
+  /** The step after which training continues. */
   readonly step: number;
+  /** The rank that broadcasts its state to the others; null: all have it. */
   readonly source: number | null;
+  /** The checkpoint that `source` restores first; null: it has the state already. */
   readonly restore: CheckpointRef | null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Converts the workers' reports about training to the run's events. Each step and each evaluation is reported once, however many
- * workers report it, and only if they agree. Pure; the cost of a report does not depend on the number of workers.
+ * Converts the workers' reports about training to the run's events. The first report of a step or of an evaluation becomes an event;
+ * a later report with another loss of the step ends the run. Pure; the cost of a report does not depend on the number of workers.
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
@@ -19,7 +19,7 @@ const smoothing = 0.1;
 
 /** The most frequent message: the cost must not depend on the number of workers. */
 export function onCommitted(state: State, worker: WorkerRecord, message: Committed, nowMs: number): Decision {
-  // Once the members are to stop, the measurements for the next assignment are complete.
+  // The measurements are complete once the members have been asked to drain.
   const measuring = message.generation === state.generation && state.balance.stopAfter === null;
   const measured = measuring ? withThroughput(worker, message, nowMs) : worker;
   const next = withMeasurement(state, worker, {
@@ -84,7 +84,7 @@ function samplesOf(step: number, trainCount: number, batchSize: number): number 
   return step % stepsPerEpoch === 0 ? trainCount - (stepsPerEpoch - 1) * batchSize : batchSize;
 }
 
-/** Applies an evaluation. Training is measured again from its end. */
+/** Applies an evaluation. Its time does not count towards the training rate. */
 export function onEvaluated(
   state: State,
   { split, epoch, step, loss, metrics, correct, count }: Evaluated,

@@ -1,7 +1,7 @@
 /**
- * The end of a generation. Pure. The members stop where they are and report the step that they committed last; these steps
- * differ by at most one. The next generation continues from the latest of them, so no committed step is repeated and no sample
- * is skipped.
+ * The end of a generation. Pure. The members abort the step in flight and report the step that they committed last; these steps
+ * differ by at most one. The next generation continues after the latest of them, so no sample is skipped. A committed step is
+ * computed again, with the same bits, only if all workers that had committed it are lost.
  */
 
 import { andThen, fail, noActions, sendTo, warn } from './actions.js';
@@ -64,7 +64,10 @@ export function reconfigureWithoutProgress(state: State, cause: string, nowMs: n
   );
 }
 
-/** Removes a worker from the run; the loss of a member ends its generation. */
+/**
+ * Removes a worker from the run. The loss of a member ends its generation; during a takeover it therefore also ends the wait for
+ * members that have not rejoined yet.
+ */
 export function lose(
   state: State,
   worker: WorkerRecord,
@@ -76,7 +79,7 @@ export function lose(
   return isMember(worker) ? andThen(removed, (next) => reconfigure(next, nowMs)) : removed;
 }
 
-/** Removes a worker that was told to stop. The last member writes a checkpoint first, since it alone has the state. */
+/** Removes a worker that received a signal to stop. The last member writes a checkpoint first, since no other worker has the state. */
 export function leave(state: State, worker: WorkerRecord, nowMs: number): Decision {
   const others = membersOf(state).some(
     (member) => member.connection !== worker.connection && !isLeaving(member),

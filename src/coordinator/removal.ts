@@ -33,7 +33,7 @@ function withLoss(
   return kept.set(location, [...(kept.get(location) ?? []), nowMs]);
 }
 
-/** Removes a worker and ends its process. The caller ends the generation if the worker was a member. */
+/** Removes a worker and sends it `abort`, which ends its process. The caller ends the generation if the worker was a member. */
 export function remove(
   state: State,
   worker: WorkerRecord,

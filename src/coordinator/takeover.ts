@@ -2,7 +2,7 @@
  * The takeover of a run whose coordinator is gone. Pure. The workers hold the training state and continue to train meanwhile. The
  * new coordinator sends `identify` to each connection that it does not recognize, and the worker answers with `rejoin`. Once all
  * members have rejoined, or `patienceBeats` heartbeats after the first of them, the coordinator ends their generation and plans
- * the next one.
+ * the next one. The loss of a member that has rejoined also ends the wait (`lose` in reconfigure.ts).
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
@@ -30,8 +30,8 @@ export function takeOver(state: State, from: ConnectionId, rejoin: Rejoin, nowMs
   const { pending } = state.takeover;
   const worker = newWorker(from, join, { state: 'running', ready, rank, shards: null }, nowMs);
   const sinceMs = pending?.sinceMs ?? nowMs;
-  // The previous coordinator may have exited after sending the next plan to some of the members only: the number of members to
-  // expect is that of the newest generation.
+  // If the previous coordinator exited after it had sent a plan to some of the members only, the workers report different
+  // generations. The number of members to expect is that of the newest one.
   const newest = pending === null || generation >= state.generation;
   const expected = newest ? worldSize : pending.worldSize;
   const next: State = {
@@ -57,7 +57,7 @@ function refuseOtherRun(state: State, from: ConnectionId, { runId, join }: Rejoi
   };
 }
 
-/** Called at each tick. Ends the wait for further members after its time. */
+/** Called at each tick. Ends the wait for further members when `patienceBeats` heartbeats have passed. */
 export function takeoverDue(state: State, nowMs: number): Decision | undefined {
   const { pending } = state.takeover;
   if (pending === null || nowMs - pending.sinceMs < patienceBeats * state.config.heartbeatMs)

@@ -47,7 +47,7 @@ export type MemberLifecycle = Membership &
     /** `sharing`: all other members share memory with this worker. */
     | { readonly state: 'connected'; readonly sharing: boolean }
     | { readonly state: 'running' }
-    /** The worker waits at the step boundary after which its generation is to end. */
+    /** The worker has committed the last step before a rebalance and waits for the end of its generation. */
     | { readonly state: 'drained' }
     | { readonly state: 'finished'; readonly result: MessageOf<WorkerMessage, 'finished'> }
     /** `leaving`: the worker leaves the run once the last checkpoint is written. */
@@ -182,7 +182,10 @@ export interface Reconfiguration {
 
 /** The takeover of a run from another coordinator. */
 export interface Takeover {
-  /** The generation of the other coordinator while its members are collected; null otherwise. */
+  /**
+   * Set while the members of the other coordinator's generation are collected: their number, and the time at which the first of them
+   * rejoined. Null if no takeover is in progress.
+   */
   readonly pending: { readonly worldSize: number; readonly sinceMs: number } | null;
   /** Connections that were sent `identify`, which is sent once because the answer can consist of thousands of messages. */
   readonly identified: ReadonlySet<ConnectionId>;
@@ -201,11 +204,11 @@ export interface Liveness {
 export interface Balancing {
   /** The members stop after this step; null: they do not. */
   readonly stopAfter: number | null;
-  /** The time at which the first member stopped there; null: none has. */
+  /** The time at which the first member reported that it has stopped there; null: none has. */
   readonly drainedMs: number | null;
   /** Number of members of the current generation that lack complete sample windows. */
   readonly unmeasuredMembers: number;
-  /** The time before which no shard assignment is evaluated, since no sample window can have ended. */
+  /** The time of the next evaluation of shard assignments; an earlier one would see no new sample window. */
   readonly nextEvaluationMs: number;
   /** Number of rebalances in this run. */
   readonly reassignments: number;
@@ -215,7 +218,7 @@ export interface Balancing {
   readonly costMs: number | null;
 }
 
-/** The bounds on repeated texts. */
+/** Warnings that have been emitted, so that each is emitted once. */
 export interface Reporting {
   /** The warning that workers are missing has been emitted. */
   readonly waitingReported: boolean;

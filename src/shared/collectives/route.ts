@@ -80,22 +80,25 @@ function commonRanges(reduceRange: Range, owned: readonly Range[]): Range[] {
   return owned.flatMap((range) => intersection(range, reduceRange) ?? []);
 }
 
-/** One worker's reductions, sends and expected frames in each round, by peer. The receiver's entries mirror the sender's. */
+/**
+ * The part of one worker in each round: the elements that it reduces, those that it sends to each peer, and those that it expects
+ * from each peer. For each entry in a `...To` map of the sender, the receiver has the same range in its `...From` map.
+ */
 export interface PeerSchedule {
   /** Elements over which this worker reduces its group's partials. */
   readonly reduceRange: Range;
   /** Elements over which this worker reduces the partials of all groups. */
   readonly ownedRanges: readonly Range[];
-  /** Its own partials over these elements, to and from its group. */
+  /** Partials of single workers, to and from workers of its group; sent over the receiver's reduce range. */
   readonly reduceScatterTo: ReadonlyMap<Rank, Range>;
   readonly reduceScatterFrom: ReadonlySet<Rank>;
-  /** Its group's partials, to and from other groups. */
+  /** Partials of whole groups, to and from workers of other groups. */
   readonly interGroupReduceTo: ReadonlyMap<Rank, readonly Range[]>;
   readonly interGroupReduceFrom: ReadonlyMap<Rank, readonly Range[]>;
-  /** Sums over all groups, to and from other groups. */
+  /** Sums over all groups, to and from workers of other groups. */
   readonly interGroupBroadcastTo: ReadonlyMap<Rank, readonly Range[]>;
   readonly interGroupBroadcastFrom: ReadonlyMap<Rank, readonly Range[]>;
-  /** The result, to and from its group. */
+  /** The result, to and from workers of its group. */
   readonly allGatherTo: ReadonlySet<Rank>;
   readonly allGatherFrom: ReadonlyMap<Rank, Range>;
 }
@@ -125,7 +128,7 @@ export function peerScheduleOf(
     reduceScatterFrom: new Set(isEmpty(reduceRange) ? [] : groupPeers),
     interGroupReduceTo,
     interGroupReduceFrom,
-    // A contributor receives the sums, unless it computes all of them itself.
+    // An owner returns its sums to the workers that sent it partials, unless every owner computes all sums itself.
     interGroupBroadcastTo: replicated ? new Map<Rank, Range[]>() : interGroupReduceFrom,
     interGroupBroadcastFrom: replicated ? new Map<Rank, Range[]>() : interGroupReduceTo,
     allGatherTo: new Set(everywhere || isEmpty(reduceRange) ? [] : groupPeers),

@@ -25,15 +25,16 @@ export function rootLevel(shards: number): number {
 }
 
 /**
- * The smallest list of nodes that covers exactly the shards of `range`, in order: the partials that the owner of the range sends.
- * It has at most 2 * log2(shards) nodes. A range that ends with the last shard is aligned as if it contained the absent leaves.
+ * Returns the smallest list of nodes that together cover exactly the shards of `range`, in order. The owner of the range sends one
+ * partial for each of them. There are at most 2 * log2(shards). If the range contains the last shard, the absent leaves after it count
+ * as part of the range, so that fewer and larger nodes cover it.
  */
 export function maximalSubtrees(range: Range, shards: number): TreeNode[] {
   const nodes: TreeNode[] = [];
   const end = range.end === shards ? 2 ** rootLevel(shards) : range.end;
   let start = range.start;
   if (range.start >= range.end) return nodes;
-  // The loop does not continue to `end`, since a node of absent leaves only has no value.
+  // The loop stops at `range.end`, because a node that covers absent leaves only has no value.
   while (start < range.end) {
     let level = 0;
     while (start % 2 ** (level + 1) === 0 && start + 2 ** (level + 1) <= end) level++;

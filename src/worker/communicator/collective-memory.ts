@@ -19,7 +19,7 @@ import type { Plan } from '../../shared/protocol/messages.js';
 import type { Range } from '../../shared/sharding/identifiers.js';
 import type { Allocation } from './communicator.js';
 
-/** The communicator thread's description of an allocation. */
+/** An allocation, and the buffer that the communicator thread needs for it. */
 export interface NewAllocation {
   readonly allocation: Allocation;
   /** Undefined: the allocation is in shared memory, at the region that follows from the plan. */
@@ -48,7 +48,7 @@ export class CollectiveMemory {
     return this.#localShards;
   }
 
-  /** Creates this worker's shared memory, which is sent from without a copy also if no other worker reads it. */
+  /** Creates this worker's shared memory. Frames are sent from it without a copy, also if no other worker reads it. */
   create(): { readonly descriptor: number; readonly address: string } | undefined {
     const created = SharedMemory.create(this.#native);
     this.#shared = created?.memory;
@@ -86,7 +86,7 @@ export class CollectiveMemory {
     return (this.#buffers[this.#allocated] = new SharedArrayBuffer(bytes));
   }
 
-  /** Maps each region once, for the same reason. */
+  /** Maps each region once, so that its address is the same in every generation. */
   #map({ offset, bytes }: Region): ArrayBuffer | undefined {
     const key = `${offset}/${bytes}`;
     const mapped = this.#mapped.get(key) ?? this.#shared?.map(offset, bytes);

@@ -2,8 +2,8 @@
  * The communicator of a worker, independent of the thread it runs in: control messages, heartbeats, the mesh, the collectives, and the
  * detection of lost processes. Event-driven; never blocks and never touches a tensor.
  *
- * A broken connection to a peer does not end the run. It is reported to the coordinator, which hears from all workers and decides
- * which of them was lost; a survivor alone could only name the peer that happened to disconnect first.
+ * A broken connection to a peer does not end the run. It is reported to the coordinator, which receives the reports and heartbeats of
+ * all workers and decides which of them is lost. One worker alone cannot distinguish a lost peer from a broken link.
  */
 
 import { runTagOf } from '../../shared/collectives/generation-identity.js';
@@ -109,14 +109,14 @@ export class CommunicatorCore {
     const data = await this.#transports.openDataPlane(request);
     plane.data = data;
     // `close` was called while the plane was being opened, and could not close it.
-    if (this.#isClosed()) await data.close();
+    if (this.#state.kind === 'closed') await data.close();
     const { endpoint, publicKey } = data;
     return { endpoint, publicKey };
   }
 
   /**
-   * Connects to all peers of the plan: one hello to each, n-1 messages. Resolves, once all have greeted this worker, with whether it
-   * shares memory with all of them.
+   * Connects to all peers of the plan: one hello to each, n-1 messages. Resolves when a hello of each peer has arrived, with true if
+   * this worker shares memory with all of them.
    * @throws GenerationEnded when the plan's generation has ended, or ends before that
    */
   async join(plan: Plan): Promise<boolean> {
@@ -183,7 +183,7 @@ export class CommunicatorCore {
     this.#state = { kind: 'leaving', generation: this.generation, failed: this.#state.kind === 'failed' };
   }
 
-  /** A successor may repeat a request that this worker has answered to its predecessor. */
+  /** A new coordinator may end a generation that its predecessor has ended already; the worker then repeats its answer. */
   #onStopGeneration(generation: number): void {
     const answer = this.#report.lastCommitted(generation);
     if (generation > this.#ended) this.#endGeneration(generation);
@@ -228,7 +228,7 @@ export class CommunicatorCore {
     else this.#fail(error instanceof Error ? error : new Error(String(error)));
   }
 
-  /** Reports the loss; fails if the coordinator has not decided within its timeout. */
+  /** Reports the broken connection. Fails if the coordinator does not end the generation within its timeout. */
   #onPeerLost(rank: number): void {
     if (this.#state.kind !== 'running' || !this.#plane) return;
     const { generation } = this.#state;
@@ -243,21 +243,21 @@ export class CommunicatorCore {
     );
   }
 
-  /** Reports to the successor of a coordinator what this worker is, and repeats its latest reports. */
+  /** Reports this worker's membership to a new coordinator, and repeats its latest reports. */
   #identify(): void {
     if (!this.#plane) return;
     for (const message of this.#report.messages(this.#plane.request.runId))
       this.#transports.control.send(encodeMessage(message));
   }
 
-  /** After long silence the coordinator's process hangs or is gone, and has no successor. */
+  /** Fails: the coordinator hangs or is gone, and no successor has sent a message in time. */
   #onCoordinatorLost(reason: string): void {
     if (this.#state.kind === 'leaving' || this.#state.kind === 'closed') return;
     const message = `Coordinator lost: it ${reason}. Start the run again.`;
     this.#fail(new PeerLostError(message, { who: 'coordinator' }));
   }
 
-  /** Members wait for a successor; a worker without membership has no state that a successor could take over. */
+  /** Members wait for a new coordinator. A worker that has never been a member fails at once, since it has no state to continue from. */
   #onDisconnected(): void {
     if (!this.#report.isMember) this.#onCoordinatorLost('closed the connection');
   }
@@ -289,10 +289,5 @@ export class CommunicatorCore {
       this.#state = { ...state, failed: true };
     } else this.#state = { kind: 'failed', generation: this.generation };
     this.#events.failed(error);
-  }
-
-  /** A call, since the compiler takes a field for unchanged across an await. */
-  #isClosed(): boolean {
-    return this.#state.kind === 'closed';
   }
 }

@@ -62,8 +62,8 @@ export interface Communicator {
   /** Opens this worker's data plane. Called once. @throws ConfigError when its socket can't be bound */
   openDataPlane(options: DataPlaneRequest): Promise<DataPlaneAddress>;
   /**
-   * Connects to every worker of the plan, with one message to each. Resolves, once each has answered, with whether this worker shares
-   * memory with all of them. Allocations and collectives of earlier plans are invalid from now on.
+   * Connects to every worker of the plan, with one message to each. Resolves when a message of each has arrived, with true if this
+   * worker shares memory with all of them. Allocations and collectives of earlier plans are invalid from now on.
    * @throws GenerationEnded when the plan's generation has ended
    */
   join(plan: Plan): Promise<boolean>;
@@ -82,7 +82,7 @@ export interface Communicator {
    * worker.
    */
   register(spec: Omit<CollectiveSpec, 'id'>, within?: AllocationSlice): CollectiveHandle;
-  /** Counts progress of the main thread, which deadlines are measured by. */
+  /** Counts one unit of progress of the main thread. The coordinator considers a main thread without progress as hung. */
   tick(): void;
   /** Ends all connections; messages that were sent have a second to leave. */
   close(): Promise<void>;
@@ -97,7 +97,7 @@ export interface DataPlaneRequest {
   readonly maxFrameBytes: number;
   /** True if payloads between workers of one host may go through shared memory. */
   readonly sharedMemory: boolean;
-  /** True if collectives between hosts have two levels. */
+  /** Number of levels of the collectives between hosts; `auto` chooses it by the cost model. */
   readonly collective: CollectiveChoice;
   /** True if collectives are recorded in the timeline. */
   readonly trace: boolean;

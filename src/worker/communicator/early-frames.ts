@@ -1,6 +1,6 @@
 /**
- * Keeps the hello frames of generations that this worker has not joined yet: a peer that received its plan earlier sends its hello
- * before this worker has connected.
+ * Keeps the hello frames of generations that this worker has not joined yet. They come from peers that received the plan earlier
+ * than this worker.
  */
 
 import type { GenerationIdentity } from '../../shared/collectives/generation-identity.js';

@@ -51,7 +51,7 @@ export class JoinedGeneration {
   readonly #readers = new Set<Rank>();
   /** The peers whose hello has not arrived. */
   readonly #awaited: Set<Rank>;
-  /** Resolves, once all hellos have arrived, with whether every pair of this worker and a peer can read each other's memory. */
+  /** Resolves when all hellos have arrived, with true if this worker and each peer can read each other's memory. */
   readonly connected: Promise<boolean>;
   #connecting: { resolve(sharing: boolean): void; reject(error: Error): void } | undefined;
   #verdict: NodeJS.Timeout | undefined;
@@ -117,7 +117,7 @@ export class JoinedGeneration {
     this.#connecting = undefined;
   }
 
-  /** Calls `timedOut` if the generation has not ended by then; the first call counts. */
+  /** Calls `timedOut` after this time unless the generation has ended. Only the first call of this method has an effect. */
   awaitVerdict(timeoutMs: number, timedOut: () => void): void {
     this.#verdict ??= setTimeout(timedOut, timeoutMs);
   }

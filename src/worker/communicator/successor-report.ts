@@ -1,13 +1,13 @@
 /**
- * Keeps the messages that a worker repeats to the successor of its coordinator: its identity, its membership and its latest reports,
- * some of which may have been lost with the coordinator that received them.
+ * Keeps the messages that a worker repeats to a new coordinator: its identity, its membership and its latest reports, because the
+ * previous coordinator may have died before it recorded them.
  */
 
 import type { MessageOf, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 
 type Report = MessageOf<WorkerMessage, 'committed' | 'evaluated' | 'checkpointed'>;
 
-/** Number of reports kept; a run makes fewer while a coordinator is being replaced. */
+/** Number of latest reports that are kept: more than a worker makes while its coordinator is being replaced. */
 const keptReports = 4_096;
 
 export class SuccessorReport {
@@ -15,10 +15,10 @@ export class SuccessorReport {
   #ready: MessageOf<WorkerMessage, 'ready'> | undefined;
   #reports: Report[] = [];
   #lastCommitted: MessageOf<WorkerMessage, 'last_committed'> | undefined;
-  /** That of the latest plan, also after the plan's generation has ended. */
+  /** This worker's membership by the latest plan. Kept after the generation of that plan has ended. */
   #membership: { generation: number; rank: number; worldSize: number } | undefined;
 
-  /** True if this worker has joined a generation; before that a successor has nothing to take over from it. */
+  /** True if this worker has ever joined a generation. Otherwise it has no state that a new coordinator could use. */
   get isMember(): boolean {
     return this.#membership !== undefined;
   }

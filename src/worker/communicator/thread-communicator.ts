@@ -1,7 +1,7 @@
 /**
  * The communicator of a worker process: the main thread's end of the communicator thread. A collective is a synchronous call: the
- * request is posted, and `wait` blocks in `Atomics.wait` until the thread has counted the round as finished. All work of TensorFlow
- * happens on this thread and is done by then, so blocking costs nothing.
+ * request is posted, and `wait` blocks in `Atomics.wait` until the communicator thread has counted the round as finished. TensorFlow's
+ * ops run synchronously on the main thread, so none of them is held up by the wait.
  */
 
 import { setFlagsFromString } from 'node:v8';
@@ -64,7 +64,7 @@ export class ThreadCommunicator implements Communicator {
 
   /**
    * Starts the thread.
-   * @throws ConfigError by way of `listen`'s `failed`, when other hosts can reach the coordinator's address and there are no keys
+   * Calls `failed` of `listen` with a ConfigError when other hosts can reach the coordinator's address and there are no keys
    */
   constructor({ coordinator, memoryAddon, keys = null, linkFaults = false }: ThreadCommunicatorOptions) {
     const { port1, port2: failures } = new MessageChannel();
@@ -81,8 +81,9 @@ export class ThreadCommunicator implements Communicator {
       failures,
       graceMs,
     };
-    // The thread holds little but the memory of frames, which V8 counts too: by its usual limits, tens of megabytes, every other
-    // all-reduce of 8 MB began a full collection of 20 ms. The limit is read when the thread's heap is made.
+    // V8 counts the memory of received frames towards the size of the thread's heap. With the default initial limit, some tens of
+    // megabytes, every second all-reduce of 8 MB started a full garbage collection of 20 ms. V8 reads this flag when it creates the
+    // thread's heap.
     setFlagsFromString('--initial-old-space-size=256');
     this.#thread = new Worker(new URL('./thread.js', import.meta.url), {
       workerData,
@@ -116,7 +117,7 @@ export class ThreadCommunicator implements Communicator {
 
   join(plan: Plan): Promise<boolean> {
     this.#memory.join(plan);
-    // Before the thread receives the plan, so that an interruption of the new generation is not cleared.
+    // This precedes the message to the thread, so that an interruption of the new generation is not cleared.
     this.#state.reset();
     const ranges = plan.workers.map(({ shards }) => shards);
     const mesh = new Mesh({ rank: asRank(plan.rank), shards: plan.shards, ranges });
@@ -191,7 +192,7 @@ export class ThreadCommunicator implements Communicator {
     };
   }
 
-  /** Fails for a reason of this process: its launcher has ended, or it has received a signal. */
+  /** Fails for a reason that lies in this process: its launcher has ended, or it has received a signal. */
   abandon(error: Error): void {
     this.#fail(error);
   }

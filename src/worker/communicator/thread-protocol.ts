@@ -45,7 +45,7 @@ export type ToThread =
   | { kind: 'open'; request: DataPlaneRequest; memory: number | undefined }
   | { kind: 'join'; plan: Plan }
   | { kind: 'register'; spec: CollectiveSpec; inputs: SharedArrayBuffer[]; output: SharedArrayBuffer }
-  /** Without a buffer: in this process's shared memory, at the region that follows from the plan. */
+  /** If `buffer` is undefined, the allocation is in this process's shared memory, at the region that follows from the plan. */
   | { kind: 'allocate'; elementCount: number; buffer: SharedArrayBuffer | undefined }
   | { kind: 'register-slice'; spec: CollectiveSpec; allocation: number; start: number }
   | { kind: 'start'; id: number; step: number }

@@ -38,7 +38,7 @@ export class ThreadState {
     Atomics.store(this.#state, stateIndex.waiting, collectiveId);
   }
 
-  /** @throws GenerationEnded, or the error that ended the run, if either has ended */
+  /** @throws GenerationEnded if the generation has ended, or the error that ended the run */
   check(): void {
     if (Atomics.load(this.#state, stateIndex.interrupted) !== 0) throw this.#interruption();
   }

@@ -36,7 +36,7 @@ const refusals = new Refusals();
 function interrupt(reason: Interruption): void {
   post(reason);
   options.failures.postMessage(reason);
-  // The reason must be in the port before the main thread is woken, which reads it there.
+  // The reason must be in the port before the main thread is woken, since the main thread then reads it.
   Atomics.store(state, stateIndex.interrupted, 1);
   for (let id = 0; id < maxCollectives; id++) {
     Atomics.store(state, stateIndex.collectives + id, -1);
@@ -81,7 +81,7 @@ const core = new CommunicatorCore(
 
 type GenerationMessage = Extract<ToThread, { kind: 'start' | 'allocate' | 'register' | 'register-slice' }>;
 
-/** Requests that belong to the joined generation. */
+/** Handles a request about the joined generation. */
 function handleOfGeneration(message: GenerationMessage, generation: JoinedGeneration): void {
   switch (message.kind) {
     case 'start':

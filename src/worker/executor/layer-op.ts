@@ -31,8 +31,8 @@ export interface StepContext {
   readonly step: number;
   readonly shards: readonly ActiveShard[];
   /**
-   * Passes on the gradient of one weight on one shard. A tensor remains the caller's; a writer is called before this
-   * returns.
+   * Adds the gradient of one weight on one shard. The caller keeps and disposes a tensor that it passes. A writer is called
+   * before this function returns.
    */
   gradient(weight: number, shard: ActiveShard, value: Tensor | Float32Array | GradientWriter): void;
 }
@@ -40,9 +40,9 @@ export interface StepContext {
 /** The context of one pass, with the executor's services for it. */
 export interface PassContext extends StepContext {
   /**
-   * Defers work of a backward pass that no other layer needs (the gradients of the layer's own weights). It runs while this
-   * worker would otherwise wait for other workers, and at the latest before the next layer with weights that does not wait.
-   * The layer's inputs and output gradients stay alive until then.
+   * Defers work of a backward pass whose result no other layer needs (the gradients of the layer's own weights). A layer whose
+   * backward pass waits for other workers runs it before that wait (`runDeferred`). Otherwise it runs before the backward pass of
+   * the next layer with weights, or at the end. The layer's inputs and output gradients stay alive until then.
    */
   defer(work: () => void): void;
   /** Runs the deferred work. Call it between the start of a collective in a backward pass and the wait for it. */

@@ -15,16 +15,17 @@ export interface ComputedStep {
 }
 
 /**
- * Makes a step permanent. No other function of the training step changes the replica. There are two permanent writes, in this
- * order:
+ * Makes a step permanent. No other function of a training step changes the model or the training state. There are two permanent
+ * writes, in this order:
  *
- * 1. The running statistics of BatchNorm layers (`executor.commit`). They come first because the running mean includes
- *    the bias before a BatchNorm as the forward pass used it, and the optimizer's update replaces that bias.
+ * 1. The running statistics of BatchNorm layers (`executor.commit`). A bias before a BatchNorm is left out of the forward pass,
+ *    and its value is added to the running mean here. This must be the value before the update, so the statistics come first.
  * 2. The optimizer's update of parameters and moments (`state.update`). It also updates the moving average of the weights,
  *    which reads the new statistics.
  *
- * Both writes are local and synchronous. Nothing is communicated between them, so a generation cannot end there: an aborted
- * step has changed nothing, and a worker that is killed between the writes is lost together with its replica.
+ * Both writes are local and synchronous, and no collective runs between them. If the generation ends meanwhile, the main thread
+ * notices it only at its next wait or turn of the event loop, when the step is complete. So an aborted step has changed nothing,
+ * and a worker that is killed between the writes is lost together with its replica.
  */
 export function commitStep(
   { replica, executor, state, ledger, measure, onFaultPoint }: CommitContext,

@@ -23,7 +23,10 @@ export interface GenerationContext {
   readonly replica: Replica;
   readonly communicator: Communicator;
   readonly executor: Executor;
-  /** Everything that a step changes. Passed on from one generation to the next. */
+  /**
+   * Everything that training changes: steps change the weights, the optimizer's vectors and the statistics; evaluations change the
+   * scheduler state. The same object in every generation.
+   */
   readonly state: TrainingState;
   readonly buckets: GradientBuckets;
   /** Undefined if no layer has a regularizer. */
@@ -46,7 +49,7 @@ export interface GenerationContext {
   readonly loss: CollectiveHandle;
   /** Float32 values of all weights that are not trainable, broadcast to a worker that joins. */
   readonly statistics: CollectiveHandle;
-  /** Float64 values of the scheduler state, broadcast to a worker that joins. */
+  /** Float64 values of the scheduler state (decisions from evaluations), broadcast to a worker that joins. */
   readonly schedulerState: CollectiveHandle;
   /** Float64 sums of an evaluation; see ../evaluation/evaluate.ts. */
   readonly evaluation: CollectiveHandle;

@@ -1,7 +1,7 @@
 /**
- * Trains across generations. In each generation a worker joins the others, receives the training state if it is behind, and
- * trains until the run or the generation ends. A generation ends when a worker is lost or joins. An aborted step leaves the
- * replica as it was before the step, so the next generation continues from there.
+ * Trains across generations. In each generation a worker connects to the others, receives the training state if it is behind, and
+ * trains until the run or the generation ends. A generation ends, for example, when a worker is lost or another one is ready. A step
+ * that is aborted then has changed nothing, so the next generation computes it again.
  */
 
 import { invariant } from '../../shared/errors.js';
@@ -73,7 +73,7 @@ async function trainGeneration(session: TrainingSession, plan: Plan, progress: P
   await finishRun(session, context, plan, progress);
 }
 
-/** Brings this worker to the state of the plan's source, bit for bit. */
+/** Makes this worker's training state equal to that of the plan's source, bit for bit. */
 async function synchronize(
   { checkpoints }: TrainingSession,
   context: GenerationContext,
@@ -83,7 +83,10 @@ async function synchronize(
   const { state } = context;
   if (restore !== null && rank === source) progress.step = await checkpoints.restore(restore, state);
   if (source === null) {
-    invariant(step === progress.step, `step ${progress.step} where the plan continues after ${step}`);
+    invariant(
+      step === progress.step,
+      `the plan continues after step ${step}, and this worker is at step ${progress.step}`,
+    );
     return;
   }
   shareState(context, step, { isSource: rank === source, restores: progress.step !== step });

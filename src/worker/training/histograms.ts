@@ -1,6 +1,6 @@
 /**
- * Histograms of weights and gradients after some of the steps (`--histogram-every`, and with `--tensorboard`). Reads values
- * after the update and changes nothing. Between those steps it costs one comparison per step.
+ * Histograms of weights and gradients at an interval (`--histogram-every`, and with `--tensorboard`). Reads values after the
+ * update and changes nothing. A step without histograms costs one comparison.
  */
 
 import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';

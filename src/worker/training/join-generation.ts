@@ -1,4 +1,4 @@
-/** Builds the objects of one generation around a replica, which outlives it. */
+/** Builds the objects that a worker uses during one generation. The replica and the training state outlive them. */
 
 import { invariant } from '../../shared/errors.js';
 import type { Plan } from '../../shared/protocol/messages.js';

@@ -57,7 +57,7 @@ export class Ledger {
     return target;
   }
 
-  /** Hashes that gradient, if the op that copied it has not hashed it. */
+  /** Computes that hash from the values, for a gradient that was not hashed while it was copied. */
   gradient(weight: number, local: number, values: Float32Array): void {
     this.#options.hash(values, this.gradientHash(weight, local));
   }

@@ -9,7 +9,11 @@ import type { Engine } from '../engine/load.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { Objective } from '../objective/objective.js';
 
-/** A worker's copy of the model and its data. The replicas of all workers have the same bits after each step. */
+/**
+ * A worker's copy of the model and its data. After each step the model has the same weights on every worker, bit for bit. The
+ * optimizer's vectors, the moving average and the scheduler state are not part of it: they belong to the training state, which is
+ * made when the worker joins its first generation (training-state.ts).
+ */
 export interface Replica {
   readonly engine: Engine;
   readonly kernels: Kernels;

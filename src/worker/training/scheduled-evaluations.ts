@@ -45,18 +45,20 @@ export class ScheduledEvaluations {
     const intervalEnds = endsWith(this.#interval, batch.step, sampler.stepsPerEpoch);
     const runEnds = batch.step === this.#lastStep;
     if (!runEnds && !intervalEnds) return;
-    // If the run's end cuts an interval short, nothing is decided, so that a resumed run takes the same decisions.
+    // Only an evaluation at the end of an interval changes the scheduler state. One at the run's end, in the middle of an interval,
+    // does not, because a longer run that resumes from here would not have evaluated at this step.
     await this.#evaluate('test', batch, intervalEnds && dependsOnEvaluation(config));
     const stops = runEnds || hasStopped(config, state.schedulerState);
     if (stops && config.evaluate === 'both') await this.#evaluate('train', batch, false);
   }
 
-  /** @param decides true if the learning rate or early stopping depends on the result */
+  /** @param decides true if the result changes the scheduler state (learning rate or early stopping) */
   async #evaluate(split: Split, { step, epoch }: BatchPlan, decides: boolean): Promise<void> {
     const { replica, state, communicator } = this.#context;
     const { generation, evaluated, workers } = this.#plan;
     const reported = step < evaluated.step || (step === evaluated.step && evaluated.splits.includes(split));
-    // A decision is repeated: a worker may have been lost after the report and before all workers took the decision.
+    // An evaluation that has been reported is repeated if it changes the scheduler state: its generation may have ended after the
+    // report and before every worker had applied the result.
     if (reported && !decides) return;
     const misclassified = classifies(replica.data[split])
       ? new MisclassifiedCollector(Math.ceil(maxMisclassified / workers.length))

@@ -1,6 +1,7 @@
 /**
  * Broadcasts one worker's training state to all others, bit for bit, by all-reduces in which every other worker contributes -0
- * (adding -0 changes no float32). Costs one all-reduce per vector: those over the trainable parameters use the gradient buckets.
+ * (adding -0 changes no number). A vector over the trainable parameters costs one all-reduce per gradient bucket; a vector of
+ * statistics, and the scheduler state, cost one each.
  */
 
 import type { VectorName } from '../../shared/model/named-vectors.js';

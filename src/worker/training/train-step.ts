@@ -1,5 +1,5 @@
 /**
- * One step of synchronous data-parallel training. `trainStep` reads top to bottom; the replica changes in `commitStep` only.
+ * One step of synchronous data-parallel training: `trainStep`. The model and the training state change in `commitStep` only.
  */
 
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';

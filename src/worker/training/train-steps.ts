@@ -26,7 +26,7 @@ export async function trainSteps(
   const evaluations = new ScheduledEvaluations(context, plan, lastStep, () => mailbox.yieldToEventLoop());
   const rangesOf = (batch: BatchPlan): Range[] => sampleRanges(context, batch);
 
-  // The previous generation may have ended between a step and the evaluation after it.
+  // The previous generation may have ended after the commit of a step and before the end of its evaluation.
   if (progress.step > 0) await evaluations.after(sampler.plan(progress.step));
 
   for (let step = progress.step + 1; step <= lastStep; step++) {

@@ -18,7 +18,7 @@ export interface TrainingSession {
   readonly bitFlip: BitFlip | undefined;
 }
 
-/** Carried over from one generation to the next. */
+/** A worker's progress, kept from one generation to the next. */
 export interface Progress {
   /** The last step that this replica has committed; 0 before the first one. */
   step: number;

@@ -1,7 +1,7 @@
 /**
- * Everything that training changes in a replica: weights, the optimizer's vectors, the moving average of the weights, BatchNorm's
- * running statistics, and the scheduler state. Converts it from and to named vectors, which are broadcast to workers that join and
- * written to checkpoints.
+ * Everything that training changes: the weights and BatchNorm's running statistics, which are in the replica's model, and the
+ * optimizer's vectors, the moving average of the weights and the scheduler state, which are in this object. Converts all of it from
+ * and to named vectors, which are broadcast to workers that join and written to checkpoints.
  */
 
 import {
@@ -31,7 +31,7 @@ export class TrainingState {
   readonly parameterVectors: readonly ParameterVector[];
   /** Names of the saved vectors over the weights that are not trainable; the same on every worker. */
   readonly statisticsVectors: readonly StatisticsVector[];
-  /** Decisions taken from evaluations so far, by name; see ../optimizer/evaluation-decisions.ts. */
+  /** Decisions taken from evaluations so far, by name. Changed by evaluations only; see ../optimizer/evaluation-decisions.ts. */
   readonly schedulerState: SchedulerState;
   readonly #clipped: PinnedVector | undefined;
 
