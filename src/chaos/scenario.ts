@@ -20,9 +20,9 @@ export const chaosFaults = [
 ] as const;
 export type ChaosFault = (typeof chaosFaults)[number];
 
-const stepPoints = ['bn-forward', 'bn-backward', 'reduce', 'apply', 'commit'] as const;
+const stepPoints = ['bn-forward', 'bn-backward', 'reduce', 'mid-commit', 'commit'] as const;
 /** Reached only after a generation has ended, so another fault has to end it first. */
-const recoveryPoints = ['recovery', 'meeting', 'catch-up', 'join'] as const;
+const recoveryPoints = ['generation-ended', 'peers-connected', 'state-transfer', 'join'] as const;
 
 export interface PlannedFault {
   readonly id: string;
@@ -70,13 +70,13 @@ const isLasting = (kind: ChaosFault): boolean => kind === 'delay' || kind === 'p
 function pointsOf(kind: ChaosFault): readonly (FaultPoint | 'random')[] {
   if (kind === 'resume') return ['random'];
   // The checkpoint writer's thread has no links, and a worker without a generation has none to peers.
-  if (isLasting(kind)) return [...stepPoints, 'recovery', 'meeting', 'catch-up'];
-  if (isLink(kind)) return [...stepPoints, 'meeting', 'catch-up'];
+  if (isLasting(kind)) return [...stepPoints, 'generation-ended', 'peers-connected', 'state-transfer'];
+  if (isLink(kind)) return [...stepPoints, 'peers-connected', 'state-transfer'];
   return [...stepPoints, 'checkpoint', ...recoveryPoints, 'random'];
 }
 
 function linkAt(point: FaultPoint, kind: ChaosFault, draw: Draw): number | 'coordinator' {
-  if (point === 'recovery') return 'coordinator';
+  if (point === 'generation-ended') return 'coordinator';
   return draw<number | 'coordinator'>(isLasting(kind) ? [0, 1, 'coordinator'] : [0, 1, 2]);
 }
 

@@ -124,7 +124,13 @@ function drawOne(
   const fault = sparing(drawn);
   const { request, trigger } = fault;
   // In the next generation the survivors have the lowest ranks, the eldest first.
-  const victims = { recovery: another, meeting: 1, 'catch-up': 1, join: null, checkpoint: null } as const;
+  const victims = {
+    'generation-ended': another,
+    'peers-connected': 1,
+    'state-transfer': 1,
+    join: null,
+    checkpoint: null,
+  } as const;
   const victim =
     request && (request.point in victims ? victims[request.point as keyof typeof victims] : rank);
   return {

@@ -81,7 +81,7 @@ describe('a run with momentum, regularizers, clipping, accumulation, augmentatio
 
   it('has the same bits on 3 workers of which one is killed', async () => {
     const faults = join(config, '..', 'faults');
-    requestFault(faults, { id: 'kill', kind: 'kill', point: 'apply', step: 8, rank: 1 });
+    requestFault(faults, { id: 'kill', kind: 'kill', point: 'mid-commit', step: 8, rank: 1 });
     const out = join(config, '..', 'killed');
     const run = new Lockstep(args('--workers', '3', '--out', out, '--fault-requests', faults));
     const ended = await run.ended;

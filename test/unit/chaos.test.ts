@@ -40,7 +40,9 @@ describe('the scenarios of lockstep chaos', () => {
     for (const { request, point, trigger } of faults) {
       expect(request === undefined).toBe(point === 'random');
       // Points that are reached only in a recovery have a fault that causes one.
-      expect(trigger !== undefined).toBe(['recovery', 'meeting', 'catch-up', 'join'].includes(point));
+      expect(trigger !== undefined).toBe(
+        ['generation-ended', 'peers-connected', 'state-transfer', 'join'].includes(point),
+      );
       expect(request?.after ?? undefined).toBe(trigger?.id);
     }
   });
@@ -69,7 +71,7 @@ describe('a fault request', () => {
     const [other, own] = [worker(0), worker(1)];
     other.faultPointHit('reduce', 9);
     own.faultPointHit('reduce', 4);
-    own.faultPointHit('apply', 9);
+    own.faultPointHit('mid-commit', 9);
     own.faultPointHit('reduce', 5);
     expect(done).toEqual([]);
     own.faultPointHit('reduce', 5);
@@ -82,13 +84,19 @@ describe('a fault request', () => {
 
   it('is not injected before the request that it follows', async () => {
     const folder = await temporaryFolder();
-    requestFault(folder, { id: 'y', kind: 'delay', point: 'recovery', after: 'x', link: 'coordinator' });
+    requestFault(folder, {
+      id: 'y',
+      kind: 'delay',
+      point: 'generation-ended',
+      after: 'x',
+      link: 'coordinator',
+    });
     const done: RequestedLinkFault[] = [];
     const faults = new FaultInjector(folder, (fault) => done.push(fault));
-    faults.faultPointHit('recovery', 3);
+    faults.faultPointHit('generation-ended', 3);
     expect(done).toEqual([]);
     writeFaultRecord(folder, 'x', { atMs: 1, pid: 1, point: 'commit', step: 2, rank: 0 });
-    faults.faultPointHit('recovery', 3);
+    faults.faultPointHit('generation-ended', 3);
     expect(done).toHaveLength(1);
   });
 

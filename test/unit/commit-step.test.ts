@@ -23,7 +23,7 @@ it('a step changes nothing before its commit, then the running statistics, then 
       }),
     { batchSize: 12, shards: 2, seed: 3 },
     syntheticData(24),
-    { onFaultPoint: (point) => point === 'apply' && atApply.push(read()) },
+    { onFaultPoint: (point) => point === 'mid-commit' && atApply.push(read()) },
   );
   const { executor, state, buckets } = context;
   const calls: string[] = [];

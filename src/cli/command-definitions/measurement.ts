@@ -65,7 +65,7 @@ export function addChaos(program: Command, run: RunCommand): void {
     )
     .option(
       '--points <list>',
-      'points of the step at which faults occur: join, meeting, catch-up, bn-forward, ..., random (default: all)',
+      'points at which faults occur: join, peers-connected, state-transfer, bn-forward, ..., random (default: all)',
     )
     .option('--seed <n>', 'seed of the random choice of faults', '1')
     .option('--runs <n>', 'number of runs (default: 10)')

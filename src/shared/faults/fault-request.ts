@@ -13,22 +13,22 @@ import { systemCode } from '../errors.js';
 export const faultPoints = [
   /** The worker has loaded its engine, model and data, and has not sent `ready`. */
   'join',
-  /** The plan has arrived; the other workers have not received this worker's `connected`. */
-  'meeting',
-  /** The training state is being broadcast to the workers that lack it. */
-  'catch-up',
+  /** All peers have connected to this worker; it has not sent `connected`. */
+  'peers-connected',
+  /** The training state is being broadcast to the workers that lack it: its parameters, but not its statistics, have been received. */
+  'state-transfer',
   'bn-forward',
   'bn-backward',
   /** A gradient bucket is about to be all-reduced. */
   'reduce',
   /** Between the update of the running statistics and the optimizer's update. */
-  'apply',
+  'mid-commit',
   /** The step is complete; the coordinator has not been informed. */
   'commit',
   /** The checkpoint is written under a temporary name and not yet renamed. */
   'checkpoint',
   /** The generation has ended; the worker has not reported its last committed step. */
-  'recovery',
+  'generation-ended',
 ] as const;
 export type FaultPoint = (typeof faultPoints)[number];
 

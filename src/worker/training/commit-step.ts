@@ -32,7 +32,7 @@ export function commitStep(
   { step, learningRate, gradient, shardLosses }: ComputedStep,
 ): void {
   measure('update', 'statistics', () => executor.commit());
-  onFaultPoint?.('apply', step);
+  onFaultPoint?.('mid-commit', step);
   measure('update', 'optimizer', () => state.update(gradient, step, learningRate, ledger?.parameters));
   if (!ledger) return;
   for (const [local, loss] of shardLosses) ledger.shard(step, local, loss);

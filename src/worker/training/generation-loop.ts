@@ -36,7 +36,7 @@ export async function trainGenerations(session: TrainingSession): Promise<void> 
       } catch (error) {
         if (!(error instanceof GenerationEnded)) throw error;
         mailbox.acknowledge(error.generation);
-        faults?.faultPointHit('recovery', progress.step);
+        faults?.faultPointHit('generation-ended', progress.step);
         communicator.send({ type: 'last_committed', generation: error.generation, step: progress.step });
       }
     }
@@ -54,7 +54,7 @@ async function trainGeneration(session: TrainingSession, plan: Plan, progress: P
   progress.out = plan.out;
   const sharing = await communicator.join(plan);
   faults?.joinedGeneration({ rank, worldSize: plan.workers.length });
-  faults?.faultPointHit('meeting', progress.step);
+  faults?.faultPointHit('peers-connected', progress.step);
   const context = joinGeneration(replica, communicator, plan, progress.state, {
     onFaultPoint: faults?.faultPointHit,
     bitFlip: session.bitFlip,

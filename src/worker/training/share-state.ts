@@ -27,7 +27,7 @@ export function shareState(
   // Copies, since the next all-reduce overwrites its result.
   for (const name of state.parameterVectors)
     received.set(name, Float32Array.from(buckets.broadcast(step, own?.get(name))));
-  onFaultPoint?.('catch-up', step);
+  onFaultPoint?.('state-transfer', step);
   // The collective has one element even if there are no statistics.
   const size = statisticsSize(replica);
   for (const name of state.statisticsVectors)
