@@ -139,8 +139,8 @@ describe('pm2 start ecosystem.config.js', () => {
     expect(readFileSync(join(home, 'pm2.log'), 'utf8')).not.toContain('SIGKILL');
   });
 
-  it('goes on after all was stopped, when it is started with --resume auto again', async () => {
-    const options = '--epochs 1000000 --evaluate none --checkpoint-every 1epoch --resume auto';
+  it('goes on after all was stopped, when it is started with the same --out again', async () => {
+    const options = '--epochs 1000000 --evaluate none --checkpoint-every 1epoch';
     const { pm2, out } = await start(options);
     await eventually('a checkpoint', () => logged(out, 'checkpoint'));
     await pm2.command('stop', 'all');

@@ -94,6 +94,7 @@ export function addImport(program: Command, run: RunCommand): void {
     .option('--config <file>', 'training definition with the model (default: as for train)')
     .option('--order <names>', 'top-level modules from first to last, comma-separated, if several orders fit')
     .option('--out <dir>', 'folder of the run (default: runs/<time>)')
+    .option('--fresh', 'move an earlier run in --out aside, to <dir>.1')
     .addOption(fieldOption('engine', 'auto'))
     .option('--json', 'one JSON line on stdout')
     .addOption(launchedOption())

@@ -1,27 +1,23 @@
 /** `lockstep coordinator`: coordinates a run. Started by the launcher, by pm2, or by hand on the host that others connect to. */
 
 import { backOff } from '../../launcher/back-off.js';
-import { readInheritedState } from '../../launcher/inherited-state.js';
 import type { CoordinatorStart } from '../../launcher/launch-messages.js';
-import { takeLease } from '../../launcher/lease.js';
 import {
   makeSocketDirectory,
   removeSocketDirectory,
   removeSocketsOf,
 } from '../../launcher/socket-directory.js';
+import type { ServerKeys } from '../../shared/security/curve-key.js';
 import { isLocal } from '../../shared/security/endpoints.js';
-import { host, restartCount } from '../environment/environment.js';
-import { checkpointRefOf, readSetup, type RunSetup } from '../options/run-setup.js';
+import { restartCount } from '../environment/environment.js';
+import { checkpointRefOf, readSetup } from '../options/run-setup.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import { outputFlags, type TrainFlags } from '../options/train-options.js';
 import { openRunReporters } from '../reporters/observers.js';
-import { newestRun } from '../runs/resume-checkpoint.js';
+import { openRun, type OpenRun } from '../runs/open-run.js';
 import { startCoordinator } from '../runs/run-coordinator.js';
 import { coordinatorKeys } from '../security/security.js';
 import { coordinateLaunched } from './launched-coordinator.js';
-
-/** Time to wait for the lease of a coordinator that hangs; longer than the lease lasts without renewal. */
-const hungCoordinatorMs = 15_000;
 
 export interface CoordinatorFlags extends TrainFlags, SecurityFlags {
   readonly listen: string;
@@ -34,19 +30,27 @@ export async function coordinate(flags: CoordinatorFlags): Promise<number> {
   if (flags.launched === true) return coordinateLaunched();
   const keys = coordinatorKeys(flags.listen, flags);
   await backOff(restartCount());
-  const setup = await readSetup(flags);
-  const { out, inherited } = await findRun(setup, flags);
-  const lease = await takeLease({ out, host, waitMs: inherited === null ? 0 : hungCoordinatorMs });
+  const run = await openRun(flags, restartCount());
+  try {
+    return await lead(flags, run, keys);
+  } finally {
+    await run.close();
+  }
+}
+
+async function lead(flags: CoordinatorFlags, run: OpenRun, keys: ServerKeys | null): Promise<number> {
+  const { out, inherited } = run;
+  const { config, definition, resume } = await readSetup(flags, run);
   const reporters = await openRunReporters({
     out,
-    resume: setup.resume,
+    resume: inherited === null ? resume : null,
     append: inherited !== null,
-    callbacks: setup.definition.callbacks,
+    callbacks: definition.callbacks,
     ...outputFlags(flags),
   });
+  run.notes.forEach((note) => reporters.printLine(note));
   const socketDirectory = isLocal(flags.listen) ? makeSocketDirectory() : null;
   try {
-    const { config, definition, resume } = setup;
     const start: CoordinatorStart = {
       config,
       definition: { path: definition.path, sha256: definition.sha256 },
@@ -68,17 +72,5 @@ export async function coordinate(flags: CoordinatorFlags): Promise<number> {
   } finally {
     removeSocketDirectory(socketDirectory);
     await reporters.close();
-    await lease.release();
   }
-}
-
-/** After a restart by pm2, the workers of the run that was coordinated before may still be there: that run is continued. */
-async function findRun(
-  { out }: RunSetup,
-  flags: CoordinatorFlags,
-): Promise<Pick<CoordinatorStart, 'out' | 'inherited'>> {
-  if (restartCount() === 0) return { out, inherited: null };
-  const earlier = flags.out === undefined ? await newestRun() : out;
-  const inherited = earlier === undefined ? null : await readInheritedState(earlier);
-  return { out: inherited === null ? out : (earlier ?? out), inherited };
 }

@@ -4,7 +4,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { ConfigError } from '../../shared/errors.js';
 import { exportModel } from '../../worker/export/export-model.js';
-import type { ExportFormat, WeightLayout } from '../../worker/export/formats.js';
+import { exportNames, type ExportFormat, type WeightLayout } from '../../worker/export/formats.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { openSavedRun } from '../runs/saved-run.js';
 import { version } from '../version.js';
@@ -19,14 +19,6 @@ export interface ExportFlags {
   readonly launched?: boolean;
 }
 
-/** Names in the run's folder that are used without --out. */
-const names: Readonly<Record<ExportFormat, string>> = {
-  tfjs: 'tfjs',
-  safetensors: 'model.safetensors',
-  onnx: 'model.onnx',
-  savedmodel: 'saved_model',
-};
-
 /** Files that identify a folder as an earlier export. */
 const marks: readonly string[] = ['model.json', 'saved_model.pb'];
 
@@ -35,7 +27,7 @@ export async function exportSaved(directory: string, flags: ExportFlags): Promis
   const { format, layout } = flags;
   if (layout !== 'tfjs' && format !== 'safetensors')
     throw new ConfigError(`--layout ${layout}: expected --format safetensors, got ${format}.`);
-  const out = resolve(flags.out ?? join(directory, names[format]));
+  const out = resolve(flags.out ?? join(directory, exportNames[format]));
   await checkTarget(out, format);
   const { model, config } = await openSavedRun(directory, flags.engine);
   const path = await exportModel(model, { format, layout, out, version });

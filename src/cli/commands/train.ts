@@ -1,15 +1,14 @@
 /** `lockstep train`: trains on the workers of this machine, under a launcher or in one process. */
 
 import { RunSupervisor } from '../../launcher/run-supervisor.js';
-import { takeLease } from '../../launcher/lease.js';
 import type { FaultOptions } from '../../worker/faults/fault-options.js';
-import { host } from '../environment/environment.js';
 import { faultArguments, faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
 import { checkpointRefOf, readSetup, type RunSetup } from '../options/run-setup.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import { outputFlags, type TrainFlags } from '../options/train-options.js';
 import { openRunReporters } from '../reporters/observers.js';
 import type { Reporters } from '../reporters/reporters.js';
+import { openRun } from '../runs/open-run.js';
 import { withKeys } from '../security/security.js';
 import { trainInOneProcess } from './single-process.js';
 
@@ -19,15 +18,16 @@ export interface TrainCommandFlags extends TrainFlags, SecurityFlags, FaultFlags
 
 /** Resolves with the exit status. @throws ConfigError and other operational errors before any process is started */
 export async function train(flags: TrainCommandFlags): Promise<number> {
-  const setup = await readSetup(flags);
   const faults = faultOptionsOf(flags);
-  const { out, resume, definition } = setup;
-  const lease = await takeLease({ out, host });
+  const run = await openRun(flags);
   try {
+    const setup = await readSetup(flags, run);
+    const { out, resume, definition } = setup;
     return await withKeys(flags, async (keys) => {
       const { callbacks } = definition;
       const reporters = await openRunReporters({ out, resume, callbacks, ...outputFlags(flags) });
       try {
+        run.notes.forEach((note) => reporters.printLine(note));
         return flags.singleProcess === true
           ? await trainInOneProcess(setup, reporters, faults)
           : await trainInChildren(setup, reporters, keys, faults);
@@ -36,7 +36,7 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
       }
     });
   } finally {
-    await lease.release();
+    await run.close();
   }
 }
 

@@ -9,8 +9,7 @@ import type { ResolvedConfig, RunConfig } from '../../shared/config/run-config.j
 import { ConfigError } from '../../shared/errors.js';
 import { definitionCache } from '../environment/environment.js';
 import { machine } from '../environment/machine.js';
-import { defaultOut } from '../reporters/event-log.js';
-import { chooseResume, runOf } from '../runs/resume-checkpoint.js';
+import type { OpenRun } from '../runs/open-run.js';
 import { environmentLayers, flagLayers } from './config-layers.js';
 import { definitionPath } from './definition-path.js';
 import { chooseGpus, mergeConfig, resolveConfig } from './resolve.js';
@@ -30,8 +29,10 @@ export interface RunSetup {
  * Precedence: defaults < training definition (or checkpoint) < environment < flags.
  * @throws ConfigError
  */
-export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
-  const resume = await chooseResume(flags.resume, flags.out);
+export async function readSetup(
+  flags: TrainFlags,
+  { out, resume }: Pick<OpenRun, 'out' | 'resume'>,
+): Promise<RunSetup> {
   const definition = await loadDefinition(
     definitionPath(flags.config ?? resume?.manifest.definition.path),
     definitionCache(),
@@ -44,8 +45,7 @@ export async function readSetup(flags: TrainFlags): Promise<RunSetup> {
     { cores, gpus },
   );
   if (resume !== null) checkResume(resume, config);
-  const fresh = resume ? runOf(resume.path) : defaultOut(new Date());
-  return { config, definition, gpus, resume, out: flags.out === undefined ? fresh : resolve(flags.out) };
+  return { config, definition, gpus, resume, out };
 }
 
 function mergeFlags(

@@ -8,6 +8,7 @@ import { addConfigOptions } from './config-options.js';
 export interface TrainFlags extends Partial<Record<ConfigField, unknown>> {
   readonly config?: string;
   readonly out?: string;
+  readonly fresh?: boolean;
   readonly json?: boolean;
   readonly dashboard?: string | true;
   readonly tensorboard?: string | true;
@@ -36,7 +37,11 @@ export function addTrainOptions(command: Command): Command {
       '--resume <dir>',
       "resume from a run's newest checkpoint; auto: from --out or the latest run with checkpoints",
     )
-    .option('--out <dir>', 'folder of the run (default: runs/<time>)')
+    .option(
+      '--out <dir>',
+      'folder of the run; an unfinished run in it is continued, a finished one is refused (default: runs/<time>, always new)',
+    )
+    .option('--fresh', 'move an earlier run in --out aside, to <dir>.1, and start a new one')
     .option(
       '--dashboard [address]',
       'web page with live charts, and Prometheus metrics; a port, or HOST:PORT, which requires a token',

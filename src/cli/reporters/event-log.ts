@@ -1,15 +1,10 @@
 /** Writes `config.json` and `events.ndjson` in the run's folder. */
 
 import { createWriteStream, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { eventsName } from '../../shared/runs/read-events.js';
 import type { TimedEvent } from '../../shared/runs/run-events.js';
-
-/** Returns the default folder of a new run, e.g. `runs/2026-01-31T12-00-00`. */
-export function defaultOut(now: Date): string {
-  return resolve('runs', now.toISOString().slice(0, 19).replaceAll(':', '-'));
-}
 
 /**
  * Creates the run's folder and its event log.

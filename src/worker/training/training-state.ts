@@ -112,11 +112,14 @@ export class TrainingState {
 
   /** Continues from a saved state. Keeps the average's vectors of `vectors`; the caller must not change them afterwards. */
   restore(vectors: NamedVectors, schedulerState: ReadonlyMap<string, number>): void {
+    // A model without statistics has no tensors of them, from which the vectors of a checkpoint are joined.
+    const statistics = (name: StatisticsVector): Float32Array =>
+      statisticsSize(this.#replica) === 0 ? new Float32Array(0) : vectorOf(vectors, name);
     this.optimizer.restore(vectors);
-    writeStatistics(this.#replica, vectorOf(vectors, 'statistics'));
+    writeStatistics(this.#replica, statistics('statistics'));
     if (this.#average) {
       this.#average.weights = vectorOf(vectors, 'ema');
-      this.#average.statistics = vectorOf(vectors, 'ema.statistics');
+      this.#average.statistics = statistics('ema.statistics');
     }
     for (const [name, value] of schedulerState) this.schedulerState.set(name, value);
   }

@@ -1,0 +1,161 @@
+/** The state of a run's folder, and the two ways in which results of an earlier run are moved aside. Nothing is ever deleted. */
+
+import { mkdirSync } from 'node:fs';
+import { mkdir, readdir, rename } from 'node:fs/promises';
+import { basename, dirname, join, resolve, sep } from 'node:path';
+import { checkpointName, checkpointsFolder } from '../../shared/checkpoint/manifest.js';
+import { ConfigError, systemCode } from '../../shared/errors.js';
+import { ledgerName } from '../../shared/ledger/entries.js';
+import { eventsName } from '../../shared/runs/read-events.js';
+import { summarizeRun } from '../../shared/runs/run-list.js';
+import { exportNames } from '../../worker/export/formats.js';
+import { modelFolder } from '../../worker/model-files/save-model.js';
+
+/** Name of the folder, in a run's folder, of models that the run saved before it was continued. */
+export const earlierFolder = 'earlier';
+
+/** The files of the lease, which stay where they are while the lease is held. */
+const leaseFiles: readonly string[] = ['lead.lock', 'lead.json'];
+
+/** Files and folders that Lockstep writes in a run's folder. */
+const ownNames: readonly string[] = [
+  'config.json',
+  'definition',
+  'tensorboard',
+  checkpointsFolder,
+  earlierFolder,
+  ledgerName,
+  modelFolder,
+  ...Object.values(exportNames),
+];
+
+/** Names by which a folder is recognized as a project, of which a run's folder should not be a part, but may be. */
+const projectNames = /^(package\.json|node_modules|\.git|lockstep\.config\.[jt]s)$/;
+
+/** Folder names with this suffix are tried at most. */
+const mostNames = 10_000;
+
+/** `trained`: the number of steps in the log. A folder with other files and without a run is new as well. */
+export type FolderState =
+  | { readonly kind: 'new' }
+  | { readonly kind: 'unfinished'; readonly trained: number }
+  | { readonly kind: 'finished'; readonly what: string };
+
+export async function stateOfFolder(out: string): Promise<FolderState> {
+  const names = await namesIn(out);
+  if (names.includes(eventsName)) {
+    const { outcome, steps } = await summarizeRun(out);
+    return outcome === 'done'
+      ? { kind: 'finished', what: `a finished run of ${steps} steps` }
+      : { kind: 'unfinished', trained: steps };
+  }
+  if (names.includes(modelFolder)) return { kind: 'finished', what: 'a saved model' };
+  const checkpoints = await namesIn(join(out, checkpointsFolder));
+  return checkpoints.length > 0 ? { kind: 'unfinished', trained: 0 } : { kind: 'new' };
+}
+
+/**
+ * Creates a folder for a new run in `runs/`, e.g. `runs/2026-01-31T12-00-00`. Of several runs that start in the same second, each
+ * gets a folder of its own: the others are named `…-02`, `…-03` and so on.
+ * @throws ConfigError if it cannot be written
+ */
+export function createRunFolder(now: Date): string {
+  const root = resolve('runs');
+  const name = now.toISOString().slice(0, 19).replaceAll(':', '-');
+  try {
+    mkdirSync(root, { recursive: true });
+    for (let number = 1; number < mostNames; number++) {
+      const folder = join(root, number === 1 ? name : `${name}-${String(number).padStart(2, '0')}`);
+      try {
+        mkdirSync(folder);
+        return folder;
+      } catch (error) {
+        if (systemCode(error) !== 'EEXIST') throw error;
+      }
+    }
+  } catch (cause) {
+    throw cannotWrite(root, cause);
+  }
+  throw new ConfigError(`Folder ${root}: expected a free name like ${name}, got none. Choose one with --out.`);
+}
+
+/**
+ * Moves everything in a run's folder to a new folder beside it, `<out>.1` or the next free number, and returns its path. In a folder
+ * that is a project as well, only files that Lockstep writes are moved. The event log is moved last, so that a folder whose move was
+ * interrupted still counts as the earlier run.
+ * @throws ConfigError if it cannot be moved
+ */
+export async function moveRunAside(out: string): Promise<string> {
+  const names = (await namesIn(out)).filter((name) => !leaseFiles.includes(name) && name !== eventsName);
+  const isProject = names.some((name) => projectNames.test(name)) || isInside(process.cwd(), out);
+  const moved = isProject ? names.filter((name) => ownNames.includes(name)) : names;
+  const target = await createBeside(out);
+  await moveAll(out, target, [...moved, eventsName]);
+  return target;
+}
+
+function isInside(path: string, folder: string): boolean {
+  return `${path}${sep}`.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`);
+}
+
+/**
+ * Moves the saved model and its exports, which belong to an earlier step, to `<out>/earlier/step-…`. Returns the folder; undefined if
+ * there were none.
+ * @param step the step after which the run is continued
+ * @throws ConfigError if they cannot be moved
+ */
+export async function moveResultsAside(out: string, step: number): Promise<string | undefined> {
+  const results = [modelFolder, ...Object.values(exportNames)];
+  const present = (await namesIn(out)).filter((name) => results.includes(name));
+  if (present.length === 0) return undefined;
+  const root = join(out, earlierFolder);
+  await mkdir(root, { recursive: true }).catch((cause: unknown) => {
+    throw cannotWrite(root, cause);
+  });
+  const first = join(root, checkpointName(step));
+  const target = await mkdir(first).then(
+    () => first,
+    () => createBeside(first),
+  );
+  await moveAll(out, target, present);
+  return target;
+}
+
+async function createBeside(path: string): Promise<string> {
+  for (let number = 1; number < mostNames; number++) {
+    const target = join(dirname(path), `${basename(path)}.${number}`);
+    try {
+      await mkdir(target);
+      return target;
+    } catch (cause) {
+      if (systemCode(cause) !== 'EEXIST') throw cannotWrite(target, cause);
+    }
+  }
+  throw new ConfigError(`Folder ${path}: expected a free name beside it, got none. Choose another --out.`);
+}
+
+async function moveAll(from: string, to: string, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    await rename(join(from, name), join(to, name)).catch((cause: unknown) => {
+      if (systemCode(cause) === 'ENOENT') return;
+      throw new ConfigError(
+        `${join(from, name)} can't be moved to ${to} (${systemCode(cause) ?? String(cause)}). ` +
+          'Move it yourself, or choose another folder with --out.',
+        { from, to },
+        cause,
+      );
+    });
+  }
+}
+
+function cannotWrite(folder: string, cause: unknown): ConfigError {
+  return new ConfigError(
+    `Folder ${folder} can't be written (${systemCode(cause) ?? String(cause)}). Choose another one with --out.`,
+    { folder },
+    cause,
+  );
+}
+
+function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch((): string[] => []);
+}
