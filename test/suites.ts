@@ -24,6 +24,7 @@ const isolated: readonly string[] = [
   'test/unit/commit-step.test.ts',
   'test/unit/confusion-picture.test.ts',
   'test/unit/coordinator-cost.test.ts',
+  'test/unit/data-checks.test.ts',
   'test/unit/data-real.test.ts',
   'test/unit/digit-image.test.ts',
   'test/unit/engine.test.ts',

@@ -30,6 +30,8 @@ export interface SessionOptions {
   readonly loadEngine: (config: ResolvedConfig) => Promise<Engine>;
   /** Folder of transpiled definitions; see loadDefinition. */
   readonly definitionCache?: string;
+  /** Receives what a data source left out or replaced. */
+  readonly warn?: (message: string) => void;
   /** Faults to inject, for tests and `lockstep chaos`. */
   readonly faults?: FaultOptions;
 }
@@ -67,6 +69,7 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const { requests, bitFlip, injectLinkFault } = faultOptions;
   const faults = requests === undefined ? undefined : new FaultInjector(requests, injectLinkFault);
   const replica = await buildReplica(engine, config, definition);
+  for (const note of replica.data.notes ?? []) options.warn?.(note);
   await mailbox.yieldToEventLoop();
   const hashes = replicaHashes(replica);
   const identity = identityOf(engine, replica.kernels.name);

@@ -43,7 +43,9 @@ describe('samples of functions', () => {
 
   it('are refused with the index of the sample if their size or number is wrong', async () => {
     const wrong = await sets({ count: 2, get: () => ({ inputs: [[1]], targets: [0] }) }).load();
-    await expect(read(wrong.train, 1)).rejects.toThrow(/squares, sample 1: expected 2 numbers \(2\), got 1/);
+    await expect(read(wrong.train, 1)).rejects.toThrow(
+      /squares, training sample 1, input: expected 2 numbers \(2\), got 1/,
+    );
     const few = await sets({ count: 2, generate: (indices) => generate(indices.slice(1)) }).load();
     await expect(read(few.train, 0, 1)).rejects.toThrow(/expected 2 samples from the generator, got 1/);
   });

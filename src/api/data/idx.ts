@@ -4,6 +4,7 @@ import { loadIdxDirectory, loadMnist } from '../../shared/data/dataset.js';
 import type { Normalization } from '../../shared/data/normalize.js';
 import { imageData } from '../../shared/data/training-data.js';
 import type { DataSource } from '../define-training.js';
+import { checkNormalization, checkOptionNames } from './known-options.js';
 
 export interface IdxOptions {
   /** Folder with the four IDX files; MNIST by default. */
@@ -12,7 +13,10 @@ export interface IdxOptions {
   readonly normalize?: Normalization;
 }
 
-export function idx({ folder, normalize = { mean: 0.5, std: 0.5 } }: IdxOptions = {}): DataSource {
+export function idx(options: IdxOptions = {}): DataSource {
+  checkOptionNames('idx', options, ['folder', 'normalize']);
+  const { folder, normalize = { mean: 0.5, std: 0.5 } } = options;
+  checkNormalization('idx', normalize);
   return {
     load: async () =>
       imageData(await (folder === undefined ? loadMnist() : loadIdxDirectory(folder)), normalize),

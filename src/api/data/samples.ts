@@ -4,10 +4,11 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { DataSplit, TensorSpec, TensorValues } from '../../shared/data/training-data.js';
-import { DataError } from '../../shared/errors.js';
-import { elementCount } from '../../shared/model/layout.js';
+import type { DataSplit, TensorSpec } from '../../shared/data/training-data.js';
+import { ConfigError, DataError } from '../../shared/errors.js';
 import type { DataSource } from '../define-training.js';
+import { checkInteger, checkOptionNames } from './known-options.js';
+import { writeSample } from './write-sample.js';
 
 /** As many numbers as the shape has elements; a single number for a tensor of one element. */
 export type SampleValues = ArrayLike<number> | number;
@@ -43,44 +44,33 @@ export interface SamplesOptions {
  * stored (in an array or in files) and indexed.
  */
 export function samples(options: SamplesOptions): DataSource {
+  checkOptionNames('samples', options, ['name', 'version', 'inputs', 'targets', 'train', 'test']);
   const { name, version, train, test } = options;
+  checkSet('samples: train', train);
+  checkSet('samples: test', test);
   const sha256 = createHash('sha256')
     .update(JSON.stringify([name, version]))
     .digest('hex');
   return {
     load: () =>
-      Promise.resolve({ name, sha256, train: splitOf(options, train), test: splitOf(options, test) }),
+      Promise.resolve({
+        name,
+        sha256,
+        train: splitOf(options, 'training', train),
+        test: splitOf(options, 'test', test),
+      }),
   };
 }
 
-function splitOf({ name, inputs, targets }: SamplesOptions, set: SampleSet): DataSplit {
-  const put = (
-    specs: readonly TensorSpec[],
-    given: readonly SampleValues[],
-    into: readonly TensorValues[],
-    at: number,
-    index: number,
-  ): void => {
-    for (const [i, { shape }] of specs.entries()) {
-      const size = elementCount(shape);
-      const value = given[i];
-      const values = typeof value === 'number' ? [value] : value;
-      if (values?.length !== size)
-        throw new DataError(
-          `${name}, sample ${index}: expected ${size} numbers (${shape.join('x') || 'one'}), got ${values?.length ?? 'none'}.`,
-        );
-      into[i]?.set(values, at * size);
-    }
-  };
+function splitOf(options: SamplesOptions, label: string, set: SampleSet): DataSplit {
+  const { name, inputs, targets } = options;
   return {
     count: set.count,
     inputs,
     targets,
     fill: (indices, into) => {
-      const write = (sample: Sample, at: number): void => {
-        put(inputs, sample.inputs, into.inputs, at, indices[at] ?? 0);
-        put(targets, sample.targets, into.targets, at, indices[at] ?? 0);
-      };
+      const write = (sample: unknown, at: number): void =>
+        writeSample(`${name}, ${label} sample ${indices[at] ?? 0}`, options, sample, into, at);
       if ('get' in set) {
         for (const [at, index] of indices.entries()) write(set.get(index), at);
         return;
@@ -88,6 +78,17 @@ function splitOf({ name, inputs, targets }: SamplesOptions, set: SampleSet): Dat
       return collect(name, set.generate([...indices]), indices.length, write);
     },
   };
+}
+
+/** @throws ConfigError if a set has neither or both of its functions, or an unknown option */
+function checkSet(name: string, set: SampleSet): void {
+  checkOptionNames(name, set, ['count', 'get', 'generate']);
+  checkInteger(`${name}.count`, set.count, { min: 1 });
+  const { get, generate } = set as { get?: unknown; generate?: unknown };
+  if ((typeof get === 'function') !== (typeof generate === 'function')) return;
+  throw new ConfigError(
+    `${name}: expected one of the functions get and generate, got ${get ? 'both' : 'none'}.`,
+  );
 }
 
 async function collect(

@@ -68,14 +68,15 @@ async function runWorker(
   faults: FaultOptions,
 ): Promise<void> {
   const memory = loadNativeMemory(findMemoryAddon(currentEngineHost()));
+  const warn = (message: string): void => reporters.emit({ event: 'warning', message });
   await runSession({
     communicator: new InlineCommunicator(server.client(), new MemoryNetwork(), memory),
     host,
     slot: '0',
     definitionCache: definitionCache(),
+    warn,
     faults,
-    loadEngine: (config) =>
-      loadWorkerEngine(config, gpus[0] ?? 'cpu', (message) => reporters.emit({ event: 'warning', message })),
+    loadEngine: (config) => loadWorkerEngine(config, gpus[0] ?? 'cpu', warn),
     // The session has reported its error to the coordinator, which decides the exit status.
   }).catch(() => undefined);
 }

@@ -63,6 +63,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
       host,
       slot,
       definitionCache: definitionCache(),
+      warn,
       faults: { ...faults, injectLinkFault: (fault) => communicator.injectLinkFault(fault) },
       loadEngine: (config) => {
         joined.welcomed = true;

@@ -24,6 +24,7 @@ export async function openEvaluation(
   const { engine, config, model } = await openSavedRun(directory, flags.engine);
   const data = flags.data === undefined ? config.data : resolve(flags.data);
   const evaluator = await openEvaluator(engine, { ...config, data }, model, definition);
+  for (const note of evaluator.replica.data.notes ?? []) process.stderr.write(`Warning: ${note}\n`);
   if (flags.data === undefined && flags.config === undefined)
     await checkSameData(directory, evaluator.replica.data);
   return { model, evaluator };

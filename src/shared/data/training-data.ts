@@ -22,10 +22,13 @@ export interface TensorSpec {
 
 export type TensorValues = Float32Array | Int32Array;
 
-/** Buffers for a number of samples, one after the other: one array for each input and each target. */
+/**
+ * Buffers for a number of samples, one after the other: one array for each input and each target. The buffer of an int32 tensor may be
+ * a Float64Array, so that a fraction or a number beyond 32 bits is refused instead of truncated.
+ */
 export interface SampleBuffers {
-  readonly inputs: readonly TensorValues[];
-  readonly targets: readonly TensorValues[];
+  readonly inputs: readonly (TensorValues | Float64Array)[];
+  readonly targets: readonly (TensorValues | Float64Array)[];
 }
 
 export interface DataSplit {
@@ -38,6 +41,10 @@ export interface DataSplit {
    * so it must not depend on state, time or `Math.random`.
    */
   fill(indices: Int32Array, into: SampleBuffers): void | Promise<void>;
+  /** Set if every value was checked against its description when the data were loaded; otherwise each read is checked. */
+  readonly verified?: true;
+  /** Names the origin of a sample in error messages, for example a file and a line. */
+  origin?(index: number): string;
 }
 
 export interface TrainingData {
@@ -46,6 +53,8 @@ export interface TrainingData {
   readonly sha256: string;
   readonly train: DataSplit;
   readonly test: DataSplit;
+  /** Sentences about what the source left out or replaced; printed once per run. */
+  readonly notes?: readonly string[];
 }
 
 /** A data set over images in memory. Pixels remain bytes and are converted batch by batch. */
@@ -61,6 +70,7 @@ export function imageData(set: TrainTest, normalization: Normalization): Trainin
         fillNormalized(pixels as Float32Array, images, indices, normalization);
         for (const [i, index] of indices.entries()) if (classes) classes[i] = labels[index] ?? 0;
       },
+      verified: true,
     };
   };
   return { name: set.name, sha256: set.sha256, train: split(set.train), test: split(set.test) };

@@ -4,10 +4,11 @@ import type { AugmentFunction } from '../../api/augment.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { augmentationDraws, augmentPicture, type Picture } from './image-transforms.js';
 import type { DataSplit, TensorValues } from '../../shared/data/training-data.js';
-import { ConfigError } from '../../shared/errors.js';
+import { ConfigError, DataError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import { withoutMathRandom } from '../random/math-random.js';
 import type { Augment } from './batch-reader.js';
+import { expectedBy, firstViolation, specRule } from './value-rules.js';
 
 const drawsRandom =
   'augment: a function called Math.random, so its result would depend on the worker. Draw from the `random` that it is given.';
@@ -56,6 +57,8 @@ export function createAugment(
           };
           const change = own.shift();
           if (change) withoutMathRandom(drawsRandom, () => change(given));
+          checkChanged('input', given.inputs, inputs, index);
+          checkChanged('target', given.targets, targets, index);
           continue;
         }
         for (const i of pictures) {
@@ -67,4 +70,23 @@ export function createAugment(
       }
     }
   };
+}
+
+/** @throws DataError if a function of the definition wrote a value that the data's description excludes */
+function checkChanged(
+  tensor: string,
+  values: readonly TensorValues[],
+  specs: DataSplit['inputs'],
+  index: number,
+): void {
+  for (const [i, spec] of specs.entries()) {
+    const rule = specRule(tensor, spec);
+    const at = firstViolation(values[i] ?? [], rule);
+    if (at < 0) continue;
+    throw new DataError(
+      `augment: training sample ${index}, ${tensor} ${i + 1}, value ${at}: expected ${expectedBy(rule)} from the ` +
+        `definition's function, got ${values[i]?.[at]}. Correct the function.`,
+      { index },
+    );
+  }
 }

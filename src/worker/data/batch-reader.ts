@@ -14,6 +14,8 @@ import type { Tensorflow } from '../engine/native.js';
 /** `count` samples, one after the other in each buffer. */
 export interface Samples extends SampleBuffers {
   readonly count: number;
+  readonly inputs: readonly TensorValues[];
+  readonly targets: readonly TensorValues[];
 }
 
 /** Changes training samples in place. The result must be a function of (seed, epoch, index) alone. */

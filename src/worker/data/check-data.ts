@@ -31,12 +31,17 @@ const splitSchema = z.looseObject({
   inputs: z.array(specSchema).min(1).max(256),
   targets: z.array(specSchema).min(1).max(256),
   fill: z.custom((value) => typeof value === 'function', 'must be a function'),
+  verified: z.literal(true).optional(),
+  origin: z
+    .custom((value) => value === undefined || typeof value === 'function', 'must be a function')
+    .optional(),
 });
 const dataSchema = z.looseObject({
   name: z.string().min(1).max(256),
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hex digits'),
   train: splitSchema,
   test: splitSchema,
+  notes: z.array(z.string()).optional(),
 });
 
 /** Returns `data` itself. @throws DataError naming the first invalid field */

@@ -6,6 +6,7 @@ import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { InvariantError } from '../../shared/errors.js';
 import type { CollectiveHandle } from '../communicator/communicator.js';
+import { withChecks } from '../data/checked-data.js';
 import { loadData } from '../data/load-data.js';
 import type { Engine } from '../engine/load.js';
 import { Executor } from '../executor/executor.js';
@@ -24,10 +25,11 @@ export async function openEvaluator(
   model: LayersModel,
   definition: Pick<LoadedDefinition, 'source' | 'functions'> | undefined,
 ): Promise<Evaluator> {
-  const data = await loadData(config, definition?.source);
+  const loaded = await loadData(config, definition?.source);
   const kernels = kernelsOf(engine, config.precision);
   const functions = definition?.functions;
-  const objective = buildObjective({ engine, kernels, config, model, data, functions });
+  const objective = buildObjective({ engine, kernels, config, model, data: loaded, functions });
+  const data = withChecks(loaded, model, config);
   const communicator = { allocate: refuse, register: registerNothing, tick: () => undefined };
   const executor = new Executor({ tf: engine.tf, kernels, model, communicator, seed: config.seed });
   return { replica: { engine, config, data, objective }, executor };

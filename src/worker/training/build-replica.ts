@@ -6,7 +6,7 @@ import { useExactMath } from '../../shared/arithmetic/exact-math.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import type { Layout } from '../../shared/model/layout.js';
 import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
-import { loadData } from '../data/load-data.js';
+import { checkSamples, loadData } from '../data/load-data.js';
 import type { Engine } from '../engine/load.js';
 import type { LayerVariable } from '../executor/layer.js';
 import { kernelsOf } from '../kernels/choose.js';
@@ -27,10 +27,11 @@ export async function buildReplica(
 ): Promise<Replica> {
   useExactMath();
   const { functions } = definition;
-  const data = await loadData(config, definition.source);
+  const loaded = await loadData(config, definition.source);
   const model = await buildModel(engine, config, definition);
   const kernels = kernelsOf(engine, config.precision);
-  const objective = buildObjective({ engine, kernels, config, model, data, functions });
+  const objective = buildObjective({ engine, kernels, config, model, data: loaded, functions });
+  const data = await checkSamples(loaded, model, config);
   return { engine, kernels, config, model, data, layout: layoutOf(model), objective, functions };
 }
 
