@@ -1,6 +1,10 @@
 import { connect } from 'node:net';
 import { expect, it, onTestFinished, vi } from 'vitest';
+import { MemoryNetwork } from '../../src/shared/transport/memory.js';
 import { openDataPlane } from '../../src/shared/transport/zmq/data-plane.js';
+import { encodeMessage } from '../../src/shared/protocol/codec.js';
+import type { Plan } from '../../src/shared/protocol/messages.js';
+import { GenerationEnded } from '../../src/worker/communicator/generation-ended.js';
 import { CommunicatorCore } from '../../src/worker/communicator/communicator-core.js';
 import { eventually } from '../support/eventually.js';
 
@@ -26,7 +30,7 @@ const request = {
   coordinatorTimeoutMs: 60_000,
 } as const;
 
-it('a worker that is told to stop while it opens its sockets leaves none open, which would keep its process alive', async () => {
+it('leaves no socket open if it is closed while it opens one', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   onTestFinished(() => void vi.useRealTimers());
   const sent: unknown[] = [];
@@ -57,7 +61,7 @@ it('a worker that is told to stop while it opens its sockets leaves none open, w
   await core.close();
   const { endpoint } = await opening;
   expect(closed).toBe(1);
-  // Nobody listens there any more.
+  // No process listens at the endpoint any more.
   const { port } = new URL(endpoint.replace('tcp:', 'http:'));
   const answer = (): Promise<string | undefined> =>
     new Promise((resolve) => {
@@ -69,8 +73,50 @@ it('a worker that is told to stop while it opens its sockets leaves none open, w
         .once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
     });
   // ZeroMQ closes it in a thread of its own.
-  await eventually('nobody to listen', async () => (await answer()) === 'ECONNREFUSED');
-  // Nor does it speak, however long it is closed.
+  await eventually('the connection is refused', async () => (await answer()) === 'ECONNREFUSED');
+  // A closed communicator sends no heartbeats.
   vi.advanceTimersByTime(100 * request.heartbeatMs);
   expect(sent).toEqual([]);
+});
+
+it('reports the first failure only, and joins no generation after it', async () => {
+  const failures: string[] = [];
+  let deliver: (bytes: Uint8Array) => void = () => undefined;
+  const core = new CommunicatorCore(
+    {
+      control: {
+        connect: ({ message }) => (deliver = message),
+        send: () => undefined,
+        close: () => Promise.resolve(),
+      },
+      openDataPlane: () => Promise.resolve(new MemoryNetwork().open()),
+    },
+    { ...unheard, failed: ({ message }) => failures.push(message) },
+  );
+  onTestFinished(() => core.close());
+  await core.openDataPlane(request);
+  const plan: Plan = {
+    generation: 1,
+    rank: 0,
+    shards: 1,
+    workers: [
+      { rank: 0, shards: { start: 0, end: 1 }, endpoint: 'memory://0', memory: null, pid: 1, host: 'box' },
+    ],
+    step: 0,
+    source: null,
+    restore: null,
+    out: null,
+    evaluated: { step: 0, splits: [] },
+  };
+  expect(await core.join(plan)).toBe(true);
+  const abort = (message: string): Uint8Array =>
+    encodeMessage({ type: 'abort', error: { code: 'PEER_LOST', message } });
+  deliver(abort('first'));
+  // These requests of the main thread were sent before it was informed.
+  core.send({ type: 'finished', generation: 1, steps: 0, weightsSha256: '0'.repeat(64) });
+  await expect(core.join({ ...plan, generation: 2 })).rejects.toThrow(GenerationEnded);
+  deliver(abort('second'));
+  core.send({ type: 'failed', error: { code: 'PEER_LOST', message: 'first' } });
+  deliver(abort('third'));
+  expect(failures).toEqual(['first']);
 });

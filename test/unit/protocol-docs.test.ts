@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { phaseTransitions, workerTransitions } from '../../src/coordinator/transitions.js';
 import { headerBytes, phases } from '../../src/shared/protocol/frame.js';
 import { coordinatorMessageSchema, workerMessageSchema } from '../../src/shared/protocol/messages.js';
+import { communicatorTransitions } from '../../src/worker/communicator/communicator-state.js';
 
 const root = new URL('../../', import.meta.url);
 const read = (name: string): string => readFileSync(new URL(name, root), 'utf8');
@@ -46,6 +47,7 @@ describe('docs/protocol.md', () => {
   it.each([
     ['<!-- phase transitions -->', phaseTransitions],
     ['<!-- worker transitions -->', workerTransitions],
+    ['<!-- communicator transitions -->', communicatorTransitions],
   ] as const)('%s contains every declared transition and no other', (marker, table) => {
     const rows = tableAfter(page, marker);
     const from = names(rows, 0);

@@ -20,6 +20,7 @@ import type { Frame } from '../../shared/protocol/frame.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { DataPlane } from '../../shared/transport/transport.js';
 import type { DataPlaneAddress, DataPlaneRequest } from './communicator.js';
+import { permits, type CommunicatorState } from './communicator-state.js';
 import type { CoreEvents, CoreTransports } from './core-environment.js';
 import { EarlyFrames } from './early-frames.js';
 import { GenerationEnded } from './generation-ended.js';
@@ -27,21 +28,6 @@ import { Heartbeat } from './heartbeat.js';
 import { InFlightSpans } from './in-flight-spans.js';
 import { JoinedGeneration } from './joined-generation.js';
 import { SuccessorReport } from './successor-report.js';
-
-type State =
-  /** No generation has been joined, or the last one has ended. */
-  | { readonly kind: 'idle' }
-  | { readonly kind: 'running'; readonly generation: JoinedGeneration }
-  /**
-   * The last step is done, and peers that close their connections are not lost. Heartbeats continue, since the coordinator may die
-   * before it has received `finished`.
-   */
-  | { readonly kind: 'finished'; readonly generation: JoinedGeneration | undefined }
-  /** The run cannot continue; the main thread has been informed. */
-  | { readonly kind: 'failed'; readonly generation: JoinedGeneration | undefined }
-  /** The coordinator expects no more of this worker. */
-  | { readonly kind: 'leaving'; readonly generation: JoinedGeneration | undefined; readonly failed: boolean }
-  | { readonly kind: 'closed' };
 
 /** The data plane, from the request to open it. */
 interface Plane {
@@ -57,7 +43,7 @@ export class CommunicatorCore {
   readonly #events: CoreEvents;
   readonly #early = new EarlyFrames();
   readonly #report = new SuccessorReport();
-  #state: State = { kind: 'idle' };
+  #state: CommunicatorState = { kind: 'idle' };
   #plane: Plane | undefined;
   /** The latest generation that has ended. */
   #ended = 0;
@@ -86,10 +72,10 @@ export class CommunicatorCore {
     this.#report.sent(message);
     if (message.type === 'finished') {
       this.#plane?.spans?.flush();
-      this.#state = { kind: 'finished', generation };
+      // If the generation has ended meanwhile, the main thread has not been informed yet and will join the next one.
+      if (this.#state.kind === 'running') this.#enter({ ...this.#state, kind: 'finished' });
     }
-    if (message.type === 'failed')
-      this.#state = { kind: 'leaving', generation, failed: this.#state.kind === 'failed' };
+    if (message.type === 'failed') this.#enter({ kind: 'leaving', generation, failed: this.#hasFailed });
     this.#transports.control.send(encodeMessage(message));
   }
 
@@ -117,12 +103,14 @@ export class CommunicatorCore {
   /**
    * Connects to all peers of the plan: one hello to each, n-1 messages. Resolves when a hello of each peer has arrived, with true if
    * this worker shares memory with all of them.
-   * @throws GenerationEnded when the plan's generation has ended, or ends before that
+   * @throws GenerationEnded when the plan's generation has ended, or ends before that, or when the run has failed meanwhile
    */
   async join(plan: Plan): Promise<boolean> {
     const { data, request, spans } = this.#plane ?? {};
     invariant(data && request, 'the data plane is not open');
     if (plan.generation <= this.#ended) throw new GenerationEnded(this.#ended);
+    // The main thread has not received the reason of the failure yet, with which it ends.
+    if (!permits(this.#state.kind, 'running')) throw new GenerationEnded(plan.generation);
     this.#report.joining(plan);
     const generation = new JoinedGeneration(plan, request, this.#transports, data, {
       finished: (id) => {
@@ -131,7 +119,7 @@ export class CommunicatorCore {
       },
       refused: (error) => this.#events.refused(error),
     });
-    this.#state = { kind: 'running', generation };
+    this.#enter({ kind: 'running', generation });
     generation.greet(data, {
       frame: (frame) => this.#onFrame(frame),
       disconnected: (lost) => this.#onPeerLost(lost),
@@ -144,8 +132,7 @@ export class CommunicatorCore {
   /** Starts a collective. Ignored when the generation has ended and the main thread has not been informed yet. */
   start(collectiveId: number, step: number): void {
     const { generation } = this;
-    const failed = this.#state.kind === 'failed' || (this.#state.kind === 'leaving' && this.#state.failed);
-    if (failed || !generation) return;
+    if (this.#hasFailed || !generation) return;
     this.#plane?.spans?.started(collectiveId, step);
     generation.engine.start(collectiveId, step);
   }
@@ -153,9 +140,19 @@ export class CommunicatorCore {
   /** Closes both planes; messages that were sent have a second to leave. */
   async close(): Promise<void> {
     this.generation?.close();
-    this.#state = { kind: 'closed' };
+    this.#enter({ kind: 'closed' });
     this.#plane?.heartbeat.stop();
     await Promise.all([this.#plane?.data?.close(), this.#transports.control.close()]);
+  }
+
+  get #hasFailed(): boolean {
+    return this.#state.kind === 'failed' || (this.#state.kind === 'leaving' && this.#state.failed);
+  }
+
+  #enter(next: CommunicatorState): void {
+    const { kind } = this.#state;
+    invariant(permits(kind, next.kind), `a communicator went from ${kind} to ${next.kind}`);
+    this.#state = next;
   }
 
   #onControl(bytes: Uint8Array): void {
@@ -180,7 +177,7 @@ export class CommunicatorCore {
 
   #onFinish(): void {
     if (this.#state.kind === 'closed') return;
-    this.#state = { kind: 'leaving', generation: this.generation, failed: this.#state.kind === 'failed' };
+    this.#enter({ kind: 'leaving', generation: this.generation, failed: this.#hasFailed });
   }
 
   /** A new coordinator may end a generation that its predecessor has ended already; the worker then repeats its answer. */
@@ -194,9 +191,8 @@ export class CommunicatorCore {
     this.#ended = ended;
     const { generation } = this;
     const state = this.#state;
-    if (state.kind === 'failed' || state.kind === 'leaving')
-      this.#state = { ...state, generation: undefined };
-    else if (state.kind !== 'closed') this.#state = { kind: 'idle' };
+    if (state.kind === 'failed' || state.kind === 'leaving') this.#enter({ ...state, generation: undefined });
+    else if (state.kind !== 'closed') this.#enter({ kind: 'idle' });
     generation?.end(new GenerationEnded(ended));
     this.#events.ended(ended);
   }
@@ -286,8 +282,8 @@ export class CommunicatorCore {
     if (state.kind === 'failed' || state.kind === 'closed') return;
     if (state.kind === 'leaving') {
       if (state.failed) return;
-      this.#state = { ...state, failed: true };
-    } else this.#state = { kind: 'failed', generation: this.generation };
+      this.#enter({ ...state, failed: true });
+    } else this.#enter({ kind: 'failed', generation: this.generation });
     this.#events.failed(error);
   }
 }
