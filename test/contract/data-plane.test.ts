@@ -99,7 +99,7 @@ describe.each(Object.entries(transports))('the data plane: %s', (_, make) => {
     for (const received of other!.frames) expect(received.equals(frame)).toBe(true);
   });
 
-  it('tells the others when a plane is closed, and delivers what was sent before', async () => {
+  it('reports a closed plane to the others, and delivers the frames that were sent before', async () => {
     const [one, other] = await mesh(make, 2);
     other!.plane.send(0 as Rank, [Buffer.from('first')]);
     one!.plane.send(1 as Rank, [Buffer.from('last words')]);
@@ -112,7 +112,7 @@ describe.each(Object.entries(transports))('the data plane: %s', (_, make) => {
 });
 
 describe('a data plane with keys', () => {
-  it('lets in nobody but its peers, also not while it knows none yet', async () => {
+  it('accepts connections of its peers only, and none before it has peers', async () => {
     const make = () =>
       openDataPlane({ socketDirectory: null, host: '127.0.0.1', maxFrameBytes, secure: true });
     const [one, other, stranger] = await Promise.all([make(), make(), make()]);

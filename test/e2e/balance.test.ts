@@ -18,7 +18,7 @@ function throttle(pid: number): { end(): void } {
 }
 
 describe('--balance speed', () => {
-  it('moves shards away from a worker that is slowed down, without losing a step, and changes no bit', async () => {
+  it('moves shards away from a slow worker without aborting a step, and changes no bit', async () => {
     const run = await ElasticRun.start('--workers', '2', '--balance', 'speed');
     await run.at(1);
     const slowed = throttle(run.members.get(1) ?? NaN);

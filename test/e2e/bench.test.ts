@@ -5,7 +5,7 @@ import { lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
 describe('lockstep bench train', () => {
-  it('gives rates, quartiles and the time line of every worker, as JSON and as a table', async () => {
+  it('prints rates, quartiles and the timeline of every worker, as JSON and as a table', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const args = [
@@ -44,7 +44,7 @@ describe('lockstep bench train', () => {
     expect(table.stdout).toMatch(/^ {2}waiting for BatchNorm +\d+\.\d$/m);
   });
 
-  it('passes on what the training refuses, with its status', async () => {
+  it('passes on the error and the exit status of the training', async () => {
     const folder = await temporaryFolder();
     const refused = await lockstep(['bench', 'train', '--config', join(folder, 'none.ts')]);
     expect(refused.status).toBe(2);
@@ -73,7 +73,7 @@ describe('lockstep bench allreduce', () => {
     }
   });
 
-  it('refuses sizes and counts that make no sense, naming them', async () => {
+  it('refuses invalid sizes and counts, and names them', async () => {
     for (const [flag, value] of [
       ['--bytes', '512,-1'],
       ['--workers', '1'],

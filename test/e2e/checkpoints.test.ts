@@ -62,7 +62,7 @@ describe('--checkpoint-every and --resume', () => {
     },
   );
 
-  it('a run that is stopped while it evaluates, its last step written down already, ends at once with that', async () => {
+  it('a run that is interrupted during an evaluation ends at once with the checkpoint that it has already written', async () => {
     const out = join(await temporaryFolder(), 'run');
     const often = ['--evaluate', 'test', '--evaluate-every', '10steps', '--checkpoint-every', '10steps'];
     const small = [
@@ -87,7 +87,7 @@ describe('--checkpoint-every and --resume', () => {
     });
   });
 
-  it('all workers lost at once go on from the last checkpoint', async () => {
+  it('a run that loses all workers at once continues from the last checkpoint', async () => {
     const run = await ElasticRun.start('--workers', '2', '--checkpoint-every', '10steps');
     await run.launcher.event('checkpoint', ({ step }) => step >= 50);
     run.kill('SIGKILL', 0, 1);

@@ -148,7 +148,7 @@ async function serve(folder: string, listen: string): Promise<string> {
 }
 
 describe('lockstep train --dashboard', () => {
-  it('shows a run while it trains, has its metrics, and goes with it', async () => {
+  it('shows a run and its metrics during training, and ends with it', async () => {
     const folder = await temporaryFolder();
     const { config, data } = await writeSmallTraining(folder, { count: 6400 });
     // Labels of other digits guarantee that some examples are misclassified.
@@ -206,7 +206,7 @@ describe('lockstep train --dashboard', () => {
 describe.skipIf(chromiumPath === undefined)(
   `the dashboard in Chromium (${chromiumPath ?? noChromium})`,
   () => {
-    it('is accessible, wide or narrow, light or dark, and never wider than its window', async () => {
+    it('is accessible at any width, light or dark, and never wider than its window', async () => {
       const folder = await temporaryFolder();
       await writeRuns(folder, 50);
       const url = await serve(folder, '0');
@@ -226,7 +226,7 @@ describe.skipIf(chromiumPath === undefined)(
       }
     });
 
-    it('tells everything by keyboard and in words, and lays runs over each other', async () => {
+    it('can be used by keyboard alone, describes its charts in text, and compares runs', async () => {
       const folder = await temporaryFolder();
       await writeRuns(folder, 50);
       const page = await openPage(`${await serve(folder, '0')}#run=one`);
@@ -296,7 +296,7 @@ describe('the dashboard on other addresses', () => {
     ]);
   });
 
-  it('knows no names of other hosts on loopback, and no files but its own', async () => {
+  it('refuses names of other hosts on loopback, and serves its own files only', async () => {
     const folder = await temporaryFolder();
     const url = new URL(await serve(folder, '0'));
     const { request } = await import('node:http');
@@ -321,7 +321,7 @@ describe('the dashboard on other addresses', () => {
       expect(await statusOf(path, 'localhost'), path).toBe(404);
   });
 
-  it('refuses an address that is taken or none', async () => {
+  it('refuses an address that is in use or invalid', async () => {
     const folder = await temporaryFolder();
     const port = new URL(await serve(folder, '0')).port;
     for (const [listen, message] of [

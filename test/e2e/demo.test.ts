@@ -111,7 +111,7 @@ describe('lockstep demo', () => {
     },
   );
 
-  it('serves its own files only, and says what is wrong with a port or a model', async () => {
+  it('serves its own files only, and reports an invalid port or model', async () => {
     const folder = await temporaryFolder();
     const model = { modelTopology: { class_name: 'Sequential' }, weightsManifest: [] };
     await mkdir(join(folder, 'model'));

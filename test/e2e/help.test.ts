@@ -29,7 +29,7 @@ describe('--help', () => {
     if (path !== 'doctor') expect(text).toMatch(new RegExp(`Examples:\\n  lockstep ${path}`));
   });
 
-  it('suggests what was meant', async () => {
+  it('suggests a similar name for a misspelt one', async () => {
     const command = await lockstep(['trian']);
     expect(command).toMatchObject({ status: 2 });
     expect(command.stderr).toMatch(/unknown command 'trian'[^]*Did you mean train\?/);
@@ -50,7 +50,7 @@ describe('completion', () => {
     return stdout.split('\n').filter(Boolean);
   }
 
-  it('offers commands, their options, values, and files elsewhere, in bash itself', async () => {
+  it('offers commands, options, values and file names in bash', async () => {
     expect(await offered('e')).toEqual(expect.arrayContaining(['eval', 'export', 'engine']));
     expect(await offered('engine', '')).toEqual(expect.arrayContaining(['install', 'status']));
     expect(await offered('engine', 'install', '--c')).toEqual(['--cuda']);
@@ -74,7 +74,7 @@ describe('completion', () => {
 });
 
 describe('lockstep init', () => {
-  it('writes a project that trains at once, and nothing over what is there', async () => {
+  it('writes a project that trains at once, and overwrites no file', async () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, 'tsconfig.json'), '{"mine":true}');
     const first = await lockstep(['init'], { cwd: folder });
@@ -121,7 +121,7 @@ describe('lockstep doctor', () => {
   const stateOf = ({ findings }: Report, name: string): string | undefined =>
     findings.find((finding) => finding.name === name)?.state;
 
-  it('finds this machine fit, and says what to do where something is missing', async () => {
+  it('reports that this machine is ready, or the remedy for what is missing', async () => {
     const good = await lockstep(['doctor', '--json']);
     expect(good).toMatchObject({ status: 0, stderr: '' });
     const report = JSON.parse(good.stdout) as Report;

@@ -36,7 +36,7 @@ async function onTwoHosts(common: readonly string[]): Promise<string | undefined
 }
 
 describe('gradients between hosts', () => {
-  it('come to the same bits in two levels as in one process, in float32 and in bfloat16', async () => {
+  it('have the same bits in two levels as in one process, in float32 and in bfloat16', async () => {
     const { config } = await writeSmallTraining(await temporaryFolder(), { count: 70 });
     const common = (gradientDtype: string): string[] => [
       '--config',
@@ -60,7 +60,7 @@ describe('gradients between hosts', () => {
     expect(await onTwoHosts(common('bfloat16'))).toBe(rounded);
   });
 
-  it('come to them for the ConvNet, whose buckets are reduced in parts by all workers of a host', async () => {
+  it('have the same bits for the ConvNet, whose buckets all workers of a host reduce in chunks', async () => {
     const common = ['--shards', '4', '--threads', '1', '--max-steps', '6', '--evaluate', 'none', '--json'];
     const exact = await alone(common, '--workers', '1');
     expect(exact).toMatch(/^[0-9a-f]{64}$/);

@@ -34,7 +34,7 @@ describe('the audit ledger', () => {
     return out;
   }
 
-  it('is the same whatever the number of workers, and finds a flipped bit of one gradient', async () => {
+  it('is the same for any number of workers, and locates a flipped bit of one gradient', async () => {
     const { config } = await writeSmallTraining(await temporaryFolder(), { count: 70 });
     const [two, three] = [await audited(config, '--workers', '2'), await audited(config, '--workers', '3')];
     expect(await diff(two, three)).toEqual({

@@ -24,7 +24,7 @@ describe('a worker that would compute other bits', () => {
     return Promise.all([coordinator.ended, ...workers]);
   }
 
-  it('is refused by the field, both values and what to do', async () => {
+  it('is refused with the name of the field, both values and the remedy', async () => {
     const [coordinator, ...workers] = await meet([], ['--threads', '2']);
     expect(coordinator?.status).toBe(2);
     expect(coordinator?.events.at(-1)).toMatchObject({ event: 'error', code: 'ENGINE' });
@@ -34,7 +34,7 @@ describe('a worker that would compute other bits', () => {
     expect(workers.map(({ status }) => status)).toEqual([1, 1]);
   });
 
-  it('takes part with a warning where the run gave up the promise', async () => {
+  it('is accepted with a warning with --on-mismatch warn', async () => {
     const [coordinator, ...workers] = await meet(['--on-mismatch', 'warn'], ['--threads', '2']);
     expect([coordinator, ...workers].map((ended) => ended?.status)).toEqual([0, 0, 0]);
     const warnings = coordinator?.events.flatMap((event) => (event.event === 'warning' ? [event] : []));

@@ -46,7 +46,7 @@ describe.each(['22', '24'])('Node %s', (major) => {
     return skip(found.reason);
   }
 
-  it('is the version that it should be', async (context) => {
+  it('is the requested version', async (context) => {
     const { stdout } = await promisify(execFile)(nodeFor(context), ['--version']);
     expect(stdout).toMatch(new RegExp(`^v${major}\\.`));
   });
@@ -76,7 +76,7 @@ describe.each(['22', '24'])('Node %s', (major) => {
     expect(losses.at(-1)).toBeLessThan(losses[0]!);
   });
 
-  it('trains in WebAssembly to the bits of every other version, two workers over ZeroMQ', async (context) => {
+  it('trains in WebAssembly to the same bits as every other version, two workers over ZeroMQ', async (context) => {
     const node = nodeFor(context);
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: wasmRun.count });

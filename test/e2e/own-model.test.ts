@@ -42,7 +42,7 @@ const mnistDirectory = join(
 const of = <Name extends RunEvent['event']>(events: readonly RunEvent[], name: Name) =>
   events.filter((event): event is Extract<RunEvent, { event: Name }> => event.event === name);
 
-describe("a model of one's own", () => {
+describe('a model of the user', () => {
   it.each(['ts', 'js'])(
     'trains on Fashion-MNIST from a lockstep.config.%s in the working folder',
     async (language) => {
@@ -77,7 +77,7 @@ describe("a model of one's own", () => {
   );
 });
 
-describe('a model that goes on from another', () => {
+describe('a model that is built from a saved one', () => {
   it('keeps its frozen layers, trains its new ones, and has the same bits on 1 and 2 workers', async () => {
     const folder = await temporaryFolder();
     await writeSmallTraining(folder);
@@ -135,7 +135,7 @@ export default defineTraining({
 });
 
 describe('a trained model', () => {
-  it('recognises digits in picture files, and opens in plain tfjs with the same answers', async () => {
+  it('recognizes digits in picture files, and has the same outputs in plain tfjs', async () => {
     const folder = await temporaryFolder();
     const out = join(folder, 'run');
     const args = [

@@ -42,7 +42,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('the package', () => {
-  it('brings tfjs-node-gpu without its install script, which a consumer would have to run', async () => {
+  it('contains tfjs-node-gpu without its install script', async () => {
     const { dependencies, peerDependenciesMeta } = JSON.parse(
       await readFile(join(packed(), 'package.json'), 'utf8'),
     ) as Record<string, Record<string, unknown>>;

@@ -89,7 +89,7 @@ describe('pm2 start ecosystem.config.js', () => {
     expect(readFileSync(join(out, 'model', 'model.json'), 'utf8')).toContain('layers-model');
   });
 
-  it('is listed, scaled, stopped, started and deleted by the lines of docs/pm2.md, in their order, and nothing is killed', async () => {
+  it('is listed, scaled, stopped, started and deleted by the commands of docs/pm2.md in order, and no process is killed', async () => {
     const folder = await temporaryFolder();
     await writeSmallTraining(folder, { extra: 'epochs: 1_000_000, threads: 1, evaluate: "none",' });
     const [home, out] = [join(folder, 'pm2'), join(folder, 'runs', 'long')];
@@ -139,7 +139,7 @@ describe('pm2 start ecosystem.config.js', () => {
     expect(readFileSync(join(home, 'pm2.log'), 'utf8')).not.toContain('SIGKILL');
   });
 
-  it('goes on after all was stopped, when it is started with the same --out again', async () => {
+  it('continues with the same --out after all processes were stopped', async () => {
     const options = '--epochs 1000000 --evaluate none --checkpoint-every 1epoch';
     const { pm2, out } = await start(options);
     await eventually('a checkpoint', () => logged(out, 'checkpoint'));
@@ -152,6 +152,6 @@ describe('pm2 start ecosystem.config.js', () => {
   });
 });
 
-it('a process that pm2 starts again waits longer each time, up to a limit', () => {
+it('restarts a process after a longer delay each time, up to a limit', () => {
   expect([0, 1, 2, 3, 50].map(backOffMs)).toEqual([0, 1_000, 1_500, 2_250, 15_000]);
 });

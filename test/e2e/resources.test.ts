@@ -16,7 +16,7 @@ async function residentBytes(pid: number): Promise<number> {
 }
 
 describe('a worker', () => {
-  it('computes on as many threads as it was given and no more', async () => {
+  it('computes on the configured number of threads', async () => {
     const out = await temporaryFolder();
     const common = [
       'train',
@@ -44,7 +44,7 @@ describe('a worker', () => {
     expect((await run.ended).status).toBe(0);
   });
 
-  it('keeps its memory flat over 1500 steps, as do the other processes', async () => {
+  it('has constant memory over 1500 steps, as the other processes have', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: 640 });
     const run = new Lockstep([

@@ -7,7 +7,7 @@ import { eventually } from '../support/eventually.js';
 import { Lockstep, alive, descendants, lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
-it('a run whose every process is killed goes on in mid-epoch, on other workers, with the same bits', async () => {
+it('a run whose processes are all killed resumes in mid-epoch, on another number of workers, with the same bits', async () => {
   const { config } = await writeSmallTraining(await temporaryFolder());
   const out = join(await temporaryFolder(), 'run');
   const first = new Lockstep([

@@ -41,7 +41,7 @@ async function writeRuns(folder: string): Promise<void> {
 }
 
 describe('lockstep runs', () => {
-  it('lists what became of each run, as a table and as JSON', async () => {
+  it('lists the result of each run, as a table and as JSON', async () => {
     const folder = await temporaryFolder();
     await writeRuns(folder);
     const { status, stdout } = await lockstep(['runs', '--dir', folder]);
@@ -56,7 +56,7 @@ describe('lockstep runs', () => {
     expect(JSON.parse(json.stdout)).toMatchObject([{ name: 'pair' }, { steps: 0 }, { testAccuracy: 0.9912 }]);
   });
 
-  it('sets runs side by side: what differs in their configs, and whether their weights do', async () => {
+  it('compares the configurations and the weights of runs', async () => {
     const folder = await temporaryFolder();
     await writeRuns(folder);
     const { stdout } = await lockstep(['runs', 'alone', join(folder, 'pair'), '--dir', folder]);
@@ -69,7 +69,7 @@ describe('lockstep runs', () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ differences: [{ field: 'workers', values: [1, 2] }] });
   });
 
-  it('says when there is nothing, and refuses what is no run', async () => {
+  it('reports an empty folder, and refuses a folder that is not a run', async () => {
     const folder = await temporaryFolder();
     expect((await lockstep(['runs', '--dir', folder])).stdout).toContain(`No runs in ${folder}`);
     const { status, stderr } = await lockstep(['runs', 'none', '--dir', folder]);
@@ -79,7 +79,7 @@ describe('lockstep runs', () => {
 });
 
 describe('a table of text', () => {
-  it('has text to the left and numbers to the right', () => {
+  it('aligns text to the left and numbers to the right', () => {
     expect(
       textTable(
         ['-name', 'n'],

@@ -5,17 +5,17 @@ import { writeSmallTraining } from '../support/small-training.js';
 import { expectSameBits, traceOf } from '../support/trace-of.js';
 
 describe('the same bits', () => {
-  it('come from 2 workers and a single process, on native TensorFlow', () =>
+  it('are produced by 2 workers and a single process, on native TensorFlow', () =>
     expectSameBits('tensorflow', [['--workers', '2'], ['--single-process']]));
 
-  it('come from 3 workers, 5 workers, and 2 over sockets, in WebAssembly', () =>
+  it('are produced by 3 workers, 5 workers, and 2 over sockets, in WebAssembly', () =>
     expectSameBits('wasm', [
       ['--workers', '3'],
       ['--workers', '5'],
       ['--workers', '2', '--shared-memory', 'off'],
     ]));
 
-  it('come in bfloat16 as well, and are others than in float32', async () => {
+  it('are produced in bfloat16 too, and differ from those in float32', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: 70 });
     const common = ['--config', config, '--shards', '3', '--epochs', '10'];
@@ -27,7 +27,7 @@ describe('the same bits', () => {
     expect(Math.abs((full.losses[0] ?? 0) / (one.losses[0] ?? 0) - 1)).toBeLessThan(0.02);
   });
 
-  it('come for the ConvNet at every number of workers, also over the ends of epochs', async () => {
+  it('are produced for the ConvNet with every number of workers, also across the ends of epochs', async () => {
     const data = await temporaryFolder();
     // 130 = 60 + 60 + 10: each epoch ends with a batch that has a sample or two for each of the 8 shards.
     await writeSmallMnist(data, 130);

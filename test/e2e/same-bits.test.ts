@@ -5,16 +5,16 @@ import { writeSmallTraining } from '../support/small-training.js';
 import { expectSameBits, traceOf } from '../support/trace-of.js';
 
 describe('the same bits', () => {
-  it('come from 1 worker, 3 workers, and 2 over sockets, on native TensorFlow', () =>
+  it('are produced by 1 worker, 3 workers, and 2 over sockets, on native TensorFlow', () =>
     expectSameBits('tensorflow', [
       ['--workers', '3'],
       ['--workers', '2', '--shared-memory', 'off'],
     ]));
 
-  it('come from 1 worker, 2 workers and a single process, in WebAssembly', () =>
+  it('are produced by 1 worker, 2 workers and a single process, in WebAssembly', () =>
     expectSameBits('wasm', [['--workers', '2'], ['--single-process']]));
 
-  it('do not come from another seed', async () => {
+  it('are not produced with another seed', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const args = ['--config', config, '--epochs', '1', '--single-process'];

@@ -19,7 +19,7 @@ const weightsOf = (events: readonly RunEvent[]): string | undefined =>
   events.find((event) => event.event === 'done')?.weightsSha256;
 
 describe('a run whose processes are started one by one, with keys', () => {
-  it('trains as one without keys does, while strangers are refused', async () => {
+  it('trains to the same weights as without keys, and refuses unknown clients', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const keys = join(folder, 'keys');

@@ -18,7 +18,7 @@ interface TraceEvent {
 }
 
 describe('--trace FILE', () => {
-  it('leaves a time line of every worker, sums it up, and changes no bit', async () => {
+  it('writes and summarizes a timeline of every worker, and changes no bit', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder, { count: 70 });
     const common = ['train', '--config', config, '--shards', '2', '--epochs', '6', '--threads', '1'];

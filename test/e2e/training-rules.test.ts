@@ -61,7 +61,7 @@ describe('a run with momentum, regularizers, clipping, accumulation, augmentatio
     expected ??= traceOf(await lockstep(args('--single-process', '--out', join(config, '..', 'alone'))));
   });
 
-  it('reduces its rate and stops when the test set says so', () => {
+  it('reduces its learning rate and stops by the results on the test set', () => {
     const { steps = [], evaluations = [] } = expected ?? {};
     const rates = steps.map(({ learningRate }) => learningRate);
     // Two steps an epoch: the second evaluation, after step 4, is the first that may find no better loss.
@@ -91,7 +91,7 @@ describe('a run with momentum, regularizers, clipping, accumulation, augmentatio
     expect(await descendants(run.pid)).toEqual([]);
   });
 
-  it('has them when it goes on from a checkpoint, on another number of workers', async () => {
+  it('has the same bits when it resumes from a checkpoint, on another number of workers', async () => {
     const out = join(config, '..', 'resumed');
     const cut = ['--max-steps', '13', '--checkpoint-every', '4steps', '--evaluate', 'test'];
     expect((await lockstep(args('--workers', '1', ...cut, '--out', out))).status).toBe(0);

@@ -60,7 +60,7 @@ describe('lockstep train', () => {
     },
   );
 
-  it('evaluates as often as --evaluate-every says and after the last step, with the same bits as ever', async () => {
+  it('evaluates at the interval of --evaluate-every and after the last step, with the same bits for any number of workers', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const run = async (name: string, ...options: string[]): Promise<readonly RunEvent[]> => {
@@ -120,7 +120,7 @@ describe('lockstep train', () => {
     );
   });
 
-  it('takes a coordinator and workers that were started one by one, over TCP', async () => {
+  it('trains with a coordinator and workers that were started one by one, over TCP', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const port = await freePort();

@@ -21,7 +21,7 @@ describe('wrong usage ends with status 2 and one clear message:', () => {
     await refused(['trian'], /unknown command 'trian'.*train/s);
   });
 
-  it('values that no run can have, all of them at once', async () => {
+  it('invalid values, all in one message', async () => {
     const out = await temporaryFolder();
     const args = ['train', '--epochs', '0', '--batch-size', '-1', '--devices', 'gpu', '--out', out];
     await refused(args, /epochs:.*batchSize:.*devices:|devices:.*epochs:.*batchSize:/s);
@@ -60,7 +60,7 @@ describe('wrong usage ends with status 2 and one clear message:', () => {
     );
   });
 
-  it('an address that is taken', async () => {
+  it('an address that is in use', async () => {
     const server = createServer();
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
     const { port } = server.address() as { port: number };
@@ -81,7 +81,7 @@ describe('wrong usage ends with status 2 and one clear message:', () => {
     );
   });
 
-  it('an engine that is not there', async () => {
+  it('an engine that is not installed', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const args = [
@@ -98,7 +98,7 @@ describe('wrong usage ends with status 2 and one clear message:', () => {
     await refused(args, /Error \(ENGINE\).*lockstep engine install/, { env: { XDG_CACHE_HOME: folder } });
   });
 
-  it('a model that is not there, or is none', async () => {
+  it('a model that is missing or invalid', async () => {
     const folder = await temporaryFolder();
     await refused(['eval', folder], /Error \(MODEL\): No model in/);
     await writeFile(

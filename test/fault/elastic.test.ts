@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { ElasticRun, undisturbed, type GenerationEvent } from '../support/elastic-run.js';
 import { alive } from '../support/lockstep.js';
 
-describe('workers come and go in mid-training', () => {
-  it('kill -9, again and again, two at once, changes no bit of the weights', async () => {
+describe('a run whose workers are lost and replaced', () => {
+  it('has the same weights after several workers are killed, two of them at once', async () => {
     const run = await ElasticRun.start('--workers', '3');
     await run.at(20);
     run.kill('SIGKILL', 1);
@@ -18,7 +18,7 @@ describe('workers come and go in mid-training', () => {
     expect(lost.length).toBeGreaterThanOrEqual(4);
   });
 
-  it('a worker that hangs (SIGSTOP) is given up, refused when it wakes, and replaced', async () => {
+  it('replaces a worker that hangs (SIGSTOP), and refuses it when it wakes', async () => {
     const run = await ElasticRun.start('--workers', '2', '--peer-timeout-ms', '4000');
     await run.at(20);
     const [pid = 0] = run.kill('SIGSTOP', 1);
@@ -35,7 +35,7 @@ describe('workers come and go in mid-training', () => {
     await run.expectUndisturbed();
   });
 
-  it('below --min-workers the run waits for others, says so, and goes on to its end', async () => {
+  it('waits and reports it while fewer than --min-workers remain, then continues to the end', async () => {
     const steps = 600;
     const run = await ElasticRun.start('--workers', '2', '--min-workers', '2', '--max-steps', String(steps));
     await run.at(20);
@@ -47,7 +47,7 @@ describe('workers come and go in mid-training', () => {
     for (const { workers } of generations) expect(workers).toHaveLength(2);
   });
 
-  it('kill -9 of the coordinator, again and again: its successor takes over, and no step is lost', async () => {
+  it('loses no step when its coordinator is killed several times and others take over', async () => {
     const run = await ElasticRun.start('--workers', '2');
     await run.at(20);
     const workers = [...run.members.values()].sort();
@@ -60,7 +60,7 @@ describe('workers come and go in mid-training', () => {
     await run.expectUndisturbed();
   });
 
-  it('a slow worker is no failure', async () => {
+  it('does not declare a slow worker lost', async () => {
     const run = await ElasticRun.start('--workers', '2', '--peer-timeout-ms', '20000');
     await run.at(20);
     for (let pauses = 0; pauses < 3; pauses++) {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ElasticRun } from '../support/elastic-run.js';
 
-describe('processes killed in mid-training', () => {
-  it('kill -9 of the coordinator and of a worker at once: both are replaced, and no bit of the weights changes', async () => {
+describe('a run whose processes are killed', () => {
+  it('has the same weights if its coordinator and a worker are killed at once and replaced', async () => {
     const run = await ElasticRun.start('--workers', '3');
     await run.at(20);
     process.kill(await run.coordinator(), 'SIGKILL');

@@ -65,8 +65,8 @@ async function endsWith({ launcher, everyone, sockets }: Run) {
 
 const errorOf = (events: readonly RunEvent[]) => events.find((event) => event.event === 'error');
 
-describe('a process that the run needs is lost in mid-training', () => {
-  it('a coordinator that hangs (SIGSTOP) is ended and replaced; the workers go on', async () => {
+describe('the loss of a process during training', () => {
+  it('replaces a coordinator that hangs (SIGSTOP), and the workers continue', async () => {
     const run = await midTraining();
     process.kill(run.coordinator, 'SIGSTOP');
     const { message } = await run.launcher.event('warning');
@@ -79,14 +79,14 @@ describe('a process that the run needs is lost in mid-training', () => {
     expect((await endsWith(run)).status).toBe(130);
   });
 
-  it('kill -9 of the launcher leaves no orphan', async () => {
+  it('leaves no process behind if the launcher is killed', async () => {
     const run = await midTraining();
     run.launcher.kill('SIGKILL');
     const { signal } = await endsWith(run);
     expect(signal).toBe('SIGKILL');
   });
 
-  it.each(['SIGINT', 'SIGTERM'] as const)('%s stops the run with status 130', async (signal) => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('stops the run with status 130 at %s', async (signal) => {
     const run = await midTraining();
     run.launcher.kill(signal);
     const { status, events } = await endsWith(run);

@@ -52,7 +52,7 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-it('checkpoints survive 100 kills, half of them in the middle of writing', async () => {
+it('a readable checkpoint remains after each of 100 kills, half of them while one is written', async () => {
   const folder = await temporaryFolder();
   const script = await writer(folder);
   const isHalfWritten = async (): Promise<boolean> =>

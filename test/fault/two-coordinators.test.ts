@@ -5,7 +5,7 @@ import { Lockstep, lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
 describe('a run', () => {
-  it('is led by one: another coordinator, or another launcher, is refused and touches nothing', async () => {
+  it('refuses a second coordinator or launcher, which changes nothing', async () => {
     const folder = await temporaryFolder();
     const { config } = await writeSmallTraining(folder);
     const out = join(folder, 'run');

@@ -48,7 +48,7 @@ describe.each<EngineChoice>(['tensorflow', 'wasm', 'js'])(
     const near = (tensor: Tensor, name: string): void =>
       expect(error(tensor.dataSync(), name), name).toBeLessThan(bound);
 
-    it('Conv2d', () => {
+    it('Conv2d has the output and gradients of PyTorch', () => {
       const [x, k, dy] = [given<Tensor4D>('conv_x'), given<Tensor4D>('conv_k'), given<Tensor4D>('conv_dy')];
       const window = { strides: [1, 1], padding: 'same', dilations: [1, 1] } as never;
       near(kernels.conv2d(x, k, window), 'conv_y');
@@ -56,20 +56,20 @@ describe.each<EngineChoice>(['tensorflow', 'wasm', 'js'])(
       near(kernels.conv2dFilterGradient(x, k.shape, dy, window), 'conv_gk');
     });
 
-    it('MaxPool2d, with ties', () => {
+    it('MaxPool2d has the output and gradients of PyTorch, with ties', () => {
       const window = { size: [2, 2], strides: [2, 2], padding: 'valid' } as never;
       const { y, gradient } = kernels.maxPool(given<Tensor4D>('pool_x'), window);
       expect([...y.dataSync()]).toEqual([...fixture('pool_y').values]);
       near(gradient(given<Tensor4D>('pool_dy')), 'pool_gx');
     });
 
-    it('ReLU, at zero too', () => {
+    it('ReLU has the output and gradients of PyTorch, also at zero', () => {
       const y = kernels.relu(given('relu_x'));
       near(y, 'relu_y');
       near(kernels.reluGradient(given('relu_dy'), y), 'relu_gx');
     });
 
-    it('Linear', () => {
+    it('Linear has the output and gradients of PyTorch', () => {
       const [x, k, dy] = [
         given<Tensor2D>('linear_x'),
         given<Tensor2D>('linear_k'),
@@ -81,14 +81,14 @@ describe.each<EngineChoice>(['tensorflow', 'wasm', 'js'])(
       near(kernels.columnSums(dy), 'linear_gb');
     });
 
-    it('cross-entropy, on equal and large logits too', () => {
+    it('cross-entropy has the value and gradients of PyTorch, also for equal and large logits', () => {
       const labels = given<Tensor1D>('entropy_labels');
       const { losses, gradient } = kernels.softmaxCrossEntropy(given<Tensor2D>('entropy_x'), labels);
       near(losses, 'entropy_y');
       near(gradient, 'entropy_gx');
     });
 
-    it('BatchNorm: statistics of a batch, and the running ones over five steps', () => {
+    it('BatchNorm has the batch statistics of PyTorch, and its running statistics over five steps', () => {
       const rows = given<Tensor2D>('bn_rows');
       const running = { mean: new Float32Array(16), variance: new Float32Array(16).fill(1) };
       for (const part of engine.tf.split(rows, [64, 64, 64, 64, 32])) {
@@ -104,7 +104,7 @@ describe.each<EngineChoice>(['tensorflow', 'wasm', 'js'])(
       expect(error(running.variance, 'bn_variance')).toBeLessThan(bound);
     });
 
-    it('Adam over 200 steps, down to gradients where epsilon decides', () => {
+    it('Adam has the weights of PyTorch over 200 steps, also for gradients smaller than epsilon', () => {
       const start = fixture('adam_start').values as Float32Array;
       const all = fixture('adam_gradients').values;
       const adam = kernels.adam(start, [start.length], 0.9, 0.999);
@@ -127,7 +127,7 @@ describe.each<EngineChoice>(['tensorflow', 'wasm', 'js'])(
   },
 );
 
-it('StepLR across its boundaries', () => {
+it('StepLR has the learning rates of PyTorch before and after each of its steps', () => {
   const config = runConfigSchema.parse({ schedule: { kind: 'step', stepSize: 6, gamma: 0.1 } });
   for (const [epoch, rate] of fixture('steplr').values.entries()) {
     const ours = learningRateAt(config, { step: epoch + 1, epoch, stepsPerEpoch: 1 }, 0);

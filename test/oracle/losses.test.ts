@@ -53,7 +53,7 @@ describe.each<EngineChoice>(['tensorflow', 'js'])('losses of PyTorch on the engi
     ['huber', { kind: 'huber', delta: 1.5 }],
   ])('%s', compare);
 
-  it('a function of the user, differentiated', () => {
+  it('a loss function of the user is differentiated as in PyTorch', () => {
     compare('squared', { kind: 'custom' }, ({ tf, prediction, target }) =>
       tf.mean<Tensor1D>(tf.square(tf.sub(prediction, target)), 1),
     );
@@ -72,7 +72,7 @@ describe.each<EngineChoice>(['tensorflow', 'js'])('losses of PyTorch on the engi
     );
   });
 
-  it('accuracy and top-k', () => {
+  it("accuracy and top-k accuracy equal PyTorch's", () => {
     engine.tf.tidy(() => {
       const [x, target] = [given('metric_x'), given('metric_target')];
       const count = (name: string): number => tensors.get(name)!.values[0]!;

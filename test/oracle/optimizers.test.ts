@@ -101,7 +101,7 @@ describe.each<EngineChoice>(['js', 'tensorflow'])(
   },
 );
 
-it('the gradient is clipped by its norm over all parameters, and the original is left alone', () => {
+it('the gradient is clipped by its norm over all parameters, and the original is not changed', () => {
   const target = new Float32Array(60);
   for (const [i, expected] of values('norms').entries()) {
     const gradient = gradients[i]!;
@@ -113,7 +113,7 @@ it('the gradient is clipped by its norm over all parameters, and the original is
   }
 });
 
-it('the moving average of the weights', () => {
+it("the moving average of the weights equals PyTorch's", () => {
   const average = new WeightAverage({ decay: 0.9, warmup: false }, start.slice(), new Float32Array(1));
   const p = Float32Array.from(start);
   for (const [i, gradient] of gradients.entries()) {
@@ -147,7 +147,7 @@ describe('schedules of PyTorch', () => {
     }
   });
 
-  it('plateau, each evaluation once', () => {
+  it("the plateau schedule equals PyTorch's and counts each evaluation once", () => {
     const config = runConfigSchema.parse({
       optimizer: { kind: 'sgd', learningRate: 0.02 },
       schedule: { kind: 'plateau', factor: 0.5, patience: 1, cooldown: 2, minimum: 0.003 },

@@ -49,7 +49,7 @@ async function removeNewest(checkpoints: string): Promise<void> {
 describe.skipIf(!hasTensorboard())(
   `TensorBoard's own reader (${python}; skipped without a Python that has tensorboard: LOCKSTEP_PYTHON)`,
   () => {
-    it('finds each figure of the run, histograms and the graph, and the run has the same bits as without', async () => {
+    it('reads each value of the run, the histograms and the graph, and the run has the same bits as without them', async () => {
       const folder = await temporaryFolder();
       const { config } = await writeSmallTraining(folder, { count: 640 });
       const out = join(folder, 'run');
@@ -113,7 +113,7 @@ describe.skipIf(!hasTensorboard())(
         expect(inputs).toEqual(i === 0 ? [] : [graph[i - 1]?.name]);
     });
 
-    it('forgets the steps that a resumed run does again', async () => {
+    it('omits the steps that a resumed run repeats', async () => {
       const folder = await temporaryFolder();
       const { config } = await writeSmallTraining(folder, { count: 640 });
       const out = join(folder, 'run');

@@ -125,7 +125,7 @@ describe('an all-reduce', () => {
     return apart.slice(0, count).map((other) => String(other ? ++host : host));
   };
 
-  it('gives every rank the sum over all shards, with the same bits at every world size, dealing, layout of hosts and order of arrival', () => {
+  it('gives every rank the sum over all shards, with the same bits for any world size, shard assignment, hosts and order of arrival', () => {
     fc.assert(
       fc.property(cases, fc.infiniteStream(fc.nat()), ({ counts, last, apart, memory, ...rest }, order) => {
         const ranges = consecutiveRanges([...counts, last]);
@@ -171,7 +171,7 @@ describe('an all-reduce', () => {
     );
   });
 
-  it('in two levels crosses hosts only between counterparts, with what a host has of its own once', () => {
+  it('sends each partial of a host to another host once in two levels, between workers with common elements', () => {
     const [hosts, local, elementCount] = [3, 2, 9_600];
     const ranges = shardRanges(hosts * local, hosts * local);
     const common = {
@@ -205,7 +205,7 @@ describe('an all-reduce', () => {
     expect(far('auto').bytes).toBe(far('hierarchical').bytes);
   });
 
-  it('in bfloat16 rounds every node of the tree, to the nearest and on a tie to even, and sends two bytes an element', () => {
+  it('rounds every node of the tree to the nearest bfloat16, ties to even, and sends two bytes per element', () => {
     const values = [
       [1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, -(1 + 2 ** -8 + 2 ** -20), 1e-40, Infinity],
       [1, 2 ** -8, 2 ** -20, 0, 0, -Infinity],
@@ -241,7 +241,7 @@ describe('an all-reduce', () => {
     expect(bytes).toBe(2 * 6 * 3);
   });
 
-  it('merges moments as one pass over all rows would find them, without cancellation', () => {
+  it('merges moments to those of one pass over all rows, without cancellation', () => {
     const shards = 7;
     const rows = Array.from({ length: shards }, (_, shard) =>
       Array.from({ length: shard === 4 ? 0 : 3 + shard }, (_, i) => 1e6 + Math.sin(shard * 31 + i)),
@@ -282,7 +282,7 @@ describe('an all-reduce', () => {
     }
   });
 
-  it('refuses frames that are repeated, stale or of the wrong size, and goes on', () => {
+  it('refuses frames that are repeated, stale or of the wrong size, and still completes', () => {
     const sent: Frame[] = [];
     let finished = 0;
     const ranges = shardRanges(2, 2);

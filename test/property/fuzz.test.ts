@@ -34,14 +34,14 @@ describe('hostile bytes', () => {
       expect(kinds).toContain(kind);
   });
 
-  it('are made of real messages, every kind of which decodes to itself', () => {
+  it('are derived from valid messages of every type, each of which decodes to itself', () => {
     for (const message of Object.values(workerMessages))
       expect(decodeWorkerMessage(encodeMessage(message), 'test')).toEqual(message);
     for (const message of Object.values(coordinatorMessages))
       expect(decodeCoordinatorMessage(encodeMessage(message), 'test')).toEqual(message);
   });
 
-  it('get a frame refused wherever a single byte of it was changed', () => {
+  it('lead to a refusal of the frame, whichever byte was changed', () => {
     const [frame] = simulateCollectives().frames;
     for (let at = 0; at < frame!.length; at++) {
       const changed = Buffer.from(frame!);
@@ -55,7 +55,7 @@ describe('hostile bytes', () => {
 });
 
 describe('the structure of a message', () => {
-  it('is found whole for whatever an encoder makes of plain values, and broken for each cut of it', () => {
+  it('is complete in each encoding of plain values, and incomplete in each truncation of it', () => {
     const plain = fc.letrec((tie) => ({
       value: fc.oneof(
         { maxDepth: 4 },
@@ -91,7 +91,7 @@ describe('the structure of a message', () => {
     expect(malformation(Uint8Array.from(bytes))).toMatch(why);
   });
 
-  it('is refused when it is nested deeply, or names a prototype', () => {
+  it('is refused if it is deeply nested or contains the name of a prototype', () => {
     expect(malformation(Buffer.concat([Buffer.alloc(1_000_000, 0x91), Buffer.from([0])]))).toMatch('levels');
     expect(malformation(Buffer.concat([Buffer.alloc(maxDepth, 0x91), Buffer.from([0])]))).toBeUndefined();
     const key = (name: string): Buffer =>

@@ -107,7 +107,7 @@ describe('--balance speed', () => {
     expect(timed.drainSteps).toEqual([]);
   });
 
-  it('does nothing if it is off, if only one assignment is possible, and if few steps are left', () => {
+  it('does not rebalance if it is off, if only one assignment is possible, or if few steps are left', () => {
     for (const [change, advice] of [
       [{ balance: 'off' }, 0],
       [{ shards: 2 }, 1],

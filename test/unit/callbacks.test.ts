@@ -68,7 +68,7 @@ it('callbacks are called in the order of the events, each after the one before h
   expect(warnings).toEqual([]);
 });
 
-it('a callback that throws is said once and not called again; the others go on', async () => {
+it('a callback that throws is reported once and not called again, and the others are still called', async () => {
   let [failed, ended] = [0, 0];
   const warnings = await run([
     {

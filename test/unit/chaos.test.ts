@@ -47,7 +47,7 @@ describe('the scenarios of lockstep chaos', () => {
     }
   });
 
-  it('put two faults at the same step, or the second into the recovery of the first', () => {
+  it('draw two faults at the same step, or the second one during the recovery from the first', () => {
     for (let run = 0; run < 200; run++) {
       const { faults } = drawScenario({ ...options, faults: ['kill', 'coordinator'], together: 2 }, run);
       expect(faults).toHaveLength(2);
@@ -154,18 +154,18 @@ describe('the recovery time', () => {
     step(4, 1100),
   ];
 
-  it("ends for a member's kill with the first step of the next generation", () => {
+  it('ends with the first step of the next generation if a member was killed', () => {
     // The report of step 2 was in flight when its worker was killed.
     expect(recoveryMs(fault('kill', 2, 200), events)).toBe(800);
   });
 
-  it('is for other faults the longest time without a step', () => {
+  it('is the longest time without a step for other faults', () => {
     expect(recoveryMs(fault('kill', 3, 200), events)).toBe(795);
     expect(recoveryMs(fault('drop', 2, 1010), events)).toBe(90);
     expect(recoveryMs(fault('drop', 2, 1200), events)).toBeUndefined();
   });
 
-  it('holds the start of an engine where every member was lost', () => {
+  it('includes the start of an engine if every member was lost', () => {
     const lost = [generation(0, 1, 2), step(1, 100), generation(6000, 3, 4), step(2, 6100)];
     expect(nobodySurvived(fault('kill', 2, 200), lost)).toBe(true);
     // The first membership has no event of its own.
@@ -186,7 +186,7 @@ describe('the recovery time', () => {
     expect(nobodySurvived(fault('kill', 2, 200), events.slice(0, 3))).toBe(false);
   });
 
-  it('is summed up by fault and point, failures and what did not fire included', () => {
+  it('is summarized by fault and point, including failures and faults that did not occur', () => {
     const report = (atMs: number | undefined, ms: number, problems: string[], nobodySurvived = false) => ({
       run: 0,
       weightsSha256: '',

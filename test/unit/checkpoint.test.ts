@@ -113,7 +113,7 @@ describe('a checkpoint', () => {
     await expect(findCheckpoint(join(folder, 'nothing'))).rejects.toThrow(/No checkpoint in .* can be used/);
   });
 
-  it('with any damage to its manifest is either read or refused with a CheckpointError', async () => {
+  it('is either read or refused with a CheckpointError if its manifest is damaged', async () => {
     const folder = await temporaryFolder();
     const path = await write(folder, 1);
     const file = join(path, 'manifest.json');

@@ -37,7 +37,7 @@ function stateOf(
 }
 
 describe('the checkpoints of a worker', () => {
-  it('report a state that cannot be copied, once, and do not reject', async () => {
+  it('report a state that cannot be copied once, and do not reject', async () => {
     const sent: WorkerMessage[] = [];
     const checkpoints = new Checkpoints({ layout, config }, context, (message) => sent.push(message));
     const state = stateOf(() => {

@@ -37,14 +37,14 @@ describe('the cost of an all-reduce', () => {
     });
   });
 
-  it('is nothing for a worker alone, and that of one level on one host', () => {
+  it('is zero for a single worker, and that of one level for a single host', () => {
     const load = { bytes: 100, buckets: 1, small: false };
     expect(totalUs(direct({ hosts: 1, local: 1 }, load, unit))).toBe(0);
     const host = { hosts: 1, local: 8 };
     expect(twoLevels(host, load, unit)).toEqual(direct(host, load, unit));
   });
 
-  it('decides for two levels where hosts have several workers and much crosses between them', () => {
+  it('favours two levels if hosts have several workers and exchange much data', () => {
     const bucket = { bytes: 524_288, buckets: 1, small: false };
     const eights = (hosts: number): number[] => Array.from({ length: hosts }, () => 8);
     expect(inTwoLevels('auto', eights(8), bucket)).toBe(true);

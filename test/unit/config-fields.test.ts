@@ -102,7 +102,7 @@ describe('a resumed run', () => {
     expect(fieldsThatDiffer(cosine, { ...cosine, epochs: 9 })).toEqual(['epochs: 3 then, 9 now']);
   });
 
-  it('may not change the interval of evaluations that decide about the training', () => {
+  it('may not change the interval of evaluations on which the training depends', () => {
     const merged = mergeConfig([{ source: 'test', values: { workers: 2, schedule: { kind: 'plateau' } } }]);
     const plateau = resolveConfig(merged, { cores: 2, gpus: [] });
     expect(fieldsThatDiffer(plateau, { ...plateau, evaluateEvery: '7steps' })).toEqual([

@@ -5,7 +5,7 @@ import { ConfigError, errorCodes, fromWireError, toWireError } from '../../src/s
 const machine = { cores: 8, gpus: [] };
 
 describe('the configuration', () => {
-  it('lets flags win over the environment, the environment over the file, the file over defaults', () => {
+  it('prefers flags to the environment, the environment to the file, and the file to defaults', () => {
     const config = mergeConfig([
       { source: 'file', values: { epochs: 5, seed: 5, batchSize: 5 } },
       { source: 'LOCKSTEP_SEED', values: { seed: 6, batchSize: 6 } },
@@ -31,7 +31,7 @@ describe('the configuration', () => {
     expect(merge).toThrow(/devices: must be auto, cpu.*got "gpu" \(from --devices\)/);
   });
 
-  it('names fields that do not go together', () => {
+  it('names fields that contradict each other', () => {
     const values = { evaluate: 'none', schedule: { kind: 'plateau' }, accumulate: 65, warmup: { epochs: 3 } };
     const merge = () => mergeConfig([{ source: 'test', values }]);
     expect(merge).toThrow(/schedule: plateau needs evaluations/);
@@ -54,7 +54,7 @@ describe('the configuration', () => {
     expect(resolveConfig(mergeConfig([]), { cores: 8, gpus: [0, 1, 2] }).workers).toBe(3);
   });
 
-  it('gives out the GPUs that are there and refuses the others', () => {
+  it('assigns the GPUs that exist and refuses others', () => {
     expect(chooseGpus('auto', [0, 1])).toEqual([0, 1]);
     expect(chooseGpus('cpu', [0, 1])).toEqual([]);
     expect(chooseGpus('1', [0, 1])).toEqual([1]);
@@ -64,7 +64,7 @@ describe('the configuration', () => {
 });
 
 describe('errors', () => {
-  it.each(errorCodes)('%s keeps its class and message over a wire', (code) => {
+  it.each(errorCodes)('%s keeps its class and message when it is sent', (code) => {
     const error = fromWireError({ code, message: 'What failed.' });
     expect(error).toMatchObject({ code, message: 'What failed.' });
     expect(toWireError(error)).toEqual({ code, message: 'What failed.' });

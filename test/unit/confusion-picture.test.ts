@@ -51,7 +51,7 @@ describe('the picture of a confusion matrix', () => {
     expect(colours).toEqual([often, seldom, often, seldom, seldom, often]);
   });
 
-  it('can be read: ink on every colour has a contrast of 4.5 at least, and the scale only gets darker', () => {
+  it('has a contrast of at least 4.5 between text and each colour, and a scale that gets darker only', () => {
     const light = (colour: string): number => {
       const [r = 0, g = 0, b = 0] = [1, 3, 5].map((at) => {
         const part = parseInt(colour.slice(at, at + 2), 16) / 255;
@@ -70,7 +70,7 @@ describe('the picture of a confusion matrix', () => {
     expect(new Set(lights).size).toBe(101);
   });
 
-  it('escapes what names hold, and leaves out what XML has no way to write', async () => {
+  it('escapes special characters in names, and omits characters that XML cannot contain', async () => {
     expect(escapeXml(`<a b="c" d='e'>&\u0000\ud800\ufffe\u{1f408}`)).toBe(
       '&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;\ufffd\ufffd\ufffd\u{1f408}',
     );
@@ -88,7 +88,7 @@ describe('the picture of a confusion matrix', () => {
     ).rejects.toThrow();
   });
 
-  it('says the same for the same counts, with any number of classes and without samples', async () => {
+  it('is the same for equal counts, with any number of classes and without samples', async () => {
     for (const classes of [2, 12, 13, 40, 41, 200]) {
       const svg = confusionSvg(confusionOf(cells(classes), classes), title);
       expect(svg).toBe(confusionSvg(confusionOf(cells(classes).reverse(), classes), title));
@@ -103,7 +103,7 @@ describe.skipIf(chromiumPath === undefined)(`a browser (${noChromium})`, () => {
   const opened = chromiumPath === undefined ? undefined : openBrowser();
   afterAll(async () => (await opened)?.close());
 
-  it('shows names as they are, all text within the picture and none over another', async () => {
+  it('shows complete names, with all text inside the picture and without overlaps', async () => {
     const page = await (await opened)!.newPage();
     for (const [classes, names] of [
       [10, undefined],
@@ -134,7 +134,7 @@ describe.skipIf(chromiumPath === undefined)(`a browser (${noChromium})`, () => {
 });
 
 describe('the file of a picture', () => {
-  it('is whole, in the format of its name, and replaces an earlier one', async () => {
+  it('is complete, in the format of its name, and replaces an earlier one', async () => {
     const folder = await temporaryFolder();
     const svg = confusionSvg(confusionOf(cells(3), 3), title);
     const { width } = await sharp(Buffer.from(svg)).metadata();
@@ -149,7 +149,7 @@ describe('the file of a picture', () => {
     expect((await readdir(join(folder, 'new'))).sort()).toEqual(['one.svg', 'two.PNG']);
   });
 
-  it('is refused before anything is done where it could not be written', async () => {
+  it('is refused before the evaluation if it cannot be written', async () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, 'file'), '');
     await mkdir(join(folder, 'folder.svg'));

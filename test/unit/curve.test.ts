@@ -61,13 +61,13 @@ function knock(endpoint: string, keys: ClientKeys | null): Promise<string> {
 }
 
 describe('the allow-list of the control plane', () => {
-  it('lets the right key in, and answers it', async () => {
+  it('accepts a permitted key and answers it', async () => {
     const { server, next } = await guarded();
     expect(await knock(server.endpoint, readClientKeys(folder, 'some-host'))).toBe('welcome');
     expect(await next()).toBe('let me in');
   });
 
-  it("refuses a stranger who has the server's public key and a key pair of its own", async () => {
+  it("refuses an unknown client that has the server's public key and a key pair of its own", async () => {
     const { server, heard, next } = await guarded();
     const { serverKey } = readClientKeys(folder, 'some-host');
     const own = curveKeyPair();
@@ -78,7 +78,7 @@ describe('the allow-list of the control plane', () => {
     expect(await next()).toBe('let me in');
   });
 
-  it('refuses a stranger without CURVE, and one who takes another server for this one', async () => {
+  it('refuses a client without CURVE, and one with the public key of another server', async () => {
     const { server, heard } = await guarded();
     expect(await knock(server.endpoint, null)).toContain('requires CURVE keys');
     const mistaken = { ...readClientKeys(folder, 'some-host'), serverKey: curveKeyPair().publicKey };
@@ -96,7 +96,7 @@ describe('the allow-list of the control plane', () => {
     expect(heard).toEqual([]);
   });
 
-  it('takes a key whose file comes or goes while it is open', async () => {
+  it('accepts a key that is added while it is open, and refuses one that is removed', async () => {
     const own = curveKeyPair();
     const { serverKey } = readClientKeys(folder, 'some-host');
     const keys = readServerKeys(folder);
@@ -110,7 +110,7 @@ describe('the allow-list of the control plane', () => {
 });
 
 describe('a folder of keys', () => {
-  it('keeps secrets to their owner and never overwrites them', () => {
+  it('has secret keys that only their owner can read, and never overwrites them', () => {
     for (const name of ['coordinator', 'worker']) {
       expect(statSync(join(folder, `${name}.key`)).mode & 0o777).toBe(0o600);
       expect(readFileSync(join(folder, `${name}.pub`), 'utf8')).not.toContain('secret');

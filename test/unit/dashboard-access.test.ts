@@ -12,7 +12,7 @@ describe("the dashboard's address", () => {
       expect(() => parseAddress(wrong), wrong).toThrow(ConfigError);
   });
 
-  it('is known to be loopback or not', () => {
+  it('is recognized as loopback or not', () => {
     for (const host of ['127.0.0.1', '127.9.9.9', '::1', 'localhost'])
       expect(isLoopback(host), host).toBe(true);
     for (const host of ['0.0.0.0', '::', '128.0.0.1', '127.0.0.1.evil.example', 'box'])
@@ -21,7 +21,7 @@ describe("the dashboard's address", () => {
 });
 
 describe('access', () => {
-  it('is free on loopback, under a loopback name alone', () => {
+  it('requires no token on loopback, under a loopback name only', () => {
     const access = new Access('127.0.0.1', null);
     expect(access.token).toBeNull();
     expect(access.admits(undefined)).toBe(true);
@@ -31,7 +31,7 @@ describe('access', () => {
       expect(access.knows(host), host).toBe(false);
   });
 
-  it('takes a token elsewhere, and no other', () => {
+  it('requires the right token on other addresses', () => {
     const access = new Access('0.0.0.0', null);
     expect(access.token).toMatch(/^[\w-]{24}$/);
     expect(new Access('0.0.0.0', null).token).not.toBe(access.token);

@@ -31,11 +31,11 @@ describe('loadMnist', () => {
     expect(name).toBe('mnist');
   });
 
-  it('is the same set as its directory read without the digests', async () => {
+  it('is equal to its directory, loaded without a check of the digests', async () => {
     expect((await loadIdxDirectory(mnistDirectory)).sha256).toBe((await loadMnist()).sha256);
   });
 
-  it('refuses one changed bit and names both digests and the remedy', async () => {
+  it('refuses a file with one changed bit, and names both digests and the remedy', async () => {
     const names = ['train-images', 'train-labels', 't10k-images', 't10k-labels'];
     const files: Record<string, Buffer> = {};
     for (const name of names) {

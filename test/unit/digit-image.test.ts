@@ -40,7 +40,7 @@ describe('loadDigitImage', () => {
     expect(Math.min(...exact)).toBeGreaterThan(0.7);
   });
 
-  it('leaves a picture that is MNIST already as it is, grey or in three equal channels', async () => {
+  it('does not change a picture in the format of MNIST, grey or in three equal channels', async () => {
     expect(await throughFile(grey(original(3), 28).png())).toEqual(Uint8Array.from(original(3)));
     expect(await throughFile(grey(original(3), 28).toColourspace('srgb').png())).toEqual(
       Uint8Array.from(original(3)),
@@ -60,7 +60,7 @@ describe('loadDigitImage', () => {
     expect([Math.min(...columns), Math.max(...columns)]).toEqual([13, 16]);
   });
 
-  it('fits fields of other sizes in proportion', async () => {
+  it('scales the digit in proportion for inputs of other sizes', async () => {
     const result = await throughFile(await looks['scaled up']!(original(0)), { height: 56, width: 42 });
     expect(result).toHaveLength(56 * 42);
     const rows = [...result.keys()].filter((at) => result[at]! > 0).map((at) => Math.floor(at / 42));
@@ -81,7 +81,7 @@ describe('loadDigitImage', () => {
     await expect(throughFile(blank)).rejects.toThrow(/got a blank image/);
   });
 
-  it('refuses what is no whole image, and names the file, what it found and a remedy', async () => {
+  it('refuses a file that is not a complete image, with its name, its content and a remedy', async () => {
     const png = await grey(original(0), 28).resize(280, 280).png().toBuffer();
     const svg = Buffer.from(
       '<svg xmlns="http://www.w3.org/2000/svg" width="20000" height="20000"><rect width="9" height="9"/></svg>',

@@ -59,7 +59,7 @@ describe('the check', () => {
   });
 });
 
-it.each(pages)('%s names npm scripts that there are', (page) => {
+it.each(pages)('%s names existing npm scripts only', (page) => {
   const named = [...readFileSync(join(root, page), 'utf8').matchAll(/npm run (?:-s )?([\w:-]+)/g)];
   for (const [, name = ''] of named) expect(Object.keys(scripts)).toContain(name);
 });

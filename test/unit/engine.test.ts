@@ -47,7 +47,7 @@ async function wheel(
 }
 
 describe('a wheel', () => {
-  it('gives its libraries and headers, and nothing else', async () => {
+  it('is unpacked to its libraries and headers only', async () => {
     const metadata =
       'Name: tensorflow\nRequires-Dist: nvidia-cublas-cu12<13,>=12.5; extra == "and-cuda"\nRequires-Dist: numpy\n';
     const { file, target } = await wheel(contents, { metadata });
@@ -58,7 +58,7 @@ describe('a wheel', () => {
     expect(await readdir(join(target, 'tensorflow'))).not.toContain('python');
   });
 
-  it('is refused when a library is not what its RECORD says', async () => {
+  it('is refused if a library does not match the hash in RECORD', async () => {
     const { file, target } = await wheel(contents, { record: `${library},sha256=AAAA,7` });
     await expect(extractWheel(file, target)).rejects.toThrow(
       /libtensorflow_cc\.so\.2: expected SHA-256 AAAA/,
@@ -67,7 +67,7 @@ describe('a wheel', () => {
     await expect(extractWheel(none.file, none.target)).rejects.toThrow(EngineError);
   });
 
-  it('is refused when it is larger than allowed, cut off, or no archive', async () => {
+  it('is refused if it is too large, truncated or not an archive', async () => {
     const { file, target } = await wheel(contents);
     await expect(extractWheel(file, target, { ...defaultLimits, entryBytes: 6 })).rejects.toThrow(
       /at most 6 bytes/,
@@ -82,7 +82,7 @@ describe('a wheel', () => {
     await expect(extractWheel(file, target)).rejects.toThrow(EngineError);
   });
 
-  it('cannot write outside of its folder', async () => {
+  it('writes no file outside its folder', async () => {
     const { file, target } = await wheel({
       'tensorflow/include/tsl/../../../../escaped.h': bytes('escaped'),
     });
@@ -92,7 +92,7 @@ describe('a wheel', () => {
 });
 
 describe('--from', () => {
-  it('takes wheels, a wheel that was unpacked, and libtensorflow, and names what else it found', async () => {
+  it('accepts wheels, an unpacked wheel and libtensorflow, and names other contents in its error', async () => {
     const { file, target } = await wheel(contents);
     expect((await provideFrom(join(file, '..'), target)).wheels).toHaveLength(1);
     const unpacked = await provideFrom(target, join(target, 'again'));
@@ -141,7 +141,7 @@ async function cachedEngine() {
 }
 
 describe('the engine cache', () => {
-  it('lies where XDG_CACHE_HOME says, else below the home directory', () => {
+  it('is in XDG_CACHE_HOME if it is set, else below the home directory', () => {
     expect(engineDirectory(engineHost({ XDG_CACHE_HOME: '/x' }, '/home/me'), 'cpu')).toMatch(
       /^\/x\/lockstep\/engine\/.*-cpu-/,
     );
@@ -151,7 +151,7 @@ describe('the engine cache', () => {
     );
   });
 
-  it('is for the version of tfjs-node-gpu that package.json asks for', () => {
+  it('belongs to the version of tfjs-node-gpu in package.json', () => {
     const { devDependencies, peerDependencies } = createRequire(import.meta.url)('../../package.json') as {
       devDependencies: Record<string, string>;
       peerDependencies: Record<string, string>;
@@ -160,7 +160,7 @@ describe('the engine cache', () => {
       expect(versions[engineRelease.packageName]).toBe(engineRelease.packageVersion);
   });
 
-  it('has no engine before the manifest is there, and none whose binding is of other sources', async () => {
+  it('has no engine without a manifest or with a binding of other sources', async () => {
     const { host, directory, save } = await cachedEngine();
     expect(findCachedEngine(host, 'cpu')).toBeUndefined();
     await save();
@@ -170,7 +170,7 @@ describe('the engine cache', () => {
     expect(findEngine(host)).toBeUndefined();
   });
 
-  it('finds a file that was changed, cut off or removed', async () => {
+  it('detects a file that was changed, truncated or removed', async () => {
     const { directory, manifest, save } = await cachedEngine();
     await save();
     await verifyFiles(directory, await readManifest(directory), 'full');
@@ -182,7 +182,7 @@ describe('the engine cache', () => {
     expect(() => parseManifest('{', 'manifest.json')).toThrow(/expected JSON/);
   });
 
-  it('says of an engine that does not load what is wrong and what to type', async () => {
+  it('explains why an engine does not load, and names the command that repairs it', async () => {
     const { host, save } = await cachedEngine();
     await save();
     const status = await engineStatus(host);
@@ -198,7 +198,7 @@ describe('the engine cache', () => {
 describe('loading', () => {
   const absent = { home: '/none', packageDirectory: '/none' };
 
-  it('falls back to WebAssembly with a warning that says what native would bring, unless TensorFlow was asked for', async () => {
+  it('falls back to WebAssembly with a warning, unless TensorFlow was requested', async () => {
     const warnings: string[] = [];
     const options = { threads: 1, host: absent, warn: (message: string) => warnings.push(message) };
     const engine = await loadEngine({ ...options, choice: 'auto' });
@@ -208,7 +208,7 @@ describe('loading', () => {
     await expect(loadEngine({ ...options, choice: 'tensorflow' })).rejects.toThrow(EngineError);
   });
 
-  it('puts util.isNullOrUndefined back where Node has dropped it', () => {
+  it('restores util.isNullOrUndefined, which recent versions of Node lack', () => {
     const target: { isNullOrUndefined?: (value: unknown) => boolean } = {};
     provideIsNullOrUndefined(target);
     expect([undefined, null, 0, ''].map((value) => target.isNullOrUndefined?.(value))).toEqual([
@@ -219,7 +219,7 @@ describe('loading', () => {
     ]);
   });
 
-  it('fixes threads, hides GPUs from CPU workers, and asks GPUs for deterministic ops', () => {
+  it('fixes the number of threads, hides GPUs from CPU workers, and makes GPU ops deterministic', () => {
     expect(engineEnvironment({ threads: 3, device: 'cpu' })).toMatchObject({
       TF_NUM_INTRAOP_THREADS: '3',
       CUDA_VISIBLE_DEVICES: '-1',

@@ -83,7 +83,7 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
     }
   });
 
-  it('adds the penalties of regularizers to loss and gradients, once a step, as tfjs does', async () => {
+  it('adds the penalties of regularizers to loss and gradients once per step, as tfjs does', async () => {
     const engine = await engineFor(choice);
     const { tf } = engine;
     const regularized = ({ tf }: ModelContext): LayersModel => {
@@ -148,7 +148,7 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
     }
   });
 
-  it('leaves layers alone that do not train, told so before or after they are built, or within a model', async () => {
+  it('does not change frozen layers, whether they were frozen before or after they were built, or inside a model', async () => {
     const engine = await engineFor(choice);
     const frozen = ({ tf }: ModelContext): LayersModel => {
       const block = tf.sequential({

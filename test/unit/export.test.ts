@@ -136,7 +136,7 @@ describe.each(cases)('%s', (_, make) => {
   });
 });
 
-it('names the layer that a format can not take, and says what takes it', async () => {
+it('names the layer that a format cannot represent, and the formats that can', async () => {
   const { tf } = engine;
   const model = tf.sequential({
     layers: [tf.layers.embedding({ inputDim: 4, outputDim: 2, inputLength: 3, name: 'words' })],
@@ -152,7 +152,7 @@ it('names the layer that a format can not take, and says what takes it', async (
   ).rejects.toThrow(/"gate" \(Dense\): activation "hardSigmoid"/);
 });
 
-it('says what is in the way when a file can not be written', async () => {
+it('reports the reason if a file cannot be written', async () => {
   const folder = await temporaryFolder();
   await writeFile(join(folder, 'file'), '');
   const { tf } = engine;

@@ -60,7 +60,7 @@ describe('a faulty link', () => {
     expect([fired, got.b]).toEqual([1, expected]);
   });
 
-  it('holds what is sent, in order, until its time is over', async () => {
+  it('delays messages until its time is over and keeps their order', async () => {
     const { a, b, got, all } = pair();
     a.inject(one, { kind: 'delay', ms: 30 }, () => undefined);
     await all(1, 2);
@@ -78,7 +78,7 @@ describe('a faulty link', () => {
     expect(got.b).toEqual([1, 2, 3]);
   });
 
-  it('is cut both ways by a partition, also for another membership, which begins without what was held', async () => {
+  it('delays both directions in a partition, and a new generation begins without the delayed messages', async () => {
     const { a, b, got, all, meet } = pair();
     a.inject(one, { kind: 'partition', ms: 60 }, () => undefined);
     await all(1);
@@ -93,7 +93,7 @@ describe('a faulty link', () => {
     expect([got.a, got.b]).toEqual([[7], [2]]);
   });
 
-  it('to the coordinator holds both ways too', async () => {
+  it('delays both directions of the connection to the coordinator too', async () => {
     const server = new MemoryControl();
     const client = new FaultyControlClient(server.client());
     const [up, down]: [string[], string[]] = [[], []];

@@ -5,7 +5,7 @@ import { bucketLimits, histogramBuckets, histogramOf } from '../../src/shared/ru
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 describe('a histogram', () => {
-  it('puts each value where it belongs, the largest into the last bucket', () => {
+  it('counts each value in its bucket, the largest one in the last bucket', () => {
     const values = Float32Array.from({ length: 31 }, (_, i) => i);
     const histogram = histogramOf(values);
     expect(histogram).toEqual({
@@ -19,7 +19,7 @@ describe('a histogram', () => {
     expect(bucketLimits(histogram)).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
   });
 
-  it('is of one bucket when all values are alike, and of none when there are none', () => {
+  it('has one bucket if all values are equal, and none if there are no values', () => {
     const alike = histogramOf(Float32Array.of(2, 2, 2));
     expect(alike).toEqual({ min: 2, max: 2, count: 3, sum: 6, sumOfSquares: 12, buckets: [3] });
     expect(bucketLimits(alike)).toEqual([2]);
@@ -33,7 +33,7 @@ describe('a histogram', () => {
     });
   });
 
-  it('counts every finite value once, between limits that ascend', () => {
+  it('counts every finite value once, in buckets with ascending limits', () => {
     fc.assert(
       fc.property(fc.float32Array({ minLength: 1 }), (values) => {
         const histogram = histogramOf(values);

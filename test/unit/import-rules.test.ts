@@ -48,7 +48,7 @@ describe('the import rules of src', () => {
     );
   });
 
-  it('refuse sockets, tensors and Node where they do not belong', async () => {
+  it('refuse sockets, tensors and Node in layers that may not use them', async () => {
     const root = await tree(
       new Map([
         ['src/shared/a.ts', ['zeromq']],
@@ -75,7 +75,7 @@ describe('the import rules of src', () => {
     expect(await checkImports(root)).toEqual([]);
   });
 
-  it('refuse cycles, those of types included, and files with too many imports', async () => {
+  it('refuse import cycles (of types too) and files with too many imports', async () => {
     const root = await tree(new Map());
     const folder = join(root, 'src/worker');
     await writeFile(join(folder, 'a.ts'), "import type { B } from './b.js';\nexport type A = B | 1;\n");

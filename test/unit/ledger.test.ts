@@ -106,7 +106,7 @@ describe('the ledger', () => {
     expect(compareLedgers(a, b).difference).toMatchObject({ kind: 'parameters', a: 'kernel, bias' });
   });
 
-  it('can have as many entries as the longest run', async () => {
+  it('accepts as many entries as the longest run has', async () => {
     const weights = Array.from({ length: 150_000 }, (_, i) => ({
       type: 'weights',
       step: i + 1,

@@ -24,7 +24,7 @@ describe('the numerics check', () => {
     expect(result.nonFinite).toBeGreaterThan(0);
   });
 
-  it('finds an op whose output changes once in a while', () => {
+  it('finds an op whose output changes in a few of its calls', () => {
     let calls = 0;
     const values = tf.keep(tf.tensor1d([1, 2, 3]));
     // Bit-equal but for the least bit of one value in every seventh call.
@@ -33,7 +33,7 @@ describe('the numerics check', () => {
     values.dispose();
   });
 
-  it('tells -0 from 0, and refuses an output that is always NaN', () => {
+  it('distinguishes -0 from 0, and refuses an output that is always NaN', () => {
     let calls = 0;
     const zeros = () => [Float32Array.of(calls++ % 2 === 0 ? 0 : -0)];
     expect(check('zeros', zeros)).toMatchObject({ distinct: 2, stable: false });

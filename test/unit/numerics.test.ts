@@ -14,13 +14,13 @@ const calls = 30;
 describe('every operation of the native engine', () => {
   const cases = numericsCases(engine);
 
-  it('gives equal, finite bits for equal inputs whatever the memory held', () => {
+  it('gives equal, finite bits for equal inputs, whatever free memory contained before', () => {
     const results = checkNumerics(engine, cases, calls);
     expect(results.filter(({ stable }) => !stable)).toEqual([]);
     expect(results.length).toBeGreaterThan(450);
   });
 
-  it('is in the check: each TensorFlow op that training any layer of tfjs executes', async () => {
+  it('is checked if the training of any layer of tfjs executes it', async () => {
     const checked = new Set(checkNumerics(engine, cases, 1).flatMap(({ tensorflowOps }) => tensorflowOps));
     const data = syntheticData(96);
     const missing = new Map<string, string>();

@@ -3,7 +3,7 @@ import { totalOf } from '../../src/shared/timeline/step-parts.js';
 import { PhaseClock } from '../../src/worker/timing/phase-clock.js';
 
 describe('the phase clock', () => {
-  it('counts nested time for the inner interval only, and all time of a step for some part', () => {
+  it('counts nested time for the inner interval only, and each millisecond of a step for one part', () => {
     let nowMs = 1000;
     const pass = (ms: number): void => void (nowMs += ms);
     const clock = new PhaseClock(() => nowMs);

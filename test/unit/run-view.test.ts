@@ -59,7 +59,7 @@ describe('the view of a run', () => {
     expect(history?.happenings.map(({ kind }) => kind)).toEqual(['joined', 'run', 'lost']);
   });
 
-  it('is told once', () => {
+  it('is sent once', () => {
     const view = viewOf(runEvent(), startEvent(), stepEvent(1));
     const { cursor } = view.since();
     expect(view.since(cursor)).toMatchObject({ state: null, history: null, steps: null, parts: null });
@@ -69,7 +69,7 @@ describe('the view of a run', () => {
     expect(later).toMatchObject({ history: null, misclassified: null });
   });
 
-  it('goes back with a run that is resumed', () => {
+  it('removes the steps that a resumed run repeats', () => {
     const view = viewOf(runEvent(), startEvent(), stepEvent(1), stepEvent(2), evaluation(1), stepEvent(3));
     view.note({ event: 'resumed', step: 1, path: '/c', skipped: [], timeMs: 9 });
     view.note(stepEvent(2, { loss: 7 }));
@@ -77,7 +77,7 @@ describe('the view of a run', () => {
     expect(view.since().history?.evaluations).toEqual([]);
   });
 
-  it('has the misclassified of the last evaluation, whichever worker found them', () => {
+  it('contains the misclassified examples of the last evaluation, from all workers', () => {
     const of = (epoch: number, rank: number, ...found: [number, number][]): TimedEvent => ({
       event: 'misclassified',
       split: 'test',
@@ -98,7 +98,7 @@ describe('the view of a run', () => {
     expect(view.since().misclassified?.samples.map(({ index }) => index)).toEqual([8, 30, 4]);
   });
 
-  it('stays bounded when it goes on and on', () => {
+  it('stays bounded in a long run', () => {
     const view = new RunView();
     view.note(runEvent());
     for (let step = 1; step <= 20_000; step++) view.note(stepEvent(step));
@@ -112,7 +112,7 @@ describe('the view of a run', () => {
 });
 
 describe('the runs of a folder', () => {
-  it('are listed newest first with what became of them; torn lines and other folders do no harm', async () => {
+  it('are listed newest first with their results, in spite of torn lines and other folders', async () => {
     const folder = await temporaryFolder();
     const write = async (name: string, ...lines: (TimedEvent | string)[]): Promise<void> => {
       await mkdir(join(folder, name));

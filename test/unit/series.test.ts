@@ -7,14 +7,14 @@ const append = (series: Series<keyof typeof columns>, x: number, y: number): voi
   series.append(x, { mean: y, low: y, high: y, last: y });
 
 describe('a series of bounded length', () => {
-  it('keeps every point while there is room', () => {
+  it('keeps every point up to its capacity', () => {
     const series = new Series(columns, 8);
     for (let x = 1; x <= 8; x++) append(series, x, x * x);
     expect(series.since()).toMatchObject({ from: 0, x: [1, 2, 3, 4, 5, 6, 7, 8] });
     expect(series.since().columns['mean']).toEqual([1, 4, 9, 16, 25, 36, 49, 64]);
   });
 
-  it('merges neighbours beyond that: means, extremes and last values are those of all points', () => {
+  it('merges neighbouring points beyond its capacity, with the mean, extremes and last value of all points', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: -1000, max: 1000 }), { minLength: 1, maxLength: 500 }),
@@ -37,7 +37,7 @@ describe('a series of bounded length', () => {
     );
   });
 
-  it('tells a follower what is new, so that it always has the same points', () => {
+  it('sends new points to a follower, which then has the same points', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 30 }), (bursts) => {
         const series = new Series(columns, 8);
@@ -58,7 +58,7 @@ describe('a series of bounded length', () => {
     );
   });
 
-  it('forgets what a run that went back has to do again', () => {
+  it('removes the points of steps that a resumed run repeats', () => {
     const series = new Series(columns, 8);
     for (let x = 1; x <= 6; x++) append(series, x, x);
     series.truncate(4);
@@ -66,7 +66,7 @@ describe('a series of bounded length', () => {
     expect(series.since().columns['mean']).toEqual([1, 2, 3, 4, 50]);
   });
 
-  it('has null for what is no number', () => {
+  it('contains null in place of values that are not finite', () => {
     const series = new Series(columns, 8);
     append(series, 1, Number.NaN);
     expect(series.since().columns['mean']).toEqual([null]);

@@ -82,7 +82,7 @@ function world({ shards, workers, generation = 1, rooms = [] }: World) {
 }
 
 describe('small vectors through shared memory', () => {
-  it('give the bits of one worker, use after use', () => {
+  it('have the bits of a single worker in every round', () => {
     const vector = fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), {
       minLength: 5,
       maxLength: 5,
@@ -109,7 +109,7 @@ describe('small vectors through shared memory', () => {
     );
   });
 
-  it('wait for a use of their own generation, whatever an earlier one left', () => {
+  it('wait for a round of their own generation and ignore values of an earlier one', () => {
     const before = world({ shards: 2, workers: 2 });
     before.use([[1], [2]]);
     before.use([[1], [2]]);
@@ -119,7 +119,7 @@ describe('small vectors through shared memory', () => {
     expect(() => first?.collective.wait()).toThrow('ended');
   });
 
-  it('leave large vectors, and those without room, to messages', () => {
+  it('are not used for large vectors, or if the region is full', () => {
     const plan = {
       runTag: 1n,
       generation: asGeneration(1),

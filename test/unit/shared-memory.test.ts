@@ -36,7 +36,7 @@ describe('shared memory', () => {
     expect([...mine.subarray(0, 3)]).toEqual([1.5, 2.5, 4]);
   });
 
-  it('is opened by its address alone, and by no other token, descriptor or text', () => {
+  it('is opened by its exact address only', () => {
     const { memory, address } = owned();
     const [pid, descriptor, token] = address.split('/') as [string, string, string];
     const other = `${token.startsWith('0') ? '1' : '0'}${token.slice(1)}`;
@@ -51,7 +51,7 @@ describe('shared memory', () => {
     opened?.close();
   });
 
-  it('refuses a part that is not inside', () => {
+  it('refuses a region that is not inside', () => {
     const { memory } = owned();
     for (const [offset, bytes] of [
       [0, 2 ** 40],
@@ -79,7 +79,7 @@ describe('the native sum', () => {
 });
 
 describe('the layout of vectors', () => {
-  it('gives every worker of every plan places that do not overlap and hold its vectors', () => {
+  it('gives the vectors of every worker regions that are large enough and do not overlap', () => {
     for (const [shards, workers] of [
       [1, 1],
       [8, 3],
@@ -103,7 +103,7 @@ describe('the layout of vectors', () => {
     }
   });
 
-  it('comes with the CRC-32 of zlib, at any length and alignment, in one piece or in two', () => {
+  it('comes with a CRC-32 equal to that of zlib, at any length and alignment, in one piece or in two', () => {
     const { checksum } = native ?? {};
     if (!checksum) return; // Another kind of CPU.
     const bytes = Buffer.from(Array.from({ length: 1_100 }, (_, i) => (i * 2_654_435_761) >>> 13));
@@ -116,7 +116,7 @@ describe('the layout of vectors', () => {
     }
   });
 
-  it('comes with the bfloat16 of JavaScript, for numbers of every kind', () => {
+  it('comes with a rounding to bfloat16 equal to that in JavaScript, for numbers of every kind', () => {
     const bits = Uint32Array.from({ length: 4_096 }, (_, i) => Math.imul(i, 2_654_435_761) ^ (i << 20));
     bits.set([0, 0x80000000, 0x7f800000, 0xff800000, 0x7f800001, 0xffffffff, 0x7f7fffff, 1, 0x8000, 0x18000]);
     const [left, right] = [new Float32Array(bits.buffer), new Float32Array(bits.slice().reverse().buffer)];

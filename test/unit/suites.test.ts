@@ -35,7 +35,7 @@ describe('the suites', () => {
     projects = await projectsByFile();
   });
 
-  it('hold every test file exactly once, and none twice on WebAssembly', async () => {
+  it('contain every test file exactly once, and none twice on WebAssembly', async () => {
     const names = await readdir(join(root, 'test'), { recursive: true });
     const tests = names
       .filter((name) => name.endsWith('.test.ts'))
@@ -57,7 +57,7 @@ describe('the suites', () => {
     expect(units.filter((file, i) => file !== self && needsProcess.test(texts[i] ?? ''))).toEqual([]);
   });
 
-  it('name no file that is not there', () => {
+  it('name existing files only', () => {
     expect(namedFiles.filter((file) => !existsSync(join(root, file)))).toEqual([]);
   });
 

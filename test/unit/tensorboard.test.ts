@@ -50,7 +50,7 @@ describe('event files', () => {
     expect(await readdir(directory)).toEqual([`events.out.tfevents.0000000001.box.${process.pid}`]);
   });
 
-  it('have the graph that TensorFlow would write, with names that it takes', () => {
+  it('contain the graph as TensorFlow writes it, with names that TensorFlow accepts', () => {
     const attr = { _output_shapes: { list: { shape: [{ dim: [{ size: -1 }, { size: 10 }] }] } } };
     const node = { name: 'dense', op: 'Dense', input: ['in'], attr };
     expect(Buffer.from(encodeGraph([node])).toString('hex')).toBe(golden.graph);
@@ -67,7 +67,7 @@ describe('event files', () => {
     expect(() => new EventFile(options)).toThrow(ConfigError);
   });
 
-  it('say once that they stop, and let the run go on', async () => {
+  it('are reported once if they cannot be written, and the run continues', async () => {
     const directory = await temporaryFolder();
     const said: string[] = [];
     // A folder takes the place of the file.
@@ -86,7 +86,7 @@ describe('event files', () => {
 });
 
 describe("a run's event file", () => {
-  it('has the figures of each step and each evaluation, histograms, and where a run goes on', async () => {
+  it('contains the values of each step and evaluation, the histograms, and the step at which a run resumes', async () => {
     const directory = await temporaryFolder();
     const log = new TensorboardLog({ directory, host: 'box', startMs: 1_500, broken });
     const layers = [{ name: 'only', kind: 'Dense', inputs: [], shape: [null, 10], parameters: 7 }];

@@ -16,7 +16,7 @@ async function project() {
 }
 
 describe('the cache of transpiled definitions', () => {
-  it('is read by the next process, and never instead of a file that has changed', async () => {
+  it('is used by the next process, unless the file has changed', async () => {
     const { config, cache, name } = await project();
     expect(await name()).toBe('first');
     // Here, where Lockstep is TypeScript itself, its own files are there as well.
@@ -47,7 +47,7 @@ describe('the cache of transpiled definitions', () => {
     },
   );
 
-  it('does not grow without end', async () => {
+  it('has a bounded size', async () => {
     const { cache, name } = await project();
     await mkdir(cache, { mode: 0o700 });
     for (let i = 0; i <= 400; i++) await writeFile(join(cache, `old-${i}.mjs`), '');

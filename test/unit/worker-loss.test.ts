@@ -136,7 +136,7 @@ describe('the loss of workers', () => {
     expect(run.lost).toEqual([expect.stringMatching(/rank 1 \(pid 2 on box\) made no progress/)]);
   });
 
-  it('starts a new generation if all workers wait and nothing arrives, later each time', () => {
+  it('starts a new generation if all workers wait and no frame arrives, after a longer time at each repetition', () => {
     const run = Run.running(2, { stepTimeoutMs: 60_000 });
     /** The duration of a generation in which both workers wait for each other. */
     const stall = (generation: number): number => {
