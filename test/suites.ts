@@ -42,6 +42,7 @@ const isolated: readonly string[] = [
   'test/unit/product-ops.test.ts',
   'test/unit/transpile-cache.test.ts',
   'test/unit/wasm-kernels.test.ts',
+  'test/unit/weight-paths.test.ts',
 ];
 
 /**

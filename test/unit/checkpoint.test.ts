@@ -139,6 +139,19 @@ describe('a checkpoint', () => {
     );
   });
 
+  it('is read in the first format if its names tell all weights apart, else refused', async () => {
+    const path = await write(await temporaryFolder(), 1);
+    const file = join(path, 'manifest.json');
+    const text = await readFile(file, 'utf8');
+    expect(text).toContain('"format": 2');
+    await writeFile(file, text.replace('"format": 2', '"format": 1'));
+    expect((await readCheckpoint(path, layout, numbers)).vectors).toEqual(state(1).vectors);
+    const twoBlocks = layout.map((slice, i) => (i === 1 ? { ...slice, name: 'b/dense/bias' } : slice));
+    await expect(readCheckpoint(path, twoBlocks, numbers)).rejects.toThrow(
+      /expected a checkpoint of format 2, got format 1, .* it has no "b\/dense\/bias"\. Train from the start/,
+    );
+  });
+
   it('leaves the earlier ones unchanged if it cannot be written', async () => {
     const folder = await temporaryFolder();
     await write(folder, 1);

@@ -11,7 +11,9 @@ import { identitySchema } from '../protocol/messages.js';
 export const checkpointsFolder = 'checkpoints';
 export const stateName = 'state.safetensors';
 export const manifestName = 'manifest.json';
-export const format = 1;
+/** Format 1 had one tensor for all weights of one name; see `readCheckpoint`. */
+export const format = 2;
+const formats = [1, format] as const;
 const maxManifestBytes = 64 * 2 ** 20;
 
 /** Name of a checkpoint's folder. */
@@ -25,7 +27,7 @@ const uint32 = z.int().min(0).max(0xffffffff);
 const definitionSchema = z.strictObject({ path: z.string().max(4_096), sha256 });
 
 const manifestSchema = z.strictObject({
-  format: z.literal(format),
+  format: z.literal(formats),
   runId: z.uuid(),
   /** The last step that is included; training continues with the next one. */
   step: uint32.min(1),

@@ -4,7 +4,14 @@ import { createHash } from 'node:crypto';
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError, systemCode } from '../errors.js';
-import { checkpointsFolder, namePattern, readManifest, stateName, type Manifest } from './manifest.js';
+import {
+  checkpointsFolder,
+  format,
+  namePattern,
+  readManifest,
+  stateName,
+  type Manifest,
+} from './manifest.js';
 import { decodeSafetensors } from './safetensors.js';
 import { stateOf, type CheckpointState, type StateLayout } from './state-tensors.js';
 
@@ -32,7 +39,7 @@ async function readVerified(path: string, { file }: Manifest): Promise<Buffer> {
  * @param path the checkpoint's folder
  * @param layout the tensors that the model's training state consists of
  * @param numbers names of the scheduler state's numbers
- * @throws CheckpointError if the checkpoint is damaged or belongs to another model
+ * @throws CheckpointError if the checkpoint is damaged, belongs to another model, or is too old to tell the model's weights apart
  */
 export async function readCheckpoint(
   path: string,
@@ -41,6 +48,14 @@ export async function readCheckpoint(
 ): Promise<CheckpointState & { readonly step: number }> {
   const manifest = await readManifest(path);
   const { tensors } = decodeSafetensors(await readVerified(path, manifest), join(path, stateName));
+  const missing = layout.find(({ name }) => !tensors.has(name));
+  if (manifest.format < format && missing) {
+    throw new CheckpointError(
+      `${path}: expected a checkpoint of format ${format}, got format ${manifest.format}, in which weights of one name are one ` +
+        `tensor: it has no "${missing.name}". Train from the start, or resume with the version of Lockstep that wrote it.`,
+      { path },
+    );
+  }
   return { step: manifest.step, ...stateOf(layout, numbers, tensors, path) };
 }
 

@@ -19,6 +19,13 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** Returns the name, or one of `length` characters that belongs to no other name. @param length at least 17 */
+export function shortName(name: string, length: number): string {
+  if (name.length <= length) return name;
+  const digest = createHash('sha256').update(name).digest('hex').slice(0, 16);
+  return `${name.slice(0, length - digest.length - 1)}~${digest}`;
+}
+
 /** SHA-256 over names, shapes, dtypes and trainability, in order. */
 export function layoutHash(layout: Layout): string {
   const canonical = layout.map(({ name, shape, dtype, trainable }) => [name, shape, dtype, trainable]);

@@ -2,7 +2,9 @@
 
 import { z } from 'zod';
 
-const name = z.string().max(256);
+/** Maximum length of a layer's name. */
+export const maxLayerName = 256;
+const name = z.string().max(maxLayerName);
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 /** Models with more layers are not described. */

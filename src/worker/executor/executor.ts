@@ -14,6 +14,7 @@ import { unmeasured, type Measure } from '../timing/tracer.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { fuse, type FusedNode } from './fusion.js';
 import { buildGraph, type Graph } from './graph.js';
+import { weightsOf } from './model-weights.js';
 import type { Layer, LayerVariable } from './layer.js';
 import type { Forward, LayerOp, PassContext, ShardedTensors, StepContext } from './layer-op.js';
 import { implementationOf } from './layers/implementations.js';
@@ -51,7 +52,7 @@ export class Executor {
     this.#graph = buildGraph(model);
     this.#communicator = communicator;
     this.#measure = measure;
-    const weights = model.weights as unknown as LayerVariable[];
+    const weights = weightsOf(model);
     const index = new Map(weights.map((variable, i) => [variable, i]));
     const weightIndex = (variable: LayerVariable): number => {
       const found = index.get(variable);

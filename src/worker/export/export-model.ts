@@ -8,7 +8,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import { encodeSafetensors, type NamedTensor } from '../../shared/checkpoint/safetensors.js';
 import { CheckpointError, systemCode } from '../../shared/errors.js';
 import { writeFileAtomically } from '../../shared/files/write-whole.js';
-import type { LayerVariable } from '../executor/layer.js';
+import { weightPaths, weightsOf } from '../executor/model-weights.js';
 import { saveModel } from '../model-files/save-model.js';
 import type { ExportFormat, WeightLayout } from './formats.js';
 import { constant } from './layers.js';
@@ -57,10 +57,10 @@ export async function exportModel(model: LayersModel, options: ExportOptions): P
   }
 }
 
-/** Returns the weights with tfjs's names and shapes. */
+/** Returns the weights with tfjs's shapes, under the names that they have in checkpoints. */
 function ownTensors(model: LayersModel): Map<string, NamedTensor> {
-  const variables = model.weights as unknown as LayerVariable[];
-  return new Map(variables.map((variable) => [variable.originalName, constant(variable)]));
+  const paths = weightPaths(model);
+  return new Map(weightsOf(model).map((variable, i) => [paths[i] ?? '', constant(variable)]));
 }
 
 /** Returns the weights as `<layer>.weight` and so on, the form of a PyTorch state dict. */

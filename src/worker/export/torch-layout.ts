@@ -9,6 +9,7 @@ import { InvariantError, ModelError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import { buildGraph } from '../executor/graph.js';
 import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer.js';
+import { layerPaths, UniqueNames } from '../executor/model-weights.js';
 import { outInHeightWidth } from './kernel-order.js';
 
 export type TorchPart = 'weight' | 'bias' | 'running_mean' | 'running_var';
@@ -24,6 +25,7 @@ export interface TorchTensor {
 }
 
 export interface TorchModule {
+  /** The layer's unique name. In that of a layer in a nested model, `.` separates it from the model, as in PyTorch. */
   readonly layer: string;
   readonly kind: 'conv' | 'linear' | 'norm';
   readonly tensors: readonly TorchTensor[];
@@ -46,6 +48,8 @@ const elementwise: readonly string[] = [
 /** Returns the layers with weights, in the model's order. @throws ModelError for a layer without a known layout in PyTorch */
 export function torchModules(model: LayersModel): TorchModule[] {
   const graph = buildGraph(model);
+  const paths = layerPaths(model);
+  const names = new UniqueNames();
   const flattened = new Map<number, Picture>();
   const modules = new Map<Layer, TorchModule>();
   for (const { layer, inputs, outputs } of graph.nodes) {
@@ -59,9 +63,16 @@ export function torchModules(model: LayersModel): TorchModule[] {
       flattened.set(to, picture);
     }
     if (layer.weights.length > 0 && !modules.has(layer))
-      modules.set(layer, moduleOf(layer, className, picture));
+      modules.set(layer, {
+        ...moduleOf(layer, className, picture),
+        layer: names.take(torchName(layer, paths.get(layer) ?? layer.name)),
+      });
   }
   return [...modules.values()];
+}
+
+function torchName(layer: Layer, path: string): string {
+  return path === layer.name ? path : path.replaceAll('/', '.');
 }
 
 function flattenedSize(layer: Layer): Picture | undefined {
@@ -74,7 +85,7 @@ function flattenedSize(layer: Layer): Picture | undefined {
   return [height, width, channels];
 }
 
-function moduleOf(layer: Layer, className: string, picture: Picture | undefined): TorchModule {
+function moduleOf(layer: Layer, className: string, picture: Picture | undefined): Omit<TorchModule, 'layer'> {
   const fields = fieldsOf<Readonly<Record<string, LayerVariable | null | undefined>>>(layer);
   const tensors: TorchTensor[] = [];
   const add = (
@@ -99,17 +110,17 @@ function moduleOf(layer: Layer, className: string, picture: Picture | undefined)
     case 'Conv2D':
       add('weight', 'kernel', convolutionKernel);
       add('bias', 'bias', plain);
-      return { layer: layer.name, kind: 'conv', tensors };
+      return { kind: 'conv', tensors };
     case 'Dense':
       add('weight', 'kernel', (variable) => linearKernel(variable, picture));
       add('bias', 'bias', plain);
-      return { layer: layer.name, kind: 'linear', tensors };
+      return { kind: 'linear', tensors };
     case 'BatchNormalization':
       add('weight', 'gamma', vector);
       add('bias', 'beta', vector);
       add('running_mean', 'movingMean', vector);
       add('running_var', 'movingVariance', vector);
-      return { layer: layer.name, kind: 'norm', tensors };
+      return { kind: 'norm', tensors };
     default:
       throw new ModelError(
         `PyTorch's layout: expected Conv2D, Dense or BatchNormalization, got layer "${layer.name}" (${className}). ` +

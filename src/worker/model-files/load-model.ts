@@ -7,12 +7,13 @@ import { z } from 'zod';
 import { ModelError, OperationalError, systemCode } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import type { Tensorflow } from '../engine/native.js';
+import { assignWeights, bytesPerElement } from './assign-weights.js';
+import { buildTopology } from './build-topology.js';
 import { modelFolder } from './save-model.js';
 
 const maxJsonBytes = 256 * 2 ** 20;
 const maxWeightBytes = 16 * 2 ** 30;
 
-const bytesPerElement = { float32: 4, int32: 4, bool: 1, complex64: 8, uint8: 1, uint16: 2, float16: 2 };
 const dtypeSchema = z.enum(['float32', 'int32', 'bool', 'complex64']);
 
 const manifestSchema = z.object({
@@ -72,8 +73,11 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
 /** Builds the model of the files. The caller disposes it. @throws ModelError if tfjs cannot build it */
 export async function openModel(tf: Tensorflow, { file, artifacts }: ModelFiles): Promise<LayersModel> {
   try {
-    return await tf.loadLayersModel({ load: () => Promise.resolve(artifacts) });
+    const model = await buildTopology(tf, artifacts.modelTopology as object);
+    assignWeights(tf, model, artifacts, file);
+    return model;
   } catch (cause) {
+    if (cause instanceof OperationalError) throw cause;
     throw new ModelError(
       `Model ${file} can't be loaded: ${cause instanceof Error ? cause.message : String(cause)}. Train or export it again.`,
       { file },

@@ -1,9 +1,15 @@
-/** Saves the trained model as a tfjs LayersModel, model.json and one weights file, for tf.loadLayersModel. */
+/**
+ * Saves the trained model as a tfjs LayersModel, model.json and one weights file, for tf.loadLayersModel. Every weight has the name
+ * that it has in checkpoints (`executor/model-weights.ts`).
+ */
 
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LayersModel, io } from '@tensorflow/tfjs';
-import { CheckpointError, systemCode } from '../../shared/errors.js';
+import { CheckpointError, InvariantError, systemCode } from '../../shared/errors.js';
+import { weightPaths, weightsOf } from '../executor/model-weights.js';
+import type { LayerConfig } from './layer-config.js';
+import { uniqueTopology } from './unique-topology.js';
 
 /** Name of the model's folder in a run's folder. */
 export const modelFolder = 'model';
@@ -23,17 +29,16 @@ export async function saveModel(model: LayersModel, target: string): Promise<str
     await mkdir(draft, { recursive: true });
     await model.save({
       save: async (artifacts: io.ModelArtifacts) => {
-        const { weightData, weightSpecs = [], ...rest } = artifacts;
-        const buffers = Array.isArray(weightData) ? weightData : [weightData ?? new ArrayBuffer(0)];
-        const manifest = [{ paths: [weightsFile], weights: weightSpecs }];
-        await writeFile(
-          join(draft, weightsFile),
-          Buffer.concat(buffers.map((buffer) => Buffer.from(buffer))),
-        );
+        const { specs, parts } = encodeWeights(model);
+        const manifest = [{ paths: [weightsFile], weights: specs }];
+        await writeFile(join(draft, weightsFile), Buffer.concat(parts));
         await writeFile(
           join(draft, 'model.json'),
           JSON.stringify({
-            ...rest,
+            ...artifacts,
+            weightData: undefined,
+            weightSpecs: undefined,
+            modelTopology: uniqueTopology(model, artifacts.modelTopology as unknown as LayerConfig),
             format: 'layers-model',
             generatedBy: 'Lockstep',
             weightsManifest: manifest,
@@ -45,6 +50,7 @@ export async function saveModel(model: LayersModel, target: string): Promise<str
     await rm(target, { recursive: true, force: true });
     await rename(draft, target);
   } catch (cause) {
+    if (cause instanceof InvariantError) throw cause;
     throw new CheckpointError(
       `Model can't be saved to ${target}: ${systemCode(cause) ?? (cause instanceof Error ? cause.message : String(cause))}. ` +
         'Choose another --out with enough free space.',
@@ -53,4 +59,22 @@ export async function saveModel(model: LayersModel, target: string): Promise<str
     );
   }
   return join(target, 'model.json');
+}
+
+/** Returns the entry of each weight in the manifest, and their bytes in the same order, as tfjs encodes them. */
+function encodeWeights(model: LayersModel): { specs: io.WeightsManifestEntry[]; parts: Buffer[] } {
+  const paths = weightPaths(model);
+  const specs: io.WeightsManifestEntry[] = [];
+  const parts: Buffer[] = [];
+  for (const [i, variable] of weightsOf(model).entries()) {
+    const tensor = variable.read();
+    const values = tensor.dataSync();
+    const { dtype } = tensor;
+    if (dtype === 'string') throw new InvariantError(`weight ${variable.originalName} holds text`);
+    specs.push({ name: paths[i] ?? variable.originalName, shape: tensor.shape, dtype });
+    parts.push(
+      Buffer.from(Uint8Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))),
+    );
+  }
+  return { specs, parts };
 }

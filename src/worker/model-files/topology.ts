@@ -1,12 +1,15 @@
 /** Describes a model for the dashboard: its layers in order of computation and the inputs of each. */
 
 import type { LayersModel } from '@tensorflow/tfjs';
-import type { ModelLayer } from '../../shared/model/model-layer.js';
+import { shortName } from '../../shared/model/layout.js';
+import { maxLayerName, type ModelLayer } from '../../shared/model/model-layer.js';
 import { buildGraph } from '../executor/graph.js';
+import { layerPaths } from '../executor/model-weights.js';
 
-/** Nested models are flattened. A layer that is called twice appears twice, under two names. */
+/** Nested models are flattened. Layers have unique names, as their weights do. A layer that is called twice appears twice, under two names. */
 export function topologyOf(model: LayersModel): ModelLayer[] {
   const graph = buildGraph(model);
+  const paths = layerPaths(model);
   /** Name of the node that computes a value, by value. */
   const sources = new Map<number, string>();
   const taken = new Map<string, number>();
@@ -22,7 +25,7 @@ export function topologyOf(model: LayersModel): ModelLayer[] {
     return { name, kind: 'InputLayer', inputs: [], shape: input?.shape ?? [], parameters: 0 };
   });
   const layers = graph.nodes.map(({ layer, inputs: slots, outputs }): ModelLayer => {
-    const name = nameFor(layer.name);
+    const name = nameFor(shortName(paths.get(layer) ?? layer.name, maxLayerName - 8));
     for (const slot of outputs) sources.set(slot, name);
     const [first = layer.outputShape] = layer.outputShape as (number | null)[][];
     return {

@@ -10,6 +10,7 @@ import { vectorOf, type NamedVectors, type PinnedVectors } from '../../shared/mo
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { LayerVariable } from '../executor/layer.js';
+import { weightsOf } from '../executor/model-weights.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { createRule } from './create-rule.js';
 import type { UpdateRule } from './update-rule.js';
@@ -30,7 +31,7 @@ export class Optimizer {
   ) {
     this.#tf = tf;
     this.parameters = parameters;
-    this.#variables = model.weights;
+    this.#variables = weightsOf(model);
     const flat = this.flatten(
       ({ weight, size }) => this.#variables[weight]?.read().dataSync<'float32'>() ?? new Float32Array(size),
     );

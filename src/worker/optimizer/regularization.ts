@@ -8,7 +8,8 @@ import type { LayersModel, Scalar, Tensor, Variable } from '@tensorflow/tfjs';
 import { withoutMathRandom } from '../random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
-import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer.js';
+import { fieldsOf, type Layer } from '../executor/layer.js';
+import { weightsOf } from '../executor/model-weights.js';
 
 const drawsRandom =
   'A regularizer called Math.random, so workers would have different numbers. Remove the random draw.';
@@ -52,7 +53,7 @@ export class Regularization {
     const penalized = layers.map((layer) => fieldsOf<Penalized>(layer));
     const count = tf.tidy(() => penalized.flatMap((layer) => layer.calculateLosses()).length);
     if (count === 0) return undefined;
-    const weights = model.weights as unknown as LayerVariable[];
+    const weights = weightsOf(model);
     const trained = parameters.flatMap((parameter) => {
       const variable = weights[parameter.weight]?.read() as Variable | undefined;
       return variable ? [{ parameter, variable }] : [];

@@ -8,7 +8,7 @@ import type { Layout } from '../../shared/model/layout.js';
 import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
 import { checkSamples, loadData } from '../data/load-data.js';
 import type { Engine } from '../engine/load.js';
-import type { LayerVariable } from '../executor/layer.js';
+import { checkSavable, weightPaths, weightsOf } from '../executor/model-weights.js';
 import { kernelsOf } from '../kernels/choose.js';
 import { openModel, readModelFiles } from '../model-files/load-model.js';
 import { buildObjective } from '../objective/build-objective.js';
@@ -48,12 +48,14 @@ export async function buildModel(
     () => definition.model({ tf, seed, loadModel }),
   );
   markFrozenWeights(model);
+  checkSavable(model);
   return model;
 }
 
 function layoutOf(model: LayersModel): Layout {
-  return (model.weights as unknown as LayerVariable[]).map((variable) => ({
-    name: variable.originalName,
+  const paths = weightPaths(model);
+  return weightsOf(model).map((variable, i) => ({
+    name: paths[i] ?? variable.originalName,
     shape: variable.shape.map(Number),
     dtype: variable.read().dtype,
     trainable: variable.trainable,

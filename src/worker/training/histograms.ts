@@ -4,7 +4,7 @@
  */
 
 import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
-import type { Layout } from '../../shared/model/layout.js';
+import { shortName, type Layout } from '../../shared/model/layout.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import { histogramOf, maxHistograms, type NamedHistogram } from '../../shared/runs/histogram.js';
 import type { Communicator } from '../communicator/communicator.js';
@@ -51,7 +51,7 @@ export class Histograms {
 
   #histogram(kind: NamedHistogram['kind'], weight: number, values: Float32Array): NamedHistogram {
     const name = this.#options.layout[weight]?.name ?? String(weight);
-    return { kind, name: name.slice(0, maxNameLength), histogram: histogramOf(values) };
+    return { kind, name: shortName(name, maxNameLength), histogram: histogramOf(values) };
   }
 }
 

@@ -21,7 +21,7 @@ export interface Replica {
   /** Owned by the replica; disposed when training ends. */
   readonly model: LayersModel;
   readonly data: TrainingData;
-  /** One entry per weight of the model, in the order of `model.weights`. */
+  /** One entry per weight of the model, in the order of `weightsOf`. */
   readonly layout: Layout;
   readonly objective: Objective;
   readonly functions: DefinitionFunctions;

@@ -2,12 +2,12 @@
 
 import { hashBytes, hashFloats } from '../../shared/ledger/hash.js';
 import { elementCount, type Layout } from '../../shared/model/layout.js';
-import type { LayerVariable } from '../executor/layer.js';
+import { weightsOf } from '../executor/model-weights.js';
 import type { Replica } from './replica.js';
 
 /** Copies the values of every weight, in layout order. */
 export function readWeights({ model }: Pick<Replica, 'model'>): Float32Array[] {
-  return model.weights.map((variable) => Float32Array.from(variable.read().dataSync<'float32'>()));
+  return weightsOf(model).map((variable) => Float32Array.from(variable.read().dataSync<'float32'>()));
 }
 
 /** A weight that is not trainable. */
@@ -42,8 +42,9 @@ export function readStatistics(
   replica: Replica,
   into: Float32Array = new Float32Array(statisticsSize(replica)),
 ): Float32Array {
+  const variables = weightsOf(replica.model);
   for (const { weight, offset } of statisticsOf(replica)) {
-    const values = replica.model.weights[weight]?.read().dataSync<'float32'>();
+    const values = variables[weight]?.read().dataSync<'float32'>();
     if (values) into.set(values, offset);
   }
   return into;
@@ -52,7 +53,7 @@ export function readStatistics(
 /** Replaces the values of all weights that are not trainable; `values` is flat, in layout order. */
 export function writeStatistics(replica: Replica, values: Float32Array): void {
   const { tf } = replica.engine;
-  const variables = replica.model.weights as unknown as LayerVariable[];
+  const variables = weightsOf(replica.model);
   tf.tidy(() => {
     for (const { weight, shape, offset, size } of statisticsOf(replica))
       variables[weight]?.write(tf.tensor(values.slice(offset, offset + size), [...shape]));

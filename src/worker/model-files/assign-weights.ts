@@ -1,0 +1,131 @@
+/** Copies the weights of a file into a model. The names in the file are those of Lockstep, of tfjs, or of a converter. */
+
+import type { LayersModel, Tensor, io } from '@tensorflow/tfjs';
+import { ModelError } from '../../shared/errors.js';
+import { elementCount } from '../../shared/model/layout.js';
+import type { Tensorflow } from '../engine/native.js';
+import type { LayerVariable } from '../executor/layer.js';
+import { weightPaths, weightsOf } from '../executor/model-weights.js';
+
+type Spec = io.WeightsManifestEntry;
+
+/** Bytes of one element, by the stored type. */
+export const bytesPerElement = {
+  float32: 4,
+  int32: 4,
+  bool: 1,
+  complex64: 8,
+  uint8: 1,
+  uint16: 2,
+  float16: 2,
+} as const;
+
+interface Target {
+  readonly variable: LayerVariable;
+  readonly path: string;
+}
+
+/**
+ * Sets every weight of the model.
+ * @param file the model's file, for errors
+ * @throws ModelError naming the first weight that is missing, superfluous or of another shape; the model is unchanged then
+ */
+export function assignWeights(
+  tf: Tensorflow,
+  model: LayersModel,
+  { weightSpecs = [], weightData }: io.ModelArtifacts,
+  file: string,
+): void {
+  const specs = weightSpecs.filter(({ group }) => group !== 'optimizer');
+  const pairs = pairWeights(model, specs, file);
+  for (const [{ name, shape }, variable] of pairs) {
+    const expected = variable.shape.join();
+    if (shape.join() === expected) continue;
+    throw new ModelError(
+      `Model ${file} can't be loaded: weight "${name}": expected [${expected}], got [${shape.join()}]. ` +
+        'Use the weights that belong to this model.json.',
+      { file },
+    );
+  }
+  const bytes = new Uint8Array(weightData as ArrayBuffer);
+  let offset = 0;
+  for (const spec of weightSpecs) {
+    const size = elementCount(spec.shape) * bytesPerElement[storedType(spec)];
+    const variable = pairs.get(spec);
+    if (variable) {
+      const { [spec.name]: value } = tf.io.decodeWeights(bytes.slice(offset, offset + size).buffer, [spec]);
+      variable.write(value as Tensor);
+      value?.dispose();
+    }
+    offset += size;
+  }
+}
+
+function storedType({ quantization, dtype }: Spec): keyof typeof bytesPerElement {
+  return (quantization?.dtype ?? dtype) as keyof typeof bytesPerElement;
+}
+
+/** Finds the variable of each weight in the file. */
+function pairWeights(
+  model: LayersModel,
+  specs: readonly Spec[],
+  file: string,
+): ReadonlyMap<Spec, LayerVariable> {
+  const paths = weightPaths(model);
+  const open = new Set(weightsOf(model).map((variable, i): Target => ({ variable, path: paths[i] ?? '' })));
+  const pairs = new Map<Spec, LayerVariable>();
+  const pair = (rule: (spec: Spec, target: Target) => boolean): void => {
+    for (const spec of specs) {
+      if (pairs.has(spec)) continue;
+      const found = [...open].find((target) => rule(spec, target));
+      if (!found) continue;
+      pairs.set(spec, found.variable);
+      open.delete(found);
+    }
+  };
+  const sameOriginal = ({ name }: Spec, { variable }: Target): boolean => name === variable.originalName;
+  if (new Set(specs.map(({ name }) => name)).size < specs.length) {
+    // Written without paths. Weights of one name are in the order of the model.
+    pair(sameOriginal);
+  } else {
+    pair(({ name }, { path }) => name === path);
+    pair(sameOriginal);
+  }
+  for (const variant of variants) pair(({ name }, { path }) => variant(name.split('/')).join('/') === path);
+  const unused = specs.find((spec) => !pairs.has(spec));
+  const [missing] = open;
+  if (!unused && !missing) return pairs;
+  const got = unused ? `"${unused.name}" of shape [${unused.shape.join()}]` : 'none';
+  const expected = missing
+    ? `"${missing.path}" of shape [${missing.variable.shape.join()}]`
+    : 'no further weight';
+  throw new ModelError(
+    `Model ${file} can't be loaded: expected ${missing ? 'weight ' : ''}${expected}, got ${got}. ` +
+      'Use the weights that belong to this model.json.',
+    { file },
+  );
+}
+
+type Rename = (parts: readonly string[]) => readonly string[];
+
+/** Leaves out the cell of a recurrent layer: Keras names a weight `lstm/lstm_cell/kernel`, tfjs `lstm/kernel`. */
+const withoutCell: Rename = (parts) =>
+  parts.length < 3 ? parts : [...parts.slice(0, -2), ...parts.slice(-1)];
+/** Keras 3 puts the names of models in front. */
+const without =
+  (models: number): Rename =>
+  (parts) =>
+    parts.slice(Math.min(models, parts.length - 2));
+/** Keras 3 calls the kernel of a DepthwiseConv2D `kernel`. */
+const depthwise: Rename = (parts) => [...parts.slice(0, -1), `depthwise_${parts.at(-1) ?? ''}`];
+
+const mostModels = 4;
+
+/** Names that a weight may have in tfjs, from its name in a file of Keras; the most likely first. */
+const variants: readonly Rename[] = Array.from({ length: mostModels + 1 }, (_, models) =>
+  without(models),
+).flatMap((shorter): Rename[] => [
+  shorter,
+  (parts) => withoutCell(shorter(parts)),
+  (parts) => depthwise(shorter(parts)),
+]);
