@@ -59,7 +59,11 @@ const training = [
 const trainingOnWasm = ['test/e2e/training.test.ts', 'test/fault/killed-processes.test.ts'];
 
 /** Tests of one process that run for hundreds of steps or calls: in `long`. */
-const patient = ['test/unit/executor-memory.test.ts', 'test/unit/numerics-300-calls.test.ts'];
+const patient = [
+  'test/oracle/models.test.ts',
+  'test/unit/executor-memory.test.ts',
+  'test/unit/numerics-300-calls.test.ts',
+];
 
 /** Tests of several workers, which run twice: on the installed engine and again with LOCKSTEP_ENGINE=wasm. */
 const multiWorker = [

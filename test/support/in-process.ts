@@ -8,6 +8,7 @@ import type { BatchPlan } from '../../src/shared/data/sampler.js';
 import type { SampleBuffers, TrainingData } from '../../src/shared/data/training-data.js';
 import type { Plan } from '../../src/shared/protocol/messages.js';
 import { MemoryControl, MemoryNetwork } from '../../src/shared/transport/memory.js';
+import type { Communicator } from '../../src/worker/communicator/communicator.js';
 import { InlineCommunicator } from '../../src/worker/communicator/inline-communicator.js';
 import { engineHost } from '../../src/worker/engine/cache.js';
 import { engineEnvironment } from '../../src/worker/engine/environment.js';
@@ -15,6 +16,7 @@ import { loadEngine, type Engine, type EngineChoice } from '../../src/worker/eng
 import { buildReplica } from '../../src/worker/training/build-replica.js';
 import type { GenerationContext, GenerationFaults } from '../../src/worker/training/generation-context.js';
 import { joinGeneration } from '../../src/worker/training/join-generation.js';
+import type { Replica } from '../../src/worker/training/replica.js';
 
 export async function engineFor(choice: EngineChoice): Promise<Engine> {
   Object.assign(process.env, engineEnvironment({ threads: 1, device: 'cpu' }));
@@ -47,6 +49,16 @@ export async function alone(
   data: TrainingData,
   faults?: GenerationFaults,
 ): Promise<GenerationContext> {
+  return joinAlone(await replicaOf(engine, model, config, data), faults);
+}
+
+/** A replica of `model` with the weights of the configuration's seed. */
+export async function replicaOf(
+  engine: Engine,
+  model: LoadedDefinition['model'],
+  config: RunConfigInput,
+  data: TrainingData,
+): Promise<Replica> {
   const resolved = resolveConfig(runConfigSchema.parse({ workers: 1, threads: 1, ...config }), {
     cores: 1,
     gpus: [],
@@ -60,7 +72,19 @@ export async function alone(
     functions: noFunctions,
     values: {},
   };
-  const replica = await buildReplica(engine, resolved, definition);
+  return buildReplica(engine, resolved, definition);
+}
+
+/**
+ * Joins a generation of one worker, which has all shards.
+ * @param observe returns the communicator that the worker uses in place of the given one
+ */
+export async function joinAlone(
+  replica: Replica,
+  faults?: GenerationFaults,
+  observe: (communicator: Communicator) => Communicator = (communicator) => communicator,
+): Promise<GenerationContext> {
+  const { shards } = replica.config;
   const server = new MemoryControl();
   const communicator = new InlineCommunicator(server.client(), new MemoryNetwork());
   communicator.listen({
@@ -82,18 +106,16 @@ export async function alone(
   const plan: Plan = {
     generation: 1,
     rank: 0,
-    shards: resolved.shards,
+    shards,
     step: 0,
     source: null,
     restore: null,
     out: null,
     evaluated: { step: 0, splits: [] },
-    workers: [
-      { rank: 0, shards: { start: 0, end: resolved.shards }, ...address, pid: process.pid, host: 'test' },
-    ],
+    workers: [{ rank: 0, shards: { start: 0, end: shards }, ...address, pid: process.pid, host: 'test' }],
   };
   await communicator.join(plan);
-  return joinGeneration(replica, communicator, plan, undefined, faults);
+  return joinGeneration(replica, observe(communicator), plan, undefined, faults);
 }
 
 /** The samples of a whole batch of one input and one target, as the step reads them. */

@@ -1,0 +1,16 @@
+/** All model cases. */
+
+import { composedModels } from './composed-models.js';
+import { denseModels } from './dense-models.js';
+import type { ModelCase } from './model-case.js';
+import { pictureModels } from './picture-models.js';
+import { preprocessingModels } from './preprocessing-models.js';
+import { recurrentModels } from './recurrent-models.js';
+
+export const modelCases: readonly ModelCase[] = [
+  ...recurrentModels,
+  ...pictureModels,
+  ...composedModels,
+  ...denseModels,
+  ...preprocessingModels,
+];
