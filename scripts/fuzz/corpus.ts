@@ -31,7 +31,7 @@ const join: MessageOf<WorkerMessage, 'join'> = {
   workerId: id,
   pid: 1,
   host: 'box',
-  slot: '0',
+  workerSlot: '0',
 };
 const ready: MessageOf<WorkerMessage, 'ready'> = {
   type: 'ready',
@@ -58,7 +58,7 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
   join,
   ready,
   rejoin: { type: 'rejoin', runId: id, generation, rank: 0, worldSize, join, ready },
-  connected: { type: 'connected', generation, sharing: true },
+  connected: { type: 'connected', generation, sharesMemory: true },
   drained: { type: 'drained', generation, step: 3 },
   last_committed: { type: 'last_committed', generation, step: 3 },
   committed: {
@@ -153,7 +153,7 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
   },
   drain: { type: 'drain', generation, after: 3 },
   stop_generation: { type: 'stop_generation', generation },
-  start_generation: { type: 'start_generation', generation, sharing: false },
+  start_generation: { type: 'start_generation', generation, sharesMemory: false },
   checkpoint: { type: 'checkpoint', generation, directory: '/out' },
   save: { type: 'save', generation, directory: '/out' },
   identify: { type: 'identify' },

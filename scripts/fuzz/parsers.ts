@@ -73,7 +73,7 @@ function startCoordinator(): (from: string, bytes: Uint8Array) => void {
   const deliver = (from: string, bytes: Uint8Array): void => events?.message(from, bytes);
   for (let rank = 0; rank < config.workers; rank++) {
     const workerId = `00000000-0000-4000-8000-00000000000${rank}`;
-    deliver(`w${rank}`, encodeMessage({ ...join, workerId, pid: rank, slot: String(rank) }));
+    deliver(`w${rank}`, encodeMessage({ ...join, workerId, pid: rank, workerSlot: String(rank) }));
   }
   for (let rank = 0; rank < config.workers; rank++) deliver(`w${rank}`, encodeMessage(ready));
   for (let rank = 0; rank < config.workers; rank++)

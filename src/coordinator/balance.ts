@@ -1,5 +1,5 @@
 /**
- * `--balance speed`: decides when to rebalance the shards, from the throughput that each worker reports. Pure. The next generation's
+ * `--balance speed`: decides when to rebalance the shards, from the times that each worker reports. Pure. The next generation's
  * plan contains the assignment itself (plan.ts).
  *
  * A rebalance changes no bit of the result. It usually aborts no step either, because the members stop after a step that is far
@@ -13,7 +13,7 @@ import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import { totalOf, waitingOf } from '../shared/timeline/step-parts.js';
 import { noActions, sendTo, warn } from './actions.js';
 import { reconfigure } from './reconfigure.js';
-import { assignShards, slowestMs, type Throughput } from './shard-assignment.js';
+import { assignShards, slowestMs, type ComputeTimes } from './shard-assignment.js';
 import { totalStepsOf } from './start-generation.js';
 import { moveTo } from './transitions.js';
 import type { Action, Decision, Member, SampleWindow, State, WorkerRecord } from './types.js';
@@ -41,7 +41,7 @@ const stepsAhead = 2;
 const patienceBeats = 4;
 
 /** Adds the times of a committed step to the measurements of a member in the current generation. */
-export function withThroughput(
+export function withComputeTimes(
   worker: WorkerRecord,
   { times }: MessageOf<WorkerMessage, 'committed'>,
   nowMs: number,
@@ -57,28 +57,28 @@ export function withThroughput(
     updateMs: last.updateMs + times.update,
   };
   if (nowMs - window.sinceMs < sampleWindowMs) return { ...worker, samples: { ...samples, window } };
-  const throughput: Throughput = {
+  const computeTimes: ComputeTimes = {
     shardMs: window.shardsMs / (window.steps * (shards.end - shards.start)),
     updateMs: window.updateMs / window.steps,
   };
-  const throughputs = [...samples.throughputs, throughput].slice(-sampleWindows);
+  const measuredTimes = [...samples.measuredTimes, computeTimes].slice(-sampleWindows);
   return {
     ...worker,
-    samples: { window: emptyWindow(nowMs), throughputs },
-    throughput: throughputs.length < sampleWindows ? worker.throughput : medianOf(throughputs),
+    samples: { window: emptyWindow(nowMs), measuredTimes },
+    computeTimes: measuredTimes.length < sampleWindows ? worker.computeTimes : medianOf(measuredTimes),
   };
 }
 
 const emptyWindow = (sinceMs: number): SampleWindow => ({ sinceMs, steps: 0, shardsMs: 0, updateMs: 0 });
 
-function medianOf(throughputs: readonly Throughput[]): Throughput {
+function medianOf(measuredTimes: readonly ComputeTimes[]): ComputeTimes {
   return {
-    shardMs: median(throughputs.map(({ shardMs }) => shardMs)),
-    updateMs: median(throughputs.map(({ updateMs }) => updateMs)),
+    shardMs: median(measuredTimes.map(({ shardMs }) => shardMs)),
+    updateMs: median(measuredTimes.map(({ updateMs }) => updateMs)),
   };
 }
 
-const isMeasured = ({ samples }: WorkerRecord): boolean => samples.throughputs.length >= sampleWindows;
+const isMeasured = ({ samples }: WorkerRecord): boolean => samples.measuredTimes.length >= sampleWindows;
 
 /** Replaces a worker's record after a committed step, and counts the members that lack measurements. */
 export function withMeasurement(state: State, before: WorkerRecord, after: WorkerRecord): State {
@@ -112,10 +112,10 @@ function isWorthwhile(state: State, members: readonly Member[]): boolean {
   const [first] = members;
   if (!first || members.length >= config.shards) return false;
   if (members.some(({ lifecycle }) => lifecycle.state === 'finished')) return false;
-  const throughputs = members.flatMap(({ throughput }) => (throughput ? [throughput] : []));
+  const measuredTimes = members.flatMap(({ computeTimes }) => (computeTimes ? [computeTimes] : []));
   const counts = members.map(({ lifecycle: { shards } }) => (shards ? shards.end - shards.start : 0));
-  const currentMs = slowestMs(counts, throughputs);
-  const bestMs = slowestMs(assignShards(config.shards, throughputs), throughputs);
+  const currentMs = slowestMs(counts, measuredTimes);
+  const bestMs = slowestMs(assignShards(config.shards, measuredTimes), measuredTimes);
   const stepsLeft = totalStepsOf(state, first) - progress.step - stepsAhead;
   const costMs = balance.costMs ?? assumedCostMs;
   return bestMs <= currentMs * (1 - margin) && stepsLeft * (currentMs - bestMs) > minGainPerCost * costMs;
@@ -134,7 +134,7 @@ export function onDrained(state: State, worker: WorkerRecord, nowMs: number): De
   return all ? rebalance(next, nowMs) : noActions(next);
 }
 
-/** Called at each tick. Ends the generation if a member has not drained in time; it cannot complete its step without the others. */
+/** Called at each timer event. Ends the generation if a member has not drained in time; it cannot complete its step without the others. */
 export function drainOverdue(state: State, nowMs: number): Decision | undefined {
   const { drainedMs } = state.balance;
   if (drainedMs === null || nowMs - drainedMs < patienceBeats * state.config.heartbeatMs) return undefined;

@@ -30,7 +30,7 @@ export interface CoordinatorOptions extends RunDescription {
   readonly now?: () => number;
 }
 
-const tickMs = 100;
+const timerMs = 100;
 /** Delay that combines disconnections at about the same time into one probe. */
 const probeMs = 25;
 
@@ -63,7 +63,7 @@ export class Coordinator {
         if (this.#state.workers.has(connection)) this.handle({ kind: 'disconnected' });
       },
     });
-    this.#timer = setInterval(() => this.handle({ kind: 'tick' }), tickMs);
+    this.#timer = setInterval(() => this.handle({ kind: 'timer' }), timerMs);
     return ended.finally(async () => {
       clearInterval(this.#timer);
       clearTimeout(this.#probing);

@@ -6,7 +6,7 @@
 import { noActions, warn } from './actions.js';
 import { handleMessage } from './handle-message.js';
 import { interrupted } from './interrupt.js';
-import { onExit, onTick, suspect } from './loss.js';
+import { onExit, onTimer, suspect } from './loss.js';
 import { reconfigure } from './reconfigure.js';
 import type { CoordinatorEvent, Decision, State } from './types.js';
 import { membersOf } from './workers.js';
@@ -24,8 +24,8 @@ export function decide(state: State, event: CoordinatorEvent, nowMs: number): De
       return onExit(state, event, nowMs);
     case 'interrupt':
       return onInterrupt(state, event.signal, nowMs);
-    case 'tick':
-      return onTick(state, nowMs);
+    case 'timer':
+      return onTimer(state, nowMs);
   }
 }
 

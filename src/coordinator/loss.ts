@@ -60,7 +60,7 @@ export function suspect(state: State, rank: number | null, reporter: number | nu
 }
 
 /** Checks all deadlines, and sends heartbeats and the status when they are due. */
-export function onTick(state: State, nowMs: number): Decision {
+export function onTimer(state: State, nowMs: number): Decision {
   const due = takeoverDue(state, nowMs) ?? drainOverdue(state, nowMs);
   if (due) return due;
   const verdict = detectFailure(state, nowMs);

@@ -22,12 +22,12 @@ export function onHeartbeat(
 export function onConnected(
   state: State,
   worker: WorkerRecord,
-  { sharing }: MessageOf<WorkerMessage, 'connected'>,
+  { sharesMemory }: MessageOf<WorkerMessage, 'connected'>,
   nowMs: number,
 ): Decision {
   if (worker.lifecycle.state !== 'connecting') return noActions(state);
   const { ready, rank, shards } = worker.lifecycle;
-  const connected = moveTo(worker, { state: 'connected', ready, rank, shards, sharing });
+  const connected = moveTo(worker, { state: 'connected', ready, rank, shards, sharesMemory });
   const next = withWorker(state, { ...connected, activity: { ...worker.activity, tickedMs: nowMs } });
   if (membersOf(next).some(({ lifecycle }) => lifecycle.state !== 'connected')) return noActions(next);
   const advice = next.progress.started ? [] : balanceAdvice(next);

@@ -5,7 +5,7 @@ import type { CoordinatorMessage, Plan } from '../shared/protocol/messages.js';
 import type { Range } from '../shared/sharding/identifiers.js';
 import { consecutiveRanges, shardRanges } from '../shared/sharding/ranges.js';
 import { workerEvent } from './actions.js';
-import { assignShards, type Throughput } from './shard-assignment.js';
+import { assignShards, type ComputeTimes } from './shard-assignment.js';
 import { enter, moveTo } from './transitions.js';
 import type { CheckpointRef, Decision, Member, ReadyMessage, State, WorkerRecord } from './types.js';
 import { isMember, lastCommittedOf, rankOf, readyOf } from './workers.js';
@@ -103,17 +103,17 @@ function stateSource(state: State, chosen: readonly WorkerRecord[]): StateSource
   return { step, source: complete ? null : steps.indexOf(step), restore: null };
 }
 
-/** Ranges by throughput if it has been measured; a newcomer is assumed to have the mean throughput of the others. */
+/** Ranges by compute times if they have been measured; a newcomer is assumed to have the mean times of the others. */
 function shardAssignment({ balance, shards }: State['config'], chosen: readonly WorkerRecord[]): Range[] {
-  const known = chosen.flatMap(({ throughput }) => (throughput ? [throughput] : []));
+  const known = chosen.flatMap(({ computeTimes }) => (computeTimes ? [computeTimes] : []));
   if (balance === 'off' || known.length === 0) return shardRanges(shards, chosen.length);
-  const mean = (field: keyof Throughput): number =>
-    known.reduce((sum, throughput) => sum + throughput[field], 0) / known.length;
-  const assumed: Throughput = { shardMs: mean('shardMs'), updateMs: mean('updateMs') };
+  const mean = (field: keyof ComputeTimes): number =>
+    known.reduce((sum, computeTimes) => sum + computeTimes[field], 0) / known.length;
+  const assumed: ComputeTimes = { shardMs: mean('shardMs'), updateMs: mean('updateMs') };
   return consecutiveRanges(
     assignShards(
       shards,
-      chosen.map(({ throughput }) => throughput ?? assumed),
+      chosen.map(({ computeTimes }) => computeTimes ?? assumed),
     ),
   );
 }

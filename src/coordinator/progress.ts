@@ -6,7 +6,7 @@
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import { evaluationEvent } from '../shared/runs/run-events.js';
 import { andThen, emit, fail, noActions } from './actions.js';
-import { rebalanceIfWorthwhile, withMeasurement, withThroughput } from './balance.js';
+import { rebalanceIfWorthwhile, withMeasurement, withComputeTimes } from './balance.js';
 import { withTimes } from './status.js';
 import type { Action, Decision, State, WorkerRecord } from './types.js';
 import { rankOf, readyOf } from './workers.js';
@@ -21,7 +21,7 @@ const smoothing = 0.1;
 export function onCommitted(state: State, worker: WorkerRecord, message: Committed, nowMs: number): Decision {
   // The measurements are complete once the members have been asked to drain.
   const measuring = message.generation === state.generation && state.balance.stopAfter === null;
-  const measured = measuring ? withThroughput(worker, message, nowMs) : worker;
+  const measured = measuring ? withComputeTimes(worker, message, nowMs) : worker;
   const next = withMeasurement(state, worker, {
     ...measured,
     committedStep: message.step,

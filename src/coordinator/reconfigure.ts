@@ -46,7 +46,7 @@ function stopping(worker: WorkerRecord, nowMs: number): WorkerRecord {
   return {
     ...moveTo(worker, { state: 'stopping', ready, rank, shards, leaving: false }),
     activity: { ...worker.activity, tickedMs: nowMs },
-    samples: { window: null, throughputs: [] },
+    samples: { window: null, measuredTimes: [] },
   };
 }
 

@@ -9,7 +9,7 @@
 import { invariant } from '../shared/errors.js';
 
 /** The times of a worker's own computation in milliseconds, without its waits for other workers. */
-export interface Throughput {
+export interface ComputeTimes {
   /** Forward pass, loss and backward pass of one shard. */
   readonly shardMs: number;
   /** The part of a step that does not depend on the number of shards. */
@@ -17,8 +17,8 @@ export interface Throughput {
 }
 
 /** The time of the slowest worker. */
-export function slowestMs(counts: readonly number[], throughputs: readonly Throughput[]): number {
-  return Math.max(...throughputs.map((throughput, rank) => shareMs(throughput, counts[rank] ?? 0)));
+export function slowestMs(counts: readonly number[], measuredTimes: readonly ComputeTimes[]): number {
+  return Math.max(...measuredTimes.map((computeTimes, rank) => shareMs(computeTimes, counts[rank] ?? 0)));
 }
 
 /**
@@ -26,14 +26,14 @@ export function slowestMs(counts: readonly number[], throughputs: readonly Throu
  * one at a time to the worker that would then finish first. This is optimal for equal shards: when the slowest worker got its last
  * shard, every other choice would have been slower. Cost: O(shards * workers).
  */
-export function assignShards(shards: number, throughputs: readonly Throughput[]): number[] {
-  const workers = throughputs.length;
+export function assignShards(shards: number, measuredTimes: readonly ComputeTimes[]): number[] {
+  const workers = measuredTimes.length;
   invariant(workers > 0 && workers <= shards, `${shards} shards for ${workers} workers`);
-  const counts = throughputs.map(() => 1);
+  const counts = measuredTimes.map(() => 1);
   for (let assigned = workers; assigned < shards; assigned++) {
     let [best, bestMs] = [0, Number.POSITIVE_INFINITY];
-    for (const [rank, throughput] of throughputs.entries()) {
-      const ms = shareMs(throughput, (counts[rank] ?? 0) + 1);
+    for (const [rank, computeTimes] of measuredTimes.entries()) {
+      const ms = shareMs(computeTimes, (counts[rank] ?? 0) + 1);
       if (ms < bestMs) [best, bestMs] = [rank, ms];
     }
     counts[best] = (counts[best] ?? 0) + 1;
@@ -41,6 +41,6 @@ export function assignShards(shards: number, throughputs: readonly Throughput[])
   return counts;
 }
 
-function shareMs({ shardMs, updateMs }: Throughput, count: number): number {
+function shareMs({ shardMs, updateMs }: ComputeTimes, count: number): number {
   return updateMs + count * shardMs;
 }

@@ -12,7 +12,9 @@ export function startGeneration(state: State, nowMs: number): Decision {
   const first = !progress.started;
   const durationMs = nowMs - state.reconfiguration.sinceMs;
   const members = membersOf(state);
-  const sharing = members.every(({ lifecycle }) => lifecycle.state === 'connected' && lifecycle.sharing);
+  const sharesMemory = members.every(
+    ({ lifecycle }) => lifecycle.state === 'connected' && lifecycle.sharesMemory,
+  );
   const running: State = {
     ...enter(state, 'running', nowMs),
     workers: state.workers.map(run),
@@ -32,7 +34,7 @@ export function startGeneration(state: State, nowMs: number): Decision {
     state: running,
     actions: [
       first ? startEvent(running) : generationEvent(running, durationMs),
-      ...sendTo(members, { type: 'start_generation', generation, sharing }),
+      ...sendTo(members, { type: 'start_generation', generation, sharesMemory }),
     ],
   };
 }
@@ -51,12 +53,12 @@ function generationEvent(state: State, durationMs: number): Action {
     step: progress.step,
     seconds: durationMs / 1000,
     reason: reconfiguration.reason,
-    workers: rankedMembers(state).map(({ join, throughput, lifecycle: { rank, shards } }) => ({
+    workers: rankedMembers(state).map(({ join, computeTimes, lifecycle: { rank, shards } }) => ({
       rank,
       pid: join.pid,
       host: join.host,
       shards: shards ?? { start: 0, end: 0 },
-      shardMs: throughput?.shardMs ?? null,
+      shardMs: computeTimes?.shardMs ?? null,
     })),
   });
 }

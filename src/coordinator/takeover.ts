@@ -57,7 +57,7 @@ function refuseOtherRun(state: State, from: ConnectionId, { runId, join }: Rejoi
   };
 }
 
-/** Called at each tick. Ends the wait for further members when `patienceBeats` heartbeats have passed. */
+/** Called at each timer event. Ends the wait for further members when `patienceBeats` heartbeats have passed. */
 export function takeoverDue(state: State, nowMs: number): Decision | undefined {
   const { pending } = state.takeover;
   if (pending === null || nowMs - pending.sinceMs < patienceBeats * state.config.heartbeatMs)

@@ -14,7 +14,7 @@ import type { Range } from '../shared/sharding/identifiers.js';
 import type { Span } from '../shared/timeline/spans.js';
 import type { PartTimes } from '../shared/timeline/step-parts.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import type { Throughput } from './shard-assignment.js';
+import type { ComputeTimes } from './shard-assignment.js';
 import type { WorkerTable } from './worker-table.js';
 
 /**
@@ -44,8 +44,8 @@ interface Membership {
 export type MemberLifecycle = Membership &
   (
     | { readonly state: 'connecting' }
-    /** `sharing`: all other members share memory with this worker. */
-    | { readonly state: 'connected'; readonly sharing: boolean }
+    /** `sharesMemory`: all other members share memory with this worker. */
+    | { readonly state: 'connected'; readonly sharesMemory: boolean }
     | { readonly state: 'running' }
     /** The worker has committed the last step before a rebalance and waits for the end of its generation. */
     | { readonly state: 'drained' }
@@ -76,8 +76,8 @@ export interface WorkerRecord<L extends Lifecycle = Lifecycle> {
   readonly committedStep: number;
   /** Measurements of the current generation; see balance.ts. */
   readonly samples: Samples;
-  /** Median throughput, kept across generations; null until measured. */
-  readonly throughput: Throughput | null;
+  /** Medians of the measured times, kept across generations; null until measured. */
+  readonly computeTimes: ComputeTimes | null;
   /** Sums over the steps committed since the last status event; null if there are none. */
   readonly recent: { readonly steps: number; readonly times: PartTimes } | null;
 }
@@ -104,8 +104,8 @@ export interface SampleWindow {
 export interface Samples {
   /** The sample window in progress; null before the first step. */
   readonly window: SampleWindow | null;
-  /** The results of the last complete sample windows. */
-  readonly throughputs: readonly Throughput[];
+  /** The compute times in each of the last complete sample windows. */
+  readonly measuredTimes: readonly ComputeTimes[];
 }
 
 /** A broken connection. A worker that sends nothing until `untilMs` is lost. */
@@ -255,7 +255,7 @@ export type CoordinatorEvent =
   /** The launcher observed the exit of a worker process; `final`: it will not start another in its place. */
   | { readonly kind: 'exited'; readonly pid: number; readonly how: string; readonly final: boolean }
   | { readonly kind: 'interrupt'; readonly signal: string }
-  | { readonly kind: 'tick' };
+  | { readonly kind: 'timer' };
 
 export type Action =
   | { readonly kind: 'send'; readonly to: ConnectionId; readonly message: CoordinatorMessage }

@@ -18,8 +18,8 @@ export function newWorker<L extends Lifecycle>(
     lastHeardMs: nowMs,
     activity: { ticks: 0, tickedMs: nowMs, waitingFor: '' },
     committedStep: 0,
-    samples: { window: null, throughputs: [] },
-    throughput: null,
+    samples: { window: null, measuredTimes: [] },
+    computeTimes: null,
     recent: null,
   };
 }
@@ -67,7 +67,8 @@ export function isLeaving({ lifecycle }: WorkerRecord): boolean {
 }
 
 /** The location of a worker; a process that replaces it has the same one. */
-export const workerLocation = ({ join }: Pick<WorkerRecord, 'join'>): string => `${join.host} ${join.slot}`;
+export const workerLocation = ({ join }: Pick<WorkerRecord, 'join'>): string =>
+  `${join.host} ${join.workerSlot}`;
 
 /** Returns, for example, `rank 1 (pid 4242 on box)`. */
 export function describeWorker(worker: WorkerRecord): string {

@@ -25,7 +25,7 @@ export interface SessionOptions {
   readonly communicator: Communicator;
   readonly host: string;
   /** Names the worker's position on its host. A process that replaces this one has the same slot. */
-  readonly slot: string;
+  readonly workerSlot: string;
   /** Loads the engine. Called once the run's configuration is known, since the thread count must be set before. */
   readonly loadEngine: (config: ResolvedConfig) => Promise<Engine>;
   /** Folder of transpiled definitions; see loadDefinition. */
@@ -38,7 +38,7 @@ export interface SessionOptions {
 
 /** Resolves when the run has finished. Closes the communicator. @throws the error that ended the run, if it did not finish */
 export async function runSession(options: SessionOptions): Promise<void> {
-  const { communicator, host, slot } = options;
+  const { communicator, host, workerSlot } = options;
   const mailbox = new Mailbox(communicator);
   try {
     communicator.send({
@@ -47,7 +47,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
       workerId: randomUUID(),
       pid: process.pid,
       host,
-      slot,
+      workerSlot,
     });
     await participate(options, mailbox);
   } catch (error) {

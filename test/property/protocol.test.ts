@@ -40,7 +40,7 @@ const workerMessage: fc.Arbitrary<WorkerMessage> = fc.oneof(
     workerId: fc.uuid(),
     pid: uint32,
     host: fc.string(),
-    slot: fc.string(),
+    workerSlot: fc.string(),
   }),
   fc.record({ type: fc.constant('last_committed' as const), generation: uint32, step: uint32 }),
   fc.record({

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { assignShards, slowestMs, type Throughput } from '../../src/coordinator/shard-assignment.js';
+import { assignShards, slowestMs, type ComputeTimes } from '../../src/coordinator/shard-assignment.js';
 
 /** Every way to give `shards` to `workers`, at least one each. */
 function* assignments(shards: number, workers: number): Generator<number[]> {
@@ -10,35 +10,37 @@ function* assignments(shards: number, workers: number): Generator<number[]> {
       for (const others of assignments(shards - own, workers - 1)) yield [own, ...others];
 }
 
-const throughput = fc.record({
+const computeTimes = fc.record({
   shardMs: fc.double({ min: 0, max: 100, noNaN: true }),
   updateMs: fc.double({ min: 0, max: 100, noNaN: true }),
 });
 
-describe('an assignment by throughput', () => {
+describe('an assignment by compute times', () => {
   it('assigns every shard once, at least one to each worker, and minimizes the time of the slowest', () => {
     fc.assert(
       fc.property(
-        fc.array(throughput, { minLength: 1, maxLength: 4 }),
+        fc.array(computeTimes, { minLength: 1, maxLength: 4 }),
         fc.nat(6),
-        (throughputs: Throughput[], spare) => {
-          const shards = throughputs.length + spare;
-          const counts = assignShards(shards, throughputs);
-          expect(counts).toHaveLength(throughputs.length);
+        (measuredTimes: ComputeTimes[], spare) => {
+          const shards = measuredTimes.length + spare;
+          const counts = assignShards(shards, measuredTimes);
+          expect(counts).toHaveLength(measuredTimes.length);
           expect(Math.min(...counts)).toBeGreaterThanOrEqual(1);
           expect(counts.reduce((sum, count) => sum + count, 0)).toBe(shards);
           const best = Math.min(
-            ...[...assignments(shards, throughputs.length)].map((counts) => slowestMs(counts, throughputs)),
+            ...[...assignments(shards, measuredTimes.length)].map((counts) =>
+              slowestMs(counts, measuredTimes),
+            ),
           );
-          expect(slowestMs(counts, throughputs)).toBe(best);
+          expect(slowestMs(counts, measuredTimes)).toBe(best);
         },
       ),
     );
   });
 
   it('gives half as many shards to a worker that is half as fast', () => {
-    const throughputs = [10, 20, 10].map((shardMs) => ({ shardMs, updateMs: 5 }));
-    expect(assignShards(10, throughputs)).toEqual([4, 2, 4]);
-    expect(slowestMs([4, 2, 4], throughputs)).toBe(45);
+    const measuredTimes = [10, 20, 10].map((shardMs) => ({ shardMs, updateMs: 5 }));
+    expect(assignShards(10, measuredTimes)).toEqual([4, 2, 4]);
+    expect(slowestMs([4, 2, 4], measuredTimes)).toBe(45);
   });
 });

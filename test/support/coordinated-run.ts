@@ -60,7 +60,7 @@ export class CoordinatedRun {
 
   joining(pid: number, host = 'box', protocol = protocolVersion): Extract<WorkerMessage, { type: 'join' }> {
     const workerId = `00000000-0000-4000-8000-00000000000${pid}`;
-    return { type: 'join', protocol, workerId, pid, host, slot: String(pid) };
+    return { type: 'join', protocol, workerId, pid, host, workerSlot: String(pid) };
   }
 
   ready(from: string, change: Partial<Extract<WorkerMessage, { type: 'ready' }>> = {}): void {
@@ -99,7 +99,7 @@ export class CoordinatedRun {
     const names = ['a', 'b', 'c', 'd'].slice(0, workers);
     for (const [i, name] of names.entries()) run.join(name, i + 1);
     for (const name of names) run.ready(name);
-    for (const name of names) run.say(name, { type: 'connected', generation: 1, sharing: true });
+    for (const name of names) run.say(name, { type: 'connected', generation: 1, sharesMemory: true });
     run.actions = [];
     return run;
   }
@@ -152,7 +152,7 @@ export class CoordinatedRun {
 
   tick(atMs: number): void {
     this.nowMs = atMs;
-    this.on({ kind: 'tick' });
+    this.on({ kind: 'timer' });
   }
 
   sent(to: string): string[] {

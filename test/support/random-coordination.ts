@@ -12,7 +12,7 @@ const kinds = [
   'proceed',
   'join',
   'ready',
-  'tick',
+  'timer',
   'connected',
   'last_committed',
   'committed',
@@ -70,7 +70,7 @@ export function apply(run: CoordinatedRun, { kind, worker, value }: RandomEvent)
     case 'ready':
       run.ready(name);
       break;
-    case 'tick':
+    case 'timer':
       run.tick(run.nowMs + 10 ** value);
       break;
     case 'exited':
@@ -95,7 +95,7 @@ function proceed(run: CoordinatedRun, { connection, lifecycle, committedStep }: 
       run.ready(connection);
       break;
     case 'connecting':
-      run.say(connection, { type: 'connected', generation, sharing: true });
+      run.say(connection, { type: 'connected', generation, sharesMemory: true });
       break;
     case 'stopping':
       run.say(connection, { type: 'last_committed', generation, step: committedStep });
@@ -117,14 +117,14 @@ function proceed(run: CoordinatedRun, { connection, lifecycle, committedStep }: 
 
 type PlainKind = Exclude<
   RandomEvent['kind'],
-  'proceed' | 'join' | 'ready' | 'tick' | 'exited' | 'interrupt' | 'rejoin'
+  'proceed' | 'join' | 'ready' | 'timer' | 'exited' | 'interrupt' | 'rejoin'
 >;
 
 function messageOf(run: CoordinatedRun, type: PlainKind, value: number): WorkerMessage {
   const { generation } = run.state;
   switch (type) {
     case 'connected':
-      return { type, generation, sharing: value > 0 };
+      return { type, generation, sharesMemory: value > 0 };
     case 'last_committed':
     case 'drained':
       return { type, generation, step: value };

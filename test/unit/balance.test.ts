@@ -47,7 +47,7 @@ class TimedRun {
     for (const from of names) this.run.say(from, { type: 'last_committed', generation, step });
     this.generation++;
     for (const from of names)
-      this.run.say(from, { type: 'connected', generation: this.generation, sharing: true });
+      this.run.say(from, { type: 'connected', generation: this.generation, sharesMemory: true });
   }
 
   get drainSteps(): number[] {
@@ -117,7 +117,7 @@ describe('--balance speed', () => {
       run.join('a', 1);
       run.join('b', 2);
       for (const name of ['a', 'b']) run.ready(name);
-      for (const name of ['a', 'b']) run.say(name, { type: 'connected', generation: 1, sharing: true });
+      for (const name of ['a', 'b']) run.say(name, { type: 'connected', generation: 1, sharesMemory: true });
       expect(run.warnings.filter((text) => /can be assigned in one way only/.test(text))).toHaveLength(
         advice,
       );

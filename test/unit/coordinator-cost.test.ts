@@ -11,7 +11,7 @@ function runningWith(workers: number, change: RunConfigInput = {}): { run: Coord
   const names = Array.from({ length: workers }, (_, i) => `w${i}`);
   for (const [i, name] of names.entries()) run.join(name, i + 1);
   for (const name of names) run.ready(name);
-  for (const name of names) run.say(name, { type: 'connected', generation: 1, sharing: true });
+  for (const name of names) run.say(name, { type: 'connected', generation: 1, sharesMemory: true });
   expect(run.phase).toBe('running');
   run.actions = [];
   return { run, names };

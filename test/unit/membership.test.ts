@@ -31,9 +31,9 @@ describe('membership', () => {
       ['b', 0],
       ['a', 1],
     ]);
-    run.say('a', { type: 'connected', generation: 1, sharing: true });
+    run.say('a', { type: 'connected', generation: 1, sharesMemory: true });
     expect(run.phase).toBe('connecting');
-    run.say('b', { type: 'connected', generation: 1, sharing: true });
+    run.say('b', { type: 'connected', generation: 1, sharesMemory: true });
     expect(run.phase).toBe('running');
     expect(run.sent('a').at(-1)).toBe('start_generation');
   });

@@ -11,7 +11,7 @@ import { runEvent } from '../support/run-events.js';
 
 function worker(connection: string, pid: number, rank: number | null): WorkerRecord {
   const workerId = `00000000-0000-4000-8000-00000000000${pid}`;
-  const join = { type: 'join', protocol: 1, workerId, pid, host: 'box', slot: String(pid) } as const;
+  const join = { type: 'join', protocol: 1, workerId, pid, host: 'box', workerSlot: String(pid) } as const;
   if (rank === null) return newWorker(connection, join, { state: 'loading' }, 0);
   const ready = new CoordinatedRun().beingReady(connection);
   const shards = { start: rank, end: 2 * rank + 3 };

@@ -8,7 +8,7 @@ describe('the sample count of a step', () => {
     for (const [i, name] of ['a', 'b'].entries()) run.join(name, i + 1);
     // 100 samples in batches of 30: the fourth batch of each epoch has 10.
     for (const name of ['a', 'b']) run.ready(name, { trainCount: 100 });
-    for (const name of ['a', 'b']) run.say(name, { type: 'connected', generation: 1, sharing: true });
+    for (const name of ['a', 'b']) run.say(name, { type: 'connected', generation: 1, sharesMemory: true });
     for (let step = 1; step <= 8; step++) for (const name of ['a', 'b']) run.commit(name, step);
     const samples = run.actions.flatMap((action) =>
       action.kind === 'emit' && action.event.event === 'step' ? [action.event.samples] : [],

@@ -11,7 +11,7 @@ describe('the loss of workers', () => {
     expect(run.phase).toBe('reconfiguring');
     run.say('a', { type: 'last_committed', generation: 1, step: 1 });
     expect(run.plans(2)).toEqual([{ to: 'a', rank: 0, world: 1, step: 1, source: null }]);
-    run.say('a', { type: 'connected', generation: 2, sharing: true });
+    run.say('a', { type: 'connected', generation: 2, sharesMemory: true });
     expect(run.phase).toBe('running');
 
     run.join('c', 3);
@@ -44,7 +44,7 @@ describe('the loss of workers', () => {
     run.say('c', { type: 'last_committed', generation: 1, step: 0 });
     run.say('d', { type: 'last_committed', generation: 1, step: 0 });
     expect(run.plans(2).map(({ to }) => to)).toEqual(['c', 'd']);
-    run.say('c', { type: 'connected', generation: 2, sharing: true });
+    run.say('c', { type: 'connected', generation: 2, sharesMemory: true });
     run.on({ kind: 'exited', pid: 4, how: 'died', final: false });
     // A report about the previous generation has no effect.
     run.say('c', { type: 'last_committed', generation: 1, step: 0 });
@@ -112,7 +112,7 @@ describe('the loss of workers', () => {
     expect(run.warnings.at(-1)).toMatch(/rank 0 can't reach rank 1 .* although both are alive/);
     for (const from of ['a', 'b']) run.say(from, { type: 'last_committed', generation: 1, step: 0 });
     expect(run.plans(2)).toHaveLength(2);
-    for (const from of ['a', 'b']) run.say(from, { type: 'connected', generation: 2, sharing: true });
+    for (const from of ['a', 'b']) run.say(from, { type: 'connected', generation: 2, sharesMemory: true });
     breakLink(2);
     expect(run.lost).toEqual([expect.stringMatching(/rank 0 can't reach rank 1/)]);
     expect(run.sent('b').at(-1)).toBe('abort');
@@ -142,7 +142,7 @@ describe('the loss of workers', () => {
     const stall = (generation: number): number => {
       const startMs = run.nowMs;
       const before = run.warnings.length;
-      for (const from of ['a', 'b']) run.say(from, { type: 'connected', generation, sharing: true });
+      for (const from of ['a', 'b']) run.say(from, { type: 'connected', generation, sharesMemory: true });
       while (run.warnings.length === before && run.nowMs - startMs < 60_000) {
         run.nowMs += 100;
         run.beat('a', generation, 'gradients/0 from rank 1');

@@ -72,7 +72,7 @@ async function runWorker(
   await runSession({
     communicator: new InlineCommunicator(server.client(), new MemoryNetwork(), memory),
     host,
-    slot: '0',
+    workerSlot: '0',
     definitionCache: definitionCache(),
     warn,
     faults,

@@ -61,7 +61,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
     await runSession({
       communicator,
       host,
-      slot,
+      workerSlot: slot,
       definitionCache: definitionCache(),
       warn,
       faults: { ...faults, injectLinkFault: (fault) => communicator.injectLinkFault(fault) },

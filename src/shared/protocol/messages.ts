@@ -15,7 +15,7 @@ import { misclassifiedSampleSchema, maxMisclassified, pictureSchema } from '../e
 import { maxSpans, spanSchema } from '../timeline/spans.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
@@ -59,7 +59,7 @@ const joinSchema = z.strictObject({
   pid: count,
   host: shortText,
   /** The worker slot on its host; a process that replaces this one has the same. */
-  slot: shortText,
+  workerSlot: shortText,
 });
 
 const readySchema = z.strictObject({
@@ -94,8 +94,8 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     join: joinSchema,
     ready: readySchema,
   }),
-  /** The worker has connected to all other members. `sharing`: all of them share memory with it. */
-  z.strictObject({ type: z.literal('connected'), generation: uint32, sharing: z.boolean() }),
+  /** The worker has connected to all other members. `sharesMemory`: all of them share memory with it. */
+  z.strictObject({ type: z.literal('connected'), generation: uint32, sharesMemory: z.boolean() }),
   /** The answer to `drain`: the worker has stopped after this step. */
   z.strictObject({ type: z.literal('drained'), generation: uint32, step: uint32 }),
   /** The answer to `stop_generation`: the last step that the worker committed. */
@@ -229,7 +229,7 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('drain'), generation: uint32, after: uint32 }),
   /** The generation is over: abort the current step and answer `last_committed`. */
   z.strictObject({ type: z.literal('stop_generation'), generation: uint32 }),
-  z.strictObject({ type: z.literal('start_generation'), generation: uint32, sharing: z.boolean() }),
+  z.strictObject({ type: z.literal('start_generation'), generation: uint32, sharesMemory: z.boolean() }),
   /** Write a checkpoint of the last committed step and answer `checkpointed`. */
   z.strictObject({ type: z.literal('checkpoint'), generation: uint32, directory: path }),
   z.strictObject({ type: z.literal('save'), generation: uint32, directory: z.string().max(4_096) }),

@@ -69,9 +69,9 @@ export interface Communicator {
   join(plan: Plan): Promise<boolean>;
   /**
    * Called before the first collective of a generation.
-   * @param sharing whether every pair of workers shares memory; small vectors are then reduced there, without messages
+   * @param sharesMemory whether every pair of workers shares memory; small vectors are then reduced there, without messages
    */
-  begin(sharing: boolean): void;
+  begin(sharesMemory: boolean): void;
   /**
    * Allocates float32 vectors, initially zero, in memory that the workers of this host can read if they share memory. They are valid
    * until the generation ends. Called after `join`, in the same order on every worker.

@@ -53,7 +53,7 @@ export class JoinedGeneration {
   readonly #awaited: Set<Rank>;
   /** Resolves when all hellos have arrived, with true if this worker and each peer can read each other's memory. */
   readonly connected: Promise<boolean>;
-  #connecting: { resolve(sharing: boolean): void; reject(error: Error): void } | undefined;
+  #connecting: { resolve(sharesMemory: boolean): void; reject(error: Error): void } | undefined;
   #verdict: NodeJS.Timeout | undefined;
 
   /** Opens the memory of peers on the same host; connects to no peer. */
@@ -112,8 +112,8 @@ export class JoinedGeneration {
   /** Resolves `connected` if no hello is awaited any more. */
   resolveIfConnected(): void {
     if (this.#awaited.size > 0) return;
-    const sharing = this.#peers.every(({ rank }) => this.#memories.has(rank) && this.#readers.has(rank));
-    this.#connecting?.resolve(sharing);
+    const sharesMemory = this.#peers.every(({ rank }) => this.#memories.has(rank) && this.#readers.has(rank));
+    this.#connecting?.resolve(sharesMemory);
     this.#connecting = undefined;
   }
 

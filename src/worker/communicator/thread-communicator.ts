@@ -136,8 +136,8 @@ export class ThreadCommunicator implements Communicator {
     });
   }
 
-  begin(sharing: boolean): void {
-    if (!sharing && this.#membership) this.#membership.group = undefined;
+  begin(sharesMemory: boolean): void {
+    if (!sharesMemory && this.#membership) this.#membership.group = undefined;
   }
 
   allocate(elementCount: number): Allocation {
@@ -225,7 +225,7 @@ export class ThreadCommunicator implements Communicator {
         this.#opening?.resolve({ endpoint: message.endpoint, publicKey: message.publicKey });
         break;
       case 'joined':
-        this.#joining?.resolve(message.sharing && this.#membership?.group !== undefined);
+        this.#joining?.resolve(message.sharesMemory && this.#membership?.group !== undefined);
         break;
       case 'refused':
         process.emitWarning(message.message, { code: message.code });

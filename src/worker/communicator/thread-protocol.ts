@@ -56,6 +56,6 @@ export type ToThread =
 export type FromThread =
   | { kind: 'message'; message: CoordinatorMessage }
   | { kind: 'opened'; endpoint: string; publicKey?: string | undefined }
-  | { kind: 'joined'; sharing: boolean }
+  | { kind: 'joined'; sharesMemory: boolean }
   | { kind: 'refused'; code: string; message: string }
   | Interruption;

@@ -130,7 +130,7 @@ function handle(message: ToThread): void {
       core.openDataPlane(message.request).then((address) => post({ kind: 'opened', ...address }), fail);
       break;
     case 'join':
-      core.join(message.plan).then((sharing) => post({ kind: 'joined', sharing }), fail);
+      core.join(message.plan).then((sharesMemory) => post({ kind: 'joined', sharesMemory }), fail);
       break;
     case 'close':
       void core.close().then(() => {

@@ -1,6 +1,6 @@
 /**
  * Decisions that depend on evaluations: reducing the learning rate on a plateau (torch.optim.lr_scheduler.ReduceLROnPlateau) and early
- * stopping. They are functions of a few numbers that belong to the training state. An evaluation has the same bits on every worker, so
+ * stopping. They depend on the scheduler state, a few numbers that are part of the training state. An evaluation has the same bits on every worker, so
  * every worker takes the same decision.
  */
 
@@ -23,32 +23,32 @@ export function dependsOnEvaluation({ schedule, earlyStopping }: Omit<DecisionCo
 /** The scheduler state before the first evaluation. Its names are the same on every worker. */
 export function initialSchedulerState(config: DecisionConfig): SchedulerState {
   const { schedule, earlyStopping, optimizer } = config;
-  const numbers: SchedulerState = new Map();
-  if (dependsOnEvaluation(config)) numbers.set('judged', 0);
+  const schedulerState: SchedulerState = new Map();
+  if (dependsOnEvaluation(config)) schedulerState.set('judged', 0);
   if (schedule.kind === 'plateau') {
-    numbers.set('plateau.rate', optimizer.learningRate);
-    numbers.set('plateau.best', worst(schedule));
-    numbers.set('plateau.bad', 0);
-    numbers.set('plateau.cooldown', 0);
+    schedulerState.set('plateau.rate', optimizer.learningRate);
+    schedulerState.set('plateau.best', worst(schedule));
+    schedulerState.set('plateau.bad', 0);
+    schedulerState.set('plateau.cooldown', 0);
   }
   if (earlyStopping) {
-    numbers.set('stopping.best', worst(earlyStopping));
-    numbers.set('stopping.bad', 0);
+    schedulerState.set('stopping.best', worst(earlyStopping));
+    schedulerState.set('stopping.bad', 0);
   }
-  return numbers;
+  return schedulerState;
 }
 
 /** The learning rate after all reductions; 0 for schedules other than `plateau`. */
-export function reducedRate(numbers: SchedulerState): number {
-  return numbers.get('plateau.rate') ?? 0;
+export function reducedRate(schedulerState: SchedulerState): number {
+  return schedulerState.get('plateau.rate') ?? 0;
 }
 
 /** Returns true if early stopping has ended the training. */
 export function hasStopped(
   { earlyStopping }: Pick<RunConfig, 'earlyStopping'>,
-  numbers: SchedulerState,
+  schedulerState: SchedulerState,
 ): boolean {
-  return earlyStopping !== null && (numbers.get('stopping.bad') ?? 0) > earlyStopping.patience;
+  return earlyStopping !== null && (schedulerState.get('stopping.bad') ?? 0) > earlyStopping.patience;
 }
 
 /**
@@ -58,45 +58,49 @@ export function hasStopped(
  */
 export function onEvaluation(
   config: DecisionConfig,
-  numbers: SchedulerState,
+  schedulerState: SchedulerState,
   step: number,
   results: Readonly<Record<string, number>>,
 ): void {
-  if (step <= (numbers.get('judged') ?? 0)) return;
-  numbers.set('judged', step);
+  if (step <= (schedulerState.get('judged') ?? 0)) return;
+  schedulerState.set('judged', step);
   const { schedule, earlyStopping } = config;
-  if (schedule.kind === 'plateau') reduce(schedule, numbers, results);
-  if (earlyStopping) compare(earlyStopping, numbers, 'stopping', results);
+  if (schedule.kind === 'plateau') reduce(schedule, schedulerState, results);
+  if (earlyStopping) compare(earlyStopping, schedulerState, 'stopping', results);
 }
 
-function reduce(plateau: Plateau, numbers: SchedulerState, results: Readonly<Record<string, number>>): void {
-  compare(plateau, numbers, 'plateau', results);
-  const cooldown = numbers.get('plateau.cooldown') ?? 0;
+function reduce(
+  plateau: Plateau,
+  schedulerState: SchedulerState,
+  results: Readonly<Record<string, number>>,
+): void {
+  compare(plateau, schedulerState, 'plateau', results);
+  const cooldown = schedulerState.get('plateau.cooldown') ?? 0;
   if (cooldown > 0) {
-    numbers.set('plateau.cooldown', cooldown - 1);
-    numbers.set('plateau.bad', 0);
+    schedulerState.set('plateau.cooldown', cooldown - 1);
+    schedulerState.set('plateau.bad', 0);
   }
-  if ((numbers.get('plateau.bad') ?? 0) <= plateau.patience) return;
-  const rate = reducedRate(numbers);
+  if ((schedulerState.get('plateau.bad') ?? 0) <= plateau.patience) return;
+  const rate = reducedRate(schedulerState);
   const next = Math.max(rate * plateau.factor, plateau.minimum);
-  if (rate - next > smallestChange) numbers.set('plateau.rate', next);
-  numbers.set('plateau.cooldown', plateau.cooldown);
-  numbers.set('plateau.bad', 0);
+  if (rate - next > smallestChange) schedulerState.set('plateau.rate', next);
+  schedulerState.set('plateau.cooldown', plateau.cooldown);
+  schedulerState.set('plateau.bad', 0);
 }
 
 /** Keeps the best value so far and counts the evaluations since then. */
 function compare(
   rules: Plateau | EarlyStoppingConfig,
-  numbers: SchedulerState,
+  schedulerState: SchedulerState,
   prefix: string,
   results: Readonly<Record<string, number>>,
 ): void {
   const value = results[rules.metric] ?? Number.NaN;
-  if (isBetter(rules, value, numbers.get(`${prefix}.best`) ?? worst(rules))) {
-    numbers.set(`${prefix}.best`, value);
-    numbers.set(`${prefix}.bad`, 0);
+  if (isBetter(rules, value, schedulerState.get(`${prefix}.best`) ?? worst(rules))) {
+    schedulerState.set(`${prefix}.best`, value);
+    schedulerState.set(`${prefix}.bad`, 0);
   } else {
-    numbers.set(`${prefix}.bad`, (numbers.get(`${prefix}.bad`) ?? 0) + 1);
+    schedulerState.set(`${prefix}.bad`, (schedulerState.get(`${prefix}.bad`) ?? 0) + 1);
   }
 }
 

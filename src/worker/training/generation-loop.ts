@@ -52,7 +52,7 @@ async function trainGeneration(session: TrainingSession, plan: Plan, progress: P
   const { replica, communicator, mailbox, faults } = session;
   const { rank, generation } = plan;
   progress.out = plan.out;
-  const sharing = await communicator.join(plan);
+  const sharesMemory = await communicator.join(plan);
   faults?.joinedGeneration({ rank, worldSize: plan.workers.length });
   faults?.faultPointHit('peers-connected', progress.step);
   const context = joinGeneration(replica, communicator, plan, progress.state, {
@@ -60,8 +60,8 @@ async function trainGeneration(session: TrainingSession, plan: Plan, progress: P
     bitFlip: session.bitFlip,
   });
   progress.state = context.state;
-  communicator.send({ type: 'connected', generation, sharing });
-  communicator.begin((await mailbox.receive('start_generation')).sharing);
+  communicator.send({ type: 'connected', generation, sharesMemory });
+  communicator.begin((await mailbox.receive('start_generation')).sharesMemory);
   try {
     await synchronize(session, context, plan, progress);
     if (rank === 0) sendTopology(context, plan, progress);

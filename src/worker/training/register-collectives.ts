@@ -15,7 +15,7 @@ export type SmallCollectives = Pick<
 export function registerCollectives(
   registrar: Pick<Communicator, 'register'>,
   replica: Replica,
-  schedulerNumbers: number,
+  schedulerSize: number,
 ): SmallCollectives {
   return {
     loss: registrar.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
@@ -26,9 +26,9 @@ export function registerCollectives(
       elementCount: Math.max(1, statisticsSize(replica)),
     }),
     schedulerState: registrar.register({
-      name: 'numbers',
+      name: 'scheduler-state',
       reduction: 'sum-float64',
-      elementCount: Math.max(1, schedulerNumbers),
+      elementCount: Math.max(1, schedulerSize),
     }),
     evaluation: registrar.register({
       name: 'evaluation',
