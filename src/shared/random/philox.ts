@@ -16,6 +16,8 @@ export const purposes = {
   initialization: 3,
   augmentation: 4,
   faults: 5,
+  /** Random layers other than a plain Dropout. The node's index is in the upper 24 bits of the key's high word. */
+  layer: 6,
 } as const;
 export type Purpose = keyof typeof purposes;
 

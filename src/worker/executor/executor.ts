@@ -18,7 +18,8 @@ import { weightsOf } from './model-weights.js';
 import type { Layer, LayerVariable } from './layer.js';
 import type { Forward, LayerOp, PassContext, ShardedTensors, StepContext } from './layer-op.js';
 import { implementationOf } from './layers/implementations.js';
-import { refusalOf } from './layers/recorded-layer.js';
+import { refusalOf } from './layers/refusals.js';
+import { MaskFlow, hasMasks } from './masks.js';
 
 export interface ExecutorOptions {
   readonly tf: Tensorflow;
@@ -37,6 +38,8 @@ interface BoundNode {
 
 export class Executor {
   readonly #graph: Graph;
+  /** False if no value of the model can have a mask. */
+  readonly #masked: boolean;
   readonly #nodes: readonly BoundNode[];
   readonly #communicator: CollectiveRegistrar;
   readonly #measure: Measure;
@@ -50,6 +53,7 @@ export class Executor {
   /** @throws ModelError that names a layer that cannot be trained data-parallel, and the reason */
   constructor({ tf, kernels, model, communicator, seed, measure = unmeasured }: ExecutorOptions) {
     this.#graph = buildGraph(model);
+    this.#masked = hasMasks(tf, this.#graph);
     this.#communicator = communicator;
     this.#measure = measure;
     const weights = weightsOf(model);
@@ -61,16 +65,16 @@ export class Executor {
     };
     const trainableBefore = new Set<number>();
     const uses = new Map<number, number>();
-    this.#nodes = fuse(this.#graph).map((node) => {
+    this.#nodes = fuse(this.#graph, !this.#masked).map((node) => {
       const { layer } = node;
-      const refusal = refusalOf(layer);
+      const refusal = node.kind === 'layer' ? refusalOf(layer) : undefined;
       if (refusal !== undefined) {
         throw new ModelError(
           `Layer "${layer.name}" (${layer.getClassName()}) cannot be trained data-parallel: ${refusal}.`,
         );
       }
       const needsInputGradient = node.inputs.some((valueId) => trainableBefore.has(valueId));
-      const trainable = layer.trainableWeights as unknown as LayerVariable[];
+      const trainable = trainableWeights(node);
       if (needsInputGradient || trainable.length > 0)
         for (const valueId of node.outputs) trainableBefore.add(valueId);
       for (const variable of trainable)
@@ -90,10 +94,9 @@ export class Executor {
       };
     });
     this.uses = uses;
-    this.layers = [...new Set(this.#graph.nodes.map(({ layer }) => layer))];
-    const order = [...this.#nodes]
-      .reverse()
-      .flatMap(({ node }) => (node.layer.trainableWeights as unknown as LayerVariable[]).map(weightIndex));
+    const calls = this.#graph.nodes.filter(({ kind }) => kind === 'layer');
+    this.layers = [...new Set(calls.map(({ layer }) => layer))];
+    const order = [...this.#nodes].reverse().flatMap(({ node }) => trainableWeights(node).map(weightIndex));
     this.backwardOrder = [...new Set(order)];
   }
 
@@ -119,10 +122,10 @@ export class Executor {
     };
     const values: (readonly Tensor[] | undefined)[] = [];
     this.#graph.inputs.forEach((valueId, i) => (values[valueId] = inputs[i]));
+    const masks = this.#maskFlows(step);
     const passes = this.#nodes.map(({ node, op }): Forward => {
-      const pass = this.#measure('forward', node.layer.name, () =>
-        op.forward(context, valuesAt(values, node.inputs)),
-      );
+      const inputs = valuesAt(values, node.inputs);
+      const pass = this.#measure('forward', node.layer.name, () => forward(op, context, node, inputs, masks));
       node.outputs.forEach((valueId, i) => (values[valueId] = pass.outputs[i]));
       this.#communicator.tick();
       return pass;
@@ -140,10 +143,10 @@ export class Executor {
       current = node.layer.name;
       // Deferred work holds tensors, so it does not wait beyond the next layer with weights. A layer that communicates runs it
       // itself while it waits.
-      if (op.overlapsCommunication !== true && node.layer.trainableWeights.length > 0) runDeferred();
+      if (op.overlapsCommunication !== true && trainableWeights(node).length > 0) runDeferred();
       const arrived = node.outputs.map((valueId, output) => {
         // The loss does not depend on this output.
-        const missing = () => (passes[i]?.outputs[output] ?? []).map((tensor) => tensor.mul(0));
+        const missing = () => (passes[i]?.outputs[output] ?? []).map((tensor) => tensor.zerosLike());
         return gradients[valueId] ?? missing();
       });
       const inputGradients = this.#measure(
@@ -178,8 +181,9 @@ export class Executor {
     this.#graph.inputs.forEach((valueId, i) => (values[valueId] = inputs[i]));
     const lastUse = new Map<number, number>();
     this.#nodes.forEach(({ node }, i) => node.inputs.forEach((valueId) => lastUse.set(valueId, i)));
+    const masks = this.#maskFlows(step);
     this.#nodes.forEach(({ node, op }, i) => {
-      const { outputs } = op.forward(context, valuesAt(values, node.inputs));
+      const { outputs } = forward(op, context, node, valuesAt(values, node.inputs), masks);
       node.outputs.forEach((valueId, output) => (values[valueId] = outputs[output]));
       for (const valueId of node.inputs) {
         if (lastUse.get(valueId) === i && !this.#graph.outputs.includes(valueId)) dispose(values[valueId]);
@@ -189,10 +193,39 @@ export class Executor {
     return valuesAt(values, this.#graph.outputs);
   }
 
+  /** One flow per active shard, or none if the model has no masks. */
+  #maskFlows({ shards, training }: StepContext): MaskFlow[] {
+    return this.#masked ? shards.map(() => new MaskFlow(this.#graph.scopes, training)) : [];
+  }
+
   /** Makes the step's running statistics permanent. */
   commit(): void {
     for (const { op } of this.#nodes) op.commit?.();
   }
+}
+
+/** @param masks one per active shard, or none */
+function forward(
+  op: LayerOp,
+  context: PassContext,
+  node: FusedNode,
+  inputs: ShardedTensors,
+  masks: readonly MaskFlow[],
+): Forward {
+  if (masks.length === 0) return op.forward(context, inputs);
+  const shardMasks = masks.map((flow) => flow.enter(node));
+  const pass = op.forward(context, inputs, shardMasks);
+  for (const [i, flow] of masks.entries())
+    flow.leave(
+      node,
+      inputs.map((tensors) => tensors[i] as Tensor),
+    );
+  return pass;
+}
+
+/** The weights that the node's layer trains; none for the ends of a dissolved TimeDistributed. */
+function trainableWeights({ layer, kind }: FusedNode): readonly LayerVariable[] {
+  return kind === 'layer' ? layer.trainableWeights : [];
 }
 
 function valuesAt(

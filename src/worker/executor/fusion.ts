@@ -4,6 +4,7 @@
  */
 
 import type { Graph, GraphNode } from './graph.js';
+import { isBatchNorm } from './inner-layers.js';
 import { fieldsOf, type Layer, type LayerVariable } from './layer.js';
 
 /** A node of the model, or a BatchNormalization with the nodes that are fused into it. */
@@ -18,7 +19,8 @@ export interface FusedNode extends GraphNode {
   readonly cancelledBias: LayerVariable | undefined;
 }
 
-export function fuse({ nodes, outputs }: Graph): FusedNode[] {
+/** @param tails false keeps the ReLU and the pool after a BatchNormalization as nodes of their own */
+export function fuse({ nodes, outputs }: Graph, tails = true): FusedNode[] {
   const consumers = new Map<number, GraphNode[]>();
   for (const node of nodes)
     for (const valueId of node.inputs) consumers.set(valueId, [...(consumers.get(valueId) ?? []), node]);
@@ -52,23 +54,21 @@ export function fuse({ nodes, outputs }: Graph): FusedNode[] {
       continue;
     }
     let last = node;
-    const absorb = (wanted: (layer: Layer) => boolean): boolean => {
+    const absorb = (wanted: (reader: GraphNode) => boolean): boolean => {
       const reader = soleReader(last);
-      if (!reader || !wanted(reader.layer)) return false;
+      if (reader?.kind !== 'layer' || !wanted(reader)) return false;
       fusedAway.add(reader);
       last = reader;
       return true;
     };
-    const relu = absorb(isRelu);
-    const pool = absorb(isHalvingPool);
+    const relu = tails && absorb(isRelu);
+    const pool = tails && absorb(isHalvingPool);
     fused.push({ ...plain, relu, pool, outputs: last.outputs });
   }
   return fused;
 }
 
-const isBatchNorm = (layer: Layer): boolean => layer.getClassName() === 'BatchNormalization';
-
-function isRelu(layer: Layer): boolean {
+function isRelu({ layer }: GraphNode): boolean {
   if (layer.getClassName() === 'Activation') return layer.getConfig()['activation'] === 'relu';
   const { maxValue } = fieldsOf<{ maxValue?: number | null }>(layer);
   return layer.getClassName() === 'ReLU' && (maxValue ?? undefined) === undefined;
@@ -80,13 +80,10 @@ interface PoolFields {
   readonly dataFormat: string;
 }
 
-function isHalvingPool(layer: Layer): boolean {
+function isHalvingPool({ layer, inputShapes: [shape] }: GraphNode): boolean {
   if (layer.getClassName() !== 'MaxPooling2D') return false;
   const { poolSize, strides, dataFormat } = fieldsOf<PoolFields>(layer);
-  const shapes: unknown = layer.inboundNodes[0]?.inputShapes;
-  const shape: unknown = Array.isArray(shapes) && Array.isArray(shapes[0]) ? shapes[0] : shapes;
-  const even =
-    Array.isArray(shape) && [shape[1], shape[2]].every((size) => typeof size === 'number' && size % 2 === 0);
+  const even = [shape?.[1], shape?.[2]].every((size) => typeof size === 'number' && size % 2 === 0);
   return dataFormat === 'channelsLast' && even && [...poolSize, ...strides].every((size) => size === 2);
 }
 

@@ -61,7 +61,8 @@ export interface Forward {
 export interface LayerOp {
   /** True if the backward pass calls `runDeferred`. */
   readonly overlapsCommunication?: boolean;
-  forward(context: PassContext, inputs: ShardedTensors): Forward;
+  /** @param masks the mask that tfjs would call the layer with, per active shard; absent in a model without masks */
+  forward(context: PassContext, inputs: ShardedTensors, masks?: readonly (Tensor | undefined)[]): Forward;
   /** Makes the step's side effects (running statistics) permanent. Called before the optimizer's update. */
   commit?(): void;
 }

@@ -47,10 +47,8 @@ interface GlobalStatistics {
 export const batchNormalization: LayerImplementation = (layer, services) => {
   const fields = fieldsOf<BatchNormFields>(layer);
   const channels = fields.movingMean.shape[0] ?? 0;
-  const inputShape = layer.inboundNodes[0]?.inputShapes;
-  const rank =
-    Array.isArray(inputShape) && Array.isArray(inputShape[0]) ? inputShape[0].length : inputShape?.length;
-  if (fields.axis !== -1 && fields.axis !== (rank ?? 0) - 1) {
+  const rank = services.node.inputShapes[0]?.length ?? 0;
+  if (fields.axis !== -1 && fields.axis !== rank - 1) {
     throw new ModelError(
       `Layer "${layer.name}" (BatchNormalization): expected the last axis (channels last), got axis ${fields.axis}. ` +
         'Leave `axis` at its default.',

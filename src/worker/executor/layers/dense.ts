@@ -12,16 +12,8 @@ interface DenseFields {
 export const dense: LayerImplementation = (layer, { tf, kernels, weightIndex, needsInputGradient, node }) => {
   const { kernel, bias } = fieldsOf<DenseFields>(layer);
   const activation = layer.getConfig()['activation'] ?? 'linear';
-  const rank = Array.isArray(layer.inputSpec)
-    ? (layer.inputSpec[0]?.ndim ?? layer.inputSpec[0]?.minNDim)
-    : undefined;
-  if (
-    rank !== 2 ||
-    !isFlat(layer.inboundNodes[0]?.inputShapes) ||
-    (activation !== 'linear' && activation !== 'relu')
-  ) {
+  if (node.inputShapes[0]?.length !== 2 || (activation !== 'linear' && activation !== 'relu'))
     return undefined;
-  }
 
   return shardwise((x, shard, context) => {
     const input = kernels.operand(x as Tensor2D);
@@ -54,9 +46,3 @@ export const dense: LayerImplementation = (layer, { tf, kernels, weightIndex, ne
     return [y, backward];
   });
 };
-
-/** Returns true for the shape [batch, features]. */
-function isFlat(shapes: unknown): boolean {
-  const shape: unknown = Array.isArray(shapes) && Array.isArray(shapes[0]) ? shapes[0] : shapes;
-  return Array.isArray(shape) && shape.length === 2;
-}

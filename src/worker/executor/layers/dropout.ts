@@ -1,10 +1,9 @@
 /**
  * Dropout whose masks depend only on (seed, step, layer, position of the sample in the global batch), so a sample has the same
- * mask on every worker. Values are kept with probability 1 - rate and scaled by 1 / (1 - rate).
+ * mask on every worker. Values are kept with probability 1 - rate and scaled by 1 / (1 - rate). A Dropout with a noiseShape is recorded.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
-import { ModelError } from '../../../shared/errors.js';
 import { philoxKey } from '../../../shared/random/philox.js';
 import { blocksOf } from '../../kernels/composed-dropout.js';
 import { fieldsOf } from '../layer.js';
@@ -12,12 +11,7 @@ import { shardwise, type LayerImplementation } from '../layer-op.js';
 
 export const dropout: LayerImplementation = (layer, { kernels, seed, node }) => {
   const { rate, noiseShape } = fieldsOf<{ rate: number; noiseShape: unknown }>(layer);
-  if (noiseShape !== null && noiseShape !== undefined) {
-    throw new ModelError(
-      `Layer "${layer.name}" (${layer.getClassName()}): a noiseShape is not supported, since its mask would be shared ` +
-        'between samples of different shards. Use Dropout without noiseShape.',
-    );
-  }
+  if (noiseShape !== null && noiseShape !== undefined) return undefined;
   const { low, high } = philoxKey(seed, 'dropout');
 
   return shardwise((x, shard, { training, step }) => {

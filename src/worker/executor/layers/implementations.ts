@@ -8,6 +8,7 @@ import { dense } from './dense.js';
 import { dropout } from './dropout.js';
 import { recorded } from './recorded-layer.js';
 import { activation, flatten, maxPooling2d, relu } from './simple.js';
+import { stackOp, unstackOp } from './time-steps.js';
 
 const implementations: Readonly<Record<string, LayerImplementation>> = {
   Activation: activation,
@@ -22,5 +23,7 @@ const implementations: Readonly<Record<string, LayerImplementation>> = {
 
 /** @throws ModelError if the layer's options cannot be trained data-parallel */
 export function implementationOf(layer: Layer, services: LayerServices): LayerOp {
+  const { kind } = services.node;
+  if (kind !== 'layer') return kind === 'unstack' ? unstackOp(services) : stackOp(services);
   return implementations[layer.getClassName()]?.(layer, services) ?? recorded(layer, services);
 }

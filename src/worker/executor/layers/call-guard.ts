@@ -1,0 +1,97 @@
+/** Detects what a layer's call must not do: draw random numbers by itself, write a weight, or keep other state. */
+
+import type { DataId, Tensor, Variable } from '@tensorflow/tfjs';
+import { ModelError } from '../../../shared/errors.js';
+import { withoutMathRandom } from '../../random/math-random.js';
+import type { Tensorflow } from '../../engine/native.js';
+import type { Layer, LayerVariable } from '../layer.js';
+
+/** tfjs's functions that draw random numbers, with a seed as well. `dropout` is one of them. */
+const randomOps = new Map(
+  [
+    'dropout',
+    'multinomial',
+    'rand',
+    'randomGamma',
+    'randomNormal',
+    'randomStandardNormal',
+    'randomUniform',
+    'randomUniformInt',
+    'truncatedNormal',
+  ].map((name) => [`${name}__op`, name]),
+);
+
+/** tfjs-core's engine, which opens a scope named after each function that is called. */
+interface ScopedEngine {
+  startScope(name?: string): void;
+  readonly state: { readonly registeredVariables: Readonly<Record<string, Variable>> };
+}
+
+/** Runs `body`. @throws ModelError that names `layer` if it draws a random number through tfjs or Math.random */
+export function withoutRandomOps<T>(tf: Tensorflow, layer: Layer, body: () => T): T {
+  const engine = tf.engine() as unknown as ScopedEngine;
+  const startScope = engine.startScope.bind(engine);
+  engine.startScope = (name) => {
+    const op = randomOps.get(name ?? '');
+    if (op !== undefined) throw new ModelError(drawsRandom(layer, `tf.${op}`));
+    startScope(name);
+  };
+  try {
+    return withoutMathRandom(drawsRandom(layer, 'Math.random'), body);
+  } finally {
+    Reflect.deleteProperty(engine, 'startScope');
+  }
+}
+
+const drawsRandom = (layer: Layer, source: string): string =>
+  `Layer "${layer.name}" (${layer.getClassName()}) calls ${source}, so its result would depend on the division into shards. ` +
+  "Use tf.layers.dropout or tf.layers.gaussianNoise before or after it, or make the numbers an input of the model's data.";
+
+/** The values that a call must not change: the layer's weights, or every variable of tfjs. */
+export class WriteGuard {
+  readonly #layer: Layer;
+  readonly #before: readonly {
+    readonly name: string;
+    readonly tensor: () => Tensor;
+    readonly data: DataId;
+  }[];
+
+  /** @param all watches every variable of tfjs, instead of the layer's weights */
+  constructor(tf: Tensorflow, layer: Layer, all: boolean) {
+    this.#layer = layer;
+    const engine = tf.engine() as unknown as ScopedEngine;
+    const watched = all
+      ? Object.values(engine.state.registeredVariables).map((variable) => ({
+          name: variable.name,
+          tensor: (): Tensor => variable,
+        }))
+      : (layer.weights as unknown as LayerVariable[]).map((weight) => ({
+          name: weight.originalName,
+          tensor: (): Tensor => weight.read(),
+        }));
+    this.#before = watched.map(({ name, tensor }) => ({ name, tensor, data: tensor().dataId }));
+  }
+
+  /** @throws ModelError that names the layer and the weight that it wrote */
+  check(): void {
+    const written = this.#before.find(({ tensor, data }) => tensor().dataId !== data);
+    if (!written) return;
+    throw new ModelError(
+      `Layer "${this.#layer.name}" (${this.#layer.getClassName()}) writes the variable "${written.name}" in its call, so each ` +
+        'shard would leave another value. Compute the value from the inputs, or use BatchNormalization, which is synchronized.',
+    );
+  }
+}
+
+/** @throws ModelError that names `layer` if two calls with equal inputs gave different bits */
+export function requireEqualResults(layer: Layer, first: readonly Tensor[], second: readonly Tensor[]): void {
+  const equal = first.every((output, i) => {
+    const [a, b] = [output.dataSync(), second[i]?.dataSync()];
+    return a.length === b?.length && a.every((value, at) => Object.is(value, b[at]));
+  });
+  if (equal && first.length === second.length) return;
+  throw new ModelError(
+    `Layer "${layer.name}" (${layer.getClassName()}): expected equal results of two calls with equal inputs, got different ones. ` +
+      'Remove the state or the random numbers from its call.',
+  );
+}
