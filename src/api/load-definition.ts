@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { createJiti } from 'jiti';
 import { useExactMath } from '../shared/arithmetic/exact-math.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
+import { keepDeepStacks, placeOf } from '../shared/user-code.js';
 import type { Callbacks } from './callbacks.js';
 import { isCacheTrouble, usableCache } from './transpile-cache.js';
 import { isTrainingDefinition, type DataSource, type ModelContext } from './define-training.js';
@@ -37,12 +38,13 @@ export async function loadDefinition(path: string, cache?: string): Promise<Load
   const sha256 = await definitionSha256(path);
   // The results of Math functions in the file must not depend on the version of Node.
   useExactMath();
+  keepDeepStacks();
   let exported: unknown;
   try {
     exported = await evaluate(path, cache === undefined ? undefined : usableCache(cache));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ConfigError(`Config file ${path} can't be loaded: ${reason}`, { path }, cause);
+    throw new ConfigError(`Config file ${path} can't be loaded: ${reason}${placeOf(cause)}`, { path }, cause);
   }
   if (!isTrainingDefinition(exported)) {
     throw new ConfigError(

@@ -13,6 +13,7 @@ export function statusOf(error: unknown): number {
     case 'MODEL':
     case 'LAYOUT_MISMATCH':
     case 'CHECKPOINT':
+    case 'USER':
       return exitStatus.usage;
     case 'INTERRUPTED':
       return exitStatus.interrupted;

@@ -4,6 +4,7 @@
 import { CommanderError } from 'commander';
 import { exitStatus } from '../shared/exit-status.js';
 import { collectGarbageEvery, collectVariable } from '../shared/memory/garbage-collection.js';
+import { attributeError } from '../shared/user-code.js';
 import { describeError, statusOf } from './exit.js';
 import { buildProgram } from './program.js';
 
@@ -20,8 +21,9 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
   } else {
-    process.stderr.write(`${describeError(error)}\n`);
-    process.exitCode = statusOf(error);
+    const attributed = attributeError(error);
+    process.stderr.write(`${describeError(attributed)}\n`);
+    process.exitCode = statusOf(attributed);
   }
 }
 // ZeroMQ's contexts and a parent's IPC channel would keep the process alive. Everything is closed or flushed by now.

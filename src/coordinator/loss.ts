@@ -1,5 +1,6 @@
 /** The loss of workers: exits, failures and broken connections. Pure. */
 
+import { exitStatus } from '../shared/exit-status.js';
 import { andThen, fail, noActions, sendTo, warn } from './actions.js';
 import { drainOverdue } from './balance.js';
 import { detectFailure } from './liveness.js';
@@ -11,6 +12,8 @@ import { describeWorker, isMember } from './workers.js';
 
 /** Errors in the configuration of a run: exit status 2 before the training has started. */
 const usageCodes: readonly string[] = ['CONFIG', 'DATA', 'ENGINE', 'MODEL', 'LAYOUT_MISMATCH'];
+/** Errors in the user's own code: exit status 2 at any time. */
+const userCode = 'USER';
 /** Errors that concern one worker only. */
 const workerCodes: readonly string[] = ['PEER_LOST', 'STALE_GENERATION', 'INTERRUPTED'];
 
@@ -20,7 +23,8 @@ export function onFailed(state: State, worker: WorkerRecord, error: Failure, now
   if (workerCodes.includes(error.code) || (started && !isMember(worker))) {
     return lose(state, worker, `Worker lost: ${describeWorker(worker)} failed: ${error.message}`, nowMs);
   }
-  return fail(state, error, !started && usageCodes.includes(error.code) ? 2 : 1, nowMs);
+  const usage = error.code === userCode || (!started && usageCodes.includes(error.code));
+  return fail(state, error, usage ? exitStatus.usage : exitStatus.failed, nowMs);
 }
 
 /** The launcher observed the exit of a worker process on the coordinator's host. */

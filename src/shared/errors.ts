@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'ENGINE'
   | 'MODEL'
   | 'DIVERGED'
+  | 'USER'
   | 'INTERRUPTED';
 
 export type ErrorFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
@@ -108,6 +109,12 @@ export class DivergedError extends OperationalError {
   readonly code = 'DIVERGED';
 }
 
+/** A function of the training definition failed; the message contains its file and line. Exit status 2. */
+export class UserCodeError extends OperationalError {
+  override readonly name = 'UserCodeError';
+  readonly code = 'USER';
+}
+
 /** The run was interrupted by a signal. Exit status 130. */
 export class InterruptedError extends OperationalError {
   override readonly name = 'InterruptedError';
@@ -126,6 +133,7 @@ const classes = {
   ENGINE: EngineError,
   MODEL: ModelError,
   DIVERGED: DivergedError,
+  USER: UserCodeError,
   INTERRUPTED: InterruptedError,
 } as const satisfies Record<ErrorCode, new (message: string, fields?: ErrorFields) => OperationalError>;
 

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { definitionSha256, loadDefinition, type LoadedDefinition } from '../api/load-definition.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { ConfigError, ProtocolError, toWireError } from '../shared/errors.js';
+import { attributeError, onStrayUserError } from '../shared/user-code.js';
 import { protocolVersion, type CoordinatorMessage, type MessageOf } from '../shared/protocol/messages.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import type { Communicator, DataPlaneAddress } from './communicator/communicator.js';
@@ -40,6 +41,7 @@ export interface SessionOptions {
 export async function runSession(options: SessionOptions): Promise<void> {
   const { communicator, host, workerSlot } = options;
   const mailbox = new Mailbox(communicator);
+  const ignoreStrayErrors = onStrayUserError((error) => mailbox.fail(error));
   try {
     communicator.send({
       type: 'join',
@@ -50,10 +52,12 @@ export async function runSession(options: SessionOptions): Promise<void> {
       workerSlot,
     });
     await participate(options, mailbox);
-  } catch (error) {
+  } catch (thrown) {
+    const error = attributeError(thrown);
     communicator.send({ type: 'failed', error: toWireError(error) });
     throw error;
   } finally {
+    ignoreStrayErrors();
     await communicator.close();
   }
 }

@@ -5,7 +5,8 @@
 
 import { createHash } from 'node:crypto';
 import type { DataSplit, TensorSpec } from '../../shared/data/training-data.js';
-import { ConfigError, DataError } from '../../shared/errors.js';
+import { ConfigError, DataError, UserCodeError } from '../../shared/errors.js';
+import { describeValue } from '../../shared/user-code.js';
 import type { DataSource } from '../define-training.js';
 import { checkInteger, checkOptionNames } from './known-options.js';
 import { writeSample } from './write-sample.js';
@@ -98,6 +99,11 @@ async function collect(
   write: (sample: Sample, at: number) => void,
 ): Promise<void> {
   let at = 0;
+  if (typeof (generated as Partial<typeof generated> | undefined)?.[Symbol.asyncIterator] !== 'function') {
+    throw new UserCodeError(
+      `${name}: expected generate to return an async iterable, got ${describeValue(generated)}. Write an async generator.`,
+    );
+  }
   for await (const sample of generated) {
     if (at >= count) throw new DataError(`${name}: expected ${count} samples from the generator, got more.`);
     write(sample, at++);

@@ -1,12 +1,14 @@
 /** Calls a training definition's callbacks with the run's events, one after another. Training neither waits for them nor fails with them. */
 
 import type { Callbacks, EpochEnd } from '../../api/callbacks.js';
+import { onStrayUserError, placeOf } from '../../shared/user-code.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 
 export class CallbackRunner {
   readonly #all: readonly Callbacks[];
   readonly #warn: (message: string) => void;
   readonly #broken = new Set<unknown>();
+  readonly #ignoreStrayErrors: () => void;
   #last: Promise<void> = Promise.resolve();
   #stepsPerEpoch = 0;
   #epoch = { epoch: 0, steps: 0, total: 0 };
@@ -14,6 +16,10 @@ export class CallbackRunner {
   constructor(all: readonly Callbacks[], warn: (message: string) => void) {
     this.#all = all;
     this.#warn = warn;
+    this.#ignoreStrayErrors =
+      all.length === 0
+        ? () => undefined
+        : onStrayUserError((error) => warn(`Callback failed: ${error.message}`));
   }
 
   emit(event: RunEvent): void {
@@ -37,7 +43,7 @@ export class CallbackRunner {
 
   /** Resolves when all pending calls have been made. */
   close(): Promise<void> {
-    return this.#last;
+    return this.#last.finally(this.#ignoreStrayErrors);
   }
 
   #call<Name extends keyof Callbacks>(name: Name, given: Parameters<NonNullable<Callbacks[Name]>>[0]): void {
@@ -51,7 +57,7 @@ export class CallbackRunner {
         } catch (error) {
           this.#broken.add(callback);
           const reason = error instanceof Error ? error.message : String(error);
-          this.#warn(`Callback ${name} failed and is not called again: ${reason}`);
+          this.#warn(`Callback ${name} failed and is not called again: ${reason}${placeOf(error)}`);
         }
       });
     }

@@ -1,14 +1,15 @@
 /** Applies the configured augmentations, and the definition's own functions, to training samples as they are read. */
 
-import type { AugmentFunction } from '../../api/augment.js';
+import type { AugmentFunction, SampleToAugment } from '../../api/augment.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { augmentationDraws, augmentPicture, type Picture } from './image-transforms.js';
 import type { DataSplit, TensorValues } from '../../shared/data/training-data.js';
-import { ConfigError, DataError } from '../../shared/errors.js';
+import { ConfigError, DataError, UserCodeError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import { withoutMathRandom } from '../random/math-random.js';
 import type { Augment } from './batch-reader.js';
 import { expectedBy, firstViolation, specRule } from './value-rules.js';
+import { describeValue, inUserCode, isThenable } from '../../shared/user-code.js';
 
 const drawsRandom =
   'augment: a function called Math.random, so its result would depend on the worker. Draw from the `random` that it is given.';
@@ -56,7 +57,7 @@ export function createAugment(
             targets: sample(samples.targets, targets, at),
           };
           const change = own.shift();
-          if (change) withoutMathRandom(drawsRandom, () => change(given));
+          if (change) runOwn(change, given);
           checkChanged('input', given.inputs, inputs, index);
           checkChanged('target', given.targets, targets, index);
           continue;
@@ -89,4 +90,14 @@ function checkChanged(
       { index },
     );
   }
+}
+
+/** @throws ModelError if the function calls Math.random, UserCodeError if it fails or is asynchronous */
+function runOwn(change: (sample: SampleToAugment) => unknown, given: SampleToAugment): void {
+  const returned = inUserCode('augment', () => withoutMathRandom(drawsRandom, () => change(given)));
+  if (!isThenable(returned)) return;
+  throw new UserCodeError(
+    `augment: expected a function that changes the sample before it returns, got ${describeValue(returned)} (sample ${given.index}). ` +
+      'Do asynchronous work in the data source.',
+  );
 }

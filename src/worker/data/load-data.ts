@@ -4,7 +4,8 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { DataSource } from '../../api/define-training.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../../shared/data/dataset.js';
-import { imageData, type TrainingData } from '../../shared/data/training-data.js';
+import { imageData, type DataSplit, type TrainingData } from '../../shared/data/training-data.js';
+import { inUserCode } from '../../shared/user-code.js';
 import { checkData } from './check-data.js';
 import { checkAhead, withChecks } from './checked-data.js';
 
@@ -17,7 +18,7 @@ export async function loadData(
   source: DataSource | undefined,
 ): Promise<TrainingData> {
   if (config.data !== null) return imageData(await loadIdxDirectory(config.data), config.normalize);
-  if (source) return checkData(await source.load());
+  if (source) return attributed(checkData(await inUserCode('data', () => source.load())));
   return imageData(await loadMnist(), config.normalize);
 }
 
@@ -33,4 +34,17 @@ export async function checkSamples(
   const data = withChecks(loaded, model, config);
   await checkAhead(data);
   return data;
+}
+
+/** The same data; errors of the source's own functions are reported as the user's. */
+function attributed(data: TrainingData): TrainingData {
+  const split = (given: DataSplit): DataSplit => ({
+    count: given.count,
+    inputs: given.inputs,
+    targets: given.targets,
+    fill: (indices, into) => inUserCode('data', () => given.fill(indices, into)),
+    ...(given.verified === true ? { verified: true } : {}),
+    ...(given.origin ? { origin: (index: number) => given.origin?.(index) ?? '' } : {}),
+  });
+  return { ...data, train: split(data.train), test: split(data.test) };
 }

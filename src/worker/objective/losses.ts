@@ -7,9 +7,11 @@ import type { Rank, Tensor } from '@tensorflow/tfjs';
 import type { LossFunction } from '../../api/objective.js';
 import type { OutputLossConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';
+import { inUserCode } from '../../shared/user-code.js';
 import { withoutMathRandom } from '../random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
+import { checkPerSample } from './check-per-sample.js';
 
 /** Loss of one output on one shard. */
 export interface LossResult {
@@ -107,17 +109,13 @@ function customLoss(tf: Tensorflow, custom: LossFunction | undefined): Loss {
   return (prediction, target) => {
     const [samples = 0] = prediction.shape;
     let total = Number.NaN;
-    const { grad } = tf.valueAndGrad((x: Tensor) => {
+    const body = (x: Tensor): Tensor => {
       const losses = withoutMathRandom(drawsRandom, () => custom({ tf, prediction: x, target }));
-      if (losses.rank !== 1 || losses.size !== samples) {
-        throw new ModelError(
-          `loss: expected one value for each of ${samples} samples, got a tensor of ` +
-            `${losses.shape.join('x') || 'no dimension'}. Take means over all dimensions but the first.`,
-        );
-      }
+      checkPerSample(losses, samples, 'loss', 'Take means over all dimensions but the first.');
       total = sum(losses);
       return tf.sum(losses);
-    })(prediction);
+    };
+    const { grad } = inUserCode('loss', () => tf.valueAndGrad(body)(prediction));
     return { sum: total, gradient: grad };
   };
 }

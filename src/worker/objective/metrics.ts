@@ -7,7 +7,9 @@ import type { Tensor } from '@tensorflow/tfjs';
 import type { MetricFunction } from '../../api/objective.js';
 import type { MetricConfig, OutputLossConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';
+import { inUserCode } from '../../shared/user-code.js';
 import type { Tensorflow } from '../engine/native.js';
+import { checkPerSample } from './check-per-sample.js';
 import { sum } from './losses.js';
 
 /** Returns the sum over the samples. */
@@ -72,13 +74,9 @@ function customMetric(tf: Tensorflow, name: string, custom: MetricFunction | und
   if (!custom) throw new ModelError(`metrics: expected a function for "${name}", got none.`);
   return (prediction, target) => {
     const [samples = 0] = prediction.shape;
-    const values = custom({ tf, prediction, target });
-    if (values.rank !== 1 || values.size !== samples) {
-      throw new ModelError(
-        `metrics: "${name}": expected one value for each of ${samples} samples, got a tensor of ` +
-          `${values.shape.join('x') || 'no dimension'}. A metric is a mean over samples; return each sample's part.`,
-      );
-    }
+    const values = inUserCode(`metrics "${name}"`, () => custom({ tf, prediction, target }));
+    const remedy = "A metric is a mean over samples; return each sample's part.";
+    checkPerSample(values, samples, `metrics "${name}"`, remedy);
     return sum(values);
   };
 }

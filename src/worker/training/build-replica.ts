@@ -4,8 +4,10 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { LoadedDefinition } from '../../api/load-definition.js';
 import { useExactMath } from '../../shared/arithmetic/exact-math.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import { ModelError } from '../../shared/errors.js';
 import type { Layout } from '../../shared/model/layout.js';
 import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
+import { describeValue, inUserCode } from '../../shared/user-code.js';
 import { checkSamples, loadData } from '../data/load-data.js';
 import type { Engine } from '../engine/load.js';
 import { checkSavable, weightPaths, weightsOf } from '../executor/model-weights.js';
@@ -45,11 +47,21 @@ export async function buildModel(
   const loadModel = async (path: string): Promise<LayersModel> => openModel(tf, await readModelFiles(path));
   const model = await withMathRandomUntil(
     () => random.unit(),
-    () => definition.model({ tf, seed, loadModel }),
+    () => inUserCode('model', () => definition.model({ tf, seed, loadModel })),
   );
+  checkIsModel(tf, model);
   markFrozenWeights(model);
   checkSavable(model);
   return model;
+}
+
+/** @throws ModelError if the definition's function returned something else than a model of this tfjs */
+function checkIsModel({ LayersModel: expected }: Engine['tf'], model: unknown): void {
+  if (model instanceof expected) return;
+  throw new ModelError(
+    `model: expected the function to return a tf.LayersModel, got ${describeValue(model)}. Return the result of tf.sequential ` +
+      'or tf.model, built with the `tf` that the function receives.',
+  );
 }
 
 function layoutOf(model: LayersModel): Layout {

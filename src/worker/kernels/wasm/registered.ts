@@ -87,7 +87,9 @@ export function registerWasmKernels(tf: Tensorflow): void {
 
   const product: KernelFunction = ({ inputs, attrs }) => {
     const { transposeA, transposeB } = attrs as ProductAttributes;
-    return multiply(module, inputs['a'] as TensorInfo, inputs['b'] as TensorInfo, transposeA, transposeB);
+    const [a, b] = [inputs['a'] as TensorInfo, inputs['b'] as TensorInfo];
+    checkFactors(tf, a.shape, b.shape, transposeA, transposeB);
+    return multiply(module, a, b, transposeA, transposeB);
   };
   const convolution: KernelFunction = ({ inputs, attrs }) => {
     const [x, filter] = [inputs['x'] as TensorInfo, inputs['filter'] as TensorInfo];
@@ -116,6 +118,25 @@ export function registerWasmKernels(tf: Tensorflow): void {
     return maxPoolGradient(module, x, dy, poolGeometry(tf, x.shape, attrs as PoolAttributes));
   });
   borrowFromCpu(tf);
+}
+
+/** Throws an error like tfjs's unless the matrices can be multiplied. */
+function checkFactors(
+  tf: Tensorflow,
+  a: readonly number[],
+  b: readonly number[],
+  transposeA: boolean,
+  transposeB: boolean,
+): void {
+  const inner = [a.at(transposeA ? -2 : -1), b.at(transposeB ? -1 : -2)];
+  const outer = [a.slice(0, -2), b.slice(0, -2)].map((shape) => shape.join('x'));
+  const isOne = (shape: readonly number[]): boolean => shape.slice(0, -2).every((size) => size === 1);
+  tf.util.assert(
+    inner[0] === inner[1] && (outer[0] === outer[1] || isOne(a) || isOne(b)),
+    () =>
+      `matMul: expected factors that can be multiplied, got ${a.join('x')}${transposeA ? ' transposed' : ''} and ` +
+      `${b.join('x')}${transposeB ? ' transposed' : ''}.`,
+  );
 }
 
 function poolGeometry(
