@@ -6,7 +6,7 @@
 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { InvariantError, OperationalError, UserCodeError } from './errors.js';
+import { InvariantError, OperationalError, toWireError, UserCodeError, type WireError } from './errors.js';
 
 interface Frame {
   /** `user` is every file outside of Lockstep and of node_modules. */
@@ -54,6 +54,12 @@ export function attributeError(error: unknown): unknown {
     return userCodeError('custom code', error);
   const first = framesOf(error).find(({ owner }) => owner !== 'dependency');
   return first?.owner === 'user' ? userCodeError('custom code', error) : error;
+}
+
+/** An error for the coordinator, attributed to the user's code if it was thrown there. */
+export function failureOf(thrown: unknown): { readonly error: unknown; readonly wire: WireError } {
+  const error = attributeError(thrown);
+  return { error, wire: toWireError(error) };
 }
 
 /** Returns ` (file:line)` of the user's code in which an error was thrown; empty if its stack contains none. */

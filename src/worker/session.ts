@@ -4,10 +4,8 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { definitionSha256, loadDefinition, type LoadedDefinition } from '../api/load-definition.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
-import { ConfigError, ProtocolError, toWireError } from '../shared/errors.js';
-import { attributeError, onStrayUserError } from '../shared/user-code.js';
+import { failureOf, onStrayUserError } from '../shared/user-code.js';
 import { protocolVersion, type CoordinatorMessage, type MessageOf } from '../shared/protocol/messages.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import type { Communicator, DataPlaneAddress } from './communicator/communicator.js';
@@ -16,6 +14,7 @@ import type { Engine } from './engine/load.js';
 import { FaultInjector } from './faults/fault-injector.js';
 import type { FaultOptions } from './faults/fault-options.js';
 import { Mailbox } from './mailbox.js';
+import { openDefinition } from './open-definition.js';
 import { buildReplica } from './training/build-replica.js';
 import { trainGenerations } from './training/generation-loop.js';
 import { replicaHashes } from './training/replica-hashes.js';
@@ -53,8 +52,8 @@ export async function runSession(options: SessionOptions): Promise<void> {
     });
     await participate(options, mailbox);
   } catch (thrown) {
-    const error = attributeError(thrown);
-    communicator.send({ type: 'failed', error: toWireError(error) });
+    const { error, wire } = failureOf(thrown);
+    communicator.send({ type: 'failed', error: wire });
     throw error;
   } finally {
     ignoreStrayErrors();
@@ -95,27 +94,6 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const context = { runId, config, definition: expected, layoutHash, dataSha256, identity };
   const checkpoints = new Checkpoints(replica, context, (message) => communicator.send(message), requests);
   await trainGenerations({ replica, communicator, mailbox, checkpoints, faults, bitFlip });
-}
-
-/** Loads the training definition once it is verified to be the coordinator's. */
-async function openDefinition(
-  { protocol, definition }: Welcome,
-  cache: string | undefined,
-): Promise<LoadedDefinition> {
-  if (protocol !== protocolVersion) {
-    throw new ProtocolError(
-      `Protocol: expected version ${protocolVersion}, got ${protocol} from the coordinator. Run the same Lockstep everywhere.`,
-    );
-  }
-  const { path, sha256: expected } = definition;
-  const sha256 = await definitionSha256(path);
-  if (sha256 !== expected) {
-    throw new ConfigError(
-      `Config file ${path}: expected the coordinator's (SHA-256 ${expected.slice(0, 12)}…), ` +
-        `got ${sha256.slice(0, 12)}…. Copy the file to this machine, or start the run again.`,
-    );
-  }
-  return loadDefinition(path, cache);
 }
 
 function openDataPlane(

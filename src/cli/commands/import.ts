@@ -7,7 +7,7 @@ import { CheckpointError, ConfigError, DataError, systemCode } from '../../share
 import { exitStatus } from '../../shared/exit-status.js';
 import { assignTorchWeights, pairModules } from '../../worker/import/torch-weights.js';
 import { modelFolder, saveModel } from '../../worker/model-files/save-model.js';
-import { buildModel } from '../../worker/training/build-replica.js';
+import { buildModel } from '../../worker/training/build-model.js';
 import { loadWorkerEngine } from '../engine/load-worker-engine.js';
 import { readModelSetup } from '../options/model-setup.js';
 import { createRunFolder, moveRunAside, stateOfFolder } from '../runs/run-folder.js';
