@@ -11,7 +11,7 @@ import { median } from '../src/shared/arithmetic/quantile.js';
 import { engineHost } from '../src/worker/engine/cache.js';
 import { engineEnvironment } from '../src/worker/engine/environment.js';
 import { loadEngine } from '../src/worker/engine/load.js';
-import { buildModel } from '../src/worker/training/build-replica.js';
+import { buildModel } from '../src/worker/training/build-model.js';
 import { trainStep } from '../src/worker/training/train-step.js';
 import { alone, batchOf } from '../test/support/in-process.js';
 
