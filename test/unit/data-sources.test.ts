@@ -151,10 +151,7 @@ describe('tables', () => {
       /expected a column "weight", got size, colour/,
     );
     await expect(load({ train: join(folder, 'none.csv') })).rejects.toThrow(/readable CSV file, got ENOENT/);
-    const { test: split } = await load({ test });
-    await expect(read(split, 0)).rejects.toThrow(DataError);
-    await writeFile(train, 'a,b\n1\n');
-    await expect(load({})).rejects.toThrow(/expected CSV with a header line, got/);
+    await expect(load({ test })).rejects.toThrow(DataError);
   });
 });
 

@@ -1,170 +1,185 @@
 /**
  * CSV tables with a header as inputs and targets. Numbers are normalized with the training set's mean and standard deviation,
- * categories are one-hot encoded, targets are not normalized. csv-parse reads the text.
+ * categories are one-hot encoded, targets are not normalized. Every cell is checked when the files are loaded.
  */
 
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { parse } from 'csv-parse/sync';
-import type { DataSplit, TensorSpec, TensorValues } from '../../shared/data/training-data.js';
-import { DataError, systemCode } from '../../shared/errors.js';
+import type { DataSplit, SampleBuffers, TensorSpec } from '../../shared/data/training-data.js';
+import { DataError } from '../../shared/errors.js';
 import { epochPermutation } from '../../shared/random/permutation.js';
 import type { DataSource } from '../define-training.js';
+import {
+  deriveEncoding,
+  encodeCell,
+  isMissing,
+  type ColumnEncoding,
+  type ColumnRules,
+} from './csv-columns.js';
+import { checkCsvOptions, checkNamedColumns, rulesOf, type CsvOptions } from './csv-options.js';
+import { parseTable, type Row, type Table } from './csv-table.js';
+import { readText } from './csv-text.js';
 
-export interface CsvOptions {
-  /** Path relative to the working folder. */
-  readonly train: string;
-  /** By default, every `testEvery`-th row of the shuffled training file is a test sample. */
-  readonly test?: string;
-  readonly testEvery?: number;
-  readonly delimiter?: string;
-  /** Columns of each of the model's inputs, in order; by default all columns except the targets. */
-  readonly inputs?: readonly (readonly string[])[];
-  /** One column per output of the model, in order. */
-  readonly targets: readonly string[];
-  /** Columns of numbers that are categories. Columns with other values are categories in any case. */
-  readonly categories?: readonly string[];
+export type { CsvOptions } from './csv-options.js';
+
+/** A column of the tables: its rules and its encoding. */
+interface Column {
+  readonly rules: ColumnRules;
+  readonly encoding: ColumnEncoding;
 }
 
-type Row = Readonly<Record<string, string>>;
-
-interface Column {
-  /** Number of elements in the input. */
-  readonly size: number;
-  /** Values of a categorical target, by class number. */
-  readonly classes: readonly string[] | undefined;
-  write(text: string, into: TensorValues, at: number): void;
+/** Rows of one file, with the position of each used column. */
+interface RowSet {
+  readonly file: string;
+  readonly rows: readonly Row[];
+  readonly at: ReadonlyMap<string, number>;
 }
 
 export function csv(options: CsvOptions): DataSource {
+  checkCsvOptions(options);
   return { load: () => load(options) };
 }
 
 async function load(options: CsvOptions) {
-  const { train: trainFile, test: testFile, targets } = options;
-  const texts = await Promise.all([trainFile, ...(testFile === undefined ? [] : [testFile])].map(readText));
-  const [rows = [], given] = texts.map((text, i) =>
-    parseRows(text, i === 0 ? trainFile : (testFile ?? ''), options),
-  );
-  const { train, test } = given ? { train: rows, test: given } : divide(rows, options.testEvery ?? 5);
-  const names = Object.keys(rows[0] ?? {});
+  const { train: trainFile, test: testFile, targets, delimiter = ',', encoding } = options;
+  const files = [trainFile, ...(testFile === undefined ? [] : [testFile])];
+  const texts: string[] = [];
+  for (const file of files) texts.push(await readText(file, encoding));
+  const tables = texts.map((text, i) => parseTable(text, files[i] ?? '', delimiter));
+  const names = tables[0]?.names ?? [];
   const groups = options.inputs ?? [names.filter((name) => !targets.includes(name))];
-  for (const name of [...groups.flat(), ...targets]) {
-    if (!names.includes(name))
-      throw new DataError(`${trainFile}: expected a column "${name}", got ${names.join(', ')}.`);
+  const used = [...new Set([...groups.flat(), ...targets])];
+  checkColumns(tables, used);
+  checkNamedColumns(options, used);
+  const rules = new Map(used.map((name) => [name, rulesOf(options, name)]));
+  const notes: string[] = [];
+  const sets = tables.map((table) => withoutMissing(table, rules, notes));
+  const { train, test } = divide(sets, options.testEvery ?? 5);
+  const columns = new Map<string, Column>();
+  for (const [name, rule] of rules) {
+    const encoding = deriveEncoding(cellsOf(train, name), rule);
+    columns.set(name, { rules: rule, encoding });
+    const lacking = [train, test].flatMap((set) =>
+      cellsOf(set, name).filter(({ text }) => isMissing(text, rule.categories !== false)),
+    );
+    if (encoding.fill !== null && lacking.length > 0)
+      notes.push(
+        `${trainFile}, column "${name}": ${lacking.length} missing values are replaced by ${encoding.fill}.`,
+      );
   }
-  const column = (name: string, isTarget: boolean): Column =>
-    encode(trainFile, name, train, (options.categories ?? []).includes(name), isTarget);
-  const inputs = groups.map((group) => group.map((name) => ({ name, ...column(name, false) })));
-  const outputs = targets.map((name) => ({ name, ...column(name, true) }));
-  const inputSpecs = inputs.map((group): TensorSpec => ({
-    shape: [group.reduce((sum, { size }) => sum + size, 0)],
-    dtype: 'float32',
-  }));
-  const targetSpecs = outputs.map(({ classes }): TensorSpec =>
-    classes === undefined
-      ? { shape: [1], dtype: 'float32' }
-      : { shape: [], dtype: 'int32', classes: classes.length, classNames: classes },
-  );
-  const split = (from: readonly Row[]): DataSplit => ({
-    count: from.length,
-    inputs: inputSpecs,
-    targets: targetSpecs,
-    fill: (indices, into) => {
-      for (const [at, index] of indices.entries()) {
-        const row = from[index] ?? {};
-        for (const [i, group] of inputs.entries()) {
-          let offset = at * (inputSpecs[i]?.shape[0] ?? 0);
-          for (const { name, size, write } of group) {
-            write(row[name] ?? '', into.inputs[i] as TensorValues, offset);
-            offset += size;
-          }
-        }
-        for (const [i, { name, write }] of outputs.entries())
-          write(row[name] ?? '', into.targets[i] as TensorValues, at);
-      }
-    },
-  });
+  const pick = (list: readonly string[]): Column[] => list.map((name) => columns.get(name) as Column);
+  const layout = { inputs: groups.map(pick), targets: pick(targets) };
   const sha256 = createHash('sha256')
     .update(JSON.stringify([texts, { ...options, train: '', test: '' }]))
     .digest('hex');
-  return { name: trainFile, sha256, train: split(train), test: split(test) };
+  return {
+    name: trainFile,
+    sha256,
+    train: splitOf(train, layout),
+    test: splitOf(test, layout),
+    ...(notes.length > 0 ? { notes } : {}),
+  };
 }
 
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(resolve(file), 'utf8');
-  } catch (cause) {
+/** @throws DataError if a table lacks a column */
+function checkColumns(tables: readonly Table[], needed: readonly string[]): void {
+  for (const { file, names } of tables) {
+    const absent = needed.find((name) => !names.includes(name));
+    if (absent === undefined) continue;
     throw new DataError(
-      `${file}: expected a readable CSV file, got ${systemCode(cause) ?? String(cause)}.`,
-      { file },
-      cause,
+      `${file}: expected a column "${absent}", got ${names.join(', ')}. Correct its name, or set \`delimiter\`.`,
     );
   }
 }
 
-function parseRows(text: string, file: string, { delimiter = ',' }: CsvOptions): Row[] {
-  let rows: Row[];
-  try {
-    rows = parse(text, { columns: true, delimiter, bom: true, skip_empty_lines: true, trim: true });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DataError(`${file}: expected CSV with a header line, got: ${reason}.`, { file }, cause);
-  }
-  if (rows.length === 0) throw new DataError(`${file}: expected rows after the header, got none.`, { file });
-  return rows;
+const cellsOf = ({ file, rows, at }: RowSet, name: string) =>
+  rows.map(({ line, cells }) => ({ file, line, text: cells[at.get(name) ?? -1] ?? '' }));
+
+/** Leaves out the rows that lack a value in a column whose rule is 'dropRow', and notes which. */
+function withoutMissing(
+  { file, names, rows }: Table,
+  rules: ReadonlyMap<string, ColumnRules>,
+  notes: string[],
+): RowSet {
+  const at = new Map([...rules.keys()].map((name) => [name, names.indexOf(name)]));
+  const columns = [...rules.values()].filter(({ missing }) => missing === 'dropRow');
+  const lacks = ({ cells }: Row): boolean =>
+    columns.some(({ name, categories }) => isMissing(cells[at.get(name) ?? -1] ?? '', categories !== false));
+  const dropped = rows.filter(lacks);
+  if (dropped.length === 0) return { file, rows, at };
+  if (dropped.length === rows.length)
+    throw new DataError(
+      `${file}: expected rows without missing values, got none of ${rows.length}. Change \`missing\`.`,
+    );
+  const lines = dropped.slice(0, 5).map(({ line }) => line);
+  const more = dropped.length > lines.length ? ', …' : '';
+  notes.push(
+    `${file}: ${dropped.length} of ${rows.length} rows are left out because they lack a value (lines ${lines.join(', ')}${more}).`,
+  );
+  return { file, rows: rows.filter((row) => !lacks(row)), at };
 }
 
-/** Divides the rows after a fixed shuffle, because tables are often sorted. */
-function divide(rows: readonly Row[], every: number): { train: Row[]; test: Row[] } {
-  const shuffled = [...epochPermutation(0, 0, rows.length)].map((index) => rows[index] as Row);
-  return {
-    train: shuffled.filter((_, i) => i % every !== 0),
-    test: shuffled.filter((_, i) => i % every === 0),
+/** Divides the rows of a single file after a fixed shuffle, because tables are often sorted. */
+function divide([all, test]: readonly RowSet[], every: number): { train: RowSet; test: RowSet } {
+  const given = all as RowSet;
+  if (test) return { train: given, test };
+  const shuffled = [...epochPermutation(0, 0, given.rows.length)].map((index) => given.rows[index] as Row);
+  const train = { ...given, rows: shuffled.filter((_, i) => i % every !== 0) };
+  if (train.rows.length === 0)
+    throw new DataError(`${given.file}: expected at least 2 rows, got ${given.rows.length}. Add rows.`);
+  return { train, test: { ...given, rows: shuffled.filter((_, i) => i % every === 0) } };
+}
+
+const sizeOf = ({ encoding }: Column): number => (encoding.kind === 'number' ? 1 : encoding.values.length);
+
+/** Encodes every cell at once, so that a wrong one is refused before the first step. */
+function splitOf(
+  set: RowSet,
+  { inputs, targets }: { inputs: readonly (readonly Column[])[]; targets: readonly Column[] },
+): DataSplit {
+  const encoded = new Map<Column, Float64Array>();
+  for (const column of new Set([...inputs.flat(), ...targets])) {
+    const { encoding, rules } = column;
+    const cells = cellsOf(set, rules.name);
+    encoded.set(
+      column,
+      Float64Array.from(cells, (cell) => encodeCell(cell, encoding, rules)),
+    );
+  }
+  const inputSpecs = inputs.map((group): TensorSpec => ({
+    shape: [group.reduce((sum, column) => sum + sizeOf(column), 0)],
+    dtype: 'float32',
+  }));
+  const targetSpecs = targets.map(({ encoding }): TensorSpec =>
+    encoding.kind === 'number'
+      ? { shape: [1], dtype: 'float32' }
+      : { shape: [], dtype: 'int32', classes: encoding.values.length, classNames: encoding.values },
+  );
+  const valueOf = (column: Column, index: number): number => encoded.get(column)?.[index] ?? Number.NaN;
+  const fill = (indices: Int32Array, into: SampleBuffers): void => {
+    for (const [at, index] of indices.entries()) {
+      for (const [i, group] of inputs.entries()) {
+        const values = into.inputs[i] as Float32Array;
+        let offset = at * (inputSpecs[i]?.shape[0] ?? 0);
+        for (const column of group) {
+          const size = sizeOf(column);
+          const value = valueOf(column, index);
+          if (column.encoding.kind === 'number') values[offset] = value;
+          else values.fill(0, offset, offset + size)[offset + value] = 1;
+          offset += size;
+        }
+      }
+      for (const [i, column] of targets.entries()) {
+        const values = into.targets[i];
+        if (values) values[at] = valueOf(column, index);
+      }
+    }
   };
-}
-
-const isNumber = (text: string): boolean => text !== '' && Number.isFinite(Number(text));
-
-/** Returns the encoding of a column, derived from the training rows only. */
-function encode(
-  file: string,
-  name: string,
-  rows: readonly Row[],
-  category: boolean,
-  isTarget: boolean,
-): Column {
-  const texts = rows.map((row) => row[name] ?? '');
-  if (category || !texts.every(isNumber)) {
-    const values = [...new Set(texts)].sort();
-    const classOf = (text: string): number => {
-      const found = values.indexOf(text);
-      if (found >= 0) return found;
-      throw new DataError(
-        `${file}, column "${name}": expected one of the training set's ${values.length} values, got "${text}".`,
-      );
-    };
-    return {
-      size: values.length,
-      classes: values,
-      write: (text, into, at) => {
-        if (isTarget) into[at] = classOf(text);
-        else into.fill(0, at, at + values.length)[at + classOf(text)] = 1;
-      },
-    };
-  }
-  const numbers = texts.map(Number);
-  const mean = numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
-  const variance = numbers.reduce((sum, value) => sum + (value - mean) ** 2, 0) / numbers.length;
-  const deviation = Math.sqrt(variance) || 1;
   return {
-    size: 1,
-    classes: undefined,
-    write: (text, into, at) => {
-      if (!isNumber(text))
-        throw new DataError(`${file}, column "${name}": expected a number, got "${text}".`);
-      into[at] = isTarget ? Number(text) : (Number(text) - mean) / deviation;
-    },
+    count: set.rows.length,
+    inputs: inputSpecs,
+    targets: targetSpecs,
+    fill,
+    verified: true,
+    origin: (index) => `${set.file}, line ${set.rows[index]?.line ?? 0}`,
   };
 }
