@@ -32,6 +32,7 @@ const isolated: readonly string[] = [
   'test/unit/executor.test.ts',
   'test/unit/export.test.ts',
   'test/unit/first-step.test.ts',
+  'test/unit/frozen-batch-norm.test.ts',
   'test/unit/import.test.ts',
   'test/unit/load-model.test.ts',
   'test/unit/masks.test.ts',

@@ -86,6 +86,8 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
     const different = resumeMismatch(state.resume, ready);
     if (different !== undefined) actions.push(warn(different));
   }
+  // Every worker sends the same ones.
+  if (!reference && state.phase === 'gathering') actions.push(...(ready.warnings ?? []).map(warn));
   const next: Decision = { state: withWorker(state, standby), actions };
   // The current generation does not end for a worker that would get no shard, or that is ready after the last step. During a
   // takeover the worker stands by until the wait for the members is over.

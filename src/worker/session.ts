@@ -88,6 +88,7 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
     dataSha256: replica.data.sha256,
     ...address,
     identity,
+    ...(replica.warnings.length > 0 && { warnings: replica.warnings.slice(0, 64) }),
   });
   const { layoutHash } = hashes;
   const { sha256: dataSha256 } = replica.data;

@@ -254,7 +254,7 @@ describe('masks', () => {
     expect(Math.abs((await lossOf(true)) - (await lossOf(false)))).toBeGreaterThan(1e-3);
   });
 
-  it('of a merge before a recurrent layer are refused by name, since tfjs mixes the samples there', async () => {
+  it('are refused by name where tfjs mixes the samples: a merge before a recurrent layer', async () => {
     const engine = await engineFor('wasm');
     const build: Build = ({ tf }) => {
       const input = tf.input({ shape: [steps] });

@@ -77,6 +77,8 @@ const readySchema = z.strictObject({
   publicKey,
   memory,
   identity: identitySchema,
+  /** Notes on the model for the user, the same on every worker; absent if there are none. */
+  warnings: z.array(text).max(64).optional(),
 });
 
 export const workerMessageSchema = z.discriminatedUnion('type', [

@@ -14,6 +14,7 @@ import { unmeasured, type Measure } from '../timing/tracer.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { fuse, type FusedNode } from './fusion.js';
 import { buildGraph, type Graph } from './graph.js';
+import { isBatchNorm } from './inner-layers.js';
 import { weightsOf } from './model-weights.js';
 import type { Layer, LayerVariable } from './layer.js';
 import type { Forward, LayerOp, PassContext, ShardedTensors, StepContext } from './layer-op.js';
@@ -27,6 +28,8 @@ export interface ExecutorOptions {
   readonly model: LayersModel;
   readonly communicator: CollectiveRegistrar;
   readonly seed: number;
+  /** Statistics of a frozen BatchNormalization in training; by default those of the batch. */
+  readonly frozenBatchNorm?: 'batch' | 'inference';
   /** Records spans for the time line; by default nothing is measured. */
   readonly measure?: Measure;
 }
@@ -51,7 +54,8 @@ export class Executor {
   readonly backwardOrder: readonly number[];
 
   /** @throws ModelError that names a layer that cannot be trained data-parallel, and the reason */
-  constructor({ tf, kernels, model, communicator, seed, measure = unmeasured }: ExecutorOptions) {
+  constructor(options: ExecutorOptions) {
+    const { tf, kernels, model, communicator, seed, measure = unmeasured } = options;
     this.#graph = buildGraph(model);
     this.#masked = hasMasks(tf, this.#graph);
     this.#communicator = communicator;
@@ -65,7 +69,13 @@ export class Executor {
     };
     const trainableBefore = new Set<number>();
     const uses = new Map<number, number>();
-    this.#nodes = fuse(this.#graph, !this.#masked).map((node) => {
+    const inference = (layer: Layer): boolean =>
+      options.frozenBatchNorm === 'inference' && isBatchNorm(layer) && !layer.trainable;
+    const fusion = {
+      tails: !this.#masked,
+      isBatchNorm: (layer: Layer) => isBatchNorm(layer) && !inference(layer),
+    };
+    this.#nodes = fuse(this.#graph, fusion).map((node) => {
       const { layer } = node;
       const refusal = node.kind === 'layer' ? refusalOf(layer) : undefined;
       if (refusal !== undefined) {
@@ -84,6 +94,7 @@ export class Executor {
         kernels,
         seed,
         node,
+        inference: inference(layer),
         needsInputGradient,
         weightIndex,
         register: communicator.register.bind(communicator),

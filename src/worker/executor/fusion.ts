@@ -4,7 +4,6 @@
  */
 
 import type { Graph, GraphNode } from './graph.js';
-import { isBatchNorm } from './inner-layers.js';
 import { fieldsOf, type Layer, type LayerVariable } from './layer.js';
 
 /** A node of the model, or a BatchNormalization with the nodes that are fused into it. */
@@ -19,8 +18,14 @@ export interface FusedNode extends GraphNode {
   readonly cancelledBias: LayerVariable | undefined;
 }
 
-/** @param tails false keeps the ReLU and the pool after a BatchNormalization as nodes of their own */
-export function fuse({ nodes, outputs }: Graph, tails = true): FusedNode[] {
+export interface FusionOptions {
+  /** False keeps the ReLU and the pool after a BatchNormalization as nodes of their own. */
+  readonly tails: boolean;
+  /** Returns true for a BatchNormalization that normalizes by the batch. */
+  readonly isBatchNorm: (layer: Layer) => boolean;
+}
+
+export function fuse({ nodes, outputs }: Graph, { tails, isBatchNorm }: FusionOptions): FusedNode[] {
   const consumers = new Map<number, GraphNode[]>();
   for (const node of nodes)
     for (const valueId of node.inputs) consumers.set(valueId, [...(consumers.get(valueId) ?? []), node]);

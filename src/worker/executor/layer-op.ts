@@ -74,6 +74,8 @@ export interface LayerServices {
   readonly seed: number;
   /** The layer's node, with the nodes that are fused into it. */
   readonly node: FusedNode;
+  /** True if the layer is called as in inference in training too: a frozen BatchNormalization, by the configuration. */
+  readonly inference: boolean;
   /** False if no trainable weight precedes this node. */
   readonly needsInputGradient: boolean;
   /** Index of a layer's variable in the layout. */

@@ -11,6 +11,7 @@ import { weightPaths, weightsOf } from '../executor/model-weights.js';
 import { kernelsOf } from '../kernels/choose.js';
 import { buildObjective } from '../objective/build-objective.js';
 import { buildModel } from './build-model.js';
+import { modelWarnings } from './model-warnings.js';
 import type { Replica } from './replica.js';
 
 /**
@@ -29,7 +30,8 @@ export async function buildReplica(
   const kernels = kernelsOf(engine, config.precision);
   const objective = buildObjective({ engine, kernels, config, model, data: loaded, functions });
   const data = await checkSamples(loaded, model, config);
-  return { engine, kernels, config, model, data, layout: layoutOf(model), objective, functions };
+  const warnings = modelWarnings(model, config);
+  return { engine, kernels, config, model, data, layout: layoutOf(model), objective, functions, warnings };
 }
 
 function layoutOf(model: LayersModel): Layout {

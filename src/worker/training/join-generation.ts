@@ -41,6 +41,7 @@ export function joinGeneration(
     model,
     communicator: registrar,
     seed: config.seed,
+    frozenBatchNorm: config.frozenBatchNorm,
     measure,
   });
   const parameters = flatten(layout, executor.backwardOrder);

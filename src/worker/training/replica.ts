@@ -25,4 +25,6 @@ export interface Replica {
   readonly layout: Layout;
   readonly objective: Objective;
   readonly functions: DefinitionFunctions;
+  /** Notes on the model for the user, the same on every worker. */
+  readonly warnings: readonly string[];
 }

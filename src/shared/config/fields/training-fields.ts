@@ -47,6 +47,15 @@ export const trainingFields = {
     description: 'number of micro-batches per batch, computed one after another; memory holds one at a time',
     resume: 'fixed',
   }),
+  frozenBatchNorm: z
+    .enum(['batch', 'inference'])
+    .default('batch')
+    .register(fieldMetadata, {
+      description:
+        'statistics with which a BatchNormalization that is not trainable normalizes in training: `batch` as in tfjs and PyTorch, ' +
+        '`inference` (its running statistics, which then stay as they are) as in Keras',
+      resume: 'fixed',
+    }),
   loss: lossSchema.default('softmaxCrossEntropy').register(fieldMetadata, {
     description:
       'loss, averaged over the batch; a model with several outputs is trained on the sum of their losses',

@@ -25,5 +25,6 @@ const implementations: Readonly<Record<string, LayerImplementation>> = {
 export function implementationOf(layer: Layer, services: LayerServices): LayerOp {
   const { kind } = services.node;
   if (kind !== 'layer') return kind === 'unstack' ? unstackOp(services) : stackOp(services);
+  if (services.inference) return recorded(layer, services);
   return implementations[layer.getClassName()]?.(layer, services) ?? recorded(layer, services);
 }

@@ -12,20 +12,15 @@ import { RandomDraws } from './random-draws.js';
 import { RandomLayers } from './random-layers.js';
 import { backpropagate, record, release, type Recording } from './tape.js';
 
-/** @param mode `inference` calls the layer as in inference during training too: a frozen BatchNormalization */
-export function recorded(
-  layer: Layer,
-  services: LayerServices,
-  mode: 'as the pass' | 'inference' = 'as the pass',
-): LayerOp {
-  const { tf, weightIndex, needsInputGradient, node } = services;
+export function recorded(layer: Layer, services: LayerServices): LayerOp {
+  const { tf, weightIndex, needsInputGradient, node, inference } = services;
   const weights = layer.trainableWeights as unknown as LayerVariable[];
   const guarded = new GuardedCall(layer, services);
   const outputsOf = (shards: readonly (readonly Tensor[])[]) => transpose(shards, node.outputs.length);
 
   return {
     forward: (context, inputs, masks = []) => {
-      const training = context.training && mode === 'as the pass';
+      const training = context.training && !inference;
       const shardInputs = context.shards.map((_, i) =>
         distinct(inputs.map((tensors) => tensors[i] as Tensor)),
       );

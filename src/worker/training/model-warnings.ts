@@ -1,0 +1,57 @@
+/** Notes on a model for the user: parts that train, but not in the way that one might expect. */
+
+import type { LayersModel } from '@tensorflow/tfjs';
+import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import { innerLayers, isBatchNorm } from '../executor/inner-layers.js';
+import { fieldsOf, type Layer } from '../executor/layer.js';
+
+interface NotedFields {
+  readonly seed?: unknown;
+  readonly rate?: unknown;
+  readonly kernelRegularizer?: unknown;
+  readonly recurrentRegularizer?: unknown;
+  readonly biasRegularizer?: unknown;
+}
+
+/** One message per kind, each with the names of the layers. The weights that do not train must be marked already. */
+export function modelWarnings(
+  model: LayersModel,
+  { frozenBatchNorm }: Pick<ResolvedConfig, 'frozenBatchNorm'>,
+): string[] {
+  const layers = innerLayers(model);
+  const frozen = layers.filter((layer) => isBatchNorm(layer) && !layer.trainable);
+  const seeded = layers.filter((layer) => {
+    const { rate, seed } = fieldsOf<NotedFields>(layer);
+    return rate !== undefined && seed !== undefined && seed !== null;
+  });
+  const regularized = layers.filter(hasIgnoredRegularizer);
+  const notes: [boolean, string][] = [
+    [
+      frozen.length > 0 && frozenBatchNorm === 'batch',
+      `${named(frozen)}: a BatchNormalization with trainable: false normalizes by the batch in training and updates its ` +
+        "running statistics, as in tfjs. Set frozenBatchNorm: 'inference' to keep them, as in Keras.",
+    ],
+    [
+      seeded.length > 0,
+      `${named(seeded)}: a layer's own seed has no effect, since the run's seed decides. Set the run's seed instead.`,
+    ],
+    [
+      regularized.length > 0,
+      `${named(regularized)}: tfjs ignores the regularizers of a recurrent layer, and so does Lockstep. Use weight decay.`,
+    ],
+  ];
+  return notes.flatMap(([applies, message]) => (applies ? [message] : []));
+}
+
+/** tfjs adds the penalties of a recurrent layer's weights to its cell, whose penalties no model collects. */
+function hasIgnoredRegularizer(layer: Layer): boolean {
+  const { kernelRegularizer, recurrentRegularizer, biasRegularizer } = fieldsOf<NotedFields>(layer);
+  const penalties = [kernelRegularizer, recurrentRegularizer, biasRegularizer];
+  return 'recurrentRegularizer' in layer && penalties.some((penalty) => (penalty ?? null) !== null);
+}
+
+function named(layers: readonly Layer[]): string {
+  const names = layers.slice(0, 3).map(({ name }) => `"${name}"`);
+  const others = layers.length - names.length;
+  return `Layer ${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
+}
