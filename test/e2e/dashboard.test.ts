@@ -244,7 +244,7 @@ describe.skipIf(chromiumPath === undefined)(
       await page.getByText('Loss as a table').press('Enter');
       await page.getByRole('row', { name: '1 2 0.1', exact: true }).waitFor();
       await page.getByText('Worker lost: rank 1 was killed by SIGKILL.').waitFor();
-      await page.getByRole('img', { name: 'Time line of 2 worker processes, 1 of them lost.' }).waitFor();
+      await page.getByRole('img', { name: 'Timeline of 2 worker processes, 1 of them lost.' }).waitFor();
       await page.getByRole('img', { name: 'Picture 7, a 3' }).waitFor();
       await page.getByRole('checkbox', { name: 'Compare with two' }).press('Space');
       await page

@@ -27,7 +27,7 @@ describe('--trace FILE', () => {
       ...common,
       '--workers',
       '2',
-      // Every exchange is by messages then, and on the time line.
+      // Without shared memory every collective uses messages and is in the timeline.
       '--shared-memory',
       'off',
       '--out',

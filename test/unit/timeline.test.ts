@@ -11,7 +11,7 @@ const span = (kind: SpanKind, startMs: number, ms: number, step = 1): Span => ({
   durationUs: ms * 1000,
 });
 
-describe('the summary of a time line', () => {
+describe('the summary of a timeline', () => {
   it('counts each millisecond once: a span excludes the spans nested in it', () => {
     const summary = new TimelineSummary();
     summary.add([

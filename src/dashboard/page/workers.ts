@@ -1,4 +1,4 @@
-/** The workers: the present state of each, and the time line of their processes. */
+/** The workers: the present state of each, and the timeline of their processes. */
 
 import type { Life, RunState } from '../run-view/run-view.js';
 import { totalOf, waitingOf } from '../../shared/timeline/step-parts.js';
@@ -61,7 +61,7 @@ function lifeLines(lives: readonly Life[], { firstMs, lastMs }: RunState): SVGEl
     ];
   });
   const lost = lives.filter(({ end }) => end === 'lost').length;
-  const label = `Time line of ${lives.length} worker processes, ${lost} of them lost. The list of events has the same information as text.`;
+  const label = `Timeline of ${lives.length} worker processes, ${lost} of them lost. The list of events has the same information as text.`;
   return svg(
     'svg',
     {

@@ -24,17 +24,23 @@ export class Sampler {
   readonly #count: number;
   readonly #batchSize: number;
   readonly #shards: number;
-  readonly #parts: number;
+  readonly #microBatches: number;
   #epoch = -1;
   #order: Int32Array = new Int32Array(0);
 
-  /** @param options.parts number of parts that each batch is computed in; default 1 */
-  constructor(options: { seed: number; count: number; batchSize: number; shards: number; parts?: number }) {
+  /** @param options.microBatches number of micro-batches that each batch is computed in, one after another; default 1 */
+  constructor(options: {
+    seed: number;
+    count: number;
+    batchSize: number;
+    shards: number;
+    microBatches?: number;
+  }) {
     this.#seed = options.seed;
     this.#count = options.count;
     this.#batchSize = options.batchSize;
     this.#shards = options.shards;
-    this.#parts = options.parts ?? 1;
+    this.#microBatches = options.microBatches ?? 1;
   }
 
   get stepsPerEpoch(): number {
@@ -50,16 +56,18 @@ export class Sampler {
     return { step, epoch, stepInEpoch, count };
   }
 
-  /** Ranges of positions in the batch that are computed together, one for each part that has samples. */
-  parts(batch: BatchPlan): Range[] {
-    const all = Array.from({ length: this.#parts }, (_, part) => partition(batch.count, this.#parts, part));
+  /** Ranges of positions in the batch that are computed together, one for each micro-batch that has samples. */
+  microBatches(batch: BatchPlan): Range[] {
+    const all = Array.from({ length: this.#microBatches }, (_, index) =>
+      partition(batch.count, this.#microBatches, index),
+    );
     return all.filter(({ start, end }) => end > start);
   }
 
-  /** Positions in a part of the batch that belong to a shard; an empty range if there are fewer samples than shards. */
-  slice(batch: BatchPlan, shard: number, part: Range = { start: 0, end: batch.count }): Range {
-    const { start, end } = partition(part.end - part.start, this.#shards, shard);
-    return { start: part.start + start, end: part.start + end };
+  /** Positions in a micro-batch that belong to a shard; an empty range if there are fewer samples than shards. */
+  slice(batch: BatchPlan, shard: number, microBatch: Range = { start: 0, end: batch.count }): Range {
+    const { start, end } = partition(microBatch.end - microBatch.start, this.#shards, shard);
+    return { start: microBatch.start + start, end: microBatch.start + end };
   }
 
   /** Indices in the training set of the samples at these positions of the batch. A view, valid until the epoch changes. */

@@ -21,7 +21,7 @@ export function openSamples({
     count: data.train.count,
     batchSize: config.batchSize,
     shards: config.shards,
-    parts: config.accumulate,
+    microBatches: config.accumulate,
   });
   const augment = createAugment(config, data.train, functions.augmentations);
   return { sampler, reader: new BatchReader(data.train, sampler, augment) };

@@ -30,7 +30,7 @@ export interface ExecutorOptions {
   readonly seed: number;
   /** Statistics of a frozen BatchNormalization in training; by default those of the batch. */
   readonly frozenBatchNorm?: 'batch' | 'inference';
-  /** Records spans for the time line; by default nothing is measured. */
+  /** Records spans for the timeline; by default nothing is measured. */
   readonly measure?: Measure;
 }
 

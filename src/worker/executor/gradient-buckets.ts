@@ -87,8 +87,8 @@ export class GradientBuckets {
   /** Scratch vectors for further gradients of a weight from a writer, by weight; the same in every step. */
   readonly #scratch = new Map<number, PinnedVector>();
   #step = 0;
-  /** Number of the step's parts in which each local shard has samples. */
-  #parts = new Map<number, number>();
+  /** Number of the step's micro-batches in which each local shard has samples. */
+  #microBatches = new Map<number, number>();
 
   constructor(
     communicator: CollectiveRegistrar,
@@ -124,21 +124,22 @@ export class GradientBuckets {
   }
 
   /**
-   * Starts a step. Its batch is computed in parts, in each of which some local shards have samples. A shard's gradients are
-   * summed over the parts, in order, before they are sent. Shards without samples contribute zeros.
+   * Starts a step. Its batch is computed in micro-batches, in each of which some local shards have samples. A shard's gradients
+   * are summed over the micro-batches, in order, before they are sent. Shards without samples contribute zeros.
    */
-  begin(step: number, parts: readonly (readonly ActiveShard[])[]): void {
+  begin(step: number, microBatches: readonly (readonly ActiveShard[])[]): void {
     this.#step = step;
-    this.#parts = new Map();
-    for (const { local } of parts.flat()) this.#parts.set(local, (this.#parts.get(local) ?? 0) + 1);
+    this.#microBatches = new Map();
+    for (const { local } of microBatches.flat())
+      this.#microBatches.set(local, (this.#microBatches.get(local) ?? 0) + 1);
     this.#seen.clear();
     for (const bucket of this.#buckets) {
       for (const [local, vector] of bucket.collective.inputs.entries()) {
-        if (!this.#parts.has(local)) vector.fill(0);
+        if (!this.#microBatches.has(local)) vector.fill(0);
       }
       bucket.missing = 0;
     }
-    const contributions = parts.flat().length;
+    const contributions = microBatches.flat().length;
     for (const { segments, uses } of this.#targets.values()) {
       for (const { bucket } of segments) bucket.missing += uses * contributions;
     }
@@ -156,7 +157,7 @@ export class GradientBuckets {
     }
     const key = `${weight}/${shard.local}`;
     const seen = (this.#seen.get(key) ?? 0) + 1;
-    const expected = uses * (this.#parts.get(shard.local) ?? 0);
+    const expected = uses * (this.#microBatches.get(shard.local) ?? 0);
     if (seen > expected)
       throw new InvariantError(`weight ${weight} has ${seen} gradients of shard ${shard.local}`);
     this.#seen.set(key, seen);
@@ -191,7 +192,7 @@ export class GradientBuckets {
         for (const [local, vector] of bucket.collective.inputs.entries()) {
           const seen = this.#seen.get(`${weight}/${local}`) ?? 0;
           if (seen === 0) vector.fill(0, at, at + to - from);
-          bucket.missing -= uses * (this.#parts.get(local) ?? 0) - seen;
+          bucket.missing -= uses * (this.#microBatches.get(local) ?? 0) - seen;
         }
         if (bucket.missing <= 0) {
           bucket.missing = 0;

@@ -2,11 +2,11 @@
 
 import type { CollectiveRegistrar, Communicator } from '../communicator/communicator.js';
 import { reportingFaultPoints, type OnFaultPoint } from '../faults/fault-points.js';
-import { PhaseClock } from './phase-clock.js';
+import { StepPartClock } from './step-part-clock.js';
 import { measuringWaits, Tracer, type Measure } from './tracer.js';
 
 export interface Instruments {
-  readonly clock: PhaseClock;
+  readonly clock: StepPartClock;
   readonly tracer: Tracer | undefined;
   readonly measure: Measure;
   /** Registers collectives whose waits are measured and, if there is `onFaultPoint`, whose starts are fault points. */
@@ -21,7 +21,7 @@ export function openInstruments(
 ): Instruments {
   const tracer =
     trace === null ? undefined : new Tracer((spans) => communicator.send({ type: 'spans', spans }));
-  const clock = new PhaseClock();
+  const clock = new StepPartClock();
   const measure: Measure = tracer
     ? (kind, name, work) => clock.measure(kind, name, () => tracer.measure(kind, name, work))
     : clock.measure;

@@ -1,5 +1,5 @@
 /**
- * The main thread's part of the time line (`--trace`): measures spans and sends those of several steps in one message. Without
+ * The main thread's part of the timeline (`--trace`): measures spans and sends those of several steps in one message. Without
  * `--trace` there is no tracer.
  */
 

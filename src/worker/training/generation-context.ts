@@ -12,7 +12,7 @@ import type { GradientBuckets } from '../executor/gradient-buckets.js';
 import type { BitFlip } from '../faults/bit-flip.js';
 import type { OnFaultPoint } from '../faults/fault-points.js';
 import type { Regularization } from '../optimizer/regularization.js';
-import type { PhaseClock } from '../timing/phase-clock.js';
+import type { StepPartClock } from '../timing/step-part-clock.js';
 import type { Measure, Tracer } from '../timing/tracer.js';
 import type { Histograms } from './histograms.js';
 import type { Ledger } from './ledger.js';
@@ -37,7 +37,7 @@ export interface GenerationContext {
   readonly ledger: Ledger | undefined;
   /** Present with `--trace`. */
   readonly tracer: Tracer | undefined;
-  readonly clock: PhaseClock;
+  readonly clock: StepPartClock;
   readonly measure: Measure;
   /** Undefined unless the launcher requested faults. */
   readonly onFaultPoint: OnFaultPoint | undefined;

@@ -20,10 +20,10 @@ export interface StepResult {
 }
 
 /**
- * Trains on one global batch together with all other workers. A batch that is computed in several parts (`accumulate`) is
- * still one step: each part is divided into the same shards, the gradients of a shard are summed over the parts in order on
- * the worker that owns the shard, and one all-reduce follows. The result therefore depends on the numbers of parts and shards
- * and not on the number of workers. Leaves no tensors behind.
+ * Trains on one global batch together with all other workers. A batch that is computed in several micro-batches
+ * (`accumulate`) is still one step: each micro-batch is divided into the same shards, the gradients of a shard are summed over the
+ * micro-batches in order on the worker that owns the shard, and one all-reduce follows. The result therefore depends on the numbers
+ * of micro-batches and shards and not on the number of workers. Leaves no tensors behind.
  * @throws GenerationEnded, or the error that ended the run, while this worker waits for the others; the replica is then as it
  *   was before the step
  * @throws DivergedError if the loss is not finite; the replica is then as it was before the step
@@ -32,8 +32,8 @@ export function trainStep(context: TrainStepContext, batch: BatchPlan): StepResu
   const { replica, state, sampler, histograms } = context;
   const { step } = batch;
 
-  const parts = activeShards(context, batch);
-  const shardLosses = computeGradients(context, batch, parts);
+  const microBatches = activeShards(context, batch);
+  const shardLosses = computeGradients(context, batch, microBatches);
   const { gradient, loss } = reduceGradients(context);
   if (!Number.isFinite(loss)) {
     throw new DivergedError(
@@ -49,12 +49,12 @@ export function trainStep(context: TrainStepContext, batch: BatchPlan): StepResu
   return { loss, learningRate };
 }
 
-/** This worker's shards that have samples, for each part of the batch: [part][shard]. */
+/** This worker's shards that have samples, for each micro-batch: [micro-batch][shard]. */
 export function activeShards({ sampler, localShards }: ShardContext, batch: BatchPlan): ActiveShard[][] {
-  return sampler.parts(batch).map((part): ActiveShard[] => {
+  return sampler.microBatches(batch).map((microBatch): ActiveShard[] => {
     const shards: ActiveShard[] = [];
     for (let shard = localShards.start; shard < localShards.end; shard++) {
-      const { start, end } = sampler.slice(batch, shard, part);
+      const { start, end } = sampler.slice(batch, shard, microBatch);
       if (end > start) shards.push({ local: shard - localShards.start, start, count: end - start });
     }
     return shards;
@@ -62,27 +62,27 @@ export function activeShards({ sampler, localShards }: ShardContext, batch: Batc
 }
 
 /**
- * Runs forward, loss and backward over all parts of the batch. Gradient buckets are sent while the last backward pass is still
+ * Runs forward, loss and backward over all micro-batches. Gradient buckets are sent while the last backward pass is still
  * running. Returns the loss of each local shard that has samples.
  */
 function computeGradients(
   context: TrainStepContext,
   batch: BatchPlan,
-  parts: readonly (readonly ActiveShard[])[],
+  microBatches: readonly (readonly ActiveShard[])[],
 ): Map<number, number> {
   const { replica, buckets, reader, loss, measure } = context;
   const { tf } = replica.engine;
   const shardLosses = new Map<number, number>();
-  buckets.begin(batch.step, parts);
+  buckets.begin(batch.step, microBatches);
   for (const vector of loss.inputs) vector.fill(0);
-  for (const [index, shards] of parts.entries()) {
+  for (const [index, shards] of microBatches.entries()) {
     const samples = measure('data', 'samples', () =>
       shards.map(({ start, count }) => reader.samplesAt(batch, { start, end: start + count })),
     );
     // The loss is complete before the last backward pass, so its all-reduce overlaps with that pass.
     const afterLoss = (): void => {
-      if (index < parts.length - 1) return;
-      for (const { local } of parts.flat()) shardLosses.set(local, loss.inputs[local]?.[0] ?? 0);
+      if (index < microBatches.length - 1) return;
+      for (const { local } of microBatches.flat()) shardLosses.set(local, loss.inputs[local]?.[0] ?? 0);
       loss.start(batch.step);
     };
     tf.tidy(() => forwardAndBackward(context, batch, shards, samples, afterLoss));

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { totalOf } from '../../src/shared/timeline/step-parts.js';
-import { PhaseClock } from '../../src/worker/timing/phase-clock.js';
+import { StepPartClock } from '../../src/worker/timing/step-part-clock.js';
 
-describe('the phase clock', () => {
+describe("the clock of a step's parts", () => {
   it('counts nested time for the inner interval only, and each millisecond of a step for one part', () => {
     let nowMs = 1000;
     const pass = (ms: number): void => void (nowMs += ms);
-    const clock = new PhaseClock(() => nowMs);
+    const clock = new StepPartClock(() => nowMs);
     clock.step(() => {
       pass(1);
       clock.measure('forward', 'conv', () => {
@@ -22,7 +22,7 @@ describe('the phase clock', () => {
 
   it('starts again with each step, also after a failed step', () => {
     let nowMs = 0;
-    const clock = new PhaseClock(() => nowMs);
+    const clock = new StepPartClock(() => nowMs);
     const failing = (): void =>
       clock.step(() =>
         clock.measure('backward', 'dense', () => {

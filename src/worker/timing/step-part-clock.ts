@@ -9,7 +9,7 @@ import type { Measure } from './tracer.js';
 
 const partOf = (kind: SpanKind): StepPart => (kind === 'step' || kind === 'collective' ? 'other' : kind);
 
-export class PhaseClock {
+export class StepPartClock {
   readonly #now: () => number;
   #times = noTimes();
   #part: StepPart = 'other';
