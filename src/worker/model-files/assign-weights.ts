@@ -23,6 +23,8 @@ export const bytesPerElement = {
 interface Target {
   readonly variable: LayerVariable;
   readonly path: string;
+  /** Its name in Keras's own format: the path of its layer and its index in the layer. */
+  readonly indexed: string;
 }
 
 /**
@@ -71,8 +73,7 @@ function pairWeights(
   specs: readonly Spec[],
   file: string,
 ): ReadonlyMap<Spec, LayerVariable> {
-  const paths = weightPaths(model);
-  const open = new Set(weightsOf(model).map((variable, i): Target => ({ variable, path: paths[i] ?? '' })));
+  const open = new Set(targetsOf(model));
   const pairs = new Map<Spec, LayerVariable>();
   const pair = (rule: (spec: Spec, target: Target) => boolean): void => {
     for (const spec of specs) {
@@ -83,15 +84,22 @@ function pairWeights(
       open.delete(found);
     }
   };
-  const sameOriginal = ({ name }: Spec, { variable }: Target): boolean => name === variable.originalName;
-  if (new Set(specs.map(({ name }) => name)).size < specs.length) {
-    // Written without paths. Weights of one name are in the order of the model.
-    pair(sameOriginal);
-  } else {
-    pair(({ name }, { path }) => name === path);
-    pair(sameOriginal);
+  const counts = new Map<string, number>();
+  for (const { name } of specs) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const isUnique = (name: string): boolean => counts.get(name) === 1;
+  pair(({ name }, { path }) => isUnique(name) && name === path);
+  // Keras names the weights of a nested Sequential after it, and tfjs does not.
+  pair(({ name }, { path }) => isUnique(name) && path.endsWith(`/${name}`) && only(open, name));
+  // Files without paths have the weights of one name in the order of the model.
+  const remaining = [...open].map(({ variable }) => variable.originalName);
+  const places = (name: string): number => remaining.filter((original) => original === name).length;
+  pair(({ name }, { variable }) => name === variable.originalName && places(name) === counts.get(name));
+  for (const variant of variants) {
+    pair(({ name }, { path, indexed }) => {
+      const renamed = variant(name.split('/')).join('/');
+      return isUnique(name) && (renamed === path || renamed === indexed);
+    });
   }
-  for (const variant of variants) pair(({ name }, { path }) => variant(name.split('/')).join('/') === path);
   const unused = specs.find((spec) => !pairs.has(spec));
   const [missing] = open;
   if (!unused && !missing) return pairs;
@@ -104,6 +112,23 @@ function pairWeights(
       'Use the weights that belong to this model.json.',
     { file },
   );
+}
+
+function targetsOf(model: LayersModel): Target[] {
+  const paths = weightPaths(model);
+  const sizes = new Map<string, number>();
+  return weightsOf(model).map((variable, i) => {
+    const path = paths[i] ?? '';
+    const layer = path.slice(0, Math.max(0, path.lastIndexOf('/')));
+    const index = sizes.get(layer) ?? 0;
+    sizes.set(layer, index + 1);
+    return { variable, path, indexed: `${layer}/${index}` };
+  });
+}
+
+/** Returns true if one open weight has a path that ends with the name. */
+function only(open: ReadonlySet<Target>, name: string): boolean {
+  return [...open].filter(({ path }) => path.endsWith(`/${name}`)).length === 1;
 }
 
 type Rename = (parts: readonly string[]) => readonly string[];

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { ModelError, OperationalError, systemCode } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import type { Tensorflow } from '../engine/native.js';
+import { convertKeras } from '../import/keras-topology.js';
 import { assignWeights, bytesPerElement } from './assign-weights.js';
 import { buildTopology } from './build-topology.js';
 import { modelFolder } from './save-model.js';
@@ -73,7 +74,11 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
 /** Builds the model of the files. The caller disposes it. @throws ModelError if tfjs cannot build it */
 export async function openModel(tf: Tensorflow, { file, artifacts }: ModelFiles): Promise<LayersModel> {
   try {
-    const model = await buildTopology(tf, artifacts.modelTopology as object);
+    const topology = convertKeras(artifacts.modelTopology as object, {
+      file,
+      knows: (name) => isRegistered(tf, name),
+    });
+    const model = await buildTopology(tf, topology);
     assignWeights(tf, model, artifacts, file);
     return model;
   } catch (cause) {
@@ -84,6 +89,11 @@ export async function openModel(tf: Tensorflow, { file, artifacts }: ModelFiles)
       cause,
     );
   }
+}
+
+/** Returns true if tfjs can build an object of the class. */
+function isRegistered(tf: Tensorflow, className: string): boolean {
+  return Object.hasOwn(tf.serialization.SerializationMap.getMap().classNameMap, className);
 }
 
 async function findModelJson(path: string): Promise<string> {

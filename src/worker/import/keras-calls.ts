@@ -1,0 +1,65 @@
+/** Converts the calls of a layer from Keras 3 to the form of tfjs and Keras 2. */
+
+import type { CallConfig, LayerConfig } from '../model-files/layer-config.js';
+import type { JsonObject, Refuse } from './keras-file.js';
+
+/** A call as Keras 3 writes it. */
+interface Keras3Call {
+  readonly args: readonly unknown[];
+  readonly kwargs?: JsonObject;
+}
+
+export type AnyCall = CallConfig | Keras3Call;
+
+/** Classes of layers that compute something else in training than in inference. */
+const trainingDependent =
+  /^(BatchNormalization|Dropout|SpatialDropout[123]D|AlphaDropout|GaussianDropout|GaussianNoise|Random\w*)$/;
+
+/** Returns the calls; those of tfjs and Keras 2 stay as they are. */
+export function convertCalls(calls: readonly AnyCall[], layer: LayerConfig, refuse: Refuse): CallConfig[] {
+  return calls.map((call) => (Array.isArray(call) ? call : convertCall(call, layer, refuse)));
+}
+
+function convertCall({ args, kwargs = {} }: Keras3Call, layer: LayerConfig, refuse: Refuse): CallConfig {
+  const field = 'inbound_nodes';
+  const [first, ...others] = args;
+  const inputs = tensorsOf(first);
+  if (!inputs) return refuse(field, `expected tensors as input, got ${JSON.stringify(first)}`);
+  for (const other of others) {
+    if (other !== null)
+      refuse(field, 'expected one argument (a tensor or a list), got several: tfjs has no such operation');
+  }
+  for (const [name, value] of Object.entries(kwargs)) {
+    if (value === null) continue;
+    const states = name === 'initial_state' ? tensorsOf(value) : undefined;
+    if (states) inputs.push(...states);
+    else if (name === 'training' && !dependsOnTraining(layer)) continue;
+    else if (name === 'training') {
+      refuse(
+        field,
+        `it is called with training=${JSON.stringify(value)}. Set \`trainable\` to false on the layers that must not change instead`,
+      );
+    } else refuse(field, `tfjs has no argument "${name}" for it`);
+  }
+  return inputs;
+}
+
+/** Returns the references of a tensor or of a list of tensors; undefined for anything else. */
+function tensorsOf(value: unknown): CallConfig | undefined {
+  if (Array.isArray(value)) {
+    const tensors = value.map(tensorsOf);
+    return tensors.every((tensor) => tensor !== undefined) ? tensors.flat() : undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { class_name, config } = value as { class_name?: unknown; config?: { keras_history?: unknown } };
+  const history = config?.keras_history;
+  if (class_name !== '__keras_tensor__' || !Array.isArray(history)) return undefined;
+  const [layer, call, output] = history as [unknown, unknown, unknown];
+  return [[String(layer), Number(call), Number(output), {}]];
+}
+
+function dependsOnTraining({ class_name, config }: LayerConfig): boolean {
+  if (trainingDependent.test(class_name)) return true;
+  const drops = ['dropout', 'recurrent_dropout'].some((field) => Number(config[field] ?? 0) > 0);
+  return drops || [...(config.layers ?? []), ...(config.layer ? [config.layer] : [])].some(dependsOnTraining);
+}
