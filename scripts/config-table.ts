@@ -15,7 +15,7 @@ function row({ name, description, flag, environment, unit, resume, ...field }: F
     field.choices?.map(code).join(', ') ?? '',
     flag === undefined ? '' : code(flag),
     environment === undefined ? '' : code(environment),
-    resume,
+    typeof resume === 'string' ? resume : cell(resume.description),
   ];
   return `| ${cells.join(' | ')} |`;
 }
@@ -36,10 +36,10 @@ export function configurationPage(): string {
       '[`lockstep train`](commands.md#lockstep-train). Options take precedence over environment variables, these over the ' +
       'training definition, and that over the defaults. A field without a flag is set in the training definition. ' +
       '[own-model.md](own-model.md) explains the structured ones.',
-    'The last column applies to `--resume`: a `free` field may have another value than in the run that is resumed, a `fixed` one ' +
-      'must stay the same, because results depend on it. Some fields depend on others: `epochs` is fixed with the schedules ' +
-      '`cosine` and `oneCycle`, `evaluateEvery` is fixed with the schedule `plateau` or with `earlyStopping`, and `threads` is ' +
-      'free if the engine changes.',
+    'The last column applies to a run that resumes from a checkpoint. A `free` field may have another value than in the checkpoint: ' +
+      'it takes effect, and the run logs the change (`learning rate 0.01 -> 0.005 from step 30`, and the event `changed`). Another ' +
+      'value of a `fixed` field is refused by name. With the schedule `plateau` the learning rate is fixed as well, because the ' +
+      'reduced rate is part of the training state. [recovery.md](recovery.md) explains what a resumed run takes over.',
     ...groups.map(section),
   ];
   return `${parts.join('\n\n')}\n`;

@@ -5,8 +5,9 @@
 
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createJiti } from 'jiti';
+import { createJiti, type JitiOptions } from 'jiti';
 import { useExactMath } from '../shared/arithmetic/exact-math.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { keepDeepStacks, placeOf } from '../shared/user-code.js';
@@ -30,18 +31,37 @@ export interface LoadedDefinition {
   readonly values: Readonly<Record<string, unknown>>;
 }
 
+/** The place of a definition of which a copy is loaded. */
+export interface OriginalPlace {
+  /** Folder of the copied files. */
+  readonly copy: string;
+  /** Folder of the original files, to which `import.meta.url`, `__filename` and `__dirname` of the copied ones refer. */
+  readonly root: string;
+  /** Packages that are not found from the copy, and their files. */
+  readonly packages: Readonly<Record<string, string>>;
+}
+
 /**
  * @param cache folder of transpiled files; see transpile-cache.ts
+ * @param original set if the file is a copy
  * @throws ConfigError if the file is missing, cannot be loaded, or exports no training definition
  */
-export async function loadDefinition(path: string, cache?: string): Promise<LoadedDefinition> {
+export async function loadDefinition(
+  path: string,
+  cache?: string,
+  original?: OriginalPlace,
+): Promise<LoadedDefinition> {
   const sha256 = await definitionSha256(path);
   // The results of Math functions in the file must not depend on the version of Node.
   useExactMath();
   keepDeepStacks();
   let exported: unknown;
   try {
-    exported = await evaluate(path, cache === undefined ? undefined : usableCache(cache));
+    exported = await evaluate(
+      path,
+      cache === undefined || original ? undefined : usableCache(cache),
+      original,
+    );
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigError(`Config file ${path} can't be loaded: ${reason}${placeOf(cause)}`, { path }, cause);
@@ -69,16 +89,37 @@ export async function loadDefinition(path: string, cache?: string): Promise<Load
 }
 
 /** Returns the default export. */
-async function evaluate(path: string, cache: string | undefined): Promise<unknown> {
+async function evaluate(
+  path: string,
+  cache: string | undefined,
+  original: OriginalPlace | undefined,
+): Promise<unknown> {
   // `import { defineTraining } from 'lockstep'` must work in any folder.
-  const alias = { lockstep: fileURLToPath(new URL('../index.js', import.meta.url)) };
-  const jiti = createJiti(import.meta.url, { alias, moduleCache: false, fsCache: cache ?? false });
+  const alias = { ...original?.packages, lockstep: fileURLToPath(new URL('../index.js', import.meta.url)) };
+  const options = { alias, moduleCache: false, fsCache: cache ?? false };
+  const jiti = createJiti(import.meta.url, {
+    ...options,
+    ...(original && { transform: asOriginal(original) }),
+  });
   try {
     return await jiti.import(path, { default: true });
   } catch (error) {
     if (cache === undefined || !isCacheTrouble(error, cache)) throw error;
-    return evaluate(path, undefined);
+    return evaluate(path, undefined, original);
   }
+}
+
+/** Translates copied files so that their own path is that of the original, while they import each other. */
+function asOriginal({ copy, root }: OriginalPlace): NonNullable<JitiOptions['transform']> {
+  const plain = createJiti(import.meta.url, { moduleCache: false, fsCache: false });
+  return (options) => {
+    const { filename = '' } = options;
+    if (!filename.startsWith(copy + sep)) return { code: plain.transform(options) };
+    const place = join(root, filename.slice(copy.length + 1));
+    const code = plain.transform({ ...options, filename: place });
+    const names = `__filename=${JSON.stringify(place)};__dirname=${JSON.stringify(dirname(place))};`;
+    return { code: `"use strict";${names}${code}` };
+  };
 }
 
 /** Returns the hash of the file's bytes without executing it. @throws ConfigError if it cannot be read */

@@ -5,6 +5,7 @@
 
 import type { ErrorCode } from '../shared/errors.js';
 import type { WorkerIdentity } from '../shared/protocol/messages.js';
+import type { RunEvent } from '../shared/runs/run-events.js';
 import type { ReadyMessage, ResumeCheckpoint } from './types.js';
 
 export interface Disagreement {
@@ -74,4 +75,19 @@ export function resumeMismatch(
     `Checkpoint ${path} was written with another ${field}: expected ${shown(identity[field])}, got ${shown(ready.identity[field])}. ` +
     'Training continues with different rounding, so the weights will not equal those of an uninterrupted run bit for bit.'
   );
+}
+
+/** The event for a run that resumes with other data, which its configuration allows; undefined if they are equal. */
+export function dataChange(
+  { step, data, dataSha256 }: ResumeCheckpoint,
+  ready: ReadyMessage,
+): Extract<RunEvent, { event: 'changed' }> | undefined {
+  const { trainCount, testCount } = ready;
+  const isSame =
+    dataSha256 === ready.dataSha256 &&
+    (data === null || (data.trainCount === trainCount && data.testCount === testCount));
+  if (isSame) return undefined;
+  const before = `${data === null ? '' : `${data.name} of ${data.trainCount} + ${data.testCount} samples, `}SHA-256 ${dataSha256.slice(0, 12)}…`;
+  const now = `${trainCount} + ${testCount} samples, SHA-256 ${ready.dataSha256.slice(0, 12)}…`;
+  return { event: 'changed', step, field: 'data', before, now };
 }

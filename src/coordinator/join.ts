@@ -7,9 +7,9 @@ import {
   type WorkerMessage,
 } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import { abortMessage, andThen, fail, noActions, warn } from './actions.js';
+import { abortMessage, andThen, emit, fail, noActions, warn } from './actions.js';
 import { joinRefusal, refuse } from './admission.js';
-import { contradiction, mismatch, resumeMismatch, type Disagreement } from './agreement.js';
+import { contradiction, dataChange, mismatch, resumeMismatch, type Disagreement } from './agreement.js';
 import { reconfigure } from './reconfigure.js';
 import { canTakeOver } from './takeover.js';
 import { moveTo } from './transitions.js';
@@ -85,6 +85,9 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
   } else if (state.resume && state.phase === 'gathering') {
     const different = resumeMismatch(state.resume, ready);
     if (different !== undefined) actions.push(warn(different));
+    // Data that are not allowed are refused by the worker that reads the checkpoint.
+    const change = state.config.allowOtherData ? dataChange(state.resume, ready) : undefined;
+    if (change) actions.push(emit(change));
   }
   // Every worker sends the same ones.
   if (!reference && state.phase === 'gathering') actions.push(...(ready.warnings ?? []).map(warn));

@@ -150,6 +150,9 @@ export interface CheckpointRef {
 export interface ResumeCheckpoint extends CheckpointRef {
   /** Identity of the workers that wrote the checkpoint; null if the checkpoint does not contain it. */
   readonly identity: WorkerIdentity | null;
+  readonly dataSha256: string;
+  /** The data that the checkpoint was trained on; null if the checkpoint does not contain it. */
+  readonly data: { readonly name: string; readonly trainCount: number; readonly testCount: number } | null;
 }
 
 export interface State extends RunDescription {

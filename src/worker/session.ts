@@ -93,7 +93,7 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const { layoutHash } = hashes;
   const { sha256: dataSha256 } = replica.data;
   const context = { runId, config, definition: expected, layoutHash, dataSha256, identity };
-  const checkpoints = new Checkpoints(replica, context, (message) => communicator.send(message), requests);
+  const checkpoints = Checkpoints.of(replica, context, (message) => communicator.send(message), requests);
   await trainGenerations({ replica, communicator, mailbox, checkpoints, faults, bitFlip });
 }
 

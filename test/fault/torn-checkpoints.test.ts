@@ -23,6 +23,7 @@ const description = {
   layoutHash: 'a'.repeat(64),
   dataSha256: 'd'.repeat(64),
   identity: null,
+  origin: null,
 };
 
 /** A program that writes one checkpoint after the other, from a step on, and reports each that is complete. */

@@ -35,6 +35,7 @@ const about = (step: number): CheckpointDescription => ({
   layoutHash: 'a'.repeat(64),
   dataSha256: 'd'.repeat(64),
   identity: null,
+  origin: null,
 });
 
 const state = (step: number): CheckpointState => ({

@@ -19,6 +19,7 @@ const context = {
   layoutHash: 'a'.repeat(64),
   dataSha256: 'd'.repeat(64),
   identity: null,
+  origin: null,
 };
 
 /** A state whose snapshot is allocated by `allocate` and whose copy is made by `save`. */

@@ -5,7 +5,7 @@ import { environmentLayers, flagLayers } from '../../src/cli/options/config-laye
 import { addConfigOptions } from '../../src/cli/options/config-options.js';
 import { mergeConfig, resolveConfig } from '../../src/cli/options/resolve.js';
 import { configFields } from '../../src/shared/config/config-fields.js';
-import { fieldsThatDiffer } from '../../src/shared/config/resume-policy.js';
+import { compareConfigs, describeChange } from '../../src/shared/config/resume-policy.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 
 /** A verb at the beginning makes a description a command or a sentence. */
@@ -20,7 +20,8 @@ describe('every configuration field', () => {
   it.each(configFields.map((field) => [field.name, field] as const))(
     '%s has a resume policy and a noun phrase as its description',
     (_, { resume, description }) => {
-      expect(['free', 'fixed']).toContain(resume);
+      if (typeof resume === 'string') expect(['free', 'fixed']).toContain(resume);
+      else expect(resume.description).toMatch(/^free; fixed: /);
       expect(describesAsFragment({ text: description }), description).toBe(false);
       expect(description).not.toMatch(verbs);
       // A noun phrase begins in lower case, and nothing precedes it: neither a value nor a clause.
@@ -84,34 +85,84 @@ describe('environment variables', () => {
 });
 
 describe('a resumed run', () => {
-  const config = resolveConfig(mergeConfig([{ source: 'test', values: { workers: 2, threads: 1 } }]), {
-    cores: 2,
-    gpus: [],
+  const merged = (values: Readonly<Record<string, unknown>>) =>
+    resolveConfig(mergeConfig([{ source: 'test', values: { workers: 2, threads: 1, ...values } }]), {
+      cores: 2,
+      gpus: [],
+    });
+  const compared = (before: Readonly<Record<string, unknown>>, now: Readonly<Record<string, unknown>>) => {
+    const { changes, refusals } = compareConfigs(merged(before), merged(now));
+    return { changes: changes.map(describeChange), refusals };
+  };
+
+  it('names each change that takes effect, with the value before and after', () => {
+    const adam = { kind: 'adam', learningRate: 0.001 };
+    const before = { optimizer: adam, schedule: { kind: 'step', gamma: 0.7 }, clipNorm: null, trace: 'a' };
+    const now = {
+      optimizer: { ...adam, learningRate: 0.0005, beta1: 0.8 },
+      schedule: { kind: 'step', gamma: 0.5 },
+      clipNorm: 1,
+      epochs: 9,
+      trace: 'b',
+      allowOtherData: true,
+      augment: [{ kind: 'flip' }],
+    };
+    expect(compared(before, now)).toEqual({
+      refusals: [],
+      changes: [
+        'epochs 3 -> 9',
+        'learning rate 0.001 -> 0.0005',
+        'optimizer beta1 0.9 -> 0.8',
+        'clip norm null -> 1',
+        'schedule gamma 0.7 -> 0.5',
+        'augment [] -> [{"kind":"flip","axis":"horizontal"}]',
+      ],
+    });
+    expect(compared({}, { schedule: { kind: 'constant' }, precision: 'bfloat16' }).changes).toEqual([
+      'schedule {"kind":"step","stepSize":6,"gamma":0.1} -> {"kind":"constant"}',
+      'precision float32 -> bfloat16',
+    ]);
   });
 
-  it('may change fields without influence on the results, and no others', () => {
-    expect(fieldsThatDiffer(config, { ...config, workers: 7, epochs: 9, keep: 1 })).toEqual([]);
-    expect(fieldsThatDiffer(config, { ...config, seed: 2, batchSize: 65 })).toEqual([
+  it('refuses another seed, batch size or number of shards by name', () => {
+    expect(compared({}, { seed: 2, batchSize: 65, shards: 4 }).refusals).toEqual([
       'seed: 1 then, 2 now',
       'batchSize: 64 then, 65 now',
+      'shards: 2 then, 4 now',
     ]);
   });
 
-  it('may not change the epochs of a schedule that ends with them', () => {
-    const cosine = { ...config, schedule: { kind: 'cosine', minimum: 0 } as const };
-    expect(fieldsThatDiffer(cosine, { ...cosine, epochs: 9 })).toEqual(['epochs: 3 then, 9 now']);
+  it.each([
+    ['optimizer', { kind: 'adam' }, { kind: 'sgd' }, /state of adam, which can't become that of sgd without/],
+    ['optimizer', { kind: 'sgd' }, { kind: 'sgd', momentum: 0.9 }, /sgd without momentum.*sgd with momentum/],
+    ['ema', null, { decay: 0.9 }, /written without it/],
+    ['earlyStopping', { patience: 2 }, null, /written with it/],
+    [
+      'earlyStopping',
+      { patience: 2 },
+      { patience: 2, metric: 'accuracy', mode: 'max' },
+      /best value of another metric/,
+    ],
+    ['schedule', { kind: 'constant' }, { kind: 'plateau' }, /plateau keeps a state of other form/],
+  ])('refuses a change of %s for which the checkpoint has no state', (field, before, now, reason) => {
+    const { changes, refusals } = compared({ [field]: before }, { [field]: now });
+    expect(changes).toEqual([]);
+    expect(refusals).toEqual([expect.stringMatching(reason)]);
+    expect(refusals[0]).toMatch(new RegExp(`^${field}: .* then, .* now `));
   });
 
-  it('may not change the interval of evaluations on which the training depends', () => {
-    const merged = mergeConfig([{ source: 'test', values: { workers: 2, schedule: { kind: 'plateau' } } }]);
-    const plateau = resolveConfig(merged, { cores: 2, gpus: [] });
-    expect(fieldsThatDiffer(plateau, { ...plateau, evaluateEvery: '7steps' })).toEqual([
-      'evaluateEvery: "1epoch" then, "7steps" now',
+  it('accepts changes that leave the form of the state', () => {
+    expect(compared({ optimizer: { kind: 'adam' } }, { optimizer: { kind: 'adamw' } }).refusals).toEqual([]);
+    expect(compared({ ema: { decay: 0.9 } }, { ema: { decay: 0.99 } }).changes).toEqual([
+      'ema decay 0.9 -> 0.99',
     ]);
   });
 
-  it('may change the number of threads only together with the engine', () => {
-    expect(fieldsThatDiffer(config, { ...config, threads: 2 })).toEqual(['threads: 1 then, 2 now']);
-    expect(fieldsThatDiffer(config, { ...config, threads: 2, engine: 'wasm' })).toEqual([]);
+  it('refuses another learning rate under the schedule plateau, which keeps its own', () => {
+    const plateau = { schedule: { kind: 'plateau' } };
+    const faster = { ...plateau, optimizer: { kind: 'adam', learningRate: 1 } };
+    expect(compared(plateau, faster).refusals).toEqual([
+      expect.stringMatching(/^optimizer: .*plateau keeps its own/),
+    ]);
   });
 });

@@ -10,9 +10,10 @@ import {
 import type { ServerKeys } from '../../shared/security/curve-key.js';
 import { isLocal } from '../../shared/security/endpoints.js';
 import { restartCount } from '../environment/environment.js';
-import { checkpointRefOf, readSetup } from '../options/run-setup.js';
+import { readSetup } from '../options/run-setup.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import { outputFlags, type TrainFlags } from '../options/train-options.js';
+import { prepareFolder } from '../runs/prepare-folder.js';
 import { openRunReporters } from '../reporters/observers.js';
 import { openRun, type OpenRun } from '../runs/open-run.js';
 import { startCoordinator } from '../runs/run-coordinator.js';
@@ -40,12 +41,16 @@ export async function coordinate(flags: CoordinatorFlags): Promise<number> {
 
 async function lead(flags: CoordinatorFlags, run: OpenRun, keys: ServerKeys | null): Promise<number> {
   const { out, inherited } = run;
-  const { config, definition, resume } = await readSetup(flags, run);
+  const setup = await readSetup(flags, run);
+  const { config, definition, resume, checkpoint, changes, warnings } = setup;
   const reporters = await openRunReporters({
     out,
     resume: inherited === null ? resume : null,
     append: inherited !== null,
     callbacks: definition.callbacks,
+    changes,
+    warnings,
+    onStart: prepareFolder(setup),
     ...outputFlags(flags),
   });
   run.notes.forEach((note) => reporters.printLine(note));
@@ -58,7 +63,7 @@ async function lead(flags: CoordinatorFlags, run: OpenRun, keys: ServerKeys | nu
       keys: flags.keys ?? null,
       socketDirectory,
       out,
-      resume: checkpointRefOf(resume),
+      resume: checkpoint,
       inherited,
     };
     const { coordinator, ended } = await startCoordinator(start, keys, (event) => {

@@ -5,7 +5,6 @@
 
 import { randomUUID } from 'node:crypto';
 import { Coordinator } from '../../coordinator/coordinator.js';
-import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { MemoryControl, MemoryNetwork } from '../../shared/transport/memory.js';
 import { InlineCommunicator } from '../../worker/communicator/inline-communicator.js';
@@ -14,7 +13,8 @@ import type { FaultOptions } from '../../worker/faults/fault-options.js';
 import { runSession } from '../../worker/session.js';
 import { loadWorkerEngine } from '../engine/load-worker-engine.js';
 import { currentEngineHost, definitionCache, host } from '../environment/environment.js';
-import { checkpointRefOf, type RunSetup } from '../options/run-setup.js';
+import type { RunSetup } from '../options/run-setup.js';
+import { singleProcessConfig } from '../options/single-process-config.js';
 import type { Reporters } from '../reporters/reporters.js';
 import { openRunFiles } from '../runs/run-files.js';
 
@@ -24,14 +24,8 @@ export async function trainInOneProcess(
   reporters: Reporters,
   faults: FaultOptions,
 ): Promise<number> {
-  const { definition, out, resume } = setup;
-  // A step blocks the only thread, so silence is no sign of a failure.
-  const config: ResolvedConfig = {
-    ...setup.config,
-    workers: 1,
-    peerTimeoutMs: 3_600_000,
-    stepTimeoutMs: 86_400_000,
-  };
+  const { definition, out, resume, checkpoint } = setup;
+  const config = singleProcessConfig(setup.config);
   const server = new MemoryControl();
   const files = openRunFiles({ out, trace: config.trace, resumed: resume !== null }, (event) =>
     reporters.emit(event),
@@ -43,7 +37,7 @@ export async function trainInOneProcess(
     definition: { path: definition.path, sha256: definition.sha256 },
     socketDirectory: null,
     out,
-    resume: checkpointRefOf(resume),
+    resume: checkpoint,
     inherited: null,
     server,
     ...files.sinks,

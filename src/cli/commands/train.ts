@@ -3,9 +3,10 @@
 import { RunSupervisor } from '../../launcher/run-supervisor.js';
 import type { FaultOptions } from '../../worker/faults/fault-options.js';
 import { faultArguments, faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
-import { checkpointRefOf, readSetup, type RunSetup } from '../options/run-setup.js';
+import { readSetup, type RunSetup } from '../options/run-setup.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import { outputFlags, type TrainFlags } from '../options/train-options.js';
+import { prepareFolder } from '../runs/prepare-folder.js';
 import { openRunReporters } from '../reporters/observers.js';
 import type { Reporters } from '../reporters/reporters.js';
 import { openRun } from '../runs/open-run.js';
@@ -22,10 +23,18 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
   const run = await openRun(flags);
   try {
     const setup = await readSetup(flags, run);
-    const { out, resume, definition } = setup;
+    const { out, resume, definition, changes, warnings } = setup;
     return await withKeys(flags, async (keys) => {
       const { callbacks } = definition;
-      const reporters = await openRunReporters({ out, resume, callbacks, ...outputFlags(flags) });
+      const reporters = await openRunReporters({
+        out,
+        resume,
+        callbacks,
+        changes,
+        warnings,
+        onStart: prepareFolder(setup),
+        ...outputFlags(flags),
+      });
       try {
         run.notes.forEach((note) => reporters.printLine(note));
         return flags.singleProcess === true
@@ -48,7 +57,7 @@ function trainInChildren(
 ): Promise<number> {
   const { config, definition, gpus, out } = setup;
   const { path, sha256 } = definition;
-  const resume = checkpointRefOf(setup.resume);
+  const resume = setup.checkpoint;
   return new RunSupervisor(
     {
       config,

@@ -2,17 +2,18 @@
 
 import { resolve } from 'node:path';
 import { loadDefinition, type LoadedDefinition } from '../../api/load-definition.js';
-import type { ResumeCheckpoint } from '../../coordinator/types.js';
 import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
-import { fieldsThatDiffer } from '../../shared/config/resume-policy.js';
+import type { ConfigChange } from '../../shared/config/resume-policy.js';
 import type { ResolvedConfig, RunConfig } from '../../shared/config/run-config.js';
-import { ConfigError } from '../../shared/errors.js';
 import { definitionCache } from '../environment/environment.js';
 import { machine } from '../environment/machine.js';
+import { copyOf, type DefinitionCopy } from '../runs/definition-copy.js';
 import type { OpenRun } from '../runs/open-run.js';
+import { checkpointRefOf } from '../runs/resume-checkpoint.js';
 import { environmentLayers, flagLayers } from './config-layers.js';
 import { definitionPath } from './definition-path.js';
-import { chooseGpus, mergeConfig, resolveConfig } from './resolve.js';
+import { chooseGpus, mergeConfig, resolveConfig, type ConfigLayer } from './resolve.js';
+import { checkResume, resumeRequest } from './resume-request.js';
 import type { TrainFlags } from './train-options.js';
 
 export interface RunSetup {
@@ -23,6 +24,13 @@ export interface RunSetup {
   /** Folder of the run. */
   readonly out: string;
   readonly resume: FoundCheckpoint | null;
+  /** The part of the checkpoint's description that the coordinator needs. */
+  readonly checkpoint: ReturnType<typeof checkpointRefOf>;
+  /** Fields that differ from the checkpoint's and take effect. */
+  readonly changes: readonly ConfigChange[];
+  readonly warnings: readonly string[];
+  /** The copy of the definition for the run's folder. */
+  readonly copy: DefinitionCopy;
 }
 
 /**
@@ -37,47 +45,37 @@ export async function readSetup(
     definitionPath(flags.config ?? resume?.manifest.definition.path),
     definitionCache(),
   );
-  const merged = mergeFlags(flags, definition, resume);
+  const copy = await copyOf(definition);
+  const request = resume
+    ? await resumeRequest(resume, definition, copy)
+    : { layers: [{ source: definition.path, values: definition.values }], warnings: [] };
+  const merged = mergeFlags(flags, request.layers);
   const { cores, present } = machine(merged.devices);
   const gpus = chooseGpus(merged.devices, present);
   const config = resolveConfig(
     { ...merged, data: absolute(merged.data), trace: absolute(merged.trace) },
     { cores, gpus },
   );
-  if (resume !== null) checkResume(resume, config);
-  return { config, definition, gpus, resume, out };
+  const changes = resume === null ? [] : checkResume(resume, config);
+  const { incomplete } = copy.record;
+  const warnings = [
+    ...request.warnings,
+    ...(incomplete === null ? [] : [`The run keeps no copy of its definition: ${incomplete}.`]),
+  ];
+  const checkpoint = checkpointRefOf(resume);
+  return { config, definition, gpus, resume, checkpoint, out, changes, warnings, copy };
 }
 
-function mergeFlags(
-  flags: TrainFlags,
-  definition: LoadedDefinition,
-  resume: FoundCheckpoint | null,
-): RunConfig {
+function mergeFlags(flags: TrainFlags, layers: readonly ConfigLayer[]): RunConfig {
   return mergeConfig([
     // The lowest layer, so that any other interval takes precedence.
     ...(flags.tensorboard === undefined
       ? []
       : [{ source: '--tensorboard', values: { histogramEvery: '1epoch' } }]),
-    resume
-      ? { source: resume.path, values: { ...resume.manifest.config, trace: null } }
-      : { source: definition.path, values: definition.values },
+    ...layers,
     ...environmentLayers(),
     ...flagLayers({ ...flags }),
   ]);
 }
 
 const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));
-
-/** @throws ConfigError if a field differs that a resumed run must keep */
-function checkResume({ path, manifest }: FoundCheckpoint, config: ResolvedConfig): void {
-  const changed = fieldsThatDiffer(manifest.config, config);
-  if (changed.length === 0) return;
-  throw new ConfigError(
-    `--resume: expected the settings of ${path}, got others: ${changed.join('; ')}. ` +
-      'Leave them out, or start a new run.',
-  );
-}
-
-/** Returns the part of a checkpoint's description that the coordinator needs. */
-export const checkpointRefOf = (found: FoundCheckpoint | null): ResumeCheckpoint | null =>
-  found ? { path: found.path, step: found.manifest.step, identity: found.manifest.identity } : null;

@@ -1,5 +1,6 @@
 /** Formats a run's events as lines of text, each with its log level. It does not decide where the lines are written. */
 
+import { describeChange } from '../../shared/config/resume-policy.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import { totalOf, waitingOf } from '../../shared/timeline/step-parts.js';
 import { timelineTable } from '../tables/timeline-table.js';
@@ -57,6 +58,8 @@ export class EventFormatter {
           ...event.skipped.map((reason): LogLine => ({ level: 'warn', text: `Skipped: ${reason}` })),
           info(`Resumed after step ${event.step} from ${event.path}`),
         ];
+      case 'changed':
+        return [info(`Changed: ${describeChange(event)} from step ${event.step}`)];
       case 'timeline':
         return timelineTable(event).map(info);
       case 'saved':

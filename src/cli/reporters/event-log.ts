@@ -1,6 +1,6 @@
 /** Writes `config.json` and `events.ndjson` in the run's folder. */
 
-import { createWriteStream, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { eventsName } from '../../shared/runs/read-events.js';
@@ -28,6 +28,8 @@ export function openEventLog(
       cause,
     );
   }
+  const file = join(out, 'config.json');
+  let config = '';
   let broken: Error | undefined;
   // A full disk must not end the training: the log stops, with one message on stderr.
   stream.on('error', (error) => {
@@ -36,8 +38,10 @@ export function openEventLog(
   });
   return {
     emit: (event) => {
-      if (event.event === 'run') {
-        writeFileSync(join(out, 'config.json'), `${JSON.stringify(event.config, null, 2)}\n`);
+      if (event.event === 'run') config = `${JSON.stringify(event.config, null, 2)}\n`;
+      // A resumed run that is refused, for example because of other data, leaves the configuration as it was.
+      if (config !== '' && (event.event === 'start' || (event.event === 'run' && !existsSync(file)))) {
+        writeFileSync(file, config);
       }
       if (!broken) stream.write(`${JSON.stringify(event)}\n`);
     },

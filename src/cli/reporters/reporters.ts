@@ -2,6 +2,7 @@
 
 import type { Callbacks } from '../../api/callbacks.js';
 import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
+import type { ConfigChange } from '../../shared/config/resume-policy.js';
 import type { RunEvent, TimedEvent } from '../../shared/runs/run-events.js';
 import { dumbTerminal } from '../environment/environment.js';
 import { CallbackRunner } from './callback-runner.js';
@@ -35,6 +36,11 @@ export interface ReporterOptions {
   readonly observers?: readonly Observer[];
   /** Callbacks of the training definition. */
   readonly callbacks: readonly Callbacks[];
+  /** Fields that a resumed run changes. */
+  readonly changes?: readonly ConfigChange[];
+  readonly warnings?: readonly string[];
+  /** Called when training starts, and awaited at the end. */
+  readonly onStart?: (warn: (message: string) => void) => Promise<void>;
 }
 
 /** @throws ConfigError if the folder cannot be written */
@@ -47,6 +53,9 @@ export function openReporters({
   append,
   observers = [],
   callbacks,
+  changes = [],
+  warnings = [],
+  onStart,
 }: ReporterOptions): Reporters {
   const log = openEventLog(out, resume !== null || append === true);
   const { stderr } = process;
@@ -54,9 +63,12 @@ export function openReporters({
     logFormat === 'json'
       ? new StructuredLog(logLevel, stderr)
       : new TerminalReporter({ stream: stderr, level: json ? 'silent' : logLevel, dumb: dumbTerminal() });
-  const runner = new CallbackRunner(callbacks, (message) => reporters.emit({ event: 'warning', message }));
+  const warn = (message: string): void => reporters.emit({ event: 'warning', message });
+  const runner = new CallbackRunner(callbacks, warn);
+  let started: Promise<void> | undefined;
   const reporters: Reporters = {
     emit: (event) => {
+      if (event.event === 'start') started = onStart?.(warn);
       const timed: TimedEvent = { ...event, timeMs: Date.now() };
       log.emit(timed);
       if (json) process.stdout.write(`${JSON.stringify(timed)}\n`);
@@ -66,6 +78,7 @@ export function openReporters({
     },
     printLine: (text) => textLog.printLine(text),
     close: async () => {
+      await started;
       await runner.close();
       textLog.close();
       await Promise.all([log.close(), ...observers.map((observer) => observer.close())]);
@@ -74,6 +87,8 @@ export function openReporters({
   if (resume) {
     const { path, skipped, manifest } = resume;
     reporters.emit({ event: 'resumed', step: manifest.step, path, skipped });
+    for (const change of changes) reporters.emit({ event: 'changed', step: manifest.step, ...change });
   }
+  warnings.forEach(warn);
   return reporters;
 }

@@ -17,7 +17,7 @@ import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js
 import { ConfigError } from '../../shared/errors.js';
 import { host } from '../environment/environment.js';
 import { chooseResume, newestRun, runOf } from './resume-checkpoint.js';
-import { createRunFolder, moveResultsAside, moveRunAside, stateOfFolder } from './run-folder.js';
+import { createRunFolder, moveRunAside, stateOfFolder } from './run-folder.js';
 
 /** Time to wait for the lease of a coordinator that hangs; longer than the lease lasts without renewal. */
 const hungCoordinatorMs = 15_000;
@@ -100,10 +100,6 @@ async function prepare(
   // A restart by pm2 has the same options, and must not move the run aside that it restarts.
   if (flags.fresh === true && restarts === 0) await moveAside(out, notes);
   const resume = isNamed ? await resumeInNamed(out, flags, notes) : chosen;
-  if (resume !== null && isSame(runOf(resume.path), out)) {
-    const moved = await moveResultsAside(out, resume.manifest.step);
-    if (moved !== undefined) notes.push(`The model saved before is now in ${moved}`);
-  }
   return { out, resume, inherited: null, notes };
 }
 

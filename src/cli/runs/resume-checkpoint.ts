@@ -2,6 +2,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { ResumeCheckpoint } from '../../coordinator/types.js';
 import { checkpointsFolder } from '../../shared/checkpoint/manifest.js';
 import { findCheckpoint, type FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import { CheckpointError } from '../../shared/errors.js';
@@ -46,4 +47,11 @@ export async function newestRun(subfolder = ''): Promise<string | undefined> {
 
 function namesIn(folder: string): Promise<string[]> {
   return readdir(folder).catch((): string[] => []);
+}
+
+/** Returns the part of a checkpoint's description that the coordinator needs. */
+export function checkpointRefOf(found: FoundCheckpoint | null): ResumeCheckpoint | null {
+  if (found === null) return null;
+  const { step, identity, dataSha256, origin } = found.manifest;
+  return { path: found.path, step, identity, dataSha256, data: origin?.data ?? null };
 }

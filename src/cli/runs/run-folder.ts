@@ -1,13 +1,12 @@
 /** The state of a run's folder, and the two ways in which results of an earlier run are moved aside. Nothing is ever deleted. */
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, renameSync, statSync } from 'node:fs';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { checkpointName, checkpointsFolder } from '../../shared/checkpoint/manifest.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { ledgerName } from '../../shared/ledger/entries.js';
-import { eventsName } from '../../shared/runs/read-events.js';
-import { summarizeRun } from '../../shared/runs/run-list.js';
+import { bulky, eventsName, readEvents } from '../../shared/runs/read-events.js';
 import { exportNames } from '../../worker/export/formats.js';
 import { modelFolder } from '../../worker/model-files/save-model.js';
 
@@ -43,15 +42,24 @@ export type FolderState =
 
 export async function stateOfFolder(out: string): Promise<FolderState> {
   const names = await namesIn(out);
-  if (names.includes(eventsName)) {
-    const { outcome, steps } = await summarizeRun(out);
-    return outcome === 'done'
-      ? { kind: 'finished', what: `a finished run of ${steps} steps` }
-      : { kind: 'unfinished', trained: steps };
-  }
+  if (names.includes(eventsName)) return stateOfLog(out);
   if (names.includes(modelFolder)) return { kind: 'finished', what: 'a saved model' };
   const checkpoints = await namesIn(join(out, checkpointsFolder));
   return checkpoints.length > 0 ? { kind: 'unfinished', trained: 0 } : { kind: 'new' };
+}
+
+/** A start that was refused before it trained, for example because of other data, leaves the state as it was. */
+async function stateOfLog(out: string): Promise<FolderState> {
+  let isFinished = false;
+  let steps = 0;
+  for await (const event of readEvents(out, bulky)) {
+    if (event.event === 'step') steps = event.step;
+    if (event.event === 'start') isFinished = false;
+    if (event.event === 'done') [isFinished, steps] = [true, event.steps];
+  }
+  return isFinished
+    ? { kind: 'finished', what: `a finished run of ${steps} steps` }
+    : { kind: 'unfinished', trained: steps };
 }
 
 /**
@@ -99,15 +107,16 @@ function isInside(path: string, folder: string): boolean {
 }
 
 /**
- * Moves the saved model and its exports, which belong to an earlier step, to `<out>/earlier/step-…`. Returns the folder; undefined if
- * there were none.
+ * Moves the saved model and its exports, which belong to an earlier step, to `<out>/earlier/step-…`.
  * @param step the step after which the run is continued
+ * @param beforeMs only results that were written before this time are moved, since a short run may have saved its own already
  * @throws ConfigError if they cannot be moved
  */
-export async function moveResultsAside(out: string, step: number): Promise<string | undefined> {
+export async function moveResultsAside(out: string, step: number, beforeMs: number): Promise<void> {
   const results = [modelFolder, ...Object.values(exportNames)];
-  const present = (await namesIn(out)).filter((name) => results.includes(name));
-  if (present.length === 0) return undefined;
+  const isEarlier = (name: string): boolean =>
+    (statSync(join(out, name), { throwIfNoEntry: false })?.mtimeMs ?? Infinity) < beforeMs;
+  if (!results.some(isEarlier)) return;
   const root = join(out, earlierFolder);
   await mkdir(root, { recursive: true }).catch((cause: unknown) => {
     throw cannotWrite(root, cause);
@@ -117,8 +126,13 @@ export async function moveResultsAside(out: string, step: number): Promise<strin
     () => first,
     () => createBeside(first),
   );
-  await moveAll(out, target, present);
-  return target;
+  for (const name of results) {
+    try {
+      if (isEarlier(name)) renameSync(join(out, name), join(target, name));
+    } catch (cause) {
+      throw cannotMove(join(out, name), target, cause);
+    }
+  }
 }
 
 async function createBeside(path: string): Promise<string> {
@@ -138,14 +152,17 @@ async function moveAll(from: string, to: string, names: readonly string[]): Prom
   for (const name of names) {
     await rename(join(from, name), join(to, name)).catch((cause: unknown) => {
       if (systemCode(cause) === 'ENOENT') return;
-      throw new ConfigError(
-        `${join(from, name)} can't be moved to ${to} (${systemCode(cause) ?? String(cause)}). ` +
-          'Move it yourself, or choose another folder with --out.',
-        { from, to },
-        cause,
-      );
+      throw cannotMove(join(from, name), to, cause);
     });
   }
+}
+
+function cannotMove(path: string, to: string, cause: unknown): ConfigError {
+  return new ConfigError(
+    `${path} can't be moved to ${to} (${systemCode(cause) ?? String(cause)}). Move it yourself, or choose another folder with --out.`,
+    { path, to },
+    cause,
+  );
 }
 
 function cannotWrite(folder: string, cause: unknown): ConfigError {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { CheckpointError, systemCode } from '../errors.js';
+import { maxLayers } from '../model/model-layer.js';
 import { identitySchema } from '../protocol/messages.js';
 
 /** Name of the folder of checkpoints in a run's folder. */
@@ -26,6 +27,17 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const uint32 = z.int().min(0).max(0xffffffff);
 const definitionSchema = z.strictObject({ path: z.string().max(4_096), sha256 });
 
+/** The data and the model that were trained, by name, for the comparison with those of a run that resumes. */
+const originSchema = z.strictObject({
+  data: z.strictObject({ name: z.string().max(1_024), trainCount: uint32, testCount: uint32 }),
+  /** Class and hash of the configuration of each layer, nested models flattened; null if there is no such description. */
+  layers: z
+    .array(z.strictObject({ name: z.string().max(4_096), kind: z.string().max(1_024), sha256 }))
+    .max(maxLayers)
+    .nullable(),
+});
+export type Origin = Readonly<z.infer<typeof originSchema>>;
+
 const manifestSchema = z.strictObject({
   format: z.literal(formats),
   runId: z.uuid(),
@@ -37,6 +49,7 @@ const manifestSchema = z.strictObject({
   dataSha256: sha256,
   /** Identity of the workers that wrote it: everything besides the configuration that the bits depend on. */
   identity: identitySchema.nullable().default(null),
+  origin: originSchema.nullable().default(null),
   file: z.strictObject({ name: z.literal(stateName), bytes: z.int().min(8), sha256 }),
 });
 

@@ -5,6 +5,13 @@
 
 import { z } from 'zod';
 
+export interface ResumeRule {
+  /** The changes that are refused, for the documentation, e.g. `fixed: on or off`. */
+  readonly description: string;
+  /** Returns the reason why the change is refused; undefined if it takes effect. Both are valid values of the field. */
+  readonly refusal: (before: unknown, now: unknown) => string | undefined;
+}
+
 export interface FieldMetadata {
   /** Noun phrase in plain English, without a full stop. */
   readonly description: string;
@@ -16,8 +23,11 @@ export interface FieldMetadata {
   readonly unit?: string;
   /** Description of the default if the schema's default is null, e.g. `one per GPU, or 2 on CPU`. */
   readonly defaultText?: string;
-  /** `free` if a resumed run may have another value, `fixed` if the value must stay the same. */
-  readonly resume: 'free' | 'fixed';
+  /**
+   * The effect of a value that differs from that of the checkpoint from which a run resumes. `free`: it takes effect, and the change
+   * is logged. `fixed`: it is refused. A rule refuses some changes.
+   */
+  readonly resume: 'free' | 'fixed' | ResumeRule;
 }
 
 /** Metadata of every field of `runConfigSchema`, by the field's schema. */

@@ -92,6 +92,8 @@ export type RunEvent =
   | { event: 'checkpoint'; step: number; path: string }
   /** Training continues after this step of an earlier run. `skipped` lists newer checkpoints that do not verify, with reasons. */
   | { event: 'resumed'; step: number; path: string; skipped: readonly string[] }
+  /** A field that differs from the checkpoint's, e.g. `optimizer.learningRate`; the new value is in force after `step`. */
+  | { event: 'changed'; step: number; field: string; before: unknown; now: unknown }
   /**
    * An evaluation after `step`. Epochs count from 1; both are 0 if a saved model is evaluated. Only `lockstep eval` of a
    * classifier adds the confusion matrix.

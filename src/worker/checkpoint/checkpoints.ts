@@ -5,7 +5,11 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkpointsFolder, type CheckpointDescription } from '../../shared/checkpoint/manifest.js';
+import {
+  checkpointsFolder,
+  readManifest,
+  type CheckpointDescription,
+} from '../../shared/checkpoint/manifest.js';
 import { readCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import type { StateLayout } from '../../shared/checkpoint/state-tensors.js';
 import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
@@ -14,6 +18,7 @@ import type { PinnedVectors } from '../../shared/model/named-vectors.js';
 import type { WorkerMessage } from '../../shared/protocol/messages.js';
 import type { Replica } from '../training/replica.js';
 import type { TrainingState } from '../training/training-state.js';
+import { checkOrigin, originOf } from './origin.js';
 import { stateLayoutOf } from './state-layout.js';
 import { CheckpointWriter, type ToWriter } from './writer.js';
 
@@ -42,6 +47,15 @@ export class Checkpoints {
   /** The last reported failure, without its numbers. */
   #lastFailure = '';
   #written: { readonly step: number; readonly path: string } | undefined;
+
+  static of(
+    replica: Replica,
+    context: Omit<CheckpointContext, 'origin'>,
+    send: (message: WorkerMessage) => void,
+    faultRequests?: string,
+  ): Checkpoints {
+    return new Checkpoints(replica, { ...context, origin: originOf(replica) }, send, faultRequests);
+  }
 
   /** @param faultRequests folder of fault requests, for tests */
   constructor(
@@ -86,6 +100,15 @@ export class Checkpoints {
       return;
     }
     await this.#begin(step, state, out);
+  }
+
+  /**
+   * Compares the data and the model of a checkpoint with those of this run.
+   * @throws DataError, ModelError naming the difference
+   * @throws CheckpointError if the checkpoint is damaged
+   */
+  async check(path: string): Promise<void> {
+    checkOrigin(path, await readManifest(path), this.#context);
   }
 
   /**

@@ -49,9 +49,11 @@ export async function trainGenerations(session: TrainingSession): Promise<void> 
 
 /** Resolves when the run has finished. @throws GenerationEnded if another generation follows */
 async function trainGeneration(session: TrainingSession, plan: Plan, progress: Progress): Promise<void> {
-  const { replica, communicator, mailbox, faults } = session;
-  const { rank, generation } = plan;
+  const { replica, communicator, mailbox, faults, checkpoints } = session;
+  const { rank, generation, restore } = plan;
   progress.out = plan.out;
+  // Before training starts, so that other data or another model are an error of usage.
+  if (restore !== null && rank === plan.source) await checkpoints.check(restore);
   const sharesMemory = await communicator.join(plan);
   faults?.joinedGeneration({ rank, worldSize: plan.workers.length });
   faults?.faultPointHit('peers-connected', progress.step);

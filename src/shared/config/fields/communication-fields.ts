@@ -20,7 +20,7 @@ export const communicationFields = {
   gradientDtype: z.enum(['float32', 'bfloat16']).default('float32').register(fieldMetadata, {
     description: 'type of gradients in transit; bfloat16 halves the traffic and rounds each sum',
     flag: '--gradient-dtype <type>',
-    resume: 'fixed',
+    resume: 'free',
   }),
   bucketBytes: positiveInt(1_073_741_824).default(524_288).register(fieldMetadata, {
     description: 'size of a gradient bucket; small buckets start earlier, large ones need fewer messages',

@@ -13,6 +13,12 @@ export const dataFields = {
     defaultText: 'MNIST',
     resume: 'free',
   }),
+  allowOtherData: z.boolean().default(false).register(fieldMetadata, {
+    description:
+      'a resumed run may have other data than its checkpoint: another name, version, content or number of samples',
+    flag: '--allow-other-data',
+    resume: 'free',
+  }),
   normalize: z
     .strictObject({ mean: finite, std: finite.positive() })
     .default({ mean: 0.5, std: 0.5 })
@@ -22,6 +28,6 @@ export const dataFields = {
     }),
   augment: z.array(augmentSchema).max(64).default([]).register(fieldMetadata, {
     description: 'random changes to each training picture, applied in order: crop, flip, affine, cutout',
-    resume: 'fixed',
+    resume: 'free',
   }),
 };

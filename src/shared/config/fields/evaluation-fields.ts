@@ -39,7 +39,7 @@ export const evaluationFields = {
   metrics: z.array(metricSchema).max(64).nullable().default(null).register(fieldMetadata, {
     description: 'metrics of an evaluation besides the loss',
     defaultText: 'accuracy for classes, otherwise mean absolute error',
-    resume: 'fixed',
+    resume: 'free',
   }),
   logEvery: positiveInt(1_000_000).default(100).register(fieldMetadata, {
     description: 'number of steps between two printed lines',

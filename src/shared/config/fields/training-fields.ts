@@ -5,6 +5,7 @@ import { fieldMetadata } from '../field-metadata.js';
 import { lossSchema } from '../loss-config.js';
 import { finite, positiveInt } from '../numbers.js';
 import { averageSchema, optimizerSchema } from '../optimizer-config.js';
+import { sameEarlyStopping, sameOnOrOff, sameOptimizerState, samePlateau } from '../resume-rules.js';
 import { earlyStoppingSchema, scheduleSchema, warmupSchema } from '../schedule-config.js';
 
 export const trainingFields = {
@@ -59,35 +60,35 @@ export const trainingFields = {
   loss: lossSchema.default('softmaxCrossEntropy').register(fieldMetadata, {
     description:
       'loss, averaged over the batch; a model with several outputs is trained on the sum of their losses',
-    resume: 'fixed',
+    resume: 'free',
   }),
   optimizer: optimizerSchema.prefault({ kind: 'adam' }).register(fieldMetadata, {
     description: "optimizer: adam, adamw or sgd, with PyTorch's arithmetic",
-    resume: 'fixed',
+    resume: sameOptimizerState,
   }),
   clipNorm: finite.positive().nullable().default(null).register(fieldMetadata, {
     description: 'maximum global gradient norm; larger gradients are scaled down',
     defaultText: 'no clipping',
-    resume: 'fixed',
+    resume: 'free',
   }),
   ema: averageSchema.nullable().default(null).register(fieldMetadata, {
     description:
       'moving average of the weights, e.g. {"decay":0.999}, which is evaluated and saved instead of the latest weights',
     defaultText: 'none',
-    resume: 'fixed',
+    resume: sameOnOrOff,
   }),
   schedule: scheduleSchema.prefault({ kind: 'step' }).register(fieldMetadata, {
     description: 'schedule of the learning rate: constant, step, cosine, oneCycle or plateau',
-    resume: 'fixed',
+    resume: samePlateau,
   }),
   warmup: warmupSchema.nullable().default(null).register(fieldMetadata, {
     description: 'linear warm-up of the learning rate before the schedule, {"steps":500} or {"epochs":1}',
     defaultText: 'none',
-    resume: 'fixed',
+    resume: 'free',
   }),
   earlyStopping: earlyStoppingSchema.nullable().default(null).register(fieldMetadata, {
     description: 'criterion for an early end: the test set has stopped improving, e.g. {"patience":5}',
     defaultText: 'none',
-    resume: 'fixed',
+    resume: sameEarlyStopping,
   }),
 };

@@ -35,7 +35,7 @@ export const workerFields = {
     environment: 'LOCKSTEP_THREADS',
     unit: 'threads',
     defaultText: 'cores / shards',
-    resume: 'fixed',
+    resume: 'free',
   }),
   engine: z.enum(['auto', 'tensorflow', 'wasm', 'js']).default('auto').register(fieldMetadata, {
     description: 'tensor engine; auto: native TensorFlow if it is installed, otherwise WebAssembly',
@@ -47,7 +47,7 @@ export const workerFields = {
     description:
       'precision of convolutions and matrix products; weights, statistics, loss and optimizer stay in float32',
     flag: '--precision <type>',
-    resume: 'fixed',
+    resume: 'free',
   }),
   balance: z.enum(['off', 'speed']).default('off').register(fieldMetadata, {
     description:

@@ -1,0 +1,140 @@
+/**
+ * The configuration that a resumed run starts from: that of the run, and over it the fields that its definition has changed since.
+ * Which fields these are is known from the record of what the definition evaluated to, so that an option of the first start
+ * (`--epochs 8`) stays in force as long as the definition says the same as then.
+ */
+
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { LoadedDefinition } from '../../api/load-definition.js';
+import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
+import { compareConfigs, type ConfigChange } from '../../shared/config/resume-policy.js';
+import { runConfigSchema, type ConfigField, type ResolvedConfig } from '../../shared/config/run-config.js';
+import { ConfigError } from '../../shared/errors.js';
+import type { DefinitionRecord } from '../../shared/runs/definition-record.js';
+import { readDefinitionRecord, type DefinitionCopy } from '../runs/definition-copy.js';
+import { runOf } from '../runs/resume-checkpoint.js';
+import { stateOfFolder } from '../runs/run-folder.js';
+import { configName, readRunConfig } from '../runs/saved-run.js';
+import type { ConfigLayer } from './resolve.js';
+import { withoutSingleProcessTimeouts } from './single-process-config.js';
+
+export interface ResumeRequest {
+  readonly layers: readonly ConfigLayer[];
+  /** Differences that have no effect, or that can't be compared; for warnings. */
+  readonly warnings: readonly string[];
+}
+
+interface DefinitionChanges {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly warnings: readonly string[];
+}
+
+/** @param copy what the definition consists of at present */
+export async function resumeRequest(
+  { path, manifest }: FoundCheckpoint,
+  definition: LoadedDefinition,
+  copy: DefinitionCopy,
+): Promise<ResumeRequest> {
+  const run = runOf(path);
+  const saved = existsSync(join(run, configName)) ? await readRunConfig(run) : manifest.config;
+  const record = await readDefinitionRecord(run);
+  const changed = changesOf(saved, record, definition);
+  const isFinished = (await stateOfFolder(run)).kind === 'finished';
+  const reachedLimit = isFinished && saved.maxSteps !== null && manifest.step >= saved.maxSteps;
+  return {
+    layers: [
+      {
+        source: path,
+        values: { ...withoutSingleProcessTimeouts(saved), trace: null, allowOtherData: false },
+      },
+      // Otherwise a finished run could only be continued with another --max-steps.
+      ...(reachedLimit ? [{ source: path, values: { maxSteps: null } }] : []),
+      { source: definition.path, values: changed.values },
+    ],
+    warnings: [...changed.warnings, ...changedSources(record, copy)],
+  };
+}
+
+function changesOf(
+  saved: ResolvedConfig,
+  record: DefinitionRecord | undefined,
+  { path, values: now }: LoadedDefinition,
+): DefinitionChanges {
+  const values: Record<string, unknown> = {};
+  const warnings: string[] = [];
+  for (const field of new Set([...Object.keys(record?.values ?? {}), ...Object.keys(now)])) {
+    if (!isField(field)) {
+      values[field] = now[field];
+      continue;
+    }
+    const next = parsed(field, now[field]);
+    const kept: unknown = saved[field];
+    if (isDeepStrictEqual(field === 'data' ? absolute(next) : next, kept)) continue;
+    const before = record && parsed(field, record.values[field]);
+    if (record && isDeepStrictEqual(before, next)) continue;
+    const was = field === 'data' && record ? absolute(before, record.workingFolder) : before;
+    // The run decides the open numbers (of workers, shards and threads) itself.
+    if (record && (was === null || isDeepStrictEqual(was, kept))) {
+      values[field] = next;
+      continue;
+    }
+    const reason = record
+      ? 'which an option or an environment variable set'
+      : "since its folder has no record of the definition's values";
+    warnings.push(
+      `${field}: ${path} has ${JSON.stringify(now[field] ?? null)}, and the run keeps ${JSON.stringify(kept)}, ${reason}.`,
+    );
+  }
+  return { values, warnings };
+}
+
+function isField(name: string): name is ConfigField {
+  return name in runConfigSchema.shape;
+}
+
+/** Fills in defaults. An invalid value is returned as it is; the configuration's own check reports it. */
+function parsed(field: ConfigField, value: unknown): unknown {
+  const result = runConfigSchema.shape[field].safeParse(value);
+  return result.success ? result.data : value;
+}
+
+function absolute(path: unknown, folder = '.'): unknown {
+  return typeof path === 'string' ? resolve(folder, path) : path;
+}
+
+/** Returns warnings about functions and files that differ, whose effect can't be compared. */
+function changedSources(record: DefinitionRecord | undefined, { record: now }: DefinitionCopy): string[] {
+  if (record === undefined) return [];
+  const names = new Set([...Object.keys(record.functions), ...Object.keys(now.functions)]);
+  const functions = [...names].filter((name) => record.functions[name] !== now.functions[name]);
+  if (functions.length > 0) {
+    return [
+      `The definition has other functions than in the run: ${functions.join(', ')}. Training continues with the present ones.`,
+    ];
+  }
+  const hashes = new Map(record.files.map(({ name, sha256 }) => [name, sha256]));
+  const files = now.files.filter(({ name, sha256 }) => hashes.get(name) !== sha256).map(({ name }) => name);
+  const hasFunctions = names.size > 0;
+  return hasFunctions && record.files.length > 0 && files.length > 0
+    ? [
+        `Files of the definition differ from those in the run: ${files.join(', ')}. Its functions may compute other values than before.`,
+      ]
+    : [];
+}
+
+/** Returns the fields that take another value. @throws ConfigError if a field differs that a resumed run must keep */
+export function checkResume(
+  { path, manifest }: FoundCheckpoint,
+  config: ResolvedConfig,
+): readonly ConfigChange[] {
+  // Timeouts of a run in one process are no settings of the user's.
+  const before = { ...config, ...withoutSingleProcessTimeouts(manifest.config) };
+  const { changes, refusals } = compareConfigs(before, config);
+  if (refusals.length === 0) return changes;
+  throw new ConfigError(
+    `--resume: expected the settings of ${path}, got others: ${refusals.join('; ')}. ` +
+      'Leave them out, or start a new run (with --fresh in the same folder).',
+  );
+}

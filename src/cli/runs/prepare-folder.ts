@@ -1,0 +1,29 @@
+/** Prepares a run's folder for the training that starts in it; a start that is refused before that changes nothing. */
+
+import { ConfigError } from '../../shared/errors.js';
+import type { RunSetup } from '../options/run-setup.js';
+import { writeDefinitionCopy } from './definition-copy.js';
+import { moveResultsAside } from './run-folder.js';
+
+/**
+ * Returns a function that moves results of an earlier step aside and copies the definition. A failure is a warning, since the
+ * training itself needs neither.
+ */
+export function prepareFolder({
+  out,
+  resume,
+  copy,
+}: Pick<RunSetup, 'out' | 'resume' | 'copy'>): (warn: (message: string) => void) => Promise<void> {
+  const nowMs = Date.now();
+  return async (warn) => {
+    try {
+      await moveResultsAside(out, resume?.manifest.step ?? 0, nowMs);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      warn(error.message);
+    }
+    await writeDefinitionCopy(out, copy).catch((error: unknown) =>
+      warn(`The definition can't be copied to ${out}: ${error instanceof Error ? error.message : String(error)}`),
+    );
+  };
+}

@@ -1,0 +1,60 @@
+/** The rules of fields that a resumed run may change only as long as the training state keeps its form. */
+
+import type { ResumeRule } from './field-metadata.js';
+import { optimizerSchema } from './optimizer-config.js';
+import { earlyStoppingSchema, scheduleSchema } from './schedule-config.js';
+
+/** Adam and AdamW keep the same vectors between steps; SGD keeps one if it has a momentum. */
+export const sameOptimizerState: ResumeRule = {
+  description: 'free; fixed: sgd or adam, a momentum or none',
+  refusal: (before, now) => {
+    const [then, next] = [optimizerStateOf(before), optimizerStateOf(now)];
+    return then === next
+      ? undefined
+      : `the checkpoint has the state of ${then}, which can't become that of ${next}`;
+  },
+};
+
+function optimizerStateOf(value: unknown): string {
+  const optimizer = optimizerSchema.parse(value);
+  if (optimizer.kind !== 'sgd') return 'adam';
+  return optimizer.momentum > 0 ? 'sgd with momentum' : 'sgd without momentum';
+}
+
+/** The scheduler state of `plateau` holds the reduced rate and the best value of its metric. */
+export const samePlateau: ResumeRule = {
+  description: 'free; fixed: plateau or another kind, and its metric',
+  refusal: (before, now) => {
+    const [then, next] = [scheduleSchema.parse(before), scheduleSchema.parse(now)];
+    if (then.kind === 'plateau' && next.kind === 'plateau') return otherMetric(then, next);
+    return then.kind === 'plateau' || next.kind === 'plateau'
+      ? 'the checkpoint has the state of its own schedule, and plateau keeps a state of other form'
+      : undefined;
+  },
+};
+
+export const sameEarlyStopping: ResumeRule = {
+  description: 'free; fixed: on or off, and its metric',
+  refusal: (before, now) =>
+    before === null || now === null
+      ? sameOnOrOff.refusal(before, now)
+      : otherMetric(earlyStoppingSchema.parse(before), earlyStoppingSchema.parse(now)),
+};
+
+function otherMetric(
+  before: { readonly metric: string; readonly mode: string },
+  now: { readonly metric: string; readonly mode: string },
+): string | undefined {
+  return before.metric === now.metric && before.mode === now.mode
+    ? undefined
+    : 'the checkpoint has the best value of another metric';
+}
+
+/** The average is part of the training state. */
+export const sameOnOrOff: ResumeRule = {
+  description: 'free; fixed: on or off',
+  refusal: (before, now) =>
+    (before === null) === (now === null)
+      ? undefined
+      : `the checkpoint was written ${before === null ? 'without' : 'with'} it, so its state has another form`,
+};
