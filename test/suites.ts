@@ -38,6 +38,7 @@ const isolated: readonly string[] = [
   'test/unit/load-model.test.ts',
   'test/unit/masks.test.ts',
   'test/unit/numerics.test.ts',
+  'test/unit/onnx-windows.test.ts',
   'test/unit/numerics-detector.test.ts',
   'test/unit/own-op-failure.test.ts',
   'test/unit/own-ops.test.ts',

@@ -11,7 +11,7 @@ import { writeFileAtomically } from '../../shared/files/write-whole.js';
 import { weightPaths, weightsOf } from '../executor/model-weights.js';
 import { saveModel } from '../model-files/save-model.js';
 import type { ExportFormat, WeightLayout } from './formats.js';
-import { constant } from './layers.js';
+import { constantOf } from './layers.js';
 import { lowerModel } from './lower.js';
 import { OnnxWriter } from './onnx.js';
 import { SavedModelWriter } from './saved-model.js';
@@ -60,7 +60,7 @@ export async function exportModel(model: LayersModel, options: ExportOptions): P
 /** Returns the weights with tfjs's shapes, under the names that they have in checkpoints. */
 function ownTensors(model: LayersModel): Map<string, NamedTensor> {
   const paths = weightPaths(model);
-  return new Map(weightsOf(model).map((variable, i) => [paths[i] ?? '', constant(variable)]));
+  return new Map(weightsOf(model).map((variable, i) => [paths[i] ?? '', constantOf(variable)]));
 }
 
 /** Returns the weights as `<layer>.weight` and so on, the form of a PyTorch state dict. */

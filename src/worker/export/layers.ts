@@ -14,10 +14,14 @@ import {
 
 export interface LoweringContext {
   readonly layer: Layer;
+  /** The layer's unique name. */
+  readonly name: string;
   readonly inputs: readonly GraphValue[];
   readonly writer: GraphWriter<GraphValue>;
   /** Shape of the output. */
   readonly shape: Shape;
+  /** Returns a weight's values, the same object at each call for a weight. */
+  constant(variable: LayerVariable): Constant;
   refuse(reason: string): never;
 }
 
@@ -26,12 +30,13 @@ type Lowering = (context: LoweringContext) => GraphValue;
 type Variable = LayerVariable | null | undefined;
 
 /** Returns a copy of a weight's values. */
-export function constant(variable: LayerVariable): Constant {
+export function constantOf(variable: LayerVariable): Constant {
   const tensor: Tensor = variable.read();
   return { shape: tensor.shape, values: Float32Array.from(tensor.dataSync<'float32'>()) };
 }
 
-const optional = (variable: Variable): Constant | undefined => (variable ? constant(variable) : undefined);
+const optional = ({ constant }: LoweringContext, variable: Variable): Constant | undefined =>
+  variable ? constant(variable) : undefined;
 
 const first = ({ inputs, refuse }: LoweringContext): GraphValue => inputs[0] ?? refuse('it has no input');
 
@@ -58,7 +63,7 @@ function activate(context: LoweringContext, value: GraphValue, name: string): Gr
   if (name === 'linear') return value;
   const kind = activationKinds.find((known): known is ActivationKind => known === name);
   if (kind === undefined || kind === 'leakyRelu') return context.refuse(`activation "${name}"`);
-  return context.writer.activation(value, { name: `${context.layer.name}/${kind}`, kind });
+  return context.writer.activation(value, { name: `${context.name}/${kind}`, kind });
 }
 
 const conv2d: Lowering = (context) => {
@@ -71,9 +76,9 @@ const conv2d: Lowering = (context) => {
   }>(layer);
   const rate = fields.dilationRate;
   const convolution = {
-    name: layer.name,
-    kernel: constant(fields.kernel),
-    bias: optional(fields.bias),
+    name: context.name,
+    kernel: context.constant(fields.kernel),
+    bias: optional(context, fields.bias),
     strides: fields.strides,
     dilations: typeof rate === 'number' ? ([rate, rate] as const) : rate,
     padding: paddingOf(context),
@@ -84,7 +89,11 @@ const conv2d: Lowering = (context) => {
 const dense: Lowering = (context) => {
   const { layer, writer, shape } = context;
   const fields = fieldsOf<{ readonly kernel: LayerVariable; readonly bias: Variable }>(layer);
-  const weights = { name: layer.name, kernel: constant(fields.kernel), bias: optional(fields.bias) };
+  const weights = {
+    name: context.name,
+    kernel: context.constant(fields.kernel),
+    bias: optional(context, fields.bias),
+  };
   return activated(context, writer.dense(first(context), weights, shape));
 };
 
@@ -101,17 +110,17 @@ const batchNormalization: Lowering = (context) => {
   const x = first(context);
   if (fields.axis !== -1 && fields.axis !== x.shape.length - 1)
     return refuse(`axis ${fields.axis}; only the last one can be exported`);
-  const mean = constant(fields.movingMean);
+  const mean = context.constant(fields.movingMean);
   const filled = (value: number): Constant => ({
     shape: mean.shape,
     values: new Float32Array(mean.values.length).fill(value),
   });
   return writer.normalize(x, {
-    name: layer.name,
-    gamma: optional(fields.gamma) ?? filled(1),
-    beta: optional(fields.beta) ?? filled(0),
+    name: context.name,
+    gamma: optional(context, fields.gamma) ?? filled(1),
+    beta: optional(context, fields.beta) ?? filled(0),
     mean,
-    variance: constant(fields.movingVariance),
+    variance: context.constant(fields.movingVariance),
     epsilon: fields.epsilon,
   });
 };
@@ -125,20 +134,20 @@ const pooling =
       readonly strides: readonly [number, number];
     }>(layer);
     const padding = paddingOf(context);
-    return writer.pool(first(context), { name: layer.name, kind, size: poolSize, strides, padding }, shape);
+    return writer.pool(first(context), { name: context.name, kind, size: poolSize, strides, padding }, shape);
   };
 
 const combined =
   (kind: 'add' | 'multiply'): Lowering =>
-  ({ layer, inputs, writer, shape, refuse }) =>
+  ({ name, inputs, writer, shape, refuse }) =>
     inputs.every((input) => input.shape.join() === shape.join())
-      ? writer.combine(kind, inputs, layer.name)
+      ? writer.combine(kind, inputs, name)
       : refuse('its inputs have different shapes');
 
 const activationLayer =
   (kind: ActivationKind): Lowering =>
   (context) =>
-    context.writer.activation(first(context), { name: context.layer.name, kind });
+    context.writer.activation(first(context), { name: context.name, kind });
 
 export const lowerings: Readonly<Record<string, Lowering>> = {
   Conv2D: conv2d,
@@ -148,13 +157,13 @@ export const lowerings: Readonly<Record<string, Lowering>> = {
   AveragePooling2D: pooling('average'),
   GlobalAveragePooling2D: (context) => {
     paddingOfNone(context);
-    return context.writer.globalAverage(first(context), context.layer.name, context.shape);
+    return context.writer.globalAverage(first(context), context.name, context.shape);
   },
   Flatten: (context) => {
     paddingOfNone(context);
-    return context.writer.reshape(first(context), context.layer.name, context.shape);
+    return context.writer.reshape(first(context), context.name, context.shape);
   },
-  Reshape: (context) => context.writer.reshape(first(context), context.layer.name, context.shape),
+  Reshape: (context) => context.writer.reshape(first(context), context.name, context.shape),
   Activation: (context) => activated(context, first(context)),
   ReLU: (context) => {
     const { maxValue } = fieldsOf<{ readonly maxValue: number | null | undefined }>(context.layer);
@@ -163,7 +172,7 @@ export const lowerings: Readonly<Record<string, Lowering>> = {
   },
   LeakyReLU: (context) => {
     const { alpha } = fieldsOf<{ readonly alpha: number }>(context.layer);
-    return context.writer.activation(first(context), { name: context.layer.name, kind: 'leakyRelu', alpha });
+    return context.writer.activation(first(context), { name: context.name, kind: 'leakyRelu', alpha });
   },
   Softmax: (context) => {
     const { axis } = fieldsOf<{ readonly axis: number }>(context.layer);
@@ -174,9 +183,9 @@ export const lowerings: Readonly<Record<string, Lowering>> = {
   },
   Add: combined('add'),
   Multiply: combined('multiply'),
-  Concatenate: ({ layer, inputs, writer, shape }) => {
+  Concatenate: ({ layer, name, inputs, writer, shape }) => {
     const { axis } = fieldsOf<{ readonly axis: number }>(layer);
-    return writer.concatenate(inputs, axis < 0 ? axis + shape.length : axis, layer.name, shape);
+    return writer.concatenate(inputs, axis < 0 ? axis + shape.length : axis, name, shape);
   },
   ZeroPadding2D: (context) => {
     const { padding, dataFormat } = fieldsOf<{
@@ -186,7 +195,7 @@ export const lowerings: Readonly<Record<string, Lowering>> = {
     if (dataFormat !== 'channelsLast') return context.refuse('only channels last can be exported');
     const [[top, bottom], [left, right]] = padding;
     const pads = { top, bottom, left, right };
-    return context.writer.pad(first(context), pads, context.layer.name, context.shape);
+    return context.writer.pad(first(context), pads, context.name, context.shape);
   },
   Dropout: unchanged,
   AlphaDropout: unchanged,

@@ -3,9 +3,10 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import { InvariantError, ModelError } from '../../shared/errors.js';
 import { buildGraph } from '../executor/graph.js';
-import type { Layer } from '../executor/layer.js';
-import type { GraphValue, GraphWriter, Shape } from './graph-writer.js';
-import { lowerings } from './layers.js';
+import type { Layer, LayerVariable } from '../executor/layer.js';
+import { layerPaths } from '../executor/model-weights.js';
+import type { Constant, GraphValue, GraphWriter, Shape } from './graph-writer.js';
+import { constantOf, lowerings } from './layers.js';
 
 /**
  * Writes the whole model. Dropout and noise layers, which do nothing in inference, are left out.
@@ -17,6 +18,19 @@ export function lowerModel<Value extends GraphValue>(
   format: string,
 ): void {
   const graph = buildGraph(model);
+  const paths = layerPaths(model);
+  const constants = new Map<LayerVariable, Constant>();
+  const constant = (variable: LayerVariable): Constant => {
+    const known = constants.get(variable) ?? constantOf(variable);
+    constants.set(variable, known);
+    return known;
+  };
+  if (new Set(model.outputNames).size < model.outputNames.length) {
+    const got = model.outputNames.join(', ');
+    throw new ModelError(
+      `Export to ${format}: expected outputs of different names, got ${got}. Use --format tfjs.`,
+    );
+  }
   const values = new Map<number, Value>();
   for (const [i, slot] of graph.inputs.entries()) {
     const input = model.inputs[i];
@@ -37,7 +51,10 @@ export function lowerModel<Value extends GraphValue>(
     const refuse = (reason: string): never => {
       throw refused(layer, format, reason);
     };
-    values.set(to, lower({ layer, inputs: from, writer, shape: outputShape(layer, from), refuse }) as Value);
+    const name = paths.get(layer) ?? layer.name;
+    const shape = outputShape(layer, from);
+    if (shape.slice(1).some((size) => Number.isNaN(size))) refuse('the size of its output is not known');
+    values.set(to, lower({ layer, name, inputs: from, writer, shape, constant, refuse }) as Value);
   }
   for (const [i, slot] of graph.outputs.entries())
     writer.output(model.outputNames[i] ?? `output_${i}`, valueOf(values, slot));

@@ -26,6 +26,7 @@ import {
   valueInfo,
   type Attribute,
 } from './onnx-messages.js';
+import { paddingAttributes } from './onnx-padding.js';
 import { encodeMessage } from './proto.js';
 
 type Order = 'channelsLast' | 'channelsFirst';
@@ -55,6 +56,7 @@ export class OnnxWriter implements GraphWriter<OnnxValue> {
   readonly #names = new Names();
   readonly #nodes: object[] = [];
   readonly #initializers: object[] = [];
+  readonly #constants = new Map<Constant, string>();
   readonly #inputs: object[] = [];
   readonly #outputs: object[] = [];
   readonly #outputNames = new Map<string, string>();
@@ -83,13 +85,13 @@ export class OnnxWriter implements GraphWriter<OnnxValue> {
 
   conv2d(x: OnnxValue, { name, kernel, bias, ...options }: Convolution, shape: Shape): OnnxValue {
     const [height = 0, width = 0] = kernel.shape;
-    const weights = [this.#constant(`${name}/kernel`, toOutInHeightWidth(kernel))];
+    const weights = [this.#constant(`${name}/kernel`, kernel, toOutInHeightWidth)];
     if (bias) weights.push(this.#constant(`${name}/bias`, bias));
     const attributes = {
       kernel_shape: [height, width],
       strides: options.strides,
       dilations: options.dilations,
-      auto_pad: options.padding === 'same' ? 'SAME_UPPER' : 'VALID',
+      ...paddingAttributes(x.shape, { name, size: [height, width], ...options }),
     };
     return this.#picture('Conv', name, [this.#as('channelsFirst', x), ...weights], shape, attributes);
   }
@@ -131,14 +133,10 @@ export class OnnxWriter implements GraphWriter<OnnxValue> {
   }
 
   pool(x: OnnxValue, { name, kind, size, strides, padding }: Pooling, shape: Shape): OnnxValue {
-    const auto_pad = padding === 'same' ? 'SAME_UPPER' : 'VALID';
-    return this.#picture(
-      kind === 'max' ? 'MaxPool' : 'AveragePool',
-      name,
-      [this.#as('channelsFirst', x)],
-      shape,
-      { kernel_shape: size, strides, auto_pad },
-    );
+    const window = { name, size, strides, dilations: [1, 1], padding };
+    const attributes = { kernel_shape: size, strides, ...paddingAttributes(x.shape, window) };
+    const operator = kind === 'max' ? 'MaxPool' : 'AveragePool';
+    return this.#picture(operator, name, [this.#as('channelsFirst', x)], shape, attributes);
   }
 
   globalAverage(x: OnnxValue, name: string, shape: Shape): OnnxValue {
@@ -258,13 +256,15 @@ export class OnnxWriter implements GraphWriter<OnnxValue> {
     return own;
   }
 
-  #constant(name: string, { shape, values }: Constant): string {
-    return this.#initializer(
-      name,
-      elementFloat,
-      shape,
-      Buffer.from(values.buffer, values.byteOffset, values.byteLength),
-    );
+  /** Adds a constant once: a layer that is called several times has its weights once. */
+  #constant(name: string, source: Constant, convert = (constant: Constant): Constant => constant): string {
+    const known = this.#constants.get(source);
+    if (known !== undefined) return known;
+    const { shape, values } = convert(source);
+    const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+    const own = this.#initializer(name, elementFloat, shape, bytes);
+    this.#constants.set(source, own);
+    return own;
   }
 
   #integers(name: string, values: readonly number[]): string {

@@ -52,6 +52,7 @@ const pictures: Attributes = { ...T, data_format: text('NHWC') };
 export class SavedModelWriter implements GraphWriter<NodeValue> {
   readonly #names = new Names();
   readonly #nodes: object[] = [];
+  readonly #constants = new Map<Constant, string>();
   readonly #inputs: Record<string, object> = {};
   readonly #outputs: Record<string, object> = {};
 
@@ -217,8 +218,13 @@ export class SavedModelWriter implements GraphWriter<NodeValue> {
     return own;
   }
 
-  #constant(name: string, { shape, values }: Constant): string {
-    return this.#const(name, float, shape, Buffer.from(values.buffer, values.byteOffset, values.byteLength));
+  /** Adds a constant once: a layer that is called several times has its weights once. */
+  #constant(name: string, constant: Constant): string {
+    const { shape, values } = constant;
+    const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+    const own = this.#constants.get(constant) ?? this.#const(name, float, shape, bytes);
+    this.#constants.set(constant, own);
+    return own;
   }
 
   #integers(name: string, shape: readonly number[], values: readonly number[]): string {
