@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { commandReference } from '../../scripts/command-reference.js';
 import { configurationPage } from '../../scripts/config-table.js';
+import { layersPage } from '../../scripts/layer-table.js';
 import { errorCodes } from '../../src/shared/errors.js';
 
 const read = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
@@ -27,6 +28,10 @@ describe('the documentation', () => {
 
   it('has an up-to-date page of all commands and options (npm run docs writes it)', () => {
     expect(squeeze(read('docs/commands.md'))).toBe(squeeze(commandReference()));
+  });
+
+  it('has an up-to-date page of all layers and refusals (npm run docs writes it)', () => {
+    expect(squeeze(read('docs/layers.md'))).toBe(squeeze(layersPage()));
   });
 
   it('lists every page in its index, once', () => {

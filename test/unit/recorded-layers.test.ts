@@ -1,6 +1,7 @@
 import type { LayersModel, SymbolicTensor, layers } from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import type { ModelContext } from '../../src/api/define-training.js';
+import { disposeModel } from '../../src/worker/executor/model-weights.js';
 import type { StepContext } from '../../src/worker/executor/layer-op.js';
 import { columnData, expectTrainsLikeFit, regression, wave, type Column } from '../support/against-fit.js';
 import { engineFor } from '../support/in-process.js';
@@ -86,6 +87,22 @@ const models = {
 describe('a recorded layer', () => {
   it.each(Object.entries(models))('trains as in tfjs: %s', async (_, [data, build]) => {
     await expectTrainsLikeFit(await engineFor('wasm'), build, data);
+  });
+
+  it('is freed with its model, also if it is used both by itself and in TimeDistributed', async () => {
+    const { tf } = await engineFor('wasm');
+    const before = tf.memory().numTensors;
+    const input = tf.input({ shape: [4, 6] });
+    const shared = block(tf);
+    const steps = apply(tf.layers.timeDistributed({ layer: shared }), input);
+    const model = tf.model({
+      inputs: input,
+      outputs: apply(shared, apply(tf.layers.globalMaxPooling1d(), steps)),
+    });
+    expect(tf.memory().numTensors).toBeGreaterThan(before);
+    disposeModel(model);
+    expect(tf.memory().numTensors).toBe(before);
+    disposeModel(model);
   });
 
   it('passes a step without samples: the values are empty and there is no gradient', async () => {

@@ -8,6 +8,7 @@ import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs';
 import { InvariantError, ModelError } from '../../shared/errors.js';
 import { containsBatchNorm } from './inner-layers.js';
 import { fieldsOf, type Layer } from './layer.js';
+import { isContainer } from './model-weights.js';
 
 /** The shape of a value; null for a dimension that is not known before the model runs. */
 export type SymbolicShape = readonly (number | null)[];
@@ -43,9 +44,8 @@ interface InboundNode {
   readonly outputTensors: readonly SymbolicTensor[];
 }
 
-/** A model as tfjs's Container, which may also take the place of a layer; `layers` is undefined for an ordinary layer. */
+/** A model as tfjs's Container, which may also take the place of a layer. Of an ordinary layer, only `inboundNodes` is used. */
 interface ContainerFields {
-  readonly layers?: readonly Layer[];
   readonly inputs: readonly SymbolicTensor[];
   readonly outputs: readonly SymbolicTensor[];
   readonly inboundNodes: readonly InboundNode[];
@@ -124,7 +124,7 @@ class GraphBuilder {
     scope: number,
   ): number[] {
     const container = fieldsOf<ContainerFields>(layer);
-    if (container.layers) return this.#callModel(container, inputs, scope);
+    if (isContainer(layer)) return this.#callModel(container, inputs, scope);
     if (layer.getClassName() === 'TimeDistributed' && containsBatchNorm(layer))
       return this.#callPerTimeStep(layer, inputs, shapes[0] ?? [], scope);
     return this.#add(layer, 'layer', inputs, shapes, outputCount, scope);

@@ -14,9 +14,17 @@ import { ModelError } from '../../shared/errors.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Graph, GraphNode } from './graph.js';
 import type { Layer } from './layer.js';
+import type { Refusal } from './layers/refusals.js';
 
 /** tfjs's merges give a mask [1, samples, time], of which a later layer would read one sample's row as a time step. */
 const merges = ['Add', 'Multiply', 'Average', 'Maximum', 'Minimum'];
+/** The refusal of the first step for such a mask. */
+export const mergedMask: Refusal = {
+  subject:
+    'a recurrent layer, Bidirectional, TimeDistributed or Softmax that has the mask of Add, Average or another merge',
+  reason:
+    'tfjs mixes the samples of a batch in this mask. Use Concatenate, or set maskZero to false and remove Masking before it',
+};
 /** Layers of tfjs whose result depends on the mask that they are called with. */
 const readers = [
   'RNN',
@@ -69,9 +77,8 @@ export class MaskFlow {
     const merge = mask && this.#mixed.get(mask);
     if (merge && readers.includes(layer.getClassName())) {
       throw new ModelError(
-        `Layer "${layer.name}" (${layer.getClassName()}): tfjs passes it the mask of "${merge.name}" ` +
-          `(${merge.getClassName()}), which mixes the samples of a batch. Use Concatenate instead, or set maskZero to ` +
-          'false and remove Masking before it.',
+        `Layer "${layer.name}" (${layer.getClassName()}) has the mask of "${merge.name}" (${merge.getClassName()}): ` +
+          `${mergedMask.reason}.`,
       );
     }
     return mask;

@@ -26,6 +26,12 @@ interface Nesting {
   readonly layer?: Layer;
 }
 
+/** A weight with the members of tfjs's LayerVariable that free it. */
+interface DisposableWeight {
+  readonly val: { readonly isDisposed: boolean };
+  dispose(): void;
+}
+
 /** Returns true for a model, which may also take the place of a layer. */
 export function isContainer(layer: Layer): boolean {
   const { layers, inputLayers } = fieldsOf<Nesting>(layer);
@@ -103,6 +109,12 @@ export function layerPaths(model: LayersModel): ReadonlyMap<Layer, string> {
     }
   }
   return paths;
+}
+
+/** Frees the model's weights. tfjs's own dispose fails for a layer that is used both by itself and in TimeDistributed. */
+export function disposeModel(model: LayersModel): void {
+  for (const weight of weightsOf(model) as unknown as DisposableWeight[])
+    if (!weight.val.isDisposed) weight.dispose();
 }
 
 /** Returns the unique name of each weight, in the order of `weightsOf`. */

@@ -8,6 +8,7 @@ import { invariant } from '../../shared/errors.js';
 import { maxLayers } from '../../shared/model/model-layer.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import { GenerationEnded } from '../communicator/generation-ended.js';
+import { disposeModel } from '../executor/model-weights.js';
 import { topologyOf } from '../model-files/topology.js';
 import { finishRun } from './finish-run.js';
 import type { GenerationContext } from './generation-context.js';
@@ -43,7 +44,7 @@ export async function trainGenerations(session: TrainingSession): Promise<void> 
   } finally {
     await checkpoints.close();
     progress.state?.dispose();
-    replica.model.dispose();
+    disposeModel(replica.model);
   }
 }
 

@@ -5,6 +5,29 @@ import { ModelError } from '../../../shared/errors.js';
 import { withoutMathRandom } from '../../random/math-random.js';
 import type { Tensorflow } from '../../engine/native.js';
 import type { Layer, LayerVariable } from '../layer.js';
+import type { Refusal } from './refusals.js';
+
+const randomNumbers: Refusal = {
+  subject: 'a custom layer that calls Math.random or a random function of tfjs, with a seed as well',
+  reason:
+    'its result would depend on the division into shards. Use tf.layers.dropout or tf.layers.gaussianNoise before or after it, ' +
+    'or make the numbers an input of the model',
+};
+
+const writtenVariable: Refusal = {
+  subject: 'a custom layer that writes a variable in its call',
+  reason:
+    'each shard would leave another value. Compute the value from the inputs, or use BatchNormalization, which is synchronized',
+};
+
+const keptState: Refusal = {
+  subject: 'a custom layer whose result changes from call to call',
+  reason:
+    'its result would depend on the number of shards. Remove the state or the random numbers from its call',
+};
+
+/** The refusals of the first step. */
+export const callRefusals: readonly Refusal[] = [randomNumbers, writtenVariable, keptState];
 
 /** tfjs's functions that draw random numbers, with a seed as well. `dropout` is one of them. */
 const randomOps = new Map(
@@ -43,9 +66,9 @@ export function withoutRandomOps<T>(tf: Tensorflow, layer: Layer, body: () => T)
   }
 }
 
-const drawsRandom = (layer: Layer, source: string): string =>
-  `Layer "${layer.name}" (${layer.getClassName()}) calls ${source}, so its result would depend on the division into shards. ` +
-  "Use tf.layers.dropout or tf.layers.gaussianNoise before or after it, or make the numbers an input of the model's data.";
+function drawsRandom(layer: Layer, source: string): string {
+  return `Layer "${layer.name}" (${layer.getClassName()}) calls ${source}: ${randomNumbers.reason}.`;
+}
 
 /** The values that a call must not change: the layer's weights, or every variable of tfjs. */
 export class WriteGuard {
@@ -77,8 +100,7 @@ export class WriteGuard {
     const written = this.#before.find(({ tensor, data }) => tensor().dataId !== data);
     if (!written) return;
     throw new ModelError(
-      `Layer "${this.#layer.name}" (${this.#layer.getClassName()}) writes the variable "${written.name}" in its call, so each ` +
-        'shard would leave another value. Compute the value from the inputs, or use BatchNormalization, which is synchronized.',
+      `Layer "${this.#layer.name}" (${this.#layer.getClassName()}) writes the variable "${written.name}": ${writtenVariable.reason}.`,
     );
   }
 }
@@ -91,7 +113,7 @@ export function requireEqualResults(layer: Layer, first: readonly Tensor[], seco
   });
   if (equal && first.length === second.length) return;
   throw new ModelError(
-    `Layer "${layer.name}" (${layer.getClassName()}): expected equal results of two calls with equal inputs, got different ones. ` +
-      'Remove the state or the random numbers from its call.',
+    `Layer "${layer.name}" (${layer.getClassName()}): expected equal results of two calls with equal inputs, got different ones: ` +
+      `${keptState.reason}.`,
   );
 }

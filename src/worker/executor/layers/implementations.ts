@@ -21,6 +21,9 @@ const implementations: Readonly<Record<string, LayerImplementation>> = {
   ReLU: relu,
 };
 
+/** Classes with an implementation of Lockstep's own, in the usual configurations. */
+export const implementedClasses: readonly string[] = Object.keys(implementations);
+
 /** @throws ModelError if the layer's options cannot be trained data-parallel */
 export function implementationOf(layer: Layer, services: LayerServices): LayerOp {
   const { kind } = services.node;

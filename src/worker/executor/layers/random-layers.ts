@@ -56,6 +56,9 @@ const spatial = ([samples = 0, , channels = 0]: readonly number[]): number[] => 
 
 const isRate = (rate: number): boolean => rate > 0 && rate < 1;
 
+/** Classes that draw random numbers. */
+export const noiseClasses: readonly string[] = Object.keys(noises);
+
 /** A cell of a recurrent layer, which keeps the masks of its dropout from one time step to the next. */
 interface CellFields {
   dropoutFunc?: ((x: Tensor, rate: number) => Tensor) | undefined;
