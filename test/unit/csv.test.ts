@@ -96,13 +96,13 @@ describe('missing values', () => {
   });
 
   it.each([
-    ['mean', 4], // of 1, 3 and 8
+    ['mean', 4], // The present values are 1, 3 and 8.
     ['median', 3],
     [{ value: 10 }, 10],
   ] as const)('become the %s of the training rows', async (rule, expected) => {
     const missing = { area: rule, kind: { value: 'unknown' } };
     const data = await load(text, { missing });
-    const deviation = Math.sqrt(26 / 3); // of 1, 3 and 8 about 4
+    const deviation = Math.sqrt(26 / 3); // The squares of -3, -1 and 4, divided by 3.
     const inputs = await inputsOf(data);
     expect(inputs[4]).toBeCloseTo((expected - 4) / deviation, 6);
     expect(inputs[0]).toBeCloseTo(-3 / deviation, 6);

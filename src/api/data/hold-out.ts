@@ -17,7 +17,7 @@ export function holdOut(
   checkInteger('holdOut: seed', seed, { min: 0, max: 2 ** 32 - 1 });
   return {
     load: async () => {
-      const { name, sha256, train, notes } = await source.load();
+      const { name, sha256, train, notes, preprocessing } = await source.load();
       if (!Number.isInteger(count) || count < 1 || count >= train.count)
         throw new DataError(`holdOut: expected 1 to ${train.count - 1} samples of ${name}, got ${count}.`);
       const order = epochPermutation(seed, 0, train.count);
@@ -29,6 +29,7 @@ export function holdOut(
         train: select(train, order.subarray(count)),
         test: select(train, order.subarray(0, count)),
         ...(notes ? { notes } : {}),
+        ...(preprocessing ? { preprocessing } : {}),
       };
     },
   };

@@ -1,16 +1,18 @@
 /**
- * Pictures in one folder per class: `train/cat/1.jpg`, `test/dog/2.png`. They are decoded and resized by sharp on first use and
- * cached as bytes up to a limit.
+ * Pictures in one folder per class: `train/cat/1.jpg`, `test/dog/2.png`. They are decoded and resized on first use and cached as bytes
+ * up to a limit.
  */
 
 import { createHash } from 'node:crypto';
-import { readdir, stat } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import type { Normalization } from '../../shared/data/normalize.js';
 import { normalizePixels } from '../../shared/data/normalize.js';
-import type { DataSplit } from '../../shared/data/training-data.js';
-import { DataError, systemCode } from '../../shared/errors.js';
+import type { DataSplit, PicturePreprocessing } from '../../shared/data/training-data.js';
+import { ConfigError } from '../../shared/errors.js';
 import type { DataSource } from '../define-training.js';
+import { classFolders, notesOf, picturesIn, type LeftOut, type PictureFile } from './class-folders.js';
+import { checkInteger, checkNormalization, checkOptionNames, show } from './known-options.js';
+import { decodePicture } from './picture.js';
 
 export interface ImageFolderOptions {
   /** Folder with one folder per class, relative to the working folder. The training set's folders, sorted by name, are the classes. */
@@ -21,42 +23,97 @@ export interface ImageFolderOptions {
   readonly width: number;
   /** 1: grayscale, 3: colour (default). */
   readonly channels?: 1 | 3;
+  /** Colour behind transparent pixels, as `#rrggbb`; white by default. */
+  readonly background?: string;
   /** Pixels become (x / 255 - mean) / std; by default with mean 0.5 and std 0.5. */
   readonly normalize?: Normalization;
   /** Maximum size of the cache of decoded pictures, in bytes; 1 GiB by default. */
   readonly cacheBytes?: number;
 }
 
-const pictures = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
-
-interface PictureFile {
-  readonly path: string;
-  /** Identifies the picture independently of the folder's location. */
-  readonly id: string;
-  readonly label: number;
-}
+const names = ['train', 'test', 'height', 'width', 'channels', 'background', 'normalize', 'cacheBytes'];
 
 export function imageFolder(options: ImageFolderOptions): DataSource {
+  checkOptions(options);
   return { load: () => load(options) };
 }
 
+/** @throws ConfigError naming the first wrong option */
+function checkOptions(options: ImageFolderOptions): void {
+  checkOptionNames('imageFolder', options, names);
+  const { height, width, channels = 3, background = '#ffffff', normalize, cacheBytes = 0 } = options;
+  for (const name of ['train', 'test'] as const) {
+    const folder: unknown = options[name];
+    if (typeof folder === 'string' && folder !== '') continue;
+    throw new ConfigError(`imageFolder: ${name}: expected the path of a folder, got ${show(folder)}.`);
+  }
+  checkInteger('imageFolder: height', height, { min: 1, max: 65_536 });
+  checkInteger('imageFolder: width', width, { min: 1, max: 65_536 });
+  checkInteger('imageFolder: cacheBytes', cacheBytes, { min: 0, max: Number.MAX_SAFE_INTEGER });
+  if (![1, 3].includes(channels))
+    throw new ConfigError(`imageFolder: channels: expected 1 or 3, got ${show(channels)}.`);
+  if (!/^#[0-9a-f]{6}$/i.test(background))
+    throw new ConfigError(`imageFolder: background: expected a colour as #rrggbb, got ${show(background)}.`);
+  if (normalize) checkNormalization('imageFolder', normalize);
+}
+
 async function load(options: ImageFolderOptions) {
-  const { train, test, height, width, channels = 3, normalize = { mean: 0.5, std: 0.5 } } = options;
-  const classes = await foldersIn(train);
-  const [trainFiles, testFiles] = [await filesIn(train, classes), await filesIn(test, classes)];
-  const decode = await decoder({ height, width, channels, cacheBytes: options.cacheBytes ?? 2 ** 30 });
-  const split = (files: readonly PictureFile[]): DataSplit => ({
+  const { train, test, height, width, channels = 3, background = '#ffffff' } = options;
+  const { normalize = { mean: 0.5, std: 0.5 } } = options;
+  const leftOut: Record<'train' | 'test', LeftOut> = {
+    train: { system: [], others: [] },
+    test: { system: [], others: [] },
+  };
+  const trainFolders = await classFolders(train, leftOut.train);
+  const testFolders = await classFolders(test, leftOut.test);
+  const classes = trainFolders.map(({ name }) => name);
+  const trainFiles = await picturesIn(train, classes, trainFolders, leftOut.train);
+  const testFiles = await picturesIn(test, classes, testFolders, leftOut.test);
+  const absent = classes.filter((name) => testFolders.every((one) => one.name !== name));
+  const notes = [
+    ...notesOf(train, leftOut.train),
+    ...notesOf(test, leftOut.test),
+    ...(absent.length > 0 ? [`${test}: the test set has no pictures of ${absent.join(', ')}.`] : []),
+  ];
+  const preprocessing: PicturePreprocessing = {
+    kind: 'pictures',
+    height,
+    width,
+    channels,
+    background,
+    normalize,
+    classNames: classes,
+  };
+  const decode = decoder(preprocessing, options.cacheBytes ?? 2 ** 30);
+  const split = (files: readonly PictureFile[]): DataSplit => splitOf(files, preprocessing, decode);
+  const identity = [trainFiles, testFiles].map((files) => files.map(({ id, label }) => [id, label]));
+  const sha256 = createHash('sha256')
+    .update(JSON.stringify([identity, classes, height, width, channels, normalize, background]))
+    .digest('hex');
+  return {
+    name: basename(resolve(train, '..')),
+    sha256,
+    train: split(trainFiles),
+    test: split(testFiles),
+    preprocessing,
+    ...(notes.length > 0 ? { notes } : {}),
+  };
+}
+
+type Decode = (path: string) => Promise<Uint8Array>;
+
+function splitOf(
+  files: readonly PictureFile[],
+  { height, width, channels, normalize, classNames }: PicturePreprocessing,
+  decode: Decode,
+): DataSplit {
+  const size = height * width * channels;
+  const background = (0 - normalize.mean) / normalize.std;
+  return {
     count: files.length,
-    inputs: [
-      {
-        shape: [height, width, channels],
-        dtype: 'float32',
-        background: (0 - normalize.mean) / normalize.std,
-      },
-    ],
-    targets: [{ shape: [], dtype: 'int32', classes: classes.length, classNames: classes }],
+    inputs: [{ shape: [height, width, channels], dtype: 'float32', background }],
+    targets: [{ shape: [], dtype: 'int32', classes: classNames.length, classNames }],
     fill: async (indices, { inputs: [pixels], targets: [labels] }) => {
-      const size = height * width * channels;
       await Promise.all(
         Array.from(indices, async (index, at) => {
           const file = files[index] as PictureFile;
@@ -65,86 +122,20 @@ async function load(options: ImageFolderOptions) {
         }),
       );
     },
-  });
-  const identity = [trainFiles, testFiles].map((files) => files.map(({ id, label }) => [id, label]));
-  const sha256 = createHash('sha256')
-    .update(JSON.stringify([identity, classes, height, width, channels, normalize]))
-    .digest('hex');
-  return { name: basename(resolve(train, '..')), sha256, train: split(trainFiles), test: split(testFiles) };
+    verified: true,
+    origin: (index) => files[index]?.path ?? '',
+  };
 }
 
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (cause) {
-    throw new DataError(
-      `${folder}: expected a folder with a folder for each class, got ${systemCode(cause) ?? String(cause)}.`,
-      { folder },
-      cause,
-    );
-  }
-}
-
-async function foldersIn(folder: string): Promise<string[]> {
-  const names = await namesIn(folder);
-  const isFolder = await Promise.all(
-    names.map(async (name) => (await stat(join(folder, name))).isDirectory()),
-  );
-  const folders = names.filter((_, i) => isFolder[i]);
-  if (folders.length > 0) return folders;
-  throw new DataError(`${folder}: expected a folder for each class, got none.`, { folder });
-}
-
-/** Returns the files by class and name. The data's hash contains their sizes instead of their contents. */
-async function filesIn(folder: string, classes: readonly string[]): Promise<PictureFile[]> {
-  const unknown = (await foldersIn(folder)).find((name) => !classes.includes(name));
-  if (unknown !== undefined)
-    throw new DataError(`${folder}: expected the classes ${classes.join(', ')}, got "${unknown}" too.`);
-  const all: PictureFile[] = [];
-  for (const [label, name] of classes.entries()) {
-    const names = await namesIn(join(folder, name)).catch(() => []);
-    for (const file of names.filter((entry) => pictures.test(entry))) {
-      const path = join(folder, name, file);
-      all.push({ path, id: `${name}/${file}:${(await stat(path)).size}`, label });
-    }
-  }
-  if (all.length > 0) return all;
-  throw new DataError(
-    `${folder}: expected pictures (JPEG, PNG, WebP, GIF, TIFF, AVIF) in its folders, got none.`,
-  );
-}
-
-/** Returns a function that decodes a picture to bytes, channels last. */
-async function decoder(options: {
-  readonly height: number;
-  readonly width: number;
-  readonly channels: 1 | 3;
-  readonly cacheBytes: number;
-}): Promise<(path: string) => Promise<Uint8Array>> {
-  const { height, width, channels, cacheBytes } = options;
-  // Imported with the data, because the coordinator loads the definition but no data.
-  const { default: sharp } = await import('sharp');
+/** Returns a function that decodes a picture, or returns its bytes from the cache. */
+function decoder(format: PicturePreprocessing, cacheBytes: number): Decode {
   const kept = new Map<string, Uint8Array>();
-  const room = Math.floor(cacheBytes / (height * width * channels));
+  const room = Math.floor(cacheBytes / (format.height * format.width * format.channels));
   return async (path) => {
     const held = kept.get(path);
     if (held) return held;
-    try {
-      const picture = sharp(path).rotate().flatten().resize(width, height, { fit: 'cover' });
-      const coloured =
-        channels === 1 ? picture.greyscale().toColourspace('b-w') : picture.toColourspace('srgb');
-      const bytes = new Uint8Array(await coloured.raw().toBuffer());
-      if (bytes.length !== height * width * channels)
-        throw new DataError(`expected ${height * width * channels} bytes, got ${bytes.length}`);
-      if (kept.size < room) kept.set(path, bytes);
-      return bytes;
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new DataError(
-        `${path}: expected a picture, got: ${reason}. Replace or remove it.`,
-        { path },
-        cause,
-      );
-    }
+    const bytes = await decodePicture(path, format);
+    if (kept.size < room) kept.set(path, bytes);
+    return bytes;
   };
 }

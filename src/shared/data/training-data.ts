@@ -55,6 +55,21 @@ export interface TrainingData {
   readonly test: DataSplit;
   /** Sentences about what the source left out or replaced; printed once per run. */
   readonly notes?: readonly string[];
+  /** The conversion of a file to an input; saved with the model, so that `predict` does the same. */
+  readonly preprocessing?: PicturePreprocessing;
+}
+
+/** The conversion of a picture file to the model's input. */
+export interface PicturePreprocessing {
+  readonly kind: 'pictures';
+  readonly height: number;
+  readonly width: number;
+  readonly channels: 1 | 3;
+  /** Colour behind transparent pixels, as `#rrggbb`. */
+  readonly background: string;
+  readonly normalize: Normalization;
+  /** Class names in order of class number. */
+  readonly classNames: readonly string[];
 }
 
 /** A data set over images in memory. Pixels remain bytes and are converted batch by batch. */
