@@ -70,7 +70,7 @@ it('a step whose loss is not finite changes nothing', async () => {
       tf.sequential({
         layers: [
           tf.layers.flatten({ inputShape: [8, 8, 1] }),
-          tf.layers.dense({ units: 8, kernelInitializer: 'ones' }),
+          tf.layers.dense({ name: 'overflows', units: 8, kernelInitializer: 'ones' }),
           tf.layers.batchNormalization(),
           tf.layers.dense({ units: 10 }),
         ],
@@ -79,6 +79,8 @@ it('a step whose loss is not finite changes nothing', async () => {
     { ...data, train: broken },
   );
   const before = [...context.state.save()].map(([name, values]) => [name, [...values]]);
-  expect(() => trainStep(context, context.sampler.plan(1))).toThrow(/expected a finite loss, got NaN/);
+  expect(() => trainStep(context, context.sampler.plan(1))).toThrow(
+    /expected a finite output of layer "overflows".*step 1, shard 0, loss NaN/,
+  );
   expect([...context.state.save()].map(([name, values]) => [name, [...values]])).toEqual(before);
 });

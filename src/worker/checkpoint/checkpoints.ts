@@ -19,6 +19,7 @@ import type { WorkerMessage } from '../../shared/protocol/messages.js';
 import type { Replica } from '../training/replica.js';
 import type { TrainingState } from '../training/training-state.js';
 import { checkOrigin, originOf } from './origin.js';
+import { checkFinite } from './check-finite.js';
 import { stateLayoutOf } from './state-layout.js';
 import { CheckpointWriter, type ToWriter } from './writer.js';
 
@@ -122,6 +123,12 @@ export class Checkpoints {
     return step;
   }
 
+  /** Waits for the write in progress, if there is one. */
+  async settled(): Promise<void> {
+    await this.#current;
+  }
+
+  /** Ends a write in progress. */
   close(): Promise<void> {
     return this.#writer.close();
   }
@@ -131,8 +138,13 @@ export class Checkpoints {
     let task: ToWriter;
     try {
       task = this.#taskOf(step, state, out);
+      checkFinite(task);
     } catch (cause) {
       if (cause instanceof InvariantError) throw cause;
+      if (cause instanceof CheckpointError) {
+        this.#reportFailure(step, cause);
+        return Promise.resolve();
+      }
       this.#reportFailure(step, copyFailed(step, cause));
       return Promise.resolve();
     }

@@ -134,10 +134,11 @@ export class Executor {
     const values: (readonly Tensor[] | undefined)[] = [];
     this.#graph.inputs.forEach((valueId, i) => (values[valueId] = inputs[i]));
     const masks = this.#maskFlows(step);
-    const passes = this.#nodes.map(({ node, op }): Forward => {
+    const passes = this.#nodes.map(({ node, op }, index): Forward => {
       const inputs = valuesAt(values, node.inputs);
       const pass = this.#measure('forward', node.layer.name, () => forward(op, context, node, inputs, masks));
       node.outputs.forEach((valueId, i) => (values[valueId] = pass.outputs[i]));
+      step.observe?.(index, node.layer.name, pass.outputs);
       this.#communicator.tick();
       return pass;
     });

@@ -35,6 +35,8 @@ export interface StepContext {
    * before this function returns.
    */
   gradient(weight: number, shard: ActiveShard, value: Tensor | Float32Array | GradientWriter): void;
+  /** Receives the outputs of each node in a training step, in forward order; for the diagnosis of non-finite values. */
+  observe?(node: number, layer: string, outputs: ShardedTensors): void;
 }
 
 /** The context of one pass, with the executor's services for it. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { weightsSha256 } from '../../shared/model/layout.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import { modelFolder, saveModel } from '../model-files/save-model.js';
+import { checkFiniteWeights } from './diagnose.js';
 import type { GenerationContext } from './generation-context.js';
 import type { Progress, TrainingSession } from './training-session.js';
 import { readWeights } from './weights.js';
@@ -12,6 +13,7 @@ import { readWeights } from './weights.js';
  * Reports the hash of the final weights and, on rank 0, writes the last checkpoint and the model. Resolves when the coordinator
  * has confirmed the end of the run. If the configuration has `ema`, the averaged weights are the final ones.
  * @throws GenerationEnded if a worker is lost before all have finished
+ * @throws DivergedError if a weight is not finite; nothing is written then
  */
 export async function finishRun(
   { checkpoints, communicator, mailbox, replica }: TrainingSession,
@@ -19,9 +21,12 @@ export async function finishRun(
   { rank, generation }: Pick<Plan, 'rank' | 'generation'>,
   { step, out }: Pick<Progress, 'step' | 'out'>,
 ): Promise<void> {
+  checkFiniteWeights(replica, readWeights(replica), step);
   if (rank === 0) await checkpoints.last(step, state, out);
   await state.withResult(async () => {
-    const sha256 = weightsSha256(readWeights(replica));
+    const weights = readWeights(replica);
+    checkFiniteWeights(replica, weights, step);
+    const sha256 = weightsSha256(weights);
     communicator.send({ type: 'finished', generation, steps: step, weightsSha256: sha256 });
     if (rank === 0) {
       const { directory } = await mailbox.receive('save');

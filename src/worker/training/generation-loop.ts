@@ -4,7 +4,7 @@
  * that is aborted then has changed nothing, so the next generation computes it again.
  */
 
-import { invariant } from '../../shared/errors.js';
+import { DivergedError, invariant } from '../../shared/errors.js';
 import { maxLayers } from '../../shared/model/model-layer.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import { GenerationEnded } from '../communicator/generation-ended.js';
@@ -35,6 +35,8 @@ export async function trainGenerations(session: TrainingSession): Promise<void> 
         await trainGeneration(session, message.plan, progress);
         return;
       } catch (error) {
+        // The checkpoint of finite weights that is being written is the one to continue from.
+        if (error instanceof DivergedError) await checkpoints.settled();
         if (!(error instanceof GenerationEnded)) throw error;
         mailbox.acknowledge(error.generation);
         faults?.faultPointHit('generation-ended', progress.step);

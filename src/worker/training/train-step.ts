@@ -5,12 +5,13 @@
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { Tensor } from '@tensorflow/tfjs';
 import type { BatchPlan } from '../../shared/data/sampler.js';
-import { DivergedError } from '../../shared/errors.js';
+import { allFinite } from '../../shared/arithmetic/finite.js';
 import { toTensors, type Samples } from '../data/batch-reader.js';
 import type { ActiveShard, StepContext } from '../executor/layer-op.js';
 import { reducedRate } from '../optimizer/evaluation-decisions.js';
 import { learningRateAt } from '../optimizer/schedule.js';
 import { commitStep } from './commit-step.js';
+import { diagnose } from './diagnose.js';
 import type { ShardContext, TrainStepContext } from './generation-context.js';
 
 export interface StepResult {
@@ -26,7 +27,7 @@ export interface StepResult {
  * of micro-batches and shards and not on the number of workers. Leaves no tensors behind.
  * @throws GenerationEnded, or the error that ended the run, while this worker waits for the others; the replica is then as it
  *   was before the step
- * @throws DivergedError if the loss is not finite; the replica is then as it was before the step
+ * @throws DivergedError if the loss or the gradient is not finite; the replica is then as it was before the step
  */
 export function trainStep(context: TrainStepContext, batch: BatchPlan): StepResult {
   const { replica, state, sampler, histograms } = context;
@@ -35,12 +36,7 @@ export function trainStep(context: TrainStepContext, batch: BatchPlan): StepResu
   const microBatches = activeShards(context, batch);
   const shardLosses = computeGradients(context, batch, microBatches);
   const { gradient, loss } = reduceGradients(context);
-  if (!Number.isFinite(loss)) {
-    throw new DivergedError(
-      `Training diverged: expected a finite loss, got ${loss} (step ${step}). Lower the learning rate.`,
-      { step },
-    );
-  }
+  if (!Number.isFinite(loss) || !allFinite(gradient)) throw diagnose(context, batch, microBatches, loss);
 
   const position = { ...batch, stepsPerEpoch: sampler.stepsPerEpoch };
   const learningRate = learningRateAt(replica.config, position, reducedRate(state.schedulerState));
