@@ -4,6 +4,7 @@ import type { ModelContext } from '../../src/api/define-training.js';
 import { disposeModel } from '../../src/worker/executor/model-weights.js';
 import type { StepContext } from '../../src/worker/executor/layer-op.js';
 import { columnData, expectTrainsLikeFit, regression, wave, type Column } from '../support/against-fit.js';
+import { topologyOf } from '../../src/worker/model-files/topology.js';
 import { engineFor } from '../support/in-process.js';
 
 type Tf = ModelContext['tf'];
@@ -87,6 +88,18 @@ const models = {
 describe('a recorded layer', () => {
   it.each(Object.entries(models))('trains as in tfjs: %s', async (_, [data, build]) => {
     await expectTrainsLikeFit(await engineFor('wasm'), build, data);
+  });
+
+  it('is shown with the shape of each call, also if the shapes of its calls differ', async () => {
+    const { tf } = await engineFor('wasm');
+    const [, build] = models['a dense layer that is shared by rows and sequences'];
+    const model = build({ tf } as ModelContext);
+    const dense = topologyOf(model).filter(({ kind }) => kind === 'Dense');
+    expect(dense.map(({ shape }) => shape)).toEqual([
+      [null, 4, 3],
+      [null, 3],
+      [null, 1],
+    ]);
   });
 
   it('is freed with its model, also if it is used both by itself and in TimeDistributed', async () => {

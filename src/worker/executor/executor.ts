@@ -56,7 +56,7 @@ export class Executor {
   /** @throws ModelError that names a layer that cannot be trained data-parallel, and the reason */
   constructor(options: ExecutorOptions) {
     const { tf, kernels, model, communicator, seed, measure = unmeasured } = options;
-    this.#graph = buildGraph(model);
+    this.#graph = buildGraph(model, true);
     this.#masked = hasMasks(tf, this.#graph);
     this.#communicator = communicator;
     this.#measure = measure;

@@ -1,7 +1,7 @@
 /**
  * Converts a tf.LayersModel into a list of nodes in the topological order in which tfjs itself calls the layers. Nested models
- * are dissolved, and so is a TimeDistributed around a BatchNormalization, so that a BatchNormalization in a nested block is
- * synchronized like any other. The model is only read.
+ * are dissolved, so that a BatchNormalization in a nested block is synchronized like any other. The executor also dissolves a
+ * TimeDistributed around a BatchNormalization. The model is only read.
  */
 
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs';
@@ -21,6 +21,8 @@ export interface GraphNode {
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
   readonly inputShapes: readonly SymbolicShape[];
+  /** Shapes of the outputs of this call; empty within a dissolved TimeDistributed. */
+  readonly outputShapes: readonly SymbolicShape[];
   /** Index in `Graph.scopes` of the model call that the node belongs to. */
   readonly scope: number;
 }
@@ -57,8 +59,11 @@ interface Scope {
   readonly values: Map<number, number>;
 }
 
-/** @throws ModelError if the model is not built, or an output does not depend on its inputs */
-export function buildGraph(model: LayersModel): Graph {
+/**
+ * @param dissolveTimeDistributed calls the inner layer of a TimeDistributed that contains a BatchNormalization once per time step
+ * @throws ModelError if the model is not built, or an output does not depend on its inputs
+ */
+export function buildGraph(model: LayersModel, dissolveTimeDistributed = false): Graph {
   // A Sequential has no inputs until its first layer has an input shape.
   if ((model.inputs as unknown) === undefined || model.inputs.length === 0) {
     throw new ModelError(
@@ -66,17 +71,24 @@ export function buildGraph(model: LayersModel): Graph {
         'Give the first layer an inputShape.',
     );
   }
-  return new GraphBuilder(model.name).build(fieldsOf<ContainerFields>(model));
+  return new GraphBuilder(model.name, dissolveTimeDistributed).build(fieldsOf<ContainerFields>(model));
+}
+
+/** A node without its outputs. */
+interface Call extends Omit<GraphNode, 'kind' | 'outputs'> {
+  readonly outputCount: number;
 }
 
 class GraphBuilder {
   readonly #modelName: string;
+  readonly #dissolveTimeDistributed: boolean;
   readonly #nodes: GraphNode[] = [];
   readonly #scopes: GraphScope[] = [];
   #values = 0;
 
-  constructor(modelName: string) {
+  constructor(modelName: string, dissolveTimeDistributed: boolean) {
     this.#modelName = modelName;
+    this.#dissolveTimeDistributed = dissolveTimeDistributed;
   }
 
   build(model: ContainerFields): Graph {
@@ -107,8 +119,15 @@ class GraphBuilder {
     // tfjs computes the last input first. The order matters to a BatchNormalization that is called twice.
     for (const [i, input] of [...inbound.inputTensors.entries()].reverse())
       inputs[i] = this.#resolve(input, scope);
-    const shapes = inbound.inputTensors.map(({ shape }) => shape);
-    const outputs = this.#call(layer, inputs, shapes, inbound.outputTensors.length, scope.index);
+    const { inputTensors, outputTensors } = inbound;
+    const outputs = this.#call({
+      layer,
+      inputs,
+      inputShapes: inputTensors.map(({ shape }) => shape),
+      outputShapes: outputTensors.map(({ shape }) => shape),
+      outputCount: outputTensors.length,
+      scope: scope.index,
+    });
     for (const [i, output] of inbound.outputTensors.entries()) scope.values.set(output.id, outputs[i] ?? -1);
     const valueId = scope.values.get(tensor.id);
     if (valueId === undefined)
@@ -116,23 +135,23 @@ class GraphBuilder {
     return valueId;
   }
 
-  #call(
-    layer: Layer,
-    inputs: readonly number[],
-    shapes: readonly SymbolicShape[],
-    outputCount: number,
-    scope: number,
-  ): number[] {
-    const container = fieldsOf<ContainerFields>(layer);
-    if (isContainer(layer)) return this.#callModel(container, inputs, scope);
-    if (layer.getClassName() === 'TimeDistributed' && containsBatchNorm(layer))
-      return this.#callPerTimeStep(layer, inputs, shapes[0] ?? [], scope);
-    return this.#add(layer, 'layer', inputs, shapes, outputCount, scope);
+  #call(call: Call): number[] {
+    const { layer, inputs, scope } = call;
+    if (isContainer(layer)) return this.#callModel(fieldsOf<ContainerFields>(layer), inputs, scope);
+    if (
+      this.#dissolveTimeDistributed &&
+      layer.getClassName() === 'TimeDistributed' &&
+      containsBatchNorm(layer)
+    )
+      return this.#callPerTimeStep(call);
+    return this.#add(call, 'layer');
   }
 
   /** Calls the inner layer of a TimeDistributed once per time step, as tfjs does. */
-  #callPerTimeStep(layer: Layer, inputs: readonly number[], shape: SymbolicShape, scope: number): number[] {
+  #callPerTimeStep(call: Call): number[] {
+    const { layer, scope, inputShapes } = call;
     const { layer: inner } = fieldsOf<{ layer: Layer }>(layer);
+    const [shape = []] = inputShapes;
     const [samples = null, timeSteps, ...rest] = shape;
     if (typeof timeSteps !== 'number') {
       throw new ModelError(
@@ -140,23 +159,24 @@ class GraphBuilder {
           `BatchNormalization, got the input shape [${shape.map(String).join(', ')}]. Give the model's input its length.`,
       );
     }
-    const innerShape = [samples, ...rest];
-    const steps = this.#add(layer, 'unstack', inputs, [shape], timeSteps, scope);
-    const outputs = steps.flatMap((step) => this.#call(inner, [step], [innerShape], 1, scope));
-    const shapes = outputs.map(() => innerShape);
-    return this.#add(layer, 'stack', outputs, shapes, 1, scope);
+    const stepShape = [samples, ...rest];
+    const steps = this.#add({ ...call, outputShapes: [], outputCount: timeSteps }, 'unstack');
+    const outputs = steps.flatMap((step) =>
+      this.#call({
+        layer: inner,
+        inputs: [step],
+        inputShapes: [stepShape],
+        outputShapes: [],
+        outputCount: 1,
+        scope,
+      }),
+    );
+    return this.#add({ ...call, inputs: outputs, inputShapes: [] }, 'stack');
   }
 
-  #add(
-    layer: Layer,
-    kind: GraphNode['kind'],
-    inputs: readonly number[],
-    inputShapes: readonly SymbolicShape[],
-    outputCount: number,
-    scope: number,
-  ): number[] {
+  #add({ outputCount, ...call }: Call, kind: GraphNode['kind']): number[] {
     const outputs = Array.from({ length: outputCount }, () => this.#values++);
-    this.#nodes.push({ layer, kind, inputs, outputs, inputShapes, scope });
+    this.#nodes.push({ ...call, kind, outputs });
     return outputs;
   }
 }

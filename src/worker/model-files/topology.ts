@@ -24,17 +24,18 @@ export function topologyOf(model: LayersModel): ModelLayer[] {
     sources.set(slot, name);
     return { name, kind: 'InputLayer', inputs: [], shape: input?.shape ?? [], parameters: 0 };
   });
-  const layers = graph.nodes.map(({ layer, inputs: slots, outputs }): ModelLayer => {
-    const name = nameFor(shortName(paths.get(layer) ?? layer.name, maxLayerName - 8));
-    for (const slot of outputs) sources.set(slot, name);
-    const [first = layer.outputShape] = layer.outputShape as (number | null)[][];
-    return {
-      name,
-      kind: layer.getClassName(),
-      inputs: slots.map((slot) => sources.get(slot) ?? ''),
-      shape: (Array.isArray(first) ? first : layer.outputShape) as (number | null)[],
-      parameters: layer.countParams(),
-    };
-  });
+  const layers = graph.nodes.map(
+    ({ layer, inputs: slots, outputs, outputShapes: [shape = []] }): ModelLayer => {
+      const name = nameFor(shortName(paths.get(layer) ?? layer.name, maxLayerName - 8));
+      for (const slot of outputs) sources.set(slot, name);
+      return {
+        name,
+        kind: layer.getClassName(),
+        inputs: slots.map((slot) => sources.get(slot) ?? ''),
+        shape: [...shape],
+        parameters: layer.countParams(),
+      };
+    },
+  );
   return [...inputs, ...layers];
 }
