@@ -16,6 +16,8 @@ const isolated: readonly string[] = [
   'test/oracle/layers.test.ts',
   'test/oracle/losses.test.ts',
   'test/oracle/optimizers.test.ts',
+  'test/oracle/refused-models.test.ts',
+  'test/oracle/some-models.test.ts',
   'test/oracle/teacher-forced.test.ts',
   'test/property/collectives.test.ts',
   'test/property/coordinator.test.ts',
@@ -68,6 +70,7 @@ const trainingOnWasm = ['test/e2e/training.test.ts', 'test/fault/killed-processe
 /** Tests of one process that run for hundreds of steps or calls: in `long`. */
 const patient = [
   'test/oracle/models.test.ts',
+  'test/oracle/models-on-workers.test.ts',
   'test/unit/executor-memory.test.ts',
   'test/unit/numerics-300-calls.test.ts',
 ];

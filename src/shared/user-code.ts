@@ -125,7 +125,8 @@ function userCodeError(what: string, error: unknown): UserCodeError {
   );
 }
 
-const isTyped = (error: unknown): boolean =>
+/** True for the errors that Lockstep itself throws. */
+export const isTyped = (error: unknown): boolean =>
   error instanceof OperationalError || error instanceof InvariantError;
 
 /** True for errors with a type of Lockstep, and for others that Lockstep's own code threw. */

@@ -3,7 +3,7 @@
  * batch of n rows, Lockstep the unbiased one, which is n / (n - 1) times as large.
  */
 
-import type { LayersModel, layers } from '@tensorflow/tfjs';
+import type { LayersModel, Tensor, layers } from '@tensorflow/tfjs';
 import type { Tensorflow } from './model-case.js';
 
 type Layer = layers.Layer;
@@ -67,13 +67,28 @@ export function batchNormUpdates(
   };
 }
 
-/** Gives each BatchNormalization the scale 1 and the offset 0 that it lacks: tfjs's training reads both in any case. */
-export function completeBatchNorm(tf: Tensorflow, model: LayersModel): void {
+interface AffineFields {
+  gamma?: unknown;
+  beta?: unknown;
+  center: boolean;
+  movingMean?: { readonly shape: number[] };
+}
+
+/**
+ * Gives each BatchNormalization the scale 1 and each normalization the offset 0 that it lacks: tfjs's training of a
+ * BatchNormalization reads both in any case, and its gradient of a LayerNormalization reads the offset.
+ */
+export function completeNormalizations(tf: Tensorflow, model: LayersModel): void {
   for (const layer of layersOf(model)) {
-    if (layer.getClassName() !== 'BatchNormalization') continue;
-    const fields = layer as unknown as { gamma?: unknown; beta?: unknown; movingMean: { shape: number[] } };
-    const { shape } = fields.movingMean;
-    fields.gamma ??= { read: () => tf.ones(shape) };
-    fields.beta ??= { read: () => tf.zeros(shape) };
+    const fields = layer as unknown as AffineFields;
+    if (layer.getClassName() === 'BatchNormalization') {
+      const shape = fields.movingMean?.shape ?? [];
+      fields.gamma ??= { read: () => tf.ones(shape) };
+      fields.beta ??= { read: () => tf.zeros(shape) };
+    } else if (layer.getClassName() === 'LayerNormalization' && !fields.center) {
+      const gamma = fields.gamma as { read(): Tensor };
+      fields.center = true;
+      fields.beta = { read: () => tf.zerosLike(gamma.read()) };
+    }
   }
 }

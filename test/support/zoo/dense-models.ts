@@ -46,6 +46,9 @@ const activationLayers: readonly ModelCase[] = [
     layers.activation({ activation: 'relu' }),
   ]),
   perceptron('numbers: LayerNormalization', ({ layers }) => [layers.layerNormalization()]),
+  perceptron('numbers: LayerNormalization without offset', ({ layers }) => [
+    layers.layerNormalization({ center: false }),
+  ]),
   perceptron('numbers: scale of the inputs', ({ layers }) => [layers.rescaling({ scale: 0.5, offset: 0.1 })]),
   perceptron('numbers: logistic regression', () => [], { loss: 'binaryCrossEntropy' }),
 ];

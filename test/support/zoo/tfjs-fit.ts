@@ -7,7 +7,7 @@ import type { LayersModel, Tensor, losses } from '@tensorflow/tfjs';
 import type { TrainingData } from '../../../src/shared/data/training-data.js';
 import { elementCount } from '../../../src/shared/model/layout.js';
 import { readSamples } from '../../../src/worker/data/batch-reader.js';
-import { batchNormUpdates, completeBatchNorm } from './batch-norm-rule.js';
+import { batchNormUpdates, completeNormalizations } from './batch-norm-rule.js';
 import { correctResizeGradient } from './resize-gradient.js';
 import type { LossKind, ModelCase, Tensorflow } from './model-case.js';
 
@@ -30,8 +30,9 @@ export interface FitOptions {
   readonly finalWeights: readonly Float32Array[];
 }
 
-type Prediction = Tensor;
-type LossFunction = (target: Tensor, prediction: Prediction) => Tensor;
+export type ReferencePrecision = 'float32' | 'float64';
+
+type LossFunction = (target: Tensor, prediction: Tensor) => Tensor;
 
 function lossOf(tf: Tensorflow, kind: LossKind): string | LossFunction {
   const of: typeof losses = tf.losses;
@@ -42,14 +43,24 @@ function lossOf(tf: Tensorflow, kind: LossKind): string | LossFunction {
   return 'meanSquaredError';
 }
 
-/** Runs `body` on the backend in plain JavaScript and returns to the present backend. */
-async function inJavaScript<T>(tf: Tensorflow, body: () => Promise<T>): Promise<T> {
+/**
+ * Runs `body` on the backend in plain JavaScript and returns to the present backend. In float64, the backend finds Float64Array under
+ * the name Float32Array, so that all its values have that type.
+ */
+async function inJavaScript<T>(
+  tf: Tensorflow,
+  precision: ReferencePrecision,
+  body: () => Promise<T>,
+): Promise<T> {
   correctResizeGradient(tf);
   const backend = tf.getBackend();
   await tf.setBackend('cpu');
+  const single = globalThis.Float32Array;
+  if (precision === 'float64') Object.assign(globalThis, { Float32Array: Float64Array });
   try {
     return await body();
   } finally {
+    globalThis.Float32Array = single;
     await tf.setBackend(backend);
   }
 }
@@ -59,10 +70,11 @@ export async function fitWithTfjs(
   modelCase: ModelCase,
   data: TrainingData,
   options: FitOptions,
+  precision: ReferencePrecision,
 ): Promise<Fit> {
-  return inJavaScript(tf, async () => {
+  return inJavaScript(tf, precision, async () => {
     const model = (modelCase.reference ?? modelCase.build)(tf);
-    completeBatchNorm(tf, model);
+    completeNormalizations(tf, model);
     try {
       return await fit(tf, model, modelCase, data, options);
     } finally {
@@ -111,7 +123,9 @@ async function fit(
 
 function setWeights(tf: Tensorflow, model: LayersModel, weights: readonly Float32Array[]): void {
   tf.tidy(() => {
-    model.setWeights(model.weights.map(({ shape }, i) => tf.tensor(weights[i] ?? [], shape as number[])));
+    model.setWeights(
+      model.weights.map(({ shape }, i) => tf.tensor(Array.from(weights[i] ?? []), shape as number[])),
+    );
   });
 }
 
@@ -124,11 +138,11 @@ function tensorsOf(
   const samples = readSamples(train, order);
   if (samples instanceof Promise) throw new Error('The data of a model case are read synchronously.');
   const inputs = train.inputs.map(({ shape }, i) =>
-    tf.tensor(samples.inputs[i] ?? [], [order.length, ...shape]),
+    tf.tensor(Array.from(samples.inputs[i] ?? []), [order.length, ...shape]),
   );
   const targets = train.targets.map(({ shape, classes }, i) => {
     const output = (model.outputs[i]?.shape ?? []).slice(1).map(Number);
-    const values = samples.targets[i] ?? [];
+    const values = Array.from(samples.targets[i] ?? []);
     if (classes === undefined) return tf.tensor(values, [order.length, ...output]);
     const rows = order.length * elementCount(shape);
     return tf.tidy(() =>

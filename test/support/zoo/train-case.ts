@@ -13,7 +13,7 @@ import { toTensors } from '../../../src/worker/data/batch-reader.js';
 import { joinAlone, replicaOf } from '../in-process.js';
 import { Recording, ReplayingCommunicator, recordingCommunicator } from '../workers-in-process.js';
 import { dataOf, perturb, shapesOf, type ModelCase } from './model-case.js';
-import { fitWithTfjs, type Fit } from './tfjs-fit.js';
+import { fitWithTfjs, type Fit, type ReferencePrecision } from './tfjs-fit.js';
 
 export interface CaseSize {
   readonly samples: number;
@@ -23,7 +23,7 @@ export interface CaseSize {
   readonly seed: number;
 }
 
-/** Batches of 8, 8 and 2 samples: the last one is smaller than four shards. */
+/** Batches of 8, 8 and 2 samples in one shard. */
 export const smallSize: CaseSize = { samples: 18, batchSize: 8, epochs: 2, shards: 1, seed: 5 };
 
 export interface Trained {
@@ -104,7 +104,7 @@ export class CaseTraining {
   }
 
   /** tfjs's own `fit`, from the same weights, on the same batches. */
-  async fit({ initialWeights, weights }: Trained): Promise<Fit> {
+  async fit({ initialWeights, weights }: Trained, precision: ReferencePrecision = 'float64'): Promise<Fit> {
     const context = await this.#open((replica) => joinAlone(replica));
     try {
       const { sampler } = context;
@@ -114,13 +114,19 @@ export class CaseTraining {
           return [...sampler.indices(batch, { start: 0, end: batch.count })];
         }).flat(),
       );
-      return await fitWithTfjs(this.#engine.tf, this.#case, this.#data, {
-        learningRate: rateOf(this.#case),
-        batchSize: this.#size.batchSize,
-        epochs: epochs.map((order) => Int32Array.from(order)),
-        initialWeights,
-        finalWeights: weights,
-      });
+      return await fitWithTfjs(
+        this.#engine.tf,
+        this.#case,
+        this.#data,
+        {
+          learningRate: rateOf(this.#case),
+          batchSize: this.#size.batchSize,
+          epochs: epochs.map((order) => Int32Array.from(order)),
+          initialWeights,
+          finalWeights: weights,
+        },
+        precision,
+      );
     } finally {
       close(context);
     }

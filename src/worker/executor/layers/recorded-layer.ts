@@ -5,6 +5,8 @@
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
+import { ModelError } from '../../../shared/errors.js';
+import { attributeError, isTyped } from '../../../shared/user-code.js';
 import type { Layer, LayerVariable } from '../layer.js';
 import type { ActiveShard, LayerOp, LayerServices, PassContext } from '../layer-op.js';
 import { WriteGuard, requireEqualResults, withoutRandomOps } from './call-guard.js';
@@ -37,7 +39,7 @@ export function recorded(layer: Layer, services: LayerServices): LayerOp {
             const recording = recordings[i] as Recording;
             const dys = gradients.map((perShard) => perShard[i] as Tensor);
             const targets = needsInputGradient ? [...variables, ...tensors] : variables;
-            const found = backpropagate(tf, recording, dys, targets, layer);
+            const found = inLayer(layer, 'gradient', () => backpropagate(tf, recording, dys, targets, layer));
             for (const [w, weight] of weights.entries()) {
               context.gradient(weightIndex(weight), shard, found[w] as Tensor);
             }
@@ -94,7 +96,11 @@ class GuardedCall {
   #call(inputs: Tensor[], training: boolean, mask: Tensor | undefined): Tensor[] {
     const kwargs = mask ? { training, mask } : { training };
     // tfjs passes a list, of a single input as well, and custom layers rely on it.
-    const result = this.#layer.apply([...inputs], kwargs) as Tensor | Tensor[];
+    const result = inLayer(
+      this.#layer,
+      'call',
+      () => this.#layer.apply([...inputs], kwargs) as Tensor | Tensor[],
+    );
     const foreign = new Set<Tensor>(inputs);
     for (const weight of this.#layer.weights) foreign.add(weight.read());
     return (Array.isArray(result) ? result : [result]).map((output) => {
@@ -103,6 +109,25 @@ class GuardedCall {
       foreign.add(own);
       return own;
     });
+  }
+}
+
+/**
+ * Runs tfjs's or the user's code of a layer.
+ * @throws ModelError that names the layer if tfjs fails; an error of a custom layer's own code remains the user's
+ */
+function inLayer<T>(layer: Layer, method: 'call' | 'gradient', body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    const attributed = attributeError(error);
+    if (attributed !== error || !(error instanceof Error) || isTyped(error)) throw attributed;
+    throw new ModelError(
+      `Layer "${layer.name}" (${layer.getClassName()}): its ${method} failed in tfjs with "${error.message.replace(/\.$/, '')}". ` +
+        "Change the layer's options, or replace it.",
+      { layer: layer.name },
+      error,
+    );
   }
 }
 

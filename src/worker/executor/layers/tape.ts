@@ -3,7 +3,7 @@
  * that record.
  */
 
-import type { NamedTensorMap, Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs';
 import { ModelError } from '../../../shared/errors.js';
 import type { Tensorflow } from '../../engine/native.js';
 import type { Layer } from '../layer.js';
@@ -11,7 +11,8 @@ import type { Layer } from '../layer.js';
 /** A kernel call on tfjs's tape (tfjs-core's TapeNode; the version is pinned). */
 interface TapeNode {
   readonly kernelName: string;
-  readonly inputs: NamedTensorMap;
+  /** An optional input that the call did not have is undefined. */
+  readonly inputs: Readonly<Record<string, Tensor | undefined>>;
   readonly outputs: readonly Tensor[];
   readonly gradient?: (dys: (Tensor | null)[]) => Record<string, () => Tensor>;
   readonly saved?: readonly Tensor[] | null;
@@ -51,7 +52,7 @@ export function backpropagate(
 ): Tensor[] {
   const depends = new Set(targets.map((target) => target.id));
   for (const node of tape) {
-    if (Object.values(node.inputs).some((input) => depends.has(input.id))) {
+    if (Object.values(node.inputs).some((input) => input && depends.has(input.id))) {
       for (const output of node.outputs) depends.add(output.id);
     }
   }
@@ -66,7 +67,9 @@ export function backpropagate(
   }
   for (const node of [...tape].reverse()) {
     const nodeGradients = node.outputs.map((output) => gradients.get(output.id) ?? null);
-    const wanted = Object.entries(node.inputs).filter(([, input]) => depends.has(input.id));
+    const wanted = Object.entries(node.inputs).flatMap(([name, input]) =>
+      input && depends.has(input.id) ? [{ name, id: input.id }] : [],
+    );
     if (wanted.length === 0 || nodeGradients.every((gradient) => gradient === null)) continue;
     if (!node.gradient) {
       throw new ModelError(
@@ -75,9 +78,9 @@ export function backpropagate(
       );
     }
     const byInput = node.gradient(nodeGradients);
-    for (const [name, input] of wanted) {
+    for (const { name, id } of wanted) {
       const gradient = byInput[name]?.();
-      if (gradient) accumulate(input.id, gradient);
+      if (gradient) accumulate(id, gradient);
     }
   }
   return targets.map((target) => gradients.get(target.id) ?? tf.zerosLike(target));
