@@ -25,19 +25,60 @@ const classes = element('classes');
 const emptyText = 'Nothing drawn yet.';
 
 async function start() {
-  const [model, about] = await Promise.all([
-    tf.loadLayersModel('model/model.json'),
-    fetch('about.json').then((response) => response.json()),
-  ]);
+  const about = await fetch('about.json').then((response) => response.json());
+  const model = about.server ? remoteModel(about.server) : await localModel(about.normalize);
+  shown.width = model.width;
+  shown.height = model.height;
+  best.textContent = emptyText;
+  enableDrawing(() => {
+    classify(model).catch((error) => (best.textContent = error.message));
+  });
+}
+
+/**
+ * @typedef {object} Model
+ * @property {number} width of its input
+ * @property {number} height of its input
+ * @property {(field: Float32Array) => Promise<ArrayLike<number>>} probabilities takes values from 0 to 255
+ */
+
+/**
+ * Opens the model in the browser.
+ * @param {{ mean: number, std: number }} normalize
+ * @returns {Promise<Model>}
+ */
+async function localModel(normalize) {
+  const model = await tf.loadLayersModel('model/model.json');
   const [, height, width, channels] = model.inputs[0].shape;
   if (channels !== 1)
     throw new Error(
       `expected a model with 1 input channel, got ${channels}. This page only supports grayscale images.`,
     );
-  shown.width = width;
-  shown.height = height;
-  best.textContent = emptyText;
-  enableDrawing(() => classify(model, { width, height }, about.normalize));
+  return {
+    width,
+    height,
+    probabilities: async (field) =>
+      tf.tidy(() => {
+        const pixels = tf.tensor4d(field, [1, height, width, 1]);
+        return tf.softmax(model.predict(pixels.div(255).sub(normalize.mean).div(normalize.std))).dataSync();
+      }),
+  };
+}
+
+/**
+ * A model that only the server can open, because it has layers of its own.
+ * @param {{ width: number, height: number }} size
+ * @returns {Model}
+ */
+function remoteModel(size) {
+  return {
+    ...size,
+    probabilities: async (field) => {
+      const response = await fetch('classify', { method: 'POST', body: field });
+      if (!response.ok) throw new Error(`expected an answer of the server, got status ${response.status}.`);
+      return response.json();
+    },
+  };
 }
 
 /**
@@ -93,29 +134,27 @@ function clear() {
   pen.fillRect(0, 0, pad.width, pad.height);
 }
 
-/**
- * @param {any} model
- * @param {{ width: number, height: number }} size
- * @param {{ mean: number, std: number }} normalize
- */
-function classify(model, size, normalize) {
+/** The number of classifications that were started; the answer of an earlier one is dropped. */
+let started = 0;
+
+/** @param {Model} model */
+async function classify(model) {
+  const number = ++started;
   const { data } = pen.getImageData(0, 0, pad.width, pad.height);
   const ink = Float32Array.from({ length: pad.width * pad.height }, (_, i) => 255 - (data[i * 4] ?? 255));
-  const field = toModelInput({ ink, width: pad.width, height: pad.height }, size);
-  showInput(field, size);
+  const field = toModelInput({ ink, width: pad.width, height: pad.height }, model);
+  showInput(field, model);
   if (!field) {
     best.textContent = emptyText;
     classes.replaceChildren();
     return;
   }
-  const shares = tf.tidy(() => {
-    const pixels = tf.tensor4d(field, [1, size.height, size.width, 1]);
-    return tf.softmax(model.predict(pixels.div(255).sub(normalize.mean).div(normalize.std))).dataSync();
-  });
+  const shares = Array.from(await model.probabilities(field));
+  if (number !== started) return;
   const winner = shares.indexOf(Math.max(...shares));
-  best.innerHTML = `<b>${winner}</b> with ${percent(shares[winner])}`;
+  best.innerHTML = `<b>${winner}</b> with ${percent(shares[winner] ?? 0)}`;
   classes.replaceChildren(
-    ...Array.from(shares, (share, label) => {
+    ...shares.map((share, label) => {
       const row = document.createElement('li');
       const bar = document.createElement('progress');
       bar.value = share;

@@ -37,6 +37,21 @@ describe('lockstep export and import', () => {
     expect(other.stderr).toMatch(/^Error \(CONFIG\): --out .*expected a new folder or an earlier export/);
     expect(other.status).toBe(2);
 
+    // A folder with a model and other files is no export, and neither is an export of another format.
+    for (const format of ['tfjs', 'savedmodel']) {
+      const served = join(folder, format);
+      expect((await lockstep(['export', out, '--format', format, '--out', served])).status).toBe(0);
+      expect((await lockstep(['export', out, '--format', format, '--out', served])).status).toBe(0);
+      const wrong = format === 'tfjs' ? 'savedmodel' : 'tfjs';
+      const mixed = await lockstep(['export', out, '--format', wrong, '--out', served]);
+      expect(mixed).toMatchObject({ status: 2 });
+      await writeFile(join(served, 'index.html'), 'kept');
+      expect(await lockstep(['export', out, '--format', format, '--out', served])).toMatchObject({
+        status: 2,
+      });
+      expect(await readFile(join(served, 'index.html'), 'utf8')).toBe('kept');
+    }
+
     const weights = join(folder, 'weights.safetensors');
     const toTorch = ['--format', 'safetensors', '--layout', 'pytorch', '--out', weights, '--json'];
     const exported = await lockstep(['export', out, ...toTorch]);

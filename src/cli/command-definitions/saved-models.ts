@@ -3,7 +3,7 @@
 import { Option, type Command } from 'commander';
 import { exportFormats, weightLayouts } from '../../worker/export/formats.js';
 import { calls, callsQuietly, type RunCommand } from './command-action.js';
-import { examples, fieldOption, launchedOption } from './shared-options.js';
+import { definitionOption, examples, fieldOption, launchedOption } from './shared-options.js';
 
 const modelFolder = 'folder of a run, or of a tfjs model';
 
@@ -13,7 +13,7 @@ export function addEval(program: Command, run: RunCommand): void {
     .description('evaluate a saved run or model')
     .argument('<dir>', modelFolder)
     .option('--data <dir>', "folder with the four IDX files (default: the run's data)")
-    .option('--config <file>', 'training definition, if it has its own data source')
+    .addOption(definitionOption())
     .option('--split <name>', 'data set to evaluate, test or train', 'test')
     .option('--picture <file>', 'file for a picture of the confusion matrix, .svg or .png')
     .addOption(fieldOption('engine', 'auto'))
@@ -36,6 +36,7 @@ export function addPredict(program: Command, run: RunCommand): void {
     .description('classify pictures with a saved run or model')
     .argument('<dir>', modelFolder)
     .argument('<image...>', 'picture files of one digit each')
+    .addOption(definitionOption())
     .addOption(fieldOption('engine', 'auto'))
     .option('--json', 'one JSON line per picture on stdout')
     .addOption(launchedOption())
@@ -54,6 +55,7 @@ export function addDemo(program: Command, run: RunCommand): void {
     .command('demo')
     .description('serve a page on which a saved model recognizes drawn digits')
     .argument('<dir>', modelFolder)
+    .addOption(definitionOption())
     .option('--port <n>', 'port of the page; 0: any free port', '0')
     .option('--host <address>', 'address to listen on; 0.0.0.0: reachable from other machines', '127.0.0.1')
     .option('--json', 'one JSON line with the address on stdout')
@@ -72,6 +74,7 @@ export function addExport(program: Command, run: RunCommand): void {
         .choices(weightLayouts)
         .default('tfjs'),
     )
+    .addOption(definitionOption())
     .option('--out <path>', 'file (safetensors, onnx) or folder of the export (default: in the run)')
     .addOption(fieldOption('engine', 'auto'))
     .option('--json', 'one JSON line on stdout')

@@ -8,6 +8,10 @@ import { InvariantError } from '../../shared/errors.js';
 /** The hidden option that the launcher passes to its child processes. */
 export const launchedOption = (): Option => new Option('--launched').hideHelp();
 
+/** The option that names the training definition, for commands that open a saved model. */
+export const definitionOption = (): Option =>
+  new Option('--config <file>', 'training definition, if it has its own data source or layers');
+
 /** An option with the flag, the description and the choices of a configuration field, and its own default. */
 export function fieldOption(name: ConfigField, defaultValue?: string): Option {
   const { flag, description, choices } = fieldOf(name);

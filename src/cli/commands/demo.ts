@@ -4,12 +4,16 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../../shared/errors.js';
+import { opensInBrowser } from '../../worker/model-files/browser-model.js';
 import { readModelFiles } from '../../worker/model-files/load-model.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { readRunConfig } from '../runs/saved-run.js';
+import { openClassifier, type Classifier } from '../demo/server-side.js';
 import { serveFiles, type Served } from '../demo/static-server.js';
+import { namedDefinition } from '../runs/named-definition.js';
 
 export interface DemoFlags {
+  readonly config?: string;
   readonly host: string;
   readonly port: string;
   readonly json?: boolean;
@@ -19,18 +23,28 @@ const page = fileURLToPath(new URL('../../../examples/browser/', import.meta.url
 const pageFiles = ['style.css', 'demo.js', 'field.js'];
 
 /** Serves the page until SIGINT or SIGTERM. Resolves with the exit status. @throws ModelError, ConfigError */
-export async function demo(directory: string, { host, port, json = false }: DemoFlags): Promise<number> {
+export async function demo(directory: string, flags: DemoFlags): Promise<number> {
+  const { host, port, json = false } = flags;
   const number = Number(port);
   if (!Number.isInteger(number) || number < 0 || number > 65_535)
     throw new ConfigError(`--port: expected a number up to 65535, got "${port}".`);
   // All files are read, so that a damaged model is reported now and not on the page.
-  const { file, weightFiles } = await readModelFiles(directory);
+  const modelFiles = await readModelFiles(directory);
+  const { file, weightFiles } = modelFiles;
   const { normalize } = await readRunConfig(directory);
+  // Before the definition is loaded, which may register its layers.
+  const classifier = opensInBrowser(modelFiles)
+    ? undefined
+    : await openClassifier(directory, await namedDefinition(flags.config));
   const files = new Map<string, Served>([
     ['/', { file: join(page, 'index.html') }],
     ...pageFiles.map((name) => [`/${name}`, { file: join(page, name) }] as const),
     ['/tf.min.js', { file: tfjs() }],
-    ['/about.json', { text: JSON.stringify({ normalize }) }],
+    [
+      '/about.json',
+      { text: JSON.stringify({ normalize, ...(classifier && { server: sizeOf(classifier) }) }) },
+    ],
+    ...(classifier ? ([['/classify', { answer: classifier.probabilities }]] as const) : []),
     ['/model/model.json', { file }],
     ...weightFiles.map(({ name, path }) => [`/model/${name}`, { file: path }] as const),
   ]);
@@ -45,6 +59,10 @@ export async function demo(directory: string, { host, port, json = false }: Demo
   });
   await server.close();
   return exitStatus.done;
+}
+
+function sizeOf({ width, height }: Classifier): { width: number; height: number } {
+  return { width, height };
 }
 
 /** Returns the path of tfjs for browsers: a single file that needs no eval, from a dependency of this package. */

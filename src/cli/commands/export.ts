@@ -6,12 +6,14 @@ import { ConfigError } from '../../shared/errors.js';
 import { exportModel } from '../../worker/export/export-model.js';
 import { exportNames, type ExportFormat, type WeightLayout } from '../../worker/export/formats.js';
 import { exitStatus } from '../../shared/exit-status.js';
+import { namedDefinition } from '../runs/named-definition.js';
 import { openSavedRun } from '../runs/saved-run.js';
 import { version } from '../version.js';
 
 export interface ExportFlags {
   readonly format: ExportFormat;
   readonly layout: WeightLayout;
+  readonly config?: string;
   readonly out?: string;
   readonly engine: string;
   readonly json?: boolean;
@@ -19,8 +21,11 @@ export interface ExportFlags {
   readonly launched?: boolean;
 }
 
-/** Files that identify a folder as an earlier export. */
-const marks: readonly string[] = ['model.json', 'saved_model.pb'];
+/** The files of an export to a folder. A folder with any other file is not replaced. */
+const folderFiles: Readonly<Partial<Record<ExportFormat, readonly string[]>>> = {
+  tfjs: ['model.json', 'weights.bin'],
+  savedmodel: ['saved_model.pb'],
+};
 
 /** Resolves with the exit status. @throws ConfigError, ModelError, EngineError, CheckpointError */
 export async function exportSaved(directory: string, flags: ExportFlags): Promise<number> {
@@ -29,7 +34,7 @@ export async function exportSaved(directory: string, flags: ExportFlags): Promis
     throw new ConfigError(`--layout ${layout}: expected --format safetensors, got ${format}.`);
   const out = resolve(flags.out ?? join(directory, exportNames[format]));
   await checkTarget(out, format);
-  const { model, config } = await openSavedRun(directory, flags.engine);
+  const { model, config } = await openSavedRun(directory, flags.engine, await namedDefinition(flags.config));
   const path = await exportModel(model, { format, layout, out, version });
   // Only pictures are normalized; other inputs stay as the data source provides them.
   const takesPictures = model.inputs.length === 1 && model.inputs[0]?.shape.length === 4;
@@ -43,18 +48,14 @@ export async function exportSaved(directory: string, flags: ExportFlags): Promis
   return exitStatus.done;
 }
 
-/** Only a folder that contains an earlier export is replaced, never another one. */
+/** Only a folder that contains an earlier export of the format, and nothing else, is replaced. */
 async function checkTarget(out: string, format: ExportFormat): Promise<void> {
   const found = await lstat(out).catch(() => undefined);
-  const isFolder = format === 'tfjs' || format === 'savedmodel';
+  const files = folderFiles[format];
+  const isFolder = files !== undefined;
   if (!found || (!isFolder && found.isFile())) return;
   const content = found.isDirectory() ? await readdir(out) : [];
-  if (
-    isFolder &&
-    found.isDirectory() &&
-    (content.length === 0 || content.some((name) => marks.includes(name)))
-  )
-    return;
+  if (isFolder && found.isDirectory() && content.every((name) => files.includes(name))) return;
   throw new ConfigError(
     `--out ${out}: expected a new ${isFolder ? 'folder' : 'file'} or an earlier export, got ` +
       `${found.isDirectory() ? 'a folder with other files' : `the file ${basename(out)}`}. Choose another name.`,

@@ -5,9 +5,11 @@ import { classify } from '../../worker/predict/classify.js';
 import { loadDigitImage } from '../../worker/predict/digit-image.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { describeError } from '../exit.js';
+import { namedDefinition } from '../runs/named-definition.js';
 import { openSavedRun } from '../runs/saved-run.js';
 
 export interface PredictFlags {
+  readonly config?: string;
   readonly engine: string;
   readonly json?: boolean;
   /** Set in the child process; see launcher/quiet-child.ts. */
@@ -20,7 +22,11 @@ export async function predict(
   files: readonly string[],
   flags: PredictFlags,
 ): Promise<number> {
-  const { engine, config, model } = await openSavedRun(directory, flags.engine);
+  const { engine, config, model } = await openSavedRun(
+    directory,
+    flags.engine,
+    await namedDefinition(flags.config),
+  );
   const [, height, width, channels] = model.inputs[0]?.shape ?? [];
   if (typeof height !== 'number' || typeof width !== 'number' || channels !== 1) {
     throw new ModelError(

@@ -1,4 +1,4 @@
-/** Serves a fixed list of files over HTTP, read-only. Any other path is not found, even if the file exists on disk. */
+/** Serves a fixed list of files over HTTP, and answers to POST requests. Any other path is not found, even if the file exists on disk. */
 
 import { createReadStream } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -7,8 +7,12 @@ import { extname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 
-/** A file on disk, or the content itself. */
-export type Served = { readonly file: string } | { readonly text: string };
+/** A file on disk, the content itself, or a function that makes JSON of the body of a POST request. */
+export type Served =
+  { readonly file: string } | { readonly text: string } | { readonly answer: (body: Buffer) => unknown };
+
+/** Longer bodies of POST requests are refused. */
+const maxBodyBytes = 2 ** 20;
 
 export interface StaticServer {
   readonly url: string;
@@ -70,8 +74,17 @@ async function answer(
 ): Promise<void> {
   const [path = '/'] = (request.url ?? '/').split('?');
   const served = files.get(path);
-  if (!served || (request.method !== 'GET' && request.method !== 'HEAD')) {
+  const isPost = request.method === 'POST';
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  if (!served || ('answer' in served ? !isPost : !isRead)) {
     response.writeHead(served ? 405 : 404, headers).end();
+    return;
+  }
+  if ('answer' in served) {
+    const body = await readBody(request);
+    const result = body && served.answer(body);
+    response.writeHead(result === undefined ? 400 : 200, { ...headers, 'Content-Type': types['.json'] });
+    response.end(JSON.stringify(result ?? null));
     return;
   }
   const name = 'file' in served ? served.file : path;
@@ -79,4 +92,16 @@ async function answer(
   if (request.method === 'HEAD') response.end();
   else if ('text' in served) response.end(served.text);
   else await pipeline(createReadStream(served.file), response);
+}
+
+/** Returns undefined for a body that is too long. */
+async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBodyBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }

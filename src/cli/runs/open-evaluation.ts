@@ -2,11 +2,10 @@
 
 import { resolve } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
-import { loadDefinition } from '../../api/load-definition.js';
 import type { TrainingData } from '../../shared/data/training-data.js';
 import { DataError } from '../../shared/errors.js';
 import { openEvaluator } from '../../worker/evaluation/open-evaluator.js';
-import { definitionCache } from '../environment/environment.js';
+import { namedDefinition } from './named-definition.js';
 import { openSavedRun, trainedOn } from './saved-run.js';
 
 export interface OpenedEvaluation {
@@ -19,9 +18,8 @@ export async function openEvaluation(
   directory: string,
   flags: { readonly config?: string; readonly data?: string; readonly engine: string },
 ): Promise<OpenedEvaluation> {
-  const definition =
-    flags.config === undefined ? undefined : await loadDefinition(resolve(flags.config), definitionCache());
-  const { engine, config, model } = await openSavedRun(directory, flags.engine);
+  const definition = await namedDefinition(flags.config);
+  const { engine, config, model } = await openSavedRun(directory, flags.engine, definition);
   const data = flags.data === undefined ? config.data : resolve(flags.data);
   const evaluator = await openEvaluator(engine, { ...config, data }, model, definition);
   for (const note of evaluator.replica.data.notes ?? []) process.stderr.write(`Warning: ${note}\n`);

@@ -4,11 +4,13 @@ import { open, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
+import type { LoadedDefinition } from '../../api/load-definition.js';
 import { describeIssues, resolveConfig } from '../options/resolve.js';
 import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import type { Engine, EngineChoice } from '../../worker/engine/load.js';
 import { openModel, readModelFiles } from '../../worker/model-files/load-model.js';
+import { buildModel } from '../../worker/training/build-model.js';
 import { loadWorkerEngine } from '../engine/load-worker-engine.js';
 
 /** Name of the configuration file in a run's folder. */
@@ -20,8 +22,15 @@ export interface SavedRun {
   readonly model: LayersModel;
 }
 
-/** @throws ConfigError, ModelError, EngineError */
-export async function openSavedRun(directory: string, choice: string): Promise<SavedRun> {
+/**
+ * @param definition registers the model's own layers, if it has any
+ * @throws ConfigError, ModelError, EngineError
+ */
+export async function openSavedRun(
+  directory: string,
+  choice: string,
+  definition?: LoadedDefinition,
+): Promise<SavedRun> {
   const engineChoice = runConfigSchema.shape.engine.safeParse(choice);
   if (!engineChoice.success) {
     const { options } = runConfigSchema.shape.engine.unwrap();
@@ -35,7 +44,11 @@ export async function openSavedRun(directory: string, choice: string): Promise<S
   const engine = await loadWorkerEngine(config, 'auto', (message) =>
     process.stderr.write(`Warning: ${message}\n`),
   );
-  return { engine, config, model: await openModel(engine.tf, files) };
+  // A definition may register its layers in the function that builds its model.
+  const register = async (): Promise<void> => {
+    if (definition) (await buildModel(engine, config, definition)).dispose();
+  };
+  return { engine, config, model: await openModel(engine.tf, files, register) };
 }
 
 /** Returns the SHA-256 of the data that a run was trained on, from its event log; undefined if there is no such log. */

@@ -32,6 +32,18 @@ export function isModel({ config }: LayerConfig): boolean {
   return Array.isArray(config.layers);
 }
 
+/** Returns the classes of the layers of a topology, nested ones included. */
+export function layerClasses(modelTopology: object): string[] {
+  const { model_config, ...model } = modelTopology as JsonObject;
+  const classes = ({ class_name, config }: LayerConfig): string[] => [
+    class_name,
+    ...(config.layers ?? []).flatMap(classes),
+    ...(config.layer ? classes(config.layer) : []),
+  ];
+  const root = (model_config ?? model) as LayerConfig;
+  return typeof root.config === 'object' && isModel(root) ? (root.config.layers ?? []).flatMap(classes) : [];
+}
+
 function masks({ class_name, config }: LayerConfig): boolean {
   if (class_name === 'Masking' || config['mask_zero'] === true) return true;
   return [...(config.layers ?? []), ...(config.layer ? [config.layer] : [])].some(masks);

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { ModelError, OperationalError, systemCode } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import type { Tensorflow } from '../engine/native.js';
-import { convertKeras } from '../import/keras-topology.js';
+import { convertKeras, layerClasses } from '../import/keras-topology.js';
 import { assignWeights, bytesPerElement } from './assign-weights.js';
 import { buildTopology } from './build-topology.js';
 import { modelFolder } from './save-model.js';
@@ -71,9 +71,19 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
   };
 }
 
-/** Builds the model of the files. The caller disposes it. @throws ModelError if tfjs cannot build it */
-export async function openModel(tf: Tensorflow, { file, artifacts }: ModelFiles): Promise<LayersModel> {
+/**
+ * Builds the model of the files. The caller disposes it.
+ * @param register called if the model has layers of classes that are not registered with tfjs; may register them
+ * @throws ModelError if tfjs cannot build it
+ */
+export async function openModel(
+  tf: Tensorflow,
+  { file, artifacts }: ModelFiles,
+  register?: () => Promise<void>,
+): Promise<LayersModel> {
   try {
+    const classes = layerClasses(artifacts.modelTopology as object);
+    if (register && classes.some((name) => !isRegistered(tf, name))) await register();
     const topology = convertKeras(artifacts.modelTopology as object, {
       file,
       knows: (name) => isRegistered(tf, name),

@@ -1,0 +1,39 @@
+/**
+ * Classification in the process of `lockstep demo`, for models that the page cannot open: tfjs in a browser has no layers of the
+ * user's own, and reads no JSON of Keras 3.
+ */
+
+import type { LoadedDefinition } from '../../api/load-definition.js';
+import { ModelError } from '../../shared/errors.js';
+import { classify } from '../../worker/predict/classify.js';
+import { openSavedRun } from '../runs/saved-run.js';
+
+export interface Classifier {
+  readonly width: number;
+  readonly height: number;
+  /** Takes a picture as float32 values from 0 to 255; returns the probability of each class, or undefined for another size. */
+  readonly probabilities: (body: Buffer) => number[] | undefined;
+}
+
+/** @throws ModelError if the model cannot be opened, or does not take grayscale pictures */
+export async function openClassifier(
+  directory: string,
+  definition: LoadedDefinition | undefined,
+): Promise<Classifier> {
+  const { engine, model, config } = await openSavedRun(directory, 'wasm', definition);
+  const [, height, width, channels] = model.inputs[0]?.shape ?? [];
+  if (typeof height !== 'number' || typeof width !== 'number' || channels !== 1) {
+    throw new ModelError(
+      `Model in ${directory}: expected an input of height x width x 1, got ${String(model.inputs[0]?.shape)}. ` +
+        'The page draws grayscale pictures.',
+    );
+  }
+  const probabilities = (body: Buffer): number[] | undefined => {
+    if (body.length !== width * height * 4) return undefined;
+    const values = new Float32Array(new Uint8Array(body).buffer);
+    const pixels = Uint8Array.from(values, (value) => Math.round(Math.min(255, Math.max(0, value))));
+    const ranked = classify(engine.tf, model, { pixels, width, height }, config.normalize);
+    return ranked.sort((a, b) => a.label - b.label).map(({ probability }) => probability);
+  };
+  return { width, height, probabilities };
+}
