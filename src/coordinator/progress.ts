@@ -47,8 +47,7 @@ function applyCommitted(
   if (step <= progress.step) return noActions(state);
   const samples = samplesOf(step, readyOf(worker)?.trainCount ?? 0, state.config.batchSize);
   const elapsedMs = Math.max(nowMs - progress.markMs, 1e-3);
-  const rate = (samples / elapsedMs) * 1000;
-  const smoothed = progress.rate === 0 ? rate : progress.rate + smoothing * (rate - progress.rate);
+  const smoothed = smoothRate(progress.rate, samples, elapsedMs, state.config.batchSize);
   return {
     state: {
       ...state,
@@ -76,6 +75,19 @@ function applyCommitted(
       }),
     ],
   };
+}
+
+/**
+ * Smooths the time per sample rather than the rate: reports that arrive in one burst have gaps of microseconds between them, and a
+ * mean of their rates would be dominated by those gaps.
+ * @param rate smoothed samples per second so far; 0 before the first step
+ */
+function smoothRate(rate: number, samples: number, elapsedMs: number, batchSize: number): number {
+  const newest = elapsedMs / samples;
+  const previous = rate === 0 ? newest : 1000 / rate;
+  // A short last batch counts by its samples.
+  const weight = (smoothing * samples) / batchSize;
+  return 1000 / (previous + weight * (newest - previous));
 }
 
 /** Number of samples of a step: the last batch of an epoch can be smaller. */

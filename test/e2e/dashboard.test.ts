@@ -233,25 +233,60 @@ describe.skipIf(chromiumPath === undefined)(
       await page
         .getByRole('img', { name: /^Loss .* At the last step: this run 0.04, test set 0.1\./ })
         .waitFor();
+      await page.getByRole('img', { name: /^Accuracy .*: test set 99.00 %\./ }).waitFor();
+      await page.getByRole('img', { name: /^Mean absolute error .*: test set 0.25\./ }).waitFor();
       await page.getByRole('slider', { name: 'Step', exact: true }).focus();
       await page.keyboard.press('Home');
       await page.keyboard.press('ArrowRight');
       await page
-        .getByRole('img', { name: 'Loss over 50 points. At step 2: this run 1, test set 0.1.' })
+        .getByRole('img', { name: 'Loss over 50 points. At step 2: this run 1, test set –.' })
         .waitFor();
-      await page.getByRole('img', { name: /^Accuracy .*: test set 99.00 %\./ }).waitFor();
-      await page.getByRole('img', { name: /^Mean absolute error .*: test set 0.25\./ }).waitFor();
       await page.getByText('Loss as a table').press('Enter');
-      await page.getByRole('row', { name: '1 2 0.1', exact: true }).waitFor();
+      await page.getByRole('row', { name: '1 2 –', exact: true }).waitFor();
       await page.getByText('Worker lost: rank 1 was killed by SIGKILL.').waitFor();
       await page.getByRole('img', { name: 'Timeline of 2 worker processes, 1 of them lost.' }).waitFor();
       await page.getByRole('img', { name: 'Picture 7, a 3' }).waitFor();
       await page.getByRole('checkbox', { name: 'Compare with two' }).press('Space');
       await page
         .getByRole('img', {
-          name: /^Loss over 50 points. At step 2: one 1, two 1, test set 0.1, two, test set 0.1/,
+          name: /^Loss over 50 points. At step 2: one 1, two 1, test set –, two, test set –/,
         })
         .waitFor();
+    });
+
+    it('shows every label of an axis completely, also 100 %', async () => {
+      const folder = await temporaryFolder();
+      await writeRuns(folder, 50);
+      const evaluation = (step: number, accuracy: number): string =>
+        `${JSON.stringify({
+          event: 'eval',
+          split: 'test',
+          epoch: 1,
+          step,
+          loss: 0.1,
+          metrics: { accuracy },
+          accuracy,
+          correct: accuracy * 100,
+          count: 100,
+          timeMs: 1_003_002,
+        })}\n`;
+      const log = join(folder, 'one', 'events.ndjson');
+      await writeFile(log, evaluation(60, 0.9) + evaluation(70, 1), { flag: 'a' });
+      const page = await openPage(`${await serve(folder, '0')}#run=one`);
+      const chart = page.getByRole('img', { name: /^Accuracy .*: test set 100.00 %\./ });
+      await chart.waitFor();
+      // An expression as text, since this file has no DOM types: the inked pixels at the left edge and beside it.
+      const inked = await page.evaluate<{ edge: number; labels: number }>(`(() => {
+        const figures = [...document.querySelectorAll('figure')];
+        const canvas = figures.find((figure) => figure.textContent.startsWith('Accuracy')).querySelector('canvas');
+        const inkOf = (from, width) =>
+          canvas.getContext('2d').getImageData(from, 0, width, canvas.height).data
+            .filter((value, i) => i % 4 === 3 && value > 0).length;
+        return { edge: inkOf(0, 2), labels: inkOf(2, 50) };
+      })()`);
+      expect(inked.labels).toBeGreaterThan(0);
+      // A label that is cut off reaches the edge of the canvas.
+      expect(inked.edge).toBe(0);
     });
 
     it('needs little to load: under 600 kB in under 25 requests', async () => {

@@ -37,6 +37,17 @@ describe('a series of bounded length', () => {
     );
   });
 
+  it('merges rates by the time that they stand for, so that a moment of a high rate weighs little', () => {
+    const series = new Series({ rate: 'harmonicMean' }, 4);
+    // 64 samples per step: 15 steps of 72 ms and one that is reported 2 ms after the step before it.
+    const gaps = Array.from({ length: 16 }, (_, i) => (i === 5 ? 2 : 72));
+    gaps.forEach((ms, i) => series.append(i + 1, { rate: (64 / ms) * 1000 }));
+    const { x, columns: got } = series.since();
+    expect(x).toEqual([4, 8, 12, 16]);
+    expect(got['rate']?.[1]).toBeCloseTo((4 * 64) / (0.072 * 3 + 0.002), 1);
+    expect(got['rate']?.[2]).toBeCloseTo(64 / 0.072, 1);
+  });
+
   it('sends new points to a follower, which then has the same points', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 30 }), (bursts) => {

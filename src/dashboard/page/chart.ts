@@ -6,6 +6,7 @@
 import { colour, h, setText, tableRows } from './dom.js';
 import { figure, integer } from './format.js';
 import UPlot from './uplot.js';
+import { valueAt } from './value-at.js';
 
 export interface Line {
   readonly name: string;
@@ -32,6 +33,11 @@ export interface ChartOptions {
 
 const height = 210;
 const tableLength = 12;
+const axisFont = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+/** Width of the value axis in CSS pixels; more for longer labels. */
+const minAxisWidth = 58;
+/** Space for the ticks and the gaps on both sides of a label. */
+const axisMargin = 14;
 /** uPlot declares these as a const enum, which does not exist at run time. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the enum has no value at run time
 const [linear, logarithmic] = [1 as UPlot.Scale.Distr, 3 as UPlot.Scale.Distr];
@@ -151,7 +157,7 @@ export class Chart {
       series.push(invisible, { ...invisible });
       bands.push({ series: [at + 1, at], fill: `${stroke}38` });
     }
-    const axis = { stroke: colour('faint'), grid: { stroke: colour('grid'), width: 1 } };
+    const axis = { stroke: colour('faint'), font: axisFont, grid: { stroke: colour('grid'), width: 1 } };
     const ticks = { stroke: colour('line'), width: 1, size: 4 };
     return {
       width: this.#plot.clientWidth,
@@ -168,7 +174,7 @@ export class Chart {
         {
           ...axis,
           ticks,
-          size: 58,
+          size: (chart, labels) => labelWidth(chart, labels),
           values: (_, splits) => splits.map((v: number | null) => (v === null ? '' : format(v))),
         },
       ],
@@ -252,20 +258,14 @@ function stack(tables: readonly UPlot.AlignedData[]): UPlot.AlignedData {
   return [x, ...sums.reverse()];
 }
 
-/** Returns the value of the last point that is not after `step`. */
-export function valueAt(
-  x: readonly number[],
-  y: readonly (number | null)[],
-  step: number | null,
-): number | null | undefined {
-  if (step === null) return y.at(-1);
-  let [low, high] = [0, x.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((x[middle] ?? 0) < step) low = middle + 1;
-    else high = middle;
-  }
-  return y[Math.min(low, x.length - 1)];
+/** Returns the width of an axis in CSS pixels, so that its longest label is not cut off. */
+function labelWidth(chart: UPlot, labels: readonly string[] | null): number {
+  const { ctx } = chart;
+  ctx.save();
+  ctx.font = axisFont;
+  const widest = Math.max(0, ...(labels ?? []).map((label) => ctx.measureText(label).width));
+  ctx.restore();
+  return Math.max(minAxisWidth, Math.ceil(widest) + axisMargin);
 }
 
 function drawMarks(chart: UPlot, marks: readonly { step: number; bad: boolean }[]): void {

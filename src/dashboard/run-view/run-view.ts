@@ -79,7 +79,7 @@ const mostEvaluations = 2_000;
 export class RunView {
   readonly #steps = new Series({
     ...({ loss: 'mean', lossMin: 'min', lossMax: 'max' } as const),
-    ...({ learningRate: 'last', imagesPerSecond: 'mean' } as const),
+    ...({ learningRate: 'last', imagesPerSecond: 'harmonicMean' } as const),
   });
   readonly #parts = new Series<StepPart>(
     Object.fromEntries(stepParts.map((part) => [part, 'mean'])) as Record<StepPart, 'mean'>,

@@ -1,9 +1,9 @@
 /**
  * Values over the steps of a run in bounded memory: when there are too many points, neighbouring points are merged in pairs. Each
- * column states how: by mean, minimum, maximum or last value.
+ * column states how: by mean, harmonic mean (for rates), minimum, maximum or last value.
  */
 
-export type Reduction = 'mean' | 'min' | 'max' | 'last';
+export type Reduction = 'mean' | 'harmonicMean' | 'min' | 'max' | 'last';
 
 interface Column {
   readonly reduction: Reduction;
@@ -113,6 +113,9 @@ function merge(reduction: Reduction, a: number, aWeight: number, b: number, bWei
   switch (reduction) {
     case 'mean':
       return (a * aWeight + b * bWeight) / (aWeight + bWeight);
+    case 'harmonicMean':
+      // Times per sample add up, rates do not.
+      return (aWeight + bWeight) / (aWeight / a + bWeight / b);
     case 'min':
       return Math.min(a, b);
     case 'max':
