@@ -33,6 +33,7 @@ const isolated: readonly string[] = [
   'test/unit/every-layer.test.ts',
   'test/unit/executor.test.ts',
   'test/unit/export.test.ts',
+  'test/unit/final-activation.test.ts',
   'test/unit/first-step.test.ts',
   'test/unit/frozen-batch-norm.test.ts',
   'test/unit/import.test.ts',

@@ -60,7 +60,8 @@ async function localModel(normalize) {
     probabilities: async (field) =>
       tf.tidy(() => {
         const pixels = tf.tensor4d(field, [1, height, width, 1]);
-        return tf.softmax(model.predict(pixels.div(255).sub(normalize.mean).div(normalize.std))).dataSync();
+        const output = model.predict(pixels.div(255).sub(normalize.mean).div(normalize.std));
+        return (hasProbabilities(model) ? output : tf.softmax(output)).dataSync();
       }),
   };
 }
@@ -194,3 +195,12 @@ function percent(share) {
 start().catch((error) => {
   best.textContent = `The model cannot be loaded: ${error.message}`;
 });
+
+/**
+ * True if the model ends with a softmax; otherwise its output is logits.
+ * @param {{ layers: any[] }} model
+ */
+function hasProbabilities({ layers }) {
+  const last = layers[layers.length - 1];
+  return last.getClassName() === 'Softmax' || last.getConfig().activation === 'softmax';
+}

@@ -31,7 +31,8 @@ export async function openEvaluator(
   const objective = buildObjective({ engine, kernels, config, model, data: loaded, functions });
   const data = withChecks(loaded, model, config);
   const communicator = { allocate: refuse, register: registerNothing, tick: () => undefined };
-  const executor = new Executor({ tf: engine.tf, kernels, model, communicator, seed: config.seed });
+  const { logits } = objective;
+  const executor = new Executor({ tf: engine.tf, kernels, model, communicator, seed: config.seed, logits });
   return { replica: { engine, config, data, objective }, executor };
 }
 

@@ -12,8 +12,8 @@ import type { CollectiveRegistrar } from '../communicator/communicator.js';
 import type { Tensorflow } from '../engine/native.js';
 import { unmeasured, type Measure } from '../timing/tracer.js';
 import type { Kernels } from '../kernels/kernels.js';
+import { graphForLoss } from './final-activation.js';
 import { fuse, type FusedNode } from './fusion.js';
-import { buildGraph, type Graph } from './graph.js';
 import { isBatchNorm } from './inner-layers.js';
 import { weightsOf } from './model-weights.js';
 import type { Layer, LayerVariable } from './layer.js';
@@ -30,6 +30,8 @@ export interface ExecutorOptions {
   readonly seed: number;
   /** Statistics of a frozen BatchNormalization in training; by default those of the batch. */
   readonly frozenBatchNorm?: 'batch' | 'inference';
+  /** For each output of the model, true if its last activation is left out; see final-activation.ts. */
+  readonly logits?: readonly boolean[];
   /** Records spans for the timeline; by default nothing is measured. */
   readonly measure?: Measure;
 }
@@ -40,7 +42,7 @@ interface BoundNode {
 }
 
 export class Executor {
-  readonly #graph: Graph;
+  readonly #graph: ReturnType<typeof graphForLoss>;
   /** False if no value of the model can have a mask. */
   readonly #masked: boolean;
   readonly #nodes: readonly BoundNode[];
@@ -56,7 +58,7 @@ export class Executor {
   /** @throws ModelError that names a layer that cannot be trained data-parallel, and the reason */
   constructor(options: ExecutorOptions) {
     const { tf, kernels, model, communicator, seed, measure = unmeasured } = options;
-    this.#graph = buildGraph(model, true);
+    this.#graph = graphForLoss(tf, model, options.logits ?? []);
     this.#masked = hasMasks(tf, this.#graph);
     this.#communicator = communicator;
     this.#measure = measure;

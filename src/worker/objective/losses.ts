@@ -11,6 +11,7 @@ import { inUserCode } from '../../shared/user-code.js';
 import { withoutMathRandom } from '../random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
+import type { OutputForm } from './activation-plan.js';
 import { checkPerSample } from './check-per-sample.js';
 
 /** Loss of one output on one shard. */
@@ -29,7 +30,9 @@ export function createLoss(
   kernels: Kernels,
   config: OutputLossConfig,
   custom: LossFunction | undefined,
+  form: OutputForm = 'asIs',
 ): Loss {
+  if (form === 'probabilities') return fromProbabilities(tf, config);
   switch (config.kind) {
     case 'softmaxCrossEntropy':
       return softmaxCrossEntropy(tf, kernels, config.labelSmoothing);
@@ -59,6 +62,37 @@ export function createLoss(
     case 'custom':
       return customLoss(tf, custom);
   }
+}
+
+/** The least distance of a probability from 0 and 1 under a logarithm, as in tfjs. */
+const leastProbability = 1e-7;
+
+/** The cross-entropies of probabilities instead of logits, with tfjs's formulas. */
+function fromProbabilities(tf: Tensorflow, config: OutputLossConfig): Loss {
+  const clipped = (p: Tensor): Tensor => tf.clipByValue(p, leastProbability, 1 - leastProbability);
+  const entropyOf = (p: Tensor, target: Tensor): Tensor => {
+    const classes = p.shape.at(-1) ?? 1;
+    if (config.kind === 'softmaxCrossEntropy') {
+      const smoothing = config.labelSmoothing;
+      const hot = tf.reshape(tf.oneHot(tf.cast(tf.reshape(target, [-1]), 'int32'), classes), p.shape);
+      const wanted = tf.add(tf.mul(hot, 1 - smoothing), smoothing / classes);
+      return tf.neg(tf.sum(tf.mul(wanted, tf.log(clipped(p))), -1));
+    }
+    const wanted = tf.reshape(tf.cast(target, 'float32'), p.shape);
+    const [own, other] = [tf.log(clipped(p)), tf.log(tf.sub(1, clipped(p)))];
+    return tf.neg(tf.add(tf.mul(wanted, own), tf.mul(tf.sub(1, wanted), other)));
+  };
+  return (prediction, target) => {
+    const [samples = 1] = prediction.shape;
+    let total = Number.NaN;
+    const { grad } = tf.valueAndGrad((p: Tensor) => {
+      const losses = entropyOf(p, target);
+      const values = losses.size / samples;
+      total = sum(losses) / values;
+      return tf.mul(tf.sum(losses), 1 / values);
+    })(prediction);
+    return { sum: total, gradient: grad };
+  };
 }
 
 /** Sums in float64, in order. */

@@ -9,6 +9,7 @@ import type { MetricConfig, OutputLossConfig } from '../../shared/config/run-con
 import { ModelError } from '../../shared/errors.js';
 import { inUserCode } from '../../shared/user-code.js';
 import type { Tensorflow } from '../engine/native.js';
+import type { OutputForm, PlannedOutput } from './activation-plan.js';
 import { checkPerSample } from './check-per-sample.js';
 import { sum } from './losses.js';
 
@@ -20,10 +21,26 @@ export function createMetric(
   config: Exclude<MetricConfig, string>,
   loss: OutputLossConfig,
   custom: MetricFunction | undefined,
+  { form, activation }: PlannedOutput = { form: 'asIs', activation: 'linear' },
+): Metric {
+  const metric = metricOf(tf, config, loss, custom, form);
+  if (form !== 'logits' || config.kind === 'accuracy' || config.kind === 'topK') return metric;
+  // Every other metric is about the model's own output.
+  const activate = activation === 'softmax' ? tf.softmax : tf.sigmoid;
+  return (prediction, target) => metric(activate(prediction), target);
+}
+
+function metricOf(
+  tf: Tensorflow,
+  config: Exclude<MetricConfig, string>,
+  loss: OutputLossConfig,
+  custom: MetricFunction | undefined,
+  form: OutputForm,
 ): Metric {
   switch (config.kind) {
     case 'accuracy':
-      return loss.kind === 'softmaxCrossEntropy' ? topK(tf, 1) : binaryAccuracy(tf);
+      if (loss.kind === 'softmaxCrossEntropy') return topK(tf, 1);
+      return binaryAccuracy(tf, form === 'probabilities' ? 0.5 : 0);
     case 'topK':
       return topK(tf, config.k);
     case 'meanAbsoluteError':
@@ -51,11 +68,11 @@ function topK(tf: Tensorflow, k: number): Metric {
   };
 }
 
-/** Accuracy of logits: a value above 0 is class 1. */
-function binaryAccuracy(tf: Tensorflow): Metric {
+/** A value above `threshold` is class 1: 0 for logits, 0.5 for probabilities. */
+function binaryAccuracy(tf: Tensorflow, threshold: number): Metric {
   return (prediction, target) => {
     const wanted = tf.greater(tf.reshape(tf.cast(target, 'float32'), prediction.shape), 0.5);
-    const right = tf.equal(tf.greater(prediction, 0), wanted);
+    const right = tf.equal(tf.greater(prediction, threshold), wanted);
     const [samples = 1] = prediction.shape;
     return (sum(right) * samples) / prediction.size;
   };

@@ -8,10 +8,11 @@ import type { DefinitionFunctions } from '../../api/definition-functions.js';
 import { lossOfOutputs, namedOutputs, type MetricConfig } from '../../shared/config/loss-config.js';
 import type { OutputLossConfig, RunConfig } from '../../shared/config/run-config.js';
 import type { TensorSpec } from '../../shared/data/training-data.js';
-import { ConfigError, ModelError } from '../../shared/errors.js';
-import { elementCount } from '../../shared/model/layout.js';
+import { ConfigError } from '../../shared/errors.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
+import { planActivations } from './activation-plan.js';
+import { checkTargets } from './check-targets.js';
 import { createLoss, type Loss } from './losses.js';
 import { createMetric, type Metric } from './metrics.js';
 
@@ -35,6 +36,10 @@ interface NamedMetric {
 export class Objective {
   readonly #losses: readonly { readonly loss: Loss; readonly weight: number }[];
   readonly #metrics: readonly NamedMetric[];
+  /** For each output, true if the loss takes it without the activation of the model's last layer. */
+  readonly logits: readonly boolean[];
+  /** One sentence for each output whose loss contains the model's last activation, or does not fit it. */
+  readonly notes: readonly string[];
 
   /** @throws ModelError or ConfigError if losses, metrics, model and data do not fit each other */
   constructor(options: ObjectiveOptions) {
@@ -46,15 +51,34 @@ export class Objective {
       if (loss) return loss;
       throw new ConfigError(`loss: expected one for each output, got none for "${names[i] ?? ''}".`);
     });
-    checkTargets(options, names, losses);
+    const notes = checkTargets(
+      { model, targets: options.targets, dataName: options.dataName },
+      names,
+      losses,
+    );
+    const plan = planActivations(model, names, losses);
+    this.logits = plan.outputs.map(({ form }) => form === 'logits');
+    this.notes = [...plan.notes, ...notes];
     this.#losses = losses.map((loss, i) => ({
-      loss: createLoss(tf, kernels, loss, functions.losses.get(names[i] ?? '') ?? functions.losses.get('')),
+      loss: createLoss(
+        tf,
+        kernels,
+        loss,
+        functions.losses.get(names[i] ?? '') ?? functions.losses.get(''),
+        plan.outputs[i]?.form,
+      ),
       weight: loss.weight,
     }));
     this.#metrics = chooseMetrics(config.metrics, names, losses).map(({ name, output, config: metric }) => ({
       name,
       output,
-      measure: createMetric(tf, metric, losses[output] as OutputLossConfig, functions.metrics.get(name)),
+      measure: createMetric(
+        tf,
+        metric,
+        losses[output] as OutputLossConfig,
+        functions.metrics.get(name),
+        plan.outputs[output],
+      ),
     }));
     const { schedule, earlyStopping } = config;
     const judged = [schedule.kind === 'plateau' ? schedule.metric : 'loss', earlyStopping?.metric ?? 'loss'];
@@ -150,37 +174,4 @@ function chooseMetrics(
       `metrics: expected different names, got "${twice}" twice. Give each a name and an output.`,
     );
   return chosen;
-}
-
-/** @throws ModelError */
-function checkTargets(
-  { model, targets, dataName }: ObjectiveOptions,
-  names: readonly string[],
-  losses: readonly OutputLossConfig[],
-): void {
-  if (targets.length !== names.length) {
-    throw new ModelError(
-      `Model "${model.name}" has ${names.length} outputs (${names.join(', ')}), but ${dataName} has ${targets.length} targets.`,
-    );
-  }
-  for (const [i, loss] of losses.entries()) {
-    const { shape, dtype, classes = 1 } = targets[i] as TensorSpec;
-    const output = (model.outputs[i]?.shape ?? []).slice(1);
-    const gives = `Model "${model.name}" gives ${output.join('x') || 'one'} values a sample in "${names[i] ?? ''}"`;
-    if (loss.kind === 'softmaxCrossEntropy') {
-      if (dtype !== 'int32')
-        throw new ModelError(
-          `loss: softmaxCrossEntropy needs class indices, but ${dataName} has real numbers. Choose another loss.`,
-        );
-      if (output.length !== shape.length + 1 || (output.at(-1) ?? 0) < classes) {
-        throw new ModelError(
-          `${gives}, but ${dataName} has ${classes} classes. End with a Dense layer of ${classes} units and no activation.`,
-        );
-      }
-    } else if (loss.kind !== 'custom' && elementCount(output.map(Number)) !== elementCount(shape)) {
-      throw new ModelError(
-        `${gives}, but ${dataName} has targets of ${shape.join('x') || 'one value'}. Make them as many.`,
-      );
-    }
-  }
 }

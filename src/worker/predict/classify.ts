@@ -3,6 +3,7 @@
 import type { LayersModel, Tensor } from '@tensorflow/tfjs';
 import { normalizePixels, type Normalization } from '../../shared/data/normalize.js';
 import type { Tensorflow } from '../engine/native.js';
+import { finalActivations } from '../executor/final-activation.js';
 import type { Plane } from './mnist-field.js';
 
 export interface RankedClass {
@@ -10,7 +11,7 @@ export interface RankedClass {
   readonly probability: number;
 }
 
-/** Returns all classes with their probabilities, the most probable first. @param model returns logits for [1, height, width, 1] */
+/** Returns all classes with their probabilities, the most probable first. @param model returns logits or, if it ends with a softmax, probabilities for [1, height, width, 1] */
 export function classify(
   tf: Tensorflow,
   model: LayersModel,
@@ -19,7 +20,9 @@ export function classify(
 ): RankedClass[] {
   const values = tf.tidy(() => {
     const input = tf.tensor4d(normalizePixels(pixels, normalization), [1, height, width, 1]);
-    return tf.softmax(model.predict(input) as Tensor).dataSync<'float32'>();
+    const output = model.predict(input) as Tensor;
+    const hasProbabilities = finalActivations(model)[0] === 'softmax';
+    return (hasProbabilities ? output : tf.softmax(output)).dataSync<'float32'>();
   });
   return Array.from(values, (probability, label) => ({ label, probability })).sort(
     (a, b) => b.probability - a.probability || a.label - b.label,

@@ -4,6 +4,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { LoadedDefinition } from '../../api/load-definition.js';
 import { useExactMath } from '../../shared/arithmetic/exact-math.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import { ModelError } from '../../shared/errors.js';
 import type { Layout } from '../../shared/model/layout.js';
 import { checkSamples, loadData } from '../data/load-data.js';
 import type { Engine } from '../engine/load.js';
@@ -30,8 +31,20 @@ export async function buildReplica(
   const kernels = kernelsOf(engine, config.precision);
   const objective = buildObjective({ engine, kernels, config, model, data: loaded, functions });
   const data = await checkSamples(loaded, model, config);
-  const warnings = modelWarnings(model, config);
-  return { engine, kernels, config, model, data, layout: layoutOf(model), objective, functions, warnings };
+  const layout = layoutOf(model);
+  checkTrains(model, layout);
+  const warnings = [...objective.notes, ...modelWarnings(model, config)];
+  return { engine, kernels, config, model, data, layout, objective, functions, warnings };
+}
+
+/** @throws ModelError if no weight of the model is trainable */
+function checkTrains({ name }: LayersModel, layout: Layout): void {
+  if (layout.some(({ trainable }) => trainable)) return;
+  const reason =
+    layout.length === 0 ? 'no layer has weights' : 'all layers with weights have trainable: false';
+  throw new ModelError(
+    `Model "${name}": expected at least one trainable weight, got none, since ${reason}. Set trainable to true on a layer.`,
+  );
 }
 
 function layoutOf(model: LayersModel): Layout {

@@ -42,6 +42,7 @@ export function joinGeneration(
     communicator: registrar,
     seed: config.seed,
     frozenBatchNorm: config.frozenBatchNorm,
+    logits: replica.objective.logits,
     measure,
   });
   const parameters = flatten(layout, executor.backwardOrder);

@@ -1,0 +1,94 @@
+/**
+ * The activation of the layer that computes an output, and the graph without it: a loss on logits then contains the activation,
+ * which is more accurate than the logarithm of probabilities. The model itself is not changed.
+ */
+
+import type { LayersModel, SymbolicTensor, Tensor } from '@tensorflow/tfjs';
+import type { Tensorflow } from '../engine/native.js';
+import { buildGraph, type Graph, type GraphNode } from './graph.js';
+import { fieldsOf, type Layer } from './layer.js';
+import { isContainer } from './model-weights.js';
+
+/** Layers that apply their activation to their whole output. */
+const withActivation = [
+  'Activation',
+  'Dense',
+  'Conv1D',
+  'Conv2D',
+  'Conv2DTranspose',
+  'Conv3D',
+  'Conv3DTranspose',
+  'DepthwiseConv2D',
+  'SeparableConv2D',
+];
+
+interface NestedFields {
+  readonly outputs: readonly SymbolicTensor[];
+  readonly layer?: Layer;
+}
+
+/** Returns the name of the activation of each output, `linear` if it has none, in tfjs's words. */
+export function finalActivations({ outputs }: LayersModel): string[] {
+  return outputs.map((output: SymbolicTensor) => activationOf(output));
+}
+
+function activationOf(output: SymbolicTensor): string {
+  const layer = output.sourceLayer;
+  if (!isContainer(layer)) return activationOfLayer(layer);
+  const inner = fieldsOf<NestedFields>(layer).outputs[output.outputTensorIndex ?? 0];
+  return inner ? activationOf(inner) : 'linear';
+}
+
+function activationOfLayer(layer: Layer): string {
+  const name = layer.getClassName();
+  const { layer: wrapped } = fieldsOf<NestedFields>(layer);
+  if (name === 'TimeDistributed' && wrapped && !isContainer(wrapped)) return activationOfLayer(wrapped);
+  const config = layer.getConfig();
+  if (name === 'Softmax') return isLastAxis(layer, config['axis']) ? 'softmax' : 'linear';
+  const activation = config['activation'];
+  return withActivation.includes(name) && typeof activation === 'string' ? activation : 'linear';
+}
+
+function isLastAxis(layer: Layer, axis: unknown): boolean {
+  const { outputShape } = layer;
+  const shape: unknown = Array.isArray(outputShape[0]) ? outputShape[0] : outputShape;
+  return axis === undefined || axis === -1 || (Array.isArray(shape) && axis === shape.length - 1);
+}
+
+/** Returns true for each output whose activation can be left out: no other layer reads it, and it is an output once. */
+export function separableOutputs({ nodes, outputs }: Graph): boolean[] {
+  return outputs.map((valueId) => {
+    const isRead = nodes.some(({ inputs }) => inputs.includes(valueId));
+    const node = nodes.find((one) => one.outputs.includes(valueId));
+    return !isRead && node?.kind === 'layer' && outputs.filter((other) => other === valueId).length === 1;
+  });
+}
+
+/** Builds the model's graph without the activations of the outputs that `logits` selects, which must be separable. */
+export function graphForLoss(tf: Tensorflow, model: LayersModel, logits: readonly boolean[]): Graph {
+  const graph = buildGraph(model, true);
+  const selected = new Set(graph.outputs.filter((_, i) => logits[i] === true));
+  if (selected.size === 0) return graph;
+  const nodes = graph.nodes.map((node): GraphNode => {
+    const isSelected = node.outputs.some((valueId) => selected.has(valueId));
+    return isSelected ? { ...node, layer: linear(tf, node.layer) } : node;
+  });
+  return { ...graph, nodes };
+}
+
+/** Returns an object that behaves like the layer, with the same weights, and has no activation. */
+function linear(tf: Tensorflow, layer: Layer): Layer {
+  const name = layer.getClassName();
+  const { layer: wrapped } = fieldsOf<NestedFields>(layer);
+  if (name === 'TimeDistributed' && wrapped)
+    return Object.create(layer, { layer: { value: linear(tf, wrapped) } }) as Layer;
+  const isAlone = name === 'Softmax' || name === 'Activation';
+  const { activation } = fieldsOf<{ activation: unknown }>(tf.layers.activation({ activation: 'linear' }));
+  const identity = (inputs: Tensor | Tensor[]): Tensor =>
+    Array.isArray(inputs) ? (inputs[0] as Tensor) : inputs;
+  return Object.create(layer, {
+    activation: { value: activation },
+    getConfig: { value: () => ({ ...layer.getConfig(), activation: 'linear' }) },
+    ...(isAlone ? { getClassName: { value: () => 'Activation' }, call: { value: identity } } : {}),
+  }) as Layer;
+}
