@@ -6,9 +6,11 @@ import type * as tfjs from '@tensorflow/tfjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ModelError } from '../../src/shared/errors.js';
 import { checkSavable, layerPaths, weightPaths, weightsOf } from '../../src/worker/executor/model-weights.js';
+import { exportModel } from '../../src/worker/export/export-model.js';
 import { openModel, readModelFiles } from '../../src/worker/model-files/load-model.js';
 import { saveModel } from '../../src/worker/model-files/save-model.js';
 import { topologyOf } from '../../src/worker/model-files/topology.js';
+import { modelWarnings } from '../../src/worker/training/model-warnings.js';
 
 const tf = createRequire(import.meta.url)('@tensorflow/tfjs') as typeof tfjs;
 const { layers } = tf;
@@ -178,6 +180,21 @@ describe('a custom layer with two weights of one name', () => {
     expect(weightPaths(model)).toEqual(names);
     await saveModel(model, join(folder, 'model'));
     expect(outputs(await openModel(tf, await readModelFiles(folder)))).toEqual(outputs(model));
+  });
+
+  it('gives a warning before training, and is not exported for tf.loadLayersModel, which cannot open it', async () => {
+    const model = functional('m', new TwoInside({ name: 'two' }));
+    const [warning, ...others] = modelWarnings(model, { frozenBatchNorm: 'batch' });
+    expect(warning).toMatch(
+      'Layer "two": it has several weights of one name, so tf.loadLayersModel cannot open',
+    );
+    expect(others).toEqual([]);
+    const out = join(folder, 'tfjs');
+    const options = { format: 'tfjs', layout: 'tfjs', out, version: '0.0.0' } as const;
+    await expect(exportModel(model, options)).rejects.toThrow('Export to tfjs: layer "two" (TwoInside)');
+    await expect(readFile(join(out, 'model.json'))).rejects.toThrow(/ENOENT/);
+    for (const [build] of Object.values(models))
+      expect(modelWarnings(build(), { frozenBatchNorm: 'batch' })).toEqual([]);
   });
 });
 

@@ -15,7 +15,7 @@ import type { Kernels } from '../kernels/kernels.js';
 import { graphForLoss } from './final-activation.js';
 import { fuse, type FusedNode } from './fusion.js';
 import { isBatchNorm } from './inner-layers.js';
-import { weightsOf } from './model-weights.js';
+import { layerPaths, weightsOf } from './model-weights.js';
 import type { Layer, LayerVariable } from './layer.js';
 import type { Forward, LayerOp, PassContext, ShardedTensors, StepContext } from './layer-op.js';
 import { implementationOf } from './layers/implementations.js';
@@ -38,6 +38,8 @@ export interface ExecutorOptions {
 
 interface BoundNode {
   readonly node: FusedNode;
+  /** Unique name of the layer; see model-weights.ts. */
+  readonly name: string;
   readonly op: LayerOp;
 }
 
@@ -62,6 +64,7 @@ export class Executor {
     this.#masked = hasMasks(tf, this.#graph);
     this.#communicator = communicator;
     this.#measure = measure;
+    const paths = layerPaths(model);
     const weights = weightsOf(model);
     const index = new Map(weights.map((variable, i) => [variable, i]));
     const weightIndex = (variable: LayerVariable): number => {
@@ -103,6 +106,7 @@ export class Executor {
       };
       return {
         node,
+        name: paths.get(layer) ?? layer.name,
         op: implementationOf(layer, services),
       };
     });
@@ -136,11 +140,11 @@ export class Executor {
     const values: (readonly Tensor[] | undefined)[] = [];
     this.#graph.inputs.forEach((valueId, i) => (values[valueId] = inputs[i]));
     const masks = this.#maskFlows(step);
-    const passes = this.#nodes.map(({ node, op }, index): Forward => {
+    const passes = this.#nodes.map(({ node, name, op }, index): Forward => {
       const inputs = valuesAt(values, node.inputs);
-      const pass = this.#measure('forward', node.layer.name, () => forward(op, context, node, inputs, masks));
+      const pass = this.#measure('forward', name, () => forward(op, context, node, inputs, masks));
       node.outputs.forEach((valueId, i) => (values[valueId] = pass.outputs[i]));
-      step.observe?.(index, node.layer.name, pass.outputs);
+      step.observe?.(index, name, pass.outputs);
       this.#communicator.tick();
       return pass;
     });
@@ -153,8 +157,8 @@ export class Executor {
     const outputGradients = this.#measure('loss', 'loss', () => loss(valuesAt(values, this.#graph.outputs)));
     this.#graph.outputs.forEach((valueId, i) => accumulate(valueId, outputGradients[i] ?? []));
 
-    for (const [i, { node, op }] of [...this.#nodes.entries()].reverse()) {
-      current = node.layer.name;
+    for (const [i, { node, name, op }] of [...this.#nodes.entries()].reverse()) {
+      current = name;
       // Deferred work holds tensors, so it does not wait beyond the next layer with weights. A layer that communicates runs it
       // itself while it waits.
       if (op.overlapsCommunication !== true && trainableWeights(node).length > 0) runDeferred();
@@ -163,11 +167,7 @@ export class Executor {
         const missing = () => (passes[i]?.outputs[output] ?? []).map((tensor) => tensor.zerosLike());
         return gradients[valueId] ?? missing();
       });
-      const inputGradients = this.#measure(
-        'backward',
-        node.layer.name,
-        () => passes[i]?.backward(arrived) ?? [],
-      );
+      const inputGradients = this.#measure('backward', name, () => passes[i]?.backward(arrived) ?? []);
       node.inputs.forEach((valueId, input) => {
         const more = inputGradients[input];
         if (more) accumulate(valueId, more);

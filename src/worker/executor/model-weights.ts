@@ -156,6 +156,19 @@ export function checkSavable(model: LayersModel): void {
   }
 }
 
+/**
+ * Returns the layers that have two weights of one name: layers of the user's own with layers inside. tf.loadLayersModel opens no model
+ * with them.
+ */
+export function ambiguousLayers(model: LayersModel): readonly Layer[] {
+  return placedLayers(model)
+    .filter(({ layer }) => {
+      const names = ownWeights(layer).map(({ originalName }) => originalName);
+      return !wrappedModel(layer) && new Set(names).size < new Set(ownWeights(layer)).size;
+    })
+    .map(({ layer }) => layer);
+}
+
 function hasWeights(layer: Layer): boolean {
   return ownWeights(layer).length > 0;
 }

@@ -6,9 +6,9 @@
 import { join } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
 import { encodeSafetensors, type NamedTensor } from '../../shared/checkpoint/safetensors.js';
-import { CheckpointError, systemCode } from '../../shared/errors.js';
+import { CheckpointError, ModelError, systemCode } from '../../shared/errors.js';
 import { writeFileAtomically } from '../../shared/files/write-whole.js';
-import { weightPaths, weightsOf } from '../executor/model-weights.js';
+import { ambiguousLayers, weightPaths, weightsOf } from '../executor/model-weights.js';
 import { saveModel } from '../model-files/save-model.js';
 import type { ExportFormat, WeightLayout } from './formats.js';
 import { constantOf } from './layers.js';
@@ -35,6 +35,7 @@ export async function exportModel(model: LayersModel, options: ExportOptions): P
   const { format, layout, out, version } = options;
   switch (format) {
     case 'tfjs':
+      checkNames(model);
       return saveModel(model, out);
     case 'safetensors':
       return write(
@@ -55,6 +56,16 @@ export async function exportModel(model: LayersModel, options: ExportOptions): P
       return out;
     }
   }
+}
+
+/** @throws ModelError for a model that tf.loadLayersModel cannot open */
+function checkNames(model: LayersModel): void {
+  const [layer] = ambiguousLayers(model);
+  if (!layer) return;
+  throw new ModelError(
+    `Export to tfjs: layer "${layer.name}" (${layer.getClassName()}): expected weights of different names, got several of one ` +
+      'name, with which tf.loadLayersModel opens no model. Make them with addWeight, or use --format safetensors.',
+  );
 }
 
 /** Returns the weights with tfjs's shapes, under the names that they have in checkpoints. */

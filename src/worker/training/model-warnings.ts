@@ -4,6 +4,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { innerLayers, isBatchNorm } from '../executor/inner-layers.js';
 import { fieldsOf, type Layer } from '../executor/layer.js';
+import { ambiguousLayers } from '../executor/model-weights.js';
 
 interface NotedFields {
   readonly seed?: unknown;
@@ -25,7 +26,13 @@ export function modelWarnings(
     return rate !== undefined && seed !== undefined && seed !== null;
   });
   const regularized = layers.filter(hasIgnoredRegularizer);
+  const ambiguous = ambiguousLayers(model);
   const notes: [boolean, string][] = [
+    [
+      ambiguous.length > 0,
+      `${named(ambiguous)}: it has several weights of one name, so tf.loadLayersModel cannot open the saved model. The commands of ` +
+        'Lockstep can. Make its weights with addWeight, under names of their own.',
+    ],
     [
       frozen.length > 0 && frozenBatchNorm === 'batch',
       `${named(frozen)}: a BatchNormalization with trainable: false normalizes by the batch in training and updates its ` +
