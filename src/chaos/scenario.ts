@@ -21,7 +21,7 @@ export const chaosFaults = [
 export type ChaosFault = (typeof chaosFaults)[number];
 
 const stepPoints = ['bn-forward', 'bn-backward', 'reduce', 'mid-commit', 'commit'] as const;
-/** Reached only after a generation has ended, so another fault has to end it first. */
+/** A training in progress reaches these points only after its generation has ended. Another fault therefore ends the generation first. */
 const recoveryPoints = ['generation-ended', 'peers-connected', 'state-transfer', 'join'] as const;
 
 export interface PlannedFault {

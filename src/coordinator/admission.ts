@@ -1,6 +1,6 @@
 /**
- * Admission of workers and of their messages. Pure. Bounds what an unknown peer can make a coordinator store: any process that
- * reaches the port can send `join`, and only members may report about the training.
+ * Admission of workers and of their messages. Pure. Any process that reaches the port can send `join`, so the number of loading
+ * workers is bounded. Only members and former members may report about the training.
  */
 
 import { protocolVersion, type MessageOf, type WorkerMessage } from '../shared/protocol/messages.js';
@@ -10,7 +10,7 @@ import { flapping } from './removal.js';
 import type { Decision, State, WorkerRecord } from './types.js';
 import { isMember, readyOf, workerLocation } from './workers.js';
 
-/** Number of workers that may be loading in addition to those that the run asks for. */
+/** Number of loading workers that are admitted in addition to the number of workers or shards of the run. */
 export const maxExtraLoading = 64;
 
 const memberMessages: readonly WorkerMessage['type'][] = [

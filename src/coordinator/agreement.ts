@@ -33,7 +33,7 @@ export function contradiction(
   return undefined;
 }
 
-/** Remedies by field, the most fundamental first: a worker with another engine has other kernels too. */
+/** Remedies by field. The first field that differs is reported, so causes precede effects: another engine has other kernels. */
 const remedies: Readonly<Record<keyof WorkerIdentity, string>> = {
   engine: 'Install the same engine on every host (`lockstep engine status`), or choose one with --engine',
   kernels: 'Install the same Lockstep and engine on every host (`lockstep engine install`)',
@@ -63,7 +63,7 @@ export function mismatch(
   };
 }
 
-/** The warning for a run that resumes with other workers than those that wrote its checkpoint; undefined if they are equal. */
+/** The warning for a run whose workers differ from those that wrote its checkpoint; undefined if they are equal. */
 export function resumeMismatch(
   { path, identity }: ResumeCheckpoint,
   ready: ReadyMessage,
@@ -77,7 +77,7 @@ export function resumeMismatch(
   );
 }
 
-/** The event for a run that resumes with other data, which its configuration allows; undefined if they are equal. */
+/** The event for a run that resumes with other data; undefined if the data are equal. */
 export function dataChange(
   { step, data, dataSha256 }: ResumeCheckpoint,
   ready: ReadyMessage,

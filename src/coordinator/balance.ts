@@ -2,10 +2,9 @@
  * `--balance speed`: decides when to rebalance the shards, from the times that each worker reports. Pure. The next generation's
  * plan contains the assignment itself (plan.ts).
  *
- * A rebalance changes no bit of the result. It usually aborts no step either, because the members stop after a step that is far
- * enough ahead for all of them to be informed in time. A rebalance must be worth its cost, and the assignment must not oscillate.
- * Therefore medians over several sample windows are compared, the gain must exceed a margin and the cost, and each rebalance is
- * followed by a cooldown, which doubles.
+ * A rebalance changes no bit of the result. It usually aborts no step, because the members receive the request before the step after
+ * which they stop. A rebalance must be worth its cost, and the assignment must not oscillate. Therefore medians over several sample
+ * windows are compared, the gain must exceed a margin and a multiple of the cost, and a cooldown follows each rebalance.
  */
 
 import { median } from '../shared/arithmetic/quantile.js';
@@ -19,9 +18,9 @@ import { moveTo } from './transitions.js';
 import type { Action, Decision, Member, SampleWindow, State, WorkerRecord } from './types.js';
 import { isMember, membersOf, rankedMembers, withWorker } from './workers.js';
 
-/** Shortest sample window; longer than the scheduling periods of an operating system or a container's CPU quota. */
+/** Shortest sample window. It is longer than the scheduling period of an operating system or of a container's CPU quota. */
 export const sampleWindowMs = 250;
-/** Number of sample windows of a median; a worker that is slow in most of them counts as slow. */
+/** Number of sample windows of which the median is taken. */
 export const sampleWindows = 9;
 /** Smallest relative reduction of the slowest worker's time that justifies a rebalance. */
 const margin = 0.1;
@@ -32,11 +31,11 @@ const assumedCostMs = 500;
 /** Cooldown after the first rebalance; doubles after each rebalance up to `maxCooldownMs`. */
 const cooldownMs = 10_000;
 const maxCooldownMs = 120_000;
-/** The members stop this many steps after the last committed one. One would be too few, since that step can be in flight. */
+/** The members stop this many steps after the last committed one. The first of these steps can be in flight already. */
 const stepsAhead = 2;
 /**
- * A member that received `drain` too late has started a step that the others do not take. The step is aborted this many heartbeats
- * after the first member has drained.
+ * Number of heartbeats from the first `drained` to the end of the generation. A member that received `drain` too late has started a
+ * step that the others do not take, and the end of the generation aborts this step.
  */
 const patienceBeats = 4;
 
@@ -121,7 +120,7 @@ function isWorthwhile(state: State, members: readonly Member[]): boolean {
   return bestMs <= currentMs * (1 - margin) && stepsLeft * (currentMs - bestMs) > minGainPerCost * costMs;
 }
 
-/** A member has drained. The generation ends when all members have. */
+/** Records that a member has drained. The generation ends when all members have drained. */
 export function onDrained(state: State, worker: WorkerRecord, nowMs: number): Decision {
   const { balance } = state;
   if (balance.stopAfter === null || worker.lifecycle.state !== 'running') return noActions(state);
@@ -134,7 +133,7 @@ export function onDrained(state: State, worker: WorkerRecord, nowMs: number): De
   return all ? rebalance(next, nowMs) : noActions(next);
 }
 
-/** Called at each timer event. Ends the generation if a member has not drained in time; it cannot complete its step without the others. */
+/** Called at each timer event. Ends the generation if a member has not drained in time. */
 export function drainOverdue(state: State, nowMs: number): Decision | undefined {
   const { drainedMs } = state.balance;
   if (drainedMs === null || nowMs - drainedMs < patienceBeats * state.config.heartbeatMs) return undefined;

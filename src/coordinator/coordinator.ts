@@ -31,7 +31,7 @@ export interface CoordinatorOptions extends RunDescription {
 }
 
 const timerMs = 100;
-/** Delay that combines disconnections at about the same time into one probe. */
+/** Delay before a probe. Connections that break within this time share the probe. */
 const probeMs = 25;
 
 export class Coordinator {
@@ -99,8 +99,8 @@ export class Coordinator {
   }
 
   /**
-   * A connection broke. The transport does not identify it, and unknown peers connect and disconnect too, so a heartbeat is sent to
-   * every worker, which fails if its connection is the broken one.
+   * Finds the worker whose connection broke. The transport does not identify the connection, which can also be that of an unknown peer.
+   * A heartbeat is therefore sent to every worker. The send to a broken connection fails, and the server calls `unreachable`.
    */
   #probe(): void {
     this.#probing ??= setTimeout(() => {

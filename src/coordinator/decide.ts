@@ -38,7 +38,7 @@ function onRefused(
   return { state: { ...state, reporting }, actions: count === 1 ? [warn(reason)] : [] };
 }
 
-/** The first signal ends the run once a member has written a last checkpoint. A second signal ends it without that checkpoint. */
+/** After the first signal, a member writes a last checkpoint before the run ends. A second signal ends the run at once. */
 function onInterrupt(state: State, signal: string, nowMs: number): Decision {
   if (state.interruptedBy !== null || membersOf(state).length === 0) return interrupted(state, signal, nowMs);
   return reconfigure({ ...state, interruptedBy: signal }, nowMs);

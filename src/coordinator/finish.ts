@@ -8,7 +8,7 @@ import { enter, moveTo } from './transitions.js';
 import type { Decision, State, WorkerRecord } from './types.js';
 import { lastCommittedStep, membersOf, withWorker } from './workers.js';
 
-/** A member has finished the last step. Rank 0 saves the model once all have finished with the same weights. */
+/** Records that a member has finished the last step. Rank 0 saves the model once all members have finished with the same weights. */
 export function onFinished(
   state: State,
   worker: WorkerRecord,
@@ -38,7 +38,7 @@ export function onFinished(
   return andThen(saving, (last) => emitStatus(last, nowMs));
 }
 
-/** The model is saved, or `path` is empty because nothing was to be saved: the run is done. */
+/** Ends the run after the model has been saved. `path` is empty if the run saves nothing. */
 export function onSaved(state: State, path: string, nowMs: number): Decision {
   const { progress } = state;
   const [first] = membersOf(state);
@@ -60,7 +60,7 @@ export function onSaved(state: State, path: string, nowMs: number): Decision {
   };
 }
 
-/** A checkpoint was written or failed. In phase `stopping`, the checkpoint of the last step ends the wait for it. */
+/** Handles a checkpoint that was written or has failed. In phase `stopping`, the run waits for the checkpoint of the last step. */
 export function onCheckpointed(
   state: State,
   { step, path, error }: MessageOf<WorkerMessage, 'checkpointed'>,

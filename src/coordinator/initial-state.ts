@@ -20,7 +20,7 @@ export function initialState(run: RunDescription, nowMs: number): State {
     workers: WorkerTable.of([]),
     progress: initialProgress(run, nowMs),
     checkpoint: inherited?.checkpoint ?? resume,
-    reconfiguration: { reason: 'membership', sinceMs: nowMs, generationsWithoutProgress: 0 },
+    reconfiguration: { reason: 'membership', sinceMs: nowMs, failedAttempts: 0 },
     takeover: { pending: null, identified: new Set() },
     liveness: { suspicions: [], losses: new Map(), heartbeatMs: nowMs },
     balance: {

@@ -16,7 +16,7 @@ import { moveTo } from './transitions.js';
 import type { Action, Decision, ReadyMessage, State, WorkerRecord } from './types.js';
 import { describeWorker, membersOf, newWorker, readyOf, withWorker } from './workers.js';
 
-/** A message of a peer that is not, or no longer, a worker of this run. */
+/** Handles a message of a peer that never joined this run or was removed from it. */
 export function onUnknownPeer(state: State, from: ConnectionId, message: WorkerMessage): Decision {
   if (message.type === 'failed' || message.type === 'leave') return noActions(state);
   if (canTakeOver(state)) return identify(state, from);
@@ -66,7 +66,7 @@ export function onJoin(
   };
 }
 
-/** Sends the refused worker its reason each time, while the warning is emitted once per kind. */
+/** Sends the reason to each refused worker. The warning in `actions` is emitted once per kind. */
 function abortRefused({ state, actions }: Decision, to: ConnectionId, error: Disagreement): Decision {
   return { state, actions: [{ kind: 'send', to, message: abortMessage(error) }, ...actions] };
 }
@@ -74,7 +74,7 @@ function abortRefused({ state, actions }: Decision, to: ConnectionId, error: Dis
 export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage, nowMs: number): Decision {
   const standby = { ...moveTo(worker, { state: 'standby', ready }), lastHeardMs: nowMs };
   const actions: Action[] = [];
-  // The worker is compared with any other ready worker, because the first one to join can be the last one to be ready.
+  // The first worker to join can be the last one to be ready, so the reference is any other ready worker.
   const reference = referenceReady(state, worker);
   if (reference) {
     const wrong = contradiction(reference, ready, describeWorker(worker));
@@ -85,15 +85,14 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
   } else if (state.resume && state.phase === 'gathering') {
     const different = resumeMismatch(state.resume, ready);
     if (different !== undefined) actions.push(warn(different));
-    // Data that are not allowed are refused by the worker that reads the checkpoint.
+    // Without `allowOtherData`, the worker that reads the checkpoint refuses other data.
     const change = state.config.allowOtherData ? dataChange(state.resume, ready) : undefined;
     if (change) actions.push(emit(change));
   }
-  // Every worker sends the same ones.
+  // Every worker sends the same warnings, so only those of the first ready worker are emitted.
   if (!reference && state.phase === 'gathering') actions.push(...(ready.warnings ?? []).map(warn));
   const next: Decision = { state: withWorker(state, standby), actions };
-  // The current generation does not end for a worker that would get no shard, or that is ready after the last step. During a
-  // takeover the worker stands by until the wait for the members is over.
+  // The worker stands by if there is no shard for it, if the last step is done, or while a takeover waits for members.
   const full = membersOf(state).length >= state.config.shards;
   const joined = state.phase === 'running' || state.phase === 'connecting';
   if (state.phase === 'saving' || state.takeover.pending !== null || (joined && full)) return next;
@@ -108,7 +107,7 @@ function referenceReady(state: State, worker: WorkerRecord): ReadyMessage | null
   return null;
 }
 
-/** A disagreement ends the run before its first generation; later, only the newcomer is refused. */
+/** Before the first generation, a disagreement ends the run. Later, only the new worker is refused. */
 function disagree(state: State, worker: WorkerRecord, error: Disagreement, nowMs: number): Decision {
   if (state.phase === 'gathering') return fail(withWorker(state, worker), error, 2, nowMs);
   const message = `Worker ${worker.join.pid} on ${worker.join.host} refused: ${error.message}`;

@@ -13,7 +13,7 @@ export interface Verdict {
   readonly worker?: WorkerRecord;
 }
 
-/** If all workers wait and none has received a frame for this long, a message is considered lost. */
+/** If all members wait and none receives a frame for this long, a message is considered lost. */
 const idleLimitMs = 3_000;
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
@@ -57,7 +57,10 @@ function silentWorker(state: State, nowMs: number): Verdict | undefined {
   return undefined;
 }
 
-/** Decides about connections that broke three heartbeats ago: a worker that is silent is lost; if none is, the link is broken. */
+/**
+ * Decides about connections that broke three heartbeats ago. If a ready worker has been silent for two heartbeats, it is lost. If all
+ * workers are alive, the link is broken.
+ */
 function brokenConnection(state: State, nowMs: number): Verdict | undefined {
   for (const suspicion of state.liveness.suspicions) {
     if (suspicion.untilMs > nowMs) continue;
@@ -77,8 +80,8 @@ function brokenConnection(state: State, nowMs: number): Verdict | undefined {
       `Connection lost: rank ${suspicion.reporter ?? '?'} can't reach ${accused ? describeWorker(accused) : `rank ${suspicion.rank}`}, ` +
       `although both are alive (step ${state.progress.step}). Check the network between them.`;
     const failure = { code: 'PEER_LOST', message } as const;
-    // The first reaction is new connections. If the link stays broken, one of its ends is removed.
-    return accused && state.reconfiguration.generationsWithoutProgress > 0
+    // At first, the members open new connections. If a link breaks again at the same step, the member at its other end is removed.
+    return accused && state.reconfiguration.failedAttempts > 0
       ? { failure, action: 'lose', worker: accused }
       : { failure, action: 'reconfigure' };
   }
@@ -110,7 +113,10 @@ function reconfigurationTimeout(state: State, nowMs: number): Verdict | undefine
   return { failure: { code: 'DEADLINE', message }, action: 'lose', worker };
 }
 
-/** A main thread has made no progress for longer than a step may take, or all of them wait for each other. */
+/**
+ * Finds a member that makes no progress although it waits for no other one, and a step in which all members wait. Frames count as
+ * progress too, so a hung main thread is noticed some time after the last frame for it has arrived.
+ */
 function stalledStep(state: State, nowMs: number): Verdict | undefined {
   if (state.phase !== 'running') return undefined;
   const { stepTimeoutMs } = state.config;
@@ -124,8 +130,8 @@ function stalledStep(state: State, nowMs: number): Verdict | undefined {
       `(after step ${hung.committedStep}). Raise stepTimeoutMs if its steps are really that slow.`;
     return { failure: { code: 'DEADLINE', message }, action: 'lose', worker: hung };
   }
-  // The limit doubles with each attempt, because the message may be late and not lost.
-  const idleMs = Math.min(stepTimeoutMs, idleLimitMs * 2 ** state.reconfiguration.generationsWithoutProgress);
+  // The limit doubles with each attempt, because the message may be late instead of lost.
+  const idleMs = Math.min(stepTimeoutMs, idleLimitMs * 2 ** state.reconfiguration.failedAttempts);
   const idle = workers.every(
     ({ activity, lastHeardMs }) =>
       activity.waitingFor !== '' && nowMs - activity.tickedMs > idleMs && nowMs - lastHeardMs < idleMs,

@@ -4,7 +4,7 @@ import { exitStatus } from '../shared/exit-status.js';
 import { andThen, fail, noActions, sendTo, warn } from './actions.js';
 import { drainOverdue } from './balance.js';
 import { detectFailure } from './liveness.js';
-import { lose, reconfigureWithoutProgress } from './reconfigure.js';
+import { lose, retryStep } from './reconfigure.js';
 import { emitStatus, statusIsDue } from './status.js';
 import { takeoverDue } from './takeover.js';
 import type { CoordinatorEvent, Decision, Failure, State, WorkerRecord } from './types.js';
@@ -17,7 +17,7 @@ const userCode = 'USER';
 /** Errors that concern one worker only. */
 const workerCodes: readonly string[] = ['PEER_LOST', 'STALE_GENERATION', 'INTERRUPTED'];
 
-/** A worker failed. A cause that all workers share ends the run; another cause removes this worker only. */
+/** A worker has failed. If all workers would fail for the same reason, the run ends. Otherwise this worker is removed. */
 export function onFailed(state: State, worker: WorkerRecord, error: Failure, nowMs: number): Decision {
   const { started } = state.progress;
   if (workerCodes.includes(error.code) || (started && !isMember(worker))) {
@@ -51,8 +51,8 @@ export function onExit(
 }
 
 /**
- * Records that a connection broke: one of the coordinator's (both ranks are null), or one between two members. `detectFailure`
- * decides after three heartbeats; a worker that is silent until then is lost.
+ * Records that a connection broke. It is a connection between two members, or, if both ranks are null, one between the coordinator
+ * and a worker. Three heartbeats later `detectFailure` decides which worker is lost, if any.
  */
 export function suspect(state: State, rank: number | null, reporter: number | null, nowMs: number): Decision {
   const { liveness } = state;
@@ -72,7 +72,7 @@ export function onTimer(state: State, nowMs: number): Decision {
     const { failure, worker, action } = verdict;
     if (action === 'fail') return fail(state, failure, 1, nowMs);
     if (worker) return lose(state, worker, failure.message, nowMs);
-    return reconfigureWithoutProgress(state, failure.message, nowMs);
+    return retryStep(state, failure.message, nowMs);
   }
   const { liveness } = state;
   const beats = nowMs - liveness.heartbeatMs >= state.config.heartbeatMs;

@@ -13,7 +13,7 @@ import { isMember, lastCommittedOf, rankOf, readyOf } from './workers.js';
 /** Plans a generation of these workers, all of which are ready. Cost: one message of size O(members) to each member. */
 export function planGeneration(state: State, candidates: readonly WorkerRecord[], nowMs: number): Decision {
   const { config } = state;
-  // A worker without a shard would have nothing to do and stands by.
+  // Workers beyond the number of shards stand by.
   const chosen = groupByHost([...candidates].sort(candidateOrder(state.host)).slice(0, config.shards));
   const start = stateSource(state, chosen);
   const ranges = shardAssignment(config, chosen);
@@ -62,8 +62,8 @@ function unplanned(worker: WorkerRecord): WorkerRecord {
 }
 
 /**
- * Members precede newcomers, since they have the training state; the coordinator's own host comes first, because rank 0 saves
- * the model.
+ * The order in which workers get ranks. Members precede new workers, because members have the training state. Among them, workers of
+ * the coordinator's host come first, because rank 0 saves the model.
  */
 function candidateOrder(host: string): (a: WorkerRecord, b: WorkerRecord) => number {
   const keys = (worker: WorkerRecord): readonly [number, number, number] => [
@@ -77,7 +77,7 @@ function candidateOrder(host: string): (a: WorkerRecord, b: WorkerRecord) => num
   };
 }
 
-/** Makes the workers of a host adjacent, so that a host's shards form one range and its partials whole subtrees. */
+/** Makes the workers of a host adjacent, so that the shards of a host form one range. */
 function groupByHost(workers: readonly WorkerRecord[]): WorkerRecord[] {
   const hosts = [...new Set(workers.map(({ join }) => join.host))];
   return hosts.flatMap((host) => workers.filter(({ join }) => join.host === host));
@@ -103,7 +103,7 @@ function stateSource(state: State, chosen: readonly WorkerRecord[]): StateSource
   return { step, source: complete ? null : steps.indexOf(step), restore: null };
 }
 
-/** Ranges by compute times if they have been measured; a newcomer is assumed to have the mean times of the others. */
+/** Ranges by compute times if they have been measured. A worker without measurements is assumed to have the mean times of the others. */
 function shardAssignment({ balance, shards }: State['config'], chosen: readonly WorkerRecord[]): Range[] {
   const known = chosen.flatMap(({ computeTimes }) => (computeTimes ? [computeTimes] : []));
   if (balance === 'off' || known.length === 0) return shardRanges(shards, chosen.length);

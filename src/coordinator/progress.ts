@@ -1,6 +1,6 @@
 /**
- * Converts the workers' reports about training to the run's events. The first report of a step or of an evaluation becomes an event;
- * a later report with another loss of the step ends the run. Pure; the cost of a report does not depend on the number of workers.
+ * Converts the workers' reports about training to the run's events. Pure. The first report of a step or of an evaluation becomes an
+ * event. A later report with another loss for the same step ends the run.
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
@@ -17,9 +17,9 @@ type Evaluated = MessageOf<WorkerMessage, 'evaluated'>;
 /** Weight of the newest step in the smoothed rate. */
 const smoothing = 0.1;
 
-/** The most frequent message: the cost must not depend on the number of workers. */
+/** Handles the most frequent message. Its cost must not depend on the number of workers. */
 export function onCommitted(state: State, worker: WorkerRecord, message: Committed, nowMs: number): Decision {
-  // The measurements are complete once the members have been asked to drain.
+  // After `drain` no more measurements are needed.
   const measuring = message.generation === state.generation && state.balance.stopAfter === null;
   const measured = measuring ? withComputeTimes(worker, message, nowMs) : worker;
   const next = withMeasurement(state, worker, {
@@ -51,7 +51,7 @@ function applyCommitted(
   return {
     state: {
       ...state,
-      reconfiguration: { ...reconfiguration, generationsWithoutProgress: 0 },
+      reconfiguration: { ...reconfiguration, failedAttempts: 0 },
       progress: {
         ...progress,
         step,

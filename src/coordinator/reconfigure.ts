@@ -1,7 +1,7 @@
 /**
- * The end of a generation. Pure. The members abort the step in flight and report the step that they committed last; these steps
- * differ by at most one. The next generation continues after the latest of them, so no sample is skipped. A committed step is
- * computed again, with the same bits, only if all workers that had committed it are lost.
+ * The end of a generation. Pure. Each member aborts the step in flight and reports the last step that it committed. The reported
+ * steps differ by at most one. The next generation continues after the latest one, so no sample is skipped. If all workers that had
+ * committed a step are lost, the step is computed again, with the same bits.
  */
 
 import { andThen, fail, noActions, sendTo, warn } from './actions.js';
@@ -11,8 +11,8 @@ import { enter, moveTo } from './transitions.js';
 import type { Decision, Reconfiguration, State, WorkerRecord } from './types.js';
 import { describeWorker, isLeaving, isMember, membersOf, withWorker } from './workers.js';
 
-/** The run fails after this many consecutive generations without a committed step and without a loss. */
-const maxGenerationsWithoutProgress = 5;
+/** The run fails when stalls or broken links have ended this many generations at the same step. */
+const maxFailedAttempts = 5;
 
 /** Ends the current generation, if there is one, and plans the next once all members have stopped. */
 export function reconfigure(
@@ -50,14 +50,14 @@ function stopping(worker: WorkerRecord, nowMs: number): WorkerRecord {
   };
 }
 
-/** Ends a generation in which no worker is lost. Too many of these in a row end the run. */
-export function reconfigureWithoutProgress(state: State, cause: string, nowMs: number): Decision {
-  const generationsWithoutProgress = state.reconfiguration.generationsWithoutProgress + 1;
-  if (generationsWithoutProgress >= maxGenerationsWithoutProgress) {
-    const message = `No progress in ${generationsWithoutProgress} generations: ${cause}`;
+/** Ends a generation after a stall or a broken link, so that the members try the step again. Too many failed attempts end the run. */
+export function retryStep(state: State, cause: string, nowMs: number): Decision {
+  const failedAttempts = state.reconfiguration.failedAttempts + 1;
+  if (failedAttempts >= maxFailedAttempts) {
+    const message = `No progress in ${failedAttempts} attempts: ${cause}`;
     return fail(state, { code: 'DEADLINE', message }, 1, nowMs);
   }
-  const reconfiguration = { ...state.reconfiguration, generationsWithoutProgress };
+  const reconfiguration = { ...state.reconfiguration, failedAttempts };
   return andThen(
     { state: { ...state, reconfiguration }, actions: [warn(`${cause} Trying again.`)] },
     (next) => reconfigure(next, nowMs),
@@ -65,8 +65,8 @@ export function reconfigureWithoutProgress(state: State, cause: string, nowMs: n
 }
 
 /**
- * Removes a worker from the run. The loss of a member ends its generation; during a takeover it therefore also ends the wait for
- * members that have not rejoined yet.
+ * Removes a worker from the run. The loss of a member ends its generation. During a takeover, the loss also ends the wait for members
+ * that have not rejoined.
  */
 export function lose(
   state: State,
@@ -79,7 +79,7 @@ export function lose(
   return isMember(worker) ? andThen(removed, (next) => reconfigure(next, nowMs)) : removed;
 }
 
-/** Removes a worker that received a signal to stop. The last member writes a checkpoint first, since no other worker has the state. */
+/** Removes a worker that received a signal to stop. If it is the last member, it writes a checkpoint first. */
 export function leave(state: State, worker: WorkerRecord, nowMs: number): Decision {
   const others = membersOf(state).some(
     (member) => member.connection !== worker.connection && !isLeaving(member),

@@ -20,7 +20,7 @@ export function flapping(state: State, location: string, nowMs: number): string 
   );
 }
 
-/** Adds a loss and drops expired ones. The number of locations is bounded, because any process that reaches the port can name many. */
+/** Adds a loss and drops expired losses. The number of locations is bounded, because an unknown process can send `join` with many. */
 function withLoss(
   losses: State['liveness']['losses'],
   location: string,
@@ -51,7 +51,7 @@ export function remove(
         ...state.liveness,
         losses: change === 'left' ? losses : withLoss(losses, workerLocation(worker), nowMs),
       },
-      reconfiguration: { ...state.reconfiguration, generationsWithoutProgress: 0 },
+      reconfiguration: { ...state.reconfiguration, failedAttempts: 0 },
     },
     actions: [
       workerEvent(state, worker, change, reason),

@@ -1,9 +1,8 @@
 /**
- * The number of shards for each worker if the workers differ in speed. Contains the arithmetic only and does not depend on
- * generations.
+ * The number of shards for each worker if the workers differ in speed. Contains the arithmetic only.
  *
- * The computation of a worker takes `updateMs + count * shardMs` per step, and all workers wait for the slowest, so the best
- * assignment has the smallest maximum of these.
+ * A worker with `count` shards computes for `updateMs + count * shardMs` per step. All workers wait for the slowest one, so the best
+ * assignment is the one with the smallest maximum of these times.
  */
 
 import { invariant } from '../shared/errors.js';
@@ -23,8 +22,8 @@ export function slowestMs(counts: readonly number[], measuredTimes: readonly Com
 
 /**
  * Returns the number of shards for each worker, at least one each, that minimizes the time of the slowest. The shards are assigned
- * one at a time to the worker that would then finish first. This is optimal for equal shards: when the slowest worker got its last
- * shard, every other choice would have been slower. Cost: O(shards * workers).
+ * one at a time to the worker that would then finish first. The result is optimal, because the shards are equal: at the time when the
+ * slowest worker got its last shard, every other worker would have been at least as slow with it. Cost: O(shards * workers).
  */
 export function assignShards(shards: number, measuredTimes: readonly ComputeTimes[]): number[] {
   const workers = measuredTimes.length;

@@ -6,7 +6,7 @@ import { enter, moveTo } from './transitions.js';
 import type { Action, Decision, Member, State, WorkerRecord } from './types.js';
 import { isMember, membersOf, rankedMembers } from './workers.js';
 
-/** All members are connected, so training continues. */
+/** Starts the training of a generation whose members are all connected. */
 export function startGeneration(state: State, nowMs: number): Decision {
   const { progress, generation } = state;
   const first = !progress.started;
@@ -63,7 +63,7 @@ function generationEvent(state: State, durationMs: number): Action {
   });
 }
 
-/** Number of steps of the whole run, which all members agree on. */
+/** Number of steps of the whole run; equal for all members. */
 export function totalStepsOf({ config }: State, { lifecycle: { ready } }: Member): number {
   return totalSteps(Math.ceil(ready.trainCount / config.batchSize), config.epochs, config.maxSteps);
 }

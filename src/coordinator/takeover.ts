@@ -1,8 +1,8 @@
 /**
- * The takeover of a run whose coordinator is gone. Pure. The workers hold the training state and continue to train meanwhile. The
- * new coordinator sends `identify` to each connection that it does not recognize, and the worker answers with `rejoin`. Once all
- * members have rejoined, or `patienceBeats` heartbeats after the first of them, the coordinator ends their generation and plans
- * the next one. The loss of a member that has rejoined also ends the wait (`lose` in reconfigure.ts).
+ * The takeover of a run whose coordinator is gone. Pure. The workers hold the training state and continue to train. The new
+ * coordinator sends `identify` to each connection that it does not recognize. A worker that has been a member answers with `rejoin`.
+ * The wait ends when all members have rejoined, `patienceBeats` heartbeats after the first `rejoin`, or when a worker that has
+ * rejoined is lost (`lose` in reconfigure.ts). The coordinator then ends the generation of these workers and plans the next one.
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
@@ -15,7 +15,7 @@ import { membersOf, newWorker, withWorker } from './workers.js';
 
 type Rejoin = MessageOf<WorkerMessage, 'rejoin'>;
 
-/** Number of heartbeats to wait for further members. A member that died with its coordinator never rejoins. */
+/** Number of heartbeats to wait for further members. A member that died together with the coordinator never rejoins. */
 const patienceBeats = 8;
 
 /** Returns true if an unknown peer may be a member of a generation that this coordinator takes over. */
@@ -23,15 +23,15 @@ export function canTakeOver({ inherited, phase, takeover }: State): boolean {
   return inherited !== null && (phase === 'gathering' || takeover.pending !== null);
 }
 
-/** Adds a member of the other coordinator's generation. Called only if `canTakeOver(state)`. */
+/** Adds a worker of the previous coordinator. Called only if `canTakeOver(state)`. */
 export function takeOver(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: number): Decision {
   const { generation, rank, join, ready, worldSize } = rejoin;
   if (rejoin.runId !== state.runId) return refuseOtherRun(state, from, rejoin);
   const { pending } = state.takeover;
   const worker = newWorker(from, join, { state: 'running', ready, rank, shards: null }, nowMs);
   const sinceMs = pending?.sinceMs ?? nowMs;
-  // If the previous coordinator exited after it had sent a plan to some of the members only, the workers report different
-  // generations. The number of members to expect is that of the newest one.
+  // The previous coordinator may have exited after it had sent a plan to only some of the members. The others then report an older
+  // generation. The newest generation determines how many workers must rejoin, and every worker that rejoins is counted.
   const newest = pending === null || generation >= state.generation;
   const expected = newest ? worldSize : pending.worldSize;
   const next: State = {

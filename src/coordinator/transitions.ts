@@ -1,6 +1,6 @@
 /**
- * The permitted transitions of the run's phases and of a worker's states. All changes pass through `enter` and `moveTo`, which
- * check them; docs/protocol.md explains the tables.
+ * The permitted transitions of the run's phases and of a worker's states. `enter` and `moveTo` check every change. docs/protocol.md
+ * explains the tables.
  */
 
 import { invariant } from '../shared/errors.js';

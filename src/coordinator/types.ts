@@ -55,7 +55,7 @@ export type MemberLifecycle = Membership &
     | { readonly state: 'stopped'; readonly leaving: boolean; readonly lastCommitted: number }
   );
 
-/** The state of a worker, as far as the coordinator has been informed; see transitions.ts. */
+/** The state of a worker as the coordinator records it; see transitions.ts. */
 export type Lifecycle =
   | { readonly state: 'loading' }
   /** Ready, but without a rank. */
@@ -84,8 +84,9 @@ export interface WorkerRecord<L extends Lifecycle = Lifecycle> {
 
 export type Member = WorkerRecord<MemberLifecycle>;
 
-/** Progress of a worker's main thread. */
+/** Progress of a worker, from its heartbeats. */
 export interface Activity {
+  /** Progress of the main thread plus the number of frames that the worker has received. */
   readonly ticks: number;
   /** The time at which `ticks` last changed. */
   readonly tickedMs: number;
@@ -108,7 +109,7 @@ export interface Samples {
   readonly measuredTimes: readonly ComputeTimes[];
 }
 
-/** A broken connection. A worker that sends nothing until `untilMs` is lost. */
+/** A broken connection. At `untilMs` the coordinator decides which worker is lost, if any; see liveness.ts. */
 export interface Suspicion {
   /** The rank at the other end of the connection; null if unknown. */
   readonly rank: number | null;
@@ -134,7 +135,7 @@ export interface RunDescription {
   readonly inherited: InheritedState | null;
 }
 
-/** The state of a run as far as its events contain it. */
+/** The part of a run's state that a new coordinator reads from the events of the previous one. */
 export interface InheritedState {
   readonly runId: string;
   readonly step: number;
@@ -179,18 +180,21 @@ export interface Reconfiguration {
   readonly reason: 'membership' | 'balance';
   /** The time at which the last generation ended. */
   readonly sinceMs: number;
-  /** Number of consecutive generations that ended without a committed step and without a loss. */
-  readonly generationsWithoutProgress: number;
+  /**
+   * Number of generations that a stall or a broken link has ended at the present step. A committed step and the removal of a worker
+   * set it to 0.
+   */
+  readonly failedAttempts: number;
 }
 
 /** The takeover of a run from another coordinator. */
 export interface Takeover {
   /**
-   * Set while the members of the other coordinator's generation are collected: their number, and the time at which the first of them
-   * rejoined. Null if no takeover is in progress.
+   * Set while the new coordinator waits for members to rejoin: the number of members of their newest generation, and the time of the
+   * first `rejoin`. Null if no takeover is in progress.
    */
   readonly pending: { readonly worldSize: number; readonly sinceMs: number } | null;
-  /** Connections that were sent `identify`, which is sent once because the answer can consist of thousands of messages. */
+  /** Connections to which `identify` was sent. It is sent once per connection, because its answer can consist of thousands of messages. */
   readonly identified: ReadonlySet<ConnectionId>;
 }
 
@@ -207,11 +211,11 @@ export interface Liveness {
 export interface Balancing {
   /** The members stop after this step; null: they do not. */
   readonly stopAfter: number | null;
-  /** The time at which the first member reported that it has stopped there; null: none has. */
+  /** The time of the first `drained`; null: no member has drained. */
   readonly drainedMs: number | null;
   /** Number of members of the current generation that lack complete sample windows. */
   readonly unmeasuredMembers: number;
-  /** The time of the next evaluation of shard assignments; an earlier one would see no new sample window. */
+  /** The time at which the shard assignment is evaluated next. Before that time, no new sample window is complete. */
   readonly nextEvaluationMs: number;
   /** Number of rebalances in this run. */
   readonly reassignments: number;

@@ -1,6 +1,6 @@
 /**
- * Records of workers by connection, in the order in which they joined. Immutable: a change returns another table, and both share
- * structure, so that a message of one worker does not copy the records of all others.
+ * Records of workers by connection, in the order in which the workers joined. Immutable: a change returns a new table. The new table
+ * shares the unchanged records with the old one, so a message of one worker does not copy the records of all others.
  */
 
 import type { ConnectionId } from '../shared/transport/transport.js';

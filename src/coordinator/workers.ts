@@ -4,7 +4,7 @@ import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
 import type { Lifecycle, Member, ReadyMessage, State, WorkerRecord } from './types.js';
 
-/** The record of a worker that has just joined, or of a member that is taken over from another coordinator. */
+/** The record of a worker that has just joined, or that a new coordinator takes over. */
 export function newWorker<L extends Lifecycle>(
   connection: ConnectionId,
   join: MessageOf<WorkerMessage, 'join'>,
@@ -28,6 +28,7 @@ export function withWorker(state: State, worker: WorkerRecord): State {
   return { ...state, workers: state.workers.set(worker) };
 }
 
+/** Returns true if the worker has a rank in the current generation, or in the last one while no new one is planned. */
 export function isMember(worker: WorkerRecord): worker is Member {
   return 'rank' in worker.lifecycle;
 }
@@ -66,7 +67,7 @@ export function isLeaving({ lifecycle }: WorkerRecord): boolean {
   return 'leaving' in lifecycle && lifecycle.leaving;
 }
 
-/** The location of a worker; a process that replaces it has the same one. */
+/** The location of a worker. A process that replaces the worker has the same location. */
 export const workerLocation = ({ join }: Pick<WorkerRecord, 'join'>): string =>
   `${join.host} ${join.workerSlot}`;
 

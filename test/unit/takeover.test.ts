@@ -98,7 +98,7 @@ describe('a coordinator that takes over a run', () => {
     ]);
   });
 
-  it('waits for all members of the newest generation', () => {
+  it('waits for as many workers as the newest generation has members', () => {
     const run = successor();
     run.rejoin('a', 0, { generation: 2, worldSize: 3 });
     run.rejoin('b', 1, { generation: 1, worldSize: 2 });

@@ -1,6 +1,6 @@
 /**
- * The layout: the model's weights in one fixed order. The coordinator compares its hash at join, so that all workers train the same
- * model.
+ * The layout: the model's weights in one fixed order. Each worker's `ready` contains the layout's hash. The coordinator compares the
+ * hashes, so all workers train the same model.
  */
 
 import { createHash } from 'node:crypto';

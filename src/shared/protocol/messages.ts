@@ -199,7 +199,7 @@ export const planSchema = z
     restore: path.nullable(),
     /** Folder of the run for checkpoints; null if none are written. */
     out: path.nullable(),
-    /** The last step with an evaluation, and the splits that must not be evaluated again. */
+    /** The last step with a reported evaluation, and the splits that must not be reported again. */
     evaluated: z.strictObject({ step: uint32, splits: z.array(z.enum(['train', 'test'])).max(2) }),
   })
   .refine(
@@ -235,7 +235,7 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
   /** Write a checkpoint of the last committed step and answer `checkpointed`. */
   z.strictObject({ type: z.literal('checkpoint'), generation: uint32, directory: path }),
   z.strictObject({ type: z.literal('save'), generation: uint32, directory: z.string().max(4_096) }),
-  /** Sent by a new coordinator to a connection that it does not recognize; a member answers `rejoin`. */
+  /** Sent by a new coordinator to a connection that it does not recognize. A worker that has been a member answers `rejoin`. */
   z.strictObject({ type: z.literal('identify') }),
   z.strictObject({ type: z.literal('heartbeat') }),
   z.strictObject({ type: z.literal('finish') }),

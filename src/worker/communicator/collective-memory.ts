@@ -1,6 +1,6 @@
 /**
- * The memory of a worker's collectives, on the main thread's side: allocations, and the regions of small vectors of all workers. It is
- * shared memory of this host where the system has it, else memory that only the communicator thread shares.
+ * The memory of a worker's collectives, as the main thread uses it: allocations, and the regions of small vectors of all workers. Where
+ * the system supports it, other workers of the host can open this memory. Otherwise only the threads of this process share it.
  */
 
 import type { Mesh } from '../../shared/collectives/mesh.js';
@@ -29,9 +29,9 @@ export interface NewAllocation {
 export class CollectiveMemory {
   readonly #native: NativeMemory | undefined;
   #shared: SharedMemory | undefined;
-  /** By allocation, where there is no shared memory. */
+  /** Buffers by allocation; used only without shared memory. */
   readonly #buffers: SharedArrayBuffer[] = [];
-  /** By region. */
+  /** Mapped memory by region. */
   readonly #mapped = new Map<string, ArrayBuffer>();
   #smallRegion: ArrayBuffer | undefined;
   #layout: VectorLayout | undefined;
@@ -48,7 +48,7 @@ export class CollectiveMemory {
     return this.#localShards;
   }
 
-  /** Creates this worker's shared memory. Frames are sent from it without a copy, also if no other worker reads it. */
+  /** Creates this worker's shared memory; undefined where the system does not support it. */
   create(): { readonly descriptor: number; readonly address: string } | undefined {
     const created = SharedMemory.create(this.#native);
     this.#shared = created?.memory;
@@ -77,8 +77,8 @@ export class CollectiveMemory {
   }
 
   /**
-   * The memory of the next allocation, of at least this many bytes. It is the same in every generation unless it has to grow:
-   * TensorFlow keeps a kernel for each address that a custom op has been given.
+   * The memory of the next allocation, of at least this many bytes. Every generation uses the same buffer again unless it is too small,
+   * because TensorFlow keeps a kernel for each address that was passed to a custom op.
    */
   #buffer(bytes: number): SharedArrayBuffer {
     const held = this.#buffers[this.#allocated];
@@ -94,7 +94,7 @@ export class CollectiveMemory {
     return mapped;
   }
 
-  /** The futex and the regions of small vectors of all workers; undefined unless the memory of every peer can be opened. */
+  /** The futex and the regions of small vectors of all workers; undefined if the memory of a peer can't be opened. */
   openGroup(
     { workers }: Plan,
     { rank: own }: Mesh,

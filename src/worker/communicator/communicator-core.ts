@@ -1,9 +1,9 @@
 /**
- * The communicator of a worker, independent of the thread it runs in: control messages, heartbeats, the mesh, the collectives, and the
- * detection of lost processes. Event-driven; never blocks and never touches a tensor.
+ * The communicator of a worker, independent of the thread that it runs in: control messages, heartbeats, collectives, and the
+ * detection of lost processes. Driven by events; never blocks and uses no tensors.
  *
- * A broken connection to a peer does not end the run. It is reported to the coordinator, which receives the reports and heartbeats of
- * all workers and decides which of them is lost. One worker alone cannot distinguish a lost peer from a broken link.
+ * One worker alone cannot distinguish a lost peer from a broken link. It therefore reports a broken connection to the coordinator. The
+ * coordinator receives the reports and heartbeats of all workers and decides which worker is lost.
  */
 
 import { runTagOf } from '../../shared/collectives/generation-identity.js';
@@ -29,7 +29,7 @@ import { InFlightSpans } from './in-flight-spans.js';
 import { JoinedGeneration } from './joined-generation.js';
 import { SuccessorReport } from './successor-report.js';
 
-/** The data plane, from the request to open it. */
+/** The data plane. Exists from the moment at which it is requested. */
 interface Plane {
   readonly request: DataPlaneRequest;
   readonly heartbeat: Heartbeat;
@@ -47,7 +47,7 @@ export class CommunicatorCore {
   #plane: Plane | undefined;
   /** The latest generation that has ended. */
   #ended = 0;
-  /** Number of received frames, which counts as progress while the main thread waits. */
+  /** Number of received frames. A heartbeat reports the sum of this number and of the main thread's ticks. */
   #frames = 0;
 
   constructor(transports: CoreTransports, events: CoreEvents) {
@@ -72,7 +72,7 @@ export class CommunicatorCore {
     this.#report.sent(message);
     if (message.type === 'finished') {
       this.#plane?.spans?.flush();
-      // If the generation has ended meanwhile, the main thread has not been informed yet and will join the next one.
+      // The generation may have ended already. The main thread will then join the next one.
       if (this.#state.kind === 'running') this.#enter({ ...this.#state, kind: 'finished' });
     }
     if (message.type === 'failed') this.#enter({ kind: 'leaving', generation, failed: this.#hasFailed });
@@ -94,22 +94,22 @@ export class CommunicatorCore {
     this.#plane = plane;
     const data = await this.#transports.openDataPlane(request);
     plane.data = data;
-    // `close` was called while the plane was being opened, and could not close it.
+    // If `close` was called before the plane was open, it could not close the plane.
     if (this.#state.kind === 'closed') await data.close();
     const { endpoint, publicKey } = data;
     return { endpoint, publicKey };
   }
 
   /**
-   * Connects to all peers of the plan: one hello to each, n-1 messages. Resolves when a hello of each peer has arrived, with true if
-   * this worker shares memory with all of them.
-   * @throws GenerationEnded when the plan's generation has ended, or ends before that, or when the run has failed meanwhile
+   * Connects to all peers of the plan and sends each a hello, n-1 messages. Resolves when a hello of each peer has arrived. The result
+   * is true if this worker shares memory with all peers.
+   * @throws GenerationEnded when the plan's generation ends before all hellos have arrived, or when the run has failed
    */
   async join(plan: Plan): Promise<boolean> {
     const { data, request, spans } = this.#plane ?? {};
     invariant(data && request, 'the data plane is not open');
     if (plan.generation <= this.#ended) throw new GenerationEnded(this.#ended);
-    // The main thread has not received the reason of the failure yet, with which it ends.
+    // The run has failed. The error reaches the main thread by another message, so this rejection needs no reason.
     if (!permits(this.#state.kind, 'running')) throw new GenerationEnded(plan.generation);
     this.#report.joining(plan);
     const generation = new JoinedGeneration(plan, request, this.#transports, data, {
@@ -129,7 +129,7 @@ export class CommunicatorCore {
     return generation.connected;
   }
 
-  /** Starts a collective. Ignored when the generation has ended and the main thread has not been informed yet. */
+  /** Starts a collective. Has no effect if the generation has ended and the main thread has not noticed it yet. */
   start(collectiveId: number, step: number): void {
     const { generation } = this;
     if (this.#hasFailed || !generation) return;
@@ -137,7 +137,7 @@ export class CommunicatorCore {
     generation.engine.start(collectiveId, step);
   }
 
-  /** Closes both planes; messages that were sent have a second to leave. */
+  /** Closes both planes. Pending messages are sent for at most a second. */
   async close(): Promise<void> {
     this.generation?.close();
     this.#enter({ kind: 'closed' });
@@ -180,7 +180,7 @@ export class CommunicatorCore {
     this.#enter({ kind: 'leaving', generation: this.generation, failed: this.#hasFailed });
   }
 
-  /** A new coordinator may end a generation that its predecessor has ended already; the worker then repeats its answer. */
+  /** Ends the generation. If the previous coordinator has ended it already, the worker repeats its answer to the new coordinator. */
   #onStopGeneration(generation: number): void {
     const answer = this.#report.lastCommitted(generation);
     if (generation > this.#ended) this.#endGeneration(generation);
@@ -224,7 +224,7 @@ export class CommunicatorCore {
     else this.#fail(error instanceof Error ? error : new Error(String(error)));
   }
 
-  /** Reports the broken connection. Fails if the coordinator does not end the generation within its timeout. */
+  /** Reports a broken connection. Fails if the coordinator does not end the generation within `coordinatorTimeoutMs`. */
   #onPeerLost(rank: number): void {
     if (this.#state.kind !== 'running' || !this.#plane) return;
     const { generation } = this.#state;
@@ -246,16 +246,16 @@ export class CommunicatorCore {
       this.#transports.control.send(encodeMessage(message));
   }
 
-  /** Fails: the coordinator hangs or is gone, and no successor has sent a message in time. */
+  /** Fails, because the coordinator is lost and this worker no longer waits for a new one. */
   #onCoordinatorLost(reason: string): void {
     if (this.#state.kind === 'leaving' || this.#state.kind === 'closed') return;
     const message = `Coordinator lost: it ${reason}. Start the run again.`;
     this.#fail(new PeerLostError(message, { who: 'coordinator' }));
   }
 
-  /** Members wait for a new coordinator. A worker that has never been a member fails at once, since it has no state to continue from. */
+  /** Waits for a new coordinator if this worker has been a member. Another worker has no training state, so it fails at once. */
   #onDisconnected(): void {
-    if (!this.#report.isMember) this.#onCoordinatorLost('closed the connection');
+    if (!this.#report.hasBeenMember) this.#onCoordinatorLost('closed the connection');
   }
 
   #beat(): void {
@@ -268,7 +268,7 @@ export class CommunicatorCore {
     });
   }
 
-  /** Empty unless the main thread is blocked until another worker sends something. */
+  /** Describes the collective that blocks the main thread; empty if the main thread is not blocked. */
   #waitingFor(): string {
     const waiting = this.#events.waiting();
     const { generation } = this;

@@ -6,18 +6,15 @@ export type CommunicatorState =
   /** No generation has been joined, or the last one has ended. */
   | { readonly kind: 'idle' }
   | { readonly kind: 'running'; readonly generation: JoinedGeneration }
-  /**
-   * The last step is done, and peers that close their connections are not lost. Heartbeats continue, since the coordinator may die
-   * before it has received `finished`.
-   */
+  /** The last step is done. Peers may close their connections now. Heartbeats continue until the coordinator ends the run. */
   | { readonly kind: 'finished'; readonly generation: JoinedGeneration }
-  /** The run cannot continue; the main thread has been informed. `generation`: the joined one, if it has not ended. */
+  /** The run cannot continue, and the main thread has been informed. `generation`: the joined generation, if it has not ended. */
   | { readonly kind: 'failed'; readonly generation: JoinedGeneration | undefined }
   /** The coordinator expects no more messages of this worker. */
   | { readonly kind: 'leaving'; readonly generation: JoinedGeneration | undefined; readonly failed: boolean }
   | { readonly kind: 'closed' };
 
-/** A change of the other fields of a state is no transition. */
+/** The permitted transitions. A change of the other fields of a state is not a transition. */
 export const communicatorTransitions: Readonly<
   Record<CommunicatorState['kind'], readonly CommunicatorState['kind'][]>
 > = {

@@ -1,6 +1,6 @@
 /**
- * The main thread's interface to the coordinator and the other workers. Two implementations with the same contract:
- * `thread-communicator.ts` (a thread that owns the ZeroMQ sockets) and `inline-communicator.ts` (one process without sockets).
+ * The interface of a communicator as the main thread uses it. There are two implementations: `thread-communicator.ts` runs the
+ * communicator in a thread that owns the ZeroMQ sockets, and `inline-communicator.ts` runs it in the main thread of a single process.
  */
 
 import type { CollectiveChoice } from '../../shared/collectives/cost.js';
@@ -11,7 +11,7 @@ import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/proto
 
 /**
  * A registered all-reduce over shards, valid until its generation ends. One round at a time: fill the inputs, start, wait, read the
- * output. The messages and bytes of a round are in the table of shared/collectives/route.ts.
+ * output. shared/collectives/route.ts lists the messages and bytes of a round.
  */
 export interface CollectiveHandle {
   readonly spec: CollectiveSpec;
@@ -23,18 +23,18 @@ export interface CollectiveHandle {
   start(step: number): void;
   /**
    * Blocks the thread until the result is in the output.
-   * @throws GenerationEnded when the generation has ended, or the error that ended the run; the output is undefined then
+   * @throws GenerationEnded when the generation has ended, or the error that ended the run; the output is then undefined
    */
   wait(): void;
 }
 
-/** Vectors that several collectives share, each over its own slice: one per local shard and one for the result. */
+/** Memory for several collectives, each over its own slice: one vector per local shard and one for the result. */
 export interface Allocation extends Vectors {
   /** 0, 1, 2 ... in the order of allocation. */
   readonly index: number;
 }
 
-/** The elements of an allocation that a collective is over: `elementCount` of its spec, from `start`. */
+/** The elements of an allocation that belong to a collective: `elementCount` elements from `start`. */
 export interface AllocationSlice {
   readonly allocation: Allocation;
   readonly start: number;
@@ -50,11 +50,11 @@ export interface DataPlaneAddress {
 
 export interface CommunicatorEvents {
   message(message: CoordinatorMessage): void;
-  /** The run cannot continue. Called once; every later `wait` throws the same error. */
+  /** The run cannot continue. Called once. */
   failed(error: Error): void;
 }
 
-/** All methods are called on the main thread; callbacks run on it too. */
+/** All methods and callbacks run on the main thread. */
 export interface Communicator {
   listen(events: CommunicatorEvents): void;
   /** Sends a control message; does not block. */
@@ -62,8 +62,8 @@ export interface Communicator {
   /** Opens this worker's data plane. Called once. @throws ConfigError when its socket can't be bound */
   openDataPlane(options: DataPlaneRequest): Promise<DataPlaneAddress>;
   /**
-   * Connects to every worker of the plan, with one message to each. Resolves when a message of each has arrived, with true if this
-   * worker shares memory with all of them. Allocations and collectives of earlier plans are invalid from now on.
+   * Connects to every other worker of the plan and sends each a hello. Resolves when a hello of each has arrived. The result is true if
+   * this worker shares memory with all others. Allocations and collectives of earlier plans become invalid.
    * @throws GenerationEnded when the plan's generation has ended
    */
   join(plan: Plan): Promise<boolean>;
@@ -73,8 +73,8 @@ export interface Communicator {
    */
   begin(sharesMemory: boolean): void;
   /**
-   * Allocates float32 vectors, initially zero, in memory that the workers of this host can read if they share memory. They are valid
-   * until the generation ends. Called after `join`, in the same order on every worker.
+   * Allocates float32 vectors, initially zero. If the workers of this host share memory, all of them can read the vectors. The vectors
+   * are valid until the generation ends. Called after `join`, in the same order on every worker.
    */
   allocate(elementCount: number): Allocation;
   /**
@@ -82,13 +82,13 @@ export interface Communicator {
    * worker.
    */
   register(spec: Omit<CollectiveSpec, 'id'>, within?: AllocationSlice): CollectiveHandle;
-  /** Counts one unit of progress of the main thread. The coordinator considers a main thread without progress as hung. */
+  /** Counts one unit of progress of the main thread. The coordinator detects a hung main thread by this count. */
   tick(): void;
-  /** Ends all connections; messages that were sent have a second to leave. */
+  /** Ends all connections. Pending messages are sent for at most a second. */
   close(): Promise<void>;
 }
 
-/** The part of a communicator that registers collectives: all that the executor and the gradient buckets need of it. */
+/** The part of a communicator that the executor and the gradient buckets use. */
 export type CollectiveRegistrar = Pick<Communicator, 'allocate' | 'register' | 'tick'>;
 
 export interface DataPlaneRequest {

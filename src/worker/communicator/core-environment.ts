@@ -1,4 +1,4 @@
-/** The environment that a communicator thread gives to its core: transports, and callbacks for its events. */
+/** The environment of a communicator's core: its transports, and callbacks for its events. */
 
 import type { Arithmetic } from '../../shared/collectives/reduction.js';
 import type { OperationalError } from '../../shared/errors.js';
@@ -10,9 +10,9 @@ export interface CoreEvents {
   message(message: CoordinatorMessage): void;
   finished(collectiveId: number): void;
   failed(error: Error): void;
-  /** The generation has ended; none of its collectives finishes any more. */
+  /** The generation has ended. Its collectives do not finish any more. */
   ended(generation: number): void;
-  /** A message or frame was refused; for the log. */
+  /** A message or frame was refused. */
   refused(error: OperationalError): void;
   /** The main thread's progress counter. */
   ticks(): number;

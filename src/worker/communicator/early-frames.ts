@@ -1,20 +1,20 @@
 /**
- * Keeps the hello frames of generations that this worker has not joined yet. They come from peers that received the plan earlier
- * than this worker.
+ * Keeps the hello frames of generations that this worker has not joined yet. Such a frame comes from a peer that received the plan
+ * before this worker.
  */
 
 import type { GenerationIdentity } from '../../shared/collectives/generation-identity.js';
 import { readHeader, type Frame } from '../../shared/protocol/frame.js';
 import { helloBytes } from './hello.js';
 
-/** More than the workers of a generation. */
+/** Largest number of frames that are kept; the largest number of workers in a plan. */
 const maxFrames = 4_096;
 
 export class EarlyFrames {
   #frames: Frame[] = [];
 
   /**
-   * Keeps the frame and returns true if it is a hello of the run for a generation after the given one.
+   * If the frame is a hello of the run for a later generation than `latest`, keeps it and returns true.
    * @throws ProtocolError when the frame has no valid header
    */
   keep(frame: Frame, latest: Pick<GenerationIdentity, 'runTag'> & { generation: number }): boolean {

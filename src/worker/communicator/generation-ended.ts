@@ -1,6 +1,6 @@
 /**
- * Thrown by a wait when the generation has ended: the step in flight is abandoned, and a new plan will follow. Not a failure; the
- * worker answers with its last committed step.
+ * Thrown when a call waits for a generation that has ended. The step in flight is aborted, the worker reports its last committed step,
+ * and a new plan follows.
  */
 export class GenerationEnded extends Error {
   override readonly name = 'GenerationEnded';

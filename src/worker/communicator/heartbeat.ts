@@ -1,11 +1,11 @@
-/** The heartbeat timer of a worker: sends signs of life, and notices when the coordinator is silent for too long. */
+/** The heartbeat timer of a worker. Sends heartbeats, and detects a coordinator that is silent for too long. */
 
 export interface HeartbeatOptions {
   readonly intervalMs: number;
   /** Silence of the coordinator after which `silent` is called. */
   readonly timeoutMs: number;
   readonly send: () => void;
-  /** Called at each interval while the coordinator is silent. */
+  /** Called at each interval once the coordinator has been silent for `timeoutMs`. */
   readonly silent: (silentMs: number) => void;
 }
 

@@ -1,4 +1,4 @@
-/** Timeline spans of collectives in flight: from `start` to the end of the round. Sends them in batches. */
+/** Records timeline spans of collectives, from `start` to the end of the round, and sends them in batches. */
 
 import { nowUs, tracedSteps, type Span } from '../../shared/timeline/spans.js';
 

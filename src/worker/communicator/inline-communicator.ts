@@ -1,5 +1,5 @@
 /**
- * The communicator of a single process: the same core over the in-memory transport, in the calling thread. With one worker every
+ * The communicator of a single process. Runs the core in the main thread over the in-memory transport. With one worker every
  * collective finishes inside `start`, so `wait` never blocks.
  */
 
@@ -42,17 +42,21 @@ export class InlineCommunicator implements Communicator {
       {
         message: (message) => this.#events?.message(message),
         finished: (id) => this.#finished.add(id),
-        failed: (error) => {
-          this.#failure = error;
-          this.#events?.failed(error);
-        },
-        // With one worker no peer can be lost.
+        failed: (error) => this.#fail(error),
+        // The mailbox receives `stop_generation` itself, and no `wait` is blocked.
         ended: () => undefined,
-        refused: (error) => this.#events?.failed(error),
+        // Inside one process no message can be damaged.
+        refused: (error) => this.#fail(error),
         ticks: () => this.#ticks,
         waiting: () => 0,
       },
     );
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    this.#events?.failed(error);
   }
 
   listen(events: CommunicatorEvents): void {
@@ -79,7 +83,7 @@ export class InlineCommunicator implements Communicator {
     return false;
   }
 
-  /** Has no choice to make: collectives finish in this thread in any case. */
+  /** Ignores whether memory is shared, because there is only one worker. */
   begin(): void {
     this.#ticks++;
   }

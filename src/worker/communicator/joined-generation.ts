@@ -1,6 +1,6 @@
 /**
  * One generation that this worker has joined: its peers, its collectives, the memory of peers that this worker can read, and the
- * hellos that have arrived. Owns all of it until `end` or `close`; another generation is another object.
+ * peers whose hellos have arrived. `end` and `close` release these resources. Each generation has its own object.
  */
 
 import { CollectiveEngine } from '../../shared/collectives/collective-engine.js';
@@ -27,7 +27,7 @@ import type { DataPlaneRequest } from './communicator.js';
 import type { CoreTransports, PeerMemory } from './core-environment.js';
 import { helloFrame, readsMemory } from './hello.js';
 
-/** The vectors of an allocation: this worker's, and those of the workers whose memory it can read. */
+/** The vectors of an allocation: those of this worker, and those of the peers whose memory this worker can read. */
 interface AllocatedVectors {
   readonly own: Vectors;
   readonly peers: ReadonlyMap<Rank, Vectors>;
@@ -51,12 +51,12 @@ export class JoinedGeneration {
   readonly #readers = new Set<Rank>();
   /** The peers whose hello has not arrived. */
   readonly #awaited: Set<Rank>;
-  /** Resolves when all hellos have arrived, with true if this worker and each peer can read each other's memory. */
+  /** Resolves when all hellos have arrived. The result is true if this worker and each peer can read each other's memory. */
   readonly connected: Promise<boolean>;
   #connecting: { resolve(sharesMemory: boolean): void; reject(error: Error): void } | undefined;
   #verdict: NodeJS.Timeout | undefined;
 
-  /** Opens the memory of peers on the same host; connects to no peer. */
+  /** Opens the memory of peers on the same host. `greet` connects to the peers. */
   constructor(
     plan: Plan,
     { runId, collective }: DataPlaneRequest,
@@ -93,7 +93,7 @@ export class JoinedGeneration {
     }
   }
 
-  /** Connects to all peers and sends each a hello: n-1 messages of a header and one byte. */
+  /** Connects to all peers and sends each a hello. Cost: n-1 messages of a header and one byte. */
   greet(data: DataPlane, { frame, disconnected }: Parameters<DataPlane['connect']>[1]): void {
     data.connect(this.#peers, { frame, disconnected });
     for (const { rank } of this.#peers)
@@ -117,12 +117,15 @@ export class JoinedGeneration {
     this.#connecting = undefined;
   }
 
-  /** Calls `timedOut` after this time unless the generation has ended. Only the first call of this method has an effect. */
+  /** Calls `timedOut` after `timeoutMs` unless the generation ends before. Only the first call of this method has an effect. */
   awaitVerdict(timeoutMs: number, timedOut: () => void): void {
     this.#verdict ??= setTimeout(timedOut, timeoutMs);
   }
 
-  /** @param memoryAt returns this worker's own memory at the region that its peers expect */
+  /**
+   * Adds an allocation, with the vectors of this worker and of the peers whose memory this worker can read.
+   * @param memoryAt returns this worker's memory at a region
+   */
   allocate(elementCount: number, memoryAt: (region: Region) => ArrayBufferLike): Vectors {
     const { ranges, rank: own } = this.engine.mesh;
     const regions = this.#layout.add(elementCount);
@@ -142,7 +145,7 @@ export class JoinedGeneration {
     return vectors;
   }
 
-  /** Registers a collective over vectors of its own, which peers cannot read. */
+  /** Registers a collective over vectors that peers cannot read. */
   register(spec: CollectiveSpec, buffers: CollectiveBuffers): void {
     this.engine.register(spec, buffers);
   }
@@ -157,7 +160,7 @@ export class JoinedGeneration {
     this.engine.register(spec, slice(allocated.own), shared);
   }
 
-  /** The collectives in flight with the ranks whose frames each lacks; empty if none is in flight. */
+  /** Names each collective in flight and the ranks whose frames it lacks. */
   missing(): string[] {
     return this.engine.waitingFor().map(({ collective, ranks }) => `${collective} from ${ranks.join(', ')}`);
   }
@@ -169,7 +172,7 @@ export class JoinedGeneration {
     this.#memories.clear();
   }
 
-  /** Closes, and rejects `connected` with `error` if it is pending. */
+  /** Calls `close`. If `connected` is pending, rejects it with `error`. */
   end(error: Error): void {
     this.close();
     this.#connecting?.reject(error);

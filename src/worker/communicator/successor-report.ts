@@ -1,13 +1,13 @@
 /**
- * Keeps the messages that a worker repeats to a new coordinator: its identity, its membership and its latest reports, because the
- * previous coordinator may have died before it recorded them.
+ * Keeps the messages that a worker sends to a new coordinator: its identity, its membership and its latest reports. The previous
+ * coordinator may have died before it recorded these reports.
  */
 
 import type { MessageOf, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 
 type Report = MessageOf<WorkerMessage, 'committed' | 'evaluated' | 'checkpointed'>;
 
-/** Number of latest reports that are kept: more than a worker makes while its coordinator is being replaced. */
+/** Number of reports that are kept; more than a worker sends while its coordinator is being replaced. */
 const keptReports = 4_096;
 
 export class SuccessorReport {
@@ -18,8 +18,8 @@ export class SuccessorReport {
   /** This worker's membership by the latest plan. Kept after the generation of that plan has ended. */
   #membership: { generation: number; rank: number; worldSize: number } | undefined;
 
-  /** True if this worker has ever joined a generation. Otherwise it has no state that a new coordinator could use. */
-  get isMember(): boolean {
+  /** True if this worker has ever joined a generation. */
+  get hasBeenMember(): boolean {
     return this.#membership !== undefined;
   }
 
@@ -37,7 +37,7 @@ export class SuccessorReport {
     if (this.#reports.length > 2 * keptReports) this.#reports = this.#reports.slice(-keptReports);
   }
 
-  /** The answer to `stop_generation` that was sent before, if it was for this generation. */
+  /** The last answer to `stop_generation`, if it was for this generation. */
   lastCommitted(generation: number): WorkerMessage | undefined {
     return this.#lastCommitted?.generation === generation ? this.#lastCommitted : undefined;
   }

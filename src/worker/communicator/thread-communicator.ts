@@ -1,7 +1,7 @@
 /**
- * The communicator of a worker process: the main thread's end of the communicator thread. A collective is a synchronous call: the
- * request is posted, and `wait` blocks in `Atomics.wait` until the communicator thread has counted the round as finished. TensorFlow's
- * ops run synchronously on the main thread, so none of them is held up by the wait.
+ * The communicator of a worker process. Runs on the main thread and starts the communicator thread. `start` of a collective posts a
+ * request to that thread and returns at once. `wait` blocks in `Atomics.wait` until that thread has counted the round as finished.
+ * Small collectives in shared memory bypass that thread.
  */
 
 import { setFlagsFromString } from 'node:v8';
@@ -44,7 +44,7 @@ interface Pending<T> {
 interface Membership {
   readonly mesh: Mesh;
   readonly smallVectors: SmallVectorLayout;
-  /** Set if small vectors are reduced in shared memory. */
+  /** Undefined if small vectors are not reduced in shared memory. */
   group: SharedMemoryGroup | undefined;
   registered: number;
 }
@@ -63,8 +63,7 @@ export class ThreadCommunicator implements Communicator {
   #closing: (() => void) | undefined;
 
   /**
-   * Starts the thread.
-   * Calls `failed` of `listen` with a ConfigError when other hosts can reach the coordinator's address and there are no keys
+   * Starts the thread. If other hosts can reach the coordinator's address and there are no keys, `failed` is called with a ConfigError.
    */
   constructor({ coordinator, memoryAddon, keys = null, linkFaults = false }: ThreadCommunicatorOptions) {
     const { port1, port2: failures } = new MessageChannel();
@@ -81,9 +80,8 @@ export class ThreadCommunicator implements Communicator {
       failures,
       graceMs,
     };
-    // V8 counts the memory of received frames towards the size of the thread's heap. With the default initial limit, some tens of
-    // megabytes, every second all-reduce of 8 MB started a full garbage collection of 20 ms. V8 reads this flag when it creates the
-    // thread's heap.
+    // V8 counts the memory of received frames towards the size of the thread's heap. With V8's default initial limit, every second
+    // all-reduce of 8 MB started a garbage collection of 20 ms. V8 reads this flag when it creates the thread's heap.
     setFlagsFromString('--initial-old-space-size=256');
     this.#thread = new Worker(new URL('./thread.js', import.meta.url), {
       workerData,
@@ -117,7 +115,7 @@ export class ThreadCommunicator implements Communicator {
 
   join(plan: Plan): Promise<boolean> {
     this.#memory.join(plan);
-    // This precedes the message to the thread, so that an interruption of the new generation is not cleared.
+    // `reset` precedes the message to the thread. Otherwise it could clear an interruption of the new generation.
     this.#state.reset();
     const ranges = plan.workers.map(({ shards }) => shards);
     const mesh = new Mesh({ rank: asRank(plan.rank), shards: plan.shards, ranges });
@@ -192,7 +190,7 @@ export class ThreadCommunicator implements Communicator {
     };
   }
 
-  /** Fails for a reason that lies in this process: its launcher has ended, or it has received a signal. */
+  /** Fails for a local reason: the launcher of this process has ended, or this process has received a signal. */
   abandon(error: Error): void {
     this.#fail(error);
   }

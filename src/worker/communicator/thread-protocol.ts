@@ -1,8 +1,9 @@
 /**
  * The protocol between the main thread and the communicator thread: messages, and an Int32 array in shared memory.
  *
- * Requests are messages, because `Atomics.waitAsync` in a worker thread loses wake-ups (Node 20.20). Answers that the main thread
- * blocks on are state changes of the array: `Atomics.wait` compares the value before it blocks, so no change can be missed.
+ * The main thread sends requests as messages, because `Atomics.waitAsync` in a worker thread loses wake-ups (Node 20.20). The thread
+ * answers by changes of the array while the main thread is blocked. `Atomics.wait` compares the value before it blocks, so no change is
+ * missed.
  */
 
 import type { MessagePort } from 'node:worker_threads';
@@ -15,13 +16,13 @@ import type { WorkerTransportOptions } from './worker-transports.js';
 
 /** Indices of the state array. */
 export const stateIndex = {
-  /** Non-zero once no collective finishes any more, because the generation or the run has ended; the port `failures` has the reason. */
+  /** Non-zero once the generation or the run has ended. No collective finishes any more. The port `failures` has the reason. */
   interrupted: 0,
-  /** Counts the main thread's progress. */
+  /** The main thread's progress counter. */
   ticks: 1,
   /** The collective that the main thread is blocked on; 0: none. */
   waiting: 2,
-  /** `collectives + id` counts the finished rounds of a collective; -1 while `interrupted` is set. */
+  /** Element `collectives + id` counts the finished rounds of collective `id`; -1 while `interrupted` is set. */
   collectives: 3,
 } as const;
 
@@ -33,11 +34,11 @@ export interface ThreadOptions extends WorkerTransportOptions {
   readonly state: SharedArrayBuffer;
   /** Carries the reason (Interruption) to a main thread that is blocked and runs no event loop. */
   readonly failures: MessagePort;
-  /** Time in which the main thread must end after a failure; then the thread kills the process. */
+  /** Time after a failure in which the main thread must end the process. After that the communicator thread kills the process. */
   readonly graceMs: number;
 }
 
-/** The reason why no collective finishes any more. */
+/** The reason why collectives do not finish any more. */
 export type Interruption = { kind: 'ended'; generation: number } | { kind: 'failed'; error: WireError };
 
 export type ToThread =

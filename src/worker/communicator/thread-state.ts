@@ -1,6 +1,6 @@
 /**
- * The main thread's view of the state that it shares with the communicator thread: progress, the collective it is blocked on, finished
- * rounds, and the reason for an interruption.
+ * The state that the main thread shares with the communicator thread, as the main thread uses it: progress, the collective that blocks
+ * the main thread, finished rounds, and the reason for an interruption.
  */
 
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
@@ -56,7 +56,7 @@ export class ThreadState {
     }
   }
 
-  /** The reason of an interruption, read from the port because a blocked thread runs no event loop. */
+  /** Reads the reason of an interruption from the port, because a blocked thread runs no event loop. */
   #interruption(): Error {
     let ended = 0;
     for (;;) {

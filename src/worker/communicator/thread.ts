@@ -1,6 +1,6 @@
 /**
- * Entry of the communicator thread, which owns every ZeroMQ socket of the worker and stays responsive while TensorFlow occupies the
- * main thread.
+ * Entry of the communicator thread. The thread owns every ZeroMQ socket of the worker and stays responsive while TensorFlow occupies
+ * the main thread.
  */
 
 import { parentPort, workerData } from 'node:worker_threads';
@@ -36,7 +36,7 @@ const refusals = new Refusals();
 function interrupt(reason: Interruption): void {
   post(reason);
   options.failures.postMessage(reason);
-  // The reason must be in the port before the main thread is woken, since the main thread then reads it.
+  // The reason must be in the port before the main thread is woken, because the woken thread reads the port.
   Atomics.store(state, stateIndex.interrupted, 1);
   for (let id = 0; id < maxCollectives; id++) {
     Atomics.store(state, stateIndex.collectives + id, -1);
@@ -50,7 +50,7 @@ function fail(error: Error): void {
     return;
   }
   interrupt({ kind: 'failed', error: toWireError(error) });
-  // A main thread that hangs in native code cannot react: the process ends without it.
+  // A main thread that hangs in native code cannot end the process, so this thread ends it.
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), options.graceMs).unref();
 }
 
@@ -116,7 +116,7 @@ function handle(message: ToThread): void {
     case 'allocate':
     case 'register':
     case 'register-slice':
-      // Ignored if the generation has ended and the main thread has not been informed yet.
+      // The generation may have ended before the main thread noticed it. The request then has no effect.
       if (core.generation) handleOfGeneration(message, core.generation);
       break;
     case 'link-fault':

@@ -1,6 +1,6 @@
 /**
- * Opens the transports of a worker: the control client and, once the run is known, the data plane. With `linkFaults` both are wrapped
- * so that faults can be injected; without it the real ones are returned, and no wrapper is on the path of a message.
+ * Opens the transports of a worker: the control client, and later the data plane. With `linkFaults`, wrappers around both can inject
+ * faults. Without `linkFaults` there are no wrappers.
  */
 
 import { writeFaultRecord } from '../../shared/faults/fault-request.js';
