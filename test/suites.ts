@@ -22,6 +22,7 @@ const isolated: readonly string[] = [
   'test/property/collectives.test.ts',
   'test/property/coordinator.test.ts',
   'test/unit/adam.test.ts',
+  'test/unit/arithmetic.test.ts',
   'test/unit/bfloat16-convolutions.test.ts',
   'test/unit/commit-step.test.ts',
   'test/unit/confusion-picture.test.ts',

@@ -62,6 +62,7 @@ export function mergeConfig(layers: readonly ConfigLayer[]): RunConfig {
       sources.set(field, layer.source);
     }
   }
+  applyArithmetic(merged);
   const parsed = runConfigSchema.safeParse(merged);
   if (!parsed.success) {
     const list = describeIssues(parsed.error, merged, (field) =>
@@ -73,6 +74,14 @@ export function mergeConfig(layers: readonly ConfigLayer[]): RunConfig {
   if (list.length > 0)
     throw new ConfigError(`The configuration is not valid:\n${list.map((line) => `  ${line}`).join('\n')}`);
   return Object.freeze(parsed.data);
+}
+
+/** With tfjs's arithmetic, Adam's epsilon has tfjs's default. */
+function applyArithmetic(merged: Record<string, unknown>): void {
+  const { arithmetic, optimizer = { kind: 'adam' } } = merged;
+  if (arithmetic !== 'tfjs' || typeof optimizer !== 'object' || optimizer === null) return;
+  const { kind } = optimizer as { kind?: unknown };
+  if (kind === 'adam' || kind === 'adamw') merged['optimizer'] = { epsilon: 1e-7, ...optimizer };
 }
 
 /** The hardware, as far as the configuration depends on it. */

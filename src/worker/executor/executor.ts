@@ -30,6 +30,8 @@ export interface ExecutorOptions {
   readonly seed: number;
   /** Statistics of a frozen BatchNormalization in training; by default those of the batch. */
   readonly frozenBatchNorm?: 'batch' | 'inference';
+  /** Rules where PyTorch and tfjs differ; by default PyTorch's. */
+  readonly arithmetic?: 'pytorch' | 'tfjs';
   /** For each output of the model, true if its last activation is left out; see final-activation.ts. */
   readonly logits?: readonly boolean[];
   /** Records spans for the timeline; by default nothing is measured. */
@@ -100,6 +102,7 @@ export class Executor {
         seed,
         node,
         inference: inference(layer),
+        arithmetic: options.arithmetic ?? 'pytorch',
         needsInputGradient,
         weightIndex,
         register: communicator.register.bind(communicator),

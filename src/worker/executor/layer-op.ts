@@ -78,6 +78,8 @@ export interface LayerServices {
   readonly node: FusedNode;
   /** True if the layer is called as in inference in training too: a frozen BatchNormalization, by the configuration. */
   readonly inference: boolean;
+  /** Rules where PyTorch and tfjs differ. */
+  readonly arithmetic: 'pytorch' | 'tfjs';
   /** False if no trainable weight precedes this node. */
   readonly needsInputGradient: boolean;
   /** Index of a layer's variable in the layout. */

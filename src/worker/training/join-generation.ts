@@ -42,6 +42,7 @@ export function joinGeneration(
     communicator: registrar,
     seed: config.seed,
     frozenBatchNorm: config.frozenBatchNorm,
+    arithmetic: config.arithmetic,
     logits: replica.objective.logits,
     measure,
   });

@@ -48,6 +48,15 @@ export const trainingFields = {
     description: 'number of micro-batches per batch, computed one after another; memory holds one at a time',
     resume: 'fixed',
   }),
+  arithmetic: z
+    .enum(['pytorch', 'tfjs'])
+    .default('pytorch')
+    .register(fieldMetadata, {
+      description:
+        "rules where PyTorch and tfjs differ: the default of Adam's epsilon (1e-8 or 1e-7), and the variance that enters " +
+        "BatchNorm's running variance (unbiased or biased)",
+      resume: 'fixed',
+    }),
   frozenBatchNorm: z
     .enum(['batch', 'inference'])
     .default('batch')

@@ -7,7 +7,7 @@
  *   dx = gamma / std * (dy - s1 / N - xhat * s2 / N).
  * A ReLU and a 2x2 max-pool that follow are computed in the same passes (see fusion.ts); dy is then the gradient before
  * them.
- * The running statistics (unbiased variance, PyTorch's rule) change in `commit`, so an aborted step leaves no trace; tfjs's
+ * The running statistics (unbiased variance, PyTorch's rule, unless the arithmetic is tfjs's) change in `commit`, so an aborted step leaves no trace; tfjs's
  * own call() would write them during the forward pass.
  */
 
@@ -106,9 +106,10 @@ class BatchNormOp implements LayerOp {
   /** Sets moving = momentum * moving + (1 - momentum) * batch, once per part of the batch. */
   commit(): void {
     const bias = this.#services.node.cancelledBias?.read().dataSync<'float32'>();
+    const isUnbiased = this.#services.arithmetic === 'pytorch';
     for (const { count, mean, biasedVariance } of this.#pending) {
       // A single row has no unbiased variance. PyTorch refuses it; the biased one is kept here.
-      const unbias = count > 1 ? count / (count - 1) : 1;
+      const unbias = isUnbiased && count > 1 ? count / (count - 1) : 1;
       this.#move(this.#fields.movingMean, bias ? mean.map((value, c) => value + (bias[c] ?? 0)) : mean, 1);
       this.#move(this.#fields.movingVariance, biasedVariance, unbias);
     }
