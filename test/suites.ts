@@ -39,6 +39,7 @@ const isolated: readonly string[] = [
   'test/unit/frozen-batch-norm.test.ts',
   'test/unit/import.test.ts',
   'test/unit/keras-import.test.ts',
+  'test/unit/layer-refusals.test.ts',
   'test/unit/layers-same-bits.test.ts',
   'test/unit/load-model.test.ts',
   'test/unit/masks.test.ts',

@@ -1,6 +1,7 @@
 /** Trains a model by Lockstep's executor and by tfjs's own `fit`, on the same batches from the same weights. */
-import type { LayersModel, Tensor } from '@tensorflow/tfjs';
+import type { LayersModel, Tensor, layers } from '@tensorflow/tfjs';
 import { expect } from 'vitest';
+import type { ModelContext } from '../../src/api/define-training.js';
 import type { LoadedDefinition } from '../../src/api/load-definition.js';
 import type { RunConfigInput } from '../../src/shared/config/run-config.js';
 import type { SampleBuffers, TrainingData } from '../../src/shared/data/training-data.js';
@@ -114,3 +115,21 @@ export async function expectTrainsLikeFit(
   }
   reference.dispose();
 }
+
+/** Sequences of 4 steps with 3 features, and one target. */
+export const [time, features] = [4, 3];
+export const sequence: Column = { shape: [time, features], dtype: 'float32', value: wave };
+export const sequences = columnData(24, [sequence], [{ shape: [1], dtype: 'float32', value: wave }]);
+
+/** Trains the layer behind a dense one on sequences, so that the gradient passes through it. */
+export const behindDense =
+  (make: (tf: ModelContext['tf']) => layers.Layer): ((context: ModelContext) => LayersModel) =>
+  ({ tf }) =>
+    tf.sequential({
+      layers: [
+        tf.layers.dense({ units: features, inputShape: [time, features] }),
+        make(tf),
+        tf.layers.flatten(),
+        tf.layers.dense({ units: 1 }),
+      ],
+    });

@@ -114,6 +114,9 @@ async function loadJavaScript(): Promise<Engine> {
 /** Loads the addon for shared memory for the other engines as well, if it is installed; no bit depends on it. */
 async function loadWasm({ host }: LoadEngineOptions): Promise<Engine> {
   const tf = requireJavaScript();
+  // Some kernels run in tfjs's JavaScript backend, which greets as well.
+  await tf.setBackend('cpu');
+  withoutBanner(tf);
   await startWasm(tf);
   withoutBanner(tf);
   return describeEngine(

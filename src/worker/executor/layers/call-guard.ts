@@ -1,9 +1,11 @@
 /** Detects what a layer's call must not do: draw random numbers by itself, write a weight, or keep other state. */
 
 import type { DataId, Tensor, Variable } from '@tensorflow/tfjs';
-import { ModelError } from '../../../shared/errors.js';
+import { InvariantError, ModelError, OperationalError } from '../../../shared/errors.js';
+import { attributeError } from '../../../shared/user-code.js';
 import { withoutMathRandom } from '../../random/math-random.js';
 import type { Tensorflow } from '../../engine/native.js';
+import type { GraphNode } from '../graph.js';
 import type { Layer, LayerVariable } from '../layer.js';
 import type { Refusal } from './refusals.js';
 
@@ -48,6 +50,22 @@ const randomOps = new Map(
 interface ScopedEngine {
   startScope(name?: string): void;
   readonly state: { readonly registeredVariables: Readonly<Record<string, Variable>> };
+}
+
+/** Runs `body`. @throws ModelError that names `layer` in place of an error of tfjs; an error of the user's code is passed on */
+export function namingErrors<T>(layer: Layer, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    const known = error instanceof OperationalError || error instanceof InvariantError;
+    if (known || !(error instanceof Error) || attributeError(error) !== error) throw error;
+    throw new ModelError(
+      `Layer "${layer.name}" (${layer.getClassName()}): expected tfjs to compute it, got "${error.message}". ` +
+        'Check its options and the shapes of its inputs.',
+      { layer: layer.name },
+      error,
+    );
+  }
 }
 
 /** Runs `body`. @throws ModelError that names `layer` if it draws a random number through tfjs or Math.random */
@@ -101,6 +119,27 @@ export class WriteGuard {
     if (!written) return;
     throw new ModelError(
       `Layer "${this.#layer.name}" (${this.#layer.getClassName()}) writes the variable "${written.name}": ${writtenVariable.reason}.`,
+    );
+  }
+}
+
+/**
+ * Later layers are built for the declared shapes. Where a real one is smaller, their kernels would read beyond its values.
+ * @throws ModelError that names the layer if an output has another number of values per sample than the layer declares
+ */
+export function requireDeclaredSizes(
+  { layer, outputShapes }: GraphNode,
+  outputs: readonly Tensor[],
+  samples: number,
+): void {
+  for (const [i, [, ...declared]] of outputShapes.entries()) {
+    const got = outputs[i];
+    const expected = declared.reduce<number>((size, dimension) => size * (dimension ?? Number.NaN), samples);
+    if (got === undefined || Number.isNaN(expected) || got.size === expected) continue;
+    throw new ModelError(
+      `Layer "${layer.name}" (${layer.getClassName()}): expected an output of the shape [${samples}, ${declared.join(', ')}], as ` +
+        `it declares, got [${got.shape.join(', ')}]. Correct its computeOutputShape.`,
+      { layer: layer.name },
     );
   }
 }

@@ -9,7 +9,13 @@ import { ModelError } from '../../../shared/errors.js';
 import { attributeError, isTyped } from '../../../shared/user-code.js';
 import type { Layer, LayerVariable } from '../layer.js';
 import type { ActiveShard, LayerOp, LayerServices, PassContext } from '../layer-op.js';
-import { WriteGuard, requireEqualResults, withoutRandomOps } from './call-guard.js';
+import {
+  WriteGuard,
+  namingErrors,
+  requireDeclaredSizes,
+  requireEqualResults,
+  withoutRandomOps,
+} from './call-guard.js';
 import { RandomDraws } from './random-draws.js';
 import { RandomLayers } from './random-layers.js';
 import { backpropagate, record, release, type Recording } from './tape.js';
@@ -81,11 +87,14 @@ class GuardedCall {
     const call = (): Tensor[] => {
       const draws = new RandomDraws(this.#services, { shard, step });
       return this.#random.with(draws, () =>
-        withoutRandomOps(tf, this.#layer, () => this.#call(inputs, training, mask)),
+        namingErrors(this.#layer, () =>
+          withoutRandomOps(tf, this.#layer, () => this.#call(inputs, training, mask)),
+        ),
       );
     };
     const outputs = call();
     writes.check();
+    requireDeclaredSizes(this.#services.node, outputs, shard.count);
     if (repeat) {
       tf.tidy(() => requireEqualResults(this.#layer, outputs, call()));
       this.#repeated = true;
