@@ -21,6 +21,10 @@ export function everyLayer(tf: Tensorflow): LayersModel {
       layers.maxPooling2d({ poolSize: 3, strides: 2, padding: 'same' }).apply(x),
       layers.averagePooling2d({ poolSize: 3, strides: 2, padding: 'same' }).apply(x),
     ] as never);
+  const deep = layers.depthwiseConv2d({ kernelSize: 3, depthMultiplier: 2, activation: 'relu' }).apply(x);
+  const highest = layers
+    .globalMaxPooling2d({})
+    .apply(layers.separableConv2d({ filters: 4, kernelSize: 2, padding: 'same' }).apply(deep));
   x = layers
     .zeroPadding2d({
       padding: [
@@ -41,10 +45,19 @@ export function everyLayer(tf: Tensorflow): LayersModel {
   });
   const side = inner.apply(table);
   const rows = layers.reshape({ targetShape: [4, 2] }).apply(side);
+  let steps = layers.conv1d({ filters: 3, kernelSize: 2, padding: 'same', dilationRate: 2 }).apply(rows);
+  steps = layers.maxPooling1d({ poolSize: 2, strides: 1, padding: 'same' }).apply(steps);
+  steps = layers.averagePooling1d({ poolSize: 2, strides: 1 }).apply(steps);
+  const sequence = layers
+    .add()
+    .apply([
+      layers.globalMaxPooling1d({}).apply(steps),
+      layers.globalAveragePooling1d({}).apply(steps),
+    ] as never);
   const shared = layers.dense({ units: 2, useBias: true, activation: 'sigmoid' });
   const again = layers.batchNormalization().apply(shared.apply(shared.apply(rows)));
   const gated = layers.multiply().apply([side, layers.flatten().apply(again)] as never);
-  const all = layers.concatenate().apply([pooled, flat, gated] as never);
+  const all = layers.concatenate().apply([pooled, flat, gated, highest, sequence] as never);
   let y = layers.dense({ units: 12, activation: 'elu' }).apply(all);
   y = layers.activation({ activation: 'softplus' }).apply(layers.reLU({ maxValue: 6 }).apply(y));
   const logits = layers.dense({ units: 4, useBias: false, name: 'logits' }).apply(y);

@@ -100,6 +100,46 @@ describe('onnxruntime', () => {
     }
   });
 
+  it('has the outputs of tfjs for every depthwise, separable and transposed convolution', async () => {
+    for (const { size, ...options } of convolutions) {
+      const isDilated = 'dilationRate' in options;
+      const each = [
+        layers.separableConv2d({ filters: 3, depthMultiplier: 2, ...options }),
+        ...(isDilated ? [] : [layers.depthwiseConv2d({ depthMultiplier: 2, ...options })]),
+        ...(isDilated ? [] : [layers.conv2dTranspose({ filters: 3, ...options })]),
+      ];
+      for (const layer of each) {
+        const about = JSON.stringify({ layer: layer.getClassName(), size, ...options });
+        expect(await distance(modelOf(layer, size), size), about).toBeLessThan(1e-5);
+      }
+    }
+  });
+
+  it('has the outputs of tfjs for every convolution and pooling of sequences', async () => {
+    for (const length of [7, 8])
+      for (const padding of paddings)
+        for (const size of [1, 2, 3])
+          for (const step of [{}, { strides: 2 }, { strides: 3 }, { dilationRate: 2 }]) {
+            const strides = step.strides ?? 1;
+            const each = [
+              layers.conv1d({ filters: 3, kernelSize: size, padding, activation: 'tanh', ...step }),
+              layers.maxPooling1d({ poolSize: size, strides, padding }),
+              layers.averagePooling1d({ poolSize: size, strides, padding }),
+            ];
+            for (const layer of each) {
+              const about = JSON.stringify({ layer: layer.getClassName(), length, padding, size, ...step });
+              expect(await distance(modelOf(layer, [length]), [length]), about).toBeLessThan(1e-5);
+            }
+          }
+  });
+
+  it('has the outputs of tfjs for every global pooling', async () => {
+    for (const layer of [layers.globalMaxPooling2d({}), layers.globalAveragePooling2d({})])
+      expect(await distance(modelOf(layer, [7, 8]), [7, 8]), layer.name).toBeLessThan(1e-5);
+    for (const layer of [layers.globalMaxPooling1d({}), layers.globalAveragePooling1d({})])
+      expect(await distance(modelOf(layer, [7]), [7]), layer.name).toBeLessThan(1e-5);
+  });
+
   it('has the outputs of tfjs for pictures of any size, where it can compute the padding', async () => {
     for (const options of [{ dilationRate: 2 }, { strides: 2 }, { strides: 3 }]) {
       const model = modelOf(layers.conv2d({ filters: 3, kernelSize: 3, padding: 'same', ...options }), [
@@ -121,6 +161,43 @@ describe('a padding that onnxruntime cannot compute', () => {
       exportModel(model, { format: 'onnx', layout: 'tfjs', out, version: '0.0.0' }),
     ).rejects.toThrow(
       /ONNX: layer "pool": expected an input of fixed height and width, got .* strides beyond the kernel/,
+    );
+    await expect(access(out)).rejects.toThrow(/ENOENT/);
+  });
+});
+
+describe('a layer that a format cannot represent', () => {
+  const refusals: [string, 'onnx' | 'savedmodel', () => tfjs.LayersModel, RegExp][] = [
+    [
+      'a dilation that tfjs ignores',
+      'onnx',
+      () => modelOf(layers.depthwiseConv2d({ kernelSize: 3, dilationRate: 2, name: 'deep' }), [7, 8]),
+      /layer "deep" \(DepthwiseConv2D\): tfjs ignores its dilationRate/,
+    ],
+    [
+      'a sequence of any length',
+      'onnx',
+      () => modelOf(layers.conv1d({ filters: 2, kernelSize: 3, name: 'conv' }), [null]),
+      /layer "conv" \(Conv1D\): it needs an input of fixed sizes/,
+    ],
+    [
+      'a depthwise convolution with different strides',
+      'savedmodel',
+      () =>
+        modelOf(layers.separableConv2d({ filters: 2, kernelSize: 3, strides: [1, 2], name: 'sep' }), [7, 8]),
+      /SavedModel: layer "sep\/depthwise": expected equal strides, got 1 x 2/,
+    ],
+    [
+      'a transposed convolution',
+      'savedmodel',
+      () => modelOf(layers.conv2dTranspose({ filters: 2, kernelSize: 3, name: 'up' }), [7, 8]),
+      /layer "up" \(Conv2DTranspose\): the format cannot represent its output size/,
+    ],
+  ];
+  it.each(refusals)('is refused by name, and no file is written: %s', async (_, format, make, reason) => {
+    const out = join(await temporaryFolder(), 'out');
+    await expect(exportModel(make(), { format, layout: 'tfjs', out, version: '0.0.0' })).rejects.toThrow(
+      reason,
     );
     await expect(access(out)).rejects.toThrow(/ENOENT/);
   });

@@ -25,11 +25,20 @@ interface Named {
 }
 
 export interface Convolution extends Named {
-  /** [height, width, in, out] */
+  /** [height, width, in, out]; of a depthwise one [height, width, in, out per in] */
+  readonly kernel: Constant;
+  readonly bias: Constant | undefined;
+  readonly depthwise: boolean;
+  readonly strides: readonly [number, number];
+  readonly dilations: readonly [number, number];
+  readonly padding: Padding;
+}
+
+export interface TransposedConvolution extends Named {
+  /** [height, width, out, in] */
   readonly kernel: Constant;
   readonly bias: Constant | undefined;
   readonly strides: readonly [number, number];
-  readonly dilations: readonly [number, number];
   readonly padding: Padding;
 }
 
@@ -70,11 +79,13 @@ export interface GraphWriter<Value extends GraphValue> {
   input(name: string, shape: Shape): Value;
   output(name: string, value: Value): void;
   conv2d(x: Value, convolution: Convolution, shape: Shape): Value;
+  /** Adds the gradient of a convolution by its input. Absent from formats that need the size of the batch for it. */
+  convTranspose?(x: Value, convolution: TransposedConvolution, shape: Shape): Value;
   normalize(x: Value, normalization: Normalization): Value;
   dense(x: Value, dense: Dense, shape: Shape): Value;
   pool(x: Value, pooling: Pooling, shape: Shape): Value;
-  /** Adds the mean over height and width: [batch, height, width, channels] to [batch, channels]. */
-  globalAverage(x: Value, name: string, shape: Shape): Value;
+  /** Adds the mean or the maximum over height and width: [batch, height, width, channels] to [batch, channels]. */
+  globalPool(x: Value, pooling: Pick<Pooling, 'name' | 'kind'>, shape: Shape): Value;
   activation(x: Value, activation: Activation): Value;
   /** Adds a reshape to `shape`, whose first size is that of the batch. */
   reshape(x: Value, name: string, shape: Shape): Value;

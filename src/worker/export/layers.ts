@@ -1,33 +1,18 @@
 /** Maps each class of layer to calls of a GraphWriter. A class that is missing here cannot be exported. */
 
 import type { Tensor } from '@tensorflow/tfjs';
-import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer.js';
+import { fieldsOf, type LayerVariable } from '../executor/layer.js';
+import type { ActivationKind, Constant } from './graph-writer.js';
 import {
-  activationKinds,
-  type ActivationKind,
-  type Constant,
-  type GraphValue,
-  type GraphWriter,
-  type Padding,
-  type Shape,
-} from './graph-writer.js';
-
-export interface LoweringContext {
-  readonly layer: Layer;
-  /** The layer's unique name. */
-  readonly name: string;
-  readonly inputs: readonly GraphValue[];
-  readonly writer: GraphWriter<GraphValue>;
-  /** Shape of the output. */
-  readonly shape: Shape;
-  /** Returns a weight's values, the same object at each call for a weight. */
-  constant(variable: LayerVariable): Constant;
-  refuse(reason: string): never;
-}
-
-type Lowering = (context: LoweringContext) => GraphValue;
-
-type Variable = LayerVariable | null | undefined;
+  activated,
+  checkChannelsLast,
+  first,
+  optional,
+  reshaped,
+  type Lowering,
+  type Variable,
+} from './lowering.js';
+import { windowLowerings } from './window-layers.js';
 
 /** Returns a copy of a weight's values. */
 export function constantOf(variable: LayerVariable): Constant {
@@ -35,56 +20,7 @@ export function constantOf(variable: LayerVariable): Constant {
   return { shape: tensor.shape, values: Float32Array.from(tensor.dataSync<'float32'>()) };
 }
 
-const optional = ({ constant }: LoweringContext, variable: Variable): Constant | undefined =>
-  variable ? constant(variable) : undefined;
-
-const first = ({ inputs, refuse }: LoweringContext): GraphValue => inputs[0] ?? refuse('it has no input');
-
 const unchanged: Lowering = (context) => first(context);
-
-interface PictureFields {
-  readonly padding: string;
-  readonly dataFormat: string;
-}
-
-function paddingOf(context: LoweringContext): Padding {
-  const { padding, dataFormat } = fieldsOf<PictureFields>(context.layer);
-  if (dataFormat !== 'channelsLast') return context.refuse('only channels last can be exported');
-  return padding === 'same' || padding === 'valid' ? padding : context.refuse(`padding "${padding}"`);
-}
-
-/** Adds the activation option of Conv2D and Dense. */
-function activated(context: LoweringContext, value: GraphValue): GraphValue {
-  const name = context.layer.getConfig()['activation'];
-  return typeof name === 'string' ? activate(context, value, name) : value;
-}
-
-function activate(context: LoweringContext, value: GraphValue, name: string): GraphValue {
-  if (name === 'linear') return value;
-  const kind = activationKinds.find((known): known is ActivationKind => known === name);
-  if (kind === undefined || kind === 'leakyRelu') return context.refuse(`activation "${name}"`);
-  return context.writer.activation(value, { name: `${context.name}/${kind}`, kind });
-}
-
-const conv2d: Lowering = (context) => {
-  const { layer, writer, shape } = context;
-  const fields = fieldsOf<{
-    readonly kernel: LayerVariable;
-    readonly bias: Variable;
-    readonly strides: readonly [number, number];
-    readonly dilationRate: number | readonly [number, number];
-  }>(layer);
-  const rate = fields.dilationRate;
-  const convolution = {
-    name: context.name,
-    kernel: context.constant(fields.kernel),
-    bias: optional(context, fields.bias),
-    strides: fields.strides,
-    dilations: typeof rate === 'number' ? ([rate, rate] as const) : rate,
-    padding: paddingOf(context),
-  };
-  return activated(context, writer.conv2d(first(context), convolution, shape));
-};
 
 const dense: Lowering = (context) => {
   const { layer, writer, shape } = context;
@@ -125,18 +61,6 @@ const batchNormalization: Lowering = (context) => {
   });
 };
 
-const pooling =
-  (kind: 'max' | 'average'): Lowering =>
-  (context) => {
-    const { layer, writer, shape } = context;
-    const { poolSize, strides } = fieldsOf<{
-      readonly poolSize: readonly [number, number];
-      readonly strides: readonly [number, number];
-    }>(layer);
-    const padding = paddingOf(context);
-    return writer.pool(first(context), { name: context.name, kind, size: poolSize, strides, padding }, shape);
-  };
-
 const combined =
   (kind: 'add' | 'multiply'): Lowering =>
   ({ name, inputs, writer, shape, refuse }) =>
@@ -150,20 +74,14 @@ const activationLayer =
     context.writer.activation(first(context), { name: context.name, kind });
 
 export const lowerings: Readonly<Record<string, Lowering>> = {
-  Conv2D: conv2d,
+  ...windowLowerings,
   Dense: dense,
   BatchNormalization: batchNormalization,
-  MaxPooling2D: pooling('max'),
-  AveragePooling2D: pooling('average'),
-  GlobalAveragePooling2D: (context) => {
-    paddingOfNone(context);
-    return context.writer.globalAverage(first(context), context.name, context.shape);
-  },
   Flatten: (context) => {
-    paddingOfNone(context);
-    return context.writer.reshape(first(context), context.name, context.shape);
+    checkChannelsLast(context);
+    return reshaped(context, first(context), context.name, context.shape);
   },
-  Reshape: (context) => context.writer.reshape(first(context), context.name, context.shape),
+  Reshape: (context) => reshaped(context, first(context), context.name, context.shape),
   Activation: (context) => activated(context, first(context)),
   ReLU: (context) => {
     const { maxValue } = fieldsOf<{ readonly maxValue: number | null | undefined }>(context.layer);
@@ -203,9 +121,3 @@ export const lowerings: Readonly<Record<string, Lowering>> = {
   GaussianNoise: unchanged,
   SpatialDropout1D: unchanged,
 };
-
-/** Flatten and global pooling have a data format but no padding. */
-function paddingOfNone({ layer, refuse }: LoweringContext): void {
-  if (fieldsOf<{ readonly dataFormat?: string }>(layer).dataFormat === 'channelsFirst')
-    refuse('only channels last can be exported');
-}

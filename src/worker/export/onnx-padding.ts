@@ -57,3 +57,23 @@ export function paddingAttributes(
       'inputShape with sizes, or use --format tfjs.',
   );
 }
+
+/**
+ * Returns the attributes of a transposed convolution, of which tfjs's output has length * stride elements, and with padding `valid`
+ * and a kernel beyond the stride the difference more.
+ */
+export function transposedPadding(
+  size: readonly number[],
+  strides: readonly number[],
+  padding: Padding,
+): Record<string, Attribute> {
+  const beyond = size.map((length, i) => length - (strides[i] ?? 1));
+  const totals = beyond.map((more) => (padding === 'same' ? Math.max(0, more) : 0));
+  return {
+    pads: [
+      ...totals.map((total) => Math.floor(total / 2)),
+      ...totals.map((total) => total - Math.floor(total / 2)),
+    ],
+    output_padding: beyond.map((more) => Math.max(0, -more)),
+  };
+}

@@ -6,7 +6,6 @@
 
 import type {
   Activation,
-  ActivationKind,
   Constant,
   Convolution,
   Dense,
@@ -16,17 +15,20 @@ import type {
   Pads,
   Pooling,
   Shape,
+  TransposedConvolution,
 } from './graph-writer.js';
 import { Names } from './graph-writer.js';
 import {
   attributeValue,
   elementFloat,
   elementInt64,
+  operators,
+  toDepthwise,
   toOutInHeightWidth,
   valueInfo,
   type Attribute,
 } from './onnx-messages.js';
-import { paddingAttributes } from './onnx-padding.js';
+import { paddingAttributes, transposedPadding } from './onnx-padding.js';
 import { encodeMessage } from './proto.js';
 
 type Order = 'channelsLast' | 'channelsFirst';
@@ -39,18 +41,6 @@ interface OnnxValue extends GraphValue {
 const opset = 17;
 /** IR version of the file format that was introduced with that opset. */
 const irVersion = 8;
-
-const operators: Readonly<Record<Exclude<ActivationKind, 'relu6' | 'swish'>, string>> = {
-  relu: 'Relu',
-  sigmoid: 'Sigmoid',
-  tanh: 'Tanh',
-  softmax: 'Softmax',
-  elu: 'Elu',
-  selu: 'Selu',
-  softplus: 'Softplus',
-  softsign: 'Softsign',
-  leakyRelu: 'LeakyRelu',
-};
 
 export class OnnxWriter implements GraphWriter<OnnxValue> {
   readonly #names = new Names();
@@ -85,15 +75,36 @@ export class OnnxWriter implements GraphWriter<OnnxValue> {
 
   conv2d(x: OnnxValue, { name, kernel, bias, ...options }: Convolution, shape: Shape): OnnxValue {
     const [height = 0, width = 0] = kernel.shape;
-    const weights = [this.#constant(`${name}/kernel`, kernel, toOutInHeightWidth)];
+    const convert = options.depthwise ? toDepthwise : toOutInHeightWidth;
+    const weights = [this.#constant(`${name}/kernel`, kernel, convert)];
     if (bias) weights.push(this.#constant(`${name}/bias`, bias));
     const attributes = {
       kernel_shape: [height, width],
       strides: options.strides,
       dilations: options.dilations,
+      group: options.depthwise ? (kernel.shape[2] ?? 1) : 1,
       ...paddingAttributes(x.shape, { name, size: [height, width], ...options }),
     };
     return this.#picture('Conv', name, [this.#as('channelsFirst', x), ...weights], shape, attributes);
+  }
+
+  convTranspose(
+    x: OnnxValue,
+    { name, kernel, bias, strides, padding }: TransposedConvolution,
+    shape: Shape,
+  ): OnnxValue {
+    // [height, width, out, in] becomes [in, out, height, width].
+    const weights = [this.#constant(`${name}/kernel`, kernel, toOutInHeightWidth)];
+    if (bias) weights.push(this.#constant(`${name}/bias`, bias));
+    const size = kernel.shape.slice(0, 2);
+    const attributes = { kernel_shape: size, strides, ...transposedPadding(size, strides, padding) };
+    return this.#picture(
+      'ConvTranspose',
+      name,
+      [this.#as('channelsFirst', x), ...weights],
+      shape,
+      attributes,
+    );
   }
 
   normalize(x: OnnxValue, { name, epsilon, ...weights }: Normalization): OnnxValue {
@@ -139,8 +150,9 @@ export class OnnxWriter implements GraphWriter<OnnxValue> {
     return this.#picture(operator, name, [this.#as('channelsFirst', x)], shape, attributes);
   }
 
-  globalAverage(x: OnnxValue, name: string, shape: Shape): OnnxValue {
-    const pooled = this.#node('GlobalAveragePool', [this.#as('channelsFirst', x)], `${name}/pooled`);
+  globalPool(x: OnnxValue, { name, kind }: Pick<Pooling, 'name' | 'kind'>, shape: Shape): OnnxValue {
+    const operator = kind === 'max' ? 'GlobalMaxPool' : 'GlobalAveragePool';
+    const pooled = this.#node(operator, [this.#as('channelsFirst', x)], `${name}/pooled`);
     return this.#plain('Flatten', name, [pooled], shape, { axis: 1 });
   }
 

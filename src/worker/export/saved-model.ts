@@ -16,6 +16,7 @@ import type {
   Pooling,
   Shape,
 } from './graph-writer.js';
+import { ModelError } from '../../shared/errors.js';
 import { Names } from './graph-writer.js';
 import { encodeMessage } from './proto.js';
 
@@ -70,13 +71,15 @@ export class SavedModelWriter implements GraphWriter<NodeValue> {
 
   conv2d(
     x: NodeValue,
-    { name, kernel, bias, strides, dilations, padding }: Convolution,
+    { name, kernel, bias, strides, dilations, padding, depthwise }: Convolution,
     shape: Shape,
   ): NodeValue {
+    if (depthwise) checkDepthwise(name, strides, dilations);
+    const operator = depthwise ? 'DepthwiseConv2dNative' : 'Conv2D';
     const product = this.#node(
-      'Conv2D',
+      operator,
       [x.node, this.#constant(`${name}/kernel`, kernel)],
-      `${name}/Conv2D`,
+      `${name}/${operator}`,
       {
         ...pictures,
         strides: list([1, ...strides, 1]),
@@ -131,9 +134,10 @@ export class SavedModelWriter implements GraphWriter<NodeValue> {
     return { shape, node };
   }
 
-  globalAverage(x: NodeValue, name: string, shape: Shape): NodeValue {
+  globalPool(x: NodeValue, { name, kind }: Pick<Pooling, 'name' | 'kind'>, shape: Shape): NodeValue {
     const axes = this.#integers(`${name}/axes`, [2], [1, 2]);
-    const node = this.#node('Mean', [x.node, axes], `${name}/Mean`, {
+    const operator = kind === 'max' ? 'Max' : 'Mean';
+    const node = this.#node(operator, [x.node, axes], `${name}/${operator}`, {
       ...T,
       Tidx: typeAttribute(int32),
       keep_dims: { b: false },
@@ -235,6 +239,17 @@ export class SavedModelWriter implements GraphWriter<NodeValue> {
     const value = { tensor: { dtype, tensorShape: shapeOf(shape), tensorContent } };
     return this.#node('Const', [], name, { dtype: typeAttribute(dtype), value });
   }
+}
+
+/** @throws ModelError for a depthwise convolution that TensorFlow does not compute on a CPU */
+function checkDepthwise(name: string, strides: readonly number[], dilations: readonly number[]): void {
+  const isDilated = dilations.some((dilation) => dilation > 1);
+  if (!isDilated && strides[0] === strides[1]) return;
+  throw new ModelError(
+    `Export to SavedModel: layer "${name}": expected ${isDilated ? 'no dilation' : 'equal strides'}, got ` +
+      `${(isDilated ? dilations : strides).join(' x ')}, which TensorFlow's depthwise convolution does not support. ` +
+      'Use --format tfjs.',
+  );
 }
 
 function shapeOf(shape: Shape): object {
