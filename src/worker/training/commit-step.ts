@@ -19,13 +19,13 @@ export interface ComputedStep {
  * writes, in this order:
  *
  * 1. The running statistics of BatchNorm layers (`executor.commit`). A bias before a BatchNorm is left out of the forward pass,
- *    and its value is added to the running mean here. This must be the value before the update, so the statistics come first.
- * 2. The optimizer's update of parameters and moments (`state.update`). It also updates the moving average of the weights,
- *    which reads the new statistics.
+ *    and its value before the update is added to the running mean here. The statistics therefore come first.
+ * 2. The optimizer's update of parameters and moments (`state.update`). It also updates the moving average, and
+ *    reads the new statistics for it.
  *
- * Both writes are local and synchronous, and no collective runs between them. If the generation ends meanwhile, the main thread
- * notices it only at its next wait or turn of the event loop, when the step is complete. So an aborted step has changed nothing,
- * and a worker that is killed between the writes is lost together with its replica.
+ * Both writes are local and synchronous, and no collective runs between them. The main thread notices the end of a generation only
+ * when it waits for a collective or the event loop, so a step is aborted before both writes or not at all. A worker that is killed
+ * between the writes is lost together with its replica.
  */
 export function commitStep(
   { replica, executor, state, ledger, measure, onFaultPoint }: CommitContext,

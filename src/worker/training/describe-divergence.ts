@@ -1,4 +1,4 @@
-/** The message of a divergence: the step, the shard, what was not finite, and advice that fits the cause. */
+/** Describes a divergence: the step, the shard, the value that was not finite, and advice for the cause. */
 
 import type { BatchPlan } from '../../shared/data/sampler.js';
 import { lossOfOutputs } from '../../shared/config/loss-config.js';

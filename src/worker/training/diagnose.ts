@@ -1,6 +1,6 @@
 /**
- * Finds the cause of a loss or a gradient that is not finite, by computing the step again while every value is examined. Runs only
- * after such a value was detected, on all workers of the generation alike, and changes no weight.
+ * Finds the cause of a loss or a gradient that is not finite. Computes the step again and examines every value, without changing a
+ * weight. All workers of a generation detect such a value at the same step, so all of them run the diagnosis.
  */
 
 import { allFinite } from '../../shared/arithmetic/finite.js';
@@ -17,7 +17,7 @@ import type { Replica } from './replica.js';
 import { readWeights } from './weights.js';
 
 /**
- * Returns the error that names the first cause; equal on all workers.
+ * Returns the error that names the first cause. All workers return the same error.
  * @param microBatches this worker's active shards in each micro-batch
  * @throws GenerationEnded if the generation ends before the workers have agreed
  */
@@ -34,7 +34,7 @@ export function diagnose(
   noteSamples(context, batch, microBatches, note);
   const badWeight = readWeights(context.replica).findIndex((values) => !allFinite(values));
   if (badWeight >= 0) note('weight', badWeight, 0, 0);
-  // All replicas have the same weights, so all workers compute the step again, or none.
+  // All replicas have the same weights, so either all workers compute the step again or none does.
   const layers = badWeight < 0 ? replayStep(context, batch, microBatches, note) : [];
   const agreed = smallestOf(context.loss, batch.step, first);
   return describeDivergence(context, batch, loss, findingOf(agreed), layers);
@@ -81,8 +81,8 @@ function noteSamples(
 }
 
 /**
- * Returns the smallest value of all workers, by bisection: in each round every worker contributes 1 if its value is in the lower
- * half. Takes one round of the loss's all-reduce per bit of `noFinding`.
+ * Returns the smallest value of all workers, by bisection. In each round a worker contributes 1 if its value is in the lower half,
+ * else 0. Takes one round of the loss's all-reduce per bit of `noFinding`.
  */
 function smallestOf(collective: CollectiveHandle, step: number, own: number): number {
   let [low, high] = [0, noFinding];

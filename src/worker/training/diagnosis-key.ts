@@ -1,15 +1,18 @@
 /**
- * The cause of a non-finite loss or gradient as a number. The smallest number over all workers is the first cause, and every worker
- * can describe a cause from its number alone.
+ * The cause of a non-finite loss or gradient as a number, the key. The smallest key of all workers belongs to the first cause. The key
+ * contains all fields of the finding, so every worker can describe a cause that another worker has found.
  */
 
-/** In the order of the computation. `sum` is the gradient after the all-reduce. */
+/** The kinds of causes in the order of the computation. `sum` is the gradient after the all-reduce. */
 const causes = ['input', 'target', 'weight', 'output', 'loss', 'lossGradient', 'gradient', 'sum'] as const;
 export type Cause = (typeof causes)[number];
 
 export interface Finding {
   readonly cause: Cause;
-  /** Sample: position in the global batch. Layer: index in forward order. Weight gradient: index in backward order. Else 0. */
+  /**
+   * `input`, `target`: position of the sample in the global batch. `weight`: index in the layout. `output`: index of the layer in
+   * forward order. `gradient`: index of the parameter in backward order. Other causes: 0.
+   */
   readonly index: number;
   /** Micro-batch (`accumulate`), counted from 0. */
   readonly microBatch: number;
@@ -17,7 +20,7 @@ export interface Finding {
   readonly shard: number;
 }
 
-/** Notes a possible cause; the first one counts. Arguments as in `Finding`. */
+/** Notes a possible cause. Of all noted causes the first one is reported. The arguments are the fields of `Finding`. */
 export type Note = (cause: Cause, index: number, microBatch: number, shard: number) => void;
 
 const shards = 2 ** 12;

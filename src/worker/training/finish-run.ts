@@ -1,4 +1,4 @@
-/** The end of a run that has trained its last step. */
+/** Ends a run after its last step. */
 
 import { join } from 'node:path';
 import { weightsSha256 } from '../../shared/model/layout.js';
@@ -10,10 +10,10 @@ import type { Progress, TrainingSession } from './training-session.js';
 import { readWeights } from './weights.js';
 
 /**
- * Reports the hash of the final weights and, on rank 0, writes the last checkpoint and the model. Resolves when the coordinator
- * has confirmed the end of the run. If the configuration has `ema`, the averaged weights are the final ones.
- * @throws GenerationEnded if a worker is lost before all have finished
- * @throws DivergedError if a weight is not finite; nothing is written then
+ * Reports the hash of the final weights. Rank 0 also writes the last checkpoint and the model. Resolves when the coordinator has
+ * confirmed the end of the run. If the configuration has `ema`, the averaged weights are the final ones.
+ * @throws GenerationEnded if the generation ends before the coordinator has confirmed the end of the run
+ * @throws DivergedError if a final weight is not finite; the model is not written then
  */
 export async function finishRun(
   { checkpoints, communicator, mailbox, replica }: TrainingSession,

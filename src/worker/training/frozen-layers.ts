@@ -1,7 +1,7 @@
 /**
- * Layers that are not trainable (`trainable: false`), as in fine-tuning. tfjs keeps the flag on the layer and on each of its weights,
- * and the two differ if the flag of the layer, or of its model, was set before the layer was built. Lockstep reads the flag of the
- * weights only.
+ * Layers that are not trainable (`trainable: false`), as in fine-tuning. tfjs keeps one flag on the layer and one on each of its
+ * weights. The flags differ if the layer's flag, or that of a model around it, was set before the layer was built. Lockstep reads only
+ * the flags of the weights.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';

@@ -1,6 +1,6 @@
 /**
- * The objects that a worker uses during one generation. Types only, so that the modules that use a context and the modules
- * that build it do not import each other. Consumers take one of the narrow interfaces below.
+ * The objects that a worker uses during one generation. Types only, so the modules that use a context do not import the modules that
+ * build it. A function that uses a context takes one of the narrow interfaces below.
  */
 
 import type { Sampler } from '../../shared/data/sampler.js';
@@ -24,8 +24,8 @@ export interface GenerationContext {
   readonly communicator: Communicator;
   readonly executor: Executor;
   /**
-   * Everything that training changes: steps change the weights, the optimizer's vectors and the statistics; evaluations change the
-   * scheduler state. The same object in every generation.
+   * Everything that training changes. A step changes the weights, the optimizer's vectors and the statistics. An evaluation changes the
+   * scheduler state. Every generation uses the same object.
    */
   readonly state: TrainingState;
   readonly buckets: GradientBuckets;
@@ -39,7 +39,7 @@ export interface GenerationContext {
   readonly tracer: Tracer | undefined;
   readonly clock: StepPartClock;
   readonly measure: Measure;
-  /** Undefined unless the launcher requested faults. */
+  /** Undefined unless faults were requested. */
   readonly onFaultPoint: OnFaultPoint | undefined;
   /** Present on rank 0 with `--histogram-every`. */
   readonly histograms: Histograms | undefined;

@@ -1,7 +1,7 @@
 /**
  * Trains across generations. In each generation a worker connects to the others, receives the training state if it is behind, and
- * trains until the run or the generation ends. A generation ends, for example, when a worker is lost or another one is ready. A step
- * that is aborted then has changed nothing, so the next generation computes it again.
+ * trains until the run or the generation ends. The end of a generation aborts the step in flight. An aborted step has changed nothing,
+ * and the next generation computes it again.
  */
 
 import { DivergedError, invariant } from '../../shared/errors.js';
@@ -35,7 +35,7 @@ export async function trainGenerations(session: TrainingSession): Promise<void> 
         await trainGeneration(session, message.plan, progress);
         return;
       } catch (error) {
-        // The checkpoint of finite weights that is being written is the one to continue from.
+        // A checkpoint that is being written has finite weights. The run can be continued from it, so it is completed.
         if (error instanceof DivergedError) await checkpoints.settled();
         if (!(error instanceof GenerationEnded)) throw error;
         mailbox.acknowledge(error.generation);
@@ -55,7 +55,7 @@ async function trainGeneration(session: TrainingSession, plan: Plan, progress: P
   const { replica, communicator, mailbox, faults, checkpoints } = session;
   const { rank, generation, restore } = plan;
   progress.out = plan.out;
-  // Before training starts, so that other data or another model are an error of usage.
+  // This check precedes the training, so that other data or another model end the run as a usage error.
   if (restore !== null && rank === plan.source) await checkpoints.check(restore);
   const sharesMemory = await communicator.join(plan);
   faults?.joinedGeneration({ rank, worldSize: plan.workers.length });

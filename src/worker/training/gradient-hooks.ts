@@ -1,4 +1,4 @@
-/** Handles each shard's gradient between backward and the all-reduce: stores it, hashes it and, in tests, flips a bit. */
+/** Handles each shard's gradient between the backward pass and the all-reduce: stores it, hashes it and, in tests, flips a bit. */
 
 import { hashFloats } from '../../shared/ledger/hash.js';
 import type { Plan } from '../../shared/protocol/messages.js';

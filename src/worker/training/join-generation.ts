@@ -1,4 +1,4 @@
-/** Builds the objects that a worker uses during one generation. The replica and the training state outlive them. */
+/** Builds the objects that a worker uses during one generation. Only the replica and the training state are used in the next one. */
 
 import { invariant } from '../../shared/errors.js';
 import type { Plan } from '../../shared/protocol/messages.js';
@@ -18,9 +18,9 @@ import { TrainingState } from './training-state.js';
 export type GenerationPlan = Pick<Plan, 'rank' | 'workers' | 'generation'>;
 
 /**
- * Builds the context of a generation that `communicator` has joined. Collectives get their ids in the order of registration,
- * so every worker of the generation must run these calls in the same order.
- * @param previous the training state of the previous generation; undefined: a new state is made from the model's weights
+ * Builds the context of a generation that `communicator` has joined. The ids of collectives follow from the order in which they are
+ * registered, so this order must be the same on every worker.
+ * @param previous the training state of the previous generation; undefined: a new state is built from the model's weights
  */
 export function joinGeneration(
   replica: Replica,

@@ -1,7 +1,6 @@
 /**
- * This worker's part of the audit ledger: hashes of the gradient of each of its shards before the all-reduce, and of the weights
- * after the step. Entries of several steps are sent in one message, since a message costs more than its hashes; a worker that is
- * killed loses its last few entries.
+ * This worker's part of the audit ledger: hashes of the gradient of each local shard before the all-reduce, and hashes of the weights
+ * after the step. One message contains the entries of several steps. A killed worker therefore loses its last few entries.
  */
 
 import { hashBytes, hashPlace, type HashFloats } from '../../shared/ledger/hash.js';
@@ -9,7 +8,7 @@ import type { LedgerEntry } from '../../shared/ledger/entries.js';
 import { invariant } from '../../shared/errors.js';
 
 const stepsPerMessage = 8;
-/** Maximum number of hash characters in one message; a message may have a megabyte. */
+/** Entries with more hash characters than this are sent at once, so that a message stays below its limit of a megabyte. */
 const maxCharacters = 400_000;
 
 export interface LedgerOptions {
@@ -39,7 +38,7 @@ export class Ledger {
   #entries: LedgerEntry[];
   #steps = 0;
   #characters = 0;
-  /** The hash of each parameter after the step, in backward order, written by the optimizer, then the hash of the statistics. */
+  /** The hash of each parameter after the step, in backward order, then the hash of the statistics. The optimizer writes the former. */
   readonly #after: Buffer;
 
   constructor(options: LedgerOptions) {
@@ -49,7 +48,7 @@ export class Ledger {
     this.#entries = [{ type: 'parameters', names: [...options.names], workers: options.worldSize }];
   }
 
-  /** The 8 bytes for the hash of a local shard's gradient of a weight (index in the layout). */
+  /** The 8 bytes for the hash of a gradient. @param weight index in the layout @param local index of the local shard */
   gradientHash(weight: number, local: number): Uint8Array {
     const position = this.#positions.get(weight);
     const target = position === undefined ? undefined : this.#hashesOf(local).each[position];
@@ -57,7 +56,7 @@ export class Ledger {
     return target;
   }
 
-  /** Computes that hash from the values, for a gradient that was not hashed while it was copied. */
+  /** Hashes a gradient that was not hashed while it was copied. */
   gradient(weight: number, local: number, values: Float32Array): void {
     this.#options.hash(values, this.gradientHash(weight, local));
   }
@@ -76,7 +75,7 @@ export class Ledger {
     this.#characters += gradients.length;
   }
 
-  /** Completes a step, after the optimizer has written the hashes of the parameters. @param statistics 8 bytes */
+  /** Completes a step. The optimizer must have written the hashes of the parameters. @param statistics 8 bytes */
   weights(step: number, statistics: Uint8Array): void {
     this.#after.set(statistics, this.#after.length - hashBytes);
     this.#add({ type: 'weights', step, rank: this.#options.rank, hash: this.#after.toString('hex') });

@@ -1,4 +1,4 @@
-/** Notes on a model for the user: parts that train, but not in the way that one might expect. */
+/** Warnings about layers whose training can differ from what the user expects. */
 
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
@@ -14,7 +14,7 @@ interface NotedFields {
   readonly biasRegularizer?: unknown;
 }
 
-/** One message per kind, each with the names of the layers. The weights that do not train must be marked already. */
+/** Returns one message per kind, each with the names of the layers. `markFrozenWeights` must have been called. */
 export function modelWarnings(
   model: LayersModel,
   { frozenBatchNorm }: Pick<ResolvedConfig, 'frozenBatchNorm'>,
@@ -50,7 +50,7 @@ export function modelWarnings(
   return notes.flatMap(([applies, message]) => (applies ? [message] : []));
 }
 
-/** tfjs adds the penalties of a recurrent layer's weights to its cell, whose penalties no model collects. */
+/** Returns true for a recurrent layer with regularizers. tfjs adds their penalties to the layer's cell, where no model reads them. */
 function hasIgnoredRegularizer(layer: Layer): boolean {
   const { kernelRegularizer, recurrentRegularizer, biasRegularizer } = fieldsOf<NotedFields>(layer);
   const penalties = [kernelRegularizer, recurrentRegularizer, biasRegularizer];

@@ -11,7 +11,7 @@ export type SmallCollectives = Pick<
   'loss' | 'statistics' | 'schedulerState' | 'evaluation'
 >;
 
-/** Must be called at the same point on every worker, since the order of registration gives collectives their ids. */
+/** Must be called at the same point on every worker, because the ids of collectives follow from the order of registration. */
 export function registerCollectives(
   registrar: Pick<Communicator, 'register'>,
   replica: Replica,

@@ -1,4 +1,4 @@
-/** Computes a training step again and examines every value of it. Changes no weight and sends no gradient. */
+/** Computes a training step again and examines its values. Changes no weight and sends no gradient. */
 
 import type { Tensor } from '@tensorflow/tfjs';
 import { allFinite } from '../../shared/arithmetic/finite.js';
@@ -10,8 +10,8 @@ import type { Note } from './diagnosis-key.js';
 import type { TrainStepContext } from './generation-context.js';
 
 /**
- * Notes each layer whose output is not finite, each shard whose loss or loss gradient is not, and each weight whose gradient is not.
- * Must be called on all workers of the generation alike, since BatchNorm communicates.
+ * Notes each layer output, loss, loss gradient and weight gradient that is not finite. All workers of the generation must call it,
+ * because BatchNorm communicates.
  * @returns the names of the layers in forward order
  */
 export function replayStep(
@@ -83,7 +83,7 @@ function stepContext(
   };
 }
 
-/** Tensors of other types than float32 have no infinities. */
+/** Returns true if all values are finite. Only float32 tensors can hold other values. */
 function isFinite(tensor: Tensor): boolean {
   return tensor.dtype !== 'float32' || allFinite(tensor.dataSync<'float32'>());
 }

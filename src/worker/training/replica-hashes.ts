@@ -7,7 +7,7 @@ import { readWeights } from './weights.js';
 export interface ReplicaHashes {
   readonly layoutHash: string;
   readonly weightsSha256: string;
-  /** Elements of all weights, whether trainable or not. */
+  /** Number of elements of all weights, trainable or not. */
   readonly parameterCount: number;
 }
 

@@ -1,4 +1,4 @@
-/** The part of a worker's training that exists before the worker joins a generation. Types only. */
+/** The objects of a worker's training that exist before the worker joins a generation. Types only. */
 
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { DefinitionFunctions } from '../../api/definition-functions.js';
@@ -11,8 +11,7 @@ import type { Objective } from '../objective/objective.js';
 
 /**
  * A worker's copy of the model and its data. After each step the model has the same weights on every worker, bit for bit. The
- * optimizer's vectors, the moving average and the scheduler state are not part of it: they belong to the training state, which is
- * made when the worker joins its first generation (training-state.ts).
+ * optimizer's vectors, the moving average and the scheduler state belong to the training state instead (training-state.ts).
  */
 export interface Replica {
   readonly engine: Engine;

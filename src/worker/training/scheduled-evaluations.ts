@@ -35,8 +35,8 @@ export class ScheduledEvaluations {
   }
 
   /**
-   * Runs the evaluations that belong to a committed step, if any: the test set at the end of each interval and of the run, and
-   * with `evaluate: both` also the training set at the end of the run. Every worker of the generation must call it.
+   * Runs the evaluations that belong to a committed step. The test set is evaluated at the end of each interval and of the run. With
+   * `evaluate: both`, the training set is evaluated at the end of the run. Every worker of the generation must call it.
    */
   async after(batch: BatchPlan): Promise<void> {
     const { replica, sampler, state } = this.#context;
@@ -45,8 +45,8 @@ export class ScheduledEvaluations {
     const intervalEnds = endsWith(this.#interval, batch.step, sampler.stepsPerEpoch);
     const runEnds = batch.step === this.#lastStep;
     if (!runEnds && !intervalEnds) return;
-    // Only an evaluation at the end of an interval changes the scheduler state. One at the run's end, in the middle of an interval,
-    // does not, because a longer run that resumes from here would not have evaluated at this step.
+    // Only an evaluation at the end of an interval changes the scheduler state. The run may end in the middle of an interval. A longer
+    // run would not evaluate there, so this evaluation must not change the state from which a longer run resumes.
     await this.#evaluate('test', batch, intervalEnds && dependsOnEvaluation(config));
     const stops = runEnds || hasStopped(config, state.schedulerState);
     if (stops && config.evaluate === 'both') await this.#evaluate('train', batch, false);
@@ -57,8 +57,8 @@ export class ScheduledEvaluations {
     const { replica, state, communicator } = this.#context;
     const { generation, evaluated, workers } = this.#plan;
     const reported = step < evaluated.step || (step === evaluated.step && evaluated.splits.includes(split));
-    // An evaluation that has been reported is repeated if it changes the scheduler state: its generation may have ended after the
-    // report and before every worker had applied the result.
+    // A reported evaluation is repeated if it changes the scheduler state. Its generation may have ended before every worker had
+    // applied the result.
     if (reported && !decides) return;
     const misclassified = classifies(replica.data[split])
       ? new MisclassifiedCollector(Math.ceil(maxMisclassified / workers.length))

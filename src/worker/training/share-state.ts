@@ -1,7 +1,7 @@
 /**
- * Broadcasts one worker's training state to all others, bit for bit, by all-reduces in which every other worker contributes -0
- * (adding -0 changes no number). A vector over the trainable parameters costs one all-reduce per gradient bucket; a vector of
- * statistics, and the scheduler state, cost one each.
+ * Broadcasts one worker's training state to all others, bit for bit. In each all-reduce every other worker contributes -0, because
+ * adding -0 changes no number. Cost: one all-reduce per gradient bucket for each vector over the trainable parameters, one for each
+ * vector of statistics, and one for the scheduler state.
  */
 
 import type { VectorName } from '../../shared/model/named-vectors.js';
@@ -12,7 +12,7 @@ import { statisticsSize } from './weights.js';
 export interface ShareOptions {
   /** True on exactly one worker: its state is broadcast. */
   readonly isSource: boolean;
-  /** True on workers that restore the received state; the others only take part. */
+  /** True on workers that restore the received state. The other workers only take part in the all-reduces. */
   readonly restores: boolean;
 }
 
@@ -24,7 +24,7 @@ export function shareState(
 ): void {
   const own = isSource ? state.save() : undefined;
   const received = new Map<VectorName, Float32Array>();
-  // Copies, since the next all-reduce overwrites its result.
+  // Results are copied, because the next all-reduce overwrites them.
   for (const name of state.parameterVectors)
     received.set(name, Float32Array.from(buckets.broadcast(step, own?.get(name))));
   onFaultPoint?.('state-transfer', step);

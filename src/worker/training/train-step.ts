@@ -1,5 +1,5 @@
 /**
- * One step of synchronous data-parallel training: `trainStep`. The model and the training state change in `commitStep` only.
+ * One step of synchronous data-parallel training: `trainStep`. Only `commitStep` changes the model and the training state.
  */
 
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
@@ -15,19 +15,18 @@ import { diagnose } from './diagnose.js';
 import type { ShardContext, TrainStepContext } from './generation-context.js';
 
 export interface StepResult {
-  /** Mean over the global batch plus the penalties of regularizers, before the update. */
+  /** The mean loss over the global batch plus the penalties of regularizers, before the update. */
   readonly loss: number;
   readonly learningRate: number;
 }
 
 /**
- * Trains on one global batch together with all other workers. A batch that is computed in several micro-batches
- * (`accumulate`) is still one step: each micro-batch is divided into the same shards, the gradients of a shard are summed over the
- * micro-batches in order on the worker that owns the shard, and one all-reduce follows. The result therefore depends on the numbers
- * of micro-batches and shards and not on the number of workers. Leaves no tensors behind.
- * @throws GenerationEnded, or the error that ended the run, while this worker waits for the others; the replica is then as it
- *   was before the step
- * @throws DivergedError if the loss or the gradient is not finite; the replica is then as it was before the step
+ * Trains on one global batch together with all other workers. A batch of several micro-batches (`accumulate`) is still one step. Each
+ * micro-batch is divided into the same shards. The worker that owns a shard sums its gradients over the micro-batches in order, and one
+ * all-reduce follows. The result depends on the numbers of micro-batches and shards, and not on the number of workers. Leaves no
+ * tensors behind. If it throws, the replica is as it was before the step.
+ * @throws GenerationEnded, or the error that ended the run, while this worker waits for the others
+ * @throws DivergedError if the loss or the gradient is not finite
  */
 export function trainStep(context: TrainStepContext, batch: BatchPlan): StepResult {
   const { replica, state, sampler, histograms } = context;
@@ -58,8 +57,8 @@ export function activeShards({ sampler, localShards }: ShardContext, batch: Batc
 }
 
 /**
- * Runs forward, loss and backward over all micro-batches. Gradient buckets are sent while the last backward pass is still
- * running. Returns the loss of each local shard that has samples.
+ * Runs the forward pass, the loss and the backward pass of all micro-batches. Gradient buckets are sent during the last backward pass.
+ * Returns the loss of each local shard that has samples.
  */
 function computeGradients(
   context: TrainStepContext,
@@ -112,7 +111,7 @@ function forwardAndBackward(
       const result = objective.compute(predictions, toTensors(tf, data.train.targets, targets, count));
       const total = loss.inputs[local];
       if (total) total[0] = (total[0] ?? 0) + result.sum / batch.count;
-      // Scaled by 1 / global batch size, so that the shards' gradients sum to the gradient of the mean loss.
+      // The factor is 1 / global batch size, so that the gradients of all shards sum to the gradient of the mean loss.
       return result.gradients.map((gradient) => tf.mul(gradient, 1 / batch.count));
     });
     afterLoss();
@@ -138,7 +137,7 @@ function reduceGradients({
   return { gradient, loss: (loss.output[0] ?? Number.NaN) + penalty };
 }
 
-/** From [shard][tensor] to [tensor][shard], with `count` tensors even if there are no shards. */
+/** Converts [shard][tensor] to [tensor][shard]. The result has `count` entries, also if there are no shards. */
 function perTensor(count: number, shards: readonly (readonly Tensor[])[]): Tensor[][] {
   return Array.from({ length: count }, (_, i) => shards.map((tensors) => tensors[i] as Tensor));
 }

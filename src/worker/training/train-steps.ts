@@ -26,7 +26,7 @@ export async function trainSteps(
   const evaluations = new ScheduledEvaluations(context, plan, lastStep, () => mailbox.yieldToEventLoop());
   const rangesOf = (batch: BatchPlan): Range[] => sampleRanges(context, batch);
 
-  // The previous generation may have ended after the commit of a step and before the end of its evaluation.
+  // The previous generation may have ended between the commit of a step and the end of the evaluation after it.
   if (progress.step > 0) await evaluations.after(sampler.plan(progress.step));
 
   for (let step = progress.step + 1; step <= lastStep; step++) {
@@ -60,7 +60,7 @@ export async function trainSteps(
   }
 }
 
-/** The positions in the batch that this worker computes. */
+/** The positions in the batch of the samples that this worker computes. */
 function sampleRanges(context: GenerationContext, batch: BatchPlan): Range[] {
   return activeShards(context, batch)
     .flat()

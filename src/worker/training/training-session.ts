@@ -26,6 +26,6 @@ export interface Progress {
   state: TrainingState | undefined;
   /** The run's folder; null if the run writes no files. */
   out: string | null;
-  /** True once the coordinator has received the model's topology. */
+  /** True once this worker has been rank 0 and has sent the model's layers, unless there are more than `maxLayers`. */
   topologySent: boolean;
 }

@@ -1,7 +1,7 @@
 /**
- * Everything that training changes: the weights and BatchNorm's running statistics, which are in the replica's model, and the
- * optimizer's vectors, the moving average of the weights and the scheduler state, which are in this object. Converts all of it from
- * and to named vectors, which are broadcast to workers that join and written to checkpoints.
+ * Everything that training changes. The replica's model holds the weights and BatchNorm's running statistics. This object holds the
+ * optimizer's vectors, the moving average of the weights and the scheduler state. `save` and `restore` convert all of it to and from
+ * named vectors. These are broadcast to workers that join and are written to checkpoints.
  */
 
 import {
@@ -31,7 +31,7 @@ export class TrainingState {
   readonly parameterVectors: readonly ParameterVector[];
   /** Names of the saved vectors over the weights that are not trainable; the same on every worker. */
   readonly statisticsVectors: readonly StatisticsVector[];
-  /** Decisions taken from evaluations so far, by name. Changed by evaluations only; see ../optimizer/evaluation-decisions.ts. */
+  /** Decisions from the evaluations so far, by name. Only evaluations change them; see ../optimizer/evaluation-decisions.ts. */
   readonly schedulerState: SchedulerState;
   readonly #clipped: PinnedVector | undefined;
 
@@ -51,8 +51,8 @@ export class TrainingState {
   }
 
   /**
-   * Applies update `step` (counted from 1). The running statistics of the step must be in the model already. `gradient` is not
-   * changed, since other workers may still be reading it.
+   * Applies update `step` (counted from 1). The running statistics of the step must be in the model already. Does not change
+   * `gradient`, since other workers may still read it.
    * @param hashes receives the ledger's hash of each parameter, 8 bytes each, in backward order
    */
   update(gradient: PinnedVector, step: number, learningRate: number, hashes?: Uint8Array): void {
@@ -74,8 +74,8 @@ export class TrainingState {
   }
 
   /**
-   * Runs `body` with the weights that are evaluated, hashed and saved: the averaged weights and statistics if there is an average.
-   * The model has its own weights again when the returned promise is settled.
+   * Runs `body` with the weights that are evaluated, hashed and saved. If there is a moving average, these are the averaged weights and
+   * statistics, and the model gets its own weights back afterwards.
    */
   async withResult<T>(body: () => Promise<T>): Promise<T> {
     if (!this.#average) return body();
@@ -90,7 +90,7 @@ export class TrainingState {
     }
   }
 
-  /** Copies all vectors, into those of `into` (made by `allocateSnapshot`) if it is given. */
+  /** Copies all vectors. @param into a result of `allocateSnapshot` that receives the copies; undefined: allocates new vectors */
   save(into?: PinnedVectors): NamedVectors {
     const vectors = new Map<VectorName, Float32Array>(this.optimizer.save(into));
     vectors.set('statistics', readStatistics(this.#replica, into?.get('statistics')));
@@ -110,9 +110,9 @@ export class TrainingState {
     return snapshot;
   }
 
-  /** Continues from a saved state. Keeps the average's vectors of `vectors`; the caller must not change them afterwards. */
+  /** Continues from a saved state. The caller must not change `vectors` afterwards, since the moving average is not copied. */
   restore(vectors: NamedVectors, schedulerState: ReadonlyMap<string, number>): void {
-    // A model without statistics has no tensors of them, from which the vectors of a checkpoint are joined.
+    // If a model has no statistics, a checkpoint of it does not contain this vector.
     const statistics = (name: StatisticsVector): Float32Array =>
       statisticsSize(this.#replica) === 0 ? new Float32Array(0) : vectorOf(vectors, name);
     this.optimizer.restore(vectors);

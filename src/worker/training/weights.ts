@@ -1,4 +1,4 @@
-/** The model's weights as plain vectors in layout order: all of them, or those that are not trainable (BatchNorm's statistics). */
+/** Reads and writes the model's weights as vectors in layout order: all weights, or only those that are not trainable. */
 
 import { hashBytes, hashFloats } from '../../shared/ledger/hash.js';
 import { elementCount, type Layout } from '../../shared/model/layout.js';
@@ -15,7 +15,7 @@ export interface Statistic {
   /** Index in the layout. */
   readonly weight: number;
   readonly shape: readonly number[];
-  /** Elements before it in the flat vector of statistics. */
+  /** Index of its first element in the flat vector of statistics. */
   readonly offset: number;
   readonly size: number;
 }
@@ -32,12 +32,12 @@ export function statisticsOf({ layout }: { readonly layout: Layout }): Statistic
   });
 }
 
-/** Elements of all weights that are not trainable. */
+/** Number of elements of all weights that are not trainable. */
 export function statisticsSize(replica: Pick<Replica, 'layout'>): number {
   return statisticsOf(replica).reduce((total, { size }) => total + size, 0);
 }
 
-/** Copies the values of all weights that are not trainable, flat, in layout order, into `into` if it is given. */
+/** Copies the values of all weights that are not trainable into one flat vector in layout order. */
 export function readStatistics(
   replica: Replica,
   into: Float32Array = new Float32Array(statisticsSize(replica)),
