@@ -9,6 +9,7 @@ import type { RunConfigInput } from '../shared/config/run-config.js';
 import type { Callbacks } from './callbacks.js';
 import type { Augmentation } from './augment.js';
 import type { Loss, Metric } from './objective.js';
+import type { Preprocessing } from '../shared/data/preprocessing.js';
 import type { TrainingData } from '../shared/data/training-data.js';
 
 export interface ModelContext {
@@ -26,7 +27,8 @@ export interface ModelContext {
 
 /** A custom data set, loaded once on each worker. */
 export interface DataSource {
-  load(): Promise<TrainingData>;
+  /** @param saved the conversion with which a saved model was trained, when the model is evaluated; a source that has one uses it */
+  load(saved?: Preprocessing): Promise<TrainingData>;
 }
 
 type Scalars = Omit<RunConfigInput, 'data' | 'loss' | 'metrics' | 'augment'>;

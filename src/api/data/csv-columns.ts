@@ -1,5 +1,6 @@
 /** Encodings of a table's columns: numbers with the training set's mean and deviation, or categories. They are plain data. */
 
+import type { ColumnEncoding } from '../../shared/data/preprocessing.js';
 import { DataError } from '../../shared/errors.js';
 
 export interface Cell {
@@ -10,23 +11,6 @@ export interface Cell {
 
 /** Treatment of a missing value: a replacement, the mean or median of the training rows, or the row is left out. */
 export type MissingRule = 'refuse' | 'dropRow' | 'mean' | 'median' | { readonly value: number | string };
-
-export type ColumnEncoding =
-  | {
-      readonly kind: 'number';
-      readonly name: string;
-      readonly mean: number;
-      readonly deviation: number;
-      /** Replacement of a missing value. */
-      readonly fill: number | null;
-    }
-  | {
-      readonly kind: 'category';
-      readonly name: string;
-      /** The categories; a category's class number is its position. */
-      readonly values: readonly string[];
-      readonly fill: string | null;
-    };
 
 export interface ColumnRules {
   readonly name: string;

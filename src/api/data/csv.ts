@@ -5,16 +5,11 @@
 
 import { createHash } from 'node:crypto';
 import type { DataSplit, SampleBuffers, TensorSpec } from '../../shared/data/training-data.js';
-import { DataError } from '../../shared/errors.js';
+import type { ColumnEncoding, Preprocessing, TablePreprocessing } from '../../shared/data/preprocessing.js';
+import { ConfigError, DataError } from '../../shared/errors.js';
 import { epochPermutation } from '../../shared/random/permutation.js';
 import type { DataSource } from '../define-training.js';
-import {
-  deriveEncoding,
-  encodeCell,
-  isMissing,
-  type ColumnEncoding,
-  type ColumnRules,
-} from './csv-columns.js';
+import { deriveEncoding, encodeCell, isMissing, type ColumnRules } from './csv-columns.js';
 import { checkCsvOptions, checkNamedColumns, rulesOf, type CsvOptions } from './csv-options.js';
 import { parseTable, type Row, type Table } from './csv-table.js';
 import { readText } from './csv-text.js';
@@ -36,10 +31,10 @@ interface RowSet {
 
 export function csv(options: CsvOptions): DataSource {
   checkCsvOptions(options);
-  return { load: () => load(options) };
+  return { load: (saved) => load(options, saved) };
 }
 
-async function load(options: CsvOptions) {
+async function load(options: CsvOptions, saved: Preprocessing | undefined) {
   const { train: trainFile, test: testFile, targets, delimiter = ',', encoding } = options;
   const files = [trainFile, ...(testFile === undefined ? [] : [testFile])];
   const texts: string[] = [];
@@ -56,7 +51,7 @@ async function load(options: CsvOptions) {
   const { train, test } = divide(sets, options.testEvery ?? 5);
   const columns = new Map<string, Column>();
   for (const [name, rule] of rules) {
-    const encoding = deriveEncoding(cellsOf(train, name), rule);
+    const encoding = saved ? savedEncoding(saved, name) : deriveEncoding(cellsOf(train, name), rule);
     columns.set(name, { rules: rule, encoding });
     const lacking = [train, test].flatMap((set) =>
       cellsOf(set, name).filter(({ text }) => isMissing(text, rule.categories !== false)),
@@ -66,6 +61,10 @@ async function load(options: CsvOptions) {
         `${trainFile}, column "${name}": ${lacking.length} missing values are replaced by ${encoding.fill}.`,
       );
   }
+  const preprocessing: TablePreprocessing = {
+    kind: 'table',
+    columns: [...columns.values()].map(({ encoding: column }) => column),
+  };
   const pick = (list: readonly string[]): Column[] => list.map((name) => columns.get(name) as Column);
   const layout = { inputs: groups.map(pick), targets: pick(targets) };
   const sha256 = createHash('sha256')
@@ -76,8 +75,20 @@ async function load(options: CsvOptions) {
     sha256,
     train: splitOf(train, layout),
     test: splitOf(test, layout),
+    preprocessing,
     ...(notes.length > 0 ? { notes } : {}),
   };
+}
+
+/** Returns the encoding with which the saved model was trained. @throws ConfigError if it was trained without the column */
+function savedEncoding(saved: Preprocessing, name: string): ColumnEncoding {
+  const columns = saved.kind === 'table' ? saved.columns : [];
+  const found = columns.find((column) => column.name === name);
+  if (found) return found;
+  throw new ConfigError(
+    `csv: expected columns with which the model was trained (${columns.map((column) => column.name).join(', ') || 'none'}), ` +
+      `got "${name}". Name the table of the training in the definition.`,
+  );
 }
 
 /** @throws DataError if a table lacks a column */

@@ -16,8 +16,8 @@ export function holdOut(
   const { count, seed = 0 } = options;
   checkInteger('holdOut: seed', seed, { min: 0, max: 2 ** 32 - 1 });
   return {
-    load: async () => {
-      const { name, sha256, train, notes, preprocessing } = await source.load();
+    load: async (saved) => {
+      const { name, sha256, train, notes, preprocessing } = await source.load(saved);
       if (!Number.isInteger(count) || count < 1 || count >= train.count)
         throw new DataError(`holdOut: expected 1 to ${train.count - 1} samples of ${name}, got ${count}.`);
       const order = epochPermutation(seed, 0, train.count);

@@ -7,8 +7,9 @@ import { createHash } from 'node:crypto';
 import { basename, resolve } from 'node:path';
 import type { Normalization } from '../../shared/data/normalize.js';
 import { normalizePixels } from '../../shared/data/normalize.js';
-import type { DataSplit, PicturePreprocessing } from '../../shared/data/training-data.js';
-import { ConfigError } from '../../shared/errors.js';
+import type { PicturePreprocessing, Preprocessing } from '../../shared/data/preprocessing.js';
+import type { DataSplit } from '../../shared/data/training-data.js';
+import { ConfigError, DataError } from '../../shared/errors.js';
 import type { DataSource } from '../define-training.js';
 import { classFolders, notesOf, picturesIn, type LeftOut, type PictureFile } from './class-folders.js';
 import { checkInteger, checkNormalization, checkOptionNames, show } from './known-options.js';
@@ -35,7 +36,7 @@ const names = ['train', 'test', 'height', 'width', 'channels', 'background', 'no
 
 export function imageFolder(options: ImageFolderOptions): DataSource {
   checkOptions(options);
-  return { load: () => load(options) };
+  return { load: (saved) => load(options, saved) };
 }
 
 /** @throws ConfigError naming the first wrong option */
@@ -57,7 +58,7 @@ function checkOptions(options: ImageFolderOptions): void {
   if (normalize) checkNormalization('imageFolder', normalize);
 }
 
-async function load(options: ImageFolderOptions) {
+async function load(options: ImageFolderOptions, saved: Preprocessing | undefined) {
   const { train, test, height, width, channels = 3, background = '#ffffff' } = options;
   const { normalize = { mean: 0.5, std: 0.5 } } = options;
   const leftOut: Record<'train' | 'test', LeftOut> = {
@@ -84,6 +85,7 @@ async function load(options: ImageFolderOptions) {
     normalize,
     classNames: classes,
   };
+  if (saved) checkSaved(train, saved, preprocessing);
   const decode = decoder(preprocessing, options.cacheBytes ?? 2 ** 30);
   const split = (files: readonly PictureFile[]): DataSplit => splitOf(files, preprocessing, decode);
   const identity = [trainFiles, testFiles].map((files) => files.map(({ id, label }) => [id, label]));
@@ -98,6 +100,19 @@ async function load(options: ImageFolderOptions) {
     preprocessing,
     ...(notes.length > 0 ? { notes } : {}),
   };
+}
+
+/** @throws DataError if a saved model was trained with other classes or another conversion */
+function checkSaved(folder: string, saved: Preprocessing, present: PicturePreprocessing): void {
+  for (const [field, value] of Object.entries(present)) {
+    const trained = JSON.stringify((saved as Readonly<Record<string, unknown>>)[field] ?? null);
+    if (trained === JSON.stringify(value)) continue;
+    throw new DataError(
+      `${folder}: expected ${field} ${trained}, with which the model was trained, got ${JSON.stringify(value)}. ` +
+        'Use the data and the options of the training.',
+      { folder, field },
+    );
+  }
 }
 
 type Decode = (path: string) => Promise<Uint8Array>;

@@ -5,7 +5,7 @@
 
 import { stat } from 'node:fs/promises';
 import { DataError, systemCode } from '../../shared/errors.js';
-import type { PicturePreprocessing } from '../../shared/data/training-data.js';
+import type { PicturePreprocessing } from '../../shared/data/preprocessing.js';
 
 export const pictureNames = /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|avif)$/i;
 export const pictureFormats = 'JPEG, PNG, WebP, GIF, TIFF, AVIF';

@@ -1,7 +1,10 @@
 /** `lockstep predict`: classifies pictures with a saved model. */
 
+import type { LayersModel } from '@tensorflow/tfjs';
+import { decodePicture } from '../../api/data/picture.js';
+import type { Preprocessing } from '../../shared/data/preprocessing.js';
 import { DataError, ModelError } from '../../shared/errors.js';
-import { classify } from '../../worker/predict/classify.js';
+import { classify, type Pixels, type RankedClass } from '../../worker/predict/classify.js';
 import { loadDigitImage } from '../../worker/predict/digit-image.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { describeError } from '../exit.js';
@@ -22,34 +25,30 @@ export async function predict(
   files: readonly string[],
   flags: PredictFlags,
 ): Promise<number> {
-  const { engine, config, model } = await openSavedRun(
+  const { engine, config, model, preprocessing } = await openSavedRun(
     directory,
     flags.engine,
     await namedDefinition(flags.config),
   );
-  const [, height, width, channels] = model.inputs[0]?.shape ?? [];
-  if (typeof height !== 'number' || typeof width !== 'number' || channels !== 1) {
-    throw new ModelError(
-      `Model in ${directory}: expected an input of height x width x 1, got ${String(model.inputs[0]?.shape)}. ` +
-        'Only models of grayscale pictures can predict from files.',
-    );
-  }
+  const reader = pictureReader(directory, model, preprocessing);
+  const normalize = preprocessing?.kind === 'pictures' ? preprocessing.normalize : config.normalize;
+  const names = preprocessing?.kind === 'pictures' ? preprocessing.classNames : [];
   let status: number = exitStatus.done;
   for (const file of files) {
     try {
-      const pixels = await loadDigitImage(file, { height, width });
-      const ranked = classify(engine.tf, model, { pixels, height, width }, config.normalize);
+      const ranked = classify(engine.tf, model, await reader(file), normalize);
       const [best, ...others] = ranked;
       if (!best) throw new ModelError(`Model in ${directory} has no outputs.`);
       if (flags.json === true) {
         process.stdout.write(
-          `${JSON.stringify({ event: 'prediction', file, label: best.label, probability: best.probability, ranked })}\n`,
+          `${JSON.stringify({ event: 'prediction', file, ...named(best, names), ranked: ranked.map((one) => named(one, names)) })}\n`,
         );
       } else {
         const percent = (probability: number): string => `${(probability * 100).toFixed(1)}%`;
-        const rest = others.slice(0, 2).map(({ label, probability }) => `${label} ${percent(probability)}`);
+        const shown = ({ label }: RankedClass): string => names[label] ?? String(label);
+        const rest = others.slice(0, 2).map((one) => `${shown(one)} ${percent(one.probability)}`);
         process.stdout.write(
-          `${file}: ${best.label} (${percent(best.probability)}; then ${rest.join(', ')})\n`,
+          `${file}: ${shown(best)} (${percent(best.probability)}; then ${rest.join(', ')})\n`,
         );
       }
     } catch (error) {
@@ -60,4 +59,43 @@ export async function predict(
   }
   model.dispose();
   return status;
+}
+
+/** A class with its name, if the run has names. */
+const named = (ranked: RankedClass, names: readonly string[]): RankedClass & { name?: string } => {
+  const name = names[ranked.label];
+  return name === undefined ? ranked : { label: ranked.label, name, probability: ranked.probability };
+};
+
+/**
+ * Returns a function that reads a file as the training read its pictures. A model without saved preprocessing is one of MNIST-like
+ * digits, for which a picture is laid out like MNIST's.
+ * @throws ModelError if the model has another input than a picture
+ */
+function pictureReader(
+  directory: string,
+  { inputs }: LayersModel,
+  preprocessing: Preprocessing | undefined,
+): (file: string) => Promise<Pixels> {
+  const [, height, width, channels] = inputs[0]?.shape ?? [];
+  const refuse = (expected: string): ModelError =>
+    new ModelError(
+      `Model in ${directory}: expected an input of ${expected}, got ${String(inputs[0]?.shape)}. ` +
+        'Only models of pictures can predict from files.',
+    );
+  if (preprocessing?.kind === 'pictures') {
+    const { height: rows, width: columns, channels: depth } = preprocessing;
+    if (rows !== height || columns !== width || depth !== channels)
+      throw refuse(`${rows} x ${columns} x ${depth} as in training`);
+    const size = { height: rows, width: columns, channels: depth };
+    return async (file) => ({ pixels: await decodePicture(file, preprocessing), ...size });
+  }
+  if (preprocessing || typeof height !== 'number' || typeof width !== 'number' || channels !== 1)
+    throw refuse('height x width x 1');
+  return async (file) => ({
+    pixels: await loadDigitImage(file, { height, width }),
+    height,
+    width,
+    channels: 1,
+  });
 }

@@ -32,7 +32,7 @@ export async function openClassifier(
     if (body.length !== width * height * 4) return undefined;
     const values = new Float32Array(new Uint8Array(body).buffer);
     const pixels = Uint8Array.from(values, (value) => Math.round(Math.min(255, Math.max(0, value))));
-    const ranked = classify(engine.tf, model, { pixels, width, height }, config.normalize);
+    const ranked = classify(engine.tf, model, { pixels, width, height, channels: 1 }, config.normalize);
     return ranked.sort((a, b) => a.label - b.label).map(({ probability }) => probability);
   };
   return { width, height, probabilities };

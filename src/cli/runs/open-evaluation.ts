@@ -19,9 +19,9 @@ export async function openEvaluation(
   flags: { readonly config?: string; readonly data?: string; readonly engine: string },
 ): Promise<OpenedEvaluation> {
   const definition = await namedDefinition(flags.config);
-  const { engine, config, model } = await openSavedRun(directory, flags.engine, definition);
+  const { engine, config, model, preprocessing } = await openSavedRun(directory, flags.engine, definition);
   const data = flags.data === undefined ? config.data : resolve(flags.data);
-  const evaluator = await openEvaluator(engine, { ...config, data }, model, definition);
+  const evaluator = await openEvaluator(engine, { ...config, data }, model, definition, preprocessing);
   for (const note of evaluator.replica.data.notes ?? []) process.stderr.write(`Warning: ${note}\n`);
   if (flags.data === undefined && flags.config === undefined)
     await checkSameData(directory, evaluator.replica.data);

@@ -7,9 +7,11 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { LoadedDefinition } from '../../api/load-definition.js';
 import { describeIssues, resolveConfig } from '../options/resolve.js';
 import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
+import type { Preprocessing } from '../../shared/data/preprocessing.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import type { Engine, EngineChoice } from '../../worker/engine/load.js';
 import { openModel, readModelFiles } from '../../worker/model-files/load-model.js';
+import { readPreprocessing } from '../../worker/model-files/preprocessing-file.js';
 import { buildModel } from '../../worker/training/build-model.js';
 import { loadWorkerEngine } from '../engine/load-worker-engine.js';
 
@@ -20,6 +22,8 @@ export interface SavedRun {
   readonly engine: Engine;
   readonly config: ResolvedConfig;
   readonly model: LayersModel;
+  /** The conversion of inputs that was saved with the model. */
+  readonly preprocessing: Preprocessing | undefined;
 }
 
 /**
@@ -41,6 +45,7 @@ export async function openSavedRun(
   const config = { ...saved, engine: engineName };
   // Before the engine, which takes seconds to load, so that an error appears at once.
   const files = await readModelFiles(directory);
+  const preprocessing = await readPreprocessing(files.file);
   const engine = await loadWorkerEngine(config, 'auto', (message) =>
     process.stderr.write(`Warning: ${message}\n`),
   );
@@ -48,7 +53,7 @@ export async function openSavedRun(
   const register = async (): Promise<void> => {
     if (definition) (await buildModel(engine, config, definition)).dispose();
   };
-  return { engine, config, model: await openModel(engine.tf, files, register) };
+  return { engine, config, model: await openModel(engine.tf, files, register), preprocessing };
 }
 
 /** Returns the SHA-256 of the data that a run was trained on, from its event log; undefined if there is no such log. */

@@ -6,6 +6,7 @@
 
 import type { ImageSet, TrainTest } from './dataset.js';
 import { fillNormalized, type Normalization } from './normalize.js';
+import type { Preprocessing } from './preprocessing.js';
 
 /** One tensor of a sample: an input of the model, or the target of one of its outputs. */
 export interface TensorSpec {
@@ -56,20 +57,7 @@ export interface TrainingData {
   /** Sentences about what the source left out or replaced; printed once per run. */
   readonly notes?: readonly string[];
   /** The conversion of a file to an input; saved with the model, so that `predict` does the same. */
-  readonly preprocessing?: PicturePreprocessing;
-}
-
-/** The conversion of a picture file to the model's input. */
-export interface PicturePreprocessing {
-  readonly kind: 'pictures';
-  readonly height: number;
-  readonly width: number;
-  readonly channels: 1 | 3;
-  /** Colour behind transparent pixels, as `#rrggbb`. */
-  readonly background: string;
-  readonly normalize: Normalization;
-  /** Class names in order of class number. */
-  readonly classNames: readonly string[];
+  readonly preprocessing?: Preprocessing;
 }
 
 /** A data set over images in memory. Pixels remain bytes and are converted batch by batch. */

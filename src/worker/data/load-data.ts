@@ -4,6 +4,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { DataSource } from '../../api/define-training.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../../shared/data/dataset.js';
+import type { Preprocessing } from '../../shared/data/preprocessing.js';
 import { imageData, type DataSplit, type TrainingData } from '../../shared/data/training-data.js';
 import { inUserCode } from '../../shared/user-code.js';
 import { checkData } from './check-data.js';
@@ -11,14 +12,16 @@ import { checkAhead, withChecks } from './checked-data.js';
 
 /**
  * Loads the IDX directory `config.data` if it is set, else the definition's data source, else MNIST.
+ * @param saved the conversion of the inputs of a saved model
  * @throws DataError if the data is missing or invalid
  */
 export async function loadData(
   config: Pick<ResolvedConfig, 'data' | 'normalize'>,
   source: DataSource | undefined,
+  saved?: Preprocessing,
 ): Promise<TrainingData> {
   if (config.data !== null) return imageData(await loadIdxDirectory(config.data), config.normalize);
-  if (source) return attributed(checkData(await inUserCode('data', () => source.load())));
+  if (source) return attributed(checkData(await inUserCode('data', () => source.load(saved))));
   return imageData(await loadMnist(), config.normalize);
 }
 

@@ -4,6 +4,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { LoadedDefinition } from '../../api/load-definition.js';
 import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import type { Preprocessing } from '../../shared/data/preprocessing.js';
 import { InvariantError } from '../../shared/errors.js';
 import type { CollectiveHandle } from '../communicator/communicator.js';
 import { withChecks } from '../data/checked-data.js';
@@ -17,6 +18,7 @@ import type { Evaluator } from './shard-totals.js';
 /**
  * The caller keeps and disposes `model`.
  * @param definition the run's training definition; undefined for a model of a run without one
+ * @param saved the conversion of inputs that was saved with the model
  * @throws ModelError or DataError if the model and the data do not fit each other
  */
 export async function openEvaluator(
@@ -24,8 +26,9 @@ export async function openEvaluator(
   config: ResolvedConfig,
   model: LayersModel,
   definition: Pick<LoadedDefinition, 'source' | 'functions'> | undefined,
+  saved?: Preprocessing,
 ): Promise<Evaluator> {
-  const loaded = await loadData(config, definition?.source);
+  const loaded = await loadData(config, definition?.source, saved);
   const kernels = kernelsOf(engine, config.precision);
   const functions = definition?.functions;
   const objective = buildObjective({ engine, kernels, config, model, data: loaded, functions });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { weightsSha256 } from '../../shared/model/layout.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import { modelFolder, saveModel } from '../model-files/save-model.js';
+import { savePreprocessing } from '../model-files/preprocessing-file.js';
 import { checkFiniteWeights } from './diagnose.js';
 import type { GenerationContext } from './generation-context.js';
 import type { Progress, TrainingSession } from './training-session.js';
@@ -31,6 +32,8 @@ export async function finishRun(
     if (rank === 0) {
       const { directory } = await mailbox.receive('save');
       const path = directory === '' ? '' : await saveModel(replica.model, join(directory, modelFolder));
+      const { preprocessing } = replica.data;
+      if (path !== '' && preprocessing) await savePreprocessing(path, preprocessing);
       communicator.send({ type: 'saved', path });
     }
     await mailbox.receive('finish');

@@ -1,0 +1,43 @@
+/** The conversion of files to a model's inputs, as data that is saved with the model, so that `eval` and `predict` do the same. */
+
+import { z } from 'zod';
+
+const picturesSchema = z.strictObject({
+  kind: z.literal('pictures'),
+  height: z.int().min(1).max(65_536),
+  width: z.int().min(1).max(65_536),
+  channels: z.union([z.literal(1), z.literal(3)]),
+  /** Colour behind transparent pixels. */
+  background: z.string().regex(/^#[0-9a-f]{6}$/i),
+  normalize: z.strictObject({ mean: z.number(), std: z.number().positive() }),
+  /** Class names in order of class number. */
+  classNames: z.array(z.string()).min(1),
+});
+
+const columnSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('number'),
+    name: z.string(),
+    mean: z.number(),
+    deviation: z.number().positive(),
+    /** Replacement of a missing value. */
+    fill: z.number().nullable(),
+  }),
+  z.strictObject({
+    kind: z.literal('category'),
+    name: z.string(),
+    /** The categories; a category's class number is its position. */
+    values: z.array(z.string()).min(1),
+    fill: z.string().nullable(),
+  }),
+]);
+
+/** The encodings of a table's columns, derived from its training rows. */
+const tableSchema = z.strictObject({ kind: z.literal('table'), columns: z.array(columnSchema) });
+
+export const preprocessingSchema = z.discriminatedUnion('kind', [picturesSchema, tableSchema]);
+
+export type PicturePreprocessing = Readonly<z.infer<typeof picturesSchema>>;
+export type TablePreprocessing = Readonly<z.infer<typeof tableSchema>>;
+export type ColumnEncoding = Readonly<z.infer<typeof columnSchema>>;
+export type Preprocessing = PicturePreprocessing | TablePreprocessing;
