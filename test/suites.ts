@@ -25,6 +25,7 @@ const isolated: readonly string[] = [
   'test/unit/arithmetic.test.ts',
   'test/unit/bfloat16-convolutions.test.ts',
   'test/unit/commit-step.test.ts',
+  'test/unit/compiled-model.test.ts',
   'test/unit/confusion-picture.test.ts',
   'test/unit/coordinator-cost.test.ts',
   'test/unit/data-checks.test.ts',

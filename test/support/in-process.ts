@@ -70,7 +70,7 @@ export async function replicaOf(
     source: { load: () => Promise.resolve(data) },
     callbacks: [],
     functions: noFunctions,
-    values: {},
+    values: { ...config },
   };
   return buildReplica(engine, resolved, definition);
 }

@@ -10,6 +10,7 @@ import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig } from '../.
 import type { Preprocessing } from '../../shared/data/preprocessing.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import type { Engine, EngineChoice } from '../../worker/engine/load.js';
+import { compiledName, modelFolder } from '../../worker/model-files/save-model.js';
 import { openModel, readModelFiles } from '../../worker/model-files/load-model.js';
 import { readPreprocessing } from '../../worker/model-files/preprocessing-file.js';
 import { buildModel } from '../../worker/training/build-model.js';
@@ -40,7 +41,7 @@ export async function openSavedRun(
     const { options } = runConfigSchema.shape.engine.unwrap();
     throw new ConfigError(`--engine: expected one of ${options.join(', ')}, got "${choice}".`);
   }
-  const saved = await readRunConfig(directory);
+  const saved = { ...(await readRunConfig(directory)), ...(await compiledFields(directory)) };
   const engineName: EngineChoice = engineChoice.data;
   const config = { ...saved, engine: engineName };
   // Before the engine, which takes seconds to load, so that an error appears at once.
@@ -54,6 +55,28 @@ export async function openSavedRun(
     if (definition) (await buildModel(engine, config, definition)).dispose();
   };
   return { engine, config, model: await openModel(engine.tf, files, register), preprocessing };
+}
+
+/** The loss and the metrics that the definition's `model.compile` chose; none if the definition has its own. */
+async function compiledFields(directory: string): Promise<Partial<Pick<ResolvedConfig, 'loss' | 'metrics'>>> {
+  const file = join(directory, modelFolder, compiledName);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT' || systemCode(cause) === 'ENOTDIR') return {};
+    throw new ConfigError(`${file} can't be read (${systemCode(cause) ?? 'unknown error'}).`, { file }, cause);
+  }
+  try {
+    const { loss, metrics } = resolvedConfigSchema.parse(JSON.parse(text));
+    return { loss, metrics };
+  } catch (cause) {
+    throw new ConfigError(
+      `${file}: expected the configuration that a run has written, got other text. Restore the file.`,
+      { file },
+      cause,
+    );
+  }
 }
 
 /** Returns the SHA-256 of the data that a run was trained on, from its event log; undefined if there is no such log. */

@@ -13,6 +13,8 @@ import { uniqueTopology } from './unique-topology.js';
 
 /** Name of the model's folder in a run's folder. */
 export const modelFolder = 'model';
+/** Name of the configuration beside the model of a definition that compiles it: its loss and metrics are those of evaluations. */
+export const compiledName = 'compiled.json';
 
 const weightsFile = 'weights.bin';
 

@@ -12,6 +12,7 @@ import { weightPaths, weightsOf } from '../executor/model-weights.js';
 import { kernelsOf } from '../kernels/choose.js';
 import { buildObjective } from '../objective/build-objective.js';
 import { buildModel } from './build-model.js';
+import { takeOverCompile } from './compiled-model.js';
 import { modelWarnings } from './model-warnings.js';
 import type { Replica } from './replica.js';
 
@@ -21,20 +22,33 @@ import type { Replica } from './replica.js';
  */
 export async function buildReplica(
   engine: Engine,
-  config: ResolvedConfig,
+  requested: ResolvedConfig,
   definition: LoadedDefinition,
 ): Promise<Replica> {
   useExactMath();
   const { functions } = definition;
-  const loaded = await loadData(config, definition.source);
-  const model = await buildModel(engine, config, definition);
+  const loaded = await loadData(requested, definition.source);
+  const model = await buildModel(engine, requested, definition);
+  const taken = takeOverCompile(engine.tf, model, requested, definition.values);
+  const { config } = taken;
   const kernels = kernelsOf(engine, config.precision);
   const objective = buildObjective({ engine, kernels, config, model, data: loaded, functions });
   const data = await checkSamples(loaded, model, config);
   const layout = layoutOf(model);
   checkTrains(model, layout);
-  const warnings = [...objective.notes, ...modelWarnings(model, config)];
-  return { engine, kernels, config, model, data, layout, objective, functions, warnings };
+  const warnings = [...taken.notes, ...objective.notes, ...modelWarnings(model, config)];
+  return {
+    engine,
+    kernels,
+    config,
+    model,
+    data,
+    layout,
+    objective,
+    functions,
+    warnings,
+    isCompiled: taken.isChanged,
+  };
 }
 
 /** @throws ModelError if no weight of the model is trainable */

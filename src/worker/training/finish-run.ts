@@ -1,9 +1,12 @@
 /** Ends a run after its last step. */
 
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import { CheckpointError, systemCode } from '../../shared/errors.js';
 import { weightsSha256 } from '../../shared/model/layout.js';
 import type { Plan } from '../../shared/protocol/messages.js';
-import { modelFolder, saveModel } from '../model-files/save-model.js';
+import { compiledName, modelFolder, saveModel } from '../model-files/save-model.js';
 import { savePreprocessing } from '../model-files/preprocessing-file.js';
 import { checkFiniteWeights } from './diagnose.js';
 import type { GenerationContext } from './generation-context.js';
@@ -34,8 +37,25 @@ export async function finishRun(
       const path = directory === '' ? '' : await saveModel(replica.model, join(directory, modelFolder));
       const { preprocessing } = replica.data;
       if (path !== '' && preprocessing) await savePreprocessing(path, preprocessing);
+      // Evaluations of the saved model read the loss and the metrics from this file.
+      if (replica.isCompiled && directory !== '') {
+        await writeConfig(join(directory, modelFolder, compiledName), replica.config);
+      }
       communicator.send({ type: 'saved', path });
     }
     await mailbox.receive('finish');
   });
+}
+
+/** @throws CheckpointError if the file cannot be written */
+async function writeConfig(file: string, config: ResolvedConfig): Promise<void> {
+  try {
+    await writeFile(file, `${JSON.stringify(config, null, 2)}\n`);
+  } catch (cause) {
+    throw new CheckpointError(
+      `Config ${file} can't be written (${systemCode(cause) ?? 'unknown error'}). Choose another --out with enough free space.`,
+      { file },
+      cause,
+    );
+  }
 }

@@ -16,6 +16,7 @@ import type { Objective } from '../objective/objective.js';
 export interface Replica {
   readonly engine: Engine;
   readonly kernels: Kernels;
+  /** The run's configuration with what the definition's `model.compile` chooses. */
   readonly config: ResolvedConfig;
   /** Owned by the replica; disposed when training ends. */
   readonly model: LayersModel;
@@ -24,6 +25,8 @@ export interface Replica {
   readonly layout: Layout;
   readonly objective: Objective;
   readonly functions: DefinitionFunctions;
+  /** True if `config` contains choices of the definition's `model.compile`, which the coordinator does not know. */
+  readonly isCompiled: boolean;
   /** Notes on the model for the user, the same on every worker. */
   readonly warnings: readonly string[];
 }

@@ -1,0 +1,162 @@
+/**
+ * Takes over what `model.compile(...)` in a training definition chooses, in tfjs's names. A field of the definition outranks it.
+ * What has no counterpart is refused by name, or, for a metric, left out with a warning.
+ */
+
+import type { LayersModel } from '@tensorflow/tfjs';
+import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
+import { ConfigError } from '../../shared/errors.js';
+import { describeValue } from '../../shared/user-code.js';
+import type { Tensorflow } from '../engine/native.js';
+import { fieldsOf } from '../executor/layer.js';
+import { finalActivations } from '../executor/final-activation.js';
+import { outputNames } from '../objective/objective.js';
+import { lossOfTfjs, metricOfTfjs } from './compiled-names.js';
+
+interface CompiledFields {
+  readonly optimizer_?: CompiledOptimizer | null;
+  readonly loss?: unknown;
+  readonly metrics?: unknown;
+}
+
+interface CompiledOptimizer {
+  getClassName(): string;
+  getConfig(): Record<string, unknown>;
+}
+
+export interface TakenOver {
+  readonly config: ResolvedConfig;
+  /** True if the configuration differs from the given one. */
+  readonly isChanged: boolean;
+  readonly notes: readonly string[];
+}
+
+/**
+ * @param given fields that the training definition sets itself
+ * @throws ConfigError naming an optimizer or a loss without a counterpart
+ */
+export function takeOverCompile(
+  tf: Tensorflow,
+  model: LayersModel,
+  config: ResolvedConfig,
+  given: Readonly<Record<string, unknown>>,
+): TakenOver {
+  const { optimizer_: optimizer, loss, metrics } = fieldsOf<CompiledFields>(model);
+  if (optimizer === undefined || optimizer === null) return { config, isChanged: false, notes: [] };
+  const names = outputNames(model);
+  const notes: string[] = [];
+  const taken: Record<string, unknown> = {};
+  const outranked: string[] = [];
+  const take = (field: 'optimizer' | 'loss' | 'metrics', make: () => unknown): void => {
+    if (given[field] !== undefined) outranked.push(field);
+    else taken[field] = make();
+  };
+  take('optimizer', () => optimizerOf(optimizer));
+  if (loss !== undefined && loss !== null && !(Array.isArray(loss) && loss.length === 0))
+    take('loss', () => lossesOf(tf, model, names, loss, notes));
+  const listed = metricsOf(tf, metrics, names, notes);
+  if (listed !== undefined) take('metrics', () => listed);
+  // tfjs has no schedule: the rate is constant unless the definition has one.
+  if (taken['optimizer'] !== undefined && given['schedule'] === undefined)
+    taken['schedule'] = { kind: 'constant' };
+  const parsed = resolvedConfigSchema.safeParse({ ...config, ...taken });
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new ConfigError(`model.compile: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not valid'}.`);
+  }
+  const list = Object.entries(taken).map(([field, value]) => `${field} ${JSON.stringify(value)}`);
+  return {
+    config: Object.freeze(parsed.data),
+    isChanged: list.length > 0,
+    notes: [
+      ...(list.length > 0 ? [`model.compile is taken over: ${list.join(', ')}.`] : []),
+      ...(outranked.length > 0
+        ? [`model.compile: the definition's own ${outranked.join(', ')} outranks it.`]
+        : []),
+      ...notes,
+    ],
+  };
+}
+
+function optimizerOf(optimizer: CompiledOptimizer): Record<string, unknown> {
+  const name = optimizer.getClassName();
+  const { learningRate, beta1, beta2, epsilon, momentum, useNesterov } = optimizer.getConfig();
+  switch (name) {
+    case 'SGD':
+      return { kind: 'sgd', learningRate };
+    case 'Momentum':
+      // Without a momentum, Nesterov's rule is plain gradient descent.
+      return { kind: 'sgd', learningRate, momentum, nesterov: useNesterov === true && momentum !== 0 };
+    case 'Adam':
+      return { kind: 'adam', learningRate, beta1, beta2, epsilon };
+    default:
+      throw new ConfigError(
+        `model.compile: expected the optimizer sgd, momentum or adam, got ${name}, which has no counterpart. ` +
+          "Set `optimizer` in the definition, e.g. { kind: 'adam', learningRate: 0.001 }.",
+        { optimizer: name },
+      );
+  }
+}
+
+function lossesOf(
+  tf: Tensorflow,
+  model: LayersModel,
+  names: readonly string[],
+  loss: unknown,
+  notes: string[],
+): unknown {
+  const activations = finalActivations(model);
+  const one = (value: unknown, i: number): string => {
+    const found = lossOfTfjs(tf, value);
+    if (found === undefined) {
+      const got = typeof value === 'string' ? value : describeValue(value);
+      throw new ConfigError(
+        `model.compile: the loss ${got} has no counterpart. Set \`loss\` in the definition to one of its names, or to a ` +
+          'function: ({ tf, prediction, target }) => losses, one per sample.',
+      );
+    }
+    const { kind, activation, name } = found;
+    if (activation !== undefined && (activations[i] ?? 'linear') === 'linear') {
+      notes.push(
+        `Output "${names[i] ?? ''}": ${name} takes probabilities, and the output has no ${activation}. The loss ${kind} takes it ` +
+          'as logits, and the predictions of the saved model are logits.',
+      );
+    }
+    return kind;
+  };
+  if (typeof loss === 'string' || typeof loss === 'function') {
+    const kinds = names.map((_, i) => one(loss, i));
+    return kinds[0];
+  }
+  const byOutput = names.map((name, i) => {
+    const value: unknown = Array.isArray(loss) ? loss[i] : (loss as Record<string, unknown>)[name];
+    return [name, one(value, i)] as const;
+  });
+  return byOutput.length === 1 ? byOutput[0]?.[1] : Object.fromEntries(byOutput);
+}
+
+/** Returns undefined if compile names no metric that is taken over. */
+function metricsOf(
+  tf: Tensorflow,
+  metrics: unknown,
+  names: readonly string[],
+  notes: string[],
+): Record<string, unknown>[] | undefined {
+  if (metrics === undefined || metrics === null) return undefined;
+  const isByOutput = typeof metrics === 'object' && !Array.isArray(metrics);
+  const listed: readonly (readonly [unknown, string | undefined])[] = isByOutput
+    ? Object.entries(metrics).flatMap(([output, value]) =>
+        [value].flat().map((metric: unknown) => [metric, names.length > 1 ? output : undefined] as const),
+      )
+    : [metrics].flat().map((metric: unknown) => [metric, undefined] as const);
+  const taken = listed.flatMap(([metric, output]) => {
+    const kind = metricOfTfjs(tf, metric);
+    if (kind !== undefined) return [{ kind, ...(output === undefined ? {} : { output }) }];
+    const got = typeof metric === 'string' ? metric : describeValue(metric);
+    notes.push(
+      `model.compile: the metric ${got} has no counterpart and is left out. Set \`metrics\` in the definition, e.g. to a function.`,
+    );
+    return [];
+  });
+  return taken.length > 0 ? taken : undefined;
+}
