@@ -18,5 +18,11 @@ export type {
   TensorValues,
   TrainingData,
 } from './shared/data/training-data.js';
+export type {
+  ColumnEncoding,
+  PicturePreprocessing,
+  Preprocessing,
+  TablePreprocessing,
+} from './shared/data/preprocessing.js';
 export type { RunEvent } from './shared/runs/run-events.js';
 export { OperationalError, type ErrorCode } from './shared/errors.js';
