@@ -1,6 +1,6 @@
 /**
- * Detection of failures: silence, a broken connection, or no progress. Pure. A slow worker is not a failure, because it sends
- * heartbeats and the ticks of its main thread increase.
+ * Detection of failures: silence, a broken connection, or no progress. Pure. A slow worker is not a failure: it sends heartbeats, and
+ * its ticks increase.
  */
 
 import type { Failure, State, WorkerRecord } from './types.js';
@@ -29,7 +29,7 @@ export function detectFailure(state: State, nowMs: number): Verdict | undefined 
   );
 }
 
-/** Fewer workers than the config asks for have joined and loaded in time. */
+/** Finds out whether fewer workers than the config asks for were ready in time. */
 function joinTimeout(state: State, nowMs: number): Verdict | undefined {
   const { workers, joinTimeoutMs } = state.config;
   if (state.phase !== 'gathering' || nowMs - state.phaseSinceMs <= joinTimeoutMs) return undefined;
@@ -88,7 +88,7 @@ function brokenConnection(state: State, nowMs: number): Verdict | undefined {
   return undefined;
 }
 
-/** The last checkpoint was not written in time. */
+/** Finds out whether the last checkpoint was not written in time. */
 function lastCheckpointTimeout(state: State, nowMs: number): Verdict | undefined {
   const { stepTimeoutMs } = state.config;
   if (state.phase !== 'stopping' || nowMs - state.phaseSinceMs <= stepTimeoutMs) return undefined;
@@ -96,7 +96,7 @@ function lastCheckpointTimeout(state: State, nowMs: number): Verdict | undefined
   return { failure: { code: 'DEADLINE', message }, action: 'fail' };
 }
 
-/** A member has not connected to the others, or has not stopped, within a step's time. */
+/** Finds a member that has not connected to the others, or has not stopped, within `stepTimeoutMs`. */
 function reconfigurationTimeout(state: State, nowMs: number): Verdict | undefined {
   if (state.phase !== 'connecting' && state.phase !== 'reconfiguring') return undefined;
   const { stepTimeoutMs } = state.config;

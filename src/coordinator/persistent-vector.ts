@@ -1,6 +1,6 @@
 /**
- * An immutable vector whose versions share structure: a trie of nodes with up to 32 entries. Replacing one element copies the
- * nodes on the path to it, at most 32 * ceil(log32(length)) entries, instead of all elements.
+ * An immutable vector. Its elements lie in a tree of nodes with up to 32 entries. Replacing an element copies only the nodes on the path
+ * to it, at most 32 * ceil(log32(length)) entries. The new version shares all other nodes with the old one.
  */
 
 import { invariant } from '../shared/errors.js';

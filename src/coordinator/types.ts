@@ -225,7 +225,7 @@ export interface Balancing {
   readonly costMs: number | null;
 }
 
-/** Warnings that have been emitted, so that each is emitted once. */
+/** The warnings, refusals and status events that have been reported. */
 export interface Reporting {
   /** The warning that workers are missing has been emitted. */
   readonly waitingReported: boolean;
@@ -259,7 +259,7 @@ export type CoordinatorEvent =
   /** A message was not decodable; `count`: messages refused for the same reason. */
   | { readonly kind: 'refused'; readonly from: ConnectionId; readonly reason: string; readonly count: number }
   | { readonly kind: 'disconnected' }
-  /** The launcher observed the exit of a worker process; `final`: it will not start another in its place. */
+  /** The launcher observed the exit of a worker process. `final`: the launcher will not start another one in its place. */
   | { readonly kind: 'exited'; readonly pid: number; readonly how: string; readonly final: boolean }
   | { readonly kind: 'interrupt'; readonly signal: string }
   | { readonly kind: 'timer' };
