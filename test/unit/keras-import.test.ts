@@ -195,6 +195,55 @@ describe('a field that tfjs would ignore or misread', () => {
   });
 });
 
+describe('a nested model of tf.keras 2', () => {
+  /** Rewrites the calls of a Keras 3 fixture as tf.keras 2.15 writes them: nested models are counted from their construction. */
+  async function keras2(kwargs: object): Promise<tfjs.LayersModel> {
+    const folder = await temporaryFolder();
+    await cp(join(fixtures, 'nested'), folder, { recursive: true });
+    const json = JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')) as ModelJson;
+    const { modelTopology } = json;
+    Object.assign(modelTopology, { keras_version: '2.15.0' });
+    const rewrite = ({ config }: LayerJson): void => {
+      const inner = config.layers ?? [];
+      const isNested = (name: unknown): boolean =>
+        inner.some((each) => each.config['name'] === name && each.config.layers !== undefined);
+      const old = (history: unknown[]): unknown[] => [
+        history[0],
+        Number(history[1]) + (isNested(history[0]) ? 1 : 0),
+        history[2],
+      ];
+      for (const each of inner) {
+        rewrite(each);
+        const calls = (each.inbound_nodes ?? []) as unknown as {
+          args: [{ config: { keras_history: unknown[] } }];
+        }[];
+        each.inbound_nodes = calls.map(({ args: [tensor] }) => [
+          [...old(tensor.config.keras_history), each.config.layers ? kwargs : {}],
+        ]) as never;
+      }
+      for (const field of ['input_layers', 'output_layers'])
+        if (Array.isArray(config[field])) config[field] = [old(config[field] as unknown[])];
+    };
+    rewrite(modelTopology.model_config);
+    await writeFile(join(folder, 'model.json'), JSON.stringify(json));
+    return open(folder);
+  }
+
+  it('has the same outputs as that of Keras 3', async () => {
+    const x = tf.tensor([[0.1, -0.2, 0.3, 0.4]]);
+    const [got, expected] = [await keras2({}), await open(join(fixtures, 'nested'))].map((model) =>
+      (model.predict(x) as tfjs.Tensor).arraySync(),
+    );
+    expect(got).toEqual(expected);
+  });
+
+  it('is refused if it is called with a training argument that changes its result', async () => {
+    await expect(keras2({ training: false })).rejects.toThrow(
+      /"b1" \(Functional\).* called with training=false/,
+    );
+  });
+});
+
 describe("tf.keras 2's list of one axis", () => {
   it('is the axis of a BatchNormalization, with the same outputs', async () => {
     const axisOf = (model: tfjs.LayersModel): unknown =>

@@ -1,7 +1,7 @@
 /** Converts the calls of a layer from Keras 3 to the form of tfjs and Keras 2. */
 
 import type { CallConfig, LayerConfig } from '../model-files/layer-config.js';
-import type { JsonObject, Refuse } from './keras-file.js';
+import type { JsonObject, KerasFile, Refuse } from './keras-file.js';
 
 /** A call as Keras 3 writes it. */
 interface Keras3Call {
@@ -15,9 +15,30 @@ export type AnyCall = CallConfig | Keras3Call;
 const trainingDependent =
   /^(BatchNormalization|Dropout|SpatialDropout[123]D|AlphaDropout|GaussianDropout|GaussianNoise|Random\w*)$/;
 
-/** Returns the calls; those of tfjs and Keras 2 stay as they are. */
-export function convertCalls(calls: readonly AnyCall[], layer: LayerConfig, refuse: Refuse): CallConfig[] {
-  return calls.map((call) => (Array.isArray(call) ? call : convertCall(call, layer, refuse)));
+/** Returns the calls; those of tfjs and Keras 2 keep their form. */
+export function convertCalls(
+  calls: readonly AnyCall[],
+  layer: LayerConfig,
+  { isKeras }: Pick<KerasFile, 'isKeras'>,
+  refuse: Refuse,
+): CallConfig[] {
+  return calls.map((call) => {
+    if (!Array.isArray(call)) return convertCall(call, layer, refuse);
+    for (const [, , , kwargs = {}] of call) {
+      if (isKeras && typeof kwargs['training'] === 'boolean')
+        checkTraining(kwargs['training'], layer, refuse);
+    }
+    return call;
+  });
+}
+
+/** @throws ModelError if the layer computes something else with this argument than without */
+function checkTraining(training: unknown, layer: LayerConfig, refuse: Refuse): void {
+  if (!dependsOnTraining(layer)) return;
+  refuse(
+    'inbound_nodes',
+    `it is called with training=${JSON.stringify(training)}. Set \`trainable\` to false on the layers that must not change instead`,
+  );
 }
 
 function convertCall({ args, kwargs = {} }: Keras3Call, layer: LayerConfig, refuse: Refuse): CallConfig {
@@ -33,13 +54,8 @@ function convertCall({ args, kwargs = {} }: Keras3Call, layer: LayerConfig, refu
     if (value === null) continue;
     const states = name === 'initial_state' ? tensorsOf(value) : undefined;
     if (states) inputs.push(...states);
-    else if (name === 'training' && !dependsOnTraining(layer)) continue;
-    else if (name === 'training') {
-      refuse(
-        field,
-        `it is called with training=${JSON.stringify(value)}. Set \`trainable\` to false on the layers that must not change instead`,
-      );
-    } else refuse(field, `tfjs has no argument "${name}" for it`);
+    else if (name === 'training') checkTraining(value, layer, refuse);
+    else refuse(field, `tfjs has no argument "${name}" for it`);
   }
   return inputs;
 }

@@ -6,6 +6,8 @@ export type JsonObject = Record<string, unknown>;
 export interface KerasFile {
   /** Path of the model.json, for errors. */
   readonly file: string;
+  /** True if Keras, and not tfjs, wrote the file. */
+  readonly isKeras: boolean;
   /** True if Keras 3 wrote the file. */
   readonly isKeras3: boolean;
   /** True if a layer of the model masks steps of a sequence. */

@@ -22,8 +22,9 @@ export function convertKeras(
   const version = copy['keras_version'];
   const model = (copy['model_config'] ?? copy) as LayerConfig;
   if (typeof model.config !== 'object' || !isModel(model)) return copy;
-  const isKeras3 = (typeof version === 'string' && version.startsWith('3')) || 'module' in model;
-  convertModel(model, { file, isKeras3, hasMasks: masks(model), knows });
+  const isKeras3 = typeof version === 'string' ? version.startsWith('3') : 'module' in model;
+  const isKeras = isKeras3 || (typeof version === 'string' && !version.startsWith('tfjs'));
+  convertModel(model, { file, isKeras, isKeras3, hasMasks: masks(model), knows });
   return copy;
 }
 
@@ -59,7 +60,7 @@ function convertModel(model: LayerConfig, file: KerasFile): void {
   config.output_layers = references(config.output_layers);
   for (const layer of layers) {
     const calls = (layer.inbound_nodes ?? []) as unknown as AnyCall[];
-    layer.inbound_nodes = convertCalls(calls, layer, refuseOf(layer, file));
+    layer.inbound_nodes = convertCalls(calls, layer, file, refuseOf(layer, file));
   }
   const every = [
     ...layers.flatMap(({ inbound_nodes = [] }) => inbound_nodes.flat()),
@@ -75,7 +76,7 @@ function convertModel(model: LayerConfig, file: KerasFile): void {
       );
     }
     // tfjs counts the construction of a nested model as its first call, Keras 3 does not.
-    if (isNested && 'module' in model) reference[1] += 1;
+    if (isNested && file.isKeras3) reference[1] += 1;
   }
 }
 
