@@ -47,6 +47,7 @@ const isolated: readonly string[] = [
   'test/unit/numerics.test.ts',
   'test/unit/onnx-windows.test.ts',
   'test/unit/numerics-detector.test.ts',
+  'test/unit/open-evaluator.test.ts',
   'test/unit/own-op-failure.test.ts',
   'test/unit/own-ops.test.ts',
   'test/unit/precision.test.ts',

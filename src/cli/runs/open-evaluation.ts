@@ -21,10 +21,11 @@ export async function openEvaluation(
   const definition = await namedDefinition(flags.config);
   const { engine, config, model, preprocessing } = await openSavedRun(directory, flags.engine, definition);
   const data = flags.data === undefined ? config.data : resolve(flags.data);
-  const evaluator = await openEvaluator(engine, { ...config, data }, model, definition, preprocessing);
+  const isDefault = flags.data === undefined && flags.config === undefined;
+  // Before the data are compared with the model: other data than those of the run are the cause, and not the model's shape.
+  const check = isDefault ? (loaded: TrainingData) => checkSameData(directory, loaded) : undefined;
+  const evaluator = await openEvaluator(engine, { ...config, data }, model, definition, preprocessing, check);
   for (const note of evaluator.replica.data.notes ?? []) process.stderr.write(`Warning: ${note}\n`);
-  if (flags.data === undefined && flags.config === undefined)
-    await checkSameData(directory, evaluator.replica.data);
   return { model, evaluator };
 }
 

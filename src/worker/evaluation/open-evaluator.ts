@@ -5,6 +5,7 @@ import type { LoadedDefinition } from '../../api/load-definition.js';
 import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import type { Preprocessing } from '../../shared/data/preprocessing.js';
+import type { TrainingData } from '../../shared/data/training-data.js';
 import { InvariantError } from '../../shared/errors.js';
 import type { CollectiveHandle } from '../communicator/communicator.js';
 import { withChecks } from '../data/checked-data.js';
@@ -19,6 +20,7 @@ import type { Evaluator } from './shard-totals.js';
  * The caller keeps and disposes `model`.
  * @param definition the run's training definition; undefined for a model of a run without one
  * @param saved the conversion of inputs that was saved with the model
+ * @param checkData called before the data are compared with the model; its rejection is this function's
  * @throws ModelError or DataError if the model and the data do not fit each other
  */
 export async function openEvaluator(
@@ -27,8 +29,10 @@ export async function openEvaluator(
   model: LayersModel,
   definition: Pick<LoadedDefinition, 'source' | 'functions'> | undefined,
   saved?: Preprocessing,
+  checkData?: (data: TrainingData) => Promise<void>,
 ): Promise<Evaluator> {
   const loaded = await loadData(config, definition?.source, saved);
+  await checkData?.(loaded);
   const kernels = kernelsOf(engine, config.precision);
   const functions = definition?.functions;
   const objective = buildObjective({ engine, kernels, config, model, data: loaded, functions });
