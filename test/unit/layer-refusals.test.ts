@@ -108,13 +108,21 @@ describe('a layer whose result would depend on the division into shards', () => 
     const context = await regression(engine, build, sequences);
     const step = () => trainStep(context, context.sampler.plan(1));
     expect(step).toThrow(ModelError);
-    expect(step).toThrow(/Layer "norm" \(LayerNormalization\): expected tfjs to compute it, got ".*shapes/);
+    expect(step).toThrow(/Layer "norm" \(LayerNormalization\): its call failed in tfjs with "/);
   });
 
   const refused: Record<string, [(tf: Tf) => layers.Layer, RegExp]> = {
     'a fixed number of samples in a noiseShape': [
       (tf) => tf.layers.dropout({ rate, noiseShape: [8, time, 1], name: 'drop' }),
       /"drop" \(Dropout\).*noiseShape/,
+    ],
+    'a BatchNormalization that is a part of a custom layer': [
+      (tf) =>
+        Object.assign(
+          custom(tf, 'Normed', (x) => x),
+          { norm: tf.layers.batchNormalization({ name: 'inner' }) },
+        ),
+      /"normed" \(Normed\).*"inner" is a part of it.*statistics of its own/,
     ],
     'a dropoutFunc': [
       (tf) =>

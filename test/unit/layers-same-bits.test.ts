@@ -41,6 +41,19 @@ const cases: readonly ModelCase[] = [
     },
   },
   {
+    name: 'dropout of stacked cells, whose masks tfjs would keep from step to step',
+    build: (tf) => {
+      const dropouts = { dropout: rate, recurrentDropout: rate };
+      const cell = [
+        tf.layers.lstmCell({ units: 2, ...dropouts }),
+        tf.layers.gruCell({ units: 3, ...dropouts }),
+      ];
+      return tf.sequential({
+        layers: [tf.layers.rnn({ cell, inputShape: [3, 2] }), tf.layers.dense({ units: 1 })],
+      });
+    },
+  },
+  {
     name: 'BatchNormalization in TimeDistributed and in a nested model that is called twice',
     build: (tf) => {
       const block = () =>

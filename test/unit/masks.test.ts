@@ -212,11 +212,11 @@ const models: Record<string, [typeof texts, Build]> = {
   ],
 };
 
-describe('masks', () => {
+describe.each(['wasm', 'tensorflow'] as const)('masks on %s', (choice) => {
   it.each(Object.entries(models))(
     'train as in fit, and infer as in predict: %s',
     async (_, [data, build]) => {
-      const engine = await engineFor('wasm');
+      const engine = await engineFor(choice);
       const batchStatistics = (name: string): boolean => !name.includes('moving_variance');
       await expectTrainsLikeFit(engine, build, data, { only: batchStatistics });
 
@@ -243,7 +243,9 @@ describe('masks', () => {
       for (const [i, value] of expected.entries()) expect(found[i]).toBeCloseTo(value, 5);
     },
   );
+});
 
+describe('masks', () => {
   it('change the result: without maskZero the same model has another loss', async () => {
     const engine = await engineFor('wasm');
     const lossOf = async (maskZero: boolean): Promise<number> => {
@@ -252,6 +254,18 @@ describe('masks', () => {
       return trainStep(context, context.sampler.plan(1)).loss;
     };
     expect(Math.abs((await lossOf(true)) - (await lossOf(false)))).toBeGreaterThan(1e-3);
+  });
+
+  it('are named where the layer that tfjs calls with one cannot use it', async () => {
+    const engine = await engineFor('wasm');
+    const build = stack((tf) => [
+      embedding(tf),
+      tf.layers.lstm({ units: 4 }),
+      tf.layers.softmax({ name: 'classes' }),
+    ]);
+    const context = await regression(engine, build, texts);
+    const step = () => trainStep(context, context.sampler.plan(1));
+    expect(step).toThrow(/"classes" \(Softmax\).*mask of the shape \[8, 6\]/);
   });
 
   it('are refused by name where tfjs mixes the samples: a merge before a recurrent layer', async () => {

@@ -13,6 +13,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import { ModelError } from '../../shared/errors.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Graph, GraphNode } from './graph.js';
+import { innerLayers } from './inner-layers.js';
 import type { Layer } from './layer.js';
 import type { Refusal } from './layers/refusals.js';
 
@@ -21,7 +22,7 @@ const merges = ['Add', 'Multiply', 'Average', 'Maximum', 'Minimum'];
 /** The refusal of the first step for such a mask. */
 export const mergedMask: Refusal = {
   subject:
-    'a recurrent layer, Bidirectional, TimeDistributed or Softmax that has the mask of Add, Average or another merge',
+    'a recurrent layer, Bidirectional or Softmax, also in TimeDistributed, that has the mask of Add, Average or another merge',
   reason:
     'tfjs mixes the samples of a batch in this mask. Use Concatenate, or set maskZero to false and remove Masking before it',
 };
@@ -38,6 +39,12 @@ const readers = [
 ];
 /** Layers of tfjs with a computeMask of their own that returns no mask unless an input has one. */
 const carriers = [...merges, ...readers, 'Concatenate', 'Dot'];
+
+/** Returns true if the result of a layer of tfjs depends on the mask that it is called with. */
+function readsMask(layer: Layer): boolean {
+  const parts = layer.getClassName() === 'TimeDistributed' ? innerLayers(layer).slice(1) : [layer];
+  return parts.some((part) => readers.includes(part.getClassName()));
+}
 
 /** Returns true if a layer of the graph may compute a mask from inputs without masks. */
 export function hasMasks(tf: Tensorflow, { nodes }: Pick<Graph, 'nodes'>): boolean {
@@ -75,7 +82,7 @@ export class MaskFlow {
   enter({ layer, inputs, scope }: GraphNode): Tensor | undefined {
     const mask = this.#argumentsFor(scope, inputs)?.mask;
     const merge = mask && this.#mixed.get(mask);
-    if (merge && readers.includes(layer.getClassName())) {
+    if (merge && readsMask(layer)) {
       throw new ModelError(
         `Layer "${layer.name}" (${layer.getClassName()}) has the mask of "${merge.name}" (${merge.getClassName()}): ` +
           `${mergedMask.reason}.`,

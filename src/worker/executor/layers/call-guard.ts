@@ -1,8 +1,7 @@
 /** Detects what a layer's call must not do: draw random numbers by itself, write a weight, or keep other state. */
 
 import type { DataId, Tensor, Variable } from '@tensorflow/tfjs';
-import { InvariantError, ModelError, OperationalError } from '../../../shared/errors.js';
-import { attributeError } from '../../../shared/user-code.js';
+import { ModelError } from '../../../shared/errors.js';
 import { withoutMathRandom } from '../../random/math-random.js';
 import type { Tensorflow } from '../../engine/native.js';
 import type { GraphNode } from '../graph.js';
@@ -50,22 +49,6 @@ const randomOps = new Map(
 interface ScopedEngine {
   startScope(name?: string): void;
   readonly state: { readonly registeredVariables: Readonly<Record<string, Variable>> };
-}
-
-/** Runs `body`. @throws ModelError that names `layer` in place of an error of tfjs; an error of the user's code is passed on */
-export function namingErrors<T>(layer: Layer, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    const known = error instanceof OperationalError || error instanceof InvariantError;
-    if (known || !(error instanceof Error) || attributeError(error) !== error) throw error;
-    throw new ModelError(
-      `Layer "${layer.name}" (${layer.getClassName()}): expected tfjs to compute it, got "${error.message}". ` +
-        'Check its options and the shapes of its inputs.',
-      { layer: layer.name },
-      error,
-    );
-  }
 }
 
 /** Runs `body`. @throws ModelError that names `layer` if it draws a random number through tfjs or Math.random */

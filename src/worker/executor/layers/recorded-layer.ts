@@ -9,13 +9,7 @@ import { ModelError } from '../../../shared/errors.js';
 import { attributeError, isTyped } from '../../../shared/user-code.js';
 import type { Layer, LayerVariable } from '../layer.js';
 import type { ActiveShard, LayerOp, LayerServices, PassContext } from '../layer-op.js';
-import {
-  WriteGuard,
-  namingErrors,
-  requireDeclaredSizes,
-  requireEqualResults,
-  withoutRandomOps,
-} from './call-guard.js';
+import { WriteGuard, requireDeclaredSizes, requireEqualResults, withoutRandomOps } from './call-guard.js';
 import { RandomDraws } from './random-draws.js';
 import { RandomLayers } from './random-layers.js';
 import { backpropagate, record, release, type Recording } from './tape.js';
@@ -87,9 +81,7 @@ class GuardedCall {
     const call = (): Tensor[] => {
       const draws = new RandomDraws(this.#services, { shard, step });
       return this.#random.with(draws, () =>
-        namingErrors(this.#layer, () =>
-          withoutRandomOps(tf, this.#layer, () => this.#call(inputs, training, mask)),
-        ),
+        withoutRandomOps(tf, this.#layer, () => this.#call(inputs, training, mask)),
       );
     };
     const outputs = call();
@@ -109,6 +101,7 @@ class GuardedCall {
       this.#layer,
       'call',
       () => this.#layer.apply([...inputs], kwargs) as Tensor | Tensor[],
+      mask ? ` tfjs calls it with a mask of the shape [${mask.shape.join(', ')}].` : '',
     );
     const foreign = new Set<Tensor>(inputs);
     for (const weight of this.#layer.weights) foreign.add(weight.read());
@@ -125,7 +118,7 @@ class GuardedCall {
  * Runs tfjs's or the user's code of a layer.
  * @throws ModelError that names the layer if tfjs fails; an error of a custom layer's own code remains the user's
  */
-function inLayer<T>(layer: Layer, method: 'call' | 'gradient', body: () => T): T {
+function inLayer<T>(layer: Layer, method: 'call' | 'gradient', body: () => T, note = ''): T {
   try {
     return body();
   } catch (error) {
@@ -133,7 +126,7 @@ function inLayer<T>(layer: Layer, method: 'call' | 'gradient', body: () => T): T
     if (attributed !== error || !(error instanceof Error) || isTyped(error)) throw attributed;
     throw new ModelError(
       `Layer "${layer.name}" (${layer.getClassName()}): its ${method} failed in tfjs with "${error.message.replace(/\.$/, '')}". ` +
-        "Change the layer's options, or replace it.",
+        `Change the layer's options, or replace it.${note}`,
       { layer: layer.name },
       error,
     );
