@@ -42,6 +42,7 @@ const isolated: readonly string[] = [
   'test/unit/keras-import.test.ts',
   'test/unit/layer-refusals.test.ts',
   'test/unit/layers-same-bits.test.ts',
+  'test/unit/leak-watch.test.ts',
   'test/unit/load-model.test.ts',
   'test/unit/masks.test.ts',
   'test/unit/numerics.test.ts',

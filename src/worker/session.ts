@@ -93,8 +93,9 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const { layoutHash } = hashes;
   const { sha256: dataSha256 } = replica.data;
   const context = { runId, config, definition: expected, layoutHash, dataSha256, identity };
+  const warn = (message: string): void => options.warn?.(message);
   const checkpoints = Checkpoints.of(replica, context, (message) => communicator.send(message), requests);
-  await trainGenerations({ replica, communicator, mailbox, checkpoints, faults, bitFlip });
+  await trainGenerations({ replica, communicator, mailbox, checkpoints, faults, bitFlip, warn });
 }
 
 function openDataPlane(

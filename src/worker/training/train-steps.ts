@@ -5,6 +5,7 @@ import type { Plan } from '../../shared/protocol/messages.js';
 import type { Range } from '../../shared/sharding/identifiers.js';
 import { hasStopped } from '../optimizer/evaluation-decisions.js';
 import type { GenerationContext } from './generation-context.js';
+import { LeakWatch } from './leak-watch.js';
 import { ScheduledEvaluations } from './scheduled-evaluations.js';
 import { activeShards, trainStep } from './train-step.js';
 import type { Progress, TrainingSession } from './training-session.js';
@@ -14,7 +15,7 @@ import type { Progress, TrainingSession } from './training-session.js';
  * @throws GenerationEnded when the generation ends before that; the replica is then as it was after `progress.step`
  */
 export async function trainSteps(
-  { mailbox, checkpoints, faults }: TrainingSession,
+  { mailbox, checkpoints, faults, warn }: TrainingSession,
   context: GenerationContext,
   plan: Plan,
   progress: Progress,
@@ -25,6 +26,7 @@ export async function trainSteps(
   const lastStep = totalSteps(sampler.stepsPerEpoch, config.epochs, config.maxSteps);
   const evaluations = new ScheduledEvaluations(context, plan, lastStep, () => mailbox.yieldToEventLoop());
   const rangesOf = (batch: BatchPlan): Range[] => sampleRanges(context, batch);
+  const leaks = new LeakWatch();
 
   // The previous generation may have ended between the commit of a step and the end of the evaluation after it.
   if (progress.step > 0) await evaluations.after(sampler.plan(progress.step));
@@ -38,6 +40,8 @@ export async function trainSteps(
     const { loss, learningRate } = clock.step(() => (tracer ? tracer.step(step, compute) : compute()));
     progress.step = step;
     faults?.faultPointHit('commit', step);
+    const leak = leaks.after(replica.engine.tf.memory().numTensors);
+    if (leak !== undefined) warn(leak);
     const { times } = clock;
     communicator.send({
       type: 'committed',

@@ -16,6 +16,8 @@ export interface TrainingSession {
   /** Undefined unless the launcher requested faults. */
   readonly faults: FaultInjector | undefined;
   readonly bitFlip: BitFlip | undefined;
+  /** Shows a warning to the user. */
+  readonly warn: (message: string) => void;
 }
 
 /** A worker's progress, kept from one generation to the next. */
