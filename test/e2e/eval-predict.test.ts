@@ -1,4 +1,4 @@
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -188,7 +188,7 @@ describe('lockstep eval', () => {
     expect(await readdir(folder)).not.toContain('one.svg');
   });
 
-  it('asks for the data source of a run that had one of its own, instead of taking MNIST', async () => {
+  it('reads the data source of the run, and asks for it instead of taking MNIST if the copy of the definition is gone', async () => {
     const folder = await temporaryFolder();
     const config = join(folder, 'bars.js');
     await writeFile(config, ownSource);
@@ -209,6 +209,9 @@ describe('lockstep eval', () => {
     expect(status).toBe(0);
     const printed = evaluations(events).findLast(({ split }) => split === 'test')!;
 
+    const own = await lockstep(['eval', out, '--json']);
+    expect(evaluations(own.events)).toEqual([{ ...printed, epoch: 0, step: 0 }]);
+    await rename(join(out, 'definition'), join(folder, 'definition'));
     const without = await lockstep(['eval', out]);
     expect(without.stderr).toMatch(
       /^Error \(DATA\): .*expected the data that it was trained on.*got mnist.*--config/,

@@ -10,7 +10,7 @@ export const launchedOption = (): Option => new Option('--launched').hideHelp();
 
 /** The option that names the training definition, for commands that open a saved model. */
 export const definitionOption = (): Option =>
-  new Option('--config <file>', 'training definition, if it has its own data source or layers');
+  new Option('--config <file>', 'training definition (default: the copy of it in the run, if it is needed)');
 
 /** An option with the flag, the description and the choices of a configuration field, and its own default. */
 export function fieldOption(name: ConfigField, defaultValue?: string): Option {

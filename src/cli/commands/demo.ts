@@ -1,7 +1,7 @@
 /** `lockstep demo`: serves a page on which a saved model recognizes drawn digits. The page is examples/browser. */
 
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../../shared/errors.js';
 import { opensInBrowser } from '../../worker/model-files/browser-model.js';
@@ -10,7 +10,6 @@ import { exitStatus } from '../../shared/exit-status.js';
 import { readRunConfig } from '../runs/saved-run.js';
 import { openClassifier, type Classifier } from '../demo/server-side.js';
 import { serveFiles, type Served } from '../demo/static-server.js';
-import { namedDefinition } from '../runs/named-definition.js';
 
 export interface DemoFlags {
   readonly config?: string;
@@ -23,7 +22,8 @@ const page = fileURLToPath(new URL('../../../examples/browser/', import.meta.url
 const pageFiles = ['style.css', 'demo.js', 'field.js'];
 
 /** Serves the page until SIGINT or SIGTERM. Resolves with the exit status. @throws ModelError, ConfigError */
-export async function demo(directory: string, flags: DemoFlags): Promise<number> {
+export async function demo(run: string, flags: DemoFlags): Promise<number> {
+  const directory = resolve(run);
   const { host, port, json = false } = flags;
   const number = Number(port);
   if (!Number.isInteger(number) || number < 0 || number > 65_535)
@@ -33,9 +33,7 @@ export async function demo(directory: string, flags: DemoFlags): Promise<number>
   const { file, weightFiles } = modelFiles;
   const { normalize } = await readRunConfig(directory);
   // Before the definition is loaded, which may register its layers.
-  const classifier = opensInBrowser(modelFiles)
-    ? undefined
-    : await openClassifier(directory, await namedDefinition(flags.config));
+  const classifier = opensInBrowser(modelFiles) ? undefined : await openClassifier(directory, flags.config);
   const files = new Map<string, Served>([
     ['/', { file: join(page, 'index.html') }],
     ...pageFiles.map((name) => [`/${name}`, { file: join(page, name) }] as const),

@@ -29,7 +29,8 @@ export interface EvalFlags {
 }
 
 /** Resolves with the exit status. @throws ConfigError, DataError, ModelError, EngineError */
-export async function evaluateSaved(directory: string, flags: EvalFlags): Promise<number> {
+export async function evaluateSaved(run: string, flags: EvalFlags): Promise<number> {
+  const directory = resolve(run);
   const { split } = flags;
   if (split !== 'test' && split !== 'train')
     throw new ConfigError(`--split: expected test or train, got "${split}".`);
@@ -45,7 +46,7 @@ export async function evaluateSaved(directory: string, flags: EvalFlags): Promis
     process.stdout.write(`${JSON.stringify({ ...event, ...(confusion && confusionReport(confusion)) })}\n`);
   else printResult(event, confusion);
   if (picture !== undefined && confusion)
-    await writePicture(picture, confusionSvg(confusion, { run: basename(resolve(directory)), split }));
+    await writePicture(picture, confusionSvg(confusion, { run: basename(directory), split }));
   model.dispose();
   return exitStatus.done;
 }

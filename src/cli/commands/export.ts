@@ -6,8 +6,7 @@ import { ConfigError } from '../../shared/errors.js';
 import { exportModel } from '../../worker/export/export-model.js';
 import { exportNames, type ExportFormat, type WeightLayout } from '../../worker/export/formats.js';
 import { exitStatus } from '../../shared/exit-status.js';
-import { namedDefinition } from '../runs/named-definition.js';
-import { openSavedRun } from '../runs/saved-run.js';
+import { openSavedRun } from '../runs/open-saved-run.js';
 import { version } from '../version.js';
 
 export interface ExportFlags {
@@ -28,13 +27,14 @@ const folderFiles: Readonly<Partial<Record<ExportFormat, readonly string[]>>> = 
 };
 
 /** Resolves with the exit status. @throws ConfigError, ModelError, EngineError, CheckpointError */
-export async function exportSaved(directory: string, flags: ExportFlags): Promise<number> {
+export async function exportSaved(run: string, flags: ExportFlags): Promise<number> {
+  const directory = resolve(run);
   const { format, layout } = flags;
   if (layout !== 'tfjs' && format !== 'safetensors')
     throw new ConfigError(`--layout ${layout}: expected --format safetensors, got ${format}.`);
   const out = resolve(flags.out ?? join(directory, exportNames[format]));
   await checkTarget(out, format);
-  const { model, config } = await openSavedRun(directory, flags.engine, await namedDefinition(flags.config));
+  const { model, config } = await openSavedRun(directory, flags);
   const path = await exportModel(model, { format, layout, out, version });
   // Only pictures are normalized; other inputs stay as the data source provides them.
   const takesPictures = model.inputs.length === 1 && model.inputs[0]?.shape.length === 4;

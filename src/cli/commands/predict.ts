@@ -1,5 +1,6 @@
 /** `lockstep predict`: classifies pictures with a saved model. */
 
+import { resolve } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
 import { decodePicture } from '../../api/data/picture.js';
 import type { Preprocessing } from '../../shared/data/preprocessing.js';
@@ -8,8 +9,7 @@ import { classify, type Pixels, type RankedClass } from '../../worker/predict/cl
 import { loadDigitImage } from '../../worker/predict/digit-image.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { describeError } from '../exit.js';
-import { namedDefinition } from '../runs/named-definition.js';
-import { openSavedRun } from '../runs/saved-run.js';
+import { openSavedRun } from '../runs/open-saved-run.js';
 
 export interface PredictFlags {
   readonly config?: string;
@@ -20,23 +20,17 @@ export interface PredictFlags {
 }
 
 /** Resolves with the exit status. A picture that cannot be read is reported, the others are classified, and the status is 2. */
-export async function predict(
-  directory: string,
-  files: readonly string[],
-  flags: PredictFlags,
-): Promise<number> {
-  const { engine, config, model, preprocessing } = await openSavedRun(
-    directory,
-    flags.engine,
-    await namedDefinition(flags.config),
-  );
+export async function predict(run: string, files: readonly string[], flags: PredictFlags): Promise<number> {
+  const directory = resolve(run);
+  const pictures = files.map((file) => ({ file, path: resolve(file) }));
+  const { engine, config, model, preprocessing } = await openSavedRun(directory, flags);
   const reader = pictureReader(directory, model, preprocessing);
   const normalize = preprocessing?.kind === 'pictures' ? preprocessing.normalize : config.normalize;
   const names = preprocessing?.kind === 'pictures' ? preprocessing.classNames : [];
   let status: number = exitStatus.done;
-  for (const file of files) {
+  for (const { file, path } of pictures) {
     try {
-      const ranked = classify(engine.tf, model, await reader(file), normalize);
+      const ranked = classify(engine.tf, model, await reader(path), normalize);
       const [best, ...others] = ranked;
       if (!best) throw new ModelError(`Model in ${directory} has no outputs.`);
       if (flags.json === true) {

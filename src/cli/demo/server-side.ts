@@ -3,10 +3,9 @@
  * user's own, and reads no JSON of Keras 3.
  */
 
-import type { LoadedDefinition } from '../../api/load-definition.js';
 import { ModelError } from '../../shared/errors.js';
 import { classify } from '../../worker/predict/classify.js';
-import { openSavedRun } from '../runs/saved-run.js';
+import { openSavedRun } from '../runs/open-saved-run.js';
 
 export interface Classifier {
   readonly width: number;
@@ -15,12 +14,15 @@ export interface Classifier {
   readonly probabilities: (body: Buffer) => number[] | undefined;
 }
 
-/** @throws ModelError if the model cannot be opened, or does not take grayscale pictures */
-export async function openClassifier(
-  directory: string,
-  definition: LoadedDefinition | undefined,
-): Promise<Classifier> {
-  const { engine, model, config } = await openSavedRun(directory, 'wasm', definition);
+/**
+ * @param definition path of the training definition, if the user names one
+ * @throws ModelError if the model cannot be opened, or does not take grayscale pictures
+ */
+export async function openClassifier(directory: string, definition: string | undefined): Promise<Classifier> {
+  const { engine, model, config } = await openSavedRun(directory, {
+    engine: 'wasm',
+    ...(definition === undefined ? {} : { config: definition }),
+  });
   const [, height, width, channels] = model.inputs[0]?.shape ?? [];
   if (typeof height !== 'number' || typeof width !== 'number' || channels !== 1) {
     throw new ModelError(

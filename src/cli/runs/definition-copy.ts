@@ -32,7 +32,7 @@ const hashOf = (content: string | Buffer): string => createHash('sha256').update
 
 /** Reads the files of a definition that has just been loaded, for `writeDefinitionCopy`. */
 export async function copyOf(definition: LoadedDefinition): Promise<DefinitionCopy> {
-  const { path, sha256, values, functions } = definition;
+  const { path, sha256, values, functions, source } = definition;
   const { files, links, ...found } = await definitionFiles(path);
   const record: DefinitionRecord = {
     format: 1,
@@ -44,6 +44,7 @@ export async function copyOf(definition: LoadedDefinition): Promise<DefinitionCo
     files: [...files].map(([name, bytes]) => ({ name, bytes: bytes.length, sha256: hashOf(bytes) })),
     links: [...links].map(([name, target]) => ({ name, target })),
     values: JSON.parse(JSON.stringify(values)) as Record<string, unknown>,
+    hasSource: source !== undefined,
     functions: functionHashes(functions),
   };
   return { record, contents: { files, links } };
@@ -106,22 +107,17 @@ export async function readDefinitionRecord(run: string): Promise<DefinitionRecor
   throw wrong(`"${issue?.path.join('.') ?? ''}" that ${issue?.message ?? 'is wrong'}`);
 }
 
-export interface OpenedCopy {
-  readonly definition: LoadedDefinition;
-  readonly record: DefinitionRecord;
-}
-
 /**
- * Executes the copy of a definition in a run's folder; undefined if there is none.
+ * Executes the copy of a definition in a run's folder. From then on the working folder of the process is that of the run, to which
+ * relative paths in the definition refer; the caller resolves its own paths before.
  * @param warn receives a warning if the copy evaluates to other values than in the run
  * @throws ConfigError if the copy is incomplete, changed or can't be loaded
  */
 export async function openDefinitionCopy(
   run: string,
+  record: DefinitionRecord,
   warn: (message: string) => void,
-): Promise<OpenedCopy | undefined> {
-  const record = await readDefinitionRecord(run);
-  if (record === undefined) return undefined;
+): Promise<LoadedDefinition> {
   const { incomplete, path } = record;
   if (incomplete !== null) {
     throw new ConfigError(
@@ -133,6 +129,7 @@ export async function openDefinitionCopy(
   await verify(copy, record);
   const entry = join(copy, record.entry);
   const packages = missingPackages(entry, record);
+  enter(record.workingFolder, warn);
   const definition = await loadDefinition(entry, undefined, { copy, root: record.root, packages });
   const different = changedValues(record, definition);
   if (different.length > 0) {
@@ -141,7 +138,18 @@ export async function openDefinitionCopy(
         `${different.join('; ')}. The run's values are used.`,
     );
   }
-  return { definition, record };
+  return definition;
+}
+
+function enter(folder: string, warn: (message: string) => void): void {
+  try {
+    process.chdir(folder);
+  } catch (error) {
+    warn(
+      `Relative paths in the definition refer to ${folder}, which can't be used (${systemCode(error) ?? String(error)}). ` +
+        'They refer to the present folder instead.',
+    );
+  }
 }
 
 /** @throws ConfigError naming the first file that is missing, was changed, or leads out of the copy */

@@ -5,8 +5,8 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { TrainingData } from '../../shared/data/training-data.js';
 import { DataError } from '../../shared/errors.js';
 import { openEvaluator } from '../../worker/evaluation/open-evaluator.js';
-import { namedDefinition } from './named-definition.js';
-import { openSavedRun, trainedOn } from './saved-run.js';
+import { openSavedRun } from './open-saved-run.js';
+import { trainedOn } from './saved-run.js';
 
 export interface OpenedEvaluation {
   readonly model: LayersModel;
@@ -18,22 +18,38 @@ export async function openEvaluation(
   directory: string,
   flags: { readonly config?: string; readonly data?: string; readonly engine: string },
 ): Promise<OpenedEvaluation> {
-  const definition = await namedDefinition(flags.config);
-  const { engine, config, model, preprocessing } = await openSavedRun(directory, flags.engine, definition);
-  const data = flags.data === undefined ? config.data : resolve(flags.data);
-  const isDefault = flags.data === undefined && flags.config === undefined;
-  // Before the data are compared with the model: other data than those of the run are the cause, and not the model's shape.
-  const check = isDefault ? (loaded: TrainingData) => checkSameData(directory, loaded) : undefined;
-  const evaluator = await openEvaluator(engine, { ...config, data }, model, definition, preprocessing, check);
-  for (const note of evaluator.replica.data.notes ?? []) process.stderr.write(`Warning: ${note}\n`);
+  const named = flags.data === undefined ? undefined : resolve(flags.data);
+  const { config: definitionPath, engine: choice } = flags;
+  const { engine, config, model, definition, preprocessing } = await openSavedRun(directory, {
+    engine: choice,
+    ...(definitionPath === undefined ? {} : { config: definitionPath }),
+    needs: (record, { data, loss, metrics }) =>
+      (named === undefined && data === null && record.hasSource) || hasCustom([loss, metrics]),
+  });
+  const evaluator = await openEvaluator(
+    engine,
+    { ...config, data: named ?? config.data },
+    model,
+    definition,
+    preprocessing,
+    (data) => (named === undefined && definitionPath === undefined ? checkSameData(directory, data) : Promise.resolve()),
+  );
+  const { data } = evaluator.replica;
+  for (const note of data.notes ?? []) process.stderr.write(`Warning: ${note}\n`);
   return { model, evaluator };
+}
+
+/** Returns true if a loss or a metric is a function of the definition's. */
+function hasCustom(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([key, inner]) => (key === 'kind' && inner === 'custom') || hasCustom(inner));
 }
 
 /**
  * A run may have had its own data source, or its folder of data may have changed. The check prevents an evaluation on other data
  * that the user did not ask for.
  */
-async function checkSameData(directory: string, { name, sha256 }: TrainingData): Promise<void> {
+async function checkSameData(directory: string, { name, sha256 }: Pick<TrainingData, 'name' | 'sha256'>): Promise<void> {
   const expected = await trainedOn(directory);
   if (expected === undefined || expected === sha256) return;
   throw new DataError(

@@ -1,64 +1,19 @@
-/** Opens the files of a finished run: its configuration, its event log and its model. */
+/** Reads the files of a run: its configuration and its event log. */
 
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import type { LayersModel } from '@tensorflow/tfjs';
-import type { LoadedDefinition } from '../../api/load-definition.js';
 import { describeIssues, resolveConfig } from '../options/resolve.js';
 import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
-import type { Preprocessing } from '../../shared/data/preprocessing.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
-import type { Engine, EngineChoice } from '../../worker/engine/load.js';
 import { compiledName, modelFolder } from '../../worker/model-files/save-model.js';
-import { openModel, readModelFiles } from '../../worker/model-files/load-model.js';
-import { readPreprocessing } from '../../worker/model-files/preprocessing-file.js';
-import { buildModel } from '../../worker/training/build-model.js';
-import { loadWorkerEngine } from '../engine/load-worker-engine.js';
+import { bulky, readEvents } from '../../shared/runs/read-events.js';
 
 /** Name of the configuration file in a run's folder. */
 export const configName = 'config.json';
 
-export interface SavedRun {
-  readonly engine: Engine;
-  readonly config: ResolvedConfig;
-  readonly model: LayersModel;
-  /** The conversion of inputs that was saved with the model. */
-  readonly preprocessing: Preprocessing | undefined;
-}
-
-/**
- * @param definition registers the model's own layers, if it has any
- * @throws ConfigError, ModelError, EngineError
- */
-export async function openSavedRun(
-  directory: string,
-  choice: string,
-  definition?: LoadedDefinition,
-): Promise<SavedRun> {
-  const engineChoice = runConfigSchema.shape.engine.safeParse(choice);
-  if (!engineChoice.success) {
-    const { options } = runConfigSchema.shape.engine.unwrap();
-    throw new ConfigError(`--engine: expected one of ${options.join(', ')}, got "${choice}".`);
-  }
-  const saved = { ...(await readRunConfig(directory)), ...(await compiledFields(directory)) };
-  const engineName: EngineChoice = engineChoice.data;
-  const config = { ...saved, engine: engineName };
-  // Before the engine, which takes seconds to load, so that an error appears at once.
-  const files = await readModelFiles(directory);
-  const preprocessing = await readPreprocessing(files.file);
-  const engine = await loadWorkerEngine(config, 'auto', (message) =>
-    process.stderr.write(`Warning: ${message}\n`),
-  );
-  // A definition may register its layers in the function that builds its model.
-  const register = async (): Promise<void> => {
-    if (definition) (await buildModel(engine, config, definition)).dispose();
-  };
-  return { engine, config, model: await openModel(engine.tf, files, register), preprocessing };
-}
-
 /** The loss and the metrics that the definition's `model.compile` chose; none if the definition has its own. */
-async function compiledFields(directory: string): Promise<Partial<Pick<ResolvedConfig, 'loss' | 'metrics'>>> {
+export async function compiledFields(directory: string): Promise<Partial<Pick<ResolvedConfig, 'loss' | 'metrics'>>> {
   const file = join(directory, modelFolder, compiledName);
   let text: string;
   try {
@@ -79,25 +34,16 @@ async function compiledFields(directory: string): Promise<Partial<Pick<ResolvedC
   }
 }
 
-/** Returns the SHA-256 of the data that a run was trained on, from its event log; undefined if there is no such log. */
+/** Returns the SHA-256 of the data that a run was trained on last, from its event log; undefined if there is no such log. */
 export async function trainedOn(directory: string): Promise<string | undefined> {
-  // The event precedes the first step. Even with thousands of workers the log is shorter than this until then.
-  const head = Buffer.alloc(2 ** 20);
+  let sha256: string | undefined;
   try {
-    const log = await open(join(directory, 'events.ndjson'));
-    try {
-      const { bytesRead } = await log.read(head, 0, head.length, 0);
-      const start = /^\{"event":"start",.*"dataSha256":"([0-9a-f]{64})"/m.exec(
-        head.toString('utf8', 0, bytesRead),
-      );
-      return start?.[1];
-    } finally {
-      await log.close();
-    }
+    for await (const event of readEvents(directory, [...bulky, 'step']))
+      if (event.event === 'start') sha256 = event.dataSha256;
   } catch {
     // A model that was copied without its run, or a log that this user may not read.
-    return undefined;
   }
+  return sha256;
 }
 
 /** Returns the configuration of a run, or the defaults for a model outside of a run's folder. @throws ConfigError */

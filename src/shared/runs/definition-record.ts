@@ -49,6 +49,8 @@ export const definitionRecordSchema = z.strictObject({
   incomplete: z.string().max(4_096).nullable(),
   /** The plain values that the definition evaluated to; functions are `custom`. */
   values: z.record(z.string(), z.unknown()),
+  /** True if the definition has a data source of its own, which is no plain value. */
+  hasSource: z.boolean(),
   /** Hashes of the sources of functions by name, e.g. `loss` or `augment 1`. */
   functions: z.record(z.string(), sha256),
 });
