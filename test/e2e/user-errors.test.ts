@@ -215,3 +215,25 @@ ${Object.entries(all)
     expect(status).toBe(2);
   });
 });
+
+it('a rejection that a callback leaves behind is a warning with its line, and the run ends as usual', async () => {
+  const folder = await temporaryFolder();
+  const config = join(folder, 'lockstep.config.ts');
+  const text = `import { defineTraining, samples } from 'lockstep';
+export default defineTraining({ batchSize: 8, epochs: 2,
+${Object.entries(fields)
+  .map(([name, value]) => `  ${name}: ${value},`)
+  .join('\n')}
+  callbacks: [{ onStep: ({ step }) => {
+    if (step === 2) void Promise.reject(new Error('not posted')); // here
+  } }],
+});
+`;
+  await writeFile(config, text);
+  const args = ['train', '--config', config, '--engine', 'wasm', '--shards', '2', '--workers', '2'];
+  const { status, stderr, stdout } = await lockstep([...args, '--out', join(folder, 'run')]);
+  const line = text.split('\n').findIndex((one) => one.endsWith('// here')) + 1;
+  expect(stderr + stdout).toContain('not posted');
+  expect(stderr + stdout).toContain(`${config}:${line})`);
+  expect(status).toBe(0);
+});
