@@ -83,6 +83,18 @@ const models = {
       });
     },
   ],
+  'regularizers of layers that are called twice, in a nested model too': [
+    pairs,
+    ({ tf }) => {
+      const penalty = { kernelRegularizer: tf.regularizers.l2({ l2: 0.3 }) };
+      const inputs = [tf.input({ shape: [6] }), tf.input({ shape: [6] })];
+      const first = tf.layers.dense({ units: 4, activation: 'tanh', ...penalty });
+      const nested = tf.sequential({ layers: [tf.layers.dense({ units: 3, inputShape: [4], ...penalty })] });
+      const branches = inputs.map((input) => apply(nested, apply(first, input)));
+      const joined = apply(tf.layers.add(), ...branches);
+      return tf.model({ inputs, outputs: apply(tf.layers.dense({ units: 1, ...penalty }), joined) });
+    },
+  ],
 } satisfies Record<string, [typeof rows, (context: ModelContext) => LayersModel]>;
 
 describe('a recorded layer', () => {

@@ -8,7 +8,8 @@ import type { LayersModel, Scalar, Tensor, Variable } from '@tensorflow/tfjs';
 import { withoutMathRandom } from '../random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
-import { fieldsOf, type Layer } from '../executor/layer.js';
+import { buildGraph } from '../executor/graph.js';
+import { fieldsOf } from '../executor/layer.js';
 import { weightsOf } from '../executor/model-weights.js';
 
 const drawsRandom =
@@ -28,37 +29,40 @@ export interface Regularized {
 
 export class Regularization {
   readonly #tf: Tensorflow;
-  readonly #layers: readonly Penalized[];
+  /** One layer per call of a layer. */
+  readonly #calls: readonly Penalized[];
   readonly #parameters: readonly { readonly parameter: FlatParameter; readonly variable: Variable }[];
   readonly #sum: PinnedVector;
 
   private constructor(
     tf: Tensorflow,
-    layers: readonly Penalized[],
+    calls: readonly Penalized[],
     parameters: readonly { readonly parameter: FlatParameter; readonly variable: Variable }[],
   ) {
     this.#tf = tf;
-    this.#layers = layers;
+    this.#calls = calls;
     this.#parameters = parameters;
     this.#sum = allocatePinned(parameters.reduce((total, { parameter }) => total + parameter.size, 0));
   }
 
-  /** Returns undefined if no layer has a regularizer. @param layers the model's layers, each once */
+  /**
+   * Returns undefined if no layer has a regularizer. As in `fit`, a layer that the model calls several times is penalized once per
+   * call.
+   */
   static of(
     tf: Tensorflow,
     model: LayersModel,
-    layers: readonly Layer[],
     parameters: readonly FlatParameter[],
   ): Regularization | undefined {
-    const penalized = layers.map((layer) => fieldsOf<Penalized>(layer));
-    const count = tf.tidy(() => penalized.flatMap((layer) => layer.calculateLosses()).length);
+    const calls = buildGraph(model).nodes.map(({ layer }) => fieldsOf<Penalized>(layer));
+    const count = tf.tidy(() => calls.flatMap((layer) => layer.calculateLosses()).length);
     if (count === 0) return undefined;
     const weights = weightsOf(model);
     const trained = parameters.flatMap((parameter) => {
       const variable = weights[parameter.weight]?.read() as Variable | undefined;
       return variable ? [{ parameter, variable }] : [];
     });
-    return new Regularization(tf, penalized, trained);
+    return new Regularization(tf, calls, trained);
   }
 
   /**
@@ -88,7 +92,7 @@ export class Regularization {
   }
 
   #penalty(): Scalar {
-    const penalties: Tensor[] = this.#layers.flatMap((layer) => layer.calculateLosses());
+    const penalties: Tensor[] = this.#calls.flatMap((layer) => layer.calculateLosses());
     return penalties.reduce((total, penalty) => this.#tf.add(total, penalty)).asScalar();
   }
 }

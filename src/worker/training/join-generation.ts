@@ -59,7 +59,7 @@ export function joinGeneration(
     executor,
     state,
     buckets,
-    regularization: Regularization.of(tf, model, executor.layers, parameters),
+    regularization: Regularization.of(tf, model, parameters),
     sampler,
     reader,
     ledger,

@@ -127,11 +127,17 @@ export function requireDeclaredSizes(
   }
 }
 
-/** @throws ModelError that names `layer` if two calls with equal inputs gave different bits */
+/** Largest difference of two calls, relative to the largest value: rounding on a GPU, where sums may be in any order. */
+const rounding = 1e-5;
+
+/** @throws ModelError that names `layer` if two calls with equal inputs gave different results */
 export function requireEqualResults(layer: Layer, first: readonly Tensor[], second: readonly Tensor[]): void {
   const equal = first.every((output, i) => {
-    const [a, b] = [output.dataSync(), second[i]?.dataSync()];
-    return a.length === b?.length && a.every((value, at) => Object.is(value, b[at]));
+    const [a, b] = [[...output.dataSync()], [...(second[i]?.dataSync() ?? [])]];
+    const scale = a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const close = (value: number, other = Number.NaN): boolean =>
+      Object.is(value, other) || Math.abs(value - other) <= rounding * scale;
+    return a.length === b.length && a.every((value, at) => close(value, b[at]));
   });
   if (equal && first.length === second.length) return;
   throw new ModelError(
