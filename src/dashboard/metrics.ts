@@ -105,6 +105,7 @@ export class RunMetrics {
       case 'model':
       case 'histograms':
       case 'resumed':
+      case 'changed':
       case 'timeline':
       case 'saved':
       case 'dashboard':

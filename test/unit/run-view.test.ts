@@ -69,6 +69,12 @@ describe('the view of a run', () => {
     expect(later).toMatchObject({ history: null, misclassified: null });
   });
 
+  it('shows a field that was changed when the run was resumed', () => {
+    const change = { field: 'optimizer.learningRate', before: 0.01, now: 0.005 };
+    const view = viewOf({ event: 'changed', step: 4, ...change, timeMs: 3 });
+    expect(view.since().history?.happenings.at(-1)?.text).toBe('From step 4: learning rate 0.01 -> 0.005');
+  });
+
   it('removes the steps that a resumed run repeats', () => {
     const view = viewOf(runEvent(), startEvent(), stepEvent(1), stepEvent(2), evaluation(1), stepEvent(3));
     view.note({ event: 'resumed', step: 1, path: '/c', skipped: [], timeMs: 9 });

@@ -3,6 +3,7 @@
  * number of workers. Plain data that can be sent to a page.
  */
 
+import { describeChange } from '../../shared/config/resume-policy.js';
 import { maxMisclassified } from '../../shared/evaluation/misclassified.js';
 import type { RunEvent, TimedEvent, WorkerStatus } from '../../shared/runs/run-events.js';
 import { noTimes, stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
@@ -147,6 +148,9 @@ export class RunView {
         this.#set({ end: null });
         this.#keep({ evaluations: this.#history.evaluations.filter(({ step }) => step <= event.step) });
         this.#happen(event, 'run', `Continues from the checkpoint of step ${event.step}`);
+        break;
+      case 'changed':
+        this.#happen(event, 'run', `From step ${event.step}: ${describeChange(event)}`);
         break;
       case 'warning':
         this.#happen(event, 'warning', event.message);
