@@ -1,6 +1,7 @@
 /**
- * The folder of transpiled training definitions, with which the processes of a run after the first need no compiler. Its files are
- * executed, so it is used only if no other user can write to it. It may be deleted at any time.
+ * The folder of transpiled training definitions. Every process of a run loads the definition. With this folder only the first one
+ * transpiles it, which saves 0.2 s in each of the others. The files are executed, so the folder is used only if no other user can
+ * write to it. It may be deleted at any time.
  */
 
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';

@@ -30,8 +30,8 @@ export function takeOver(state: State, from: ConnectionId, rejoin: Rejoin, nowMs
   const { pending } = state.takeover;
   const worker = newWorker(from, join, { state: 'running', ready, rank, shards: null }, nowMs);
   const sinceMs = pending?.sinceMs ?? nowMs;
-  // The previous coordinator may have exited after it had sent a plan to only some of the members. The others then report an older
-  // generation. The newest generation determines how many workers must rejoin, and every worker that rejoins is counted.
+  // Workers can report different generations: the previous coordinator may have died after it had sent the last plan to some of the
+  // members only. The newest reported generation determines how many workers must rejoin. Workers of older generations count too.
   const newest = pending === null || generation >= state.generation;
   const expected = newest ? worldSize : pending.worldSize;
   const next: State = {

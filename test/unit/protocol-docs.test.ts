@@ -1,9 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { messageRefusal } from '../../src/coordinator/admission.js';
 import { phaseTransitions, workerTransitions } from '../../src/coordinator/transitions.js';
+import type { WorkerRecord } from '../../src/coordinator/types.js';
 import { headerBytes, phases } from '../../src/shared/protocol/frame.js';
-import { coordinatorMessageSchema, workerMessageSchema } from '../../src/shared/protocol/messages.js';
+import {
+  coordinatorMessageSchema,
+  workerMessageSchema,
+  type WorkerMessage,
+} from '../../src/shared/protocol/messages.js';
 import { communicatorTransitions } from '../../src/worker/communicator/communicator-state.js';
+import { CoordinatedRun } from '../support/coordinated-run.js';
 
 const root = new URL('../../', import.meta.url);
 const read = (name: string): string => readFileSync(new URL(name, root), 'utf8');
@@ -42,6 +49,28 @@ describe('docs/protocol.md', () => {
     ['## Messages of the coordinator', coordinatorMessageSchema],
   ] as const)('%s contains every message of the schema and no other', (heading, schema) => {
     expect(names(tableAfter(page, heading), 0).sort()).toEqual(typesOf(schema).sort());
+  });
+
+  it('names every message once in the table of acceptance, and those without a generation or from members only', () => {
+    const rows = tableAfter(page, '### Which messages the coordinator accepts').map(
+      ([messages = '', other = '', from = '']) => ({
+        types: [...messages.matchAll(/`(\w+)`/g)].map(([, type = '']) => type),
+        other,
+        from,
+      }),
+    );
+    expect(rows.flatMap(({ types }) => types).sort()).toEqual(typesOf(workerMessageSchema).sort());
+    const run = new CoordinatedRun();
+    run.join('a', 1);
+    const worker = run.state.workers.get('a') as WorkerRecord;
+    for (const { types, other, from } of rows) {
+      for (const type of types) {
+        const option = workerMessageSchema.options.find(({ shape }) => shape.type.value === type);
+        expect('generation' in (option?.shape ?? {}), type).toBe(!other.includes('contains no'));
+        const refused = messageRefusal(worker, { type } as WorkerMessage) !== undefined;
+        expect(refused, type).toBe(from === 'members');
+      }
+    }
   });
 
   it.each([

@@ -1,7 +1,8 @@
 /**
- * The configuration that a resumed run starts from: that of the run, and over it the fields that its definition has changed since.
- * Which fields these are is known from the record of what the definition evaluated to, so that an option of the first start
- * (`--epochs 8`) stays in force as long as the definition says the same as then.
+ * The configuration that a resumed run starts from: the configuration of the previous run, with the values that the training
+ * definition has changed since. The run's folder has a record of the values that the definition had at the previous start. A value of
+ * the definition is used only if it differs from this record. Otherwise the previous run's value stays, which may come from an option
+ * such as `--epochs 8`.
  */
 
 import { existsSync } from 'node:fs';

@@ -97,7 +97,7 @@ async function prepare(
     return { out, inherited, notes: [], resume };
   }
   const notes: string[] = [];
-  // A restart by pm2 has the same options, and must not move the run aside that it restarts.
+  // pm2 restarts a process with the same options. `--fresh` was carried out at the first start; again, it would move this run aside.
   if (flags.fresh === true && restarts === 0) await moveAside(out, notes);
   const resume = isNamed ? await resumeInNamed(out, flags, notes) : chosen;
   return { out, resume, inherited: null, notes };

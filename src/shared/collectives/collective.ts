@@ -10,9 +10,9 @@
  *   result        ── all-gather ──────────────────────────► group
  * ```
  *
- * A worker finishes a round only when it has received every frame that is sent to it in that round. First, it then knows that every
- * other worker has started that round, so an arriving frame belongs to the present round or to the next one. Second, a frame of round
- * s + 1 proves that its sender has received all frames of round s, so their memory may be reused (send-buffers.ts).
+ * A worker finishes a round only when it has received every frame that is sent to it in that round. So:
+ * - workers are at most one round apart, and an arriving frame belongs to the round in flight or to the next one;
+ * - a frame of round s + 1 proves that its sender has received all frames of round s, so their memory may be reused (send-buffers.ts).
  */
 
 import { invariant } from '../errors.js';

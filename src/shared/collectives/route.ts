@@ -2,9 +2,12 @@
  * The route of a collective: which elements each worker reduces, in one level or in two. Pure arithmetic, the same on every worker;
  * sends nothing and reduces nothing.
  *
- * Workers form groups: one group of all, or one per host. Inside its group a worker reduces the partials of all members over its
- * reduce range. Between groups it computes the sums over all groups for its owned ranges, and sends them to the workers of other
- * groups whose reduce ranges contain them. Finally it sends the result over its reduce range to its group.
+ * Workers form groups: one group of all, or one per host. Each worker has a reduce range and, inside it, owned ranges. It does this:
+ *
+ * 1. It sums the partials of its group over its reduce range.
+ * 2. With several groups, it sums these group sums of all groups over its owned ranges. It sends the result to each worker of
+ *    another group whose reduce range contains it.
+ * 3. It sends the result over its whole reduce range to its group.
  *
  * ```
  *                      reduce range          owned ranges         messages sent per worker   hops

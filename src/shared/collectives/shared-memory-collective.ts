@@ -4,9 +4,11 @@
  * there. A round costs one futex wake per worker, no message and no other thread; it uses the same tree as over sockets, and thus
  * computes the same bits.
  *
- * Each worker has two buffers per collective, used alternately: a worker starts round s + 2 only after it has finished s + 1, to which
- * every other worker contributed after it had read all buffers of s. A state word holds generation and round and is compared for
- * equality, so a word of an earlier generation never passes for a contribution.
+ * Each worker has two buffers per collective. Even rounds use one and odd rounds the other, so round s + 2 overwrites the buffer of
+ * round s. All other workers have read this buffer by then: a worker starts round s + 2 after every other worker has published its
+ * state word of round s + 1, and each published that word after it had finished round s.
+ *
+ * A state word holds the generation and the round. A reader waits for the exact word of its own generation and round.
  */
 
 import { invariant } from '../errors.js';

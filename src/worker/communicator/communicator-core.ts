@@ -109,7 +109,7 @@ export class CommunicatorCore {
     const { data, request, spans } = this.#plane ?? {};
     invariant(data && request, 'the data plane is not open');
     if (plan.generation <= this.#ended) throw new GenerationEnded(this.#ended);
-    // The run has failed. The error reaches the main thread by another message, so this rejection needs no reason.
+    // The run has failed or is over, and the main thread has been informed already (`#fail`, `#onControl`).
     if (!permits(this.#state.kind, 'running')) throw new GenerationEnded(plan.generation);
     this.#report.joining(plan);
     const generation = new JoinedGeneration(plan, request, this.#transports, data, {

@@ -45,8 +45,8 @@ export class ScheduledEvaluations {
     const intervalEnds = endsWith(this.#interval, batch.step, sampler.stepsPerEpoch);
     const runEnds = batch.step === this.#lastStep;
     if (!runEnds && !intervalEnds) return;
-    // Only an evaluation at the end of an interval changes the scheduler state. The run may end in the middle of an interval. A longer
-    // run would not evaluate there, so this evaluation must not change the state from which a longer run resumes.
+    // The run can end in the middle of an interval. A longer run does not evaluate at this step. If this run is later resumed with
+    // more steps, it must go on like that longer run, so an evaluation inside an interval must not change the scheduler state.
     await this.#evaluate('test', batch, intervalEnds && dependsOnEvaluation(config));
     const stops = runEnds || hasStopped(config, state.schedulerState);
     if (stops && config.evaluate === 'both') await this.#evaluate('train', batch, false);
