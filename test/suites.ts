@@ -77,6 +77,7 @@ const trainingOnWasm = ['test/e2e/training.test.ts', 'test/fault/killed-processe
 const patient = [
   'test/oracle/models.test.ts',
   'test/oracle/models-on-workers.test.ts',
+  'test/property/random-models.test.ts',
   'test/unit/executor-memory.test.ts',
   'test/unit/numerics-300-calls.test.ts',
 ];

@@ -13,4 +13,12 @@ describe('a model trains to the losses, weights and predictions of tfjs.fit', ()
   it.each(modelCases.map((modelCase) => [modelCase.name, modelCase] as const))('%s', async (_, modelCase) => {
     await expectFit(engine, modelCase);
   });
+
+  it.each(modelCases.filter(({ name }) => name.includes('BatchNorm')).map(({ name }) => name))(
+    "%s, with tfjs's running variance",
+    async (name) => {
+      const modelCase = modelCases.find((one) => one.name === name);
+      if (modelCase) await expectFit(engine, modelCase, { arithmetic: 'tfjs' });
+    },
+  );
 });

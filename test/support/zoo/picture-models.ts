@@ -153,6 +153,14 @@ const simple: readonly ModelCase[] = [
     { inputShape: [4, 4, 4, 1] },
   ),
   sequential(
+    'volumes: two 3D convolutions',
+    ({ layers }) => [
+      layers.conv3d({ filters: 3, kernelSize: 2, activation: 'tanh' }),
+      layers.conv3d({ filters: 2, kernelSize: 2, padding: 'same' }),
+    ],
+    { inputShape: [3, 3, 3, 1] },
+  ),
+  sequential(
     'volumes: 3D convolution and maximum',
     ({ layers }) => [
       layers.conv3d({ filters: 2, kernelSize: 2, padding: 'same' }),

@@ -59,7 +59,7 @@ export const refusedModels: readonly RefusedCase[] = [
   refused('Conv3DTranspose', /no gradient/, [2, 2, 2, 1], ({ layers }) =>
     layers.conv3dTranspose({ filters: 2, kernelSize: 2 }),
   ),
-  refused('Resizing', /batch dimension|failed in tfjs/, pixels, ({ layers }) =>
+  refused('Resizing', /batch dimension|expected|failed in tfjs/, pixels, ({ layers }) =>
     layers.resizing({ height: 2, width: 2 }),
   ),
   refused(

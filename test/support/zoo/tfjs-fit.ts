@@ -23,6 +23,8 @@ export interface Fit {
 export interface FitOptions {
   readonly learningRate: number;
   readonly batchSize: number;
+  /** `pytorch`: the running variances are those of Lockstep's rule; `tfjs`: those of tfjs. */
+  readonly arithmetic: 'pytorch' | 'tfjs';
   /** The order of the samples in each epoch. */
   readonly epochs: readonly Int32Array[];
   readonly initialWeights: readonly Float32Array[];
@@ -88,15 +90,15 @@ async function fit(
   model: LayersModel,
   { loss = 'meanSquaredError' }: ModelCase,
   data: TrainingData,
-  { learningRate, batchSize, epochs, initialWeights, finalWeights }: FitOptions,
+  { arithmetic, learningRate, batchSize, epochs, initialWeights, finalWeights }: FitOptions,
 ): Promise<Fit> {
   setWeights(tf, model, initialWeights);
   model.compile({ optimizer: tf.train.sgd(learningRate), loss: lossOf(tf, loss) });
-  const statistics = batchNormUpdates(model, initialWeights);
+  const statistics = arithmetic === 'pytorch' ? batchNormUpdates(model, initialWeights) : undefined;
   const stepLosses: number[] = [];
   const onBatchEnd = (_: number, logs?: { loss?: number; size?: number }): Promise<void> => {
     stepLosses.push(logs?.loss ?? Number.NaN);
-    statistics.after(logs?.size ?? 0);
+    statistics?.after(logs?.size ?? 0);
     return Promise.resolve();
   };
   for (const order of epochs) {
@@ -111,7 +113,7 @@ async function fit(
     tf.dispose([inputs, targets]);
   }
   const weights = model.weights.map(
-    (variable, i) => statistics.expected(i) ?? Float64Array.from(variable.read().dataSync()),
+    (variable, i) => statistics?.expected(i) ?? Float64Array.from(variable.read().dataSync()),
   );
   setWeights(tf, model, finalWeights);
   const { inputs, targets } = tensorsOf(tf, model, data, epochs[0] ?? new Int32Array());

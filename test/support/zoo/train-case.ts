@@ -103,8 +103,19 @@ export class CaseTraining {
     return hashes;
   }
 
+  /** The weights before the first step. */
+  async initialWeights(): Promise<Float32Array[]> {
+    const context = await this.#open((replica) => joinAlone(replica));
+    const weights = readWeights(context.replica);
+    close(context);
+    return weights;
+  }
+
   /** tfjs's own `fit`, from the same weights, on the same batches. */
-  async fit({ initialWeights, weights }: Trained, precision: ReferencePrecision = 'float64'): Promise<Fit> {
+  async fit(
+    { initialWeights, weights }: Pick<Trained, 'initialWeights' | 'weights'>,
+    precision: ReferencePrecision = 'float64',
+  ): Promise<Fit> {
     const context = await this.#open((replica) => joinAlone(replica));
     try {
       const { sampler } = context;
@@ -119,6 +130,7 @@ export class CaseTraining {
         this.#case,
         this.#data,
         {
+          arithmetic: this.#extra.arithmetic ?? 'pytorch',
           learningRate: rateOf(this.#case),
           batchSize: this.#size.batchSize,
           epochs: epochs.map((order) => Int32Array.from(order)),

@@ -1,12 +1,13 @@
 /** Selects the implementation of a layer: Lockstep's own by class name, else the recorded one. */
 
-import type { Layer } from '../layer.js';
+import type { Tensor } from '@tensorflow/tfjs';
+import { fieldsOf, type Layer } from '../layer.js';
 import type { LayerImplementation, LayerOp, LayerServices } from '../layer-op.js';
 import { batchNormalization } from './batch-normalization.js';
 import { conv2d } from './conv2d.js';
 import { dense } from './dense.js';
 import { dropout } from './dropout.js';
-import { recorded } from './recorded-layer.js';
+import { inLayer, recorded } from './recorded-layer.js';
 import { activation, flatten, maxPooling2d, relu } from './simple.js';
 import { stackOp, unstackOp } from './time-steps.js';
 
@@ -29,5 +30,27 @@ export function implementationOf(layer: Layer, services: LayerServices): LayerOp
   const { kind } = services.node;
   if (kind !== 'layer') return kind === 'unstack' ? unstackOp(services) : stackOp(services);
   if (services.inference) return recorded(layer, services);
-  return implementations[layer.getClassName()]?.(layer, services) ?? recorded(layer, services);
+  const own = implementations[layer.getClassName()]?.(layer, services);
+  return own ? checkingInput(layer, own) : recorded(layer, services);
+}
+
+interface Checks {
+  assertInputCompatibility(inputs: Tensor[]): void;
+}
+
+/**
+ * Checks the input of the first call as tfjs checks that of every call: a kernel would read beyond an input that is smaller than the
+ * one that the layer was built for.
+ */
+function checkingInput(layer: Layer, op: LayerOp): LayerOp {
+  let checked = false;
+  const forward: LayerOp['forward'] = (context, inputs, masks) => {
+    if (!checked && context.shards.length > 0) {
+      const first = inputs.map((perShard) => perShard[0] as Tensor);
+      inLayer(layer, 'call', () => fieldsOf<Checks>(layer).assertInputCompatibility(first));
+      checked = true;
+    }
+    return op.forward(context, inputs, masks);
+  };
+  return { overlapsCommunication: op.overlapsCommunication ?? false, forward, commit: () => op.commit?.() };
 }

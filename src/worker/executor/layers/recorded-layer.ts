@@ -118,7 +118,7 @@ class GuardedCall {
  * Runs tfjs's or the user's code of a layer.
  * @throws ModelError that names the layer if tfjs fails; an error of a custom layer's own code remains the user's
  */
-function inLayer<T>(layer: Layer, method: 'call' | 'gradient', body: () => T, note = ''): T {
+export function inLayer<T>(layer: Layer, method: 'call' | 'gradient', body: () => T, note = ''): T {
   try {
     return body();
   } catch (error) {

@@ -14,8 +14,11 @@ const borrowed = [
   'UnsortedSegmentSum',
 ] as const;
 
-/** Kernels that the backend has, but that ignore a maximum that is not positive. */
-const replaced = ['MaxPool3D', 'MaxPool3DGrad'] as const;
+/**
+ * Kernels that the backend has, with faults: those of max-pooling ignore a maximum that is not positive, and the gradient of a
+ * three-dimensional convolution by its input is summed in memory that is not cleared.
+ */
+const replaced = ['Conv3DBackpropInputV2', 'MaxPool3D', 'MaxPool3DGrad'] as const;
 
 interface DataStore {
   readSync(dataId: object): TypedArray;
