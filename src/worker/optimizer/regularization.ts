@@ -20,6 +20,16 @@ interface Penalized {
   calculateLosses(): Scalar[];
 }
 
+/** tfjs-core's engine, whose `variableGrads` requires that a gradient exists. */
+interface GradientEngine {
+  gradients(
+    f: () => Scalar,
+    xs: readonly Variable[],
+    dy: null,
+    allowNoGradients: boolean,
+  ): { readonly value: Scalar; readonly grads: readonly (Tensor | null)[] };
+}
+
 export interface Regularized {
   /** Added to the training loss, as in `tf.LayersModel.fit`, and not to the loss of evaluations, as in `tf.LayersModel.evaluate`. */
   readonly penalty: number;
@@ -75,13 +85,16 @@ export class Regularization {
     sum.set(gradient);
     const penalty = this.#tf.tidy(() => {
       const { value, grads } = withoutMathRandom(drawsRandom, () =>
-        this.#tf.variableGrads(
+        (this.#tf.engine() as unknown as GradientEngine).gradients(
           () => this.#penalty(),
           this.#parameters.map(({ variable }) => variable),
+          null,
+          // All weights with a regularizer may be frozen.
+          true,
         ),
       );
-      for (const { parameter, variable } of this.#parameters) {
-        const values = grads[variable.name]?.dataSync<'float32'>();
+      for (const [p, { parameter }] of this.#parameters.entries()) {
+        const values = grads[p]?.dataSync<'float32'>();
         if (!values) continue;
         for (let i = 0; i < parameter.size; i++)
           sum[parameter.offset + i] = (sum[parameter.offset + i] as number) + (values[i] as number);

@@ -107,10 +107,18 @@ const frozen: ModelCase = perceptron('frozen: a layer in the middle', ({ layers 
   layers.leakyReLU(),
 ]);
 
+const frozenRegularized: ModelCase = perceptron(
+  'frozen: the only layer with a regularizer',
+  ({ layers, regularizers }) => [
+    layers.dense({ units: 4, trainable: false, kernelRegularizer: regularizers.l2({ l2: 0.1 }) }),
+  ],
+);
+
 export const denseModels: readonly ModelCase[] = [
   ...activationLayers,
   ...activationFunctions,
   ...merges,
   regularized,
   frozen,
+  frozenRegularized,
 ];
