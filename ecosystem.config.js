@@ -2,7 +2,7 @@
  * Runs a coordinator and its workers under pm2: `npx pm2 start ecosystem.config.js`, after `npm start` or `npm run setup`.
  *
  *   LOCKSTEP_WORKERS      number of workers (default: one per GPU, or 2 without a GPU)
- *   LOCKSTEP_COORDINATOR  address of the coordinator (default: tcp://127.0.0.1:29400)
+ *   LOCKSTEP_COORDINATOR  address of the coordinator (default: a socket that only this user can reach)
  *   LOCKSTEP_KEYS         folder of keys made by `lockstep keygen`; required for an address that other hosts can reach
  *   LOCKSTEP_ARGS         further options of `lockstep train`, e.g. "--epochs 1 --out 'my run'"
  *
@@ -36,7 +36,9 @@ const runArgs = splitArguments(process.env.LOCKSTEP_ARGS ?? '');
 /** The option --workers also sets the number of processes. */
 const workersFlag = runArgs.join(' ').match(/--workers[ =](\d+)/)?.[1];
 const workers = Number(workersFlag ?? process.env.LOCKSTEP_WORKERS ?? '') || countGpus() || 2;
-const coordinator = process.env.LOCKSTEP_COORDINATOR || 'tcp://127.0.0.1:29400';
+const coordinator = process.env.LOCKSTEP_COORDINATOR;
+const configFlag = runArgs.find((arg, i) => runArgs[i - 1] === '--config' || arg.startsWith('--config='));
+const config = configFlag?.replace('--config=', '');
 
 const common = {
   script,
@@ -46,7 +48,7 @@ const common = {
   instance_var: 'NODE_APP_INSTANCE',
   env: {
     LOCKSTEP_WORKERS: String(workers),
-    LOCKSTEP_COORDINATOR: coordinator,
+    ...(coordinator ? { LOCKSTEP_COORDINATOR: coordinator } : {}),
     ...(process.env.LOCKSTEP_KEYS ? { LOCKSTEP_KEYS: path.resolve(process.env.LOCKSTEP_KEYS) } : {}),
   },
   // A worker finishes its step before it exits; the longest step of the default model takes less than a second.
@@ -60,12 +62,12 @@ export const apps = [
   {
     ...common,
     name: 'lockstep-coordinator',
-    args: ['coordinator', '--listen', coordinator, ...runArgs],
+    args: ['coordinator', ...runArgs],
   },
   {
     ...common,
     name: 'lockstep-worker',
-    args: ['worker', '--coordinator', coordinator],
+    args: ['worker', ...(config ? ['--config', config] : [])],
     instances: workers,
   },
 ];

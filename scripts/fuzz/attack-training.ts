@@ -29,9 +29,11 @@ export interface AttackResult {
   readonly endedEarly: boolean;
 }
 
+const definitionOptions = ['--config', 'examples/small/lockstep.config.ts'];
+
 const trainingOptions = (steps: number): string[] =>
   (
-    `--config examples/small/lockstep.config.ts --workers ${workerCount} --threads 1 --max-steps ${steps} ` +
+    `${definitionOptions.join(' ')} --workers ${workerCount} --threads 1 --max-steps ${steps} ` +
     '--epochs 1000000 --evaluate none --shared-memory off --json'
   ).split(' ');
 
@@ -76,6 +78,7 @@ export async function attackTraining(
   try {
     await coordinator.waitForEvent('run');
     const workerOptions = ['--coordinator', listen, '--device', 'cpu', '--fault-requests', requests];
+    workerOptions.push(...definitionOptions);
     for (let i = 0; i < workerCount; i++) workers.push(new LockstepProcess(['worker', ...workerOptions]));
     await coordinator.waitForEvent('step');
     const pids = workers.map(({ pid }, rank) => [`worker ${rank}`, pid] as const);

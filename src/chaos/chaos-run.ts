@@ -5,7 +5,7 @@ import { setStepDelay } from '../shared/faults/fault-request.js';
 import { inject, requestPlannedFault, type InjectedFault } from './inject.js';
 import { nobodySurvived, recoveryMs } from './recovery.js';
 import type { Scenario } from './scenario.js';
-import { Training, type TrainingOutcome, type Timed } from './training-process.js';
+import { definitionOf, Training, type TrainingOutcome, type Timed } from './training-process.js';
 
 export interface ChaosSetting {
   /** Options of `train` common to all runs. */
@@ -66,7 +66,11 @@ export async function disturbedRun(
   if (injected.some(({ planned, atMs }) => planned.kind === 'resume' && atMs !== undefined)) {
     // After all processes were killed, the sockets of the first part are still there.
     const others = join(folder, 't');
-    training = new Training(['--resume', out, ...own(scenario.resumeWorkers)], others, setting.timeoutMs);
+    training = new Training(
+      [...definitionOf(setting.options), '--resume', out, ...own(scenario.resumeWorkers)],
+      others,
+      setting.timeoutMs,
+    );
     outcomes.push(await training.ended);
   }
   const events = outcomes.flatMap((outcome) => outcome.events);

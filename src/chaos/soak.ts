@@ -14,7 +14,7 @@ import { nobodySurvived, recoveryMs } from './recovery.js';
 import { Resources, type Growth } from './resources.js';
 import { hashOf, type ChaosSetting, type FaultReport } from './chaos-run.js';
 import { drawFault, type ChaosFault, type PlannedFault, type ScenarioOptions } from './scenario.js';
-import { Training, type Timed } from './training-process.js';
+import { definitionOf, Training, type Timed } from './training-process.js';
 
 export interface SoakOptions extends ChaosSetting {
   readonly seed: number;
@@ -177,7 +177,7 @@ async function differing(options: SoakOptions, out: string, steps: number): Prom
     const training = new Training([...args, ...end], join(options.folder, 's'), options.minutes * 120_000);
     return hashOf((await training.ended).events);
   };
-  const disturbed = await run('--resume', out, '--workers', '1');
+  const disturbed = await run(...definitionOf(options.options), '--resume', out, '--workers', '1');
   const undisturbed = await run(
     ...options.options,
     '--workers',

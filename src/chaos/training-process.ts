@@ -150,3 +150,9 @@ export function send(pid: number, signal: NodeJS.Signals): boolean {
     return false;
   }
 }
+
+/** Returns the option that names the definition; a resumed run takes everything else from its checkpoint. */
+export function definitionOf(options: readonly string[]): string[] {
+  const at = options.indexOf('--config');
+  return at < 0 ? [] : options.slice(at, at + 2);
+}

@@ -66,7 +66,8 @@ export async function takeLease({
 async function tryLease(out: string, host: string, onLost: (message: string) => void): Promise<Lease> {
   const { lock, note } = filesOf(out);
   const own: Holder = { pid: process.pid, host, since: Date.now() };
-  mkdirSync(out, { recursive: true });
+  // Other users see neither the data nor the results of a run, unless its owner changes the mode.
+  mkdirSync(out, { recursive: true, mode: 0o700 });
   expireDeadHolder(lock, note, host);
   const release = await lockfile.lock(out, {
     lockfilePath: lock,

@@ -1,8 +1,11 @@
-/** The folder of a run's sockets on one host. Only the user who started the run can enter it. */
+/** The folders of sockets on one host. Only the user who started the run can enter them. */
 
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { getuid } from 'node:process';
+import { ConfigError, systemCode } from '../shared/errors.js';
+import { enterableByOthers } from '../shared/files/ownership.js';
 
 /** Maximum length of a Unix socket's path (sun_path on macOS; Linux has 108), less the name in the folder. */
 const longestDirectory = 103 - 20;
@@ -23,5 +26,53 @@ export function removeSocketsOf(directory: string | null, pid: number): void {
   if (directory === null) return;
   for (const name of readdirSync(directory)) {
     if (name.startsWith(`w-${pid}-`)) rmSync(join(directory, name), { force: true });
+  }
+}
+
+/**
+ * Returns the address at which the processes of this user on this host meet if none is given: a socket in the user's runtime folder,
+ * else in a folder of the temporary directory, which is created. Without Unix sockets it is a port on loopback.
+ * @param runtime value of XDG_RUNTIME_DIR
+ * @throws ConfigError if the folder can't be created, or belongs to another user, or others can enter it
+ */
+export function privateEndpoint(runtime: string | undefined): string {
+  if (!getuid) return loopbackEndpoint;
+  return `ipc://${join(runtimeFolder(runtime) ?? temporaryFolder(getuid()), 'coordinator')}`;
+}
+
+/** The address without Unix sockets. The documentation uses the same port for runs on several hosts. */
+const loopbackEndpoint = 'tcp://127.0.0.1:28600';
+
+/** Returns undefined if there is no runtime folder, as in a container, or if it can't be used. */
+function runtimeFolder(runtime: string | undefined): string | undefined {
+  if (runtime === undefined || !runtime.startsWith('/')) return undefined;
+  const folder = join(runtime, 'lockstep');
+  return folder.length <= longestDirectory && faultOf(folder) === undefined ? folder : undefined;
+}
+
+function temporaryFolder(uid: number): string {
+  const name = `lockstep-${uid}`;
+  const preferred = join(tmpdir(), name);
+  const folder = preferred.length <= longestDirectory ? preferred : join('/tmp', name);
+  const fault = faultOf(folder);
+  if (fault === undefined) return folder;
+  throw new ConfigError(
+    `Socket folder ${folder}: expected a folder that only this user can enter, got another: ${fault}. ` +
+      'Remove it, set XDG_RUNTIME_DIR or TMPDIR, or give the address of the coordinator (LOCKSTEP_COORDINATOR).',
+    { folder },
+  );
+}
+
+/** Creates the folder if it does not exist. Returns the reason why it can't be used. */
+function faultOf(folder: string): string | undefined {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') return `it can't be created (${systemCode(error) ?? String(error)})`;
+  }
+  try {
+    return enterableByOthers(folder);
+  } catch (error) {
+    return `it can't be read (${systemCode(error) ?? String(error)})`;
   }
 }

@@ -14,7 +14,7 @@ import type { Engine } from './engine/load.js';
 import { FaultInjector } from './faults/fault-injector.js';
 import type { FaultOptions } from './faults/fault-options.js';
 import { Mailbox } from './mailbox.js';
-import { openDefinition } from './open-definition.js';
+import { openDefinition, type DefinitionSource } from './open-definition.js';
 import { buildReplica } from './training/build-replica.js';
 import { trainGenerations } from './training/generation-loop.js';
 import { replicaHashes } from './training/replica-hashes.js';
@@ -28,6 +28,8 @@ export interface SessionOptions {
   readonly workerSlot: string;
   /** Loads the engine. Called once the run's configuration is known, since the thread count must be set before. */
   readonly loadEngine: (config: ResolvedConfig) => Promise<Engine>;
+  /** The file that may be executed as the training definition; default: the one that the coordinator names, unchecked. */
+  readonly definitionSource?: DefinitionSource;
   /** Folder of transpiled definitions; see loadDefinition. */
   readonly definitionCache?: string;
   /** Receives what a data source left out or replaced. */
@@ -65,7 +67,7 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const { communicator, loadEngine, faults: faultOptions = {} } = options;
   const welcome = await mailbox.receive('welcome');
   const { runId, config, definition: expected } = welcome;
-  const definition = await openDefinition(welcome, options.definitionCache);
+  const definition = await openDefinition(welcome, options.definitionCache, options.definitionSource);
   const engine = await loadEngine(config);
   // Loading took seconds without a turn of the event loop; the run may have ended.
   await mailbox.yieldToEventLoop();

@@ -51,6 +51,8 @@ describe('--checkpoint-every and --resume', () => {
       expect(events.at(-1)).toMatchObject({ event: 'error', code: 'INTERRUPTED' });
       const end = last + 21;
       const args = [
+        '--config',
+        config,
         '--resume',
         checkpoint?.path ?? '',
         '--max-steps',
@@ -145,7 +147,18 @@ describe('--checkpoint-every and --resume', () => {
     const first = await lockstep(fresh(...options, '--max-steps', '34', '--out', out));
     expect(first.status, first.stderr).toBe(0);
     const place = join(out, 'checkpoints', 'step-000000030');
-    const rest = await lockstep(['train', '--resume', place, '--engine', now, '--max-steps', '34', '--json']);
+    const rest = await lockstep([
+      'train',
+      '--config',
+      config,
+      '--resume',
+      place,
+      '--engine',
+      now,
+      '--max-steps',
+      '34',
+      '--json',
+    ]);
     expect(rest.status, rest.stderr).toBe(0);
     const losses = ({ events }: Ended): number[] =>
       events.flatMap((event) => (event.event === 'step' && event.step > 30 ? [event.loss] : []));
@@ -164,7 +177,17 @@ describe('--checkpoint-every and --resume', () => {
       await lockstep(
         fresh('--workers', '2', '--max-steps', '4', '--checkpoint-every', '2steps', '--out', out),
       );
-      const other = await lockstep(['train', '--resume', out, '--seed', '9', '--shards', '4']);
+      const other = await lockstep([
+        'train',
+        '--config',
+        config,
+        '--resume',
+        out,
+        '--seed',
+        '9',
+        '--shards',
+        '4',
+      ]);
       expect(other.status).toBe(2);
       expect(other.stderr).toMatch(/--resume: .*got others: seed: 1 then, 9 now; shards: 6 then, 4 now/);
       const none = await lockstep(['train', '--resume', await temporaryFolder()]);

@@ -27,8 +27,9 @@ async function onTwoHosts(common: readonly string[]): Promise<string | undefined
     join(await temporaryFolder(), 'run'),
   ];
   const coordinator = new Lockstep(['coordinator', '--listen', endpoint, ...common, ...how]);
+  const definition = common[0] === '--config' ? common.slice(0, 2) : [];
   const workers = ['one', 'two', 'one', 'two'].map((host) =>
-    lockstep(['worker', '--coordinator', endpoint], { env: { LOCKSTEP_HOST: host } }),
+    lockstep(['worker', '--coordinator', endpoint, ...definition], { env: { LOCKSTEP_HOST: host } }),
   );
   const ended = await Promise.all([coordinator.ended, ...workers]);
   for (const { status, stderr, stdout } of ended) expect(status, `${stderr}${stdout}`).toBe(0);

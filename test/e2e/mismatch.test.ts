@@ -20,7 +20,9 @@ describe('a worker that would compute other bits', () => {
       '--out',
       join(folder, 'run'),
     ]);
-    const workers = [[], second].map((more) => lockstep(['worker', '--coordinator', endpoint, ...more]));
+    const workers = [[], second].map((more) =>
+      lockstep(['worker', '--coordinator', endpoint, '--config', config, ...more]),
+    );
     return Promise.all([coordinator.ended, ...workers]);
   }
 

@@ -38,7 +38,7 @@ it('a run whose processes are all killed resumes in mid-epoch, on another number
   );
   const end = newest + 101;
   const args = ['--resume', 'auto', '--out', out, '--workers', '3', '--max-steps', String(end), '--json'];
-  const second = await lockstep(['train', ...args]);
+  const second = await lockstep(['train', '--config', config, ...args]);
   expect(weightsOf(second)).toBe(await undisturbed(end));
   const from = second.events.flatMap((event) => (event.event === 'resumed' ? [event.step] : []))[0] ?? 0;
   // The last that was announced, or one that was written and not announced any more.

@@ -70,11 +70,11 @@ describe('a run whose processes are started one by one, with keys', () => {
   it.skipIf(onWasm)('does not begin without keys on an address that others can reach', async () => {
     const folder = await temporaryFolder();
     for (const args of [
-      ['coordinator', '--listen', 'tcp://0.0.0.0:29400', '--out', join(folder, 'run')],
-      ['worker', '--coordinator', 'tcp://192.0.2.1:29400'],
+      ['coordinator', '--listen', 'tcp://0.0.0.0:28600', '--out', join(folder, 'run')],
+      ['worker', '--coordinator', 'tcp://192.0.2.1:28600'],
     ]) {
       const { status, stderr } = await lockstep(args);
-      expect(stderr).toMatch(/tcp:\/\/(0\.0\.0\.0|192\.0\.2\.1):29400 can be reached.*lockstep keygen/);
+      expect(stderr).toMatch(/tcp:\/\/(0\.0\.0\.0|192\.0\.2\.1):28600 can be reached.*lockstep keygen/);
       expect(status).toBe(2);
     }
     expect(existsSync(join(folder, 'run'))).toBe(false);

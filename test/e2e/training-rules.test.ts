@@ -96,7 +96,9 @@ describe('a run with momentum, regularizers, clipping, accumulation, augmentatio
     const cut = ['--max-steps', '13', '--checkpoint-every', '4steps', '--evaluate', 'test'];
     expect((await lockstep(args('--workers', '1', ...cut, '--out', out))).status).toBe(0);
     const rest = ['--resume', out, '--max-steps', '1000', '--evaluate', 'both', '--workers', '2', '--json'];
-    const { steps, evaluations, weightsSha256 } = traceOf(await lockstep(['train', ...rest, '--out', out]));
+    const { steps, evaluations, weightsSha256 } = traceOf(
+      await lockstep(['train', '--config', config, ...rest, '--out', out]),
+    );
     expect(steps).toEqual(expected?.steps.slice(13));
     expect(evaluations.at(-1)).toEqual(expected?.evaluations.at(-1));
     expect(weightsSha256).toBe(expected?.weightsSha256);

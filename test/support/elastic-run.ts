@@ -55,10 +55,12 @@ export async function undisturbed(steps: number): Promise<string> {
 
 export class ElasticRun {
   readonly launcher: Lockstep;
+  readonly #config: string;
   readonly #out: string;
   readonly #sockets: string;
 
   constructor(config: string, out: string, sockets: string, options: readonly string[]) {
+    this.#config = config;
     this.#out = out;
     this.#sockets = sockets;
     this.launcher = new Lockstep(
@@ -157,6 +159,8 @@ export class ElasticRun {
     const end = last + stepsAfterResume + (last % stepsPerEpoch);
     const resumed = await lockstep([
       'train',
+      '--config',
+      this.#config,
       '--resume',
       this.#out,
       '--out',

@@ -139,19 +139,19 @@ describe('a folder of keys', () => {
 describe('addresses that need keys', () => {
   it.each([
     ['ipc:///tmp/x', true],
-    ['tcp://127.0.0.1:29400', true],
+    ['tcp://127.0.0.1:28600', true],
     ['tcp://127.9.9.9:*', true],
-    ['tcp://localhost:29400', true],
-    ['tcp://[::1]:29400', true],
-    ['tcp://127.evil.example:29400', false],
-    ['tcp://localhost.example:29400', false],
-    ['tcp://0.0.0.0:29400', false],
-    ['tcp://*:29400', false],
-    ['tcp://[::]:29400', false],
-    ['tcp://eth0:29400', false],
-    ['tcp://10.0.0.1:29400', false],
-    ['tcp://127.0.0.1;10.0.0.1:29400', false],
-    ['udp://127.0.0.1:29400', false],
+    ['tcp://localhost:28600', true],
+    ['tcp://[::1]:28600', true],
+    ['tcp://127.evil.example:28600', false],
+    ['tcp://localhost.example:28600', false],
+    ['tcp://0.0.0.0:28600', false],
+    ['tcp://*:28600', false],
+    ['tcp://[::]:28600', false],
+    ['tcp://eth0:28600', false],
+    ['tcp://10.0.0.1:28600', false],
+    ['tcp://127.0.0.1;10.0.0.1:28600', false],
+    ['udp://127.0.0.1:28600', false],
   ])('%s can be reached from this machine alone: %s', async (endpoint, local) => {
     expect(isLocal(endpoint)).toBe(local);
     if (local) return;

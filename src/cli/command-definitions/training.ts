@@ -1,7 +1,6 @@
 /** Definitions of the commands that train, and of the one that creates keys for training on several hosts. */
 
 import { Option, type Command } from 'commander';
-import { defaultCoordinator } from '../environment/environment.js';
 import { addFaultOptions } from '../options/fault-options.js';
 import { addSecurityOptions } from '../options/security-options.js';
 import { addTrainOptions } from '../options/train-options.js';
@@ -32,8 +31,7 @@ export function addCoordinator(program: Command, run: RunCommand): void {
   )
     .option(
       '--listen <endpoint>',
-      'address for the workers, tcp://host:port or ipc://path',
-      defaultCoordinator,
+      'address for the workers, tcp://host:port or ipc://path (default: LOCKSTEP_COORDINATOR, else a socket in a private folder of this user)',
     )
     .addOption(launchedOption())
     .addHelpText(
@@ -46,7 +44,14 @@ export function addCoordinator(program: Command, run: RunCommand): void {
 export function addWorker(program: Command, run: RunCommand): void {
   const command = program.command('worker').description('take part in a run as one worker');
   addSecurityOptions(addFaultOptions(command))
-    .option('--coordinator <endpoint>', 'address of the coordinator', defaultCoordinator)
+    .option(
+      '--coordinator <endpoint>',
+      'address of the coordinator (default: LOCKSTEP_COORDINATOR, else the socket of this user)',
+    )
+    .option(
+      '--config <file>',
+      "training definition on this machine (default: the coordinator's path; without keys on TCP, the default of `train`)",
+    )
     .option('--device <device>', 'device: cpu or the number of a GPU (default: by instance)')
     .option(
       '--threads <n>',
@@ -59,7 +64,7 @@ export function addWorker(program: Command, run: RunCommand): void {
     .addHelpText(
       'after',
       examples([
-        'lockstep worker --coordinator tcp://10.0.0.5:29400 --device 1',
+        'lockstep worker --coordinator tcp://10.0.0.5:28600 --device 1',
         'on another machine, with its GPU 1',
       ]),
     )

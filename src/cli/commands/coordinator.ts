@@ -9,7 +9,7 @@ import {
 } from '../../launcher/socket-directory.js';
 import type { ServerKeys } from '../../shared/security/curve-key.js';
 import { isLocal } from '../../shared/security/endpoints.js';
-import { restartCount } from '../environment/environment.js';
+import { coordinatorEndpoint, restartCount } from '../environment/environment.js';
 import { readSetup } from '../options/run-setup.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import { outputFlags, type TrainFlags } from '../options/train-options.js';
@@ -17,11 +17,11 @@ import { prepareFolder } from '../runs/prepare-folder.js';
 import { openRunReporters } from '../reporters/observers.js';
 import { openRun, type OpenRun } from '../runs/open-run.js';
 import { startCoordinator } from '../runs/run-coordinator.js';
-import { coordinatorKeys } from '../security/security.js';
+import { coordinatorKeys, warnOfOpenAddress } from '../security/security.js';
 import { coordinateLaunched } from './launched-coordinator.js';
 
 export interface CoordinatorFlags extends TrainFlags, SecurityFlags {
-  readonly listen: string;
+  readonly listen?: string;
   /** Set by the launcher, which sends everything else over IPC. */
   readonly launched?: boolean;
 }
@@ -29,17 +29,23 @@ export interface CoordinatorFlags extends TrainFlags, SecurityFlags {
 /** Resolves with the exit status. @throws ConfigError and other operational errors before the run has begun */
 export async function coordinate(flags: CoordinatorFlags): Promise<number> {
   if (flags.launched === true) return coordinateLaunched();
-  const keys = coordinatorKeys(flags.listen, flags);
+  const listen = coordinatorEndpoint(flags.listen);
+  const keys = coordinatorKeys(listen, flags);
+  warnOfOpenAddress(listen, keys);
   await backOff(restartCount());
   const run = await openRun(flags, restartCount());
   try {
-    return await lead(flags, run, keys);
+    return await lead({ ...flags, listen }, run, keys);
   } finally {
     await run.close();
   }
 }
 
-async function lead(flags: CoordinatorFlags, run: OpenRun, keys: ServerKeys | null): Promise<number> {
+async function lead(
+  flags: CoordinatorFlags & { readonly listen: string },
+  run: OpenRun,
+  keys: ServerKeys | null,
+): Promise<number> {
   const { out, inherited } = run;
   const setup = await readSetup(flags, run);
   const { config, definition, resume, checkpoint, changes, warnings } = setup;

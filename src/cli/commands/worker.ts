@@ -10,6 +10,7 @@ import { runSession } from '../../worker/session.js';
 import { loadWorkerEngine } from '../engine/load-worker-engine.js';
 import { chooseDevice, threadsOf } from '../engine/worker-device.js';
 import {
+  coordinatorEndpoint,
   currentEngineHost,
   definitionCache,
   host,
@@ -19,13 +20,15 @@ import {
 import { describeError } from '../exit.js';
 import { faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
 import type { SecurityFlags } from '../options/security-options.js';
-import { workerKeys } from '../security/security.js';
+import { definitionSource } from '../security/definition-source.js';
+import { warnOfOpenAddress, workerKeys } from '../security/security.js';
 
 /** Time for the coordinator to let this worker go; less than pm2's kill_timeout in ecosystem.config.js. */
 const leaveMs = 12_000;
 
 export interface WorkerFlags extends SecurityFlags, FaultFlags {
-  readonly coordinator: string;
+  readonly coordinator?: string;
+  readonly config?: string;
   readonly device?: string;
   readonly threads?: string;
   /** Set by the launcher: the slot's index, which a replacement of this worker keeps. */
@@ -36,9 +39,11 @@ export interface WorkerFlags extends SecurityFlags, FaultFlags {
 
 /** Resolves with the exit status. @throws ConfigError */
 export async function work(flags: WorkerFlags): Promise<number> {
-  const { coordinator, device, launched = false } = flags;
+  const { device, launched = false } = flags;
+  const coordinator = coordinatorEndpoint(flags.coordinator);
   const threads = threadsOf(flags.threads);
   const keys = workerKeys(coordinator, flags);
+  if (!launched) warnOfOpenAddress(coordinator, keys);
   const faults = faultOptionsOf(flags);
   if (!launched) await backOff(restartCount());
   const joined = { welcomed: false };
@@ -62,6 +67,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
       communicator,
       host,
       workerSlot: slot,
+      definitionSource: definitionSource({ ...flags, coordinator }, keys),
       definitionCache: definitionCache(),
       warn,
       faults: { ...faults, injectLinkFault: (fault) => communicator.injectLinkFault(fault) },

@@ -4,13 +4,13 @@ import { constants, existsSync, readFileSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { defaultCoordinator } from '../environment/environment.js';
+import { coordinatorEndpoint } from '../environment/environment.js';
 import type { Check, Finding } from './finding.js';
 
 /** Sockets, files and threads of a run with a few dozen workers. */
 const neededOpenFiles = 1024;
 
-export const systemChecks: readonly Check[] = [checkSockets, checkSharedMemory, checkPort, checkOpenFiles];
+export const systemChecks: readonly Check[] = [checkSockets, checkSharedMemory, checkAddress, checkOpenFiles];
 
 async function checkSockets(): Promise<Finding> {
   const folder = tmpdir();
@@ -42,14 +42,28 @@ function checkSharedMemory(): Finding {
   return { name, state: 'warning', found: 'no /proc', advice };
 }
 
-async function checkPort(): Promise<Finding> {
-  const port = Number(/:(\d+)$/.exec(defaultCoordinator)?.[1] ?? 0);
-  if (await isFree(port))
-    return { name: 'Port', state: 'ok', found: `${port} is free (for pm2 and workers started by hand)` };
+/** Checks the address for pm2 and for workers that are started by hand. */
+async function checkAddress(): Promise<Finding> {
+  const name = 'Address';
+  let endpoint: string;
+  try {
+    endpoint = coordinatorEndpoint();
+  } catch (error) {
+    const found = error instanceof Error ? error.message : String(error);
+    return {
+      name,
+      state: 'warning',
+      found,
+      advice: 'set LOCKSTEP_COORDINATOR, for pm2 and for workers started by hand',
+    };
+  }
+  const port = Number(/:(\d+)$/.exec(endpoint)?.[1] ?? 0);
+  const free = port === 0 || (await isFree(port));
+  if (free) return { name, state: 'ok', found: `${endpoint} (for pm2 and workers started by hand)` };
   return {
-    name: 'Port',
+    name,
     state: 'warning',
-    found: `${port} is in use`,
+    found: `${endpoint} is in use`,
     advice:
       'a coordinator may be running already; otherwise set LOCKSTEP_COORDINATOR. lockstep train needs no port',
   };

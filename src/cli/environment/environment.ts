@@ -2,6 +2,7 @@
 
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
+import { privateEndpoint } from '../../launcher/socket-directory.js';
 import { cacheRoot, engineHost, type EngineHost } from '../../worker/engine/cache.js';
 
 /** Returns the value of an environment variable; undefined if it is unset or empty. */
@@ -10,8 +11,18 @@ export function environmentVariable(name: string): string | undefined {
   return value === '' ? undefined : value;
 }
 
-/** The coordinator's address for processes that are started one by one (by pm2, or on other hosts). */
-export const defaultCoordinator = process.env['LOCKSTEP_COORDINATOR'] ?? 'tcp://127.0.0.1:29400';
+/**
+ * Returns the coordinator's address for processes that are started one by one (by pm2, or on other hosts).
+ * @param given value of the option
+ * @throws ConfigError if none is given and there is no private folder for a socket
+ */
+export function coordinatorEndpoint(given?: string): string {
+  return (
+    given ??
+    environmentVariable('LOCKSTEP_COORDINATOR') ??
+    privateEndpoint(environmentVariable('XDG_RUNTIME_DIR'))
+  );
+}
 
 /** Folder of CURVE keys; undefined if none is set. */
 export const defaultKeys = environmentVariable('LOCKSTEP_KEYS');

@@ -11,7 +11,7 @@ import { copyOf, type DefinitionCopy } from '../runs/definition-copy.js';
 import type { OpenRun } from '../runs/open-run.js';
 import { checkpointRefOf } from '../runs/resume-checkpoint.js';
 import { environmentLayers, flagLayers } from './config-layers.js';
-import { definitionPath } from './definition-path.js';
+import { definitionPath, resumedDefinitionPath } from './definition-path.js';
 import { chooseGpus, mergeConfig, resolveConfig, type ConfigLayer } from './resolve.js';
 import { checkResume, resumeRequest } from './resume-request.js';
 import type { TrainFlags } from './train-options.js';
@@ -41,10 +41,8 @@ export async function readSetup(
   flags: TrainFlags,
   { out, resume }: Pick<OpenRun, 'out' | 'resume'>,
 ): Promise<RunSetup> {
-  const definition = await loadDefinition(
-    definitionPath(flags.config ?? resume?.manifest.definition.path),
-    definitionCache(),
-  );
+  const path = resume ? await resumedDefinitionPath(flags.config, resume) : definitionPath(flags.config);
+  const definition = await loadDefinition(path, definitionCache());
   const copy = await copyOf(definition);
   const request = resume
     ? await resumeRequest(resume, definition, copy)

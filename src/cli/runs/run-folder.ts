@@ -75,7 +75,7 @@ export function createRunFolder(now: Date): string {
     for (let number = 1; number < mostNames; number++) {
       const folder = join(root, number === 1 ? name : `${name}-${String(number).padStart(2, '0')}`);
       try {
-        mkdirSync(folder);
+        mkdirSync(folder, { mode: 0o700 });
         return folder;
       } catch (error) {
         if (systemCode(error) !== 'EEXIST') throw error;

@@ -24,6 +24,15 @@ export function workerKeys(coordinator: string, flags: SecurityFlags): ClientKey
   return directory === undefined ? null : readClientKeys(directory, host);
 }
 
+/** Prints a warning if every user of this machine can reach the address and there are no keys. */
+export function warnOfOpenAddress(endpoint: string, keys: ServerKeys | ClientKeys | null): void {
+  if (keys !== null || !endpoint.startsWith('tcp:')) return;
+  process.stderr.write(
+    `Warning: every user of this machine can take part in a run at ${endpoint} without keys. ` +
+      'Leave the address out, which uses a socket that only you can reach, or pass --keys DIR.\n',
+  );
+}
+
 function keyDirectory(endpoint: string, { keys, security }: SecurityFlags): string | undefined {
   requireKeys(endpoint, keys !== undefined);
   if (security === 'curve' && keys === undefined)

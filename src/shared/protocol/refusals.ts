@@ -6,6 +6,8 @@
 import { ProtocolError, type OperationalError } from '../errors.js';
 
 export type RefusalKind =
+  // Any connection.
+  | 'busy'
   // Any message.
   | 'too-long'
   // Control messages.

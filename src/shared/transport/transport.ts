@@ -3,6 +3,7 @@
  * messages between two ends, deliver each at most once, and never call back from inside `send`. Neither reads the contents.
  */
 
+import type { OperationalError } from '../errors.js';
 import type { Frame } from '../protocol/frame.js';
 import type { Rank } from '../sharding/identifiers.js';
 
@@ -39,6 +40,8 @@ export interface ControlClientEvents {
   disconnected(): void;
   /** The other end refused this one, and will not accept it later. */
   refused(reason: string): void;
+  /** The other end has too many connections; this one tries again until there are fewer. */
+  busy?(error: OperationalError): void;
 }
 
 /** A worker's end of the control plane. Messages sent before the connection is established are queued. */

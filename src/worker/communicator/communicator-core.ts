@@ -57,6 +57,7 @@ export class CommunicatorCore {
       message: (bytes) => this.#onControl(bytes),
       disconnected: () => this.#onDisconnected(),
       refused: (reason) => this.#fail(new ConfigError(`The coordinator refused this worker: ${reason}.`)),
+      busy: (error) => this.#events.refused(error),
     });
   }
 

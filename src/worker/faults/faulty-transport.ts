@@ -170,6 +170,7 @@ export class FaultyControlClient implements ControlClient {
         this.#link.incoming.pass([bytes as Buffer], singlePart(events.message.bind(events))),
       disconnected: () => events.disconnected(),
       refused: (reason) => events.refused(reason),
+      busy: (error) => events.busy?.(error),
     });
   }
 

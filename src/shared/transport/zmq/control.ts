@@ -4,7 +4,8 @@
  */
 
 import { Dealer, Router, type Context } from 'zeromq';
-import { systemCode } from '../../errors.js';
+import { systemCode, type OperationalError } from '../../errors.js';
+import { refusal } from '../../protocol/refusals.js';
 import type { ClientKeys, ServerKeys } from '../../security/curve-key.js';
 import { requireKeys } from '../../security/endpoints.js';
 import type {
@@ -14,7 +15,7 @@ import type {
   ControlServer,
   ControlServerEvents,
 } from '../transport.js';
-import { Gatekeeper } from './gatekeeper.js';
+import { busyStatus, Gatekeeper, mostConnections } from './gatekeeper.js';
 import {
   Outbox,
   bind,
@@ -31,6 +32,15 @@ import {
 const maxUnread = 1_000;
 /** Limit of queued messages of one connection; a client that floods the coordinator blocks itself. */
 const receivingFromAnyone = { receiveHighWaterMark: 64 } as const;
+
+const tooManyConnections = (): OperationalError =>
+  refusal(
+    'busy',
+    'The coordinator has too many connections; this worker tries again every second. Find out which processes hold them, or use keys.',
+  );
+
+/** Time between two attempts to connect to a coordinator with too many connections. */
+const busyRetryMs = 1_000;
 
 class ZmqControlServer implements ControlServer {
   readonly endpoint: string;
@@ -71,6 +81,10 @@ class ZmqControlClient implements ControlClient {
   readonly #outbox: Outbox<Buffer>;
   readonly #endpoint: string;
   readonly #keys: ClientKeys | null;
+  /** Messages sent before the first connection, which would be lost with a handshake that fails; undefined afterwards. */
+  #early: Buffer[] | undefined = [];
+  /** Set while the connection waits to be tried again. */
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(endpoint: string, maxMessageBytes: number, keys: ClientKeys | null) {
     this.#endpoint = endpoint;
@@ -91,8 +105,14 @@ class ZmqControlClient implements ControlClient {
   }
 
   connect(events: ControlClientEvents): void {
-    this.#onRefusal((reason) => events.refused(reason));
-    onDisconnect(this.#dealer, () => events.disconnected());
+    this.#onRefusal(events);
+    onDisconnect(this.#dealer, () => {
+      if (this.#retry === undefined) events.disconnected();
+    });
+    monitorOf(this.#dealer).on('handshake', () => {
+      this.#early?.forEach((bytes) => this.#outbox.push(bytes));
+      this.#early = undefined;
+    });
     this.#dealer.connect(this.#endpoint);
     void receiveLoop(this.#dealer, ([bytes]) => {
       if (bytes) events.message(bytes);
@@ -100,47 +120,66 @@ class ZmqControlClient implements ControlClient {
   }
 
   send(bytes: Buffer): void {
-    this.#outbox.push(bytes);
+    if (this.#early) this.#early.push(bytes);
+    else this.#outbox.push(bytes);
   }
 
   close(): Promise<void> {
+    clearTimeout(this.#retry);
     return this.#outbox.close();
   }
 
   /** ZeroMQ does not reconnect after the first of these events; after the second it would reconnect forever without success. */
-  #onRefusal(refused: (reason: string) => void): void {
+  #onRefusal(events: ControlClientEvents): void {
     const keys = this.#keys;
     const monitor = monitorOf(this.#dealer);
-    monitor.on('handshake:error:auth', () =>
-      refused(
+    monitor.on('handshake:error:auth', ({ error }) => {
+      if (error.status === busyStatus) {
+        this.#connectLater();
+        events.busy?.(tooManyConnections());
+        return;
+      }
+      events.refused(
         keys
           ? `it does not allow the key ${keys.own.publicKey}. Put that key's .pub file into the coordinator's folder of authorized keys`
-          : 'it has too many connections. Try again later',
-      ),
-    );
+          : `it answered the handshake with status ${error.status}. Run the same version of Lockstep everywhere`,
+      );
+    });
     monitor.on('handshake:error:protocol', ({ error }) => {
       if (error.code !== 'ERR_ZMTP_MECHANISM_MISMATCH') return;
-      refused(
+      events.refused(
         keys
           ? 'it uses no CURVE keys, and this worker does. Start it with --keys too'
           : 'it requires CURVE keys. Give --keys DIR, made by `lockstep keygen`',
       );
     });
   }
+
+  #connectLater(): void {
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      if (this.#dealer.closed) return;
+      this.#dealer.disconnect(this.#endpoint);
+      this.#dealer.connect(this.#endpoint);
+    }, busyRetryMs);
+  }
 }
 
 /**
  * Binds the coordinator's end.
+ * @param maxConnections maximum number of open connections, without keys only
  * @throws ConfigError when the address is taken or malformed, or other hosts can reach it and there are no keys
  */
 export async function openControlServer(
   endpoint: string,
   maxMessageBytes: number,
   keys: ServerKeys | null = null,
+  maxConnections = mostConnections,
 ): Promise<ControlServer> {
   requireKeys(endpoint, keys !== null);
   const context: Context = newContext();
-  const gate = await Gatekeeper.open(context, { keys });
+  const gate = await Gatekeeper.open(context, { keys, maxConnections });
   const router = new Router({
     context,
     ...common(maxMessageBytes),

@@ -3,8 +3,9 @@
  * `inproc://zeromq.zap.01`. With `zapEnforceDomain` a missing handler means that no connection is accepted; by default it would mean
  * that all are. The handler must be open before a socket is bound, and belongs to one context.
  *
- * It is used for sockets without keys too: it refuses peers older than ZMTP 3, whose bytes ZeroMQ would deliver as messages, and
- * limits the number of connections.
+ * With keys, the key alone decides: connections that stay silent or have another key cannot keep out a peer whose key is allowed. It is
+ * used for sockets without keys too: it refuses peers older than ZMTP 3, whose bytes ZeroMQ would deliver as messages, and limits the
+ * number of connections.
  */
 
 import { Router, type Context, type Socket } from 'zeromq';
@@ -14,10 +15,19 @@ import { handshakeMs, monitorOf, Outbox, receiveLoop } from './sockets.js';
 const address = 'inproc://zeromq.zap.01';
 const domain = 'lockstep';
 
-/** Maximum number of open connections of a socket: two for each of 1024 workers. */
+/** Maximum number of open connections of a socket without keys: two for each of 1024 workers. */
 export const mostConnections = 2_048;
-/** Maximum number of handshakes that wait for a decision; a further one causes the oldest to be refused. */
+/** Maximum number of handshakes that wait for a decision; a further one causes the oldest to be put off. */
 export const mostHeld = 256;
+
+/**
+ * Status codes of an answer. A client with `later` tries again by itself, once its handshake has timed out. One with `busy` or
+ * `refused` receives the code and does not try again.
+ */
+const answers = { accepted: '200', later: '300', refused: '400', busy: '500' } as const;
+type Answer = keyof typeof answers;
+/** The code that a client receives if there are too many connections. */
+export const busyStatus = 500;
 
 interface Request {
   /** The ZAP frames with which the answer begins. */
@@ -30,7 +40,8 @@ export interface GateOptions {
   readonly keys: ServerKeys | null;
   /** True if a key that is not allowed waits for `reconsider` instead of being refused at once. */
   readonly patient?: boolean;
-  readonly most?: number;
+  /** Maximum number of open connections without keys. */
+  readonly maxConnections?: number;
 }
 
 export class Gatekeeper {
@@ -40,8 +51,6 @@ export class Gatekeeper {
   readonly #options: GateOptions;
   readonly #held: Request[] = [];
   #open = 0;
-  /** Number of refused handshakes. */
-  refused = 0;
 
   private constructor(socket: Router, options: GateOptions) {
     this.#socket = socket;
@@ -79,8 +88,8 @@ export class Gatekeeper {
 
   /** Decides the waiting handshakes again, after a change of the allowed keys. */
   reconsider(): void {
-    const held = this.#held.splice(0);
-    for (const request of held) this.#decide(request);
+    const { keys } = this.#options;
+    if (keys) for (const request of this.#held.splice(0)) this.#decide(request, keys);
   }
 
   close(): void {
@@ -91,21 +100,22 @@ export class Gatekeeper {
     const [path, delimiter, version, id, askedDomain, , , mechanism, credential] = parts;
     if (!path || !delimiter || version?.toString() !== '1.0' || !id) return;
     const reply = [path, delimiter, version, id];
-    const { keys, most = mostConnections } = this.#options;
+    const { keys, maxConnections = mostConnections } = this.#options;
     const wanted = keys ? 'CURVE' : 'NULL';
-    if (askedDomain?.toString() !== domain || mechanism?.toString() !== wanted || this.#open > most) {
-      this.#answer(reply, false);
-      return;
+    if (askedDomain?.toString() !== domain || mechanism?.toString() !== wanted)
+      this.#answer(reply, 'refused');
+    else if (!keys) this.#answer(reply, this.#open > maxConnections ? 'busy' : 'accepted');
+    else {
+      const key = credential && keyText(credential);
+      if (key === undefined) this.#answer(reply, 'refused');
+      else this.#decide({ reply, key }, keys);
     }
-    const key = keys && credential ? keyText(credential) : '';
-    if (key === undefined) this.#answer(reply, false);
-    else this.#decide({ reply, key });
   }
 
-  #decide(request: Request): void {
-    const { keys, patient = false } = this.#options;
-    if (!keys || keys.allows(request.key)) this.#answer(request.reply, true);
-    else if (!patient) this.#answer(request.reply, false);
+  #decide(request: Request, keys: ServerKeys): void {
+    const { patient = false } = this.#options;
+    if (keys.allows(request.key)) this.#answer(request.reply, 'accepted');
+    else if (!patient) this.#answer(request.reply, 'refused');
     else this.#hold(request);
   }
 
@@ -113,19 +123,18 @@ export class Gatekeeper {
   #hold(request: Request): void {
     this.#held.push(request);
     const oldest = this.#held.length > mostHeld ? this.#held.shift() : undefined;
-    if (oldest) this.#answer(oldest.reply, false);
+    // It may be a peer's, which must be able to try again.
+    if (oldest) this.#answer(oldest.reply, 'later');
     const timer = setTimeout(() => {
       const at = this.#held.indexOf(request);
       if (at < 0) return;
       this.#held.splice(at, 1);
-      this.#answer(request.reply, false);
+      this.#answer(request.reply, 'later');
     }, handshakeMs);
     timer.unref();
   }
 
-  #answer(reply: readonly Buffer[], allowed: boolean): void {
-    if (!allowed) this.refused++;
-    const [code, text] = allowed ? ['200', 'OK'] : ['400', 'not allowed'];
-    this.#answers.push([...reply, code, text, '', '']);
+  #answer(reply: readonly Buffer[], answer: Answer): void {
+    this.#answers.push([...reply, answers[answer], answer, '', '']);
   }
 }

@@ -5,8 +5,10 @@
  * (under load also without a high-water mark); `linger` decides whether `close` lets the queue drain.
  */
 
+import { connect } from 'node:net';
 import { Context, type Socket } from 'zeromq';
 import { ConfigError, systemCode } from '../../errors.js';
+import { socketPath } from '../../security/endpoints.js';
 
 /** Maximum time that `close` waits for queued messages to leave, in milliseconds. */
 const lingerMs = 1_000;
@@ -37,23 +39,40 @@ export async function bind(
   socket: Socket & { bind(endpoint: string): Promise<void> },
   endpoint: string,
 ): Promise<string> {
+  const path = socketPath(endpoint);
+  if (path !== undefined && (await isListening(path)))
+    throw cannotListen(endpoint, 'another process uses it');
   try {
     await socket.bind(endpoint);
   } catch (cause) {
-    const why =
-      systemCode(cause) === 'EADDRINUSE'
-        ? 'another process uses it'
-        : cause instanceof Error
-          ? cause.message
-          : String(cause);
-    throw new ConfigError(
-      `Can't listen on ${endpoint}: ${why}. Choose another address, or end the process that holds it.`,
-      { endpoint },
-      cause,
-    );
+    const inUse = systemCode(cause) === 'EADDRINUSE';
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw cannotListen(endpoint, inUse ? 'another process uses it' : reason, cause);
   }
   const bound = (socket as unknown as { lastEndpoint: string | null }).lastEndpoint;
   return bound ?? endpoint;
+}
+
+function cannotListen(endpoint: string, why: string, cause?: unknown): ConfigError {
+  return new ConfigError(
+    `Can't listen on ${endpoint}: ${why}. Choose another address, or end the process that holds it.`,
+    { endpoint },
+    cause,
+  );
+}
+
+/** ZeroMQ removes a socket file that exists, also one at which a process listens, which would then wait for peers forever. */
+function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    const answer = (listening: boolean): void => {
+      probe.destroy();
+      resolve(listening);
+    };
+    probe.once('connect', () => answer(true));
+    // With EAGAIN a process listens and is too busy to accept.
+    probe.once('error', (error) => answer(systemCode(error) === 'EAGAIN'));
+  });
 }
 
 /** A send queue: sends one message at a time, in order. */
