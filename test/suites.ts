@@ -55,6 +55,7 @@ const isolated: readonly string[] = [
   'test/unit/product-ops.test.ts',
   'test/unit/random-layers.test.ts',
   'test/unit/recorded-layers.test.ts',
+  'test/unit/resize-gradient.test.ts',
   'test/unit/transpile-cache.test.ts',
   'test/unit/wasm-kernels.test.ts',
   'test/unit/weight-paths.test.ts',

@@ -5,6 +5,7 @@ import { ConfigError } from '../../shared/errors.js';
 import type { Engine } from '../engine/load.js';
 import type { Kernels } from './kernels.js';
 import { PortableKernels } from './portable.js';
+import { correctResizeGradient } from './resize-gradient.js';
 import { TensorflowKernels } from './tensorflow.js';
 import { WasmModule } from './wasm/module.js';
 import { WasmKernels } from './wasm/wasm.js';
@@ -21,5 +22,7 @@ export function kernelsOf({ kind, tf, memory }: Engine, precision: Precision = '
       `--precision: the engine "${kind}" computes in float32 only, got "${precision}". Use --engine tensorflow.`,
     );
   }
-  return kind === 'wasm' ? new WasmKernels(tf, WasmModule.of(tf)) : new PortableKernels(tf);
+  if (kind === 'wasm') return new WasmKernels(tf, WasmModule.of(tf));
+  correctResizeGradient(tf);
+  return new PortableKernels(tf);
 }

@@ -8,7 +8,7 @@ import type { TrainingData } from '../../../src/shared/data/training-data.js';
 import { elementCount } from '../../../src/shared/model/layout.js';
 import { readSamples } from '../../../src/worker/data/batch-reader.js';
 import { batchNormUpdates, completeNormalizations } from './batch-norm-rule.js';
-import { correctResizeGradient } from './resize-gradient.js';
+import { correctResizeGradient } from '../../../src/worker/kernels/resize-gradient.js';
 import type { LossKind, ModelCase, Tensorflow } from './model-case.js';
 
 export interface Fit {

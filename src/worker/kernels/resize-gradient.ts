@@ -4,7 +4,7 @@
  */
 
 import type { TensorInfo, TypedArray } from '@tensorflow/tfjs';
-import type { Tensorflow } from './model-case.js';
+import type { Tensorflow } from '../engine/native.js';
 
 const kernelName = 'ResizeNearestNeighborGrad';
 const corrected = new WeakSet<Tensorflow>();
@@ -14,7 +14,7 @@ interface Store {
   makeTensorInfo(shape: number[], dtype: string, values: Float32Array): TensorInfo;
 }
 
-/** Replaces the kernel of the backend `cpu`, once. */
+/** Replaces the kernel of tfjs's JavaScript backend, once per `tf`. */
 export function correctResizeGradient(tf: Tensorflow): void {
   if (corrected.has(tf)) return;
   corrected.add(tf);
