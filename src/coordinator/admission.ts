@@ -73,7 +73,7 @@ export function joinRefusal(
   return { kind: 'pending', code: 'PROTOCOL', reason };
 }
 
-/** Largest number of distinct kinds, since a large cluster can have many flapping worker locations. */
+/** Largest number of kinds that are recorded. It is bounded, because each worker location with many losses is a kind of its own. */
 const maxKinds = 1_024;
 
 /** Counts a refusal and emits a warning for the first one of its kind. */

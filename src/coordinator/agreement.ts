@@ -1,6 +1,7 @@
 /**
- * Agreement between workers about everything that determines the result. Pure. Data, parameters and initial weights must be
- * equal. Machine and engine should be equal; otherwise the bits can depend on the assignment of shards (`--on-mismatch`).
+ * Agreement between workers about everything that determines the result. Pure. Data, parameters and initial weights must be equal. Machine
+ * and engine should be equal. If they differ, the bits can depend on the assignment of shards. `--on-mismatch` chooses between an error and
+ * a warning for this case.
  */
 
 import type { ErrorCode } from '../shared/errors.js';
@@ -13,7 +14,7 @@ export interface Disagreement {
   readonly message: string;
 }
 
-/** The reason why two workers can't train together; undefined if there is none. `from` describes the second one. */
+/** The reason why two workers can't train together; undefined if there is none. `from` describes the second worker. */
 export function contradiction(
   reference: ReadyMessage,
   ready: ReadyMessage,
@@ -33,7 +34,10 @@ export function contradiction(
   return undefined;
 }
 
-/** Remedies by field. The first field that differs is reported, so causes precede effects: another engine has other kernels. */
+/**
+ * Remedies by field. The first field that differs is reported, so a cause precedes its effects. For example, another engine has other
+ * kernels, so `engine` precedes `kernels`.
+ */
 const remedies: Readonly<Record<keyof WorkerIdentity, string>> = {
   engine: 'Install the same engine on every host (`lockstep engine status`), or choose one with --engine',
   kernels: 'Install the same Lockstep and engine on every host (`lockstep engine install`)',

@@ -87,8 +87,8 @@ export function withMeasurement(state: State, before: WorkerRecord, after: Worke
 }
 
 /**
- * Asks the members to stop at a step boundary if a rebalance is worth its cost. Called after each committed step; visits the
- * members at most once per sample window, and only if all of them have been measured.
+ * Asks the members to stop at a step boundary if a rebalance is worth its cost. Called after each committed step. Visits the members at
+ * most once per sample window, and only if all of them have been measured.
  */
 export function rebalanceIfWorthwhile(state: State, nowMs: number): Decision {
   const { balance, config, phase, takeover } = state;

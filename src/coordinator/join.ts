@@ -74,7 +74,8 @@ function abortRefused({ state, actions }: Decision, to: ConnectionId, error: Dis
 export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage, nowMs: number): Decision {
   const standby = { ...moveTo(worker, { state: 'standby', ready }), lastHeardMs: nowMs };
   const actions: Action[] = [];
-  // The first worker to join can be the last one to be ready, so the reference is any other ready worker.
+  // The worker is compared with any other ready worker. The worker that joined first cannot serve for this, because it may still be
+  // loading.
   const reference = referenceReady(state, worker);
   if (reference) {
     const wrong = contradiction(reference, ready, describeWorker(worker));

@@ -114,8 +114,8 @@ function reconfigurationTimeout(state: State, nowMs: number): Verdict | undefine
 }
 
 /**
- * Finds a member that makes no progress although it waits for no other one, and a step in which all members wait. Frames count as
- * progress too, so a hung main thread is noticed some time after the last frame for it has arrived.
+ * Finds a member that makes no progress although it waits for no other member. Also finds a step in which all members wait. A received
+ * frame counts as progress too, so the time limit for a hung main thread starts when its worker receives the last frame.
  */
 function stalledStep(state: State, nowMs: number): Verdict | undefined {
   if (state.phase !== 'running') return undefined;

@@ -17,7 +17,10 @@ const userCode = 'USER';
 /** Errors that concern one worker only. */
 const workerCodes: readonly string[] = ['PEER_LOST', 'STALE_GENERATION', 'INTERRUPTED'];
 
-/** A worker has failed. If all workers would fail for the same reason, the run ends. Otherwise this worker is removed. */
+/**
+ * A worker has failed. It is removed if the error concerns only this worker, or if the run has started and the worker is not a member. In
+ * all other cases the error would occur on every worker, and the run ends.
+ */
 export function onFailed(state: State, worker: WorkerRecord, error: Failure, nowMs: number): Decision {
   const { started } = state.progress;
   if (workerCodes.includes(error.code) || (started && !isMember(worker))) {
@@ -41,7 +44,7 @@ export function onExit(
     ? lose(state, worker, message, nowMs)
     : { state, actions: final ? [warn(message)] : [] };
   if (!final) return lost;
-  // The launcher starts no replacement.
+  // The launcher does not replace this worker. The run ends if it has not started yet, or if too few workers remain.
   return andThen(lost, (next) => {
     const enough = next.phase !== 'gathering' && next.workers.size >= next.config.minWorkers;
     if (enough || next.phase === 'failed') return noActions(next);
@@ -51,8 +54,8 @@ export function onExit(
 }
 
 /**
- * Records that a connection broke. It is a connection between two members, or, if both ranks are null, one between the coordinator
- * and a worker. Three heartbeats later `detectFailure` decides which worker is lost, if any.
+ * Records that a connection broke. If both ranks are null, the connection was between the coordinator and a worker. If they are not null,
+ * it was between two members. Three heartbeats later `detectFailure` decides which worker is lost, if any.
  */
 export function suspect(state: State, rank: number | null, reporter: number | null, nowMs: number): Decision {
   const { liveness } = state;

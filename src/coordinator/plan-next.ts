@@ -23,7 +23,7 @@ export function planNext(state: State, nowMs: number): Decision {
   if (members.some((member) => lastCommittedOf(member) === null)) return noActions(state);
   if (state.interruptedBy !== null || (members.length > 0 && members.every(isLeaving)))
     return lastCheckpoint(state, nowMs);
-  // The last member was leaving and was lost before its checkpoint was written. The run continues with other workers.
+  // The last member was leaving, and it was lost before it had written its checkpoint. The run continues with other workers.
   if (phase === 'stopping') return planNext(enter(state, 'reconfiguring', nowMs), nowMs);
   const ready = [...state.workers.values()].filter(
     (worker) => readyOf(worker) !== null && !isLeaving(worker),
@@ -53,7 +53,9 @@ function waitForWorkers(state: State, readyCount: number): Decision {
   };
 }
 
-/** Asks a member with the latest state for the last checkpoint, if possible one on the coordinator's host. All members have stopped. */
+/**
+ * Asks a member with the latest state for the last checkpoint, and prefers a member on the coordinator's host. All members have stopped.
+ */
 function lastCheckpoint(state: State, nowMs: number): Decision {
   const step = lastCommittedStep(state);
   const able = membersOf(state).filter((member) => lastCommittedOf(member) === step);
@@ -65,7 +67,10 @@ function lastCheckpoint(state: State, nowMs: number): Decision {
   };
 }
 
-/** Continues after the last checkpoint, or without it if none can be written. An interrupted run ends. Members that leave are removed. */
+/**
+ * Continues when the last checkpoint has been written, or when no checkpoint can be written. An interrupted run ends. If the run was not
+ * interrupted, the members that leave are removed.
+ */
 export function afterLastCheckpoint(state: State, nowMs: number): Decision {
   if (state.interruptedBy !== null) return interrupted(state, state.interruptedBy, nowMs);
   const start = state.phase === 'stopping' ? enter(state, 'reconfiguring', nowMs) : state;

@@ -62,8 +62,8 @@ function unplanned(worker: WorkerRecord): WorkerRecord {
 }
 
 /**
- * The order in which workers get ranks. Members precede new workers, because members have the training state. Among them, workers of
- * the coordinator's host come first, because rank 0 saves the model.
+ * The order in which workers get ranks. Members precede new workers, because members have the training state. Among the members, and among
+ * the new workers, those of the coordinator's host come first, because rank 0 saves the model.
  */
 function candidateOrder(host: string): (a: WorkerRecord, b: WorkerRecord) => number {
   const keys = (worker: WorkerRecord): readonly [number, number, number] => [
@@ -87,9 +87,9 @@ function groupByHost(workers: readonly WorkerRecord[]): WorkerRecord[] {
 interface StateSource {
   /** The step after which training continues. */
   readonly step: number;
-  /** The rank that broadcasts its state to the others; null: all have it. */
+  /** The rank that broadcasts its state to the others; null if all members have this state. */
   readonly source: number | null;
-  /** The checkpoint that `source` restores first; null: it has the state already. */
+  /** The checkpoint that `source` restores first; null if no checkpoint is needed. */
   readonly restore: CheckpointRef | null;
 }
 
@@ -103,7 +103,10 @@ function stateSource(state: State, chosen: readonly WorkerRecord[]): StateSource
   return { step, source: complete ? null : steps.indexOf(step), restore: null };
 }
 
-/** Ranges by compute times if they have been measured. A worker without measurements is assumed to have the mean times of the others. */
+/**
+ * Assigns the shards by compute times. A worker without measurements is assumed to have the mean times of the others. Without `--balance
+ * speed`, or if no worker has measurements, the shards are assigned evenly.
+ */
 function shardAssignment({ balance, shards }: State['config'], chosen: readonly WorkerRecord[]): Range[] {
   const known = chosen.flatMap(({ computeTimes }) => (computeTimes ? [computeTimes] : []));
   if (balance === 'off' || known.length === 0) return shardRanges(shards, chosen.length);

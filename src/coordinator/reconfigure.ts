@@ -1,6 +1,6 @@
 /**
- * The end of a generation. Pure. Each member aborts the step in flight and reports the last step that it committed. The reported
- * steps differ by at most one. The next generation continues after the latest one, so no sample is skipped. If all workers that had
+ * The end of a generation. Pure. Each member aborts the step in flight and reports the last step that it committed. The reported steps
+ * differ by at most one. The next generation continues after the latest of these steps, so no sample is skipped. If all workers that had
  * committed a step are lost, the step is computed again, with the same bits.
  */
 
@@ -14,7 +14,7 @@ import { describeWorker, isLeaving, isMember, membersOf, withWorker } from './wo
 /** The run fails when stalls or broken links have ended this many generations at the same step. */
 const maxFailedAttempts = 5;
 
-/** Ends the current generation, if there is one, and plans the next once all members have stopped. */
+/** Ends the current generation, if there is one. Plans the next generation once all members have stopped. */
 export function reconfigure(
   state: State,
   nowMs: number,

@@ -20,7 +20,9 @@ export function flapping(state: State, location: string, nowMs: number): string 
   );
 }
 
-/** Adds a loss and drops expired losses. The number of locations is bounded, because an unknown process can send `join` with many. */
+/**
+ * Adds a loss and drops expired losses. The number of locations is bounded, because an unknown process can send `join` with many locations.
+ */
 function withLoss(
   losses: State['liveness']['losses'],
   location: string,

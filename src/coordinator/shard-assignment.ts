@@ -21,9 +21,9 @@ export function slowestMs(counts: readonly number[], measuredTimes: readonly Com
 }
 
 /**
- * Returns the number of shards for each worker, at least one each, that minimizes the time of the slowest. The shards are assigned
- * one at a time to the worker that would then finish first. The result is optimal, because the shards are equal: at the time when the
- * slowest worker got its last shard, every other worker would have been at least as slow with it. Cost: O(shards * workers).
+ * Returns the number of shards for each worker, at least one each, that minimizes the time of the slowest worker. The shards are assigned
+ * one at a time. Each shard goes to the worker that would finish first with this shard. The result is optimal: when the slowest worker got
+ * its last shard, no other worker would have finished earlier with this shard, and all shards are equal. Cost: O(shards * workers).
  */
 export function assignShards(shards: number, measuredTimes: readonly ComputeTimes[]): number[] {
   const workers = measuredTimes.length;

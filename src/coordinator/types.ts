@@ -24,8 +24,8 @@ import type { WorkerTable } from './worker-table.js';
  * - `connecting`: the members of a generation open their connections to each other.
  * - `running`: the members train.
  * - `saving`: all members have finished, and rank 0 saves the model.
- * - `reconfiguring`: a generation has ended; its members stop, and the next generation is planned.
- * - `stopping`: the run was interrupted or its last member leaves; a member writes the last checkpoint.
+ * - `reconfiguring`: the last generation has ended, its members stop, and the next generation is planned.
+ * - `stopping`: the run was interrupted or its last member leaves, and a member writes the last checkpoint.
  * - `done`, `failed`: the run is over.
  */
 export type Phase =
@@ -34,13 +34,13 @@ export type Phase =
 /** The properties that all members of a generation have. */
 interface Membership {
   readonly ready: ReadyMessage;
-  /** Rank in the current generation, or in the last one while no new one is planned. */
+  /** Rank in the current generation. Between two generations, this is the rank in the last generation. */
   readonly rank: number;
-  /** Shards owned in that generation; null if another coordinator assigned them. */
+  /** Shards owned in that generation; null if the previous coordinator assigned them. */
   readonly shards: Range | null;
 }
 
-/** The states of a member of the current generation, or of the last one while no new one is planned. */
+/** The states of a member of the current generation. Between two generations, these are the states of a member of the last generation. */
 export type MemberLifecycle = Membership &
   (
     | { readonly state: 'connecting' }
@@ -190,8 +190,8 @@ export interface Reconfiguration {
 /** The takeover of a run from another coordinator. */
 export interface Takeover {
   /**
-   * Set while the new coordinator waits for members to rejoin: the number of members of their newest generation, and the time of the
-   * first `rejoin`. Null if no takeover is in progress.
+   * Null if no takeover is in progress. While the new coordinator waits for members to rejoin: the number of members that the newest
+   * generation reported in a `rejoin` has, and the time of the first `rejoin`.
    */
   readonly pending: { readonly worldSize: number; readonly sinceMs: number } | null;
   /** Connections to which `identify` was sent. It is sent once per connection, because its answer can consist of thousands of messages. */
@@ -209,13 +209,13 @@ export interface Liveness {
 
 /** The state of `--balance speed`; see balance.ts. */
 export interface Balancing {
-  /** The members stop after this step; null: they do not. */
+  /** The step after which the members drain; null if they do not drain. */
   readonly stopAfter: number | null;
   /** The time of the first `drained`; null: no member has drained. */
   readonly drainedMs: number | null;
   /** Number of members of the current generation that lack complete sample windows. */
   readonly unmeasuredMembers: number;
-  /** The time at which the shard assignment is evaluated next. Before that time, no new sample window is complete. */
+  /** The time from which the shard assignment is evaluated again, one sample window after the last evaluation. */
   readonly nextEvaluationMs: number;
   /** Number of rebalances in this run. */
   readonly reassignments: number;

@@ -28,12 +28,15 @@ export function withWorker(state: State, worker: WorkerRecord): State {
   return { ...state, workers: state.workers.set(worker) };
 }
 
-/** Returns true if the worker has a rank in the current generation, or in the last one while no new one is planned. */
+/** Returns true if the worker has a rank in the current generation. Between two generations, the ranks of the last generation count. */
 export function isMember(worker: WorkerRecord): worker is Member {
   return 'rank' in worker.lifecycle;
 }
 
-/** The members of the current generation, or of the last one while no new one is planned. Cost: all workers are visited. */
+/**
+ * The members of the current generation. Between two generations, these are the members of the last generation. Cost: all workers are
+ * visited.
+ */
 export function membersOf(state: State): Member[] {
   return [...state.workers.values()].filter(isMember);
 }

@@ -1,6 +1,6 @@
 /**
- * Child processes of the launcher. Each has an IPC channel, its stderr is forwarded line by line, and it is guaranteed to end.
- * A child ends by itself when its launcher is gone, because the channel closes.
+ * Child processes of the launcher. Each has an IPC channel, its stderr is forwarded line by line, and it is guaranteed to end. A child ends
+ * by itself when its launcher has ended, because its IPC channel then closes.
  */
 
 import { fork, type ChildProcess } from 'node:child_process';
@@ -21,7 +21,7 @@ export interface ChildOptions {
 }
 
 export interface ChildExit {
-  /** For messages: `exited with status 1`, `was killed by SIGKILL`. */
+  /** Text for messages, for example `exited with status 1` or `was killed by SIGKILL`. */
   readonly how: string;
   readonly ok: boolean;
 }

@@ -7,7 +7,10 @@ import type { RunEvent } from '../shared/runs/run-events.js';
 
 const uint32 = z.int().min(0).max(0xffffffff);
 
-/** The relevant fields of the relevant events. A file is validated, because another process may have written to it. */
+/**
+ * The events and fields from which the state is collected. The content of a file is validated, because another process may have written to
+ * the file.
+ */
 const eventSchema = z.discriminatedUnion('event', [
   z.object({ event: z.literal('run'), runId: z.uuid() }),
   z.object({ event: z.enum(['resumed', 'done', 'error']) }),

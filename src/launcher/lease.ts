@@ -1,8 +1,8 @@
 /**
- * The lease of a run's folder: at most one process leads a run, either `train`, which starts one coordinator after another, or a
- * coordinator that was started on its own. The holder renews the lease while it runs. A holder that hangs for longer than
- * `staleMs` loses the lease to the next process that requests it, and exits when it continues. The lease of a dead process on
- * this host is free at once.
+ * The lease of a run's folder. At most one process holds it and leads the run. This process is `train`, which starts one coordinator after
+ * another, or a coordinator that was not started by `train`. The holder renews the lease while it runs. A holder that hangs for longer than
+ * `staleMs` loses the lease to the next process that requests it, and exits when it continues. The lease of a dead process on this host is
+ * free at once.
  *
  * ```
  * <run>/lead.lock   a folder; its modification time shows that the holder is alive
@@ -119,13 +119,13 @@ function readHolder(note: string): Holder | undefined {
   }
 }
 
-/** Marks the lease of a dead process of this host as stale, so that it is free now and not only after `staleMs`. */
+/** Marks the lease of a dead process of this host as stale, so that the lease is free at once and not only after `staleMs`. */
 function expireDeadHolder(lock: string, note: string, host: string): void {
   try {
     const before = statSync(lock);
     const holder = readHolder(note);
     if (!holder || holder.host !== host || isAlive(holder.pid)) return;
-    // Another process may have taken the lease since; then the folder has another inode or time.
+    // Another process may have taken the lease since then. In this case the folder has another inode or time.
     const now = statSync(lock);
     if (now.ino === before.ino && now.mtimeMs === before.mtimeMs) utimesSync(lock, 0, 0);
   } catch (error) {

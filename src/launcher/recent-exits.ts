@@ -1,4 +1,4 @@
-/** Counts the exits of a process within the last minute, so that a crash loop can be told from occasional failures. */
+/** Counts the exits of a process within the last minute, so that a crash loop can be distinguished from occasional failures. */
 
 const windowMs = 60_000;
 

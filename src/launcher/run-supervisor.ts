@@ -1,6 +1,6 @@
 /**
- * Runs a coordinator and the workers of one host as child processes until the run is over. A coordinator that fails is replaced
- * by another one, which inherits the run; workers are replaced by their slots. No process is left behind.
+ * Runs a coordinator and the workers of one host as child processes until the run is over. A coordinator that fails is replaced by a new
+ * one, which inherits the run. A worker that fails is replaced by its slot. No process is left behind.
  */
 
 import { join } from 'node:path';
@@ -15,12 +15,15 @@ import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from './s
 import { Watchdog } from './watchdog.js';
 import { WorkerSlot } from './worker-slot.js';
 
-/** Time beyond the peers' timeout that a process has to end after a failure, before it is killed. */
+/** When the run is over, a worker process that does not end is killed after `peerTimeoutMs` plus this time. */
 const graceMs = 5_000;
-/** Maximum number of replaced coordinators within a minute; more than that has a persistent cause. */
+/**
+ * Maximum number of coordinators that are replaced within a minute. If one more coordinator fails, the cause is persistent, and the run
+ * ends.
+ */
 const mostTakeovers = 10;
 
-/** Everything that a coordinator is started with, except what the supervisor decides. */
+/** The data with which a coordinator is started, without the fields that the supervisor sets itself. */
 export interface SupervisedRun extends Omit<CoordinatorStart, 'listen' | 'socketDirectory' | 'inherited'> {
   /** GPU numbers for the workers, in order; empty for CPU. */
   readonly gpus: readonly number[];

@@ -30,8 +30,9 @@ export function removeSocketsOf(directory: string | null, pid: number): void {
 }
 
 /**
- * Returns the address at which the processes of this user on this host meet if none is given: a socket in the user's runtime folder,
- * else in a folder of the temporary directory, which is created. Without Unix sockets it is a port on loopback.
+ * Returns the address that the processes of this user on this host use if no address is given. It is a socket in the user's runtime folder.
+ * If there is no runtime folder, the socket is in a folder of the temporary directory, which is created. On platforms without Unix sockets,
+ * the address is a port on loopback.
  * @param runtime value of XDG_RUNTIME_DIR
  * @throws ConfigError if the folder can't be created, or belongs to another user, or others can enter it
  */

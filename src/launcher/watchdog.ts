@@ -1,6 +1,6 @@
 /**
- * Kills a child process that has stopped sending messages. The watchdog counts its own ticks instead of reading a clock: a
- * launcher that was itself suspended has received nothing either, and must not mistake that for the child's silence.
+ * Kills a child process that has stopped sending messages. The watchdog counts its own ticks instead of reading a clock. A suspended
+ * launcher receives no messages, and by a clock it would attribute this silence to the child.
  */
 
 import type { Child } from './child-process.js';

@@ -10,7 +10,7 @@ const firstPauseMs = 100;
 const longestPauseMs = 15_000;
 /** Number of exits within a minute after which the slot is given up. */
 const mostExits = 6;
-/** Time for a worker that the coordinator has excluded to end; a worker that hangs is killed then. */
+/** A worker that the coordinator has excluded is killed if it has not ended after this time. */
 const excludedGraceMs = 5_000;
 
 export interface WorkerSlotEvents {
@@ -51,7 +51,9 @@ export class WorkerSlot {
     this.#child.kill();
   }
 
-  /** Ends this slot's worker, if it is `pid`, because the run continues without it. Another one replaces it. */
+  /**
+   * The run continues without the worker process `pid`. If that process is this slot's worker, it is ended, and a new worker replaces it.
+   */
   replace(pid: number): void {
     if (this.#child.pid === pid && !this.#retired) void this.#child.end(excludedGraceMs);
   }

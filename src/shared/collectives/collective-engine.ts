@@ -18,8 +18,8 @@ import type { GenerationIdentity } from './generation-identity.js';
 import { Mesh, type MeshGeometry } from './mesh.js';
 
 /**
- * Limit in bytes of the frames that are kept for collectives that are not registered here yet. Only at the start of a generation can
- * a peer be that far ahead.
+ * Limit in bytes of the frames that are kept for collectives that are not registered here yet. A peer can register a collective earlier
+ * than this worker only at the start of a generation.
  */
 const earlyBytesLimit = 256 * 1024 * 1024;
 
@@ -34,7 +34,7 @@ export class CollectiveEngine {
 
   /**
    * @param onFinished called when a round of a collective is finished, possibly inside `start` or `receive`
-   * @param onRefused called with the refusal of a frame that was kept for a collective which was registered later
+   * @param onRefused called when a kept frame is refused. A frame that arrives before its collective is registered is kept
    */
   constructor(
     { runTag, generation, ...geometry }: GenerationIdentity & MeshGeometry,
@@ -72,8 +72,8 @@ export class CollectiveEngine {
   }
 
   /**
-   * Takes one received frame, whose memory belongs to the engine from now on.
-   * @throws ProtocolError or StaleGenerationError when the frame is refused; the state is unchanged then
+   * Takes one received frame. The frame's memory belongs to the engine from now on.
+   * @throws ProtocolError or StaleGenerationError when the frame is refused. A refused frame does not change the state.
    */
   receive(frame: Frame): FrameHeader {
     const header = readHeader(frame);

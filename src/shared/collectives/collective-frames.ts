@@ -1,6 +1,6 @@
 /**
- * Encodes and decodes the frames of one collective, and words its refusals. Owns the memory of outgoing frames and of unpacked
- * vectors. Does not decide which frames are sent or awaited (collective.ts).
+ * Encodes and decodes the frames of one collective, and creates the errors for refused frames. Owns the memory of outgoing frames and of
+ * unpacked vectors. collective.ts decides which frames are sent and awaited.
  */
 
 import { ProtocolError } from '../errors.js';
@@ -25,7 +25,10 @@ export class CollectiveFrames {
   readonly #context: Pick<CollectiveContext, 'identity' | 'mesh'>;
   readonly #spec: CollectiveSpec;
   readonly #readable: SharedPeers['readable'];
-  /** Several workers compute each sum: every payload is inline and copied, since a round may end before all peers have it. */
+  /**
+   * True if several workers compute each sum. A worker can then finish a round before its peers have received its frames, so every payload
+   * is inline and copied.
+   */
   readonly #replicated: boolean;
   readonly #outgoing = new SendBuffers();
   readonly #unpacked = new SendBuffers();
@@ -42,7 +45,7 @@ export class CollectiveFrames {
     this.#replicated = replicated;
   }
 
-  /** Makes a frame with the vectors as inline payload; without vectors it refers to those in this worker's memory. */
+  /** Makes a frame. The vectors are its inline payload. A frame without vectors refers to the vectors in this worker's memory. */
   make({ phase, key, sequence, step }: OutgoingFrame, vectors: readonly Vector[]): Frame {
     const { identity, mesh } = this.#context;
     const frame = frameOf(vectors, this.#spec.reduction, mesh.arithmetic, this.#replicated, (bytes) =>
@@ -77,7 +80,7 @@ export class CollectiveFrames {
     );
   }
 
-  /** The vectors, of these lengths, of an inline payload. @throws ProtocolError when the payload has another size */
+  /** Decodes an inline payload into vectors of these lengths. @throws ProtocolError when the payload has another size */
   inlineVectors(header: FrameHeader, frame: Frame, lengths: readonly number[]): Vector[] {
     const { reduction } = this.#spec;
     const vectors = vectorsOf(frame, reduction, this.#context.mesh.arithmetic, lengths, (bytes) =>

@@ -10,7 +10,7 @@ import type { Vectors } from './vector-layout.js';
 export interface CollectiveSpec {
   /** 1, 2, 3 ... in the order of registration; the same on every worker. */
   readonly id: number;
-  /** For messages and the timeline: `gradients/3`, `batch_normalization_1/forward`. */
+  /** Name in messages and in the timeline, for example `gradients/3` or `batch_normalization_1/forward`. */
   readonly name: string;
   readonly reduction: VectorReduction;
   readonly elementCount: number;
@@ -34,7 +34,7 @@ export interface SharedPeers {
   readonly readers: ReadonlySet<Rank>;
 }
 
-/** Sends a frame without copying it: the frame must not change until the receiver is known to have it. */
+/** Sends a frame without copying it. The frame must not change until it is certain that the receiver has it. */
 export type SendFrame = (to: Rank, frame: Frame) => void;
 
 /** Context that all collectives of a generation share. */

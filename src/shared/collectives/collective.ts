@@ -1,16 +1,17 @@
 /**
- * A persistent all-reduce (in MPI's sense): registered once, executed once per step with the same name, size and arithmetic. Owns the
- * life of a round: started here, contributions of other workers, result. The route (route.ts) decides which elements each worker
- * reduces; with one level the all-reduce is a reduce-scatter followed by an all-gather (Thakur, Rabenseifner & Gropp 2005):
+ * A persistent all-reduce (in MPI's sense): registered once, executed once per step. This module starts a round, takes the
+ * contributions of the other workers, and computes the result. route.ts determines the elements that each worker reduces. The two
+ * inter-group phases exist only with two levels:
  *
  * ```
- *   own partials  ── reduce-scatter ──────────────────────► group: sums of the group over the reduce range
- *                    (two levels) inter-group reduce ─────► owners in other groups: sums over all groups over the owned ranges
- *                    (two levels) inter-group broadcast ──► other groups: the rest of the result over the reduce range
- *   result        ── all-gather ──────────────────────────► group
+ *   phase                   a worker sends                               to
+ *   reduce-scatter          its partials over their reduce ranges        the workers of its group
+ *   inter-group reduce      its group's sums over their owned ranges     the owners in other groups
+ *   inter-group broadcast   the result over its owned ranges             the workers that sent it their group's sums
+ *   all-gather              the result over its reduce range             the workers of its group
  * ```
  *
- * A worker finishes a round only when it has received every frame that is sent to it in that round. So:
+ * A worker finishes a round only when it has received every frame that is sent to it in that round. This has two consequences:
  * - workers are at most one round apart, and an arriving frame belongs to the round in flight or to the next one;
  * - a frame of round s + 1 proves that its sender has received all frames of round s, so their memory may be reused (send-buffers.ts).
  */
@@ -63,7 +64,7 @@ export class Collective {
   #started = 0;
   #step = 0;
   #stage: Stage = 'reduce-scatter';
-  /** The round in flight (or next), and the one after it, whose first frames may arrive early. */
+  /** The round in flight, or the next round if none is in flight, and the round after it. Frames of this second round can arrive early. */
   #rounds: [Round, Round] = [newRound(1), newRound(2)];
 
   constructor(
@@ -90,14 +91,14 @@ export class Collective {
     return this.#started > this.#finished;
   }
 
-  /** Ranks whose frames the round in flight still lacks; for the messages of deadlines. */
+  /** Ranks whose frames have not arrived in the round in flight. Messages about deadlines name them. */
   missing(): Rank[] {
     return this.#mesh.others.filter((rank) => isMissing(rank, this.#rounds[0], this.#schedule));
   }
 
   /**
-   * Starts a round: sends this worker's partials. The inputs must be filled; they are overwritten. The messages and bytes of a round
-   * are in the table of route.ts. Returns true if the round is already finished.
+   * Starts a round: sends this worker's partials. The inputs must be filled. The collective overwrites them. The messages and bytes of a
+   * round are in the table of route.ts. Returns true if the round is already finished.
    */
   start(step: number): boolean {
     invariant(!this.inFlight, `${this.spec.name} started twice`);
@@ -111,7 +112,7 @@ export class Collective {
       for (const other of this.#schedule.reduceScatterTo.keys()) this.#send(other, frame);
     } else {
       for (const [other, range] of this.#schedule.reduceScatterTo) {
-        // Sent by reference to a peer that can read this worker's memory.
+        // A peer that can read this worker's memory gets no payload, because the vectors are sent by reference.
         const payload = this.#shared.readers.has(other) ? [] : over(range);
         this.#send(other, this.#frame('reduce-scatter', String(other), payload));
       }
@@ -121,9 +122,8 @@ export class Collective {
   }
 
   /**
-   * Takes a frame of this collective, whose memory it may keep until the round is finished. Returns true if the frame finished the
-   * round in flight.
-   * @throws ProtocolError when the frame is of another round, repeated, or of a wrong phase or size; the state is unchanged then
+   * Takes a frame and may keep its memory until the round is finished. Returns true if this frame finishes the round in flight.
+   * @throws ProtocolError when the frame is of another round, repeated, or of a wrong phase or size. The state is unchanged then.
    */
   receive(header: FrameHeader, frame: Frame): boolean {
     const [current, next] = this.#rounds;
@@ -200,7 +200,7 @@ export class Collective {
     for (const [i, { start }] of ranges.entries()) this.#buffers.output.set(vectors[i] ?? [], start);
   }
 
-  /** Goes through the stages whose contributions are complete; returns true when the result is in the output. */
+  /** Goes through the stages whose contributions are complete. Returns true when the output contains the result. */
   #advance(): boolean {
     const round = this.#rounds[0];
     const { reduceScatterFrom, interGroupReduceFrom, interGroupBroadcastFrom, allGatherFrom } =
@@ -227,7 +227,7 @@ export class Collective {
     return true;
   }
 
-  /** Sums the group's partials over the reduce range. With one group that is the result; else it is sent to the owners. */
+  /** Sums the group's partials over the reduce range. With one group, the sum is the result. Else it is sent to the owners. */
   #reduceGroup(round: Round): void {
     const { start, end } = this.#schedule.reduceRange;
     if (end <= start) return;
@@ -278,7 +278,7 @@ export class Collective {
     }
   }
 
-  /** Sends this worker's part of the result to its group: by reference to peers that can read its memory, else inline. */
+  /** Sends the result over the reduce range to the group. Peers that can read this worker's memory get a reference to it. */
   #sendGathered(): void {
     const { start, end } = this.#schedule.reduceRange;
     const others = [...this.#schedule.allGatherTo];

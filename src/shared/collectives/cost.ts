@@ -1,7 +1,6 @@
 /**
- * Cost model of an all-reduce: latency per hop, CPU time per message, and bytes over bandwidth (the terms of Thakur, Rabenseifner &
- * Gropp 2005). Owns the choice between one level and two. It must be a function of the plan alone, since every worker makes it
- * independently.
+ * Cost model of an all-reduce: latency per hop, CPU time per message, and bytes over bandwidth (the terms of Thakur, Rabenseifner & Gropp
+ * 2005). Owns the choice between one level and two. Every worker makes this choice by itself, so the choice must depend on the plan alone.
  */
 
 export interface Network {
@@ -33,7 +32,7 @@ export interface Load {
   readonly bytes: number;
   /** Number of collectives into which the bytes are divided. */
   readonly buckets: number;
-  /** True if vectors are reduced in one hop rather than by reduce-scatter and all-gather. */
+  /** True if vectors are reduced as a whole instead of by reduce-scatter and all-gather. */
   readonly small: boolean;
 }
 
@@ -46,7 +45,7 @@ export interface Cost {
   readonly localUs: number;
 }
 
-/** @param messages sent by the busiest worker, which receives as many */
+/** @param messages number of messages that the busiest worker sends; it receives the same number */
 const cost = (hops: number, messages: number, far: number, near: number, net: Network): Cost => ({
   latencyUs: hops * net.latencyUs,
   messagesUs: 2 * messages * net.messageUs,

@@ -1,4 +1,4 @@
-/** The identity of a generation, which every frame carries: frames of other runs and generations are refused. */
+/** The identity of a generation. Every frame carries it, so that frames of other runs and generations are refused. */
 
 import type { Generation } from '../sharding/identifiers.js';
 

@@ -1,6 +1,6 @@
 /**
- * The geometry of a generation as seen by one worker: the ranks, the shards and hosts of each, the tree over the shards and the route
- * of each collective. Pure arithmetic, a function of the plan alone; opens no socket and has no state.
+ * The geometry of a generation as seen by one worker: the ranks, the shards and the host of each rank, the tree over the shards, and the
+ * route of each collective. Pure arithmetic that depends on the plan alone. Opens no socket and has no state.
  */
 
 import { foldTree, maximalSubtrees, rootLevel, type TreeNode } from '../sharding/tree.js';
@@ -22,7 +22,10 @@ export interface MeshGeometry {
   readonly arithmetic?: Partial<Arithmetic> | undefined;
 }
 
-/** Larger vectors (in bytes) are reduced by reduce-scatter and all-gather; smaller ones by every worker, in one hop. */
+/**
+ * Largest vector, in bytes, that is reduced as a whole. A larger vector is divided into chunks and reduced by reduce-scatter and
+ * all-gather.
+ */
 export const oneHopBytes = 32 * 1024;
 
 function hostsOf({ ranges, hosts }: MeshGeometry): Rank[][] {
@@ -39,7 +42,7 @@ export class Mesh {
   readonly rank: Rank;
   readonly shards: number;
   readonly ranges: readonly Range[];
-  /** The maximal subtrees of each rank's shards: one partial each. */
+  /** The maximal subtrees of each rank's shards. A rank has one partial for each of them. */
   readonly subtrees: readonly (readonly TreeNode[])[];
   readonly others: readonly Rank[];
   /** Consecutive ranks that are on one host. */
@@ -83,8 +86,8 @@ export class Mesh {
   }
 
   /**
-   * This worker's partials: one vector per maximal subtree, reduced in place over the vectors of its shards. `inputs[i]` belongs to
-   * the i-th local shard; all are overwritten.
+   * Returns this worker's partials, one vector per maximal subtree. `inputs[i]` is the vector of the i-th local shard. The sums are
+   * computed in place, so all inputs are overwritten.
    */
   foldLocal<T extends Vector>(reduction: VectorReduction, inputs: readonly T[]): T[] {
     const first = this.localShards.start;
@@ -101,8 +104,8 @@ export class Mesh {
   }
 
   /**
-   * Writes the value of the root to `output`, from the partials of all workers: `partials[rank][i]` is that of the i-th maximal
-   * subtree of `rank`. The partials are only read, since they may lie in other workers' memory.
+   * Computes the value of the root from the partials of all workers and writes it to `output`. `partials[rank][i]` is the partial of the
+   * i-th maximal subtree of `rank`. The partials are only read, because they can lie in the memory of other workers.
    */
   foldAll<T extends Vector>(
     reduction: VectorReduction,
@@ -127,8 +130,8 @@ export class Mesh {
   }
 
   /**
-   * The value of a node, from the known values of nodes below it or of itself. It is in `output`, or is the known vector itself if
-   * nothing had to be combined. The scratch can be reused afterwards.
+   * Returns the value of a node. `values` has the value of the node itself or the values of nodes below it. The result is `output`, or the
+   * vector in `values` if nothing had to be combined. The scratch can be reused afterwards.
    */
   fold<T extends Vector>(
     node: TreeNode,

@@ -3,7 +3,7 @@
 import type { TreeNode } from '../sharding/tree.js';
 import { bytesPerElement, vectorOver, type Vector, type VectorReduction } from './reduction.js';
 
-/** By `keyOf` of the node. */
+/** The values of nodes, by `keyOf` of the node. */
 export type NodeValues<T extends Vector = Vector> = Map<string, T>;
 
 export const keyOf = ({ level, index }: TreeNode): string => `${level}/${index}`;

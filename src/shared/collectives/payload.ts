@@ -1,7 +1,7 @@
 /**
- * Encodes vectors into frames and decodes them. Owns the format of an element on the wire (two bytes for bfloat16, else as in memory)
- * and the rule for copies: a large vector is sent from its own memory and read in the received message; a vector that is small, packed
- * or in a SharedArrayBuffer, which Node's sockets cannot send, is copied behind the header.
+ * Encodes vectors into frames and decodes them. An element of bfloat16 takes two bytes on the wire. Elements of other types have the same
+ * format on the wire as in memory. A large vector is sent from its own memory, and the receiver reads it in the received message. A vector
+ * is copied behind the header if it is small, if it is packed, or if it is in a SharedArrayBuffer, which Node's sockets cannot send.
  */
 
 import { headerBytes, payloadOf, type Frame } from '../protocol/frame.js';
@@ -13,7 +13,7 @@ import {
   type VectorReduction,
 } from './reduction.js';
 
-/** Below this size in bytes a copy costs less than another part of a message. */
+/** Largest payload, in bytes, that is copied. Up to this size a copy costs less than another part of a message. */
 const copiedBytes = 4_096;
 
 export function bytesOnWire(reduction: VectorReduction): number {
@@ -21,10 +21,10 @@ export function bytesOnWire(reduction: VectorReduction): number {
 }
 
 /**
- * A frame of the vectors in order; its header is not written yet. Vectors that are not copied must not change until the receiver has
+ * Makes a frame of the vectors in order. The caller writes the header. Vectors that are not copied must not change until the receiver has
  * the frame.
- * @param copied whether all vectors are copied, so that they may change at once
- * @param allocate returns memory for a frame of this many bytes, if anything is copied
+ * @param copied true: all vectors are copied, so they may change at once
+ * @param allocate returns memory for a frame of this many bytes. Called only if vectors are copied
  */
 export function frameOf(
   vectors: readonly Vector[],
@@ -64,8 +64,8 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: Vector): Buffer =>
   Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 
 /**
- * The vectors, of these lengths, of a frame's payload; undefined if the payload has another size.
- * @param allocate returns memory for this many bytes, for unpacked vectors
+ * Decodes a frame's payload into vectors of these lengths. Returns undefined if the payload has another size.
+ * @param allocate returns memory of this many bytes for unpacked vectors
  */
 export function vectorsOf(
   frame: Frame,
@@ -93,7 +93,7 @@ export function vectorsOf(
   });
 }
 
-/** The payload cut into pieces of these sizes; copied only if it has several parts that are not these pieces. */
+/** Cuts the payload into pieces of these sizes. Copies the payload only if it consists of several parts that have other sizes. */
 function piecesOf(parts: readonly Buffer[], bytes: readonly number[]): Buffer[] {
   const full = bytes.filter((length) => length > 0);
   if (parts.length === full.length && parts.every(({ length }, i) => length === full[i])) {
@@ -108,7 +108,7 @@ function piecesOf(parts: readonly Buffer[], bytes: readonly number[]): Buffer[] 
   });
 }
 
-/** Copied only if it is not aligned. */
+/** Returns the piece as a vector. Copies the piece only if it is not aligned. */
 function alignedVector(piece: Buffer, reduction: VectorReduction): Vector {
   const size = bytesPerElement(reduction);
   const { buffer, byteOffset, length } = aligned(piece, size);

@@ -1,5 +1,5 @@
 /**
- * The reductions of vectors. Owns the arithmetic of one tree node; the order of additions is the tree's (sharding/tree.ts).
+ * The reductions of vectors. Owns the arithmetic of one tree node. The tree (sharding/tree.ts) determines the order of the additions.
  */
 
 import { crc32 } from 'node:zlib';
@@ -9,8 +9,8 @@ export type VectorReduction =
   /** Elementwise float32 sum: gradients. */
   | 'sum-float32'
   /**
-   * Elementwise float32 sum whose value at every node of the tree, leaves and root included, is rounded to bfloat16. Every value that
-   * is sent thus takes two bytes per element, and the assignment of shards to workers changes no rounding.
+   * Elementwise float32 sum whose value at every node of the tree, leaves and root included, is rounded to bfloat16. A value that is sent
+   * takes two bytes per element. Values that are not sent are rounded as well, so the assignment of shards to workers changes no bit.
    */
   | 'sum-bfloat16'
   /** Elementwise float64 sum: losses, counts, and the sums of BatchNorm's backward pass. */
@@ -47,12 +47,15 @@ export function vectorOver(
 /** out = left + right; all have one length. */
 export type AddFloat32 = (out: Float32Array, left: Float32Array, right: Float32Array) => void;
 
-/** The float64 sum of two float32 values is rounded once, when stored: the same bits as a float32 addition. */
+/**
+ * JavaScript adds the two float32 values in float64, and the sum is rounded once, when it is stored. The bits are those of a float32
+ * addition.
+ */
 export const addFloat32: AddFloat32 = (out, left, right) => {
   for (let i = 0; i < out.length; i++) out[i] = (left[i] as number) + (right[i] as number);
 };
 
-/** Operations that native code can replace; it is faster and has the same results. */
+/** Operations that native code can replace. The native code is faster and computes the same bits. */
 export interface Arithmetic {
   readonly add: AddFloat32;
   /** out = left + right, rounded to bfloat16. */
@@ -121,8 +124,8 @@ function mergeMoments(left: Float64Array, right: Float64Array): void {
 }
 
 /**
- * The value of a node from the values of its children. Written to `out`, which may be `left`; all have the reduction's element type
- * and one length.
+ * Computes the value of a node from the values of its children and writes it to `out`. `out` may be the same vector as `left`. All vectors
+ * have the reduction's element type and the same length.
  */
 export function combine<T extends Vector>(
   reduction: VectorReduction,

@@ -9,13 +9,16 @@ export interface Round {
   readonly sequence: number;
   /** Reduce-scatter: the partials of each group member over this worker's reduce range, by rank. */
   readonly partials: Map<number, readonly Vector[]>;
-  /** Inter-group reduce: other groups' partials by rank, for each common range one vector per node of the group. */
+  /**
+   * Inter-group reduce: the partials of other groups, by the rank of the sender. An entry has, for each common range, one vector per node
+   * of the sender's group.
+   */
   readonly groupPartials: Map<number, readonly Vector[]>;
   /** Inter-group broadcast: ranks whose part of the result has arrived. */
   readonly broadcastFrom: Set<number>;
   /** All-gather: ranks whose part of the result has arrived. */
   readonly gatheredFrom: Set<number>;
-  /** This group's partials over the reduce range; set at the end of the reduce-scatter. */
+  /** The partials of this worker's group over the reduce range. They are set at the end of the reduce-scatter. */
   groupSums: readonly Vector[];
 }
 

@@ -1,25 +1,32 @@
 /**
- * The route of a collective: which elements each worker reduces, in one level or in two. Pure arithmetic, the same on every worker;
- * sends nothing and reduces nothing.
+ * The route of a collective: the elements that each worker sums, in one level or in two. Pure arithmetic with the same result on every
+ * worker. Sends nothing and sums nothing.
  *
- * Workers form groups: one group of all, or one per host. Each worker has a reduce range and, inside it, owned ranges. It does this:
+ * With one level, all workers form one group. With two levels, the workers of each host form a group. Each worker has a reduce range
+ * and, inside this range, owned ranges. The owners of an element are the workers whose owned ranges contain it. A round has these
+ * steps:
  *
- * 1. It sums the partials of its group over its reduce range.
- * 2. With several groups, it sums these group sums of all groups over its owned ranges. It sends the result to each worker of
- *    another group whose reduce range contains it.
- * 3. It sends the result over its whole reduce range to its group.
+ * 1. Each worker sums the partials of its group over its reduce range. With one group, this sum is the result.
+ * 2. With several groups, each worker sends its group's sums to the owners in the other groups. An owner adds up the sums of all
+ *    groups over its owned ranges. It then sends the result to the workers from which it has received sums.
+ * 3. Each worker sends the result over its reduce range to the other workers of its group.
+ *
+ * A small vector is not divided into chunks: every worker with a reduce range computes the sums of all elements. Step 2 then sends no
+ * result back. With one group, there is no step 3 either. For n workers on h hosts with m workers each:
  *
  * ```
- *                      reduce range          owned ranges         messages sent per worker   hops
- *   one hop            all, everywhere       all, everywhere      n-1                        1
- *   one level          chunk j of n          the same             2(n-1)                     2
- *   two levels, small  all, first of a host  all, first of a host m-1 + h-1 by the first     3
- *   two levels         chunk j of m          part i of h of it    2(m-1) + 2(h-1)            4
+ *                        reduce range    owned ranges                messages sent per worker              hops
+ *   one hop              all elements    all elements                n-1                                   1
+ *   one level            chunk j of n    chunk j of n                2(n-1)                                2
+ *   two levels, small    all or none     all or none                 first worker of a host: (m-1)+(h-1)   3
+ *                                                                    every other worker: 1
+ *   two levels           chunk j of m    part i of h of this chunk   2(m-1) + 2(h-1)                       4
  * ```
  *
- * for n workers on h hosts of m each. In one level each worker sends 2(n-1)/n of the vector, which is optimal (Thakur, Rabenseifner &
- * Gropp 2005); in two levels each worker sends 2(h-1)/h of its chunk to other hosts. Hosts of different sizes have chunks that
- * overlap, and a worker then owns several ranges.
+ * In the row "two levels, small", the first worker of each host has all elements, and the other workers have none. With one level, each
+ * worker sends 2(n-1)/n of the vector, which is optimal (Thakur, Rabenseifner & Gropp 2005). With two levels, each worker sends
+ * 2(h-1)/h of its chunk to other hosts. If the hosts have different numbers of workers, their chunks overlap, and a worker can own
+ * several ranges.
  */
 
 import { chunkRange } from '../sharding/ranges.js';
@@ -27,17 +34,20 @@ import type { Range, Rank } from '../sharding/identifiers.js';
 
 export interface Route {
   readonly groups: readonly (readonly Rank[])[];
-  /** By rank; empty: the worker reduces nothing. */
+  /** The reduce range of each rank. A worker with an empty range reduces nothing. */
   readonly reduceRanges: readonly Range[];
-  /** By rank, inside the reduce range. */
+  /** The owned ranges of each rank. They lie inside its reduce range. */
   readonly ownedRanges: readonly (readonly Range[])[];
-  /** True if every owner owns all elements: each owner computes every sum itself, and no sum is broadcast between groups. */
+  /**
+   * True if the vector is not divided into chunks. Every worker with a reduce range then computes the sums of all elements by itself, and
+   * no sum is sent between groups.
+   */
   readonly replicated: boolean;
 }
 
 /**
- * @param elements of the vector
- * @param oneHop one hop inside a group and one between groups, instead of reduce-scatter and all-gather
+ * @param elements number of elements of the vector
+ * @param oneHop true: the vector is not divided into chunks
  */
 export function routeOf(groups: readonly (readonly Rank[])[], elements: number, oneHop: boolean): Route {
   const all: Range = { start: 0, end: elements };
@@ -84,24 +94,25 @@ function commonRanges(reduceRange: Range, owned: readonly Range[]): Range[] {
 }
 
 /**
- * The part of one worker in each round: the elements that it reduces, those that it sends to each peer, and those that it expects
- * from each peer. For each entry in a `...To` map of the sender, the receiver has the same range in its `...From` map.
+ * Describes the part of one worker in each round: the elements that this worker reduces, the elements that it sends to each peer, and the
+ * elements that it expects from each peer. If the sender has a range in a `...To` map, the receiver has the same range in its `...From`
+ * map.
  */
 export interface PeerSchedule {
   /** Elements over which this worker reduces its group's partials. */
   readonly reduceRange: Range;
   /** Elements over which this worker reduces the partials of all groups. */
   readonly ownedRanges: readonly Range[];
-  /** Partials of single workers, to and from workers of its group; sent over the receiver's reduce range. */
+  /** Partials of single workers, exchanged with workers of the same group. A worker sends them over the receiver's reduce range. */
   readonly reduceScatterTo: ReadonlyMap<Rank, Range>;
   readonly reduceScatterFrom: ReadonlySet<Rank>;
-  /** Partials of whole groups, to and from workers of other groups. */
+  /** Partials of whole groups, exchanged with workers of other groups. */
   readonly interGroupReduceTo: ReadonlyMap<Rank, readonly Range[]>;
   readonly interGroupReduceFrom: ReadonlyMap<Rank, readonly Range[]>;
-  /** Sums over all groups, to and from workers of other groups. */
+  /** Sums over all groups, exchanged with workers of other groups. */
   readonly interGroupBroadcastTo: ReadonlyMap<Rank, readonly Range[]>;
   readonly interGroupBroadcastFrom: ReadonlyMap<Rank, readonly Range[]>;
-  /** The result, to and from workers of its group. */
+  /** The result, exchanged with workers of the same group. */
   readonly allGatherTo: ReadonlySet<Rank>;
   readonly allGatherFrom: ReadonlyMap<Rank, Range>;
 }

@@ -1,10 +1,11 @@
 /**
- * Reusable memory for outgoing frames. ZeroMQ sends without copying, so the memory of a frame may be overwritten only once the
- * receiver is known to have the frame. Owns that rule.
+ * Reusable memory for outgoing frames. ZeroMQ sends a frame without copying it. The memory of a frame may be overwritten only when it is
+ * certain that the receiver has the frame. This module ensures this.
  *
- * A worker can start round s + 2 of a collective only after it has finished round s + 1, for which it needed a contribution of every
- * other worker; and a worker contributes to s + 1 only after it has finished s, that is, after it has received every frame of s.
- * Two buffers per frame, used alternately, are therefore enough, and no acknowledgement is needed.
+ * Suppose worker A starts round s + 2 of a collective. A has finished round s + 1, so every other worker has contributed to round s + 1.
+ * Each of them did so only after it had finished round s, and a worker finishes round s only after it has received every frame of it. The
+ * frames that A sent in round s have therefore arrived. Two buffers per frame, used alternately, are enough, and no acknowledgement is
+ * needed.
  */
 
 export class SendBuffers {

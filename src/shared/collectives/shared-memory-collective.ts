@@ -1,8 +1,8 @@
 /**
- * The all-reduce of a small vector between workers that share memory, done by their main threads alone. Each worker writes its
- * partials into its own memory, publishes a state word, waits for the words of all others, and reduces the partials that it reads
- * there. A round costs one futex wake per worker, no message and no other thread; it uses the same tree as over sockets, and thus
- * computes the same bits.
+ * The all-reduce of a small vector between workers that share memory, done by their main threads alone. Each worker writes its partials
+ * into its own memory, publishes a state word, waits for the state words of all others, and adds up the partials of all workers, which it
+ * reads in their memory. A round costs one futex wake per worker. It needs no message and no other thread. It uses the same tree as a
+ * collective over sockets, so it computes the same bits.
  *
  * Each worker has two buffers per collective. Even rounds use one and odd rounds the other, so round s + 2 overwrites the buffer of
  * round s. All other workers have read this buffer by then: a worker starts round s + 2 after every other worker has published its
@@ -26,7 +26,7 @@ const maxCollectives = 4_096;
 const buffersStart = 2 * stateWordBytes * maxCollectives;
 const alignment = 64;
 
-/** Spinning this long costs less than a futex wait and wake; the core has no other work meanwhile. */
+/** Spinning this long costs less than a futex wait and wake. The core has no other work during this time. */
 const spinUs = 60;
 /** Interval at which a blocked thread checks whether the generation has ended. */
 const checkIntervalUs = 4_000;
@@ -37,7 +37,7 @@ export interface SharedMemoryGroup {
   readonly mesh: Mesh;
   readonly generation: Generation;
   readonly futex: Futex;
-  /** The region for small vectors of each worker, by rank; this worker's own included. */
+  /** The regions for small vectors of all workers, this worker included, by rank. */
   readonly regions: readonly ArrayBuffer[];
   /** Throws the reason if the generation or the run has ended. */
   readonly check: () => void;
@@ -54,11 +54,11 @@ export interface SmallBuffers {
 const strideOf = ({ elementCount, reduction }: CollectiveSpec): number =>
   Math.ceil((elementCount * bytesPerElement(reduction)) / alignment) * alignment;
 
-/** Offsets of the small vectors; the same on every worker, since all register the same collectives in the same order. */
+/** Offsets of the small vectors. They are the same on every worker, because all workers register the same collectives in the same order. */
 export class SmallVectorLayout {
   #next = buffersStart;
 
-  /** Undefined when the vector is not small or the region is full; the collective then goes through sockets. */
+  /** Returns undefined if the vector is not small or the region is full. The collective must then use sockets. */
   add(mesh: Mesh, spec: CollectiveSpec): SmallBuffers | undefined {
     const stride = strideOf(spec);
     const bytes = stride * Math.max(...mesh.subtrees.map((nodes) => nodes.length));
@@ -99,7 +99,7 @@ export class SharedMemoryCollective {
     );
   }
 
-  /** Starts a round: publishes this worker's partials. The inputs must be filled; they are overwritten. */
+  /** Starts a round: publishes this worker's partials. The inputs must be filled. The collective overwrites them. */
   start(): void {
     this.#round++;
     const { mesh, futex, regions } = this.#group;

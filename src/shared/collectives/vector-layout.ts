@@ -1,13 +1,13 @@
 /**
- * The layout of a worker's large vectors in its shared memory. Every worker makes the same allocations in the same order, so each can
- * compute the offsets of all others; no offset or length is read from the wire.
+ * The layout of a worker's large vectors in its shared memory. Every worker makes the same allocations in the same order, so each worker
+ * can compute the offsets of all others. No offset or length is read from the wire.
  */
 
 import { pinnedSlice, pinnedVector, type PinnedVector } from '../memory/pinned-vector.js';
 import { pageBytes } from '../memory/shared-memory.js';
 import type { Range } from '../sharding/identifiers.js';
 
-/** The vectors of the local shards and the result; float32, all of one length. */
+/** The vectors of the local shards, and the result vector. All of them are float32 and have the same length. */
 export interface Vectors {
   readonly inputs: readonly PinnedVector[];
   readonly output: PinnedVector;

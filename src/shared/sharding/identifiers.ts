@@ -5,7 +5,7 @@ type Branded<T, Name extends string> = T & { readonly [brand]: Name };
 
 /** A worker's number from 0 to worldSize - 1; valid in one generation only. */
 export type Rank = Branded<number, 'Rank'>;
-/** Number of a set of members with their ranks and shards; increases with each change of it. */
+/** Number of a set of members with their ranks and shards. Each change of this set increases the number. */
 export type Generation = Branded<number, 'Generation'>;
 
 export const asRank = (value: number): Rank => value as Rank;

@@ -1,12 +1,14 @@
 /**
- * The fixed binary tree over shard ids. All values of several shards are combined along it, so the bits of a sum depend on the
- * shards only, neither on their assignment to workers nor on the order of messages.
+ * The fixed binary tree over shard ids. All sums over shards are computed along this tree. The bits of a sum therefore depend only on the
+ * shards. They do not depend on the assignment of shards to workers or on the order of messages.
  *
  * ```
- *   level 2              (0..3)              shards = 3: the leaf 3 is absent, and a node with one
- *   level 1        (0,1)        (2,3)        present child is that child, unchanged.
+ *   level 2              (0..3)
+ *   level 1        (0,1)        (2,3)
  *   level 0       0     1      2     ·
  * ```
+ *
+ * The drawing shows the tree of three shards, in which leaf 3 is absent. A node with one present child has the value of this child.
  */
 
 import { invariant } from '../errors.js';
@@ -25,9 +27,9 @@ export function rootLevel(shards: number): number {
 }
 
 /**
- * Returns the smallest list of nodes that together cover exactly the shards of `range`, in order. The owner of the range sends one
- * partial for each of them. There are at most 2 * log2(shards). If the range contains the last shard, the absent leaves after it count
- * as part of the range, so that fewer and larger nodes cover it.
+ * Returns the smallest list of nodes that together cover exactly the shards of `range`, in order. The owner of the range sends one partial
+ * for each node. The list has at most 2 * log2(shards) nodes. If the range contains the last shard, the absent leaves after it count as
+ * part of the range, so that fewer and larger nodes cover it.
  */
 export function maximalSubtrees(range: Range, shards: number): TreeNode[] {
   const nodes: TreeNode[] = [];
@@ -45,8 +47,8 @@ export function maximalSubtrees(range: Range, shards: number): TreeNode[] {
 }
 
 /**
- * Returns the value of `node`: `known(node)` if defined, otherwise the combination of its children, left before right. If a child is
- * absent (all of its shards are >= `shards`), the value of the other child is returned unchanged.
+ * Returns the value of `node`. This is `known(node)` if it is defined. If it is undefined, the values of the two children are combined,
+ * left before right. If a child is absent (all of its shards are >= `shards`), the value of the other child is returned unchanged.
  *
  * `combine(left, right)` may write its result to `left` and return it.
  */

@@ -1,6 +1,6 @@
 /**
- * The memory of a worker's collectives, as the main thread uses it: allocations, and the regions of small vectors of all workers. Where
- * the system supports it, other workers of the host can open this memory. Otherwise only the threads of this process share it.
+ * The memory of a worker's collectives, as the main thread uses it: allocations, and the regions of small vectors of all workers. Where the
+ * system supports it, other workers of the host can open this memory. On other systems, only the threads of this process share it.
  */
 
 import type { Mesh } from '../../shared/collectives/mesh.js';

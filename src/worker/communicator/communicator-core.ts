@@ -254,7 +254,10 @@ export class CommunicatorCore {
     this.#fail(new PeerLostError(message, { who: 'coordinator' }));
   }
 
-  /** Waits for a new coordinator if this worker has been a member. Another worker has no training state, so it fails at once. */
+  /**
+   * Waits for a new coordinator if this worker has been a member. A worker that has never been a member has no training state, so it fails
+   * at once.
+   */
   #onDisconnected(): void {
     if (!this.#report.hasBeenMember) this.#onCoordinatorLost('closed the connection');
   }

@@ -42,9 +42,9 @@ export interface AllocationSlice {
 
 export interface DataPlaneAddress {
   readonly endpoint: string;
-  /** CURVE key of the endpoint; undefined: the run has no keys. */
+  /** CURVE key of the endpoint; undefined if the run has no keys. */
   readonly publicKey?: string | undefined;
-  /** Address at which workers of the same host can open this worker's memory; null: it is not shared. */
+  /** Address at which workers of the same host can open this worker's memory; null if the memory is not shared. */
   readonly memory: string | null;
 }
 
@@ -69,7 +69,7 @@ export interface Communicator {
   join(plan: Plan): Promise<boolean>;
   /**
    * Called before the first collective of a generation.
-   * @param sharesMemory whether every pair of workers shares memory; small vectors are then reduced there, without messages
+   * @param sharesMemory true if every pair of workers shares memory. Small vectors are then reduced in this memory, without messages
    */
   begin(sharesMemory: boolean): void;
   /**

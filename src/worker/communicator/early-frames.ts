@@ -7,7 +7,7 @@ import type { GenerationIdentity } from '../../shared/collectives/generation-ide
 import { readHeader, type Frame } from '../../shared/protocol/frame.js';
 import { helloBytes } from './hello.js';
 
-/** Largest number of frames that are kept; the largest number of workers in a plan. */
+/** Largest number of frames that are kept. It equals the largest number of workers in a plan. */
 const maxFrames = 4_096;
 
 export class EarlyFrames {

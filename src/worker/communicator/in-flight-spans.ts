@@ -14,7 +14,7 @@ export class InFlightSpans {
     this.#send = send;
   }
 
-  /** Ignored after the last traced step. */
+  /** Notes the start of a round. Rounds after the last traced step are ignored. */
   started(id: number, step: number): void {
     if (this.#lastStep === Number.POSITIVE_INFINITY) this.#lastStep = step + tracedSteps - 1;
     if (step <= this.#lastStep) this.#started.set(id, { step, startUs: nowUs() });

@@ -7,7 +7,7 @@ import type { MessageOf, Plan, WorkerMessage } from '../../shared/protocol/messa
 
 type Report = MessageOf<WorkerMessage, 'committed' | 'evaluated' | 'checkpointed'>;
 
-/** Number of reports that are kept; more than a worker sends while its coordinator is being replaced. */
+/** Number of the latest reports that are always kept. While a coordinator is being replaced, a worker sends fewer reports than this. */
 const keptReports = 4_096;
 
 export class SuccessorReport {

@@ -115,7 +115,7 @@ export class ThreadCommunicator implements Communicator {
 
   join(plan: Plan): Promise<boolean> {
     this.#memory.join(plan);
-    // `reset` precedes the message to the thread. Otherwise it could clear an interruption of the new generation.
+    // `reset` precedes the message to the thread. A later `reset` could clear an interruption of the new generation.
     this.#state.reset();
     const ranges = plan.workers.map(({ shards }) => shards);
     const mesh = new Mesh({ rank: asRank(plan.rank), shards: plan.shards, ranges });

@@ -116,7 +116,7 @@ function handle(message: ToThread): void {
     case 'allocate':
     case 'register':
     case 'register-slice':
-      // The generation may have ended before the main thread noticed it. The request then has no effect.
+      // If the generation has ended and the main thread has not noticed it yet, the request has no effect.
       if (core.generation) handleOfGeneration(message, core.generation);
       break;
     case 'link-fault':

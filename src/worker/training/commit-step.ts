@@ -8,9 +8,11 @@ import { hashStatistics } from './weights.js';
 export interface ComputedStep {
   readonly step: number;
   readonly learningRate: number;
-  /** The gradient of the global mean loss, flat, in backward order. Not changed: other workers may still read it. */
+  /**
+   * The gradient of the global mean loss, flat, in backward order. A commit does not change it, because other workers may still read it.
+   */
   readonly gradient: PinnedVector;
-  /** The share of the loss of each local shard that had samples, by local index. */
+  /** Each local shard's share of the loss, by local index. Shards without samples have no entry. */
   readonly shardLosses: ReadonlyMap<number, number>;
 }
 
@@ -18,8 +20,9 @@ export interface ComputedStep {
  * Makes a step permanent. No other function of a training step changes the model or the training state. There are two permanent
  * writes, in this order:
  *
- * 1. The running statistics of BatchNorm layers (`executor.commit`). A bias before a BatchNorm is left out of the forward pass,
- *    and its value before the update is added to the running mean here. The statistics therefore come first.
+ * 1. The running statistics of BatchNorm layers (`executor.commit`). The forward pass leaves out a bias before a BatchNorm, but the running
+ *    mean must contain this bias. `executor.commit` therefore adds the bias to the batch mean. It must add the value that the bias had
+ *    during the step, so the statistics come before the update.
  * 2. The optimizer's update of parameters and moments (`state.update`). It also updates the moving average, and
  *    reads the new statistics for it.
  *

@@ -1,6 +1,7 @@
 /**
- * Takes over what `model.compile(...)` in a training definition chooses, in tfjs's names. A field of the definition outranks it.
- * What has no counterpart is refused by name, or, for a metric, left out with a warning.
+ * Takes over the choices of `model.compile(...)` in a training definition, which are in tfjs's names. A field of the definition outranks a
+ * choice of compile. An optimizer or a loss without a counterpart is refused by name. A metric without a counterpart is left out with a
+ * warning.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';

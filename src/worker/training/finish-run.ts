@@ -17,7 +17,7 @@ import { readWeights } from './weights.js';
  * Reports the hash of the final weights. Rank 0 also writes the last checkpoint and the model. Resolves when the coordinator has
  * confirmed the end of the run. If the configuration has `ema`, the averaged weights are the final ones.
  * @throws GenerationEnded if the generation ends before the coordinator has confirmed the end of the run
- * @throws DivergedError if a final weight is not finite; the model is not written then
+ * @throws DivergedError if a final weight is not finite. The model is not written in this case.
  */
 export async function finishRun(
   { checkpoints, communicator, mailbox, replica }: TrainingSession,

@@ -1,7 +1,7 @@
 /**
- * Layers that are not trainable (`trainable: false`), as in fine-tuning. tfjs keeps one flag on the layer and one on each of its
- * weights. The flags differ if the layer's flag, or that of a model around it, was set before the layer was built. Lockstep reads only
- * the flags of the weights.
+ * Layers that are not trainable (`trainable: false`), as in fine-tuning. tfjs keeps one flag on the layer and one on each of its weights.
+ * The flags differ if the flag of the layer, or the flag of a model that contains the layer, was set before the layer was built. Lockstep
+ * reads only the flags of the weights.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
@@ -11,7 +11,7 @@ interface Container {
   readonly layers?: readonly Layer[];
 }
 
-/** Sets `trainable` to false on the weights of each layer that is not trainable or lies in a model that is not. */
+/** Sets `trainable` to false on the weights of each layer that is not trainable, or that lies in a model that is not trainable. */
 export function markFrozenWeights(model: LayersModel): void {
   markLayer(model, false);
 }

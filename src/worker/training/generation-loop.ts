@@ -35,7 +35,8 @@ export async function trainGenerations(session: TrainingSession): Promise<void> 
         await trainGeneration(session, message.plan, progress);
         return;
       } catch (error) {
-        // A checkpoint that is being written has finite weights. The run can be continued from it, so it is completed.
+        // A checkpoint that is being written has finite weights. The run can be continued from this checkpoint, so the checkpoint is
+        // completed.
         if (error instanceof DivergedError) await checkpoints.settled();
         if (!(error instanceof GenerationEnded)) throw error;
         mailbox.acknowledge(error.generation);

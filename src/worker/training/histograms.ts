@@ -55,7 +55,7 @@ export class Histograms {
   }
 }
 
-/** Opens the histograms of a generation; undefined on other ranks than 0 and if none are configured. */
+/** Opens the histograms of a generation. Returns undefined on ranks other than 0, and if no histograms are configured. */
 export function openHistograms(
   replica: Replica,
   communicator: Pick<Communicator, 'send'>,

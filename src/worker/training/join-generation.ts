@@ -1,4 +1,6 @@
-/** Builds the objects that a worker uses during one generation. Only the replica and the training state are used in the next one. */
+/**
+ * Builds the objects that a worker uses during one generation. Only the replica and the training state are kept for the next generation.
+ */
 
 import { invariant } from '../../shared/errors.js';
 import type { Plan } from '../../shared/protocol/messages.js';

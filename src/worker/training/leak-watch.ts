@@ -3,7 +3,7 @@
  * definition: by `tf.keep`, by a variable per call, or by a callback that runs outside of the step.
  */
 
-/** Steps in a row in which the number must grow. The first steps allocate what later ones use again. */
+/** Steps in a row in which the number must grow. The first steps allocate tensors that later steps use again. */
 const stepsInARow = 10;
 
 export class LeakWatch {
@@ -11,7 +11,7 @@ export class LeakWatch {
   #grown: number[] = [];
   #isReported = false;
 
-  /** Returns a warning when the number has grown in ten steps in a row; once. @param tensors number of tensors after a step */
+  /** Returns a warning the first time that the number has grown in ten steps in a row. @param tensors number of tensors after a step */
   after(tensors: number): string | undefined {
     const growth = tensors - this.#last;
     this.#last = tensors;

@@ -38,7 +38,10 @@ export class Ledger {
   #entries: LedgerEntry[];
   #steps = 0;
   #characters = 0;
-  /** The hash of each parameter after the step, in backward order, then the hash of the statistics. The optimizer writes the former. */
+  /**
+   * The hash of each parameter after the step, in backward order, then the hash of the statistics. The optimizer writes the hashes of the
+   * parameters.
+   */
   readonly #after: Buffer;
 
   constructor(options: LedgerOptions) {

@@ -16,7 +16,7 @@ import type { Objective } from '../objective/objective.js';
 export interface Replica {
   readonly engine: Engine;
   readonly kernels: Kernels;
-  /** The run's configuration with what the definition's `model.compile` chooses. */
+  /** The run's configuration, completed by the choices of the definition's `model.compile`. */
   readonly config: ResolvedConfig;
   /** Owned by the replica; disposed when training ends. */
   readonly model: LayersModel;

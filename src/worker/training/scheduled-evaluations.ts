@@ -45,8 +45,8 @@ export class ScheduledEvaluations {
     const intervalEnds = endsWith(this.#interval, batch.step, sampler.stepsPerEpoch);
     const runEnds = batch.step === this.#lastStep;
     if (!runEnds && !intervalEnds) return;
-    // The run can end in the middle of an interval. A longer run does not evaluate at this step. If this run is later resumed with
-    // more steps, it must go on like that longer run, so an evaluation inside an interval must not change the scheduler state.
+    // The last step can lie inside an interval. If the run is later resumed with more steps, its result must equal that of a run that had
+    // more steps from the start. Such a run has no evaluation at this step. This evaluation must therefore not change the scheduler state.
     await this.#evaluate('test', batch, intervalEnds && dependsOnEvaluation(config));
     const stops = runEnds || hasStopped(config, state.schedulerState);
     if (stops && config.evaluate === 'both') await this.#evaluate('train', batch, false);
@@ -57,8 +57,8 @@ export class ScheduledEvaluations {
     const { replica, state, communicator } = this.#context;
     const { generation, evaluated, workers } = this.#plan;
     const reported = step < evaluated.step || (step === evaluated.step && evaluated.splits.includes(split));
-    // A reported evaluation is repeated if it changes the scheduler state. Its generation may have ended before every worker had
-    // applied the result.
+    // An evaluation that was reported before is skipped, unless it changes the scheduler state. It is then repeated, because its generation
+    // may have ended before every worker had applied the result.
     if (reported && !decides) return;
     const misclassified = classifies(replica.data[split])
       ? new MisclassifiedCollector(Math.ceil(maxMisclassified / workers.length))

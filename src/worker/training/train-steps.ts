@@ -11,8 +11,8 @@ import { activeShards, trainStep } from './train-step.js';
 import type { Progress, TrainingSession } from './training-session.js';
 
 /**
- * Trains from the step after `progress.step` to the last step of the run, or until early stopping.
- * @throws GenerationEnded when the generation ends before that; the replica is then as it was after `progress.step`
+ * Trains from the step after `progress.step` until the last step of the run or until early stopping.
+ * @throws GenerationEnded when the generation ends earlier. The replica is then in the state after `progress.step`.
  */
 export async function trainSteps(
   { mailbox, checkpoints, faults, warn }: TrainingSession,

@@ -1,7 +1,7 @@
 /**
  * Everything that training changes. The replica's model holds the weights and BatchNorm's running statistics. This object holds the
- * optimizer's vectors, the moving average of the weights and the scheduler state. `save` and `restore` convert all of it to and from
- * named vectors. These are broadcast to workers that join and are written to checkpoints.
+ * optimizer's vectors, the moving average of the weights and the scheduler state. `save` and `restore` convert the whole training state to
+ * and from named vectors. These vectors are broadcast to workers that join and written to checkpoints.
  */
 
 import {

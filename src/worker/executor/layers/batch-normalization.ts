@@ -1,14 +1,14 @@
 /**
- * BatchNormalization over the global batch, or over each part of a batch that is computed in parts (Ioffe & Szegedy 2015;
- * synchronized as in PyTorch's SyncBatchNorm).
+ * BatchNormalization over the global batch, or over each micro-batch with `accumulate` (Ioffe & Szegedy 2015; synchronized as in PyTorch's
+ * SyncBatchNorm).
  *
  * Forward: each shard contributes (count, mean, M2) per channel; the tree merges them, and all shards are normalized with the
  * same biased variance. Backward: with N rows in total, s1 = sum(dy) and s2 = sum(dy * xhat) over all shards,
  *   dx = gamma / std * (dy - s1 / N - xhat * s2 / N).
  * A ReLU and a 2x2 max-pool that follow are computed in the same passes (see fusion.ts); dy is then the gradient before
  * them.
- * The running statistics (unbiased variance, PyTorch's rule, unless the arithmetic is tfjs's) change in `commit`, so an aborted step leaves no trace; tfjs's
- * own call() would write them during the forward pass.
+ * The running statistics change in `commit`, so an aborted step leaves no trace. tfjs's own call() would write them during the forward
+ * pass. With tfjs's arithmetic, the running variance is the biased one. With PyTorch's rule, it is the unbiased one.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
@@ -71,7 +71,7 @@ class BatchNormOp implements LayerOp {
   readonly #channels: number;
   readonly #moments: CollectiveHandle;
   readonly #sums: CollectiveHandle;
-  /** Statistics of the step so far, one entry per part of its batch. An aborted step discards the executor and with it this op. */
+  /** Statistics of the step so far, one entry per micro-batch. An aborted step discards the executor and with it this op. */
   #pending: GlobalStatistics[] = [];
 
   constructor(
@@ -103,7 +103,7 @@ class BatchNormOp implements LayerOp {
     };
   }
 
-  /** Sets moving = momentum * moving + (1 - momentum) * batch, once per part of the batch. */
+  /** Sets moving = momentum * moving + (1 - momentum) * batch, once per micro-batch. */
   commit(): void {
     const bias = this.#services.node.cancelledBias?.read().dataSync<'float32'>();
     const isUnbiased = this.#services.arithmetic === 'pytorch';
