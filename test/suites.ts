@@ -57,6 +57,7 @@ const isolated: readonly string[] = [
   'test/unit/recorded-layers.test.ts',
   'test/unit/resize-gradient.test.ts',
   'test/unit/transpile-cache.test.ts',
+  'test/unit/trusted-files.test.ts',
   'test/unit/wasm-kernels.test.ts',
   'test/unit/weight-paths.test.ts',
 ];

@@ -3,7 +3,7 @@
  * the Internet could read it by DNS rebinding). On any other address a token is required.
  */
 
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { ConfigError } from '../shared/errors.js';
 
 export interface DashboardAddress {
@@ -14,7 +14,6 @@ export interface DashboardAddress {
 }
 
 const defaultPort = 29_480;
-export const cookieName = 'lockstep';
 
 /** Parses `--dashboard` without a value, a PORT, or HOST:PORT; port 0 lets the system choose. @throws ConfigError */
 export function parseAddress(text: string | true): DashboardAddress {
@@ -32,30 +31,54 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
+/** Returns the name in a `Host` header, without the port. */
+export function hostNameIn(header: string | undefined): string {
+  return (header ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+}
+
 /** Checks requests: with a token if one is required. */
 export class Access {
   readonly token: string | null;
   readonly #digest: Buffer | undefined;
+  readonly #cookieValue: string;
+  readonly #cookieDigest: Buffer | undefined;
 
   /** @param token the user's token; null to generate one if it is required */
   constructor(host: string, token: string | null) {
     this.token = token ?? (isLoopback(host) ? null : randomBytes(18).toString('base64url'));
     this.#digest = this.token === null ? undefined : sha256(this.token);
+    // It stays valid if the dashboard is started again with the same token.
+    const secret = this.token ?? randomBytes(32);
+    this.#cookieValue = createHmac('sha256', secret).update('cookie of a dashboard').digest('base64url');
+    this.#cookieDigest = this.token === null ? undefined : sha256(this.#cookieValue);
   }
 
   /** Compares in constant time. */
   admits(token: string | undefined): boolean {
-    return (
-      this.#digest === undefined || (token !== undefined && timingSafeEqual(sha256(token), this.#digest))
-    );
+    return this.#digest === undefined || (token !== undefined && isEqual(token, this.#digest));
+  }
+
+  /** Returns true for the value of `cookie`. */
+  admitsCookie(value: string | undefined): boolean {
+    return this.#cookieDigest === undefined || (value !== undefined && isEqual(value, this.#cookieDigest));
+  }
+
+  /**
+   * The cookie of a browser that has shown the token. Browsers send it to every port of the host, so it does not contain the token, and
+   * the dashboards of different ports have different names of it.
+   */
+  cookie(hostHeader: string | undefined): { readonly name: string; readonly value: string } {
+    const port = /:(\d+)$/.exec(hostHeader ?? '')?.[1] ?? '80';
+    return { name: `lockstep-${port}`, value: this.#cookieValue };
   }
 
   /** Returns true if a request with this `Host` header may be answered. Any host is accepted if a token is required. */
   knows(hostHeader: string | undefined): boolean {
     if (this.#digest !== undefined) return true;
-    const name = (hostHeader ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-    return isLoopback(name);
+    return isLoopback(hostNameIn(hostHeader));
   }
 }
+
+const isEqual = (text: string, digest: Buffer): boolean => timingSafeEqual(sha256(text), digest);
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -10,13 +10,13 @@ import { getCookie, setCookie } from 'hono/cookie';
 import { secureHeaders } from 'hono/secure-headers';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { RunView } from './run-view/run-view.js';
-import { readEvents } from '../shared/runs/read-events.js';
 import { listRuns, newestRun } from '../shared/runs/run-list.js';
 import type { TimedEvent } from '../shared/runs/run-events.js';
-import { Access, cookieName, type DashboardAddress } from './access.js';
+import { Access, type DashboardAddress } from './access.js';
 import { loadAssets } from './assets.js';
 import { streamRun } from './live-stream.js';
 import { RunMetrics } from './metrics.js';
+import { PastRuns } from './past-runs.js';
 
 export interface DashboardOptions {
   readonly address: DashboardAddress;
@@ -59,7 +59,7 @@ export async function openDashboard(options: DashboardOptions): Promise<Dashboar
   const url = `http://${shown.includes(':') ? `[${shown}]` : shown}:${port}/`;
   return {
     url,
-    entrance: access.token === null ? url : `${url}?token=${access.token}`,
+    entrance: access.token === null ? url : `${url}?token=${encodeURIComponent(access.token)}`,
     emit: (event) => {
       view.note(event);
       metrics.note(event);
@@ -106,7 +106,8 @@ function routes({ runs, live }: DashboardOptions, access: Access, { view, metric
     if (!access.knows(context.req.header('host'))) return context.text('Unknown host.\n', 421);
     const entered = context.req.query('token');
     if (entered !== undefined && access.admits(entered)) {
-      setCookie(context, cookieName, entered, {
+      const { name, value } = access.cookie(context.req.header('host'));
+      setCookie(context, name, value, {
         httpOnly: true,
         sameSite: 'Strict',
         path: '/',
@@ -115,7 +116,9 @@ function routes({ runs, live }: DashboardOptions, access: Access, { view, metric
       return context.redirect('/');
     }
     const [, bearer] = /^Bearer (.+)$/.exec(context.req.header('authorization') ?? '') ?? [];
-    if (access.admits(bearer ?? getCookie(context, cookieName))) return next();
+    const { name } = access.cookie(context.req.header('host'));
+    if (bearer === undefined ? access.admitsCookie(getCookie(context, name)) : access.admits(bearer))
+      return next();
     return context.text(
       'This dashboard requires a token: open the address that the training printed.\n',
       401,
@@ -129,7 +132,8 @@ function routes({ runs, live }: DashboardOptions, access: Access, { view, metric
   );
   app.get('/api/current', async (context) => context.json({ live, newest: await newestRun(runs) }));
   app.get('/api/runs', async (context) => context.json(await listRuns(runs)));
-  app.get('/api/runs/:name', (context) => pastRun(context, runs));
+  const past = new PastRuns(runs);
+  app.get('/api/runs/:name', (context) => pastRun(context, past));
   app.get('*', (context) => {
     const asset = assets.get(context.req.path);
     if (!asset) return context.text('Not found.\n', 404);
@@ -140,16 +144,15 @@ function routes({ runs, live }: DashboardOptions, access: Access, { view, metric
   return app;
 }
 
-async function pastRun(context: Context, runs: string): Promise<Response> {
+async function pastRun(context: Context, runs: PastRuns): Promise<Response> {
   const name = context.req.param('name') ?? '';
   if (!runName.test(name) || name.startsWith('.')) return context.text('Not found.\n', 404);
-  const view = new RunView();
   try {
-    for await (const event of readEvents(`${runs}/${name}`)) view.note(event);
+    const view = await runs.view(name);
+    return view === 'busy' ? context.text('Too many requests.\n', 503) : context.json(view);
   } catch {
     return context.text('Not found.\n', 404);
   }
-  return context.json(view.since());
 }
 
 /** @returns the port */

@@ -1,11 +1,31 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Manifest } from '../../src/shared/checkpoint/manifest.js';
 import { lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
 import { tinyOptions, writeTinyTraining } from '../support/tiny-training.js';
+
+describe("a run's copy of its definition", () => {
+  it('is not executed if another user can change it', async () => {
+    const folder = await temporaryFolder();
+    await writeTinyTraining(folder);
+    const first = await lockstep(['train', ...tinyOptions, '--out', 'run'], { cwd: folder });
+    expect(first.status, first.stderr).toBe(0);
+    const evaluate = (): Promise<Ended> => lockstep(['eval', 'run', '--engine', 'wasm'], { cwd: folder });
+    for (const path of ['definition/files/lockstep.config.js', 'definition/definition.json']) {
+      const file = join(folder, 'run', path);
+      expect(existsSync(file), path).toBe(true);
+      await chmod(file, 0o666);
+      const { status, stderr } = await evaluate();
+      expect(stderr).toMatch(/expected a file that only this user or root can change.*everyone can write/);
+      expect(status).toBe(2);
+      await chmod(file, 0o644);
+    }
+    expect((await evaluate()).status).toBe(0);
+  });
+});
 
 /** A run that someone else passed on: its checkpoint names a file that leaves a mark when it is executed. */
 describe('a checkpoint whose manifest names another file', () => {

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { curveKeyPair } from 'zeromq';
+import { curveKeyPair, Dealer } from 'zeromq';
 import { readClientKeys, readServerKeys } from '../../src/cli/security/key-files.js';
 import { writeKeyPair } from '../../src/cli/security/write-keys.js';
 import type { ClientKeys, ServerKeys } from '../../src/shared/security/curve-key.js';
@@ -115,6 +115,46 @@ describe.skipIf(process.platform !== 'linux')('connections that stay silent', ()
     expect(new Set(seen.slice(0, -1))).toEqual(
       new Set([expect.stringMatching(/^busy: The coordinator has too many connections; .* tries again/)]),
     );
+  });
+});
+
+describe('a message of many parts, of which ZeroMQ limits the size and not the number', () => {
+  const [parts, partBytes] = [300, 900_000];
+
+  async function flood(endpoint: string, keys: ClientKeys | null): Promise<void> {
+    const dealer = new Dealer({
+      linger: 0,
+      ...(keys && {
+        curveServerKey: keys.serverKey,
+        curvePublicKey: keys.own.publicKey,
+        curveSecretKey: keys.own.secretKey,
+      }),
+    });
+    closers.push(() => dealer.close());
+    const refused = new Promise((resolve) => {
+      dealer.events.on('handshake:error:auth', resolve);
+      dealer.events.on('handshake:error:protocol', resolve);
+    });
+    dealer.connect(endpoint);
+    const part = Buffer.alloc(partBytes);
+    await dealer.send(Array.from({ length: parts }, () => part));
+    await refused;
+  }
+
+  it('reaches no memory of a coordinator without an allowed key', async () => {
+    const keys = await temporaryFolder();
+    writeKeyPair(keys, 'coordinator', curveKeyPair(), false);
+    writeKeyPair(keys, 'worker', curveKeyPair(), true);
+    const endpoint = await server(readServerKeys(keys));
+    const { serverKey } = readClientKeys(keys, 'any');
+    // The server is in this process too. The sender holds one part, to which its messages refer.
+    const before = process.memoryUsage().rss;
+    await flood(endpoint, null);
+    await flood(endpoint, { own: curveKeyPair(), serverKey });
+    expect(process.memoryUsage().rss - before).toBeLessThan((parts * partBytes) / 2);
+    const seen = knock(endpoint, readClientKeys(keys, 'any'));
+    await eventually('an answer', () => seen.length > 0);
+    expect(seen).toEqual(['heard let me in']);
   });
 });
 

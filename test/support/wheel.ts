@@ -6,20 +6,22 @@ export interface WheelOptions {
   /** Replaces the RECORD that fits the files. */
   readonly record?: string;
   readonly metadata?: string;
+  /** Name and version. */
+  readonly name?: string;
 }
 
 export function wheelOf(
   files: Readonly<Record<string, Uint8Array>>,
-  { record, metadata = '' }: WheelOptions = {},
+  { record, metadata = '', name = 'tensorflow-1' }: WheelOptions = {},
 ): Buffer {
   const lines = Object.entries(files).map(
-    ([name, bytes]) =>
-      `${name},sha256=${createHash('sha256').update(bytes).digest('base64url')},${bytes.length}`,
+    ([path, bytes]) =>
+      `${path},sha256=${createHash('sha256').update(bytes).digest('base64url')},${bytes.length}`,
   );
   return zip({
     ...files,
-    'tensorflow-1.dist-info/METADATA': Buffer.from(metadata),
-    'tensorflow-1.dist-info/RECORD': Buffer.from(record ?? lines.join('\n')),
+    [`${name}.dist-info/METADATA`]: Buffer.from(metadata),
+    [`${name}.dist-info/RECORD`]: Buffer.from(record ?? lines.join('\n')),
   });
 }
 

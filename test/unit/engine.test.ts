@@ -75,6 +75,14 @@ describe('a wheel', () => {
     await expect(extractWheel(file, target, { ...defaultLimits, entries: 2 })).rejects.toThrow(
       /at most 2 entries/,
     );
+    for (const name of ['METADATA', 'RECORD']) {
+      const more = { [name === 'RECORD' ? 'record' : 'metadata']: 'x'.repeat(1_000) };
+      const { file: large, target: other } = await wheel(contents, more);
+      await expect(extractWheel(large, other, { ...defaultLimits, textBytes: 900 })).rejects.toThrow(
+        new RegExp(`${name}: expected at most 900 bytes, got 1000`),
+      );
+    }
+    expect(defaultLimits.textBytes).toBeLessThanOrEqual(64 * 2 ** 20);
     const whole = await readFile(file);
     await writeFile(file, whole.subarray(0, whole.length - 30));
     await expect(extractWheel(file, target)).rejects.toThrow(/expected a readable archive/);

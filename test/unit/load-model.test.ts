@@ -52,6 +52,21 @@ afterEach(async () => rm(out, { recursive: true, force: true }));
 const outputs = (model: tfjs.LayersModel): Float32Array =>
   (model.predict(tf.tensor2d([0.5, -1, 2], [1, 3])) as tfjs.Tensor).dataSync<'float32'>();
 
+describe('a topology', () => {
+  it('is refused before memory is allocated if its layers have more weights than the file', async () => {
+    // 3 x 2^36 numbers, for which no memory would suffice.
+    const text = (await readFile(modelFile(), 'utf8')).replace('"units":4', `"units":${2 ** 36}`);
+    expect(text).toContain(String(2 ** 36));
+    await writeFile(modelFile(), text);
+    const files = await readModelFiles(out);
+    const { numTensors } = tf.memory();
+    await expect(openModel(tf, files)).rejects.toThrow(
+      /expected layers with the 42 elements of the weights in the file, got more at "dense_.*\[3, 68719476736\]/,
+    );
+    expect(tf.memory().numTensors).toBe(numTensors);
+  });
+});
+
 describe('a saved model', () => {
   it("opens from the run's folder, the model's folder or model.json, with the same outputs", async () => {
     for (const path of [out, join(out, 'model'), modelFile()]) {

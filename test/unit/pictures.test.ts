@@ -1,8 +1,9 @@
-import { copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { crc32, deflateSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { decodePicture } from '../../src/api/data/picture.js';
+import { decodePicture, maxPixels } from '../../src/api/data/picture.js';
 import { holdOut, imageFolder, type ImageFolderOptions } from '../../src/index.js';
 import { readSamples } from '../../src/worker/data/batch-reader.js';
 import { temporaryFolder } from '../support/lockstep.js';
@@ -71,7 +72,7 @@ describe('a decoded picture', () => {
   it.each([
     ['float32.tif', /expected samples of 8 or 16 bits, got samples of type float/],
     ['trunc.jpg', /expected a picture, got: .*premature end of JPEG image\. Replace or remove it\.$/],
-    ['text.png', /expected a picture, got: Input file contains unsupported image format/],
+    ['text.png', /expected a picture, got a file of another format than JPEG/],
     ['zero.png', /expected a picture, got an empty file\. Replace or remove it/],
     ['absent.png', /expected a picture, got no file, or a link to none/],
   ])('%s is refused with its path', async (name, message) => {
@@ -80,6 +81,44 @@ describe('a decoded picture', () => {
     await expect(decoding).rejects.toThrow(fixture(name));
   });
 });
+
+describe('a file that is named like a picture', () => {
+  it('is refused if it is an SVG, whose decoder is not made for foreign files', async () => {
+    const file = join(await temporaryFolder(), 'drawing.png');
+    const text =
+      '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8"/></svg>';
+    for (const prefix of ['', '<?xml version="1.0"?>\n', '\n \n']) {
+      await writeFile(file, prefix + text);
+      await expect(decodePicture(file, format)).rejects.toThrow(
+        /drawing.png: expected a picture, got a file of another format/,
+      );
+    }
+  });
+
+  it('is refused if few bytes describe more pixels than are decoded', async () => {
+    const file = join(await temporaryFolder(), 'bomb.png');
+    const side = 14_000;
+    expect(side ** 2).toBeGreaterThan(maxPixels);
+    const header = Buffer.alloc(13);
+    header.writeUInt32BE(side, 0);
+    header.writeUInt32BE(side, 4);
+    // 8 bits of grey.
+    header[8] = 8;
+    const rows = deflateSync(Buffer.alloc(side + 1));
+    const parts = [chunk('IHDR', header), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))];
+    await writeFile(file, Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), ...parts]));
+    await expect(decodePicture(file, format)).rejects.toThrow(/bomb.png: .*exceeds pixel limit/);
+  });
+});
+
+/** A part of a PNG file. */
+function chunk(name: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(name), data]);
+  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)];
+  length.writeUInt32BE(data.length);
+  checksum.writeUInt32BE(crc32(body));
+  return Buffer.concat([length, body, checksum]);
+}
 
 describe('a folder of class folders', () => {
   let root = '';
@@ -117,6 +156,17 @@ describe('a folder of class folders', () => {
       `${at('test')}: 2 files are left out, because only pictures in class folders (JPEG, PNG, WebP, GIF, TIFF, AVIF) are read: ` +
         `${join('dog', 'notes.txt')}, ${join('dog', 'photo.heic')}.`,
     ]);
+  });
+
+  it('is another data set if a picture is replaced by one of equal size', async () => {
+    const path = at('train', 'cat', '1.jpg');
+    const { sha256 } = await load();
+    expect((await load()).sha256).toBe(sha256);
+    const bytes = await readFile(path);
+    const at90 = Math.floor(bytes.length * 0.9);
+    bytes[at90] = (bytes[at90] ?? 0) ^ 1;
+    await writeFile(path, bytes);
+    expect((await load()).sha256).not.toBe(sha256);
   });
 
   it('reads names with any characters, and equal names in both forms of Unicode', async () => {

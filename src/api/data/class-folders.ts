@@ -3,7 +3,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataError, systemCode } from '../../shared/errors.js';
-import { checkFile, pictureFormats, pictureNames } from './picture.js';
+import { pictureFormats, pictureNames } from './picture.js';
+import { pictureIdentity } from './picture-identity.js';
 
 export interface PictureFile {
   readonly path: string;
@@ -56,7 +57,7 @@ export interface LeftOut {
 }
 
 /**
- * Returns the pictures by class and name. Their ids contain their sizes, which stand for their contents in the data's hash.
+ * Returns the pictures by class and name. Their ids contain their sizes and a hash of a part of their contents, for the data's hash.
  * @param classes names in order of class number
  * @throws DataError naming a class folder that is empty, unreadable or unknown, or a file that cannot be read
  */
@@ -94,7 +95,7 @@ async function picturesOf(
         `${folder}: expected pictures, got the folder "${entry}". Move its pictures up, or remove it.`,
       );
     else if (!pictureNames.test(entry)) leftOut.others.push(join(name, entry));
-    else found.push({ path, id: `${name}/${entry}:${await checkFile(path)}`, label });
+    else found.push({ path, id: `${name}/${entry}:${await pictureIdentity(path)}`, label });
   }
   if (found.length > 0) return found;
   throw new DataError(

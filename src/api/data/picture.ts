@@ -5,10 +5,14 @@
 
 import { stat } from 'node:fs/promises';
 import { DataError, systemCode } from '../../shared/errors.js';
+import { pictureFormatOf } from './picture-format.js';
 import type { PicturePreprocessing } from '../../shared/data/preprocessing.js';
 
 export const pictureNames = /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|avif)$/i;
 export const pictureFormats = 'JPEG, PNG, WebP, GIF, TIFF, AVIF';
+
+/** Maximum number of pixels of a picture. A small file can describe many, and each takes up to 8 bytes while it is decoded. */
+export const maxPixels = 2 ** 27;
 
 type PictureFormat = Pick<PicturePreprocessing, 'height' | 'width' | 'channels' | 'background'>;
 
@@ -24,7 +28,13 @@ export async function decodePicture(path: string, format: PictureFormat): Promis
   const { default: sharp } = await import('sharp');
   await checkFile(path);
   try {
-    const { depth, channels: stored } = await sharp(path).metadata();
+    if ((await pictureFormatOf(path)) === undefined) {
+      throw new DataError(
+        `${path}: expected a picture, got a file of another format than ${pictureFormats}. Convert or remove it.`,
+        { path },
+      );
+    }
+    const { depth, channels: stored } = await sharp(path, { limitInputPixels: maxPixels }).metadata();
     if (depth !== 'uchar' && depth !== 'ushort') {
       throw new DataError(
         `${path}: expected samples of 8 or 16 bits, got samples of type ${depth}, whose range the file does not define. ` +
@@ -32,7 +42,7 @@ export async function decodePicture(path: string, format: PictureFormat): Promis
         { path },
       );
     }
-    const opened = sharp(path).autoOrient();
+    const opened = sharp(path, { limitInputPixels: maxPixels }).autoOrient();
     // A picture of grey and alpha would otherwise be composed on the background's first channel.
     if (stored === 2) opened.pipelineColourspace(depth === 'uchar' ? 'srgb' : 'rgb16');
     const picture = opened.flatten({ background }).resize(width, height, { fit: 'cover' });

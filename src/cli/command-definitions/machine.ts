@@ -17,6 +17,10 @@ export function addEngine(program: Command, run: RunCommand): void {
     .option('--verify', 'check of every file of an installed engine')
     .option('--if-missing', 'no installation if an engine is installed')
     .option('--force', 'reinstallation')
+    .option(
+      '--unpinned',
+      'acceptance of downloads whose SHA-256 is not in the table of this release (GPUs, macOS, arm64)',
+    )
     .addHelpText(
       'after',
       examples(

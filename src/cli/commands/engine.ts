@@ -13,10 +13,12 @@ export interface InstallFlags {
   readonly verify?: boolean;
   readonly ifMissing?: boolean;
   readonly force?: boolean;
+  readonly unpinned?: boolean;
 }
 
 /** Resolves with the exit status. @throws EngineError */
-export async function install({ from, cuda, verify, ifMissing, force }: InstallFlags): Promise<number> {
+export async function install(flags: InstallFlags): Promise<number> {
+  const { from, cuda, verify, ifMissing, force, unpinned } = flags;
   const host = currentEngineHost();
   if (ifMissing && findEngine(host)) return exitStatus.done;
   await installEngine({
@@ -25,6 +27,7 @@ export async function install({ from, cuda, verify, ifMissing, force }: InstallF
     from,
     force,
     verify,
+    unpinned,
     log: (line) => process.stderr.write(`${line}\n`),
   });
   return exitStatus.done;

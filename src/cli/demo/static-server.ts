@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { extname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { hostNameIn, isLoopback } from '../../dashboard/access.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 
 /** A file on disk, the content itself, or a function that makes JSON of the body of a POST request. */
@@ -42,6 +43,11 @@ export async function serveFiles(
   { host, port }: { readonly host: string; readonly port: number },
 ): Promise<StaticServer> {
   const server = createServer((request, response) => {
+    // On loopback, a page on the Internet could otherwise read the model by DNS rebinding.
+    if (isLoopback(host) && !isLoopback(hostNameIn(request.headers.host))) {
+      response.writeHead(421, headers).end();
+      return;
+    }
     // A client that has disconnected is not an error.
     answer(files, request, response).catch(() => response.destroy());
   });

@@ -4,6 +4,7 @@
  */
 
 import { createLogUpdate } from 'log-update';
+import { printableLines } from '../../shared/protocol/printable.js';
 import type { TimedEvent } from '../../shared/runs/run-events.js';
 import { EventFormatter } from './event-formatter.js';
 import { liveView, type LatestEvents } from './live-view.js';
@@ -45,7 +46,7 @@ export class TerminalReporter {
   emit(event: TimedEvent): void {
     this.#record(event);
     for (const { level, text } of this.#formatter.format(event)) {
-      if (isLogged(level, this.#level)) this.printLine(text);
+      if (isLogged(level, this.#level)) this.printLine(printableLines(text));
     }
     if (this.#view && !this.#ended) this.#timer ??= setTimeout(() => this.#draw(), redrawMs);
   }

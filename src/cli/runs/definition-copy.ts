@@ -14,6 +14,7 @@ import { definitionFiles, type DefinitionFiles } from '../../api/definition-file
 import type { DefinitionFunctions } from '../../api/definition-functions.js';
 import { loadDefinition, type LoadedDefinition } from '../../api/load-definition.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
+import { changeableByOthers } from '../../shared/files/ownership.js';
 import {
   definitionFolder,
   definitionRecordSchema,
@@ -126,6 +127,7 @@ export async function openDefinitionCopy(
     );
   }
   const copy = realpathSync(join(run, definitionFolder, filesFolder));
+  refuseChangeable(join(run, definitionFolder, recordName));
   await verify(copy, record);
   const entry = join(copy, record.entry);
   const packages = missingPackages(entry, record);
@@ -162,6 +164,7 @@ async function verify(copy: string, { files }: DefinitionRecord): Promise<void> 
     );
     const isSame =
       size === bytes && realpathSync(file) === file && hashOf(await readFile(file)) === sha256;
+    if (size >= 0) refuseChangeable(file);
     if (isSame) continue;
     throw new ConfigError(
       `${file}: expected the file of the run (SHA-256 ${sha256.slice(0, 12)}…), got ${size < 0 ? 'none' : 'another'}. ` +
@@ -171,13 +174,26 @@ async function verify(copy: string, { files }: DefinitionRecord): Promise<void> 
   }
 }
 
+/** @throws ConfigError if another user can change the file, and so execute code as this user */
+function refuseChangeable(file: string): void {
+  const fault = changeableByOthers(file);
+  if (fault === undefined) return;
+  throw new ConfigError(
+    `${file}: expected a file that only this user or root can change, got another: ${fault}. It is not executed. ` +
+      'Name a definition with --config, or copy the run to a folder of your own.',
+    { file },
+  );
+}
+
 /** Returns the files of packages that can't be found from the copy but from the original's folder. */
 function missingPackages(entry: string, { packages, path }: DefinitionRecord): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of packages) {
     if (name === 'lockstep' || find(entry, name) !== undefined) continue;
     const file = find(path, name);
-    if (file !== undefined) found[name] = file;
+    if (file === undefined) continue;
+    refuseChangeable(file);
+    found[name] = file;
   }
   return found;
 }

@@ -14,6 +14,7 @@
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
+import { changeableByOthers } from '../../shared/files/ownership.js';
 import {
   keyPattern,
   type ClientKeys,
@@ -51,7 +52,10 @@ class AuthorizedKeys {
   /** @throws ConfigError if the folder or one of its files cannot be used */
   constructor(folder: string) {
     this.#folder = folder;
-    this.#keys = new Set(this.#files().map(readPublic));
+    const files = this.#files();
+    const fault = changeableByOthers(folder);
+    if (fault !== undefined) throw unusable(folder, trusted, fault);
+    this.#keys = new Set(files.map(readPublic));
     this.#readMs = performance.now();
   }
 
@@ -60,12 +64,12 @@ class AuthorizedKeys {
     return this.#keys.has(key);
   }
 
-  /** Invalid files are ignored, so their keys are not authorized. */
+  /** Files that are invalid or that others can change are ignored, so their keys are not authorized. */
   #reread(): void {
     this.#readMs = performance.now();
     const keys = new Set<string>();
     try {
-      for (const file of this.#files()) {
+      for (const file of changeableByOthers(this.#folder) === undefined ? this.#files() : []) {
         try {
           keys.add(readPublic(file));
         } catch {
@@ -121,12 +125,17 @@ function readSmall(file: string): string {
     const found = statSync(file);
     if (!found.isFile() || found.size > longestFile)
       throw unusable(file, `a file of at most ${longestFile} bytes`, `${found.size}`);
+    const fault = changeableByOthers(file);
+    if (fault !== undefined) throw unusable(file, trusted, fault);
     return readFileSync(file, 'utf8');
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause;
     throw unusable(file, 'a file of keys', systemCode(cause) ?? String(cause));
   }
 }
+
+/** Another user who can change a key can take part in the run, or take the coordinator's place. */
+const trusted = 'a file or folder that only this user or root can change';
 
 function exists(file: string): boolean {
   return statSync(file, { throwIfNoEntry: false }) !== undefined;

@@ -24,11 +24,16 @@ export const misclassifiedSampleSchema = z.strictObject({
 });
 export type MisclassifiedSample = Readonly<z.infer<typeof misclassifiedSampleSchema>>;
 
-export const pictureSchema = z.strictObject({
-  height: count.min(1),
-  width: count.min(1),
-  channels: z.union([z.literal(1), z.literal(3)]),
-});
+export const pictureSchema = z
+  .strictObject({
+    height: count.min(1),
+    width: count.min(1),
+    channels: z.union([z.literal(1), z.literal(3)]),
+  })
+  .refine(
+    ({ height, width, channels }) => height * width * channels <= pictureBytes,
+    `must have at most ${pictureBytes} values`,
+  );
 export type Picture = Readonly<z.infer<typeof pictureSchema>>;
 
 /** The picture format of samples of this shape; null if they are not small pictures. */

@@ -11,6 +11,7 @@ import {
   type CoordinatorMessage,
   type WorkerMessage,
 } from './messages.js';
+import { printableLine } from './printable.js';
 import { refusal } from './refusals.js';
 import { malformation } from './well-formed.js';
 
@@ -53,9 +54,12 @@ function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array, from: string, maxByt
   const issue = parsed.error.issues[0];
   throw refusal(
     'bad-field',
-    `Message from ${from} refused: field "${issue?.path.join('.') ?? ''}": ${issue?.message ?? 'not valid'}.`,
+    `Message from ${from} refused: field "${shown(issue?.path.join('.') ?? '')}": ${shown(issue?.message ?? 'not valid')}.`,
   );
 }
+
+/** The message may contain keys of any length that the peer has chosen. */
+const shown = (text: string): string => printableLine(text, 200);
 
 /** @throws ProtocolError */
 export const decodeWorkerMessage = (

@@ -13,20 +13,28 @@ import { maxHistograms, namedHistogramSchema } from '../runs/histogram.js';
 import { modelLayerSchema, maxLayers } from '../model/model-layer.js';
 import { misclassifiedSampleSchema, maxMisclassified, pictureSchema } from '../evaluation/misclassified.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
+import { printableLine, printableLines } from './printable.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
 export const protocolVersion = 4;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
-const shortText = z.string().max(1_024);
+/** Texts of peers are printed, so they contain no control characters once they have been parsed. */
+const shortText = z
+  .string()
+  .max(1_024)
+  .overwrite((text) => printableLine(text));
 /** Public CURVE key of a worker's data plane; absent if the run has no keys. */
 const publicKey = z.string().regex(keyPattern).optional();
 const endpoint = z
   .string()
   .max(1_024)
   .regex(/^(tcp|ipc|memory):\/\//);
-const text = z.string().max(16_384);
+const text = z
+  .string()
+  .max(16_384)
+  .overwrite((lines) => printableLines(lines));
 const path = z.string().max(4_096);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 /** NaN and infinities are permitted, since a diverged run must be able to report them. */

@@ -1,7 +1,7 @@
 /**
  * The location of the native engine on disk, and whether one is present. The only module that builds the cache key.
  *
- * It imports only Node's own modules and makes a few `stat` calls, since scripts/setup.mjs calls it on every `npm start`.
+ * It imports no packages and makes a few `stat` calls, since scripts/setup.mjs calls it on every `npm start`.
  * It never reads process.env; the caller passes the variables in (`engineHost`).
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nativeHash } from './native-sources.js';
+import { engineFault } from './trust.js';
 
 /** The release that `engine install` provides. A test compares `packageVersion` with package.json. */
 export const engineRelease = {
@@ -159,10 +160,10 @@ function versionIn(directory: string): string | undefined {
   }
 }
 
-/** Returns the addon for memory shared between processes, if it was compiled. */
+/** Returns the addon for memory shared between processes, if it was compiled and no other user can change it. */
 export function findMemoryAddon(host: EngineHost): string | undefined {
   const found = findEngine(host);
-  if (found?.from !== 'cache') return undefined;
+  if (found?.from !== 'cache' || engineFault(found.directory) !== undefined) return undefined;
   const file = path.join(found.directory, memoryName());
   return existsSync(file) ? file : undefined;
 }

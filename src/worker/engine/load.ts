@@ -9,6 +9,7 @@ import { findEngine, findMemoryAddon, packageDirectory, type EngineHost, type Fo
 import { engineEnvironment, type EngineDevice } from './environment.js';
 import { readManifest, verifyFiles } from './manifest.js';
 import { requireJavaScript, requireNative, type Tensorflow } from './native.js';
+import { engineFault, requireTrusted } from './trust.js';
 import { startWasm } from './wasm.js';
 
 export type EngineChoice = 'auto' | EngineKind;
@@ -76,8 +77,10 @@ function absent(host: EngineHost): EngineError {
 
 async function loadNative(found: FoundEngine, options: LoadEngineOptions): Promise<Engine> {
   requireEnvironment(options);
-  if (found.from === 'cache')
+  if (found.from === 'cache') {
+    requireTrusted(found.directory);
     await verifyFiles(found.directory, await readManifest(found.directory), 'quick');
+  }
   const tf = requireNative(found.binding, packageDirectory(options.host));
   const backend = tf.backend() as unknown as {
     readonly isUsingGpuDevice: boolean;
@@ -112,7 +115,11 @@ async function loadJavaScript(): Promise<Engine> {
 }
 
 /** Loads the addon for shared memory for the other engines as well, if it is installed; no bit depends on it. */
-async function loadWasm({ host }: LoadEngineOptions): Promise<Engine> {
+async function loadWasm({ host, warn }: LoadEngineOptions): Promise<Engine> {
+  const cached = findEngine(host);
+  const fault = cached?.from === 'cache' ? engineFault(cached.directory) : undefined;
+  if (fault !== undefined)
+    warn(`Workers of this host do not share memory: the addon is not loaded, since ${fault}.`);
   const tf = requireJavaScript();
   // Some kernels run in tfjs's JavaScript backend, which greets as well.
   await tf.setBackend('cpu');

@@ -5,6 +5,7 @@ import { OperationalError } from '../../shared/errors.js';
 import { engineDirectory, findEngine, type EngineHost } from './cache.js';
 import { installCommand } from './load.js';
 import { readManifest, verifyFiles } from './manifest.js';
+import { requireTrusted } from './trust.js';
 import { probeBinding } from './probe.js';
 
 export interface EngineStatus {
@@ -53,6 +54,7 @@ export async function engineStatus(host: EngineHost): Promise<EngineStatus> {
   }
   const { directory } = found;
   try {
+    if (found.from === 'cache') requireTrusted(directory);
     const manifest = found.from === 'cache' ? await readManifest(directory) : undefined;
     if (manifest) await verifyFiles(directory, manifest, 'quick');
     const { tensorflowVersion, gpu, ownOpFailures } = await probeBinding(found.binding);

@@ -11,6 +11,7 @@ import { convertKeras, layerClasses } from '../import/keras-topology.js';
 import { assignWeights, bytesPerElement } from './assign-weights.js';
 import { buildTopology } from './build-topology.js';
 import { modelFolder } from './save-model.js';
+import { withWeightLimit } from './weight-limit.js';
 
 const maxJsonBytes = 256 * 2 ** 20;
 const maxWeightBytes = 16 * 2 ** 30;
@@ -88,7 +89,9 @@ export async function openModel(
       file,
       knows: (name) => isRegistered(tf, name),
     });
-    const model = await buildTopology(tf, topology);
+    const { weightSpecs = [] } = artifacts;
+    const declared = weightSpecs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    const model = await withWeightLimit(tf, declared, () => buildTopology(tf, topology));
     assignWeights(tf, model, artifacts, file);
     return model;
   } catch (cause) {

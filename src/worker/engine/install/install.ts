@@ -23,6 +23,7 @@ import {
   type EngineVariant,
 } from '../cache.js';
 import { describeFiles, readManifest, verifyFiles, type EngineManifest } from '../manifest.js';
+import { requireTrusted } from '../trust.js';
 import { probeBinding } from '../probe.js';
 import { runProgram } from '../process.js';
 import { compileBinding, compileMemory } from './compile.js';
@@ -37,6 +38,8 @@ export interface InstallOptions {
   readonly force?: boolean | undefined;
   /** Checks the SHA-256 of every file of an existing engine. */
   readonly verify?: boolean | undefined;
+  /** Accepts downloads whose SHA-256 this release does not know. */
+  readonly unpinned?: boolean | undefined;
   readonly log: (line: string) => void;
 }
 
@@ -44,14 +47,15 @@ export interface InstallOptions {
 const neededBytes: Record<EngineVariant, number> = { cpu: 1.5 * 2 ** 30, cuda: 12 * 2 ** 30 };
 
 /**
- * Provides an engine from the first source that works: the existing one, `from`, a PyPI wheel, the package's own download.
+ * Provides an engine from the first source that works: the existing one, `from`, a PyPI wheel, with `unpinned` the package's own
+ * download.
  * Waits while another process installs, and then uses that engine. Returns the engine's folder.
  * @throws EngineError listing each source and why it failed.
  */
 export async function installEngine(options: InstallOptions): Promise<string> {
   const { host, variant } = options;
   const root = engineRoot(host);
-  await mkdir(root, { recursive: true }).catch((error: unknown) => {
+  await mkdir(root, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw new EngineError(
       `Engine cache ${root}: expected a folder that can be written. Set XDG_CACHE_HOME.`,
       { path: root },
@@ -79,6 +83,7 @@ async function takePresent({ host, variant, verify, log }: InstallOptions): Prom
   const directory = engineDirectory(host, variant);
   try {
     const manifest = await readManifest(directory);
+    requireTrusted(directory);
     if (found) {
       await verifyFiles(directory, manifest, verify ? 'full' : 'quick');
       log(`Engine: TensorFlow ${manifest.tensorflowVersion} is there already, in ${directory}.`);
@@ -97,14 +102,14 @@ async function takePresent({ host, variant, verify, log }: InstallOptions): Prom
   }
 }
 
-async function installNew({ host, variant, from, log }: InstallOptions): Promise<string> {
+async function installNew({ host, variant, from, unpinned = false, log }: InstallOptions): Promise<string> {
   const directory = engineDirectory(host, variant);
   const draft = `${directory}.draft-${process.pid}`;
   const failures: string[] = [];
   const sources: readonly (readonly [string, () => Promise<Provided>])[] =
     from !== undefined
       ? [[`--from ${from}`, () => provideFrom(from, draft)]]
-      : [['PyPI wheel', () => providePypi(variant, draft, log)]];
+      : [['PyPI wheel', () => providePypi(draft, { variant, unpinned, log })]];
   for (const [name, provide] of sources) {
     try {
       await requireSpace(engineRoot(host), neededBytes[variant]);
@@ -122,7 +127,8 @@ async function installNew({ host, variant, from, log }: InstallOptions): Promise
       failures.push(`${name}: ${error.message}`);
     }
   }
-  if (from === undefined) {
+  // The script of the package compares no hash.
+  if (from === undefined && unpinned) {
     const failure = await packageDownload(host, log);
     if (failure === undefined) return packageDirectory(host) ?? directory;
     failures.push(`the package's own download: ${failure}`);

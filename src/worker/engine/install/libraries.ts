@@ -3,9 +3,10 @@ import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError } from '../../../shared/errors.js';
 import type { EngineVariant } from '../cache.js';
-import { sha256File, type EngineManifest } from '../manifest.js';
+import type { EngineManifest } from '../manifest.js';
 import { downloadWheels, tensorflowRequirement } from './pip.js';
 import { extractWheel } from './wheel.js';
+import { checkWheels, requirePinned } from './wheel-hashes.js';
 
 export interface Provided {
   readonly source: EngineManifest['source'];
@@ -20,7 +21,12 @@ export async function provideFrom(from: string, target: string): Promise<Provide
   });
   const wheels = names.filter((name) => name.endsWith('.whl')).map((name) => path.join(from, name));
   if (wheels.length > 0) {
-    return { source: 'from', reason: `--from ${from}: wheels`, wheels: await unpack(wheels, target) };
+    // The user has chosen the folder, so only a wheel of a known name has to be that of the release.
+    return {
+      source: 'from',
+      reason: `--from ${from}: wheels`,
+      wheels: await unpack(wheels, target, 'accepted'),
+    };
   }
   const places = [
     { libraries: path.join(from, 'tensorflow'), headers: path.join(from, 'tensorflow', 'include') },
@@ -48,18 +54,26 @@ export async function provideFrom(from: string, target: string): Promise<Provide
   );
 }
 
+export interface PypiOptions {
+  readonly variant: EngineVariant;
+  /** True to accept wheels that the table of this release does not name. */
+  readonly unpinned: boolean;
+  readonly log: (line: string) => void;
+}
+
 /** Downloads from PyPI, or from the index that pip is configured with. @throws EngineError */
 export async function providePypi(
-  variant: EngineVariant,
   target: string,
-  log: (line: string) => void,
+  { variant, unpinned, log }: PypiOptions,
 ): Promise<Provided> {
+  const unknown = unpinned ? 'accepted' : 'refused';
   const downloads = path.join(target, 'downloads');
   await mkdir(downloads, { recursive: true });
   const requirement = tensorflowRequirement(variant);
+  if (!unpinned) requirePinned(requirement);
   log(`Downloading ${requirement} with pip ...`);
   const main = await downloadWheels([requirement], downloads);
-  const wheels = await unpack(main, target);
+  const wheels = await unpack(main, target, unknown);
   if (variant === 'cuda') {
     const requirements = (await Promise.all(main.map((wheel) => extractWheel(wheel, target)))).flatMap(
       ({ cudaRequirements }) => cudaRequirements,
@@ -67,7 +81,7 @@ export async function providePypi(
     log(`Downloading ${requirements.length} CUDA libraries with pip ...`);
     const cuda = path.join(target, 'downloads-cuda');
     await mkdir(cuda, { recursive: true });
-    wheels.push(...(await unpack(await downloadWheels(requirements, cuda), target)));
+    wheels.push(...(await unpack(await downloadWheels(requirements, cuda), target, unknown)));
     await rm(cuda, { recursive: true });
   }
   await rm(downloads, { recursive: true });
@@ -77,11 +91,9 @@ export async function providePypi(
 async function unpack(
   wheels: readonly string[],
   target: string,
+  unknown: 'refused' | 'accepted',
 ): Promise<{ name: string; sha256: string }[]> {
-  const unpacked: { name: string; sha256: string }[] = [];
-  for (const wheel of wheels) {
-    await extractWheel(wheel, target);
-    unpacked.push({ name: path.basename(wheel), sha256: await sha256File(wheel) });
-  }
-  return unpacked;
+  const checked = await checkWheels(wheels, unknown);
+  for (const wheel of wheels) await extractWheel(wheel, target);
+  return checked;
 }

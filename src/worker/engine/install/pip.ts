@@ -40,8 +40,21 @@ export function tensorflowRequirement(variant: 'cpu' | 'cuda'): string {
   return `${cpuOnly ? 'tensorflow-cpu' : 'tensorflow'}==${engineRelease.tensorflowVersion}`;
 }
 
-/** Downloads the wheels of `requirements` into `directory`. Returns their paths. @throws EngineError */
+/** A name and versions, e.g. `nvidia-cublas-cu12<13.0,>=12.5.3.2`: nothing that pip takes for an option, a path or an address. */
+const requirementPattern =
+  /^[A-Za-z0-9][A-Za-z0-9._-]*(\s*\(?(==|>=|<=|~=|!=|<|>)\s*[A-Za-z0-9.*+!_-]+(\s*,\s*(==|>=|<=|~=|!=|<|>)\s*[A-Za-z0-9.*+!_-]+)*\)?)?$/;
+
+/**
+ * Downloads the wheels of `requirements` into the empty folder `directory`. pip runs in that folder, because Python looks for modules
+ * in the working folder first. Returns the paths.
+ * @throws EngineError
+ */
 export async function downloadWheels(requirements: readonly string[], directory: string): Promise<string[]> {
+  const wrong = requirements.find((requirement) => !requirementPattern.test(requirement));
+  if (wrong !== undefined)
+    throw new EngineError(
+      `pip download: expected requirements of names and versions, got ${JSON.stringify(wrong.slice(0, 200))}.`,
+    );
   const failures: string[] = [];
   for (const [program, ...first] of pips) {
     const args = [
@@ -54,8 +67,8 @@ export async function downloadWheels(requirements: readonly string[], directory:
     ];
     const { status, failure } = await runProgram(
       program,
-      [...args, ...python, ...platforms(), '--dest', directory, ...requirements],
-      { timeoutMs: 30 * 60_000 },
+      [...args, ...python, ...platforms(), '--dest', directory, '--', ...requirements],
+      { timeoutMs: 30 * 60_000, cwd: directory },
     );
     if (status === 0) {
       const names = await readdir(directory);

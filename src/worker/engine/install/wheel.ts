@@ -15,6 +15,8 @@ export interface WheelLimits {
   readonly entries: number;
   readonly entryBytes: number;
   readonly totalBytes: number;
+  /** Limit of RECORD and of METADATA, which are kept in memory. */
+  readonly textBytes: number;
 }
 
 /** Four times the unpacked size of the largest present wheel. */
@@ -22,6 +24,7 @@ export const defaultLimits: WheelLimits = {
   entries: 200_000,
   entryBytes: 8 * 2 ** 30,
   totalBytes: 16 * 2 ** 30,
+  textBytes: 32 * 2 ** 20,
 };
 
 /** Files that the binding is compiled and linked against, in the wheel's layout. */
@@ -72,6 +75,8 @@ export async function extractWheel(
           `${total}`,
         );
       }
+      if (!isWanted(name) && entry.uncompressedSize > limits.textBytes)
+        throw refused(wheel, name, `at most ${limits.textBytes} bytes`, `${entry.uncompressedSize}`);
       const stream = await zip.openReadStreamPromise(entry);
       if (isRecord) record = await text(stream);
       else if (isMetadata) metadata = await text(stream);
