@@ -1,6 +1,7 @@
 /**
- * Runs each command of the docs once, in the order of the pages, in one project whose training takes a second. Commands that are
- * not run are listed with the reason; test/unit/docs-commands.test.ts parses them against the program.
+ * Runs each command of the docs once, in a project whose training takes a second. The commands of the tutorial run in the order of the
+ * page in a project without runs; those of the other pages in one that has the runs that they name. Commands that are not run are
+ * listed with the reason; test/unit/docs-commands.test.ts parses them against the program.
  */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -31,55 +32,87 @@ const servers: readonly (readonly [RegExp, RegExp])[] = [
 const filled = (word: string): string =>
   word.replace('<time>', 'first').replace(/^digit\.png$/, 'digits/seven.png');
 
-const unique = new Map(
-  pages
-    .flatMap((page) => commandsOf(page).filter(({ program }) => program === 'lockstep'))
-    .map((command) => [command.words.join(' '), command] as const)
-    .reverse(),
-);
-const commands = [...unique].reverse();
+const tutorial = 'docs/tutorial.md';
+
+/** The commands of these pages, each once. */
+const commandsIn = (chosen: readonly string[]) =>
+  new Map(
+    chosen
+      .flatMap((page) => commandsOf(page).filter(({ program }) => program === 'lockstep'))
+      .map((command) => [command.words.join(' '), command] as const),
+  );
+const inTutorial = [...commandsIn([tutorial])];
+const others = [...commandsIn(pages.filter((page) => page !== tutorial))];
+const commands = [...inTutorial, ...others];
 const skipReason = (line: string): string | undefined => notRun.find(([pattern]) => pattern.test(line))?.[1];
 
 /** Commands with a short training; with WebAssembly their processes start sooner. */
 const env = { LOCKSTEP_ENGINE: 'wasm' };
 
-let project: string;
-beforeAll(async () => {
-  project = await mkdtemp(join(tmpdir(), 'lockstep-docs-'));
-  const options = { cwd: project, env };
-  expect((await lockstep(['init'], options)).status).toBe(0);
-  await writeSmallTraining(project);
-  const train = ['train', '--max-steps', '4', '--out'];
-  for (const run of ['runs/first', 'runs/second'])
-    expect((await lockstep([...train, run], options)).status).toBe(0);
-  const torch = ['--format', 'safetensors', '--layout', 'pytorch', '--out', 'pytorch.safetensors'];
-  expect((await lockstep(['export', 'runs/first', ...torch], options)).status).toBe(0);
-});
-afterAll(() => rm(project, { recursive: true, force: true }));
+const newProject = async (): Promise<string> => {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-docs-'));
+  // `init` writes no file that exists.
+  await writeSmallTraining(folder);
+  return folder;
+};
+
+const executed = (listed: readonly (typeof commands)[number][]) =>
+  listed.filter(([line]) => skipReason(line) === undefined);
+
+/** Runs a command of the docs, and interrupts one that serves a page as soon as the page can be opened. */
+async function works(line: string, args: readonly string[], cwd: string): Promise<void> {
+  const serving = servers.find(([pattern]) => pattern.test(line))?.[1];
+  if (serving === undefined) {
+    const { status, stdout, stderr } = await lockstep(args, { cwd, env });
+    expect(status, `${stdout.slice(-2000)}${stderr.slice(-2000)}`).toBe(0);
+    return;
+  }
+  const command = new Lockstep(args, { cwd, env });
+  const url = await eventually('the address', () => serving.exec(command.stdout)?.[1]);
+  expect((await fetch(url)).status).toBe(200);
+  command.kill('SIGINT');
+  expect((await command.ended).status).toBe(0);
+}
 
 describe('the commands in the docs', () => {
   it('are all found, and every exception to their execution is used', () => {
-    expect(commands.length).toBeGreaterThan(30);
+    expect(inTutorial.length).toBeGreaterThan(10);
+    expect(others.length).toBeGreaterThan(20);
     for (const [pattern] of notRun) expect(commands.some(([line]) => pattern.test(line))).toBe(true);
   });
+});
 
-  it.for(commands.filter(([line]) => skipReason(line) === undefined))(
-    'lockstep %s',
-    async ([line, { words }]) => {
-      const args = words.map(filled);
-      const serving = servers.find(([pattern]) => pattern.test(line))?.[1];
-      if (serving === undefined) {
-        const { status, stdout, stderr } = await lockstep(args, { cwd: project, env });
-        expect(status, `${stdout.slice(-2000)}${stderr.slice(-2000)}`).toBe(0);
-        return;
-      }
-      const command = new Lockstep(args, { cwd: project, env });
-      const url = await eventually('the address', () => serving.exec(command.stdout)?.[1]);
-      expect((await fetch(url)).status).toBe(200);
-      command.kill('SIGINT');
-      expect((await command.ended).status).toBe(0);
-    },
-  );
+describe('the commands of the tutorial, one after the other', () => {
+  let project: string;
+  beforeAll(async () => {
+    project = await newProject();
+  });
+  afterAll(() => rm(project, { recursive: true, force: true }));
+
+  it.for(executed(inTutorial))('lockstep %s', async ([line, { words }]) => {
+    await works(line, words, project);
+  });
+});
+
+describe('the commands of the other pages', () => {
+  let project: string;
+  beforeAll(async () => {
+    project = await newProject();
+    const options = { cwd: project, env };
+    expect((await lockstep(['init'], options)).status).toBe(0);
+    const train = ['train', '--max-steps', '4', '--out', 'runs/first'];
+    expect((await lockstep(train, options)).status).toBe(0);
+    const torch = ['--format', 'safetensors', '--layout', 'pytorch', '--out', 'pytorch.safetensors'];
+    expect((await lockstep(['export', 'runs/first', ...torch], options)).status).toBe(0);
+  });
+  afterAll(() => rm(project, { recursive: true, force: true }));
+
+  it.for(executed(others))('lockstep %s', async ([line, { words }]) => {
+    const args = words.map(filled);
+    // Each page names the folder of a new run, and another page may have used the same name.
+    if (args[0] === 'train' && args.includes('--out') && !args.includes('--resume')) args.push('--fresh');
+    await works(line, args, project);
+  });
 });
 
 /** Makes the data of a project of docs/own-data.md in this folder. */
