@@ -12,6 +12,7 @@ import { useExactMath } from '../shared/arithmetic/exact-math.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { keepDeepStacks, placeOf } from '../shared/user-code.js';
 import type { Callbacks } from './callbacks.js';
+import { copyAt, verifiedCopy, type OriginalPlace } from './definition-place.js';
 import { isCacheTrouble, usableCache } from './transpile-cache.js';
 import { isTrainingDefinition, type DataSource, type ModelContext } from './define-training.js';
 import { separateFunctions, type DefinitionFunctions } from './definition-functions.js';
@@ -31,34 +32,27 @@ export interface LoadedDefinition {
   readonly values: Readonly<Record<string, unknown>>;
 }
 
-/** The place of a definition of which a copy is loaded. */
-export interface OriginalPlace {
-  /** Folder of the copied files. */
-  readonly copy: string;
-  /** Folder of the original files, to which `import.meta.url`, `__filename` and `__dirname` of the copied ones refer. */
-  readonly root: string;
-  /** Packages that are not found from the copy, and their files. */
-  readonly packages: Readonly<Record<string, string>>;
-}
-
 /**
  * @param cache folder of transpiled files; see transpile-cache.ts
- * @param original set if the file is a copy
+ * @param given set if the file is a copy that has been verified; a copy in a run's folder is also recognized by its path
  * @throws ConfigError if the file is missing, cannot be loaded, or exports no training definition
  */
 export async function loadDefinition(
   path: string,
   cache?: string,
-  original?: OriginalPlace,
+  given?: OriginalPlace,
 ): Promise<LoadedDefinition> {
   const sha256 = await definitionSha256(path);
+  const copied = given ? undefined : await copyAt(path);
+  const verified = copied && (await verifiedCopy(copied));
+  const original = given ?? verified?.place;
   // The results of Math functions in the file must not depend on the version of Node.
   useExactMath();
   keepDeepStacks();
   let exported: unknown;
   try {
     exported = await evaluate(
-      path,
+      verified?.path ?? path,
       cache === undefined || original ? undefined : usableCache(cache),
       original,
     );

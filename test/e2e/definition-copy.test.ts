@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { DefinitionRecord } from '../../src/shared/runs/definition-record.js';
@@ -154,6 +154,40 @@ describe('the copy of the definition in a run', () => {
     expect(result.stderr).toMatch(
       /expected a copy of its definition, got none: its files have more than 32 MiB.*--config/,
     );
+  });
+});
+
+describe('a run that is resumed after its definition was deleted', () => {
+  it('continues with its copy, on several workers and again later, to the weights of an undisturbed run', async () => {
+    const folder = await temporaryFolder();
+    await writeProject(folder);
+    const run = join(await temporaryFolder(), 'run');
+    const start = [...train, '--checkpoint-every', '1epoch', '--epochs'];
+    const whole = await lockstep([...start, '4', '--out', 'whole'], { cwd: folder });
+    expect((await lockstep([...start, '2', '--out', run], { cwd: folder })).status).toBe(0);
+    const original = join(folder, 'project', 'lockstep.config.ts');
+    for (const gone of ['project/lockstep.config.ts', 'project/parts', 'common'])
+      await rm(join(folder, gone), { recursive: true });
+
+    const resume = ['train', '--resume', run, '--workers', '2', '--json', '--epochs'];
+    for (const epochs of ['3', '4']) {
+      const resumed = await lockstep([...resume, epochs], { cwd: folder });
+      expect(resumed.status, resumed.stderr).toBe(0);
+      const warnings = of(resumed, 'warning').map(({ message }) => message);
+      const line = expect.stringMatching(
+        /^The definition .*lockstep\.config\.ts is gone\. .*its own copy, .*--config\.$/,
+      ) as string;
+      expect(warnings).toEqual([line]);
+      if (epochs === '4')
+        expect(of(resumed, 'done')[0]?.weightsSha256).toBe(of(whole, 'done')[0]?.weightsSha256);
+    }
+    const record = await readFile(join(run, 'definition', 'definition.json'), 'utf8');
+    expect(JSON.parse(record)).toMatchObject({ path: original });
+    // A changed copy is not executed by resume either.
+    await appendFile(join(run, 'definition', 'files', 'common', 'turn.ts'), '\n');
+    const changed = await lockstep([...resume, '5'], { cwd: folder });
+    expect(changed.status).toBe(2);
+    expect(changed.stderr).toMatch(/turn\.ts: expected the file of the run .*It is not executed/);
   });
 });
 

@@ -100,8 +100,8 @@ describe('the commands of the other pages', () => {
     project = await newProject();
     const options = { cwd: project, env };
     expect((await lockstep(['init'], options)).status).toBe(0);
-    const train = ['train', '--max-steps', '4', '--out', 'runs/first'];
-    expect((await lockstep(train, options)).status).toBe(0);
+    for (const run of ['runs/first', 'runs/second'])
+      expect((await lockstep(['train', '--max-steps', '4', '--out', run], options)).status).toBe(0);
     const torch = ['--format', 'safetensors', '--layout', 'pytorch', '--out', 'pytorch.safetensors'];
     expect((await lockstep(['export', 'runs/first', ...torch], options)).status).toBe(0);
   });

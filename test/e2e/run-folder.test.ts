@@ -87,6 +87,25 @@ describe('a run folder that is named by --out', () => {
     expect(await readFile(join(out, 'model', 'weights.bin'))).not.toEqual(model);
   });
 
+  it('keeps the outcome and the log of its run if a request to continue it is refused after the start of the workers', async () => {
+    const { cwd, out } = await project();
+    expect((await lockstep([...train, '--out', out], { cwd })).status).toBe(0);
+    const log = await readFile(join(out, 'events.ndjson'), 'utf8');
+    const more = ['train', '--resume', out, '--epochs', '5', '--json'];
+    const refused = await lockstep(more, { cwd, env: { N: '40' } });
+    expect(refused.status).toBe(2);
+    expect(refused.events.find(({ event }) => event === 'error')).toMatchObject({ code: 'DATA' });
+    expect(await readFile(join(out, 'events.ndjson'), 'utf8')).toBe(log);
+    const listed = await lockstep(['runs', '--json'], { cwd });
+    expect(JSON.parse(listed.stdout)).toMatchObject([{ outcome: 'done', steps: 8, error: null }]);
+
+    // A request that is accepted is logged from its beginning.
+    const accepted = await lockstep(more, { cwd });
+    expect(accepted.status, accepted.stderr).toBe(0);
+    const events = (await readFile(join(out, 'events.ndjson'), 'utf8')).slice(log.length).trim().split('\n');
+    expect(events.map((line) => JSON.parse(line) as unknown)).toEqual(accepted.events);
+  });
+
   it('may be a project folder: --fresh leaves the files of the project where they are', async () => {
     const { cwd } = await project();
     expect((await lockstep([...train, '--out', '.'], { cwd })).status).toBe(0);

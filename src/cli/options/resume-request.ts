@@ -8,13 +8,13 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { readDefinitionRecord, type CopyInRun } from '../../api/definition-place.js';
 import type { LoadedDefinition } from '../../api/load-definition.js';
 import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import { compareConfigs, type ConfigChange } from '../../shared/config/resume-policy.js';
 import { runConfigSchema, type ConfigField, type ResolvedConfig } from '../../shared/config/run-config.js';
 import { ConfigError } from '../../shared/errors.js';
-import type { DefinitionRecord } from '../../shared/runs/definition-record.js';
-import { readDefinitionRecord, type DefinitionCopy } from '../runs/definition-copy.js';
+import type { DefinitionCopy } from '../runs/definition-copy.js';
 import { runOf } from '../runs/resume-checkpoint.js';
 import { stateOfFolder } from '../runs/run-folder.js';
 import { configName, readRunConfig } from '../runs/saved-run.js';
@@ -60,7 +60,7 @@ export async function resumeRequest(
 
 function changesOf(
   saved: ResolvedConfig,
-  record: DefinitionRecord | undefined,
+  record: CopyInRun['record'] | undefined,
   { path, values: now }: LoadedDefinition,
 ): DefinitionChanges {
   const values: Record<string, unknown> = {};
@@ -106,7 +106,7 @@ function absolute(path: unknown, folder = '.'): unknown {
 }
 
 /** Returns warnings about functions and files that differ, whose effect can't be compared. */
-function changedSources(record: DefinitionRecord | undefined, { record: now }: DefinitionCopy): string[] {
+function changedSources(record: CopyInRun['record'] | undefined, { record: now }: DefinitionCopy): string[] {
   if (record === undefined) return [];
   const names = new Set([...Object.keys(record.functions), ...Object.keys(now.functions)]);
   const functions = [...names].filter((name) => record.functions[name] !== now.functions[name]);

@@ -11,7 +11,7 @@ import { copyOf, type DefinitionCopy } from '../runs/definition-copy.js';
 import type { OpenRun } from '../runs/open-run.js';
 import { checkpointRefOf } from '../runs/resume-checkpoint.js';
 import { environmentLayers, flagLayers } from './config-layers.js';
-import { definitionPath, resumedDefinitionPath } from './definition-path.js';
+import { definitionPath, resumedDefinition } from './definition-path.js';
 import { chooseGpus, mergeConfig, resolveConfig, type ConfigLayer } from './resolve.js';
 import { checkResume, resumeRequest } from './resume-request.js';
 import type { TrainFlags } from './train-options.js';
@@ -41,8 +41,10 @@ export async function readSetup(
   flags: TrainFlags,
   { out, resume }: Pick<OpenRun, 'out' | 'resume'>,
 ): Promise<RunSetup> {
-  const path = resume ? await resumedDefinitionPath(flags.config, resume) : definitionPath(flags.config);
-  const definition = await loadDefinition(path, definitionCache());
+  const chosen = resume
+    ? await resumedDefinition(flags.config, resume)
+    : { path: definitionPath(flags.config), notes: [] };
+  const definition = await loadDefinition(chosen.path, definitionCache());
   const copy = await copyOf(definition);
   const request = resume
     ? await resumeRequest(resume, definition, copy)
@@ -57,6 +59,7 @@ export async function readSetup(
   const changes = resume === null ? [] : checkResume(resume, config);
   const { incomplete } = copy.record;
   const warnings = [
+    ...chosen.notes,
     ...request.warnings,
     ...(incomplete === null ? [] : [`The run keeps no copy of its definition: ${incomplete}.`]),
   ];

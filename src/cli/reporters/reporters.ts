@@ -57,7 +57,7 @@ export function openReporters({
   warnings = [],
   onStart,
 }: ReporterOptions): Reporters {
-  const log = openEventLog(out, resume !== null || append === true);
+  const log = openEventLog(out, append === true ? 'append' : resume === null ? 'new' : 'resume');
   const { stderr } = process;
   const textLog =
     logFormat === 'json'

@@ -5,21 +5,17 @@
  */
 
 import { createHash } from 'node:crypto';
-import { realpathSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join, relative, resolve } from 'node:path';
+import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { definitionFiles, type DefinitionFiles } from '../../api/definition-files.js';
 import type { DefinitionFunctions } from '../../api/definition-functions.js';
+import { copyAt, verifiedCopy, type CopyInRun } from '../../api/definition-place.js';
 import { loadDefinition, type LoadedDefinition } from '../../api/load-definition.js';
-import { ConfigError, systemCode } from '../../shared/errors.js';
-import { changeableByOthers } from '../../shared/files/ownership.js';
+import { systemCode } from '../../shared/errors.js';
 import {
   definitionFolder,
-  definitionRecordSchema,
   filesFolder,
-  maxRecordBytes,
   recordName,
   type DefinitionRecord,
 } from '../../shared/runs/definition-record.js';
@@ -34,6 +30,12 @@ const hashOf = (content: string | Buffer): string => createHash('sha256').update
 /** Reads the files of a definition that has just been loaded, for `writeDefinitionCopy`. */
 export async function copyOf(definition: LoadedDefinition): Promise<DefinitionCopy> {
   const { path, sha256, values, functions, source } = definition;
+  const copied = await copyAt(path);
+  const evaluated = {
+    values: JSON.parse(JSON.stringify(values)) as Record<string, unknown>,
+    functions: functionHashes(functions),
+  };
+  if (copied) return { record: { ...copied.record, ...evaluated }, contents: await contentsOf(copied) };
   const { files, links, ...found } = await definitionFiles(path);
   const record: DefinitionRecord = {
     format: 1,
@@ -44,11 +46,18 @@ export async function copyOf(definition: LoadedDefinition): Promise<DefinitionCo
     packages: [...found.packages],
     files: [...files].map(([name, bytes]) => ({ name, bytes: bytes.length, sha256: hashOf(bytes) })),
     links: [...links].map(([name, target]) => ({ name, target })),
-    values: JSON.parse(JSON.stringify(values)) as Record<string, unknown>,
     hasSource: source !== undefined,
-    functions: functionHashes(functions),
+    ...evaluated,
   };
   return { record, contents: { files, links } };
+}
+
+/** The files of a copy. The names of the record refer to the place of the original. */
+async function contentsOf({ run, record }: CopyInRun): Promise<DefinitionCopy['contents']> {
+  const files = new Map<string, Buffer>();
+  for (const { name } of record.files)
+    files.set(name, await readFile(join(run, definitionFolder, filesFolder, name)));
+  return { files, links: new Map(record.links.map(({ name, target }) => [name, target])) };
 }
 
 function functionHashes({ losses, metrics, augmentations }: DefinitionFunctions): Record<string, string> {
@@ -83,31 +92,6 @@ export async function writeDefinitionCopy(
   await rename(draft, target);
 }
 
-/** Returns the record in a run's folder; undefined if there is none. @throws ConfigError if it is damaged */
-export async function readDefinitionRecord(run: string): Promise<DefinitionRecord | undefined> {
-  const file = join(run, definitionFolder, recordName);
-  const wrong = (got: string, cause?: unknown): ConfigError =>
-    new ConfigError(
-      `${file}: expected the record of a definition, got ${got}. Name the definition with --config, or delete the file.`,
-      { file },
-      cause,
-    );
-  let value: unknown;
-  try {
-    const { size } = await stat(file);
-    if (size > maxRecordBytes) throw wrong(`${size} bytes`);
-    value = JSON.parse(await readFile(file, 'utf8'));
-  } catch (cause) {
-    if (cause instanceof ConfigError) throw cause;
-    if (systemCode(cause) === 'ENOENT' || systemCode(cause) === 'ENOTDIR') return undefined;
-    throw wrong(systemCode(cause) ?? 'text that is not JSON', cause);
-  }
-  const parsed = definitionRecordSchema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw wrong(`"${issue?.path.join('.') ?? ''}" that ${issue?.message ?? 'is wrong'}`);
-}
-
 /**
  * Executes the copy of a definition in a run's folder. From then on the working folder of the process is that of the run, to which
  * relative paths in the definition refer; the caller resolves its own paths before.
@@ -119,20 +103,9 @@ export async function openDefinitionCopy(
   record: DefinitionRecord,
   warn: (message: string) => void,
 ): Promise<LoadedDefinition> {
-  const { incomplete, path } = record;
-  if (incomplete !== null) {
-    throw new ConfigError(
-      `Run ${run}: expected a copy of its definition, got none: ${incomplete}. Name it with --config ${path}.`,
-      { run },
-    );
-  }
-  const copy = realpathSync(join(run, definitionFolder, filesFolder));
-  refuseChangeable(join(run, definitionFolder, recordName));
-  await verify(copy, record);
-  const entry = join(copy, record.entry);
-  const packages = missingPackages(entry, record);
+  const { path, place } = await verifiedCopy({ run, record });
   enter(record.workingFolder, warn);
-  const definition = await loadDefinition(entry, undefined, { copy, root: record.root, packages });
+  const definition = await loadDefinition(path, undefined, place);
   const different = changedValues(record, definition);
   if (different.length > 0) {
     warn(
@@ -151,58 +124,6 @@ function enter(folder: string, warn: (message: string) => void): void {
       `Relative paths in the definition refer to ${folder}, which can't be used (${systemCode(error) ?? String(error)}). ` +
         'They refer to the present folder instead.',
     );
-  }
-}
-
-/** @throws ConfigError naming the first file that is missing, was changed, or leads out of the copy */
-async function verify(copy: string, { files }: DefinitionRecord): Promise<void> {
-  for (const { name, bytes, sha256 } of files) {
-    const file = join(copy, name);
-    const size = await stat(file).then(
-      (found) => found.size,
-      () => -1,
-    );
-    const isSame =
-      size === bytes && realpathSync(file) === file && hashOf(await readFile(file)) === sha256;
-    if (size >= 0) refuseChangeable(file);
-    if (isSame) continue;
-    throw new ConfigError(
-      `${file}: expected the file of the run (SHA-256 ${sha256.slice(0, 12)}…), got ${size < 0 ? 'none' : 'another'}. ` +
-        'It is not executed. Name a definition with --config.',
-      { file },
-    );
-  }
-}
-
-/** @throws ConfigError if another user can change the file, and so execute code as this user */
-function refuseChangeable(file: string): void {
-  const fault = changeableByOthers(file);
-  if (fault === undefined) return;
-  throw new ConfigError(
-    `${file}: expected a file that only this user or root can change, got another: ${fault}. It is not executed. ` +
-      'Name a definition with --config, or copy the run to a folder of your own.',
-    { file },
-  );
-}
-
-/** Returns the files of packages that can't be found from the copy but from the original's folder. */
-function missingPackages(entry: string, { packages, path }: DefinitionRecord): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const name of packages) {
-    if (name === 'lockstep' || find(entry, name) !== undefined) continue;
-    const file = find(path, name);
-    if (file === undefined) continue;
-    refuseChangeable(file);
-    found[name] = file;
-  }
-  return found;
-}
-
-function find(from: string, name: string): string | undefined {
-  try {
-    return createRequire(resolve(from)).resolve(name);
-  } catch {
-    return undefined;
   }
 }
 

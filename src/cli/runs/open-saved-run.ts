@@ -2,18 +2,18 @@
 
 import { resolve } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
+import { readDefinitionRecord, type CopyInRun } from '../../api/definition-place.js';
 import { loadDefinition, type LoadedDefinition } from '../../api/load-definition.js';
 import { runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import type { Preprocessing } from '../../shared/data/preprocessing.js';
 import { ConfigError } from '../../shared/errors.js';
-import type { DefinitionRecord } from '../../shared/runs/definition-record.js';
 import type { Engine, EngineChoice } from '../../worker/engine/load.js';
 import { openModel, readModelFiles } from '../../worker/model-files/load-model.js';
 import { readPreprocessing } from '../../worker/model-files/preprocessing-file.js';
 import { buildModel } from '../../worker/training/build-model.js';
 import { loadWorkerEngine } from '../engine/load-worker-engine.js';
 import { definitionCache } from '../environment/environment.js';
-import { openDefinitionCopy, readDefinitionRecord } from './definition-copy.js';
+import { openDefinitionCopy } from './definition-copy.js';
 import { compiledFields, readRunConfig } from './saved-run.js';
 
 export interface SavedRun {
@@ -31,7 +31,7 @@ export interface SavedRunOptions {
   /** The definition that the user names; default: the run's own copy, if it is needed. */
   readonly config?: string;
   /** Returns true if the definition is needed for more than the classes of the model. */
-  readonly needs?: (record: DefinitionRecord, config: ResolvedConfig) => boolean;
+  readonly needs?: (record: CopyInRun['record'], config: ResolvedConfig) => boolean;
 }
 
 /**
