@@ -1,20 +1,51 @@
 /** The folders of sockets on one host. Only the user who started the run can enter them. */
 
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getuid } from 'node:process';
 import { ConfigError, systemCode } from '../shared/errors.js';
-import { enterableByOthers } from '../shared/files/ownership.js';
+import { enterableByOthers, entriesReplaceableByOthers } from '../shared/files/ownership.js';
 
 /** Maximum length of a Unix socket's path (sun_path on macOS; Linux has 108), less the name in the folder. */
 const longestDirectory = 103 - 20;
+/** Maximum length of the name of a folder in the temporary directory, with a slash. */
+const maxNameLength = '/lockstep-4294967295'.length;
 
-/** Returns null on platforms without Unix sockets; processes then use TCP on loopback. */
+/**
+ * Returns null on platforms without Unix sockets; processes then use TCP on loopback.
+ * @throws ConfigError if there is no folder for it
+ */
 export function makeSocketDirectory(): string | null {
-  if (process.platform === 'win32') return null;
-  const base = join(tmpdir(), 'lockstep-');
-  return mkdtempSync(base.length + 6 <= longestDirectory ? base : '/tmp/lockstep-');
+  if (!getuid) return null;
+  return mkdtempSync(join(temporaryBase(), 'lockstep-'));
+}
+
+/**
+ * Returns the first folder for temporary files in which others can't replace this user's entries and in which a socket's path is short
+ * enough. In containers, a volume at /tmp often lacks the sticky bit that prevents this.
+ */
+function temporaryBase(): string {
+  const faults: string[] = [];
+  for (const base of new Set([tmpdir(), '/tmp', '/dev/shm'])) {
+    const fault = baseFault(base);
+    if (fault === undefined) return base;
+    faults.push(fault);
+  }
+  throw new ConfigError(
+    `Socket folder: expected a temporary directory in which others cannot replace files of this user, got none: ${faults.join('; ')}. ` +
+      'Set TMPDIR to a folder of your own, with a short path.',
+  );
+}
+
+function baseFault(base: string): string | undefined {
+  if (base.length > longestDirectory - maxNameLength) return `the path ${base} is too long`;
+  try {
+    accessSync(base, constants.W_OK);
+    return entriesReplaceableByOthers(base);
+  } catch (error) {
+    return `${base} can't be used (${systemCode(error) ?? String(error)})`;
+  }
 }
 
 export function removeSocketDirectory(directory: string | null): void {
@@ -52,9 +83,7 @@ function runtimeFolder(runtime: string | undefined): string | undefined {
 }
 
 function temporaryFolder(uid: number): string {
-  const name = `lockstep-${uid}`;
-  const preferred = join(tmpdir(), name);
-  const folder = preferred.length <= longestDirectory ? preferred : join('/tmp', name);
+  const folder = join(temporaryBase(), `lockstep-${uid}`);
   const fault = faultOf(folder);
   if (fault === undefined) return folder;
   throw new ConfigError(

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { curveKeyPair } from 'zeromq';
@@ -41,6 +41,10 @@ describe.skipIf(noModes)('keys that another user could change', () => {
       chmodSync(path, 0o700);
       expect(read, path).not.toThrow();
     }
+    // Others could add a key to an empty list.
+    rmSync(join(folder, 'authorized', 'worker.pub'));
+    chmodSync(join(folder, 'authorized'), 0o777);
+    expect(() => readServerKeys(folder)).toThrow(refused);
   });
 
   it('are not authorized if they appear or change later', async () => {

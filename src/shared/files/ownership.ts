@@ -24,6 +24,16 @@ export function changeableByOthers(path: string): string | undefined {
   return changeable(resolve(path), true, maxLinks);
 }
 
+/**
+ * Returns how another user could replace this user's entries in a folder, as a clause; undefined if none can. Others may be allowed to
+ * make entries of their own, as in /tmp.
+ * @throws the file system's error if something on the path is missing
+ */
+export function entriesReplaceableByOthers(folder: string): string | undefined {
+  if (!getuid) return undefined;
+  return changeable(resolve(folder), false, maxLinks);
+}
+
 function changeable(path: string, isTarget: boolean, links: number): string | undefined {
   const stats = lstatSync(path);
   const own = ownFault(path, stats, isTarget);
