@@ -53,9 +53,9 @@ const common = {
   },
   // A worker finishes its step before it exits; the longest step of the default model takes less than a second.
   kill_timeout: 15_000,
-  // Exit status 0 is a finished run, which is not restarted. After a crash, Lockstep itself waits for 1 s, 1.5 s, and so on up
+  // Exit status 0 is a finished run and 2 a mistake that would be repeated; neither is restarted. After a crash, Lockstep itself waits for 1 s, 1.5 s, and so on up
   // to 15 s before it tries again; src/launcher/back-off.ts explains why it does not use pm2's `exp_backoff_restart_delay`.
-  stop_exit_codes: [0],
+  stop_exit_codes: [0, 2],
 };
 
 export const apps = [

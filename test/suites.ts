@@ -103,7 +103,10 @@ const multiWorker = [
   'test/fault/two-coordinators.test.ts',
 ];
 
-/** Tests that start processes or compile native code. They are in `long` unless `training` names them. */
+/**
+ * Tests that start processes or compile native code. They are in `long` unless `training` names them. The table of signals
+ * (test/fault/signals.test.ts, every role at every moment) takes 40 seconds of two cores.
+ */
 const processes = ['e2e', 'fault', 'native'].map((folder) => `test/${folder}/**/*.test.ts`);
 
 interface Suite {

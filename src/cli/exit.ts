@@ -16,7 +16,7 @@ export function statusOf(error: unknown): number {
     case 'USER':
       return exitStatus.usage;
     case 'INTERRUPTED':
-      return exitStatus.interrupted;
+      return exitStatus.saved;
     case 'PROTOCOL':
     case 'STALE_GENERATION':
     case 'PEER_LOST':

@@ -2,12 +2,20 @@
 /** The command line: runs the command that the arguments name, and ends with its exit status. */
 
 import { CommanderError } from 'commander';
+import { installStopSignals, leaveSignalsToLauncher } from '../launcher/stop-signals.js';
 import { exitStatus } from '../shared/exit-status.js';
 import { collectGarbageEvery, collectVariable } from '../shared/memory/garbage-collection.js';
 import { attributeError } from '../shared/user-code.js';
 import { describeError, statusOf } from './exit.js';
+import { guardOutput } from './guard-output.js';
 import { buildProgram } from './program.js';
 
+const stoppable = ['train', 'coordinator', 'worker'];
+if (stoppable.includes(process.argv[2] ?? '')) {
+  if (process.argv.includes('--launched')) leaveSignalsToLauncher();
+  else installStopSignals();
+}
+guardOutput(stoppable.includes(process.argv[2] ?? ''));
 collectGarbageEvery(Number(process.env[collectVariable]));
 let status: Promise<number> | undefined;
 const program = buildProgram((command) => {

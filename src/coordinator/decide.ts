@@ -23,7 +23,7 @@ export function decide(state: State, event: CoordinatorEvent, nowMs: number): De
     case 'exited':
       return onExit(state, event, nowMs);
     case 'interrupt':
-      return onInterrupt(state, event.signal, nowMs);
+      return onInterrupt(state, event, nowMs);
     case 'timer':
       return onTimer(state, nowMs);
   }
@@ -38,8 +38,13 @@ function onRefused(
   return { state: { ...state, reporting }, actions: count === 1 ? [warn(reason)] : [] };
 }
 
-/** After the first signal, a member writes a last checkpoint before the run ends. A second signal ends the run at once. */
-function onInterrupt(state: State, signal: string, nowMs: number): Decision {
-  if (state.interruptedBy !== null || membersOf(state).length === 0) return interrupted(state, signal, nowMs);
+/** A member writes a last checkpoint before the run ends. A repeated interrupt has no effect, unless it ends the run at once. */
+function onInterrupt(
+  state: State,
+  { signal, atOnce }: Extract<CoordinatorEvent, { kind: 'interrupt' }>,
+  nowMs: number,
+): Decision {
+  if (atOnce || membersOf(state).length === 0) return interrupted(state, signal, nowMs);
+  if (state.interruptedBy !== null) return noActions(state);
   return reconfigure({ ...state, interruptedBy: signal }, nowMs);
 }

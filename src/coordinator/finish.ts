@@ -63,7 +63,7 @@ export function onSaved(state: State, path: string, nowMs: number): Decision {
 /** Handles a checkpoint that was written or has failed. In phase `stopping`, the run waits for the checkpoint of the last step. */
 export function onCheckpointed(
   state: State,
-  { step, path, error }: MessageOf<WorkerMessage, 'checkpointed'>,
+  { step, path, error, seconds }: MessageOf<WorkerMessage, 'checkpointed'>,
   nowMs: number,
 ): Decision {
   // A checkpoint of an earlier step may have been in progress when the run was stopped.
@@ -76,7 +76,9 @@ export function onCheckpointed(
   const repeated = state.checkpoint?.step === step && state.checkpoint.path === path;
   const written: Decision = {
     state: { ...state, checkpoint: { path, step } },
-    actions: repeated ? [] : [emit({ event: 'checkpoint', step, path })],
+    actions: repeated
+      ? []
+      : [emit({ event: 'checkpoint', step, path, ...(seconds === undefined ? {} : { seconds }) })],
   };
   return last ? andThen(written, (next) => afterLastCheckpoint(next, nowMs)) : written;
 }

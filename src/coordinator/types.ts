@@ -261,7 +261,8 @@ export type CoordinatorEvent =
   | { readonly kind: 'disconnected' }
   /** The launcher observed the exit of a worker process. `final`: the launcher will not start another one in its place. */
   | { readonly kind: 'exited'; readonly pid: number; readonly how: string; readonly final: boolean }
-  | { readonly kind: 'interrupt'; readonly signal: string }
+  /** `signal` names the cause, for messages and for the exit status. `atOnce`: end the run without a last checkpoint. */
+  | { readonly kind: 'interrupt'; readonly signal: string; readonly atOnce: boolean }
   | { readonly kind: 'timer' };
 
 export type Action =

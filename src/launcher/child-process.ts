@@ -87,9 +87,3 @@ export function onLauncherGone(onGone: () => void): void {
   if (process.connected) process.once('disconnect', onGone);
   else onGone();
 }
-
-/** In a launched child: ignores signals. Ctrl-C reaches the whole process group, but only the launcher acts on it. */
-export function leaveSignalsToLauncher(): void {
-  process.on('SIGINT', () => undefined);
-  process.on('SIGTERM', () => undefined);
-}

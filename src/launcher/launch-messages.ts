@@ -20,7 +20,7 @@ export interface CoordinatorStart {
 export type ToCoordinator =
   | { kind: 'start'; start: CoordinatorStart }
   | { kind: 'exited'; pid: number; how: string; final: boolean }
-  | { kind: 'interrupt'; signal: string };
+  | { kind: 'interrupt'; signal: string; atOnce: boolean };
 
 export type FromCoordinator =
   | { kind: 'heartbeat' }

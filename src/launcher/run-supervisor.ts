@@ -5,18 +5,21 @@
 
 import { join } from 'node:path';
 import type { InheritedState } from '../coordinator/types.js';
-import { exitStatus } from '../shared/exit-status.js';
+import { exitStatus, statusOfStop } from '../shared/exit-status.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 import { Child } from './child-process.js';
 import { InheritedStateCollector } from './inherited-state.js';
 import type { CoordinatorStart, FromCoordinator, ToCoordinator } from './launch-messages.js';
 import { RecentExits } from './recent-exits.js';
 import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from './socket-directory.js';
+import { stopSignalsOfProcess, type StopRequest } from './stop-signals.js';
 import { Watchdog } from './watchdog.js';
 import { WorkerSlot } from './worker-slot.js';
 
 /** When the run is over, a worker process that does not end is killed after `peerTimeoutMs` plus this time. */
 const graceMs = 5_000;
+/** Time that a coordinator has to end after a request to stop at once. */
+const atOnceMs = 2_000;
 /**
  * Maximum number of coordinators that are replaced within a minute. If one more coordinator fails, the cause is persistent, and the run
  * ends.
@@ -46,9 +49,11 @@ export class RunSupervisor {
   readonly #exits = new RecentExits();
   #listen: string;
   #coordinator: Child;
-  #signals = 0;
   #hung = false;
-  #startStatus: number | undefined;
+  /** The signal that stopped the run. */
+  #stoppedBy: string | undefined;
+  /** The exit status, if it is not the coordinator's. */
+  #status: number | undefined;
 
   constructor(run: SupervisedRun, output: SupervisorOutput) {
     this.#run = run;
@@ -60,16 +65,16 @@ export class RunSupervisor {
 
   /** Waits for the end of the run and of all processes; resolves with the exit status. */
   async ended(): Promise<number> {
-    const interrupt = (signal: NodeJS.Signals): void => this.#interrupt(signal);
-    process.on('SIGINT', interrupt);
-    process.on('SIGTERM', interrupt);
-    await this.#replaceCoordinators();
-    const { peerTimeoutMs } = this.#run.config;
-    await Promise.all(this.#workers.map((worker) => worker.end(peerTimeoutMs + graceMs)));
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
+    await stopSignalsOfProcess().during(
+      (request) => this.#interrupt(request),
+      async () => {
+        await this.#replaceCoordinators();
+        const { peerTimeoutMs } = this.#run.config;
+        await Promise.all(this.#workers.map((worker) => worker.end(peerTimeoutMs + graceMs)));
+      },
+    );
     removeSocketDirectory(this.#socketDirectory);
-    return this.#startStatus ?? this.#coordinator.status ?? exitStatus.failed;
+    return this.#status ?? this.#coordinator.status ?? exitStatus.failed;
   }
 
   /** Resolves when a coordinator has ended and is not replaced. */
@@ -82,13 +87,36 @@ export class RunSupervisor {
       this.#hung = false;
       const message = `Coordinator lost: pid ${this.#coordinator.pid} ${reason}.`;
       const tooMany = this.#exits.add() > mostTakeovers;
-      if (this.#signals > 0 || tooMany || this.#workers.length === 0) {
+      if (this.#stoppedBy !== undefined) {
+        this.#endWithoutCoordinator(this.#stoppedBy, message);
+        return;
+      }
+      if (tooMany || this.#workers.length === 0) {
         this.#emit({ event: 'error', code: 'PEER_LOST', message: `${message} Start the run again.` });
         return;
       }
       this.#emit({ event: 'warning', message: `${message} Its successor takes over.` });
       this.#coordinator = this.#startCoordinator(this.#inherited.state);
     }
+  }
+
+  /** The coordinator was lost after a request to stop. The run has ended as requested if no step is lost. */
+  #endWithoutCoordinator(signal: string, lost: string): void {
+    const { step, checkpoint } = this.#inherited.state ?? { step: 0, checkpoint: null };
+    const saved = checkpoint?.step ?? 0;
+    const hint = checkpoint ? ` Continue with --resume ${checkpoint.path}` : ' Start the run again.';
+    if (step > saved) {
+      const message = `${lost} The state after step ${saved} is not saved.${hint}`;
+      this.#status = exitStatus.failed;
+      this.#emit({ event: 'error', code: 'PEER_LOST', message });
+      return;
+    }
+    this.#status = statusOfStop(signal);
+    this.#emit({
+      event: 'error',
+      code: 'INTERRUPTED',
+      message: `Interrupted by ${signal} after step ${step}.${hint}`,
+    });
   }
 
   #startCoordinator(inherited: InheritedState | null): Child {
@@ -132,7 +160,7 @@ export class RunSupervisor {
         this.#emit(message.event);
         break;
       case 'startFailed':
-        this.#startStatus = message.status;
+        this.#status = message.status;
         this.#emit({ event: 'error', code: 'CONFIG', message: message.message });
         break;
     }
@@ -161,11 +189,13 @@ export class RunSupervisor {
     });
   }
 
-  /** The first signal asks the coordinator to end the run; a second one also kills every process. */
-  #interrupt(signal: string): void {
-    this.#signals++;
-    this.#send({ kind: 'interrupt', signal });
-    if (this.#signals > 1) for (const child of [this.#coordinator, ...this.#workers]) child.kill();
+  /** Requests the end of the run from the coordinator. To stop at once also kills the workers, and a coordinator that hangs. */
+  #interrupt(request: StopRequest): void {
+    this.#stoppedBy ??= request.signal;
+    this.#send({ kind: 'interrupt', ...request });
+    if (!request.atOnce) return;
+    for (const worker of this.#workers) worker.kill();
+    setTimeout(() => this.#coordinator.kill(), atOnceMs).unref();
   }
 
   #send(message: ToCoordinator): void {

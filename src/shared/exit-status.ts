@@ -1,3 +1,28 @@
-/** Exit statuses of every Lockstep process. */
+/** Exit statuses of every Lockstep process; docs/exit-status.md is their table. */
 
-export const exitStatus = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+import { constants } from 'node:os';
+
+export const exitStatus = {
+  /** The run is finished. */
+  done: 0,
+  /** The run failed, or it was stopped and its last steps are not saved. */
+  failed: 1,
+  /** The command line, the configuration, the data or the user's code is wrong; the same command fails again. */
+  usage: 2,
+  /** The run was stopped before its end for another reason than a stop signal, and its state is saved (EX_TEMPFAIL of sysexits.h). */
+  saved: 75,
+} as const;
+
+/** A scheduler sends these signals as a notice that it is about to take the machine away. */
+const notices: readonly string[] = ['SIGUSR1', 'SIGUSR2'];
+
+/**
+ * Returns the exit status of a process that was stopped by `cause` and whose state is saved: 128 + n for the stop signal n, and 75
+ * for a scheduler's notice and for a cause that is not a signal.
+ */
+export function statusOfStop(cause: string): number {
+  const number = notices.includes(cause)
+    ? undefined
+    : (constants.signals as Partial<Record<string, number>>)[cause];
+  return number === undefined ? exitStatus.saved : 128 + number;
+}

@@ -13,11 +13,16 @@ interface Waiter {
   reject(error: Error): void;
 }
 
+/** The points at which a computation can be interrupted. */
+export type Interruptible = Pick<Mailbox, 'yieldToEventLoop' | 'during'>;
+
 export class Mailbox {
   /** Messages that have not been received yet, in order of arrival. */
   #arrived: CoordinatorMessage[] = [];
   #waiter: Waiter | undefined;
   #failure: Error | undefined;
+  /** Rejections of the calls of `during`. */
+  readonly #during = new Set<(error: Error) => void>();
   /** The last generation that has ended. */
   #ended = 0;
   /** The last generation whose end was acknowledged. */
@@ -57,6 +62,25 @@ export class Mailbox {
     await new Promise((resolve) => setImmediate(resolve));
     const interruption = this.#interruption();
     if (interruption) throw interruption;
+  }
+
+  /**
+   * Waits for a promise of the user's code, which may never settle. After an interruption its result is ignored.
+   * @throws the error of the promise, GenerationEnded, or the error that ended the run
+   */
+  async during<T>(work: Promise<T>): Promise<T> {
+    const before = this.#interruption();
+    let interrupt: ((error: Error) => void) | undefined;
+    const interrupted = new Promise<never>((_, reject) => {
+      interrupt = reject;
+      this.#during.add(reject);
+      if (before) reject(before);
+    });
+    try {
+      return await Promise.race([work, interrupted]);
+    } finally {
+      if (interrupt) this.#during.delete(interrupt);
+    }
   }
 
   /** Returns true if the coordinator has asked for the generation to drain after this step or an earlier one. */
@@ -111,6 +135,7 @@ export class Mailbox {
   #reject(error: Error): void {
     this.#waiter?.reject(error);
     this.#waiter = undefined;
+    for (const interrupt of this.#during) interrupt(error);
   }
 
   #dropEnded(): void {

@@ -67,13 +67,14 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const { communicator, loadEngine, faults: faultOptions = {} } = options;
   const welcome = await mailbox.receive('welcome');
   const { runId, config, definition: expected } = welcome;
-  const definition = await openDefinition(welcome, options.definitionCache, options.definitionSource);
-  const engine = await loadEngine(config);
+  const loaded = openDefinition(welcome, options.definitionCache, options.definitionSource);
+  const definition = await mailbox.during(loaded);
+  const engine = await mailbox.during(loadEngine(config));
   // Loading took seconds without a turn of the event loop; the run may have ended.
   await mailbox.yieldToEventLoop();
   const { requests, bitFlip, injectLinkFault } = faultOptions;
   const faults = requests === undefined ? undefined : new FaultInjector(requests, injectLinkFault);
-  const replica = await buildReplica(engine, config, definition);
+  const replica = await mailbox.during(buildReplica(engine, config, definition));
   for (const note of replica.data.notes ?? []) options.warn?.(note);
   await mailbox.yieldToEventLoop();
   const hashes = replicaHashes(replica);

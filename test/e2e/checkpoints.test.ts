@@ -24,45 +24,45 @@ describe('--checkpoint-every and --resume', () => {
     ({ config } = await writeSmallTraining(await temporaryFolder()));
   });
 
-  it.each(['SIGINT', 'SIGTERM'] as const)(
-    '%s writes a checkpoint and ends with status 130',
-    async (signal) => {
-      const out = join(await temporaryFolder(), 'run');
-      const run = new Lockstep([
-        'train',
-        '--config',
-        config,
-        '--workers',
-        '2',
-        '--evaluate',
-        'none',
-        '--out',
-        out,
-        ...training,
-        ...endless,
-      ]);
-      await run.event('step', ({ step }) => step >= 21);
-      run.kill(signal);
-      const { status, events } = await run.ended;
-      expect(status).toBe(130);
-      const last = stepsIn(events).at(-1) ?? 0;
-      const checkpoint = events.findLast((event) => event.event === 'checkpoint');
-      expect(checkpoint?.step).toBe(last);
-      expect(events.at(-1)).toMatchObject({ event: 'error', code: 'INTERRUPTED' });
-      const end = last + 21;
-      const args = [
-        '--config',
-        config,
-        '--resume',
-        checkpoint?.path ?? '',
-        '--max-steps',
-        String(end),
-        '--single-process',
-        '--json',
-      ];
-      expect(weightsOf(await lockstep(['train', ...args]))).toBe(await undisturbed(end));
-    },
-  );
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s writes a checkpoint and ends with status %i', async (signal, expected) => {
+    const out = join(await temporaryFolder(), 'run');
+    const run = new Lockstep([
+      'train',
+      '--config',
+      config,
+      '--workers',
+      '2',
+      '--evaluate',
+      'none',
+      '--out',
+      out,
+      ...training,
+      ...endless,
+    ]);
+    await run.event('step', ({ step }) => step >= 21);
+    run.kill(signal);
+    const { status, events } = await run.ended;
+    expect(status).toBe(expected);
+    const last = stepsIn(events).at(-1) ?? 0;
+    const checkpoint = events.findLast((event) => event.event === 'checkpoint');
+    expect(checkpoint?.step).toBe(last);
+    expect(events.at(-1)).toMatchObject({ event: 'error', code: 'INTERRUPTED' });
+    const end = last + 21;
+    const args = [
+      '--config',
+      config,
+      '--resume',
+      checkpoint?.path ?? '',
+      '--max-steps',
+      String(end),
+      '--single-process',
+      '--json',
+    ];
+    expect(weightsOf(await lockstep(['train', ...args]))).toBe(await undisturbed(end));
+  });
 
   it('a run that is interrupted during an evaluation ends at once with the checkpoint that it has already written', async () => {
     const out = join(await temporaryFolder(), 'run');

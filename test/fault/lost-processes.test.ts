@@ -86,11 +86,14 @@ describe('the loss of a process during training', () => {
     expect(signal).toBe('SIGKILL');
   });
 
-  it.each(['SIGINT', 'SIGTERM'] as const)('stops the run with status 130 at %s', async (signal) => {
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('stops the run at %s with status %i', async (signal, expected) => {
     const run = await midTraining();
     run.launcher.kill(signal);
     const { status, events } = await endsWith(run);
-    expect(status).toBe(130);
+    expect(status).toBe(expected);
     expect(errorOf(events)).toMatchObject({ code: 'INTERRUPTED' });
   });
 });

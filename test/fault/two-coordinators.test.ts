@@ -24,11 +24,11 @@ describe('a run', () => {
     }
     expect(await readFile(join(out, 'events.ndjson'), 'utf8')).toContain(runId);
     first.kill('SIGTERM');
-    expect((await first.ended).status).toBe(130);
+    expect((await first.ended).status).toBe(143);
     // It left nothing that would keep the next one out.
     const next = new Lockstep(['coordinator', '--listen', 'tcp://127.0.0.1:*', ...options]);
     await next.event('run');
     next.kill('SIGTERM');
-    expect((await next.ended).status).toBe(130);
+    expect((await next.ended).status).toBe(143);
   });
 });

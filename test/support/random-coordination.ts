@@ -77,7 +77,7 @@ export function apply(run: CoordinatedRun, { kind, worker, value }: RandomEvent)
       run.on({ kind: 'exited', pid: worker + 1, how: 'died', final: value === 0 });
       break;
     case 'interrupt':
-      if (value < 2) run.on({ kind: 'interrupt', signal: 'SIGINT' });
+      if (value < 2) run.on({ kind: 'interrupt', signal: 'SIGINT', atOnce: false });
       break;
     case 'rejoin':
       run.rejoin(name, worker, { generation: 1 + (value % 2), worldSize: 1 + value });

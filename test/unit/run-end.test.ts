@@ -30,7 +30,7 @@ describe('the end of a run', () => {
   it('ends with status 130 if it is interrupted', () => {
     const run = Run.running();
     run.commit('b', 1);
-    run.on({ kind: 'interrupt', signal: 'SIGINT' });
+    run.on({ kind: 'interrupt', signal: 'SIGINT', atOnce: false });
     expect([run.sent('a'), run.sent('b')]).toEqual([['stop_generation'], ['stop_generation']]);
     run.say('a', { type: 'last_committed', generation: 1, step: 0 });
     run.say('b', { type: 'last_committed', generation: 1, step: 1 });
@@ -48,7 +48,7 @@ describe('the end of a run', () => {
   it('waits for the checkpoint of the last step while an earlier one is in progress', () => {
     const run = Run.running();
     run.commit('a', 2);
-    run.on({ kind: 'interrupt', signal: 'SIGINT' });
+    run.on({ kind: 'interrupt', signal: 'SIGINT', atOnce: false });
     for (const from of ['a', 'b']) run.say(from, { type: 'last_committed', generation: 1, step: 2 });
     run.say('a', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });
     expect(run.status).toBeUndefined();
@@ -59,15 +59,36 @@ describe('the end of a run', () => {
     expect(run.status).toBe(130);
   });
 
-  it('ends immediately if it is interrupted twice, and with status 1 if the checkpoint fails', () => {
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+    ['SIGUSR1', 75],
+    ['the end of its launcher', 75],
+  ])('writes one checkpoint if %s comes repeatedly, and ends with status %i', (signal, status) => {
+    const run = Run.running();
+    run.commit('a', 1);
+    for (let i = 0; i < 3; i++) run.on({ kind: 'interrupt', signal, atOnce: false });
+    for (const from of ['a', 'b']) run.say(from, { type: 'last_committed', generation: 1, step: 1 });
+    run.on({ kind: 'interrupt', signal: 'SIGTERM', atOnce: false });
+    const sent = [...run.sent('a'), ...run.sent('b')];
+    expect(sent.filter((type) => type === 'checkpoint')).toHaveLength(1);
+    run.say('a', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });
+    expect(run.error?.message).toMatch(new RegExp(`^Interrupted by ${signal} after step 1. Continue`));
+    expect(run.status).toBe(status);
+  });
+
+  it('has status 1 if it is stopped at once and loses steps, and if the last checkpoint fails', () => {
     const twice = Run.running();
     twice.commit('a', 1);
-    for (const signal of ['SIGINT', 'SIGTERM']) twice.on({ kind: 'interrupt', signal });
-    expect(twice.error?.message).toBe('Interrupted by SIGTERM after step 1.');
-    expect(twice.status).toBe(130);
+    for (const atOnce of [false, true]) twice.on({ kind: 'interrupt', signal: 'SIGINT', atOnce });
+    expect(twice.error?.message).toBe(
+      'Interrupted by SIGINT after step 1. The state after step 0 is not saved.',
+    );
+    expect(twice.status).toBe(1);
     const full = Run.running();
     full.commit('a', 1);
-    full.on({ kind: 'interrupt', signal: 'SIGINT' });
+    full.on({ kind: 'interrupt', signal: 'SIGINT', atOnce: false });
     for (const from of ['a', 'b']) full.say(from, { type: 'last_committed', generation: 1, step: 1 });
     full.say('a', { type: 'checkpointed', step: 1, path: '', error: 'no room' });
     expect(full.error).toMatchObject({ code: 'CHECKPOINT', message: 'no room' });

@@ -7,7 +7,7 @@ import { disturbedRun, hashOf, type ChaosSetting, type RunReport } from '../../c
 import { summarize, tableOf } from '../../chaos/chaos-table.js';
 import { chaosFaults, drawScenario, type ScenarioOptions } from '../../chaos/scenario.js';
 import { Training, endTrainings } from '../../chaos/training-process.js';
-import { exitStatus } from '../../shared/exit-status.js';
+import { exitStatus, statusOfStop } from '../../shared/exit-status.js';
 import { faultPoints } from '../../shared/faults/fault-request.js';
 import { listOfNames, numberFrom } from '../options/number-options.js';
 import { describeRun } from './chaos-report.js';
@@ -43,7 +43,7 @@ export async function chaos(rest: readonly string[], flags: ChaosFlags): Promise
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       endTrainings();
-      process.exit(exitStatus.interrupted);
+      process.exit(statusOfStop(signal));
     });
   }
   const print = (line: string): void => void process.stderr.write(`${line}\n`);

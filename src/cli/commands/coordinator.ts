@@ -7,6 +7,7 @@ import {
   removeSocketDirectory,
   removeSocketsOf,
 } from '../../launcher/socket-directory.js';
+import { stopSignalsOfProcess } from '../../launcher/stop-signals.js';
 import type { ServerKeys } from '../../shared/security/curve-key.js';
 import { isLocal } from '../../shared/security/endpoints.js';
 import { coordinatorEndpoint, restartCount } from '../environment/environment.js';
@@ -76,10 +77,10 @@ async function lead(
       reporters.emit(event);
       if (event.event === 'worker' && event.state === 'lost') removeSocketsOf(socketDirectory, event.pid);
     });
-    const interrupt = (signal: string): void => coordinator.handle({ kind: 'interrupt', signal });
-    process.once('SIGINT', interrupt);
-    process.once('SIGTERM', interrupt);
-    return await ended;
+    return await stopSignalsOfProcess().during(
+      (request) => coordinator.handle({ kind: 'interrupt', ...request }),
+      () => ended,
+    );
   } finally {
     removeSocketDirectory(socketDirectory);
     await reporters.close();

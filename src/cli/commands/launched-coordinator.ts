@@ -1,6 +1,6 @@
 /** The coordinator as a child of the launcher: everything that it needs, and everything that it reports, goes over IPC. */
 
-import { leaveSignalsToLauncher, onLauncherGone } from '../../launcher/child-process.js';
+import { onLauncherGone } from '../../launcher/child-process.js';
 import type { CoordinatorStart, FromCoordinator, ToCoordinator } from '../../launcher/launch-messages.js';
 import { removeSocketDirectory } from '../../launcher/socket-directory.js';
 import { exitStatus } from '../../shared/exit-status.js';
@@ -15,7 +15,6 @@ export async function coordinateLaunched(): Promise<number> {
     if (process.connected)
       posted = new Promise((sent) => process.send?.(message, undefined, undefined, sent));
   };
-  leaveSignalsToLauncher();
   // Messages that arrive before the coordinator has started.
   const pending: ToCoordinator[] = [];
   let handle = (message: ToCoordinator): void => void pending.push(message);
@@ -34,7 +33,7 @@ export async function coordinateLaunched(): Promise<number> {
     };
     pending.forEach(handle);
     onLauncherGone(() =>
-      running.coordinator.handle({ kind: 'interrupt', signal: 'the end of its launcher' }),
+      running.coordinator.handle({ kind: 'interrupt', signal: 'the end of its launcher', atOnce: false }),
     );
     post({ kind: 'listening', endpoint: running.endpoint });
     const heartbeat = setInterval(() => post({ kind: 'heartbeat' }), start.config.heartbeatMs);

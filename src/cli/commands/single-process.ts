@@ -4,7 +4,9 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Coordinator } from '../../coordinator/coordinator.js';
+import { stopSignalsOfProcess } from '../../launcher/stop-signals.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { MemoryControl, MemoryNetwork } from '../../shared/transport/memory.js';
 import { InlineCommunicator } from '../../worker/communicator/inline-communicator.js';
@@ -17,6 +19,9 @@ import type { RunSetup } from '../options/run-setup.js';
 import { singleProcessConfig } from '../options/single-process-config.js';
 import type { Reporters } from '../reporters/reporters.js';
 import { openRunFiles } from '../runs/run-files.js';
+
+/** Time that the worker's part of the process has to end after the run. */
+const endOfSessionMs = 5_000;
 
 /** Resolves with the exit status. */
 export async function trainInOneProcess(
@@ -42,17 +47,18 @@ export async function trainInOneProcess(
     server,
     ...files.sinks,
   });
-  const interrupt = (signal: string): void => coordinator.handle({ kind: 'interrupt', signal });
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
-  const status = coordinator.run();
-  const session = runWorker(server, setup, reporters, faults);
-  const result = await status;
-  await session;
-  await files.close();
-  process.off('SIGINT', interrupt);
-  process.off('SIGTERM', interrupt);
-  return result;
+  return stopSignalsOfProcess().during(
+    (request) => coordinator.handle({ kind: 'interrupt', ...request }),
+    async () => {
+      const status = coordinator.run();
+      const session = runWorker(server, setup, reporters, faults);
+      const result = await status;
+      // The end of a run that was stopped does not depend on the user's code, such as a data source that is still awaited.
+      await Promise.race([session, pause(endOfSessionMs, undefined, { ref: false })]);
+      await files.close();
+      return result;
+    },
+  );
 }
 
 async function runWorker(

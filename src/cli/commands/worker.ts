@@ -1,9 +1,10 @@
 /** `lockstep worker`: takes part in a run as one worker. Started by the launcher, by pm2, or by hand on another host. */
 
 import { backOff } from '../../launcher/back-off.js';
-import { leaveSignalsToLauncher, onLauncherGone } from '../../launcher/child-process.js';
-import { PeerLostError } from '../../shared/errors.js';
-import { exitStatus } from '../../shared/exit-status.js';
+import { onLauncherGone } from '../../launcher/child-process.js';
+import { stopSignalsOfProcess, type StopRequest } from '../../launcher/stop-signals.js';
+import { InterruptedError, PeerLostError } from '../../shared/errors.js';
+import { exitStatus, statusOfStop } from '../../shared/exit-status.js';
 import { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
 import { findMemoryAddon } from '../../worker/engine/cache.js';
 import { runSession } from '../../worker/session.js';
@@ -17,7 +18,7 @@ import {
   instanceNumber,
   restartCount,
 } from '../environment/environment.js';
-import { describeError } from '../exit.js';
+import { describeError, statusOf } from '../exit.js';
 import { faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import { definitionSource } from '../security/definition-source.js';
@@ -46,7 +47,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
   if (!launched) warnOfOpenAddress(coordinator, keys);
   const faults = faultOptionsOf(flags);
   if (!launched) await backOff(restartCount());
-  const joined = { welcomed: false };
+  const exit: WorkerExit = { welcomed: false, leftBy: undefined };
   const communicator = new ThreadCommunicator({
     coordinator,
     memoryAddon: findMemoryAddon(currentEngineHost()),
@@ -54,16 +55,15 @@ export async function work(flags: WorkerFlags): Promise<number> {
     linkFaults: faults.requests !== undefined,
   });
   if (launched) {
-    leaveSignalsToLauncher();
     onLauncherGone(() => communicator.abandon(new PeerLostError('Launcher lost: its process ended.')));
-  } else leaveOnSignal(communicator, joined);
+  }
   const slot = flags.slot ?? String(instanceNumber());
   const warn = (message: string): void => {
     // The warnings of a launcher's workers are the same; the first worker prints them.
     if (!launched || slot === '0') process.stderr.write(`Warning: ${message}\n`);
   };
-  try {
-    await runSession({
+  const session = (): Promise<void> =>
+    runSession({
       communicator,
       host,
       workerSlot: slot,
@@ -72,29 +72,47 @@ export async function work(flags: WorkerFlags): Promise<number> {
       warn,
       faults: { ...faults, injectLinkFault: (fault) => communicator.injectLinkFault(fault) },
       loadEngine: (config) => {
-        joined.welcomed = true;
+        exit.welcomed = true;
         return loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), warn);
       },
     });
+  try {
+    if (launched) await session();
+    else await stopSignalsOfProcess().during((request) => leave(communicator, exit, request), session);
     return exitStatus.done;
   } catch (error) {
     // The launcher prints the errors of its workers, except for bugs.
     if (!launched || !('code' in (error as object))) process.stderr.write(`${describeError(error)}\n`);
-    return exitStatus.failed;
+    return statusAfter(error, exit);
   }
 }
 
-/**
- * Leaves the run on SIGINT or SIGTERM. The coordinator releases the worker at once, unless its state has to be saved first. A worker
- * without state ends immediately.
- */
-function leaveOnSignal(communicator: ThreadCommunicator, joined: { readonly welcomed: boolean }): void {
+/** Together with the error that ended the worker, this determines its exit status. */
+interface WorkerExit {
+  /** The worker has begun to load, and may have state soon. */
+  welcomed: boolean;
+  /** The signal with which the worker leaves the run; undefined again if the coordinator did not let it go in time. */
+  leftBy: string | undefined;
+}
+
+/** Leaves the run. The coordinator releases the worker at once, unless its state has to be saved first. A worker without state ends immediately. */
+function leave(communicator: ThreadCommunicator, exit: WorkerExit, { signal, atOnce }: StopRequest): void {
   const stop = (): void => communicator.abandon(new PeerLostError('This worker was told to stop.'));
-  const leave = (): void => {
-    communicator.send({ type: 'leave' });
-    if (joined.welcomed) setTimeout(stop, leaveMs).unref();
-    else stop();
+  const stopUnsaved = (): void => {
+    exit.leftBy = undefined;
+    stop();
   };
-  process.once('SIGINT', leave);
-  process.once('SIGTERM', leave);
+  if (atOnce) {
+    stopUnsaved();
+    return;
+  }
+  exit.leftBy = signal;
+  communicator.send({ type: 'leave' });
+  if (exit.welcomed) setTimeout(stopUnsaved, leaveMs).unref();
+  else stop();
+}
+
+function statusAfter(error: unknown, { leftBy }: WorkerExit): number {
+  const isRelease = error instanceof PeerLostError || error instanceof InterruptedError;
+  return leftBy !== undefined && isRelease ? statusOfStop(leftBy) : statusOf(error);
 }

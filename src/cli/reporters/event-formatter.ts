@@ -52,7 +52,7 @@ export class EventFormatter {
       case 'eval':
         return [info(this.#formatEvaluation(event))];
       case 'checkpoint':
-        return [info(`Checkpoint of step ${event.step}: ${event.path}`)];
+        return [info(`Checkpoint of step ${event.step}${durationOf(event)}: ${event.path}`)];
       case 'resumed':
         return [
           ...event.skipped.map((reason): LogLine => ({ level: 'warn', text: `Skipped: ${reason}` })),
@@ -155,4 +155,9 @@ function formatStatus({
     ? `, ${totalOf(parts).toFixed(1)} ms per step, ${waitingOf(parts).toFixed(1)} ms of it waiting`
     : '';
   return `rank ${rank ?? '–'} (pid ${pid}): ${state}, step ${step}, ${count(shards, 'shard')}${times}`;
+}
+
+/** The time that a save took, which a supervisor must grant a run that it stops. */
+function durationOf({ seconds }: Extract<RunEvent, { event: 'checkpoint' }>): string {
+  return seconds === undefined ? '' : ` in ${seconds.toFixed(2)} s`;
 }

@@ -1,9 +1,12 @@
 /** Distributes a run's events: to the event log in the run's folder, to stdout as JSON, to stderr as text, and to observers. */
 
+import { join } from 'node:path';
 import type { Callbacks } from '../../api/callbacks.js';
 import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import type { ConfigChange } from '../../shared/config/resume-policy.js';
+import { eventsName } from '../../shared/runs/read-events.js';
 import type { RunEvent, TimedEvent } from '../../shared/runs/run-events.js';
+import { printToStdout } from '../guard-output.js';
 import { dumbTerminal } from '../environment/environment.js';
 import { CallbackRunner } from './callback-runner.js';
 import { openEventLog } from './event-log.js';
@@ -65,13 +68,15 @@ export function openReporters({
       : new TerminalReporter({ stream: stderr, level: json ? 'silent' : logLevel, dumb: dumbTerminal() });
   const warn = (message: string): void => reporters.emit({ event: 'warning', message });
   const runner = new CallbackRunner(callbacks, warn);
+  const stdoutClosed = (): void =>
+    warn(`stdout is closed: training continues, and its events are in ${join(out, eventsName)}.`);
   let started: Promise<void> | undefined;
   const reporters: Reporters = {
     emit: (event) => {
       if (event.event === 'start') started = onStart?.(warn);
       const timed: TimedEvent = { ...event, timeMs: Date.now() };
       log.emit(timed);
-      if (json) process.stdout.write(`${JSON.stringify(timed)}\n`);
+      if (json) printToStdout(JSON.stringify(timed), stdoutClosed);
       textLog.emit(timed);
       for (const observer of observers) observer.emit(timed);
       runner.emit(event);

@@ -16,7 +16,7 @@ import { maxSpans, spanSchema } from '../timeline/spans.js';
 import { printableLine, printableLines } from './printable.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
-export const protocolVersion = 4;
+export const protocolVersion = 5;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
@@ -163,6 +163,8 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     step: uint32,
     path: z.string().max(4_096),
     error: text.nullable(),
+    /** Time from the copy of the state to the end of the write. */
+    seconds: z.number().min(0).optional(),
   }),
   z.strictObject({
     type: z.literal('ledger'),

@@ -89,7 +89,7 @@ export type RunEvent =
         shardMs: number | null;
       }[];
     }
-  | { event: 'checkpoint'; step: number; path: string }
+  | { event: 'checkpoint'; step: number; path: string; seconds?: number }
   /** Training continues after this step of an earlier run. `skipped` lists newer checkpoints that do not verify, with reasons. */
   | { event: 'resumed'; step: number; path: string; skipped: readonly string[] }
   /** A field that differs from the checkpoint's, e.g. `optimizer.learningRate`; the new value is in force after `step`. */

@@ -135,6 +135,7 @@ export class Checkpoints {
 
   /** Copies the state before it returns. The returned promise is fulfilled when the write has ended, also if it has failed. */
   #begin(step: number, state: CheckpointedState, out: string): Promise<void> {
+    const startMs = performance.now();
     let task: ToWriter;
     try {
       task = this.#taskOf(step, state, out);
@@ -148,7 +149,7 @@ export class Checkpoints {
       this.#reportFailure(step, copyFailed(step, cause));
       return Promise.resolve();
     }
-    this.#current = this.#write(task).finally(() => (this.#current = undefined));
+    this.#current = this.#write(task, startMs).finally(() => (this.#current = undefined));
     return this.#current;
   }
 
@@ -166,13 +167,14 @@ export class Checkpoints {
     };
   }
 
-  async #write(task: ToWriter): Promise<void> {
+  async #write(task: ToWriter, startMs: number): Promise<void> {
     const { step } = task.about;
     try {
       const path = await this.#writer.write(task);
       this.#lastFailure = '';
       this.#written = { step, path };
-      this.#send({ type: 'checkpointed', step, path, error: null });
+      const seconds = (performance.now() - startMs) / 1000;
+      this.#send({ type: 'checkpointed', step, path, error: null, seconds });
     } catch (error) {
       this.#reportFailure(step, error);
     }

@@ -16,6 +16,7 @@ import type { MemoryNetwork } from '../../shared/transport/memory.js';
 import type { ControlClient } from '../../shared/transport/transport.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import { CommunicatorCore } from './communicator-core.js';
+import { GenerationEnded } from './generation-ended.js';
 import type { JoinedGeneration } from './joined-generation.js';
 import type {
   Allocation,
@@ -32,6 +33,8 @@ export class InlineCommunicator implements Communicator {
   #events: CommunicatorEvents | undefined;
   #finished = new Set<number>();
   #failure: Error | undefined;
+  /** The last generation that has ended. */
+  #ended = 0;
   #registered = 0;
   #allocated = 0;
   #ticks = 0;
@@ -44,7 +47,7 @@ export class InlineCommunicator implements Communicator {
         finished: (id) => this.#finished.add(id),
         failed: (error) => this.#fail(error),
         // The mailbox receives `stop_generation` itself, and no `wait` is blocked.
-        ended: () => undefined,
+        ended: (generation) => (this.#ended = generation),
         // Inside one process no message can be damaged.
         refused: (error) => this.#fail(error),
         ticks: () => this.#ticks,
@@ -61,6 +64,7 @@ export class InlineCommunicator implements Communicator {
 
   listen(events: CommunicatorEvents): void {
     this.#events = events;
+    if (this.#failure) events.failed(this.#failure);
   }
 
   send(message: WorkerMessage): void {
@@ -69,6 +73,7 @@ export class InlineCommunicator implements Communicator {
 
   get #generation(): JoinedGeneration {
     const { generation } = this.#core;
+    if (!generation && this.#ended > 0) throw new GenerationEnded(this.#ended);
     invariant(generation, 'no generation has been joined');
     return generation;
   }
@@ -109,6 +114,7 @@ export class InlineCommunicator implements Communicator {
       },
       wait: () => {
         if (this.#failure) throw this.#failure;
+        if (!this.#core.generation) throw new GenerationEnded(this.#ended);
         invariant(this.#finished.has(spec.id), `${spec.name} did not finish`);
       },
     };

@@ -97,6 +97,8 @@ export class ThreadCommunicator implements Communicator {
 
   listen(events: CommunicatorEvents): void {
     this.#events = events;
+    // The thread may have failed, and the launcher may have ended, before anything listened.
+    if (this.#state.failure) events.failed(this.#state.failure);
   }
 
   send(message: WorkerMessage): void {
@@ -190,9 +192,10 @@ export class ThreadCommunicator implements Communicator {
     };
   }
 
-  /** Fails for a local reason: the launcher of this process has ended, or this process has received a signal. */
+  /** Fails for a local reason: the launcher of this process has ended, or this process has received a signal. The process ends within `graceMs`. */
   abandon(error: Error): void {
     this.#fail(error);
+    this.#post({ kind: 'abandon' });
   }
 
   /** Injects a fault into one of this worker's links. Has no effect without the option `linkFaults`. */

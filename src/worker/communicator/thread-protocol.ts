@@ -52,6 +52,8 @@ export type ToThread =
   | { kind: 'start'; id: number; step: number }
   /** Only to a thread that was started with `linkFaults`. */
   | { kind: 'link-fault'; fault: RequestedLinkFault }
+  /** The main thread has to end; see `graceMs`. */
+  | { kind: 'abandon' }
   | { kind: 'close' };
 
 export type FromThread =

@@ -50,7 +50,11 @@ function fail(error: Error): void {
     return;
   }
   interrupt({ kind: 'failed', error: toWireError(error) });
-  // A main thread that hangs in native code cannot end the process, so this thread ends it.
+  ensureEnd();
+}
+
+/** A main thread that hangs in native code cannot end the process, so this thread ends it. */
+function ensureEnd(): void {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), options.graceMs).unref();
 }
 
@@ -121,6 +125,9 @@ function handle(message: ToThread): void {
       break;
     case 'link-fault':
       transports.injectLinkFault?.(message.fault);
+      break;
+    case 'abandon':
+      ensureEnd();
       break;
     case 'send':
       core.send(message.message);

@@ -5,6 +5,7 @@
 
 import { combine, portable } from '../../shared/collectives/reduction.js';
 import { foldTree, rootLevel } from '../../shared/sharding/tree.js';
+import type { Interruptible } from '../mailbox.js';
 import type { EvaluationContext } from '../training/generation-context.js';
 import type { AnswerSink } from './misclassified-collector.js';
 import { shardTotals, type Evaluator, type Split } from './shard-totals.js';
@@ -23,7 +24,7 @@ export interface Evaluation {
 /**
  * Evaluates this worker's shards and combines the sums of all workers; every worker of the generation must call it.
  * Communicates one all-reduce of a few float64 values.
- * @param yieldToEventLoop awaited after each batch, so that the caller can process messages; its rejection ends the evaluation
+ * @param mailbox interrupts the evaluation while samples are read and after each batch
  * @param answers receives the predictions for this worker's own samples
  * @throws GenerationEnded if the generation ends before the sums of all workers are combined
  */
@@ -31,16 +32,19 @@ export async function evaluate(
   context: EvaluationContext,
   split: Split,
   step: number,
-  yieldToEventLoop: () => Promise<void>,
+  mailbox: Interruptible,
   answers?: AnswerSink,
 ): Promise<Evaluation> {
   const { evaluation, localShards, communicator } = context;
-  const afterBatch = async (): Promise<void> => {
-    communicator.tick();
-    await yieldToEventLoop();
+  const ticking: Interruptible = {
+    during: (work) => mailbox.during(work),
+    yieldToEventLoop: () => {
+      communicator.tick();
+      return mailbox.yieldToEventLoop();
+    },
   };
   for (let shard = localShards.start; shard < localShards.end; shard++) {
-    const totals = await shardTotals(context, split, shard, afterBatch, answers);
+    const totals = await shardTotals(context, split, shard, ticking, answers);
     evaluation.inputs[shard - localShards.start]?.set(totals);
   }
   evaluation.start(step);
@@ -60,7 +64,7 @@ export async function evaluateAlone(
   const { shards } = evaluator.replica.config;
   const totals: Float64Array[] = [];
   for (let shard = 0; shard < shards; shard++) {
-    totals.push(await shardTotals(evaluator, split, shard, () => Promise.resolve(), answers));
+    totals.push(await shardTotals(evaluator, split, shard, undefined, answers));
   }
   const leaf = ({ level, index }: { level: number; index: number }): Float64Array | undefined =>
     level === 0 ? totals[index] : undefined;

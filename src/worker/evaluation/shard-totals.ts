@@ -4,6 +4,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import { partition } from '../../shared/sharding/ranges.js';
 import { readSamples, toTensors, type Samples } from '../data/batch-reader.js';
 import type { Executor } from '../executor/executor.js';
+import type { Interruptible } from '../mailbox.js';
 import type { Replica } from '../training/replica.js';
 import type { AnswerSink } from './misclassified-collector.js';
 
@@ -22,7 +23,7 @@ export function sumCount({ objective }: Pick<Replica, 'objective'>): number {
 
 /**
  * Evaluates one shard in batches of `evalBatchSize`, with the running statistics. Leaves no tensors behind.
- * @param afterBatch awaited after each batch
+ * @param mailbox interrupts the evaluation while samples are read and after each batch; undefined: nothing interrupts it
  * @param answers receives the predictions of a model with one output [batch, classes]
  * @returns [sum of losses, sum of each metric ..., number of samples]
  */
@@ -30,7 +31,7 @@ export async function shardTotals(
   evaluator: Evaluator,
   split: Split,
   shard: number,
-  afterBatch: () => Promise<void>,
+  mailbox: Interruptible | undefined,
   answers?: AnswerSink,
 ): Promise<Float64Array> {
   const { replica } = evaluator;
@@ -42,12 +43,13 @@ export async function shardTotals(
   for (let start = range.start; start < range.end; start += evalBatchSize) {
     const count = Math.min(evalBatchSize, range.end - start);
     const indices = Int32Array.from({ length: count }, (_, i) => start + i);
-    const samples = await readSamples(data, indices);
+    const read = Promise.resolve(readSamples(data, indices));
+    const samples = await (mailbox?.during(read) ?? read);
     tf.tidy(() => {
       const sums = batchSums(evaluator, split, indices, samples, answers);
       for (const [i, value] of [...sums, count].entries()) totals[i] = (totals[i] ?? 0) + value;
     });
-    await afterBatch();
+    await mailbox?.yieldToEventLoop();
   }
   return totals;
 }

@@ -7,6 +7,7 @@ import type { Plan } from '../../shared/protocol/messages.js';
 import { evaluate } from '../evaluation/evaluate.js';
 import { classifies, MisclassifiedCollector } from '../evaluation/misclassified-collector.js';
 import type { Split } from '../evaluation/shard-totals.js';
+import type { Interruptible } from '../mailbox.js';
 import { dependsOnEvaluation, hasStopped, onEvaluation } from '../optimizer/evaluation-decisions.js';
 import type { EvaluationContext, GenerationContext } from './generation-context.js';
 
@@ -18,20 +19,20 @@ export class ScheduledEvaluations {
   readonly #plan: ScheduledEvaluationsPlan;
   readonly #lastStep: number;
   readonly #interval: Interval;
-  readonly #yieldToEventLoop: () => Promise<void>;
+  readonly #mailbox: Interruptible;
 
   /** @param lastStep the run's last step */
   constructor(
     context: ScheduledEvaluationsContext,
     plan: ScheduledEvaluationsPlan,
     lastStep: number,
-    yieldToEventLoop: () => Promise<void>,
+    mailbox: Interruptible,
   ) {
     this.#context = context;
     this.#plan = plan;
     this.#lastStep = lastStep;
     this.#interval = parseInterval(context.replica.config.evaluateEvery);
-    this.#yieldToEventLoop = yieldToEventLoop;
+    this.#mailbox = mailbox;
   }
 
   /**
@@ -64,7 +65,7 @@ export class ScheduledEvaluations {
       ? new MisclassifiedCollector(Math.ceil(maxMisclassified / workers.length))
       : undefined;
     const result = await state.withResult(() =>
-      evaluate(this.#context, split, step, this.#yieldToEventLoop, misclassified),
+      evaluate(this.#context, split, step, this.#mailbox, misclassified),
     );
     if (!reported) {
       const at = { generation, split, epoch: epoch + 1, step };

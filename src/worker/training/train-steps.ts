@@ -24,7 +24,7 @@ export async function trainSteps(
   const { config } = replica;
   const { generation, rank } = plan;
   const lastStep = totalSteps(sampler.stepsPerEpoch, config.epochs, config.maxSteps);
-  const evaluations = new ScheduledEvaluations(context, plan, lastStep, () => mailbox.yieldToEventLoop());
+  const evaluations = new ScheduledEvaluations(context, plan, lastStep, mailbox);
   const rangesOf = (batch: BatchPlan): Range[] => sampleRanges(context, batch);
   const leaks = new LeakWatch();
 
@@ -34,7 +34,8 @@ export async function trainSteps(
   for (let step = progress.step + 1; step <= lastStep; step++) {
     if (hasStopped(config, state.schedulerState)) break;
     const batch = sampler.plan(step);
-    await reader.prepare(batch, step < lastStep ? sampler.plan(step + 1) : undefined, rangesOf);
+    const next = step < lastStep ? sampler.plan(step + 1) : undefined;
+    await mailbox.during(reader.prepare(batch, next, rangesOf));
 
     const compute = (): ReturnType<typeof trainStep> => trainStep(context, batch);
     const { loss, learningRate } = clock.step(() => (tracer ? tracer.step(step, compute) : compute()));
