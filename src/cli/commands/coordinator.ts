@@ -7,7 +7,6 @@ import {
   removeSocketDirectory,
   removeSocketsOf,
 } from '../../launcher/socket-directory.js';
-import { stopSignalsOfProcess } from '../../launcher/stop-signals.js';
 import type { ServerKeys } from '../../shared/security/curve-key.js';
 import { isLocal } from '../../shared/security/endpoints.js';
 import { coordinatorEndpoint, restartCount } from '../environment/environment.js';
@@ -17,7 +16,7 @@ import { outputFlags, type TrainFlags } from '../options/train-options.js';
 import { prepareFolder } from '../runs/prepare-folder.js';
 import { openRunReporters } from '../reporters/observers.js';
 import { openRun, type OpenRun } from '../runs/open-run.js';
-import { startCoordinator } from '../runs/run-coordinator.js';
+import { coordinateUntilEnd } from '../runs/run-coordinator.js';
 import { coordinatorKeys, warnOfOpenAddress } from '../security/security.js';
 import { coordinateLaunched } from './launched-coordinator.js';
 
@@ -73,14 +72,10 @@ async function lead(
       resume: checkpoint,
       inherited,
     };
-    const { coordinator, ended } = await startCoordinator(start, keys, (event) => {
+    return await coordinateUntilEnd(start, keys, (event) => {
       reporters.emit(event);
       if (event.event === 'worker' && event.state === 'lost') removeSocketsOf(socketDirectory, event.pid);
     });
-    return await stopSignalsOfProcess().during(
-      (request) => coordinator.handle({ kind: 'interrupt', ...request }),
-      () => ended,
-    );
   } finally {
     removeSocketDirectory(socketDirectory);
     await reporters.close();

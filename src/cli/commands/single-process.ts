@@ -4,7 +4,6 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 import { Coordinator } from '../../coordinator/coordinator.js';
 import { stopSignalsOfProcess } from '../../launcher/stop-signals.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
@@ -54,7 +53,8 @@ export async function trainInOneProcess(
       const session = runWorker(server, setup, reporters, faults);
       const result = await status;
       // The end of a run that was stopped does not depend on the user's code, such as a data source that is still awaited.
-      await Promise.race([session, pause(endOfSessionMs, undefined, { ref: false })]);
+      const late = new Promise((resolve) => setTimeout(resolve, endOfSessionMs).unref());
+      await Promise.race([session, late]);
       await files.close();
       return result;
     },

@@ -2,9 +2,7 @@
 
 import { backOff } from '../../launcher/back-off.js';
 import { onLauncherGone } from '../../launcher/child-process.js';
-import { stopSignalsOfProcess, type StopRequest } from '../../launcher/stop-signals.js';
-import { InterruptedError, PeerLostError } from '../../shared/errors.js';
-import { exitStatus, statusOfStop } from '../../shared/exit-status.js';
+import { PeerLostError } from '../../shared/errors.js';
 import { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
 import { findMemoryAddon } from '../../worker/engine/cache.js';
 import { runSession } from '../../worker/session.js';
@@ -18,14 +16,11 @@ import {
   instanceNumber,
   restartCount,
 } from '../environment/environment.js';
-import { describeError, statusOf } from '../exit.js';
 import { faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import { definitionSource } from '../security/definition-source.js';
 import { warnOfOpenAddress, workerKeys } from '../security/security.js';
-
-/** Time for the coordinator to let this worker go; less than pm2's kill_timeout in ecosystem.config.js. */
-const leaveMs = 12_000;
+import { participateUntilEnd, type WorkerExit } from './worker-exit.js';
 
 export interface WorkerFlags extends SecurityFlags, FaultFlags {
   readonly coordinator?: string;
@@ -76,43 +71,5 @@ export async function work(flags: WorkerFlags): Promise<number> {
         return loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), warn);
       },
     });
-  try {
-    if (launched) await session();
-    else await stopSignalsOfProcess().during((request) => leave(communicator, exit, request), session);
-    return exitStatus.done;
-  } catch (error) {
-    // The launcher prints the errors of its workers, except for bugs.
-    if (!launched || !('code' in (error as object))) process.stderr.write(`${describeError(error)}\n`);
-    return statusAfter(error, exit);
-  }
-}
-
-/** Together with the error that ended the worker, this determines its exit status. */
-interface WorkerExit {
-  /** The worker has begun to load, and may have state soon. */
-  welcomed: boolean;
-  /** The signal with which the worker leaves the run; undefined again if the coordinator did not let it go in time. */
-  leftBy: string | undefined;
-}
-
-/** Leaves the run. The coordinator releases the worker at once, unless its state has to be saved first. A worker without state ends immediately. */
-function leave(communicator: ThreadCommunicator, exit: WorkerExit, { signal, atOnce }: StopRequest): void {
-  const stop = (): void => communicator.abandon(new PeerLostError('This worker was told to stop.'));
-  const stopUnsaved = (): void => {
-    exit.leftBy = undefined;
-    stop();
-  };
-  if (atOnce) {
-    stopUnsaved();
-    return;
-  }
-  exit.leftBy = signal;
-  communicator.send({ type: 'leave' });
-  if (exit.welcomed) setTimeout(stopUnsaved, leaveMs).unref();
-  else stop();
-}
-
-function statusAfter(error: unknown, { leftBy }: WorkerExit): number {
-  const isRelease = error instanceof PeerLostError || error instanceof InterruptedError;
-  return leftBy !== undefined && isRelease ? statusOfStop(leftBy) : statusOf(error);
+  return participateUntilEnd(communicator, exit, launched, session);
 }

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { Coordinator } from '../../coordinator/coordinator.js';
 import type { CoordinatorStart } from '../../launcher/launch-messages.js';
+import { stopSignalsOfProcess } from '../../launcher/stop-signals.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import type { ServerKeys } from '../../shared/security/curve-key.js';
@@ -43,4 +44,22 @@ export async function startCoordinator(
   });
   const ended = coordinator.run().finally(() => files.close());
   return { endpoint: server.endpoint, coordinator, ended };
+}
+
+/**
+ * Starts a coordinator that this process's stop signals interrupt, also while it starts. Resolves with the exit status.
+ * @throws ConfigError if the address cannot be bound, or if a file cannot be written
+ */
+export function coordinateUntilEnd(...args: Parameters<typeof startCoordinator>): Promise<number> {
+  const starting = startCoordinator(...args);
+  return stopSignalsOfProcess().during(
+    (request) => {
+      // An error of the start is thrown by the wait below.
+      starting.then(
+        ({ coordinator }) => coordinator.handle({ kind: 'interrupt', ...request }),
+        () => undefined,
+      );
+    },
+    async () => (await starting).ended,
+  );
 }

@@ -1,0 +1,61 @@
+/** The end of a worker process: by the end of the run, by an error, or by a signal to leave the run. */
+
+import { stopSignalsOfProcess, type StopRequest } from '../../launcher/stop-signals.js';
+import { InterruptedError, PeerLostError } from '../../shared/errors.js';
+import { exitStatus, statusOfStop } from '../../shared/exit-status.js';
+import type { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
+import { describeError, statusOf } from '../exit.js';
+
+/** Time for the coordinator to let this worker go; less than pm2's kill_timeout in ecosystem.config.js. */
+const leaveMs = 12_000;
+
+/** Together with the error that ended the worker, this determines its exit status. */
+export interface WorkerExit {
+  /** The worker has begun to load, and may have state soon. */
+  welcomed: boolean;
+  /** The signal with which the worker leaves the run; undefined again if the coordinator did not let it go in time. */
+  leftBy: string | undefined;
+}
+
+/**
+ * Runs a worker's session and resolves with the exit status.
+ * @param launched true if a launcher receives the signals and prints the errors
+ */
+export async function participateUntilEnd(
+  communicator: ThreadCommunicator,
+  exit: WorkerExit,
+  launched: boolean,
+  session: () => Promise<void>,
+): Promise<number> {
+  try {
+    if (launched) await session();
+    else await stopSignalsOfProcess().during((request) => leave(communicator, exit, request), session);
+    return exitStatus.done;
+  } catch (error) {
+    // The launcher prints the errors of its workers, except for bugs.
+    if (!launched || !('code' in (error as object))) process.stderr.write(`${describeError(error)}\n`);
+    return statusAfter(error, exit);
+  }
+}
+
+/** Leaves the run. The coordinator releases the worker at once, unless its state has to be saved first. A worker without state ends immediately. */
+function leave(communicator: ThreadCommunicator, exit: WorkerExit, { signal, atOnce }: StopRequest): void {
+  const stop = (): void => communicator.abandon(new PeerLostError('This worker was told to stop.'));
+  const stopUnsaved = (): void => {
+    exit.leftBy = undefined;
+    stop();
+  };
+  if (atOnce) {
+    stopUnsaved();
+    return;
+  }
+  exit.leftBy = signal;
+  communicator.send({ type: 'leave' });
+  if (exit.welcomed) setTimeout(stopUnsaved, leaveMs).unref();
+  else stop();
+}
+
+function statusAfter(error: unknown, { leftBy }: WorkerExit): number {
+  const isRelease = error instanceof PeerLostError || error instanceof InterruptedError;
+  return leftBy !== undefined && isRelease ? statusOfStop(leftBy) : statusOf(error);
+}
