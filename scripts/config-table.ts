@@ -38,7 +38,8 @@ export function configurationPage(): string {
       '[own-model.md](own-model.md) explains the structured ones.',
     'The last column applies to a run that resumes from a checkpoint. A `free` field may have another value than in the checkpoint: ' +
       'it takes effect, and the run logs the change (`learning rate 0.01 -> 0.005 from step 30`, and the event `changed`). Another ' +
-      'value of a `fixed` field is refused by name. With the schedule `plateau` the learning rate is fixed as well, because the ' +
+      'value of a `fixed` field is refused, and the error names the field. An entry `free; fixed: ...` means that the field may ' +
+      'change, except for the parts that follow `fixed`. With the schedule `plateau` the learning rate is fixed as well, because the ' +
       'reduced rate is part of the training state. [recovery.md](recovery.md) explains what a resumed run takes over.',
     ...groups.map(section),
   ];

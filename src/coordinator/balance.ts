@@ -2,9 +2,10 @@
  * `--balance speed`: decides when to rebalance the shards, from the times that each worker reports. Pure. The next generation's
  * plan contains the assignment itself (plan.ts).
  *
- * A rebalance changes no bit of the result. It usually aborts no step, because the members receive the request before the step after
- * which they stop. A rebalance must be worth its cost, and the assignment must not oscillate. Therefore medians over several sample
- * windows are compared, the gain must exceed a margin and a multiple of the cost, and a cooldown follows each rebalance.
+ * A rebalance changes no bit of the result. The coordinator asks the members to stop after a later step (`stepsAhead`). They usually
+ * receive this request before they reach that step, and then no step is aborted. A rebalance must be worth its cost, and the assignment
+ * must not oscillate. Therefore medians over several sample windows are compared, the gain must exceed a margin and a multiple of the cost,
+ * and a cooldown follows each rebalance.
  */
 
 import { median } from '../shared/arithmetic/quantile.js';

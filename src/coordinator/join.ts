@@ -66,7 +66,9 @@ export function onJoin(
   };
 }
 
-/** Sends the reason to each refused worker. The warning in `actions` is emitted once per kind. */
+/**
+ * Adds an action that sends the error to the refused worker. `actions` contains a warning if this is the first refusal of its kind.
+ */
 function abortRefused({ state, actions }: Decision, to: ConnectionId, error: Disagreement): Decision {
   return { state, actions: [{ kind: 'send', to, message: abortMessage(error) }, ...actions] };
 }
@@ -74,8 +76,7 @@ function abortRefused({ state, actions }: Decision, to: ConnectionId, error: Dis
 export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage, nowMs: number): Decision {
   const standby = { ...moveTo(worker, { state: 'standby', ready }), lastHeardMs: nowMs };
   const actions: Action[] = [];
-  // The worker is compared with any other ready worker. The worker that joined first cannot serve for this, because it may still be
-  // loading.
+  // The worker is compared with any other ready worker. A worker that is still loading has reported nothing to compare with.
   const reference = referenceReady(state, worker);
   if (reference) {
     const wrong = contradiction(reference, ready, describeWorker(worker));
@@ -93,7 +94,7 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
   // Every worker sends the same warnings, so only those of the first ready worker are emitted.
   if (!reference && state.phase === 'gathering') actions.push(...(ready.warnings ?? []).map(warn));
   const next: Decision = { state: withWorker(state, standby), actions };
-  // The worker stands by if there is no shard for it, if the last step is done, or while a takeover waits for members.
+  // The worker stands by if there is no shard for it, if the model is being saved, or while a takeover waits for members.
   const full = membersOf(state).length >= state.config.shards;
   const joined = state.phase === 'running' || state.phase === 'connecting';
   if (state.phase === 'saving' || state.takeover.pending !== null || (joined && full)) return next;

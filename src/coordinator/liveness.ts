@@ -58,7 +58,7 @@ function silentWorker(state: State, nowMs: number): Verdict | undefined {
 }
 
 /**
- * Decides about connections that broke three heartbeats ago. If a ready worker has been silent for two heartbeats, it is lost. If all
+ * Decides about connections that broke three heartbeat intervals ago. A ready worker that has been silent for two intervals is lost. If all
  * workers are alive, the link is broken.
  */
 function brokenConnection(state: State, nowMs: number): Verdict | undefined {
@@ -80,7 +80,8 @@ function brokenConnection(state: State, nowMs: number): Verdict | undefined {
       `Connection lost: rank ${suspicion.reporter ?? '?'} can't reach ${accused ? describeWorker(accused) : `rank ${suspicion.rank}`}, ` +
       `although both are alive (step ${state.progress.step}). Check the network between them.`;
     const failure = { code: 'PEER_LOST', message } as const;
-    // At first, the members open new connections. If a link breaks again at the same step, the member at its other end is removed.
+    // At first, the members open new connections. If a connection breaks again at the same step, the coordinator removes the member that
+    // the reporting member cannot reach.
     return accused && state.reconfiguration.failedAttempts > 0
       ? { failure, action: 'lose', worker: accused }
       : { failure, action: 'reconfigure' };
@@ -114,8 +115,8 @@ function reconfigurationTimeout(state: State, nowMs: number): Verdict | undefine
 }
 
 /**
- * Finds a member that makes no progress although it waits for no other member. Also finds a step in which all members wait. A received
- * frame counts as progress too, so the time limit for a hung main thread starts when its worker receives the last frame.
+ * Finds a member that makes no progress although it waits for no other member. Also finds a step in which all members wait. The progress of
+ * a worker includes the frames that it receives. Each received frame therefore restarts its time limit.
  */
 function stalledStep(state: State, nowMs: number): Verdict | undefined {
   if (state.phase !== 'running') return undefined;

@@ -18,8 +18,8 @@ const userCode = 'USER';
 const workerCodes: readonly string[] = ['PEER_LOST', 'STALE_GENERATION', 'INTERRUPTED'];
 
 /**
- * A worker has failed. It is removed if the error concerns only this worker, or if the run has started and the worker is not a member. In
- * all other cases the error would occur on every worker, and the run ends.
+ * Handles a worker that has failed. It is removed if the error concerns only this worker. It is also removed if the run has started and the
+ * worker is not a member. Otherwise the error would occur on every worker, and the run ends.
  */
 export function onFailed(state: State, worker: WorkerRecord, error: Failure, nowMs: number): Decision {
   const { started } = state.progress;

@@ -31,7 +31,7 @@ export function planGeneration(state: State, candidates: readonly WorkerRecord[]
     ...enter(state, 'connecting', nowMs),
     generation: state.generation + 1,
     workers: state.workers.map((worker) => planned.get(worker.connection) ?? unplanned(worker)),
-    // Suspicions are about connections of the last generation.
+    // Suspicions concern the connections of the last generation, which are closed.
     liveness: { ...state.liveness, suspicions: [] },
     reporting: { ...state.reporting, waitingReported: false },
   };

@@ -31,8 +31,8 @@ export function takeOver(state: State, from: ConnectionId, rejoin: Rejoin, nowMs
   const { pending } = state.takeover;
   const worker = newWorker(from, join, { state: 'running', ready, rank, shards: null }, nowMs);
   const sinceMs = pending?.sinceMs ?? nowMs;
-  // Workers can report different generations: the previous coordinator may have died after it had sent the last plan to some of the
-  // members only. The newest reported generation determines how many workers must rejoin. Workers of older generations count too.
+  // Workers can report different generations: the previous coordinator may have sent its last plan to some of the members only. The newest
+  // reported generation determines how many workers must rejoin. A worker that reports an older generation counts as one of them.
   const newest = pending === null || generation >= state.generation;
   const expected = newest ? worldSize : pending.worldSize;
   const next: State = {

@@ -190,8 +190,8 @@ export interface Reconfiguration {
 /** The takeover of a run from another coordinator. */
 export interface Takeover {
   /**
-   * Null if no takeover is in progress. While the new coordinator waits for members to rejoin: the number of members that the newest
-   * generation reported in a `rejoin` has, and the time of the first `rejoin`.
+   * Null if no takeover waits for members. Otherwise `worldSize` is the number of members of the newest generation: each `rejoin` reports a
+   * generation and its number of members. `sinceMs` is the time of the first `rejoin`.
    */
   readonly pending: { readonly worldSize: number; readonly sinceMs: number } | null;
   /** Connections to which `identify` was sent. It is sent once per connection, because its answer can consist of thousands of messages. */

@@ -13,7 +13,10 @@ import {
   type VectorReduction,
 } from './reduction.js';
 
-/** Largest payload, in bytes, that is copied. Up to this size a copy costs less than another part of a message. */
+/**
+ * Largest payload, in bytes, that is copied into the part of the message that contains the header. Up to this size, the copy costs less
+ * than a second message part.
+ */
 const copiedBytes = 4_096;
 
 export function bytesOnWire(reduction: VectorReduction): number {
@@ -93,7 +96,10 @@ export function vectorsOf(
   });
 }
 
-/** Cuts the payload into pieces of these sizes. Copies the payload only if it consists of several parts that have other sizes. */
+/**
+ * Cuts the payload into pieces of the sizes `bytes`. Copies the payload only if it arrived in several parts, and if the sizes of these
+ * parts are not those in `bytes`.
+ */
 function piecesOf(parts: readonly Buffer[], bytes: readonly number[]): Buffer[] {
   const full = bytes.filter((length) => length > 0);
   if (parts.length === full.length && parts.every(({ length }, i) => length === full[i])) {

@@ -2,9 +2,9 @@
  * The route of a collective: the elements that each worker sums, in one level or in two. Pure arithmetic with the same result on every
  * worker. Sends nothing and sums nothing.
  *
- * With one level, all workers form one group. With two levels, the workers of each host form a group. Each worker has a reduce range
- * and, inside this range, owned ranges. The owners of an element are the workers whose owned ranges contain it. A round has these
- * steps:
+ * With one level, all workers form one group. With two levels, the workers of each host form a group. Each worker has a reduce range and,
+ * inside this range, owned ranges. A worker owns an element if its owned ranges contain the element. An element has one owner, except in a
+ * small vector, whose elements have several. A round has these steps:
  *
  * 1. Each worker sums the partials of its group over its reduce range. With one group, this sum is the result.
  * 2. With several groups, each worker sends its group's sums to the owners in the other groups. An owner adds up the sums of all
@@ -12,7 +12,8 @@
  * 3. Each worker sends the result over its reduce range to the other workers of its group.
  *
  * A small vector is not divided into chunks: every worker with a reduce range computes the sums of all elements. Step 2 then sends no
- * result back. With one group, there is no step 3 either. For n workers on h hosts with m workers each:
+ * result back. If a small vector has only one group, each worker has the result after step 1, and step 3 is left out. For n workers on h
+ * hosts with m workers each:
  *
  * ```
  *                        reduce range    owned ranges                messages sent per worker              hops
@@ -94,9 +95,8 @@ function commonRanges(reduceRange: Range, owned: readonly Range[]): Range[] {
 }
 
 /**
- * Describes the part of one worker in each round: the elements that this worker reduces, the elements that it sends to each peer, and the
- * elements that it expects from each peer. If the sender has a range in a `...To` map, the receiver has the same range in its `...From`
- * map.
+ * The work of one worker in each round: the elements that it reduces, sends to each peer and expects from each peer. A range in a `...To`
+ * map of the sender is also in the `...From` map of the receiver.
  */
 export interface PeerSchedule {
   /** Elements over which this worker reduces its group's partials. */

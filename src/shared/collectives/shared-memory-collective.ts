@@ -26,7 +26,7 @@ const maxCollectives = 4_096;
 const buffersStart = 2 * stateWordBytes * maxCollectives;
 const alignment = 64;
 
-/** Spinning this long costs less than a futex wait and wake. The core has no other work during this time. */
+/** A thread spins for at most this time before it waits on a futex. Up to this time, spinning costs less than a futex wait and wake. */
 const spinUs = 60;
 /** Interval at which a blocked thread checks whether the generation has ended. */
 const checkIntervalUs = 4_000;

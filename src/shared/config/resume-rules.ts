@@ -6,7 +6,7 @@ import { earlyStoppingSchema, scheduleSchema } from './schedule-config.js';
 
 /** Adam and AdamW keep the same vectors between steps; SGD keeps one if it has a momentum. */
 export const sameOptimizerState: ResumeRule = {
-  description: 'free; fixed: sgd or adam, a momentum or none',
+  description: 'free; fixed: the choice between adam or adamw, sgd with momentum, and sgd without momentum',
   refusal: (before, now) => {
     const [then, next] = [optimizerStateOf(before), optimizerStateOf(now)];
     return then === next
@@ -23,7 +23,7 @@ function optimizerStateOf(value: unknown): string {
 
 /** The scheduler state of `plateau` holds the reduced rate and the best value of its metric. */
 export const samePlateau: ResumeRule = {
-  description: 'free; fixed: plateau or another kind, and its metric',
+  description: 'free; fixed: whether the kind is plateau, and the metric of plateau',
   refusal: (before, now) => {
     const [then, next] = [scheduleSchema.parse(before), scheduleSchema.parse(now)];
     if (then.kind === 'plateau' && next.kind === 'plateau') return otherMetric(then, next);
@@ -34,7 +34,7 @@ export const samePlateau: ResumeRule = {
 };
 
 export const sameEarlyStopping: ResumeRule = {
-  description: 'free; fixed: on or off, and its metric',
+  description: 'free; fixed: whether it is on, and its metric',
   refusal: (before, now) =>
     before === null || now === null
       ? sameOnOrOff.refusal(before, now)
@@ -52,7 +52,7 @@ function otherMetric(
 
 /** The average is part of the training state. */
 export const sameOnOrOff: ResumeRule = {
-  description: 'free; fixed: on or off',
+  description: 'free; fixed: whether it is on',
   refusal: (before, now) =>
     (before === null) === (now === null)
       ? undefined

@@ -157,7 +157,7 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   }),
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
   z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),
-  /** A checkpoint was written, or failed with `error`. An empty `error` stands for the same text as in the previous report. */
+  /** A checkpoint was written, or failed with `error`. If a checkpoint fails with the same error as the previous one, `error` is empty. */
   z.strictObject({
     type: z.literal('checkpointed'),
     step: uint32,

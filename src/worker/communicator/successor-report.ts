@@ -7,7 +7,9 @@ import type { MessageOf, Plan, WorkerMessage } from '../../shared/protocol/messa
 
 type Report = MessageOf<WorkerMessage, 'committed' | 'evaluated' | 'checkpointed'>;
 
-/** Number of the latest reports that are always kept. While a coordinator is being replaced, a worker sends fewer reports than this. */
+/**
+ * At least this many of the latest reports are kept. It is assumed that a worker sends fewer reports while a coordinator is being replaced.
+ */
 const keptReports = 4_096;
 
 export class SuccessorReport {

@@ -1,7 +1,7 @@
 /**
- * Runs a tf.LayersModel over the local shards, forward and backward, node by node. One layer runs on all shards before the
- * next, so that the collectives of BatchNorm happen where every worker is at the same layer, and gradients are sent as soon
- * as a layer's backward pass is done.
+ * Runs a tf.LayersModel over the local shards, forward and backward, node by node. One layer runs on all shards before
+ * the next layer runs. Every worker therefore reaches the collective of a BatchNorm after the same layers. The
+ * gradients of a layer can be sent as soon as its backward pass is done.
  *
  * All calls must run inside a tf.tidy. Activations and gradients are freed as soon as no later node needs them.
  */
@@ -162,8 +162,8 @@ export class Executor {
 
     for (const [i, { node, name, op }] of [...this.#nodes.entries()].reverse()) {
       current = name;
-      // Deferred work holds tensors, so it does not wait beyond the next layer with weights. A layer that communicates runs it
-      // itself while it waits.
+      // Deferred work holds tensors, so it runs before the backward pass of the preceding layer with weights. If the
+      // backward pass of that layer waits for other workers, it calls `runDeferred` itself during this wait.
       if (op.overlapsCommunication !== true && trainableWeights(node).length > 0) runDeferred();
       const arrived = node.outputs.map((valueId, output) => {
         // The loss does not depend on this output.
@@ -175,8 +175,8 @@ export class Executor {
         const more = inputGradients[input];
         if (more) accumulate(valueId, more);
       });
-      // All later nodes are done, and so is this node except for deferred work: afterwards its outputs and their gradients
-      // are not read again.
+      // The nodes that read this node's outputs follow it in the model, and their backward passes are done. Only
+      // deferred work can still read the outputs and their gradients, so they are freed after it.
       const free = (): void => {
         for (const valueId of node.outputs) {
           dispose(gradients[valueId]);

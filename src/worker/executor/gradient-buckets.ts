@@ -1,10 +1,10 @@
 /**
- * Collects the gradients of each shard into buckets and all-reduces a bucket as soon as it is complete, while the backward
- * pass continues (like PyTorch DDP's Reducer; Li et al., VLDB 2020). Defines the flat order of the trainable parameters: the
- * order in which the backward pass reaches them.
+ * Collects the gradients of each shard into buckets. A bucket is all-reduced as soon as it is complete, while the backward pass
+ * continues (like PyTorch DDP's Reducer; Li et al., VLDB 2020). Defines the flat order of the trainable parameters: the order in
+ * which the backward pass reaches them.
  *
- * A bucket is a range of the flat vector and may begin or end inside a parameter. A large parameter then travels in pieces
- * that stay in a core's cache while they are copied and summed, and BatchNorm's small vectors can pass between them.
+ * A bucket is a range of the flat vector and may begin or end inside a parameter. A large parameter is therefore sent in pieces
+ * that stay in a core's cache while they are copied and summed. BatchNorm's small vectors can be sent between two pieces.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
@@ -43,7 +43,7 @@ interface Bucket {
   /** A collective over the same elements that does not round; for the transfer of state. */
   readonly exact: CollectiveHandle;
   readonly start: number;
-  /** Number of contributions that this round still lacks, over all active shards. */
+  /** Number of gradients that this round still lacks, over all active shards. */
   missing: number;
 }
 
@@ -66,11 +66,11 @@ interface GradientTarget {
 }
 
 export interface GradientHooks {
-  /** Copies a tensor's values; called for the first gradient of a weight on a local shard, which is usually the only one. */
+  /** Copies a tensor's values. Called for the first gradient that a weight gets on a local shard. Most weights get only one. */
   readonly store: (value: Tensor, target: PinnedVector, weight: number, local: number) => void;
   /**
-   * Called with each shard's complete gradient of a weight before it is sent; may change it. `stored` is true if the
-   * gradient is the tensor that `store` copied.
+   * Called with each shard's complete gradient of a weight before it is sent. It may change the gradient. `stored` is true if the
+   * gradient is a single tensor that `store` has copied, and false if it is a sum or was written in another way.
    */
   readonly complete?:
     | ((step: number, weight: number, local: number, gradient: Float32Array, stored: boolean) => void)
@@ -82,9 +82,12 @@ export class GradientBuckets {
   readonly #targets = new Map<number, GradientTarget>();
   readonly #vectors: Allocation;
   readonly #hooks: GradientHooks;
-  /** Number of contributions so far, by `weight/shard`. */
+  /** Number of gradients added in this step so far, by `weight/shard`. */
   readonly #seen = new Map<string, number>();
-  /** Scratch vectors for further gradients of a weight from a writer, by weight; the same in every step. */
+  /**
+   * A scratch vector per weight. If a weight gets a second gradient on a shard, and a function writes this gradient, it is
+   * written here and then added to the first. The vector of a weight is the same in every step.
+   */
   readonly #scratch = new Map<number, PinnedVector>();
   #step = 0;
   /** Number of the step's micro-batches in which each local shard has samples. */
@@ -205,8 +208,8 @@ export class GradientBuckets {
   }
 
   /**
-   * Broadcasts a vector with one element per parameter from one worker to all, bit for bit: an all-reduce to which all other
-   * workers contribute -0, which changes no number. The result is valid until the next round.
+   * Broadcasts one worker's vector to all workers, bit for bit. The vector is as long as the flat gradient. In an all-reduce, all
+   * other workers contribute -0, because adding -0 changes no number. The result is valid until the next round.
    * @param values the vector on the source, undefined on all other workers
    */
   broadcast(step: number, values: Float32Array | undefined): Float32Array {

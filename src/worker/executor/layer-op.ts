@@ -1,8 +1,8 @@
 /**
  * The interface between the executor and a layer: the forward pass over all local shards at once, and its backward pass.
  *
- * Values are indexed [tensor][shard]: `inputs[0][2]` is the first input on the third active shard. Everything runs
- * inside one tfjs tidy; an op must not keep a tensor beyond its backward pass, nor return one of its inputs (clone it).
+ * Values are indexed [tensor][shard]: `inputs[0][2]` is the first input on the third active shard. Everything runs inside one
+ * tfjs tidy. An op must not keep a tensor beyond its backward pass. It must not return one of its inputs, but a clone of it.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
@@ -31,8 +31,8 @@ export interface StepContext {
   readonly step: number;
   readonly shards: readonly ActiveShard[];
   /**
-   * Adds the gradient of one weight on one shard. The caller keeps and disposes a tensor that it passes. A writer is called
-   * before this function returns.
+   * Adds the gradient of one weight on one shard. `value` is a tensor, an array, or a function that writes the gradient to a
+   * given vector. The function is called before `gradient` returns. The caller disposes the tensor.
    */
   gradient(weight: number, shard: ActiveShard, value: Tensor | Float32Array | GradientWriter): void;
   /** Receives the outputs of each node in a training step, in forward order; for the diagnosis of non-finite values. */
@@ -42,9 +42,10 @@ export interface StepContext {
 /** The context of one pass, with the executor's services for it. */
 export interface PassContext extends StepContext {
   /**
-   * Defers work of a backward pass whose result no other layer needs (the gradients of the layer's own weights). A layer whose
-   * backward pass waits for other workers runs it before that wait (`runDeferred`). Otherwise it runs before the backward pass of
-   * the next layer with weights, or at the end. The layer's inputs and output gradients stay alive until then.
+   * Defers work of a backward pass whose result no other layer needs: the gradients of the layer's own weights. The work runs
+   * when the backward pass reaches the next layer with weights, which precedes this layer in the model, or at the end. If that
+   * layer waits for other workers, it runs the work during the wait (`runDeferred`). The inputs and output gradients of this
+   * layer stay alive until then.
    */
   defer(work: () => void): void;
   /** Runs the deferred work. Call it between the start of a collective in a backward pass and the wait for it. */
@@ -54,8 +55,8 @@ export interface PassContext extends StepContext {
 export interface Forward {
   readonly outputs: ShardedTensors;
   /**
-   * Takes the gradients by the outputs and returns those by the inputs (undefined where they are not needed). Called once,
-   * only in training, after the backward passes of all later nodes.
+   * Takes the gradients of the loss by the outputs. Returns those by the inputs, or undefined for an input whose gradient is not
+   * needed. Called once and only in training, after the backward passes of all nodes that follow this node in the model.
    */
   readonly backward: (gradients: ShardedTensors) => readonly (readonly Tensor[] | undefined)[];
 }
@@ -76,7 +77,10 @@ export interface LayerServices {
   readonly seed: number;
   /** The layer's node, with the nodes that are fused into it. */
   readonly node: FusedNode;
-  /** True if the layer is called as in inference in training too: a frozen BatchNormalization, by the configuration. */
+  /**
+   * True if training calls the layer as inference does. This holds for a frozen BatchNormalization with `frozenBatchNorm:
+   * 'inference'`.
+   */
   readonly inference: boolean;
   /** Rules where PyTorch and tfjs differ. */
   readonly arithmetic: 'pytorch' | 'tfjs';

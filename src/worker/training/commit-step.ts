@@ -22,12 +22,12 @@ export interface ComputedStep {
  *
  * 1. The running statistics of BatchNorm layers (`executor.commit`). The forward pass leaves out a bias before a BatchNorm, but the running
  *    mean must contain this bias. `executor.commit` therefore adds the bias to the batch mean. It must add the value that the bias had
- *    during the step, so the statistics come before the update.
+ *    during the step. The statistics are therefore written before the update.
  * 2. The optimizer's update of parameters and moments (`state.update`). It also updates the moving average, and
  *    reads the new statistics for it.
  *
- * Both writes are local and synchronous, and no collective runs between them. The main thread notices the end of a generation only
- * when it waits for a collective or the event loop, so a step is aborted before both writes or not at all. A worker that is killed
+ * Both writes are local and synchronous, and no collective runs between them. The main thread notices the end of a generation only when it
+ * waits for a collective or for the event loop. A step is therefore aborted before both writes or not at all. A worker that is killed
  * between the writes is lost together with its replica.
  */
 export function commitStep(

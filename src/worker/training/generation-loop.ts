@@ -1,7 +1,7 @@
 /**
- * Trains across generations. In each generation a worker connects to the others, receives the training state if it is behind, and
- * trains until the run or the generation ends. The end of a generation aborts the step in flight. An aborted step has changed nothing,
- * and the next generation computes it again.
+ * Trains across generations. In each generation a worker connects to the others and receives the training state if it is behind. It then
+ * trains until the run or the generation ends. The end of a generation aborts the step in flight. An aborted step has changed nothing, and
+ * the next generation computes it again.
  */
 
 import { DivergedError, invariant } from '../../shared/errors.js';

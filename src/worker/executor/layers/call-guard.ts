@@ -9,7 +9,7 @@ import type { Layer, LayerVariable } from '../layer.js';
 import type { Refusal } from './refusals.js';
 
 const randomNumbers: Refusal = {
-  subject: 'a custom layer that calls Math.random or a random function of tfjs, with a seed as well',
+  subject: 'a custom layer that calls Math.random or a random function of tfjs, even with a seed',
   reason:
     'its result would depend on the division into shards. Use tf.layers.dropout or tf.layers.gaussianNoise before or after it, ' +
     'or make the numbers an input of the model',
@@ -30,7 +30,7 @@ const keptState: Refusal = {
 /** The refusals of the first step. */
 export const callRefusals: readonly Refusal[] = [randomNumbers, writtenVariable, keptState];
 
-/** tfjs's functions that draw random numbers, with a seed as well. `dropout` is one of them. */
+/** tfjs's functions that draw random numbers. They are refused even if the call passes a seed. `dropout` is one of them. */
 const randomOps = new Map(
   [
     'dropout',
