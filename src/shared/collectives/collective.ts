@@ -13,7 +13,7 @@
  *
  * A worker finishes a round only when it has received every frame that is sent to it in that round. This has two consequences:
  * - workers are at most one round apart, and an arriving frame belongs to the round in flight or to the next one;
- * - a frame of round s + 1 proves that its sender has received all frames of round s, so their memory may be reused (send-buffers.ts).
+ * - a frame of round s + 1 proves that its sender has received all frames of round s. Their memory may then be reused (send-buffers.ts).
  */
 
 import { invariant } from '../errors.js';

@@ -70,7 +70,7 @@ export interface GradientHooks {
   readonly store: (value: Tensor, target: PinnedVector, weight: number, local: number) => void;
   /**
    * Called with each shard's complete gradient of a weight before it is sent. It may change the gradient. `stored` is true if the
-   * gradient is a single tensor that `store` has copied, and false if it is a sum or was written in another way.
+   * gradient is a single tensor that `store` has copied. It is false for a sum, an array or a gradient that a function wrote.
    */
   readonly complete?:
     | ((step: number, weight: number, local: number, gradient: Float32Array, stored: boolean) => void)
@@ -85,8 +85,8 @@ export class GradientBuckets {
   /** Number of gradients added in this step so far, by `weight/shard`. */
   readonly #seen = new Map<string, number>();
   /**
-   * A scratch vector per weight. If a weight gets a second gradient on a shard, and a function writes this gradient, it is
-   * written here and then added to the first. The vector of a weight is the same in every step.
+   * A scratch vector per weight, the same in every step. A second or later gradient on a shard that a function writes is written
+   * here first. It is then added to the sum of the previous ones.
    */
   readonly #scratch = new Map<number, PinnedVector>();
   #step = 0;
