@@ -147,7 +147,8 @@ async function trained(): Promise<Trained> {
     cwd: folder,
   });
   expect(half.status, half.stderr).toBe(0);
-  const rest = await lockstep(['train', '--resume', 'runs/half', '--json'], { cwd: folder });
+  const resume = ['train', '--resume', 'runs/half', '--config', 'project/lockstep.config.ts', '--json'];
+  const rest = await lockstep(resume, { cwd: folder });
   expect(of(rest, 'done')[0]?.weightsSha256, rest.stderr).toBe(of(whole, 'done')[0]?.weightsSha256);
   await rename(join(folder, 'project'), join(folder, 'gone'));
   await rename(join(folder, 'layers'), join(folder, 'gone-too'));
