@@ -55,8 +55,18 @@ export function removeSocketDirectory(directory: string | null): void {
 /** Removes the sockets that a killed worker has left in the folder. */
 export function removeSocketsOf(directory: string | null, pid: number): void {
   if (directory === null) return;
-  for (const name of readdirSync(directory)) {
+  for (const name of entriesOf(directory)) {
     if (name.startsWith(`w-${pid}-`)) rmSync(join(directory, name), { force: true });
+  }
+}
+
+/** A cleaner of temporary folders may have removed the folder; the processes that listen in it create it again. */
+function entriesOf(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
   }
 }
 

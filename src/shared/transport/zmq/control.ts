@@ -16,6 +16,7 @@ import type {
   ControlServerEvents,
 } from '../transport.js';
 import { busyStatus, Gatekeeper, mostConnections } from './gatekeeper.js';
+import { restoreSocket } from './restore-socket.js';
 import {
   Outbox,
   bind,
@@ -42,12 +43,16 @@ const tooManyConnections = (): OperationalError =>
 /** Time between two attempts to connect to a coordinator with too many connections. */
 const busyRetryMs = 1_000;
 
+/** Time between two looks at the file of the socket. */
+const restoreMs = 500;
+
 class ZmqControlServer implements ControlServer {
   readonly endpoint: string;
   readonly #router: Router;
   readonly #gate: Gatekeeper;
   readonly #outbox: Outbox<[Buffer, Buffer]>;
   #events: ControlServerEvents | undefined;
+  #restoring: NodeJS.Timeout | undefined;
 
   constructor(endpoint: string, router: Router, gate: Gatekeeper) {
     this.endpoint = endpoint;
@@ -60,6 +65,7 @@ class ZmqControlServer implements ControlServer {
 
   listen(events: ControlServerEvents): void {
     this.#events = events;
+    this.#restoring = setInterval(() => this.#restore(), restoreMs);
     onDisconnect(this.#router, () => events.disconnected());
     void receiveLoop(this.#router, ([id, bytes, ...rest]) => {
       if (id && bytes && rest.length === 0) events.message(id.toString('hex'), bytes);
@@ -70,7 +76,14 @@ class ZmqControlServer implements ControlServer {
     this.#outbox.push([Buffer.from(to, 'hex'), bytes]);
   }
 
+  /** A worker that is started after the socket's file was removed could not connect otherwise. */
+  #restore(): void {
+    // The next attempt follows a failed one.
+    restoreSocket(this.#router, this.endpoint).catch(() => undefined);
+  }
+
   async close(): Promise<void> {
+    clearInterval(this.#restoring);
     await this.#outbox.close();
     this.#gate.close();
   }

@@ -18,6 +18,7 @@ import type { DataPlane, DataPlaneEvents, PeerAddress } from '../transport.js';
 import { Gatekeeper } from './gatekeeper.js';
 import { newKeyPair } from './new-key-pair.js';
 import { receivedMemory } from './received-memory.js';
+import { restoreSocket } from './restore-socket.js';
 import {
   Outbox,
   bind,
@@ -76,6 +77,8 @@ class ZmqDataPlane implements DataPlane {
     allowed.clear();
     for (const { publicKey } of peers) if (publicKey !== undefined) allowed.add(publicKey);
     gate.reconsider();
+    // A peer that has joined since the last generation connects to the file of the socket. If that fails, the links to it break again.
+    restoreSocket(this.#pull, this.endpoint).catch(() => undefined);
     for (const peer of peers) this.#connect(peer, events);
     if (this.#receiving) return;
     this.#receiving = true;
