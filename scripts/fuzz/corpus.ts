@@ -47,6 +47,7 @@ const ready: MessageOf<WorkerMessage, 'ready'> = {
   publicKey: 'HelloWorld'.repeat(4),
   memory: `1/2/${'0'.repeat(32)}`,
   identity: { engine: 'e', kernels: 'k', device: 'd', threads: '1', cpu: 'c', instructions: 'i' },
+  fingerprint: { code: { 'a.js': '0' }, engine: {}, definition: {}, functions: {}, layers: {}, values: {} },
 };
 export const config = resolveConfig(runConfigSchema.parse({ workers: worldSize, shards }), {
   cores: 2,
@@ -135,7 +136,7 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
     runId: id,
     config,
     socketDirectory: '/tmp/lockstep',
-    definition: { path: '/config.ts', sha256: sha('c') },
+    definition: { path: '/config.ts', sha256: sha('c'), entry: 'config.ts', files: { 'config.ts': 'c' } },
   },
   plan: {
     type: 'plan',

@@ -3,6 +3,7 @@
  * validated, sent and stored; the functions stay in the file, which every worker loads.
  */
 
+import { createHash } from 'node:crypto';
 import type { AugmentFunction } from './augment.js';
 import type { LossFunction, MetricFunction } from './objective.js';
 
@@ -59,6 +60,22 @@ export function separateFunctions(values: Readonly<Record<string, unknown>>): {
     });
   }
   return { plain, functions: { losses, metrics, augmentations } };
+}
+
+/** Returns the SHA-256 of the source of each function by name, e.g. `loss` or `augment 1`. */
+export function functionHashes({
+  losses,
+  metrics,
+  augmentations,
+}: DefinitionFunctions): Record<string, string> {
+  const named: (readonly [string, unknown])[] = [
+    ...[...losses].map(([output, loss]) => [output === '' ? 'loss' : `loss of ${output}`, loss] as const),
+    ...[...metrics].map(([name, metric]) => [`metric ${name}`, metric] as const),
+    ...augmentations.map((augment, i) => [`augment ${i + 1}`, augment] as const),
+  ];
+  return Object.fromEntries(
+    named.map(([name, value]) => [name, createHash('sha256').update(String(value)).digest('hex')]),
+  );
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

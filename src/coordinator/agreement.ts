@@ -5,6 +5,12 @@
  */
 
 import type { ErrorCode } from '../shared/errors.js';
+import {
+  describeDifference,
+  fingerprintGroups,
+  firstDifference,
+  type Fingerprint,
+} from '../shared/identity/fingerprint.js';
 import type { WorkerIdentity } from '../shared/protocol/messages.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 import type { ReadyMessage, ResumeCheckpoint } from './types.js';
@@ -14,12 +20,34 @@ export interface Disagreement {
   readonly message: string;
 }
 
+/** A worker is compared with another worker, or with the coordinator, which has no engine and no model. */
+export interface Reference {
+  readonly fingerprint: Partial<Fingerprint>;
+}
+
+const isWorker = (reference: Reference): reference is Reference & ReadyMessage => 'identity' in reference;
+
 /** The reason why two workers can't train together; undefined if there is none. `from` describes the second worker. */
 export function contradiction(
-  reference: ReadyMessage,
+  reference: Reference,
   ready: ReadyMessage,
   from: string,
 ): Disagreement | undefined {
+  const difference = firstDifference(reference.fingerprint, ready.fingerprint, ['definition']);
+  if (difference) {
+    const message =
+      `Workers have loaded different files of the definition: ${describeDifference(difference, from)}. ` +
+      'Copy the file to every machine, or start the run again.';
+    return { code: 'CONFIG', message };
+  }
+  const evaluated = firstDifference(reference.fingerprint, ready.fingerprint, ['functions', 'layers']);
+  if (evaluated) {
+    const message =
+      `The definition evaluates to another ${describeDifference(evaluated, from)}. ` +
+      'Give every worker the same environment variables and files, and draw no random numbers in the definition.';
+    return { code: 'MODEL', message };
+  }
+  if (!isWorker(reference)) return undefined;
   for (const [field, code, what] of [
     ['layoutHash', 'LAYOUT_MISMATCH', 'parameters (names, shapes or dtypes)'],
     ['weightsSha256', 'LAYOUT_MISMATCH', 'initial weights'],
@@ -51,11 +79,17 @@ const identityFields = Object.keys(remedies) as (keyof WorkerIdentity)[];
 const shown = (value: string): string => (value === '' ? 'none' : value);
 
 /** A difference that makes the bits depend on the assignment of shards; undefined if there is none. */
-export function mismatch(
-  reference: ReadyMessage,
-  ready: ReadyMessage,
-  from: string,
-): Disagreement | undefined {
+export function mismatch(reference: Reference, ready: ReadyMessage, from: string): Disagreement | undefined {
+  const other = firstDifference(reference.fingerprint, ready.fingerprint, ['code', 'engine']);
+  if (other) {
+    const what = other.group === 'code' ? 'run different code of Lockstep' : 'compute with different engines';
+    const message =
+      `Workers ${what}: ${describeDifference(other, from)}, so they may compute different weights. ` +
+      'Install the same build of Lockstep and the same engine on every host, and install none during a run; ' +
+      'or accept different bits with --on-mismatch warn.';
+    return { code: 'ENGINE', message };
+  }
+  if (!isWorker(reference)) return undefined;
   const field = identityFields.find((name) => ready.identity[name] !== reference.identity[name]);
   if (field === undefined) return undefined;
   return {
@@ -67,11 +101,50 @@ export function mismatch(
   };
 }
 
+/** The warning for values of the definition that a worker evaluates to something else than the coordinator. */
+export function otherValues(reference: Reference, ready: ReadyMessage, from: string): string | undefined {
+  const difference = firstDifference(reference.fingerprint, ready.fingerprint, ['values']);
+  if (!difference) return undefined;
+  return (
+    `The definition evaluates to another value of ${describeDifference(difference, from)}. ` +
+    "The coordinator's value is used; give every worker the same environment variables."
+  );
+}
+
+/** The warning for a coordinator that takes over workers which run something else than it was started with. */
+export function takeoverMismatch(
+  { fingerprint }: Reference,
+  ready: ReadyMessage,
+  from: string,
+): string | undefined {
+  const difference = firstDifference(fingerprint, ready.fingerprint, ['code', 'definition', 'functions']);
+  if (!difference) return undefined;
+  return (
+    `The run continues with what its workers run, which is not what this coordinator was started with: ` +
+    `${describeDifference(difference, from)}. Workers that join are compared with those.`
+  );
+}
+
+/** Returns the message with the fingerprint of the reference if both are equal, so that thousands of workers share one. */
+export function withSharedFingerprint(reference: Reference, ready: ReadyMessage): ReadyMessage {
+  const { fingerprint } = reference;
+  const isSame = isWorker(reference) && !firstDifference(fingerprint, ready.fingerprint, fingerprintGroups);
+  return isSame ? { ...ready, fingerprint: reference.fingerprint } : ready;
+}
+
 /** The warning for a run whose workers differ from those that wrote its checkpoint; undefined if they are equal. */
 export function resumeMismatch(
-  { path, identity }: ResumeCheckpoint,
+  { path, identity, build }: ResumeCheckpoint,
   ready: ReadyMessage,
 ): string | undefined {
+  const other = firstDifference(build ?? {}, ready.fingerprint, ['code', 'engine']);
+  if (other) {
+    const what = other.group === 'code' ? 'other code of Lockstep' : 'another engine';
+    return (
+      `Checkpoint ${path} was written by ${what}: ${describeDifference(other, 'the present workers')}. ` +
+      'The weights may not equal those of an uninterrupted run bit for bit.'
+    );
+  }
   if (identity === null) return undefined;
   const field = identityFields.find((name) => ready.identity[name] !== identity[name]);
   if (field === undefined) return undefined;

@@ -13,11 +13,12 @@ import {
 import { Refusals } from '../shared/protocol/refusals.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 import type { Span } from '../shared/timeline/spans.js';
+import { AwakeClock } from '../shared/time/awake-clock.js';
 import type { ControlServer } from '../shared/transport/transport.js';
 import { decide } from './decide.js';
 import { initialState } from './initial-state.js';
+import { canTakeOver } from './takeover.js';
 import type { Action, CoordinatorEvent, RunDescription, State } from './types.js';
-import { readyOf } from './workers.js';
 
 export interface CoordinatorOptions extends RunDescription {
   readonly server: ControlServer;
@@ -26,7 +27,7 @@ export interface CoordinatorOptions extends RunDescription {
   readonly record: (entries: readonly LedgerEntry[]) => void;
   /** Stores spans of a worker's timeline. */
   readonly trace: (rank: number, spans: readonly Span[]) => void;
-  /** A monotonic clock in milliseconds. */
+  /** A monotonic clock in milliseconds; default: one that leaves out time in which this process was stopped. */
   readonly now?: () => number;
 }
 
@@ -46,7 +47,8 @@ export class Coordinator {
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
-    this.#now = options.now ?? (() => performance.now());
+    const clock = new AwakeClock();
+    this.#now = options.now ?? (() => clock.now());
     const nowMs = this.#now();
     this.#state = initialState(options, nowMs);
   }
@@ -120,7 +122,9 @@ export class Coordinator {
   #onBytes(from: string, bytes: Uint8Array): void {
     try {
       const sender = this.#state.workers.get(from);
-      const maxBytes = sender && readyOf(sender) ? controlMessageBytes : unknownPeerMessageBytes;
+      // `ready` and `rejoin` contain hashes of many files.
+      const isExpected = sender !== undefined || canTakeOver(this.#state);
+      const maxBytes = isExpected ? controlMessageBytes : unknownPeerMessageBytes;
       const message = decodeWorkerMessage(bytes, `connection ${from}`, maxBytes);
       this.handle({ kind: 'message', from, message });
     } catch (error) {

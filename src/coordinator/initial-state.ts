@@ -4,12 +4,13 @@ import type { Progress, RunDescription, State } from './types.js';
 import { WorkerTable } from './worker-table.js';
 
 export function initialState(run: RunDescription, nowMs: number): State {
-  const { runId, host, config, definition, socketDirectory, out, resume, inherited } = run;
+  const { runId, host, config, definition, fingerprint, socketDirectory, out, resume, inherited } = run;
   return {
     runId,
     host,
     config,
     definition,
+    fingerprint,
     socketDirectory,
     out,
     resume,
@@ -18,6 +19,7 @@ export function initialState(run: RunDescription, nowMs: number): State {
     phaseSinceMs: nowMs,
     generation: 0,
     workers: WorkerTable.of([]),
+    trained: null,
     progress: initialProgress(run, nowMs),
     checkpoint: inherited?.checkpoint ?? resume,
     reconfiguration: { reason: 'membership', sinceMs: nowMs, failedAttempts: 0 },

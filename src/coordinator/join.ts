@@ -9,7 +9,15 @@ import {
 import type { ConnectionId } from '../shared/transport/transport.js';
 import { abortMessage, andThen, emit, fail, noActions, warn } from './actions.js';
 import { joinRefusal, refuse } from './admission.js';
-import { contradiction, dataChange, mismatch, resumeMismatch, type Disagreement } from './agreement.js';
+import {
+  contradiction,
+  dataChange,
+  mismatch,
+  otherValues,
+  resumeMismatch,
+  withSharedFingerprint,
+  type Disagreement,
+} from './agreement.js';
 import { reconfigure } from './reconfigure.js';
 import { canTakeOver } from './takeover.js';
 import { moveTo } from './transitions.js';
@@ -74,17 +82,20 @@ function abortRefused({ state, actions }: Decision, to: ConnectionId, error: Dis
 }
 
 export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage, nowMs: number): Decision {
-  const standby = { ...moveTo(worker, { state: 'standby', ready }), lastHeardMs: nowMs };
+  const other = referenceReady(state, worker);
+  const reference = other ?? state;
+  const kept = withSharedFingerprint(reference, ready);
+  const standby = { ...moveTo(worker, { state: 'standby', ready: kept }), lastHeardMs: nowMs };
   const actions: Action[] = [];
-  // The worker is compared with any other ready worker. A worker that is still loading has reported nothing to compare with.
-  const reference = referenceReady(state, worker);
-  if (reference) {
-    const wrong = contradiction(reference, ready, describeWorker(worker));
-    if (wrong) return disagree(state, standby, wrong, nowMs);
-    const different = mismatch(reference, ready, describeWorker(worker));
-    if (different && state.config.onMismatch === 'fail') return disagree(state, standby, different, nowMs);
-    if (different) actions.push(warn(different.message));
-  } else if (state.resume && state.phase === 'gathering') {
+  const from = describeWorker(worker);
+  const different = mismatch(reference, ready, from);
+  if (different && state.config.onMismatch === 'fail') return disagree(state, standby, different, nowMs);
+  const wrong = contradiction(reference, ready, from);
+  if (wrong) return disagree(state, standby, wrong, nowMs);
+  if (different) actions.push(warn(different.message));
+  const values = otherValues(state, ready, from);
+  if (values !== undefined) actions.push(warn(values));
+  if (!other && state.resume && state.phase === 'gathering') {
     const different = resumeMismatch(state.resume, ready);
     if (different !== undefined) actions.push(warn(different));
     // Without `allowOtherData`, the worker that reads the checkpoint refuses other data.
@@ -92,7 +103,7 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
     if (change) actions.push(emit(change));
   }
   // Every worker sends the same warnings, so only those of the first ready worker are emitted.
-  if (!reference && state.phase === 'gathering') actions.push(...(ready.warnings ?? []).map(warn));
+  if (!other && state.phase === 'gathering') actions.push(...(ready.warnings ?? []).map(warn));
   const next: Decision = { state: withWorker(state, standby), actions };
   // The worker stands by if there is no shard for it, if the model is being saved, or while a takeover waits for members.
   const full = membersOf(state).length >= state.config.shards;
@@ -101,12 +112,16 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
   return andThen(next, (ready) => reconfigure(ready, nowMs));
 }
 
+/**
+ * The first worker to join can be the last one to be ready, so the reference is any other ready worker. If there is none, it is one that
+ * has trained before: a worker that takes its place must compute the same.
+ */
 function referenceReady(state: State, worker: WorkerRecord): ReadyMessage | null {
   for (const other of state.workers.values()) {
     const ready = other.connection === worker.connection ? null : readyOf(other);
     if (ready) return ready;
   }
-  return null;
+  return state.trained;
 }
 
 /** Before the first generation, a disagreement ends the run. Later, only the new worker is refused. */

@@ -18,6 +18,7 @@ export function startGeneration(state: State, nowMs: number): Decision {
   const running: State = {
     ...enter(state, 'running', nowMs),
     workers: state.workers.map(run),
+    trained: members[0]?.lifecycle.ready ?? state.trained,
     balance: {
       ...state.balance,
       unmeasuredMembers: members.length,

@@ -8,11 +8,12 @@
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import { abortMessage, noActions, warn } from './actions.js';
+import { abortMessage, andThen, noActions, warn } from './actions.js';
+import { takeoverMismatch } from './agreement.js';
 import { reconfigure } from './reconfigure.js';
 import { enter } from './transitions.js';
 import type { Decision, State } from './types.js';
-import { membersOf, newWorker, withWorker } from './workers.js';
+import { describeWorker, membersOf, newWorker, withWorker } from './workers.js';
 
 type Rejoin = MessageOf<WorkerMessage, 'rejoin'>;
 
@@ -37,12 +38,16 @@ export function takeOver(state: State, from: ConnectionId, rejoin: Rejoin, nowMs
   const expected = newest ? worldSize : pending.worldSize;
   const next: State = {
     ...withWorker(pending === null ? enter(state, 'running', nowMs) : state, worker),
+    trained: ready,
     generation: Math.max(generation, state.generation),
     takeover: { ...state.takeover, pending: { worldSize: expected, sinceMs } },
     reconfiguration: { ...state.reconfiguration, sinceMs },
     progress: { ...state.progress, started: true },
   };
-  return membersOf(next).length < expected ? noActions(next) : reconfigure(next, nowMs);
+  const other = pending === null ? takeoverMismatch(state, ready, describeWorker(worker)) : undefined;
+  return andThen({ state: next, actions: other === undefined ? [] : [warn(other)] }, (present) =>
+    membersOf(present).length < expected ? noActions(present) : reconfigure(present, nowMs),
+  );
 }
 
 function refuseOtherRun(state: State, from: ConnectionId, { runId, join }: Rejoin): Decision {

@@ -2,9 +2,11 @@
 
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import type { ErrorCode, WireError } from '../shared/errors.js';
+import type { Fingerprint } from '../shared/identity/fingerprint.js';
 import type { LedgerEntry } from '../shared/ledger/entries.js';
 import type {
   CoordinatorMessage,
+  DefinitionRef,
   MessageOf,
   WorkerIdentity,
   WorkerMessage,
@@ -124,7 +126,9 @@ export interface RunDescription {
   /** The coordinator's host. */
   readonly host: string;
   readonly config: ResolvedConfig;
-  readonly definition: { readonly path: string; readonly sha256: string };
+  readonly definition: DefinitionRef;
+  /** The coordinator's own fingerprint, with which workers are compared while none is ready. */
+  readonly fingerprint: Partial<Fingerprint>;
   /** Folder for the data plane's sockets; null: TCP. */
   readonly socketDirectory: string | null;
   /** Folder of the run, made by the caller; null: nothing is saved. */
@@ -151,6 +155,8 @@ export interface CheckpointRef {
 export interface ResumeCheckpoint extends CheckpointRef {
   /** Identity of the workers that wrote the checkpoint; null if the checkpoint does not contain it. */
   readonly identity: WorkerIdentity | null;
+  /** Code and engine that wrote the checkpoint; null if the checkpoint does not contain it. */
+  readonly build: Pick<Fingerprint, 'code' | 'engine'> | null;
   readonly dataSha256: string;
   /** The data that the checkpoint was trained on; null if the checkpoint does not contain it. */
   readonly data: { readonly name: string; readonly trainCount: number; readonly testCount: number } | null;
@@ -162,6 +168,8 @@ export interface State extends RunDescription {
   /** Number of the current generation, or of the last one; 0 before the first. */
   readonly generation: number;
   readonly workers: WorkerTable<WorkerRecord>;
+  /** The report of a worker that has trained, with which workers are compared if no other one is ready; null: none has trained. */
+  readonly trained: ReadyMessage | null;
   readonly progress: Progress;
   /** The newest checkpoint, from which the run continues if all workers are lost. */
   readonly checkpoint: CheckpointRef | null;

@@ -6,6 +6,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { awakeTimeout } from '../shared/time/awake-clock.js';
 
 /** The entry point of the command line, which every child runs. The launcher imports nothing from it. */
 const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
@@ -72,9 +73,9 @@ export class Child {
 
   /** Waits up to `graceMs` for the process to end by itself, then kills it. */
   async end(graceMs: number): Promise<void> {
-    const timer = setTimeout(() => this.kill(), graceMs);
+    const cancel = awakeTimeout(graceMs, () => this.kill());
     await this.ended;
-    clearTimeout(timer);
+    cancel();
   }
 
   kill(): void {

@@ -2,11 +2,15 @@
 
 import type { InheritedState, ResumeCheckpoint } from '../coordinator/types.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
+import type { Fingerprint } from '../shared/identity/fingerprint.js';
+import type { DefinitionRef } from '../shared/protocol/messages.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 
 export interface CoordinatorStart {
   readonly config: ResolvedConfig;
-  readonly definition: { readonly path: string; readonly sha256: string };
+  readonly definition: DefinitionRef;
+  /** Hashes of what the run was started with. */
+  readonly fingerprint: Partial<Fingerprint>;
   readonly listen: string;
   /** Folder of CURVE keys; null without encryption. */
   readonly keys: string | null;

@@ -131,10 +131,11 @@ export class RunSupervisor {
         watchdog = new Watchdog(child, this.#run.config.peerTimeoutMs, () => (this.#hung = true));
       this.#onMessage(child, message);
     });
-    const { config, definition, keys, out, resume } = this.#run;
+    const { config, definition, fingerprint, keys, out, resume } = this.#run;
     const start: CoordinatorStart = {
       config,
       definition,
+      fingerprint,
       keys,
       out,
       resume,

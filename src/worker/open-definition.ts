@@ -1,11 +1,19 @@
 /** Opens the training definition that the coordinator names, or this machine's own copy of it. */
 
-import { resolve } from 'node:path';
+import { realpathSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { definitionFiles } from '../api/definition-files.js';
 import { definitionSha256, loadDefinition, type LoadedDefinition } from '../api/load-definition.js';
 import { ConfigError, ProtocolError } from '../shared/errors.js';
 import { changeableByOthers } from '../shared/files/ownership.js';
-import { protocolVersion, type CoordinatorMessage, type MessageOf } from '../shared/protocol/messages.js';
+import { shortHash, type Entries } from '../shared/identity/fingerprint.js';
+import {
+  protocolVersion,
+  type CoordinatorMessage,
+  type DefinitionRef,
+  type MessageOf,
+} from '../shared/protocol/messages.js';
 
 type Welcome = MessageOf<CoordinatorMessage, 'welcome'>;
 
@@ -17,12 +25,22 @@ export interface DefinitionSource {
   readonly checked: boolean;
 }
 
-/** Loads the training definition once it is verified to be the coordinator's. @throws ConfigError, ProtocolError */
+export interface OpenedDefinition {
+  readonly definition: LoadedDefinition;
+  /** Short hashes of its files, as this worker has read them. */
+  readonly files: Entries;
+}
+
+/**
+ * Loads the training definition once its file and the local files that it imports are verified to be the coordinator's.
+ * @throws ProtocolError
+ * @throws ConfigError naming the first file that differs; nothing has been executed then
+ */
 export async function openDefinition(
   { protocol, definition }: Welcome,
   cache: string | undefined,
   { path: own, checked }: DefinitionSource = { path: null, checked: false },
-): Promise<LoadedDefinition> {
+): Promise<OpenedDefinition> {
   if (protocol !== protocolVersion) {
     throw new ProtocolError(
       `Protocol: expected version ${protocolVersion}, got ${protocol} from the coordinator. Run the same Lockstep everywhere.`,
@@ -31,14 +49,39 @@ export async function openDefinition(
   const path = own ?? definition.path;
   const expected = definition.sha256;
   const sha256 = await definitionSha256(path);
-  if (sha256 !== expected) {
-    throw new ConfigError(
-      `Config file ${path}: expected the coordinator's (SHA-256 ${expected.slice(0, 12)}…), ` +
-        `got ${sha256.slice(0, 12)}…. ${remedy(path, definition.path)}`,
-    );
-  }
+  const advice = remedy(path, definition.path);
+  if (sha256 !== expected) throw otherFile('Config file', path, expected, sha256, advice);
+  const files = await verifyImports(path, definition, advice);
   if (checked) await refuseChangeable(path);
-  return loadDefinition(path, cache);
+  return { definition: await loadDefinition(path, cache), files };
+}
+
+/** @param path the definition on this machine, beside which its imports lie as beside the coordinator's */
+async function verifyImports(
+  path: string,
+  { entry, files }: DefinitionRef,
+  advice: string,
+): Promise<Entries> {
+  const own = realpathSync(path);
+  const above = entry
+    .split('/')
+    .slice(1)
+    .map(() => '..');
+  const root = resolve(dirname(own), ...above);
+  for (const [name, expected] of Object.entries(files)) {
+    const file = name === entry ? own : join(root, name);
+    const found = await readFile(file).then(shortHash, () => 'none');
+    if (found !== expected) throw otherFile(`Config file ${path}: its import`, file, expected, found, advice);
+  }
+  return files;
+}
+
+function otherFile(what: string, file: string, expected: string, got: string, advice: string): ConfigError {
+  const shown = got === 'none' ? 'none' : `${got.slice(0, 12)}…`;
+  return new ConfigError(
+    `${what} ${file}: expected the coordinator's (SHA-256 ${expected.slice(0, 12)}…), got ${shown}. ${advice}`,
+    { path: file },
+  );
 }
 
 function remedy(path: string, coordinators: string): string {

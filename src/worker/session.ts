@@ -18,6 +18,7 @@ import { openDefinition, type DefinitionSource } from './open-definition.js';
 import { buildReplica } from './training/build-replica.js';
 import { trainGenerations } from './training/generation-loop.js';
 import { replicaHashes } from './training/replica-hashes.js';
+import { workerFingerprint } from './worker-fingerprint.js';
 
 type Welcome = MessageOf<CoordinatorMessage, 'welcome'>;
 
@@ -67,18 +68,19 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const { communicator, loadEngine, faults: faultOptions = {} } = options;
   const welcome = await mailbox.receive('welcome');
   const { runId, config, definition: expected } = welcome;
-  const loaded = openDefinition(welcome, options.definitionCache, options.definitionSource);
-  const definition = await mailbox.during(loaded);
+  const opening = openDefinition(welcome, options.definitionCache, options.definitionSource);
+  const opened = await mailbox.during(opening);
   const engine = await mailbox.during(loadEngine(config));
   // Loading took seconds without a turn of the event loop; the run may have ended.
   await mailbox.yieldToEventLoop();
   const { requests, bitFlip, injectLinkFault } = faultOptions;
   const faults = requests === undefined ? undefined : new FaultInjector(requests, injectLinkFault);
-  const replica = await mailbox.during(buildReplica(engine, config, definition));
+  const replica = await mailbox.during(buildReplica(engine, config, opened.definition));
   for (const note of replica.data.notes ?? []) options.warn?.(note);
   await mailbox.yieldToEventLoop();
   const hashes = replicaHashes(replica);
   const identity = identityOf(engine, replica.kernels.name);
+  const fingerprint = workerFingerprint(replica, opened);
   const address = await openDataPlane(communicator, welcome, hashes.parameterCount);
   faults?.faultPointHit('join', 0);
   communicator.send({
@@ -91,11 +93,15 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
     dataSha256: replica.data.sha256,
     ...address,
     identity,
+    fingerprint,
     ...(replica.warnings.length > 0 && { warnings: replica.warnings.slice(0, 64) }),
   });
   const { layoutHash } = hashes;
   const { sha256: dataSha256 } = replica.data;
-  const context = { runId, config, definition: expected, layoutHash, dataSha256, identity };
+  const definition = { path: expected.path, sha256: expected.sha256 };
+  const { code, engine: binaries } = fingerprint;
+  const build = { code, engine: binaries };
+  const context = { runId, config, definition, layoutHash, dataSha256, identity, build };
   const warn = (message: string): void => options.warn?.(message);
   const checkpoints = Checkpoints.of(replica, context, (message) => communicator.send(message), requests);
   await trainGenerations({ replica, communicator, mailbox, checkpoints, faults, bitFlip, warn });

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { listeningEndpoints } from '../../scripts/fuzz/listening-endpoints.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
@@ -153,7 +153,7 @@ async function rogueCoordinator(endpoint: string, file: string): Promise<Control
   const server = await openControlServer(endpoint, 1_000_000);
   const config = resolveConfig(runConfigSchema.parse({ workers: 1, threads: 1 }), { cores: 1, gpus: [] });
   const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
-  const definition = { path: file, sha256 };
+  const definition = { path: file, sha256, entry: basename(file), files: {} };
   const welcome = {
     type: 'welcome',
     protocol: protocolVersion,

@@ -4,6 +4,7 @@ import { initialState } from '../../src/coordinator/initial-state.js';
 import type { Action, CoordinatorEvent, InheritedState, State } from '../../src/coordinator/types.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
+import type { Fingerprint } from '../../src/shared/identity/fingerprint.js';
 import { protocolVersion, type WorkerMessage } from '../../src/shared/protocol/messages.js';
 
 const times = { heartbeatMs: 100, peerTimeoutMs: 1000, stepTimeoutMs: 5000, joinTimeoutMs: 9000 };
@@ -15,18 +16,25 @@ export class CoordinatedRun {
   #state: State;
   actions: Action[] = [];
 
-  constructor(workers = 2, change: RunConfigInput = {}, inherited: InheritedState | null = null) {
+  /** @param own the fingerprint of the coordinator */
+  constructor(
+    workers = 2,
+    change: RunConfigInput = {},
+    inherited: InheritedState | null = null,
+    own: Partial<Fingerprint> = {},
+  ) {
     const config = resolveConfig(runConfigSchema.parse({ workers, ...times, maxSteps: 3, ...change }), {
       cores: 2,
       gpus: [],
     });
-    const definition = { path: '/config.ts', sha256: sha('c') };
+    const definition = { path: '/config.ts', sha256: sha('c'), entry: 'config.ts', files: {} };
     this.#state = initialState(
       {
         runId,
         host: 'box',
         config,
         definition,
+        fingerprint: own,
         socketDirectory: null,
         out: '/out',
         resume: null,
@@ -80,6 +88,7 @@ export class CoordinatedRun {
       endpoint: `tcp://${from}`,
       memory: null,
       identity,
+      fingerprint,
       ...hashes,
       ...counts,
       ...change,
@@ -179,4 +188,14 @@ export const identity = {
   threads: '1',
   cpu: 'x64 A 6 1',
   instructions: 'avx2 fma',
+};
+
+/** The fingerprint of every worker, unless a test changes it. */
+export const fingerprint = {
+  code: { 'dist/a.js': '1', 'dist/b.js': '2' },
+  engine: { 'tfjs version': '4' },
+  definition: { 'config.ts': '3' },
+  functions: {},
+  layers: { 'layer "dense" (Dense)': '4' },
+  values: { epochs: '3' },
 };

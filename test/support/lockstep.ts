@@ -24,6 +24,8 @@ export interface StartOptions {
   readonly cwd?: string;
   /** The Node executable of the command and of the processes that it starts; default: this one. */
   readonly node?: string;
+  /** Path of the command; default: that of the build. */
+  readonly command?: string;
 }
 
 export class Lockstep {
@@ -37,8 +39,11 @@ export class Lockstep {
   #unread = 0;
   #over = false;
 
-  constructor(args: readonly string[], { env = {}, cwd = root, node = process.execPath }: StartOptions = {}) {
-    this.#process = spawn(node, [main, ...args], {
+  constructor(
+    args: readonly string[],
+    { env = {}, cwd = root, node = process.execPath, command = main }: StartOptions = {},
+  ) {
+    this.#process = spawn(node, [command, ...args], {
       cwd,
       env: { ...process.env, NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

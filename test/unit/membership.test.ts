@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { protocolVersion } from '../../src/shared/protocol/messages.js';
-import { CoordinatedRun as Run, identity, sha } from '../support/coordinated-run.js';
+import { readyOf } from '../../src/coordinator/workers.js';
+import { CoordinatedRun as Run, fingerprint, identity, sha } from '../support/coordinated-run.js';
 
 describe('membership', () => {
   it('assigns adjacent ranks to the workers of one host, beginning with the host of the coordinator', () => {
@@ -134,5 +135,53 @@ describe('membership', () => {
         expect(warnings).toHaveLength(!same && onMismatch === 'warn' ? 1 : 0);
       }
     }
+  });
+
+  it.each([
+    [
+      'code',
+      { 'dist/a.js': '1', 'dist/b.js': '9' },
+      'ENGINE',
+      'different code of Lockstep: dist/b.js: expected 2, got 9',
+    ],
+    ['engine', { 'tfjs version': '5' }, 'ENGINE', 'tfjs version: expected 4, got 5'],
+    ['definition', { 'config.ts': '3', 'lib.ts': '1' }, 'CONFIG', 'lib.ts: expected none, got 1'],
+    ['functions', { loss: '7' }, 'MODEL', 'loss: expected none, got 7'],
+    ['layers', { 'layer "dense" (Dense)': '5' }, 'MODEL', 'layer "dense" (Dense): expected 4, got 5'],
+  ] as const)('refuses a worker that runs another %s, naming the entry', (group, entries, code, text) => {
+    const run = new Run();
+    for (const [i, name] of ['a', 'b'].entries()) run.join(name, i + 1);
+    run.ready('a');
+    run.ready('b', { fingerprint: { ...fingerprint, [group]: entries } });
+    expect(run.error).toMatchObject({ code, message: expect.stringContaining(text) as string });
+    expect(run.status).toBe(2);
+  });
+
+  it('accepts a left-over file of Lockstep that no common file imports', () => {
+    const run = new Run();
+    for (const [i, name] of ['a', 'b'].entries()) run.join(name, i + 1);
+    run.ready('a');
+    run.ready('b', { fingerprint: { ...fingerprint, code: { ...fingerprint.code, 'dist/old.js': '5' } } });
+    expect(run.phase).toBe('connecting');
+  });
+
+  it('compares a replacement with what has trained, although no worker is left', () => {
+    const run = Run.running(1);
+    run.commit('a', 1);
+    run.say('a', { type: 'checkpointed', step: 1, path: '/out/1', error: null });
+    run.on({ kind: 'exited', pid: 1, how: 'died', final: false });
+    run.join('b', 2);
+    run.ready('b', { fingerprint: { ...fingerprint, code: { 'dist/a.js': '9', 'dist/b.js': '2' } } });
+    expect(run.sent('b')).toEqual(['welcome', 'abort']);
+    run.join('c', 3);
+    run.ready('c');
+    expect(run.sent('c')).toEqual(['welcome', 'plan']);
+  });
+
+  it('shares the fingerprint of equal workers in memory', () => {
+    const run = Run.running(2);
+    const [a, b] = ['a', 'b'].map((name) => readyOf(run.state.workers.get(name)!)?.fingerprint);
+    expect(a).toBeDefined();
+    expect(b).toBe(a);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { InheritedState } from '../../src/coordinator/types.js';
-import { CoordinatedRun, runId } from '../support/coordinated-run.js';
+import { CoordinatedRun, fingerprint, runId } from '../support/coordinated-run.js';
 
 const inherited: InheritedState = { runId, step: 1, evaluated: { step: 0, splits: [] }, checkpoint: null };
 const successor = (): CoordinatedRun => new CoordinatedRun(2, {}, inherited);
@@ -34,6 +34,27 @@ describe('a coordinator that takes over a run', () => {
     // A new connection: nothing that was sent on the old one may have arrived.
     run.beat('c', 101);
     expect(run.sent('c')).toEqual(['identify']);
+  });
+
+  it('warns of code that its workers run and it does not, and compares workers that join with theirs', () => {
+    const run = new CoordinatedRun(2, {}, inherited, {
+      code: { 'dist/a.js': '9', 'dist/b.js': '2' },
+      definition: { 'config.ts': '3' },
+    });
+    run.beat('a', 1);
+    run.rejoin('a', 0, { worldSize: 1 });
+    expect(run.warnings).toEqual([
+      expect.stringMatching(
+        /^The run continues with what its workers run.*dist\/a\.js: expected 9, got 1 from/,
+      ),
+    ]);
+    run.say('a', { type: 'last_committed', generation: 1, step: 2 });
+    run.join('c', 3);
+    run.ready('c');
+    expect(run.sent('c')).toEqual(['welcome']);
+    run.join('d', 4);
+    run.ready('d', { fingerprint: { ...fingerprint, code: { 'dist/a.js': '9', 'dist/b.js': '2' } } });
+    expect(run.sent('d')).toEqual(['welcome', 'abort']);
   });
 
   it('waits for all members although another worker becomes ready meanwhile', () => {

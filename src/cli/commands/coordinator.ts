@@ -17,6 +17,7 @@ import { prepareFolder } from '../runs/prepare-folder.js';
 import { openRunReporters } from '../reporters/observers.js';
 import { openRun, type OpenRun } from '../runs/open-run.js';
 import { coordinateUntilEnd } from '../runs/run-coordinator.js';
+import { startIdentity } from '../runs/start-identity.js';
 import { coordinatorKeys, warnOfOpenAddress } from '../security/security.js';
 import { coordinateLaunched } from './launched-coordinator.js';
 
@@ -64,7 +65,7 @@ async function lead(
   try {
     const start: CoordinatorStart = {
       config,
-      definition: { path: definition.path, sha256: definition.sha256 },
+      ...startIdentity(setup),
       listen: flags.listen,
       keys: flags.keys ?? null,
       socketDirectory,

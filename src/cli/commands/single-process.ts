@@ -17,6 +17,7 @@ import { currentEngineHost, definitionCache, host } from '../environment/environ
 import type { RunSetup } from '../options/run-setup.js';
 import { singleProcessConfig } from '../options/single-process-config.js';
 import type { Reporters } from '../reporters/reporters.js';
+import { startIdentity } from '../runs/start-identity.js';
 import { openRunFiles } from '../runs/run-files.js';
 
 /** Time that the worker's part of the process has to end after the run. */
@@ -28,7 +29,7 @@ export async function trainInOneProcess(
   reporters: Reporters,
   faults: FaultOptions,
 ): Promise<number> {
-  const { definition, out, resume, checkpoint } = setup;
+  const { out, resume, checkpoint } = setup;
   const config = singleProcessConfig(setup.config);
   const server = new MemoryControl();
   const files = openRunFiles({ out, trace: config.trace, resumed: resume !== null }, (event) =>
@@ -38,7 +39,7 @@ export async function trainInOneProcess(
     runId: randomUUID(),
     host,
     config,
-    definition: { path: definition.path, sha256: definition.sha256 },
+    ...startIdentity(setup),
     socketDirectory: null,
     out,
     resume: checkpoint,

@@ -9,6 +9,7 @@ import { outputFlags, type TrainFlags } from '../options/train-options.js';
 import { prepareFolder } from '../runs/prepare-folder.js';
 import { openRunReporters } from '../reporters/observers.js';
 import type { Reporters } from '../reporters/reporters.js';
+import { startIdentity } from '../runs/start-identity.js';
 import { openRun } from '../runs/open-run.js';
 import { withKeys } from '../security/security.js';
 import { trainInOneProcess } from './single-process.js';
@@ -55,13 +56,12 @@ function trainInChildren(
   keys: string | null,
   faults: FaultOptions,
 ): Promise<number> {
-  const { config, definition, gpus, out } = setup;
-  const { path, sha256 } = definition;
+  const { config, gpus, out } = setup;
   const resume = setup.checkpoint;
   return new RunSupervisor(
     {
       config,
-      definition: { path, sha256 },
+      ...startIdentity(setup),
       gpus,
       keys,
       out,

@@ -9,7 +9,7 @@ import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promise
 import { dirname, join, relative } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { definitionFiles, type DefinitionFiles } from '../../api/definition-files.js';
-import type { DefinitionFunctions } from '../../api/definition-functions.js';
+import { functionHashes } from '../../api/definition-functions.js';
 import { copyAt, verifiedCopy, type CopyInRun } from '../../api/definition-place.js';
 import { loadDefinition, type LoadedDefinition } from '../../api/load-definition.js';
 import { systemCode } from '../../shared/errors.js';
@@ -58,15 +58,6 @@ async function contentsOf({ run, record }: CopyInRun): Promise<DefinitionCopy['c
   for (const { name } of record.files)
     files.set(name, await readFile(join(run, definitionFolder, filesFolder, name)));
   return { files, links: new Map(record.links.map(({ name, target }) => [name, target])) };
-}
-
-function functionHashes({ losses, metrics, augmentations }: DefinitionFunctions): Record<string, string> {
-  const named: (readonly [string, unknown])[] = [
-    ...[...losses].map(([output, loss]) => [output === '' ? 'loss' : `loss of ${output}`, loss] as const),
-    ...[...metrics].map(([name, metric]) => [`metric ${name}`, metric] as const),
-    ...augmentations.map((augment, i) => [`augment ${i + 1}`, augment] as const),
-  ];
-  return Object.fromEntries(named.map(([name, value]) => [name, hashOf(String(value))]));
 }
 
 /** Replaces the copy in a run's folder. @throws the file system's error */

@@ -52,6 +52,6 @@ function namesIn(folder: string): Promise<string[]> {
 /** Returns the part of a checkpoint's description that the coordinator needs. */
 export function checkpointRefOf(found: FoundCheckpoint | null): ResumeCheckpoint | null {
   if (found === null) return null;
-  const { step, identity, dataSha256, origin } = found.manifest;
-  return { path: found.path, step, identity, dataSha256, data: origin?.data ?? null };
+  const { step, identity, build = null, dataSha256, origin } = found.manifest;
+  return { path: found.path, step, identity, build, dataSha256, data: origin?.data ?? null };
 }

@@ -4,6 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { Coordinator } from '../../coordinator/coordinator.js';
 import type { CoordinatorStart } from '../../launcher/launch-messages.js';
 import { stopSignalsOfProcess } from '../../launcher/stop-signals.js';
+import { codeFiles } from '../../shared/identity/code-files.js';
+import { describeDifference, firstDifference, type Fingerprint } from '../../shared/identity/fingerprint.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import type { ServerKeys } from '../../shared/security/curve-key.js';
@@ -24,17 +26,19 @@ export async function startCoordinator(
   keys: ServerKeys | null,
   emit: (event: RunEvent) => void,
 ): Promise<RunningCoordinator> {
-  const { config, definition, socketDirectory, out, resume, inherited, listen } = start;
+  const { config, definition, fingerprint, socketDirectory, out, resume, inherited, listen } = start;
   const files = openRunFiles(
     { out, trace: config.trace, resumed: resume !== null || inherited !== null },
     emit,
   );
+  if (inherited !== null) warnOfOtherCode(fingerprint, emit);
   const server = await openControlServer(listen, controlMessageBytes, keys);
   const coordinator = new Coordinator({
     runId: inherited?.runId ?? randomUUID(),
     host,
     config,
     definition,
+    fingerprint,
     socketDirectory,
     out,
     resume,
@@ -62,4 +66,14 @@ export function coordinateUntilEnd(...args: Parameters<typeof startCoordinator>)
     },
     async () => (await starting).ended,
   );
+}
+
+/** A coordinator that replaces another one runs the code that is installed now. */
+function warnOfOtherCode(fingerprint: Partial<Fingerprint>, emit: (event: RunEvent) => void): void {
+  const difference = firstDifference(fingerprint, { code: codeFiles() }, ['code']);
+  if (!difference) return;
+  const message =
+    `Lockstep was changed during the run: ${describeDifference(difference, 'the new coordinator')}. ` +
+    'Workers that join with the changed code are refused.';
+  emit({ event: 'warning', message });
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { resolvedConfigSchema } from '../config/run-config.js';
 import { CheckpointError, systemCode } from '../errors.js';
+import { fingerprintSchema } from '../identity/fingerprint.js';
 import { maxLayers } from '../model/model-layer.js';
 import { identitySchema } from '../protocol/messages.js';
 
@@ -50,6 +51,8 @@ const manifestSchema = z.strictObject({
   /** Identity of the workers that wrote it: everything besides the configuration that the bits depend on. */
   identity: identitySchema.nullable().default(null),
   origin: originSchema.nullable().default(null),
+  /** Hashes of the code and the engine that wrote it; absent in checkpoints of earlier versions. */
+  build: fingerprintSchema.pick({ code: true, engine: true }).optional(),
   file: z.strictObject({ name: z.literal(stateName), bytes: z.int().min(8), sha256 }),
 });
 

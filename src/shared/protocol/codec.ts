@@ -17,7 +17,7 @@ import { malformation } from './well-formed.js';
 
 /** Longest control message in bytes. The longest valid one is the plan of a large cluster. */
 export const controlMessageBytes = 1024 * 1024;
-/** Longest message in bytes from a connection without a ready worker. `join` and `ready` are much shorter. */
+/** Longest message in bytes from a connection that has not joined. `join` is much shorter. */
 export const unknownPeerMessageBytes = 64 * 1024;
 
 /** Plain values without records and extensions, as `malformation` expects. The package's types lack `skipValues`. */

@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { fingerprintSchema } from '../identity/fingerprint.js';
 import { ledgerEntrySchema } from '../ledger/entries.js';
 import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
@@ -12,6 +13,7 @@ import { keyPattern } from '../security/curve-key.js';
 import { maxHistograms, namedHistogramSchema } from '../runs/histogram.js';
 import { modelLayerSchema, maxLayers } from '../model/model-layer.js';
 import { misclassifiedSampleSchema, maxMisclassified, pictureSchema } from '../evaluation/misclassified.js';
+import { relativePathSchema } from '../runs/definition-record.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
 import { printableLine, printableLines } from './printable.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
@@ -60,6 +62,18 @@ const partTimesSchema = z.strictObject(
 /** Address at which workers of the same host can open this worker's memory (see memory/shared-memory.ts); null: none. */
 const memory = z.string().regex(addressPattern).nullable();
 
+/** The definition's file, and the local files of which it consists, which a worker compares with its own before it executes them. */
+export const definitionRefSchema = z.strictObject({
+  path,
+  /** Hash of the file. */
+  sha256,
+  /** Path of the file below the folder to which the names in `files` refer. */
+  entry: relativePathSchema,
+  /** Short hashes by name; empty if there are too many files. */
+  files: z.record(relativePathSchema, z.string().max(64)),
+});
+export type DefinitionRef = Readonly<z.infer<typeof definitionRefSchema>>;
+
 const joinSchema = z.strictObject({
   type: z.literal('join'),
   protocol: uint32,
@@ -85,6 +99,8 @@ const readySchema = z.strictObject({
   publicKey,
   memory,
   identity: identitySchema,
+  /** Hashes of what the worker runs. */
+  fingerprint: fingerprintSchema,
   /** Notes on the model for the user, the same on every worker; absent if there are none. */
   warnings: z.array(text).max(64).optional(),
 });
@@ -232,7 +248,7 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
     protocol: uint32,
     runId: z.uuid(),
     config: resolvedConfigSchema,
-    definition: z.strictObject({ path: z.string().max(4_096), sha256 }),
+    definition: definitionRefSchema,
     /** Folder of the data plane's sockets; null: TCP on the interface that reaches the coordinator. */
     socketDirectory: z.string().max(4_096).nullable(),
   }),

@@ -18,7 +18,7 @@ export const maxRecordBytes = 16 * 2 ** 20;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 /** Path below `filesFolder`, with slashes; never one that leads out of it. */
-const name = z
+export const relativePathSchema = z
   .string()
   .min(1)
   .max(4_096)
@@ -26,6 +26,7 @@ const name = z
     (path) => !path.startsWith('/') && path.split('/').every((part) => part !== '..' && part !== ''),
     'must be a path below the folder',
   );
+const name = relativePathSchema;
 const path = z.string().min(1).max(4_096);
 
 export const definitionRecordSchema = z.strictObject({

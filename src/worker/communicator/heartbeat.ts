@@ -1,5 +1,10 @@
 /** The heartbeat timer of a worker. Sends heartbeats, and detects a coordinator that is silent for too long. */
 
+import { AwakeClock } from '../../shared/time/awake-clock.js';
+
+/** A shorter gap between two ticks is no suspension of this process. */
+const minGapMs = 1_000;
+
 export interface HeartbeatOptions {
   readonly intervalMs: number;
   /** Silence of the coordinator after which `silent` is called. */
@@ -12,16 +17,19 @@ export interface HeartbeatOptions {
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
   readonly #timer: NodeJS.Timeout;
-  #lastHeardMs = performance.now();
+  readonly #clock: AwakeClock;
+  #lastHeardMs: number;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
+    this.#clock = new AwakeClock(Math.max(minGapMs, 4 * options.intervalMs));
+    this.#lastHeardMs = this.#clock.now();
     this.#timer = setInterval(() => this.#beat(), options.intervalMs);
   }
 
   /** Called with each message of the coordinator. */
   heard(): void {
-    this.#lastHeardMs = performance.now();
+    this.#lastHeardMs = this.#clock.now();
   }
 
   stop(): void {
@@ -31,7 +39,7 @@ export class Heartbeat {
   #beat(): void {
     const { send, silent, timeoutMs } = this.#options;
     send();
-    const silentMs = performance.now() - this.#lastHeardMs;
+    const silentMs = this.#clock.now() - this.#lastHeardMs;
     if (silentMs > timeoutMs) silent(silentMs);
   }
 }

@@ -21,6 +21,7 @@ import {
 import { invariant, type OperationalError } from '../../shared/errors.js';
 import type { Frame } from '../../shared/protocol/frame.js';
 import type { Plan } from '../../shared/protocol/messages.js';
+import { awakeTimeout } from '../../shared/time/awake-clock.js';
 import type { DataPlane, PeerAddress } from '../../shared/transport/transport.js';
 import { asGeneration, asRank, type Rank } from '../../shared/sharding/identifiers.js';
 import type { DataPlaneRequest } from './communicator.js';
@@ -54,7 +55,7 @@ export class JoinedGeneration {
   /** Resolves when all hellos have arrived. The result is true if this worker and each peer can read each other's memory. */
   readonly connected: Promise<boolean>;
   #connecting: { resolve(sharesMemory: boolean): void; reject(error: Error): void } | undefined;
-  #verdict: NodeJS.Timeout | undefined;
+  #cancelVerdict: (() => void) | undefined;
 
   /** Opens the memory of peers on the same host. `greet` connects to the peers. */
   constructor(
@@ -119,7 +120,7 @@ export class JoinedGeneration {
 
   /** Calls `timedOut` after `timeoutMs` unless the generation ends before. Only the first call of this method has an effect. */
   awaitVerdict(timeoutMs: number, timedOut: () => void): void {
-    this.#verdict ??= setTimeout(timedOut, timeoutMs);
+    this.#cancelVerdict ??= awakeTimeout(timeoutMs, timedOut);
   }
 
   /**
@@ -167,7 +168,7 @@ export class JoinedGeneration {
 
   /** Closes the memory of peers and cancels the wait for a verdict. */
   close(): void {
-    clearTimeout(this.#verdict);
+    this.#cancelVerdict?.();
     for (const memory of this.#memories.values()) memory.close();
     this.#memories.clear();
   }

@@ -4,8 +4,10 @@
  */
 import os from 'node:os';
 import { EngineError, InvariantError } from '../../shared/errors.js';
+import type { Entries } from '../../shared/identity/fingerprint.js';
 import { loadNativeMemory, type NativeMemory } from '../../shared/memory/native-memory.js';
 import { findEngine, findMemoryAddon, packageDirectory, type EngineHost, type FoundEngine } from './cache.js';
+import { nativeFiles, tfjsVersions, wasmFiles } from './engine-files.js';
 import { engineEnvironment, type EngineDevice } from './environment.js';
 import { readManifest, verifyFiles } from './manifest.js';
 import { requireJavaScript, requireNative, type Tensorflow } from './native.js';
@@ -43,6 +45,8 @@ export interface Engine {
   readonly device: EngineDeviceDescription;
   /** The native addon for addresses and sums, if it is installed. */
   readonly memory: NativeMemory | undefined;
+  /** Versions of tfjs's packages and hashes of the binaries that compute, by name. */
+  readonly files: Entries;
   /** Description of the engine in one line. */
   describe(): string;
 }
@@ -90,7 +94,14 @@ async function loadNative(found: FoundEngine, options: LoadEngineOptions): Promi
   const name = kind === 'gpu' ? 'GPU 0 of those visible' : cpuName();
   const device = { kind, name, threads: options.threads } as const;
   const memory = loadNativeMemory(findMemoryAddon(options.host));
-  return describeEngine('tensorflow', tf, backend.binding.TF_Version, device, memory);
+  return describeEngine(
+    'tensorflow',
+    tf,
+    backend.binding.TF_Version,
+    device,
+    await nativeFiles(found),
+    memory,
+  );
 }
 
 /** Checks the environment: a thread count that did not reach TensorFlow would silently change the bits of a run. */
@@ -111,7 +122,7 @@ async function loadJavaScript(): Promise<Engine> {
   await tf.setBackend('cpu');
   await tf.ready();
   withoutBanner(tf);
-  return describeEngine('js', tf, tf.version['tfjs-core'], oneThread());
+  return describeEngine('js', tf, tf.version['tfjs-core'], oneThread(), {});
 }
 
 /** Loads the addon for shared memory for the other engines as well, if it is installed; no bit depends on it. */
@@ -131,6 +142,7 @@ async function loadWasm({ host, warn }: LoadEngineOptions): Promise<Engine> {
     tf,
     tf.version['tfjs-core'],
     oneThread(),
+    wasmFiles(),
     loadNativeMemory(findMemoryAddon(host)),
   );
 }
@@ -150,6 +162,7 @@ function describeEngine(
   tf: Tensorflow,
   version: string,
   device: EngineDeviceDescription,
+  binaries: Entries,
   memory?: NativeMemory,
 ): Engine {
   const describe = (): string => {
@@ -161,7 +174,8 @@ function describeEngine(
     const threads = device.threads === 1 ? '1 thread' : `${device.threads} threads`;
     return `${what} on ${device.kind.toUpperCase()}, ${device.name}, ${threads}`;
   };
-  return { kind, tf, backendName: tf.getBackend(), version, device, memory, describe };
+  const files = { ...tfjsVersions(tf), ...binaries };
+  return { kind, tf, backendName: tf.getBackend(), version, device, memory, files, describe };
 }
 
 function cpuName(): string {

@@ -57,7 +57,7 @@ export const workerFields = {
   }),
   onMismatch: z.enum(['fail', 'warn']).default('fail').register(fieldMetadata, {
     description:
-      'reaction to workers that differ in engine, kernels, CPU family or threads and may therefore differ in results',
+      'reaction to workers that differ in engine, kernels, CPU family, threads or files of Lockstep and may therefore differ in results',
     flag: '--on-mismatch <fail|warn>',
     resume: 'free',
   }),
