@@ -1,8 +1,9 @@
 /**
  * The lease of a run's folder. At most one process holds it and leads the run. This process is `train`, which starts one coordinator after
  * another, or a coordinator that was not started by `train`. The holder renews the lease while it runs. A holder that hangs for longer than
- * `staleMs` loses the lease to the next process that requests it, and exits when it continues. The lease of a dead process on this host is
- * free at once.
+ * `staleMs` loses the lease to the next process that requests it, and exits when it continues. The lease of a process that is known to be
+ * dead is free at once. A holder that this process cannot see (on another host, or in another container) is observed: it is alive if it
+ * renews the lease.
  *
  * ```
  * <run>/lead.lock   a folder; its modification time shows that the holder is alive
@@ -12,17 +13,18 @@
 
 import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import lockfile from 'proper-lockfile';
-import { z } from 'zod';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { exitStatus } from '../shared/exit-status.js';
+import { describeOwnProcess, holderSchema, lifeOf, type Holder } from './lease-holder.js';
 
 const staleMs = 10_000;
 const updateMs = 2_000;
 const retryMs = 250;
 
-const holderSchema = z.object({ pid: z.int(), host: z.string(), since: z.number() });
-type Holder = z.infer<typeof holderSchema>;
+/** A living holder renews the lease within this time; a dead one has lost it after this time. */
+const observationMs = staleMs + updateMs;
 
 export interface Lease {
   release(): Promise<void>;
@@ -45,10 +47,12 @@ export async function takeLease({
   onLost = exitOnLostLease,
   waitMs = 0,
 }: LeaseRequest): Promise<Lease> {
-  const deadlineMs = performance.now() + waitMs;
+  const startedMs = performance.now();
+  const own = describeOwnProcess(host);
+  const renewedAtMs = renewalOf(out);
   for (;;) {
     try {
-      return await tryLease(out, host, onLost);
+      return await tryLease(out, own, onLost);
     } catch (cause) {
       if (systemCode(cause) !== 'ELOCKED') {
         throw new ConfigError(
@@ -57,18 +61,30 @@ export async function takeLease({
           cause,
         );
       }
-      if (performance.now() >= deadlineMs) throw alreadyLed(out, cause);
+      const holder = readHolder(filesOf(out).note);
+      const isObserved = holder === undefined || lifeOf(holder, own) === 'unknown';
+      const isUnclear = isObserved && renewalOf(out) === renewedAtMs;
+      if (performance.now() - startedMs >= Math.max(waitMs, isUnclear ? observationMs : 0))
+        throw alreadyLed(out, own, cause);
       await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }
 }
 
-async function tryLease(out: string, host: string, onLost: (message: string) => void): Promise<Lease> {
+/** The time at which the holder has renewed the lease; undefined if there is no holder. */
+function renewalOf(out: string): number | undefined {
+  try {
+    return statSync(filesOf(out).lock).mtimeMs;
+  } catch {
+    return undefined;
+  }
+}
+
+async function tryLease(out: string, own: Holder, onLost: (message: string) => void): Promise<Lease> {
   const { lock, note } = filesOf(out);
-  const own: Holder = { pid: process.pid, host, since: Date.now() };
   // Other users see neither the data nor the results of a run, unless its owner changes the mode.
   mkdirSync(out, { recursive: true, mode: 0o700 });
-  expireDeadHolder(lock, note, host);
+  expireDeadHolder(lock, note, own);
   const release = await lockfile.lock(out, {
     lockfilePath: lock,
     stale: staleMs,
@@ -77,7 +93,7 @@ async function tryLease(out: string, host: string, onLost: (message: string) => 
     onCompromised: () => {
       const holder = readHolder(note);
       // If the folder is gone or cannot be written, no other process leads the run.
-      if (!holder || (holder.pid === own.pid && holder.host === own.host)) return;
+      if (!holder || isDeepStrictEqual(holder, own)) return;
       onLost(`Run ${out} is led by pid ${holder.pid} on ${holder.host} since this process hung.`);
     },
   });
@@ -95,10 +111,11 @@ const filesOf = (out: string): { lock: string; note: string } => ({
   note: join(out, 'lead.json'),
 });
 
-function alreadyLed(out: string, cause: unknown): ConfigError {
+function alreadyLed(out: string, own: Holder, cause: unknown): ConfigError {
   const holder = readHolder(filesOf(out).note);
+  const isElsewhere = holder?.host === own.host && holder.pidNamespace !== own.pidNamespace;
   return new ConfigError(
-    `Run ${out} is led by ${holder ? `pid ${holder.pid} on ${holder.host}` : 'another process'} already. ` +
+    `Run ${out} is led by ${holder ? `pid ${holder.pid} on ${holder.host}${isElsewhere ? ' (in another container)' : ''}` : 'another process'} already. ` +
       'Wait for its end, or choose another folder with --out.',
     { out },
     cause,
@@ -119,25 +136,16 @@ function readHolder(note: string): Holder | undefined {
   }
 }
 
-/** Marks the lease of a dead process of this host as stale, so that the lease is free at once and not only after `staleMs`. */
-function expireDeadHolder(lock: string, note: string, host: string): void {
+/** Marks the lease of a process that is known to be dead as stale, so that it is free now and not only after `staleMs`. */
+function expireDeadHolder(lock: string, note: string, own: Holder): void {
   try {
     const before = statSync(lock);
     const holder = readHolder(note);
-    if (!holder || holder.host !== host || isAlive(holder.pid)) return;
-    // Another process may have taken the lease since then. In this case the folder has another inode or time.
+    if (!holder || lifeOf(holder, own) !== 'dead') return;
+    // Another process may have taken the lease since; then the folder has another inode or time.
     const now = statSync(lock);
     if (now.ino === before.ino && now.mtimeMs === before.mtimeMs) utimesSync(lock, 0, 0);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCode(error) === 'EPERM';
   }
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { describeOwnProcess, lifeOf } from '../../src/launcher/lease-holder.js';
 import { takeLease } from '../../src/launcher/lease.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/lockstep.js';
@@ -70,5 +71,20 @@ describe('the lease of a run', () => {
     await expect(request(join(folder, 'file', 'run'))).rejects.toThrow(/can't be written \(ENOTDIR\)/);
     await mkdir(join(folder, 'other'));
     await (await request(join(folder, 'other'))).release();
+  });
+});
+
+describe('the lease of a holder that another process cannot see', () => {
+  const own = describeOwnProcess('here');
+
+  it.each([
+    ['the same process', {}, 'alive'],
+    ['a process with another start time under the same PID', { startTime: '1' }, 'dead'],
+    ['a process of another PID namespace with the same PID', { pidNamespace: 'pid:[1]' }, 'unknown'],
+    ['a process before the last start of the machine', { boot: 'another' }, 'unknown'],
+    ['a process of another host', { host: 'there' }, 'unknown'],
+    ['a process that has ended', { pid: 2 ** 22 + 1 }, 'dead'],
+  ] as const)('%s is seen as it is', (_, change, life) => {
+    expect(lifeOf({ ...own, ...change }, own)).toBe(life);
   });
 });
