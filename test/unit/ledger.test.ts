@@ -51,7 +51,7 @@ describe('the ledger', () => {
   it('compares by step, shard and parameter, whatever the order of the lines', async () => {
     const a = await ledgerOf([begin, ...step(1), ...step(2), ...step(3)]);
     const b = await ledgerOf([begin, begin, ...step(2).reverse(), ...step(1), ...step(3)]);
-    expect(compareLedgers(a, b)).toEqual({ steps: 3, difference: undefined });
+    expect(compareLedgers(a, b)).toEqual({ steps: 3, missing: 0, difference: undefined });
     const changed = await ledgerOf([
       begin,
       ...step(1),
@@ -60,6 +60,7 @@ describe('the ledger', () => {
     ]);
     expect(compareLedgers(a, changed)).toEqual({
       steps: 3,
+      missing: 0,
       difference: {
         step: 2,
         kind: 'gradient',
@@ -97,7 +98,40 @@ describe('the ledger', () => {
       ...step(2).filter((entry) => !('rank' in entry && entry.rank === 1) && !('shard' in entry)),
     ]);
     expect(cut.lastStep).toBe(1);
-    expect(compareLedgers(whole, cut)).toEqual({ steps: 1, difference: undefined });
+    expect(compareLedgers(whole, cut)).toEqual({ steps: 1, missing: 0, difference: undefined });
+  });
+
+  it('counts shards whose entries were lost as missing and compares the others', async () => {
+    const whole = await ledgerOf([begin, ...step(1), ...step(2), ...step(3)]);
+    const alone = { ...begin, workers: 1 };
+    const lost = (entries: LedgerEntry[]): LedgerEntry[] =>
+      entries.filter(
+        (entry) => !('rank' in entry && entry.rank === 1) && !('shard' in entry && entry.shard === 1),
+      );
+    // Rank 1 was killed in step 3 and lost its entries of step 2; rank 0 ended the run.
+    const cut = await ledgerOf([begin, ...step(1), ...lost(step(2)), alone, ...step(3)]);
+    expect(compareLedgers(whole, cut)).toEqual({ steps: 3, missing: 1, difference: undefined });
+    const changed = await ledgerOf([
+      begin,
+      ...step(1),
+      ...lost(step(2, { gradient: hash(9) })),
+      alone,
+      ...step(3),
+    ]);
+    expect(compareLedgers(whole, changed).difference).toMatchObject({ step: 2, kind: 'gradient', shard: 0 });
+  });
+
+  it('keeps the steps of a time with fewer workers', async () => {
+    const whole = await ledgerOf([begin, ...step(1), ...step(2), ...step(3)]);
+    const second = step(2).filter((entry) => !('rank' in entry && entry.rank === 1));
+    const run = await ledgerOf([begin, ...step(1), { ...begin, workers: 1 }, ...second, begin, ...step(3)]);
+    expect(compareLedgers(whole, run)).toEqual({ steps: 3, missing: 0, difference: undefined });
+  });
+
+  it('does not compare runs with other numbers of shards', async () => {
+    const a = await ledgerOf([begin, ...step(1)]);
+    const b = await ledgerOf([begin, ...step(1).filter((entry) => !('shard' in entry && entry.shard === 1))]);
+    expect(compareLedgers(a, b).difference).toMatchObject({ kind: 'shards', a: '2 shards', b: '1 shards' });
   });
 
   it('does not compare the hashes of different models', async () => {

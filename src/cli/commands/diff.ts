@@ -24,13 +24,17 @@ const irrelevant = new Set<string>(
 export async function diff(a: string, b: string, { json = false }: DiffFlags): Promise<number> {
   const [left, right] = await Promise.all([readLedger(a), readLedger(b)]);
   const config = await differingConfig(a, b);
-  const { steps, difference } = compareLedgers(left, right);
+  const { steps, missing, difference } = compareLedgers(left, right);
   if (json) {
     const last = { a: left.lastStep, b: right.lastStep };
-    process.stdout.write(`${JSON.stringify({ steps, last, config, difference: difference ?? null })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ steps, missing, last, config, difference: difference ?? null })}\n`,
+    );
   } else {
     const lines = config.map((line) => `Configs differ: ${line}`);
     lines.push(difference ? describe(difference) : `Identical over ${steps} steps.`);
+    if (missing > 0)
+      lines.push(`Not compared: the entries of ${missing} shards, which a worker lost when it ended.`);
     if (left.lastStep !== right.lastStep)
       lines.push(`${a} ends after step ${left.lastStep}, ${b} after step ${right.lastStep}.`);
     process.stdout.write(`${lines.join('\n')}\n`);

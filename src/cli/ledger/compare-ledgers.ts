@@ -19,6 +19,8 @@ export interface Difference {
 export interface Comparison {
   /** Number of steps that both runs have. */
   readonly steps: number;
+  /** Number of shards in these steps whose entries one of the runs lacks, for example because a worker was killed. */
+  readonly missing: number;
   readonly difference: Difference | undefined;
 }
 
@@ -27,14 +29,25 @@ export function compareLedgers(a: RunLedger, b: RunLedger): Comparison {
   const [names, others] = [a.parameters.join(', '), b.parameters.join(', ')];
   // Hashes of different models cannot be compared.
   if (names !== others) {
-    return { steps: common.length, difference: { step: 0, kind: 'parameters', a: names, b: others } };
+    const difference = { step: 0, kind: 'parameters', a: names, b: others } as const;
+    return { steps: common.length, missing: 0, difference };
   }
+  if (a.shardCount !== b.shardCount && common[0] !== undefined) {
+    const [x, y] = [`${a.shardCount} shards`, `${b.shardCount} shards`];
+    return {
+      steps: common.length,
+      missing: 0,
+      difference: { step: common[0], kind: 'shards', a: x, b: y },
+    };
+  }
+  let missing = 0;
   for (const step of common) {
     const [left, right] = [a.steps.get(step), b.steps.get(step)];
     const difference = left && right && compareStep(step, left, right, a.parameters);
-    if (difference) return { steps: common.length, difference };
+    if (difference) return { steps: common.length, missing, difference };
+    missing += 2 * a.shardCount - (left?.shards.size ?? 0) - (right?.shards.size ?? 0);
   }
-  return { steps: common.length, difference: undefined };
+  return { steps: common.length, missing, difference: undefined };
 }
 
 function compareStep(
@@ -43,10 +56,7 @@ function compareStep(
   b: StepRecord,
   parameters: readonly string[],
 ): Difference | undefined {
-  const shards = [...a.shards.keys()].sort((x, y) => x - y);
-  const others = [...b.shards.keys()].sort((x, y) => x - y);
-  if (shards.join() !== others.join())
-    return { step, kind: 'shards', a: `shards ${shards.join(', ')}`, b: `shards ${others.join(', ')}` };
+  const shards = [...a.shards.keys()].filter((shard) => b.shards.has(shard)).sort((x, y) => x - y);
   for (const shard of shards) {
     const [left, right] = [a.shards.get(shard)?.loss, b.shards.get(shard)?.loss];
     if (!Object.is(left, right)) return { step, kind: 'loss', shard, a: String(left), b: String(right) };

@@ -24,7 +24,9 @@ export interface StepRecord {
 export interface RunLedger {
   readonly directory: string;
   readonly parameters: readonly string[];
-  /** Steps for which every worker's entries are present. A killed worker loses its last few entries. */
+  /** Number of shards of a batch. */
+  readonly shardCount: number;
+  /** Steps for which the entries of every worker or of every shard are present. A killed worker loses its last few entries. */
   readonly steps: ReadonlyMap<number, StepRecord>;
   readonly lastStep: number;
 }
@@ -79,11 +81,16 @@ export async function readLedger(directory: string): Promise<RunLedger> {
   if (pending && !(pending.entry instanceof DataError)) add(pending.entry, pending.line);
   if (!parameters) throw new DataError(`Ledger ${file}: expected entries, got none.`);
   let lastStep = 0;
-  for (const [step, { weights }] of steps) {
-    if (weights.size < workers) steps.delete(step);
+  let shardCount = 0;
+  for (const { shards } of steps.values())
+    for (const shard of shards.keys()) shardCount = Math.max(shardCount, shard + 1);
+  for (const [step, { weights, shards }] of steps) {
+    const isComplete =
+      weights.size >= workers || (shardCount > 0 && shards.size === shardCount && weights.size > 0);
+    if (!isComplete) steps.delete(step);
     else lastStep = Math.max(lastStep, step);
   }
-  return { directory, parameters, steps, lastStep };
+  return { directory, parameters, shardCount, steps, lastStep };
 }
 
 /** Rejects a line that is too long before it is in memory. */
