@@ -85,7 +85,9 @@ async function meet(
   ]);
   await coordinator.event('run');
   await onListening?.();
-  const workers = starts.map((start) => lockstep(['worker', '--coordinator', endpoint], start));
+  const workers = starts.map((start) =>
+    lockstep(['worker', '--coordinator', endpoint, '--config', config], start),
+  );
   return { coordinator: await coordinator.ended, workers: await Promise.all(workers) };
 }
 

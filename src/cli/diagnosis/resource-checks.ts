@@ -2,9 +2,10 @@
 
 import { constants, accessSync, existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { availableParallelism, freemem, totalmem } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { engineRoot } from '../../worker/engine/cache.js';
+import { cgroupLimits, usableCores, usableMemory } from '../environment/cgroup.js';
 import { currentEngineHost } from '../environment/environment.js';
 import { presentGpus } from '../environment/machine.js';
 import type { Check, Finding } from './finding.js';
@@ -36,13 +37,21 @@ function checkGpus(): Finding {
 }
 
 function checkCores(): Finding {
-  const cores = availableParallelism();
-  return { name: 'Cores', state: 'ok', found: `${cores}, the largest useful number of workers without GPUs` };
+  const limits = cgroupLimits();
+  const present = availableParallelism();
+  const cores = usableCores(limits, present);
+  const isLimited = limits.cpus !== null && limits.cpus < present;
+  const quota = isLimited ? ` (a quota of ${limits.cpus} CPUs, of ${present} present)` : '';
+  const found = `${cores}${quota}, the largest useful number of workers without GPUs`;
+  return { name: 'Cores', state: 'ok', found };
 }
 
 function checkMemory(): Finding {
-  const found = `${inGigabytes(freemem())} free of ${inGigabytes(totalmem())}`;
-  const workers = Math.floor(freemem() / workerBytes);
+  const limits = cgroupLimits();
+  const { totalBytes, freeBytes } = usableMemory(limits);
+  const of = limits.memoryBytes === totalBytes ? 'a limit of ' : '';
+  const found = `${inGigabytes(freeBytes)} free of ${of}${inGigabytes(totalBytes)}`;
+  const workers = Math.floor(freeBytes / workerBytes);
   if (workers >= 2) return { name: 'Memory', state: 'ok', found };
   return {
     name: 'Memory',

@@ -1,7 +1,7 @@
 /** The hardware of this machine, as far as the configuration depends on it. */
 
 import { execFileSync } from 'node:child_process';
-import { availableParallelism } from 'node:os';
+import { usableCores } from './cgroup.js';
 import type { Machine } from '../options/resolve.js';
 
 /** Returns the numbers of the GPUs that the NVIDIA driver lists; empty without a driver. */
@@ -20,5 +20,5 @@ export function presentGpus(): number[] {
 
 export function machine(devices: string): Machine & { present: readonly number[] } {
   const present = devices === 'cpu' ? [] : presentGpus();
-  return { cores: availableParallelism(), gpus: present, present };
+  return { cores: usableCores(), gpus: present, present };
 }

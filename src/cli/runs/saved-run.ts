@@ -1,8 +1,8 @@
 /** Reads the files of a run: its configuration and its event log. */
 
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { usableCores } from '../environment/cgroup.js';
 import { describeIssues, resolveConfig } from '../options/resolve.js';
 import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
@@ -55,7 +55,7 @@ export async function readRunConfig(directory: string): Promise<ResolvedConfig> 
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT' || systemCode(cause) === 'ENOTDIR') {
       return resolveConfig(runConfigSchema.parse({ workers: 1 }), {
-        cores: availableParallelism(),
+        cores: usableCores(),
         gpus: [],
       });
     }
