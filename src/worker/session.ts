@@ -9,7 +9,6 @@ import { failureOf, onStrayUserError } from '../shared/user-code.js';
 import { protocolVersion, type CoordinatorMessage, type MessageOf } from '../shared/protocol/messages.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import type { Communicator, DataPlaneAddress } from './communicator/communicator.js';
-import { identityOf } from './engine/identity.js';
 import type { Engine } from './engine/load.js';
 import { FaultInjector } from './faults/fault-injector.js';
 import type { FaultOptions } from './faults/fault-options.js';
@@ -17,8 +16,7 @@ import { Mailbox } from './mailbox.js';
 import { openDefinition, type DefinitionSource } from './open-definition.js';
 import { buildReplica } from './training/build-replica.js';
 import { trainGenerations } from './training/generation-loop.js';
-import { replicaHashes } from './training/replica-hashes.js';
-import { workerFingerprint } from './worker-fingerprint.js';
+import { describeWorker } from './worker-fingerprint.js';
 
 type Welcome = MessageOf<CoordinatorMessage, 'welcome'>;
 
@@ -78,9 +76,7 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const replica = await mailbox.during(buildReplica(engine, config, opened.definition));
   for (const note of replica.data.notes ?? []) options.warn?.(note);
   await mailbox.yieldToEventLoop();
-  const hashes = replicaHashes(replica);
-  const identity = identityOf(engine, replica.kernels.name);
-  const fingerprint = workerFingerprint(replica, opened);
+  const { hashes, identity, fingerprint } = describeWorker(replica, opened);
   const address = await openDataPlane(communicator, welcome, hashes.parameterCount);
   faults?.faultPointHit('join', 0);
   communicator.send({

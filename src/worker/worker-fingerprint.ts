@@ -1,14 +1,31 @@
-/** Collects the fingerprint of a worker, which the coordinator compares with those of the other workers. */
+/** Collects what the coordinator compares between workers: hashes of the replica, the identity and the fingerprint. */
 
 import { functionHashes } from '../api/definition-functions.js';
 import { codeFiles } from '../shared/identity/code-files.js';
+import type { WorkerIdentity } from '../shared/protocol/messages.js';
 import { boundedEntries, type Fingerprint } from '../shared/identity/fingerprint.js';
 import { valueEntries } from '../shared/identity/value-entries.js';
 import { originOf } from './checkpoint/origin.js';
+import { identityOf } from './engine/identity.js';
 import type { OpenedDefinition } from './open-definition.js';
+import { replicaHashes, type ReplicaHashes } from './training/replica-hashes.js';
 import type { Replica } from './training/replica.js';
 
-export function workerFingerprint(
+export interface WorkerDescription {
+  readonly hashes: ReplicaHashes;
+  readonly identity: WorkerIdentity;
+  readonly fingerprint: Fingerprint;
+}
+
+export function describeWorker(replica: Replica, opened: OpenedDefinition): WorkerDescription {
+  return {
+    hashes: replicaHashes(replica),
+    identity: identityOf(replica.engine, replica.kernels.name),
+    fingerprint: workerFingerprint(replica, opened),
+  };
+}
+
+function workerFingerprint(
   replica: Pick<Replica, 'engine' | 'data' | 'model'>,
   { definition, files }: OpenedDefinition,
 ): Fingerprint {

@@ -17,7 +17,6 @@ import { prepareFolder } from '../runs/prepare-folder.js';
 import { openRunReporters } from '../reporters/observers.js';
 import { openRun, type OpenRun } from '../runs/open-run.js';
 import { coordinateUntilEnd } from '../runs/run-coordinator.js';
-import { startIdentity } from '../runs/start-identity.js';
 import { coordinatorKeys, warnOfOpenAddress } from '../security/security.js';
 import { coordinateLaunched } from './launched-coordinator.js';
 
@@ -65,7 +64,7 @@ async function lead(
   try {
     const start: CoordinatorStart = {
       config,
-      ...startIdentity(setup),
+      ...setup.identity,
       listen: flags.listen,
       keys: flags.keys ?? null,
       socketDirectory,

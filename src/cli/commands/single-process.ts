@@ -17,7 +17,6 @@ import { currentEngineHost, definitionCache, host } from '../environment/environ
 import type { RunSetup } from '../options/run-setup.js';
 import { singleProcessConfig } from '../options/single-process-config.js';
 import type { Reporters } from '../reporters/reporters.js';
-import { startIdentity } from '../runs/start-identity.js';
 import { openRunFiles } from '../runs/run-files.js';
 
 /** Time that the worker's part of the process has to end after the run. */
@@ -39,7 +38,7 @@ export async function trainInOneProcess(
     runId: randomUUID(),
     host,
     config,
-    ...startIdentity(setup),
+    ...setup.identity,
     socketDirectory: null,
     out,
     resume: checkpoint,

@@ -9,7 +9,6 @@ import { outputFlags, type TrainFlags } from '../options/train-options.js';
 import { prepareFolder } from '../runs/prepare-folder.js';
 import { openRunReporters } from '../reporters/observers.js';
 import type { Reporters } from '../reporters/reporters.js';
-import { startIdentity } from '../runs/start-identity.js';
 import { openRun } from '../runs/open-run.js';
 import { withKeys } from '../security/security.js';
 import { trainInOneProcess } from './single-process.js';
@@ -61,7 +60,7 @@ function trainInChildren(
   return new RunSupervisor(
     {
       config,
-      ...startIdentity(setup),
+      ...setup.identity,
       gpus,
       keys,
       out,

@@ -7,16 +7,16 @@ import type { ConfigChange } from '../../shared/config/resume-policy.js';
 import type { ResolvedConfig, RunConfig } from '../../shared/config/run-config.js';
 import { definitionCache } from '../environment/environment.js';
 import { machine } from '../environment/machine.js';
-import { copyOf, type DefinitionCopy } from '../runs/definition-copy.js';
 import type { OpenRun } from '../runs/open-run.js';
 import { checkpointRefOf } from '../runs/resume-checkpoint.js';
+import { describeStart, type StartDescription } from '../runs/start-identity.js';
 import { environmentLayers, flagLayers } from './config-layers.js';
 import { definitionPath, resumedDefinition } from './definition-path.js';
 import { chooseGpus, mergeConfig, resolveConfig, type ConfigLayer } from './resolve.js';
 import { checkResume, resumeRequest } from './resume-request.js';
 import type { TrainFlags } from './train-options.js';
 
-export interface RunSetup {
+export interface RunSetup extends StartDescription {
   readonly config: ResolvedConfig;
   readonly definition: LoadedDefinition;
   /** GPU numbers for the workers, in order; empty for CPU. */
@@ -29,8 +29,6 @@ export interface RunSetup {
   /** Fields that differ from the checkpoint's and take effect. */
   readonly changes: readonly ConfigChange[];
   readonly warnings: readonly string[];
-  /** The copy of the definition for the run's folder. */
-  readonly copy: DefinitionCopy;
 }
 
 /**
@@ -45,7 +43,7 @@ export async function readSetup(
     ? await resumedDefinition(flags.config, resume)
     : { path: definitionPath(flags.config), notes: [] };
   const definition = await loadDefinition(chosen.path, definitionCache());
-  const copy = await copyOf(definition);
+  const { copy, identity } = await describeStart(definition);
   const request = resume
     ? await resumeRequest(resume, definition, copy)
     : { layers: [{ source: definition.path, values: definition.values }], warnings: [] };
@@ -64,7 +62,7 @@ export async function readSetup(
     ...(incomplete === null ? [] : [`The run keeps no copy of its definition: ${incomplete}.`]),
   ];
   const checkpoint = checkpointRefOf(resume);
-  return { config, definition, gpus, resume, checkpoint, out, changes, warnings, copy };
+  return { config, definition, gpus, resume, checkpoint, out, changes, warnings, copy, identity };
 }
 
 function mergeFlags(flags: TrainFlags, layers: readonly ConfigLayer[]): RunConfig {
