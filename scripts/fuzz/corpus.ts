@@ -136,6 +136,7 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
     runId: id,
     config,
     socketDirectory: '/tmp/lockstep',
+    preprocessing: null,
     definition: { path: '/config.ts', sha256: sha('c'), entry: 'config.ts', files: { 'config.ts': 'c' } },
   },
   plan: {

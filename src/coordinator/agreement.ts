@@ -4,6 +4,8 @@
  * a warning for this case.
  */
 
+import { compareCompiled, compiledFieldsOf } from '../shared/config/compiled-fields.js';
+import type { ResolvedConfig } from '../shared/config/run-config.js';
 import type { ErrorCode } from '../shared/errors.js';
 import {
   describeDifference,
@@ -152,6 +154,26 @@ export function resumeMismatch(
     `Checkpoint ${path} was written with another ${field}: expected ${shown(identity[field])}, got ${shown(ready.identity[field])}. ` +
     'Training continues with different rounding, so the weights will not equal those of an uninterrupted run bit for bit.'
   );
+}
+
+/**
+ * Compares what `model.compile` chose for the checkpoint with what it chooses now, or with the configuration if it has chosen only once.
+ * The configuration itself was compared before the run started.
+ */
+export function compileChange(
+  { path, step, trained }: ResumeCheckpoint,
+  config: ResolvedConfig,
+  ready: ReadyMessage,
+): { readonly events: readonly RunEvent[]; readonly refusal?: Disagreement } {
+  if (!trained.isCompiled && ready.compiled === undefined) return { events: [] };
+  const now = ready.compiled ?? compiledFieldsOf(config);
+  const { changes, refusals } = compareCompiled(trained.fields, now, config);
+  if (refusals.length === 0)
+    return { events: changes.map((change) => ({ event: 'changed', step, ...change })) };
+  const message =
+    `--resume: expected what model.compile chose for ${path}, got another choice: ${refusals.join('; ')}. ` +
+    'Restore it, or start a new run (with --fresh in the same folder).';
+  return { events: [], refusal: { code: 'CONFIG', message } };
 }
 
 /** The event for a run that resumes with other data; undefined if the data are equal. */

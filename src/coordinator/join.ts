@@ -10,6 +10,7 @@ import type { ConnectionId } from '../shared/transport/transport.js';
 import { abortMessage, andThen, emit, fail, noActions, warn } from './actions.js';
 import { joinRefusal, refuse } from './admission.js';
 import {
+  compileChange,
   contradiction,
   dataChange,
   mismatch,
@@ -66,6 +67,7 @@ export function onJoin(
     runId: state.runId,
     config: state.config,
     definition: state.definition,
+    preprocessing: state.resume?.preprocessing ?? null,
     socketDirectory: state.socketDirectory,
   };
   return {
@@ -101,6 +103,9 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
     // Without `allowOtherData`, the worker that reads the checkpoint refuses other data.
     const change = state.config.allowOtherData ? dataChange(state.resume, ready) : undefined;
     if (change) actions.push(emit(change));
+    const { events, refusal } = compileChange(state.resume, state.config, ready);
+    if (refusal) return disagree(state, standby, refusal, nowMs);
+    actions.push(...events.map(emit));
   }
   // Every worker sends the same warnings, so only those of the first ready worker are emitted.
   if (!other && state.phase === 'gathering') actions.push(...(ready.warnings ?? []).map(warn));

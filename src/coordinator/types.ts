@@ -1,5 +1,7 @@
 /** The types of the coordinator's state, its events and its actions. Contains plain data only and imports types only. */
 
+import type { CompiledFields } from '../shared/config/compiled-fields.js';
+import type { Preprocessing } from '../shared/data/preprocessing.js';
 import type { ResolvedConfig } from '../shared/config/run-config.js';
 import type { ErrorCode, WireError } from '../shared/errors.js';
 import type { Fingerprint } from '../shared/identity/fingerprint.js';
@@ -160,6 +162,10 @@ export interface ResumeCheckpoint extends CheckpointRef {
   readonly dataSha256: string;
   /** The data that the checkpoint was trained on; null if the checkpoint does not contain it. */
   readonly data: { readonly name: string; readonly trainCount: number; readonly testCount: number } | null;
+  /** The conversion of files to inputs with which it was trained. */
+  readonly preprocessing: Preprocessing | null;
+  /** The optimizer, schedule, loss and metrics of the checkpoint, and whether the definition's `model.compile` chose them. */
+  readonly trained: { readonly fields: CompiledFields; readonly isCompiled: boolean };
 }
 
 export interface State extends RunDescription {

@@ -65,7 +65,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
 async function participate(options: SessionOptions, mailbox: Mailbox): Promise<void> {
   const { communicator, loadEngine, faults: faultOptions = {} } = options;
   const welcome = await mailbox.receive('welcome');
-  const { runId, config, definition: expected } = welcome;
+  const { runId, config, definition: expected, preprocessing: saved } = welcome;
   const opening = openDefinition(welcome, options.definitionCache, options.definitionSource);
   const opened = await mailbox.during(opening);
   const engine = await mailbox.during(loadEngine(config));
@@ -73,10 +73,12 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   await mailbox.yieldToEventLoop();
   const { requests, bitFlip, injectLinkFault } = faultOptions;
   const faults = requests === undefined ? undefined : new FaultInjector(requests, injectLinkFault);
-  const replica = await mailbox.during(buildReplica(engine, config, opened.definition));
+  const building = buildReplica(engine, config, opened.definition, saved ?? undefined);
+  const replica = await mailbox.during(building);
   for (const note of replica.data.notes ?? []) options.warn?.(note);
   await mailbox.yieldToEventLoop();
   const { hashes, identity, fingerprint } = describeWorker(replica, opened);
+  const { compiled } = replica;
   const address = await openDataPlane(communicator, welcome, hashes.parameterCount);
   faults?.faultPointHit('join', 0);
   communicator.send({
@@ -90,14 +92,25 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
     ...address,
     identity,
     fingerprint,
+    ...(compiled && { compiled }),
     ...(replica.warnings.length > 0 && { warnings: replica.warnings.slice(0, 64) }),
   });
   const { layoutHash } = hashes;
-  const { sha256: dataSha256 } = replica.data;
+  const { sha256: dataSha256, preprocessing = null } = replica.data;
   const definition = { path: expected.path, sha256: expected.sha256 };
   const { code, engine: binaries } = fingerprint;
   const build = { code, engine: binaries };
-  const context = { runId, config, definition, layoutHash, dataSha256, identity, build };
+  const context = {
+    runId,
+    config,
+    compiled,
+    definition,
+    layoutHash,
+    dataSha256,
+    preprocessing,
+    identity,
+    build,
+  };
   const warn = (message: string): void => options.warn?.(message);
   const checkpoints = Checkpoints.of(replica, context, (message) => communicator.send(message), requests);
   await trainGenerations({ replica, communicator, mailbox, checkpoints, faults, bitFlip, warn });

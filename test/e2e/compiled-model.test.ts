@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/runs/run-events.js';
@@ -48,6 +48,25 @@ export default defineTraining({
     await lockstep([...run, '--out', half, '--checkpoint-every', '2steps', '--max-steps', '4']);
     const rest = await lockstep([...run, '--resume', half, '--out', join(folder, 'rest')]);
     expect(rest.status, rest.stderr).toBe(0);
+    // Another rate is applied and logged, another kind of optimizer or loss is refused by name.
+    const source = await readFile(config, 'utf8');
+    const resumed = async (from: string, to: string) => {
+      await writeFile(config, source.replace(from, to));
+      return lockstep([...run, '--resume', half, '--out', await temporaryFolder()]);
+    };
+    const other = await resumed('momentum(0.1, 0.9)', 'momentum(0.05, 0.9)');
+    expect(other.status, other.stderr).toBe(0);
+    expect(other.events.filter(({ event }) => event === 'changed')).toMatchObject([
+      { field: 'maxSteps', before: 4, now: null, step: 4 },
+      { field: 'optimizer.learningRate', before: 0.1, now: 0.05, step: 4 },
+    ]);
+    const adam = await resumed('momentum(0.1, 0.9)', 'adam(0.1)');
+    expect(adam.status).toBe(2);
+    expect(adam.events.find(({ event }) => event === 'error')).toMatchObject({
+      code: 'CONFIG',
+      message: expect.stringMatching(/model\.compile .*optimizer: .*sgd with momentum.* adam/) as string,
+    });
+    await writeFile(config, source);
     const hashOf = (events: readonly RunEvent[]) =>
       events.flatMap((event) => (event.event === 'done' ? [event.weightsSha256] : []));
     expect(hashOf(rest.events)).toEqual(hashOf(whole.events));

@@ -156,6 +156,7 @@ async function rogueCoordinator(endpoint: string, file: string): Promise<Control
   const definition = { path: file, sha256, entry: basename(file), files: {} };
   const welcome = {
     type: 'welcome',
+    preprocessing: null,
     protocol: protocolVersion,
     runId: randomUUID(),
     config,

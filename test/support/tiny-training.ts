@@ -54,7 +54,7 @@ export async function killedAfter(
   args: readonly string[],
   cwd: string,
 ): Promise<void> {
-  const run = new Lockstep(args, { cwd, env: { PACE: '100' } });
+  const run = new Lockstep(args, { cwd, env: { PACE: '400' } });
   await run.event(event, (one) => one.step >= step);
   run.kill('SIGKILL');
   await run.ended;

@@ -35,6 +35,8 @@ const about = (step: number): CheckpointDescription => ({
   layoutHash: 'a'.repeat(64),
   dataSha256: 'd'.repeat(64),
   identity: null,
+  compiled: null,
+  preprocessing: null,
   origin: null,
 });
 

@@ -19,6 +19,8 @@ const context = {
   layoutHash: 'a'.repeat(64),
   dataSha256: 'd'.repeat(64),
   identity: null,
+  compiled: null,
+  preprocessing: null,
   origin: null,
 };
 

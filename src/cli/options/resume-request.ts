@@ -131,7 +131,14 @@ export function checkResume(
   config: ResolvedConfig,
 ): readonly ConfigChange[] {
   // Timeouts of a run in one process are no settings of the user's.
-  const before = { ...config, ...withoutSingleProcessTimeouts(manifest.config) };
+  const { compiled } = manifest;
+  const { optimizer, schedule, loss, metrics } = config;
+  const before = {
+    ...config,
+    ...withoutSingleProcessTimeouts(manifest.config),
+    // The workers know what `model.compile` chooses now, and the coordinator compares it.
+    ...(compiled && { optimizer, schedule, loss, metrics }),
+  };
   const { changes, refusals } = compareConfigs(before, config);
   if (refusals.length === 0) return changes;
   throw new ConfigError(

@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { ResumeCheckpoint } from '../../coordinator/types.js';
 import { checkpointsFolder } from '../../shared/checkpoint/manifest.js';
 import { findCheckpoint, type FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
+import { compiledFieldsOf } from '../../shared/config/compiled-fields.js';
 import { CheckpointError } from '../../shared/errors.js';
 
 /**
@@ -52,6 +53,8 @@ function namesIn(folder: string): Promise<string[]> {
 /** Returns the part of a checkpoint's description that the coordinator needs. */
 export function checkpointRefOf(found: FoundCheckpoint | null): ResumeCheckpoint | null {
   if (found === null) return null;
-  const { step, identity, build = null, dataSha256, origin } = found.manifest;
-  return { path: found.path, step, identity, build, dataSha256, data: origin?.data ?? null };
+  const { step, identity, build = null, dataSha256, origin, compiled, config, preprocessing } = found.manifest;
+  const trained = { fields: compiled ?? compiledFieldsOf(config), isCompiled: compiled !== null };
+  const data = origin?.data ?? null;
+  return { path: found.path, step, identity, build, dataSha256, data, preprocessing, trained };
 }

@@ -3,7 +3,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { compiledFieldsSchema } from '../config/compiled-fields.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
+import { preprocessingSchema } from '../data/preprocessing.js';
 import { CheckpointError, systemCode } from '../errors.js';
 import { fingerprintSchema } from '../identity/fingerprint.js';
 import { maxLayers } from '../model/model-layer.js';
@@ -45,9 +47,13 @@ const manifestSchema = z.strictObject({
   /** The last step that is included; training continues with the next one. */
   step: uint32.min(1),
   config: resolvedConfigSchema,
+  /** What the definition's `model.compile` chose, which outranks `config`; null if it chose nothing. */
+  compiled: compiledFieldsSchema.nullable().default(null),
   definition: definitionSchema,
   layoutHash: sha256,
   dataSha256: sha256,
+  /** The conversion of files to inputs and class numbers, which a resumed run keeps; null if the data need none. */
+  preprocessing: preprocessingSchema.nullable().default(null),
   /** Identity of the workers that wrote it: everything besides the configuration that the bits depend on. */
   identity: identitySchema.nullable().default(null),
   origin: originSchema.nullable().default(null),

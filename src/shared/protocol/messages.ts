@@ -8,6 +8,7 @@ import { fingerprintSchema } from '../identity/fingerprint.js';
 import { ledgerEntrySchema } from '../ledger/entries.js';
 import { addressPattern } from '../memory/shared-memory.js';
 import { resolvedConfigSchema } from '../config/run-config.js';
+import { preprocessingSchema } from '../data/preprocessing.js';
 import { errorCodes } from '../errors.js';
 import { keyPattern } from '../security/curve-key.js';
 import { maxHistograms, namedHistogramSchema } from '../runs/histogram.js';
@@ -101,6 +102,10 @@ const readySchema = z.strictObject({
   identity: identitySchema,
   /** Hashes of what the worker runs. */
   fingerprint: fingerprintSchema,
+  /** What the definition's `model.compile` chose; absent if it chose nothing. */
+  compiled: resolvedConfigSchema
+    .pick({ optimizer: true, schedule: true, loss: true, metrics: true })
+    .optional(),
   /** Notes on the model for the user, the same on every worker; absent if there are none. */
   warnings: z.array(text).max(64).optional(),
 });
@@ -249,6 +254,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
     runId: z.uuid(),
     config: resolvedConfigSchema,
     definition: definitionRefSchema,
+    /** The conversion of files to inputs in the checkpoint that the run resumes from. */
+    preprocessing: preprocessingSchema.nullable(),
     /** Folder of the data plane's sockets; null: TCP on the interface that reaches the coordinator. */
     socketDirectory: z.string().max(4_096).nullable(),
   }),

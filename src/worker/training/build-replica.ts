@@ -18,16 +18,18 @@ import type { Replica } from './replica.js';
 
 /**
  * The caller disposes the replica's model.
+ * @param saved the conversion of inputs of the checkpoint that the run resumes from
  * @throws ModelError, ConfigError or DataError if the model, the data and the configuration do not fit each other
  */
 export async function buildReplica(
   engine: Engine,
   requested: ResolvedConfig,
   definition: LoadedDefinition,
+  saved?: Parameters<typeof loadData>[2],
 ): Promise<Replica> {
   useExactMath();
   const { functions } = definition;
-  const loaded = await loadData(requested, definition.source);
+  const loaded = await loadData(requested, definition.source, saved);
   const model = await buildModel(engine, requested, definition);
   const taken = takeOverCompile(engine.tf, model, requested, definition.values);
   const { config } = taken;
@@ -47,7 +49,7 @@ export async function buildReplica(
     objective,
     functions,
     warnings,
-    isCompiled: taken.isChanged,
+    compiled: taken.compiled,
   };
 }
 

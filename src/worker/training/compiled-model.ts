@@ -5,6 +5,7 @@
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
+import { compiledFieldsOf, type CompiledFields } from '../../shared/config/compiled-fields.js';
 import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import { ConfigError } from '../../shared/errors.js';
 import { describeValue } from '../../shared/user-code.js';
@@ -14,7 +15,7 @@ import { finalActivations } from '../executor/final-activation.js';
 import { outputNames } from '../objective/objective.js';
 import { lossOfTfjs, metricOfTfjs } from './compiled-names.js';
 
-interface CompiledFields {
+interface CompiledModel {
   readonly optimizer_?: CompiledOptimizer | null;
   readonly loss?: unknown;
   readonly metrics?: unknown;
@@ -27,8 +28,8 @@ interface CompiledOptimizer {
 
 export interface TakenOver {
   readonly config: ResolvedConfig;
-  /** True if the configuration differs from the given one. */
-  readonly isChanged: boolean;
+  /** The fields that differ from the given configuration, and those that belong to them; null if none differs. */
+  readonly compiled: CompiledFields | null;
   readonly notes: readonly string[];
 }
 
@@ -42,8 +43,8 @@ export function takeOverCompile(
   config: ResolvedConfig,
   given: Readonly<Record<string, unknown>>,
 ): TakenOver {
-  const { optimizer_: optimizer, loss, metrics } = fieldsOf<CompiledFields>(model);
-  if (optimizer === undefined || optimizer === null) return { config, isChanged: false, notes: [] };
+  const { optimizer_: optimizer, loss, metrics } = fieldsOf<CompiledModel>(model);
+  if (optimizer === undefined || optimizer === null) return { config, compiled: null, notes: [] };
   const names = outputNames(model);
   const notes: string[] = [];
   const taken: Record<string, unknown> = {};
@@ -68,7 +69,7 @@ export function takeOverCompile(
   const list = Object.entries(taken).map(([field, value]) => `${field} ${JSON.stringify(value)}`);
   return {
     config: Object.freeze(parsed.data),
-    isChanged: list.length > 0,
+    compiled: list.length > 0 ? compiledFieldsOf(parsed.data) : null,
     notes: [
       ...(list.length > 0 ? [`model.compile is taken over: ${list.join(', ')}.`] : []),
       ...(outranked.length > 0

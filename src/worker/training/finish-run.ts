@@ -38,7 +38,7 @@ export async function finishRun(
       const { preprocessing } = replica.data;
       if (path !== '' && preprocessing) await savePreprocessing(path, preprocessing);
       // Evaluations of the saved model read the loss and the metrics from this file.
-      if (replica.isCompiled && directory !== '') {
+      if (replica.compiled !== null && directory !== '') {
         await writeConfig(join(directory, modelFolder, compiledName), replica.config);
       }
       communicator.send({ type: 'saved', path });

@@ -2,6 +2,7 @@
 
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { DefinitionFunctions } from '../../api/definition-functions.js';
+import type { CompiledFields } from '../../shared/config/compiled-fields.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import type { TrainingData } from '../../shared/data/training-data.js';
 import type { Layout } from '../../shared/model/layout.js';
@@ -25,8 +26,8 @@ export interface Replica {
   readonly layout: Layout;
   readonly objective: Objective;
   readonly functions: DefinitionFunctions;
-  /** True if `config` contains choices of the definition's `model.compile`, which the coordinator does not know. */
-  readonly isCompiled: boolean;
+  /** The fields of `config` with choices of the definition's `model.compile`, which the coordinator does not know; null: none. */
+  readonly compiled: CompiledFields | null;
   /** Notes on the model for the user, the same on every worker. */
   readonly warnings: readonly string[];
 }
