@@ -53,8 +53,17 @@ export function dumbTerminal(): boolean {
 /** Name of this host. Workers with the same name share memory, and the hierarchical all-reduce combines them first. */
 export const host: string = process.env['LOCKSTEP_HOST'] ?? hostname();
 
+/** A user without an account has no home folder unless HOME names one. There are no caches then, unless XDG_CACHE_HOME names a folder. */
+function homeFolder(): string {
+  try {
+    return homedir();
+  } catch {
+    return '/nonexistent';
+  }
+}
+
 export function currentEngineHost(): EngineHost {
-  return engineHost(process.env, homedir());
+  return engineHost(process.env, homeFolder());
 }
 
 /** Returns the folder of transpiled training definitions, for `loadDefinition`. */

@@ -1,9 +1,9 @@
 /** Evaluates `--keys` and `--security`: reads the CURVE keys, or creates temporary ones. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { rmSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { ConfigError } from '../../shared/errors.js';
+import { makeTemporaryFolder } from '../../shared/files/temporary-folder.js';
 import type { ClientKeys, ServerKeys } from '../../shared/security/curve-key.js';
 import { requireKeys } from '../../shared/security/endpoints.js';
 import { newKeyPair } from '../../shared/transport/zmq/new-key-pair.js';
@@ -58,7 +58,7 @@ export async function withKeys<T>(
     return run(directory);
   }
   if (security !== 'curve') return run(null);
-  const directory = mkdtempSync(join(tmpdir(), 'lockstep-keys-'));
+  const directory = makeTemporaryFolder('lockstep-keys-');
   try {
     writeKeyPair(directory, coordinatorName, newKeyPair(), false);
     writeKeyPair(directory, workerName, newKeyPair(), true);
