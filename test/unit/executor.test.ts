@@ -1,4 +1,11 @@
-import type { LayersModel, NamedTensorMap, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs';
+import type {
+  LayersModel,
+  SymbolicTensor,
+  NamedTensorMap,
+  Tensor,
+  Tensor2D,
+  Variable,
+} from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import type { ModelContext } from '../../src/api/define-training.js';
 import { ModelError } from '../../src/shared/errors.js';
@@ -249,4 +256,25 @@ describe('the executor', () => {
       });
     await expect(alone(engine, constrained, {}, data)).rejects.toThrow(/output\/kernel has a constraint/);
   });
+
+  it.each([true, false])(
+    'refuses a layer that is called with training: %s, which fit would ignore',
+    async (training) => {
+      const engine = await engineFor('js');
+      const fixed = ({ tf }: ModelContext): LayersModel => {
+        const input = tf.input({ shape: [8, 8, 1] });
+        const flat = tf.layers.flatten().apply(input, { training }) as SymbolicTensor;
+        const dropped = tf.layers
+          .dropout({ rate: 0.5, name: 'always' })
+          .apply(flat, { training }) as SymbolicTensor;
+        return tf.model({
+          inputs: input,
+          outputs: tf.layers.dense({ units: 10 }).apply(dropped) as SymbolicTensor,
+        });
+      };
+      const refused = alone(engine, fixed, {}, data);
+      await expect(refused).rejects.toThrow(ModelError);
+      await expect(refused).rejects.toThrow(`layer "always" without \`training\`, got training: ${training}`);
+    },
+  );
 });

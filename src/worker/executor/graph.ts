@@ -42,6 +42,8 @@ export interface Graph {
 }
 
 interface InboundNode {
+  /** Arguments that the model's author passed to `apply` beside the inputs. */
+  readonly callArgs?: Readonly<Record<string, unknown>> | null;
   readonly inputTensors: readonly SymbolicTensor[];
   readonly outputTensors: readonly SymbolicTensor[];
 }
@@ -73,6 +75,10 @@ export function buildGraph(model: LayersModel, dissolveTimeDistributed = false):
   }
   return new GraphBuilder(model.name, dissolveTimeDistributed).build(fieldsOf<ContainerFields>(model));
 }
+
+/** Classes of layers that compute something else in training than in inference. */
+const dependsOnTraining =
+  /^(BatchNormalization|Dropout|SpatialDropout1D|AlphaDropout|GaussianDropout|GaussianNoise|Random\w*|RNN|SimpleRNN|GRU|LSTM|ConvLSTM2D|Bidirectional|TimeDistributed)$/;
 
 /** A node without its outputs. */
 interface Call extends Omit<GraphNode, 'kind' | 'outputs'> {
@@ -115,6 +121,7 @@ class GraphBuilder {
         `Model "${this.#modelName}": layer "${layer.name}" is not connected to the model's inputs.`,
       );
     }
+    this.#refuseFixedMode(layer, inbound);
     const inputs: number[] = [];
     // tfjs computes the last input first. The order matters to a BatchNormalization that is called twice.
     for (const [i, input] of [...inbound.inputTensors.entries()].reverse())
@@ -133,6 +140,24 @@ class GraphBuilder {
     if (valueId === undefined)
       throw new InvariantError(`layer "${layer.name}" has an output without a value`);
     return valueId;
+  }
+
+  /**
+   * tfjs heeds the argument `training` of a call in nested models only, and not in a model's own `fit` and `predict`.
+   * @throws ModelError if the argument could change the result
+   */
+  #refuseFixedMode(layer: Layer, { callArgs }: InboundNode): void {
+    const training = callArgs?.['training'];
+    if (
+      typeof training !== 'boolean' ||
+      !(isContainer(layer) || dependsOnTraining.test(layer.getClassName()))
+    )
+      return;
+    throw new ModelError(
+      `Model "${this.#modelName}": expected a call of layer "${layer.name}" without \`training\`, got training: ${training}. Whether ` +
+        'a step is a training step is decided by the command. Remove the argument; to keep a layer unchanged, set `trainable` to false.',
+      { layer: layer.name },
+    );
   }
 
   #call(call: Call): number[] {
