@@ -11,7 +11,12 @@ import { Child } from './child-process.js';
 import { InheritedStateCollector } from './inherited-state.js';
 import type { CoordinatorStart, FromCoordinator, ToCoordinator } from './launch-messages.js';
 import { RecentExits } from './recent-exits.js';
-import { makeSocketDirectory, removeSocketDirectory, removeSocketsOf } from './socket-directory.js';
+import {
+  makeSocketDirectory,
+  removeSocketDirectory,
+  removeSocketsOf,
+  restoreSocketDirectory,
+} from './socket-directory.js';
 import { stopSignalsOfProcess, type StopRequest } from './stop-signals.js';
 import { Watchdog } from './watchdog.js';
 import { WorkerSlot } from './worker-slot.js';
@@ -186,7 +191,11 @@ export class RunSupervisor {
     if (keys !== null) args.push('--keys', keys);
     return new WorkerSlot([...args, ...workerArguments], {
       onLine: (line) => this.#output.printLine(line),
-      onExit: (pid, how, final) => this.#send({ kind: 'exited', pid, how, final }),
+      onExit: (pid, how, final) => {
+        // The replacement refuses an address in a folder that does not exist.
+        restoreSocketDirectory(this.#socketDirectory);
+        this.#send({ kind: 'exited', pid, how, final });
+      },
     });
   }
 

@@ -1,6 +1,6 @@
 /** The folders of sockets on one host. Only the user who started the run can enter them. */
 
-import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getuid } from 'node:process';
@@ -50,6 +50,19 @@ function baseFault(base: string): string | undefined {
 
 export function removeSocketDirectory(directory: string | null): void {
   if (directory !== null) rmSync(directory, { recursive: true, force: true });
+}
+
+/**
+ * Creates the folder again if a cleaner of temporary folders has removed it. If another user has taken its name, the next worker refuses
+ * the folder.
+ */
+export function restoreSocketDirectory(directory: string | null): void {
+  if (directory === null || existsSync(directory)) return;
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch {
+    // The next worker reports the folder that it can't use.
+  }
 }
 
 /** Removes the sockets that a killed worker has left in the folder. */

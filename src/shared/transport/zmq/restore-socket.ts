@@ -6,7 +6,6 @@ import { getuid } from 'node:process';
 
 interface Bindable {
   bind(endpoint: string): Promise<void>;
-  unbind(endpoint: string): Promise<void>;
 }
 
 const scheme = 'ipc://';
@@ -20,7 +19,7 @@ export async function restoreSocket(socket: Bindable, endpoint: string): Promise
   if (!endpoint.startsWith(scheme)) return false;
   const path = endpoint.slice(scheme.length);
   if (existsSync(path) || !restoreFolder(dirname(path))) return false;
-  await socket.unbind(endpoint);
+  // Without `unbind`, which would close the connections of this endpoint.
   await socket.bind(endpoint);
   return true;
 }

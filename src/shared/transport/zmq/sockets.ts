@@ -118,9 +118,15 @@ export class Outbox<Message> {
     try {
       for (let message = this.#waiting.shift(); message !== undefined; message = this.#waiting.shift()) {
         if (this.#socket.closed) break;
-        const sent = message;
-        // Fails when the socket is closed meanwhile, or (ROUTER) when the addressee is gone or does not read.
-        await this.#socket.send(message).catch((error: unknown) => this.#failed(sent, error));
+        try {
+          await this.#socket.send(message);
+        } catch (error) {
+          if (isBinding(error)) {
+            this.#waiting.unshift(message);
+            await turnOfEventLoop();
+            // Fails when the socket is closed meanwhile, or (ROUTER) when the addressee is gone or does not read.
+          } else this.#failed(message, error);
+        }
       }
     } finally {
       this.#sending = false;
@@ -139,11 +145,18 @@ export async function receiveLoop(
       parts = await socket.receive();
     } catch (error) {
       if (isClosed(socket) || systemCode(error) === 'EAGAIN') return;
-      throw error;
+      if (!isBinding(error)) throw error;
+      await turnOfEventLoop();
+      continue;
     }
     handle(parts);
   }
 }
+
+/** zeromq.js refuses to send and to receive while a socket is bound again (restore-socket.ts), which takes less than a millisecond. */
+const isBinding = (error: unknown): boolean => systemCode(error) === 'EBUSY';
+
+const turnOfEventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Contexts of monitors that have not ended. */
 const monitored = new Set<{ readonly context: Context }>();
