@@ -83,7 +83,7 @@ describe('a worker without a launcher', () => {
       'worker',
       '--launched',
       '--coordinator',
-      'ipc://nowhere',
+      `ipc://${join(await temporaryFolder(), 'nobody')}`,
       '--device',
       'cpu',
       '--slot',
