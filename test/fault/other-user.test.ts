@@ -192,7 +192,7 @@ describe('a worker without keys', () => {
       expect(stderr).toMatch(
         /expected the coordinator's \(SHA-256 .*name that file, or a copy of it, with --config/,
       );
-      expect(status).toBe(1);
+      expect(status).toBe(2);
     }
     expect(existsSync(mark)).toBe(false);
   });
@@ -206,7 +206,7 @@ describe('a worker without keys', () => {
       expect(stderr).toMatch(
         /expected files that only this user or root can change, got others: everyone can write/,
       );
-      expect(status).toBe(1);
+      expect(status).toBe(2);
     }
     expect(existsSync(mark)).toBe(false);
     // The mark works: a file that only this user can write is executed.
