@@ -54,7 +54,7 @@ describe('a run whose processes are started one by one, with keys', () => {
       expect(stderr).toMatch(
         /The coordinator refused this worker: it (does not allow the key|requires CURVE)/,
       );
-      expect(status).toBe(1);
+      expect(status).toBe(2);
     }
     const second = new Lockstep(['worker', '--coordinator', listen, '--keys', keys, '--device', 'cpu']);
     const { status, events } = await coordinator.ended;
