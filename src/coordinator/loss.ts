@@ -18,8 +18,8 @@ const userCode = 'USER';
 const workerCodes: readonly string[] = ['PEER_LOST', 'STALE_GENERATION', 'INTERRUPTED'];
 
 /**
- * Handles a worker that has failed. It is removed if the error concerns only this worker. It is also removed if the run has started and the
- * worker is not a member. Otherwise the error would occur on every worker, and the run ends.
+ * Handles a worker that has failed. The worker is removed if the error concerns only this worker, or if the run has started and the
+ * worker is not a member. The run ends in all other cases, because the same error would occur on every worker.
  */
 export function onFailed(state: State, worker: WorkerRecord, error: Failure, nowMs: number): Decision {
   const { started } = state.progress;
