@@ -47,7 +47,7 @@ const manifestSchema = z.strictObject({
   /** The last step that is included; training continues with the next one. */
   step: uint32.min(1),
   config: resolvedConfigSchema,
-  /** What the definition's `model.compile` chose, which outranks `config`; null if it chose nothing. */
+  /** Choices of the definition's `model.compile`, which outrank `config`; null if there are none. */
   compiled: compiledFieldsSchema.nullable().default(null),
   definition: definitionSchema,
   layoutHash: sha256,

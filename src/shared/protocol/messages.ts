@@ -102,7 +102,7 @@ const readySchema = z.strictObject({
   identity: identitySchema,
   /** Hashes of what the worker runs. */
   fingerprint: fingerprintSchema,
-  /** What the definition's `model.compile` chose; absent if it chose nothing. */
+  /** Choices of the definition's `model.compile`; absent if there are none. */
   compiled: resolvedConfigSchema
     .pick({ optimizer: true, schedule: true, loss: true, metrics: true })
     .optional(),
