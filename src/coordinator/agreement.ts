@@ -82,8 +82,10 @@ const shown = (value: string): string => (value === '' ? 'none' : value);
 
 /** A difference that makes the bits depend on the assignment of shards; undefined if there is none. */
 export function mismatch(reference: Reference, ready: ReadyMessage, from: string): Disagreement | undefined {
+  // Another engine has other binaries, so the field precedes their hashes.
+  const isOtherEngine = isWorker(reference) && reference.identity.engine !== ready.identity.engine;
   const other = firstDifference(reference.fingerprint, ready.fingerprint, ['code', 'engine']);
-  if (other) {
+  if (other && !isOtherEngine) {
     const what = other.group === 'code' ? 'run different code of Lockstep' : 'compute with different engines';
     const message =
       `Workers ${what}: ${describeDifference(other, from)}, so they may compute different weights. ` +
@@ -139,8 +141,9 @@ export function resumeMismatch(
   { path, identity, build }: ResumeCheckpoint,
   ready: ReadyMessage,
 ): string | undefined {
+  const isOtherEngine = identity !== null && identity.engine !== ready.identity.engine;
   const other = firstDifference(build ?? {}, ready.fingerprint, ['code', 'engine']);
-  if (other) {
+  if (other && !isOtherEngine) {
     const what = other.group === 'code' ? 'other code of Lockstep' : 'another engine';
     return (
       `Checkpoint ${path} was written by ${what}: ${describeDifference(other, 'the present workers')}. ` +
