@@ -45,7 +45,8 @@ export class Lockstep {
   ) {
     this.#process = spawn(node, [command, ...args], {
       cwd,
-      env: { ...process.env, NO_COLOR: '1', ...env },
+      // A test run under nohup must not make its processes ignore SIGHUP.
+      env: { ...process.env, _: process.execPath, NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {
