@@ -1,5 +1,6 @@
-// The addon's functions over typed arrays: sums, bfloat16 conversions, the ledger's hash, CRC-32 and addresses. They
-// check types and lengths; the arithmetic is in elementwise.h, bfloat16.h, ledger_hash.h and checksum.h.
+// The addon's functions over typed arrays: sums, a check for finite values, bfloat16 conversions, the ledger's hash,
+// CRC-32 and addresses. They check types and lengths; the arithmetic is in elementwise.h, bfloat16.h, ledger_hash.h and
+// checksum.h.
 
 #include <cstring>
 
@@ -23,6 +24,16 @@ napi_value AddWith(napi_env env, napi_callback_info info) {
                           ", " + std::to_string(left.length) + " and " + std::to_string(right.length));
   if (out.length > 0) kAdd(out.data, left.data, right.data, static_cast<int64_t>(out.length));
   return nullptr;
+}
+
+// allFinite(values): whether a Float32Array contains neither infinities nor NaN.
+napi_value IsFinite(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  Float32Array values(env, arguments, 0);
+  if (!values.valid) return Throw(env, "allFinite: expected a Float32Array, got another argument");
+  napi_value result;
+  napi_get_boolean(env, AllFinite(values.data, static_cast<int64_t>(values.length)), &result);
+  return result;
 }
 
 // roundBfloat16(values): rounds a Float32Array to bfloat16 in place.
@@ -98,6 +109,7 @@ napi_value Address(napi_env env, napi_callback_info info) {
 void ExportArrayFunctions(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "add", AddWith<Add>);
   ExportFunction(env, exports, "addBfloat16", AddWith<AddBfloat16>);
+  ExportFunction(env, exports, "allFinite", IsFinite);
   ExportFunction(env, exports, "roundBfloat16", Round);
   ExportFunction(env, exports, "packBfloat16", Convert<true>);
   ExportFunction(env, exports, "unpackBfloat16", Convert<false>);

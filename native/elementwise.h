@@ -1,5 +1,5 @@
-// Kernels over plain vectors of floats: Adam's update, a copy and a sum, the first two optionally with the ledger's
-// hash of the result. They do not start threads; callers split the range.
+// Kernels over plain vectors of floats: Adam's update, a copy, a sum and a check for finite values, the first two
+// optionally with the ledger's hash of the result. They do not start threads; callers split the range.
 //
 // Elements are independent, every operation is rounded once (-ffp-contract=off), and IEEE 754 defines the square root,
 // so the bits are the same at any vector width.
@@ -63,6 +63,18 @@ LOCKSTEP_MULTIVERSIONED void Copy(float* __restrict to, const float* __restrict 
 // out = left + right. `out` may be `left` or `right`.
 LOCKSTEP_MULTIVERSIONED void Add(float* out, const float* left, const float* right, int64_t count) {
   for (int64_t i = 0; i < count; i++) out[i] = left[i] + right[i];
+}
+
+// Returns true if every value is finite. The exponent of infinities and NaN is all ones; adding one to it overflows
+// into the sign, and no other exponent does so.
+LOCKSTEP_MULTIVERSIONED bool AllFinite(const float* values, int64_t count) {
+  uint32_t found = 0;
+  for (int64_t i = 0; i < count; i++) {
+    uint32_t word;
+    std::memcpy(&word, values + i, sizeof word);
+    found |= (word & 0x7f800000u) + 0x00800000u;
+  }
+  return (found >> 31) == 0;
 }
 
 }  // namespace lockstep

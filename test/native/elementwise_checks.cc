@@ -128,6 +128,24 @@ void CheckSums(int64_t count) {
   ExpectEqual("bfloat16 sum" + name, sum_bfloat16, rounded);
 }
 
+// An infinity or NaN is found at every position; the largest and the smallest finite values are not.
+void CheckFinite(int64_t count) {
+  const std::string name = " of " + std::to_string(count);
+  Floats values = Uniforms(count, 8);
+  for (uint32_t finite : {0x7f7fffffu, 0xff7fffffu, 0x00000001u, 0x80000000u}) {
+    if (count > 0) values[count / 2] = FromBits(finite);
+    ExpectEqual("finite" + name, uint32_t{lockstep::AllFinite(values.data(), count)}, 1u);
+  }
+  for (int64_t i = 0; i < count; i++) {
+    const float before = values[i];
+    for (uint32_t wrong : {0x7f800000u, 0xff800000u, 0x7fc00000u, 0x7f800001u}) {
+      values[i] = FromBits(wrong);
+      ExpectEqual("not finite" + name, uint32_t{lockstep::AllFinite(values.data(), count)}, 0u);
+    }
+    values[i] = before;
+  }
+}
+
 struct PhiloxVector {
   uint32_t key[2], counter[4], numbers[4];
 };
@@ -173,6 +191,7 @@ int main() {
     CheckAdam(count);
     CheckBfloat16(count);
     CheckSums(count);
+    CheckFinite(count);
     CheckDropout(count);
   }
   for (const PhiloxVector& known : kPhiloxVectors)

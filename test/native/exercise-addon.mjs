@@ -24,6 +24,12 @@ function checkArrays(count) {
   assert.deepEqual(out, sum);
   addon.addBfloat16(out, left, right);
   assert.deepEqual([...bits(out)], [...bits(sum)].map(rounded));
+  assert.equal(addon.allFinite(left), true);
+  for (const wrong of [Infinity, -Infinity, NaN]) {
+    const changed = left.slice();
+    changed[count - 1] = wrong;
+    assert.equal(addon.allFinite(changed), count === 0);
+  }
   const packed = new Uint16Array(count);
   const [half, back] = [left.slice(), new Float32Array(count)];
   addon.roundBfloat16(half);
@@ -49,6 +55,7 @@ function checkErrors() {
     () => addon.add(three, three, four),
     () => addon.add(three, three, new Float64Array(3)),
     () => addon.addBfloat16(three, four, three),
+    () => addon.allFinite([1, 2]),
     () => addon.roundBfloat16([1, 2]),
     () => addon.packBfloat16(three, three),
     () => addon.unpackBfloat16(three, new Uint16Array(4)),

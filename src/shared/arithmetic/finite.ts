@@ -1,6 +1,6 @@
 /** Finds values that are not finite. */
 
-/** Returns true if every value is finite. A few integer operations per value: it is called for the whole gradient in each step. */
+/** Returns true if every value is finite. The native addon has the same function for the gradient of each step. */
 export function allFinite(values: Float32Array): boolean {
   const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   // The exponent of infinities and NaN is all ones; adding one to it overflows into the sign, and no other exponent does so.

@@ -12,6 +12,8 @@ export interface NativeMemory {
   add(out: Float32Array, left: Float32Array, right: Float32Array): void;
   /** out = left + right, rounded to bfloat16. */
   addBfloat16(out: Float32Array, left: Float32Array, right: Float32Array): void;
+  /** Returns true if every value is finite, as arithmetic/finite.ts does in JavaScript. */
+  allFinite(values: Float32Array): boolean;
   /** Rounds in place. */
   roundBfloat16(values: Float32Array): void;
   /** Packs values that are already bfloat16 to two bytes each, and unpacks them; both arrays have one length. */

@@ -35,7 +35,8 @@ export function trainStep(context: TrainStepContext, batch: BatchPlan): StepResu
   const microBatches = activeShards(context, batch);
   const shardLosses = computeGradients(context, batch, microBatches);
   const { gradient, loss } = reduceGradients(context);
-  if (!Number.isFinite(loss) || !allFinite(gradient)) throw diagnose(context, batch, microBatches, loss);
+  const isFinite = replica.engine.memory?.allFinite ?? allFinite;
+  if (!Number.isFinite(loss) || !isFinite(gradient)) throw diagnose(context, batch, microBatches, loss);
 
   const position = { ...batch, stepsPerEpoch: sampler.stepsPerEpoch };
   const learningRate = learningRateAt(replica.config, position, reducedRate(state.schedulerState));
