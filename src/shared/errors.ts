@@ -115,7 +115,7 @@ export class UserCodeError extends OperationalError {
   readonly code = 'USER';
 }
 
-/** The run was interrupted by a signal. Exit status 130. */
+/** The run was interrupted by a signal; docs/exit-status.md lists the exit statuses. */
 export class InterruptedError extends OperationalError {
   override readonly name = 'InterruptedError';
   readonly code = 'INTERRUPTED';

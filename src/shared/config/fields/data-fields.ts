@@ -15,7 +15,7 @@ export const dataFields = {
   }),
   allowOtherData: z.boolean().default(false).register(fieldMetadata, {
     description:
-      'a resumed run may have other data than its checkpoint: another name, version, content or number of samples',
+      'a resumed run may have other data than its checkpoint: other content, another number of samples, or another name or version of `samples`',
     flag: '--allow-other-data',
     resume: 'free',
   }),
