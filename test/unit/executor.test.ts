@@ -72,8 +72,8 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
 
     const finish = buckets.finish.bind(buckets);
     let flat = new Float32Array(0);
-    buckets.finish = () => {
-      const gradient = finish();
+    buckets.finish = (examine) => {
+      const gradient = finish(examine);
       flat = Float32Array.from(gradient);
       return gradient;
     };
@@ -134,8 +134,8 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
     const [finish, update] = [buckets.finish.bind(buckets), state.update.bind(state)];
     let reduced = new Float32Array(0);
     let [before, applied] = [reduced, reduced];
-    buckets.finish = () => {
-      const gradient = finish();
+    buckets.finish = (examine) => {
+      const gradient = finish(examine);
       reduced = gradient as Float32Array as Float32Array<ArrayBuffer>;
       before = reduced.slice();
       return gradient;

@@ -43,6 +43,8 @@ interface Bucket {
   /** A collective over the same elements that does not round; for the transfer of state. */
   readonly exact: CollectiveHandle;
   readonly start: number;
+  /** The part of the averaged gradient that this bucket holds. */
+  readonly result: PinnedVector;
   /** Number of gradients that this round still lacks, over all active shards. */
   missing: number;
 }
@@ -111,7 +113,8 @@ export class GradientBuckets {
         communicator.register({ name, reduction, elementCount }, { allocation: this.#vectors, start });
       const collective = register(reductionOf(type));
       const exact = type === 'float32' ? collective : register('sum-float32');
-      this.#buckets.push({ collective, exact, start, missing: 0 });
+      const result = pinnedSlice(this.#vectors.output, start, start + elementCount);
+      this.#buckets.push({ collective, exact, start, result, missing: 0 });
     }
     for (const { weight, offset, size } of parameters) {
       const segments = this.#buckets
@@ -187,8 +190,9 @@ export class GradientBuckets {
   /**
    * Waits for every bucket and returns the gradient of the global mean loss as one flat vector, valid until the next
    * step. Weights that the backward pass did not reach have gradient zero.
+   * @param examine called with each part of the gradient as soon as it has arrived, while later parts are still on their way
    */
-  finish(): PinnedVector {
+  finish(examine?: (part: Float32Array) => void): PinnedVector {
     for (const [weight, { segments, uses }] of this.#targets) {
       for (const { bucket, at, from, to } of segments) {
         if (bucket.missing === 0) continue;
@@ -203,7 +207,10 @@ export class GradientBuckets {
         }
       }
     }
-    for (const { collective } of this.#buckets) collective.wait();
+    for (const { collective, result } of this.#buckets) {
+      collective.wait();
+      examine?.(result);
+    }
     return this.#vectors.output;
   }
 

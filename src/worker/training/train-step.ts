@@ -34,9 +34,8 @@ export function trainStep(context: TrainStepContext, batch: BatchPlan): StepResu
 
   const microBatches = activeShards(context, batch);
   const shardLosses = computeGradients(context, batch, microBatches);
-  const { gradient, loss } = reduceGradients(context);
-  const isFinite = replica.engine.memory?.allFinite ?? allFinite;
-  if (!Number.isFinite(loss) || !isFinite(gradient)) throw diagnose(context, batch, microBatches, loss);
+  const { gradient, loss, isFinite } = reduceGradients(context);
+  if (!isFinite) throw diagnose(context, batch, microBatches, loss);
 
   const position = { ...batch, stepsPerEpoch: sampler.stepsPerEpoch };
   const learningRate = learningRateAt(replica.config, position, reducedRate(state.schedulerState));
@@ -120,22 +119,34 @@ function forwardAndBackward(
   });
 }
 
-/** Waits for the all-reduces of the step and adds the regularizers' penalties, which every worker computes by itself. */
+/**
+ * Waits for the all-reduces of the step and adds the regularizers' penalties, which every worker computes by itself. `isFinite`
+ * tells whether the loss and all elements of the gradient are finite. Each part of the gradient is checked while later parts are on
+ * their way, so the check costs little time.
+ */
 function reduceGradients({
+  replica,
   buckets,
   loss,
   regularization,
   measure,
-}: Pick<TrainStepContext, 'buckets' | 'loss' | 'regularization' | 'measure'>): {
+}: Pick<TrainStepContext, 'replica' | 'buckets' | 'loss' | 'regularization' | 'measure'>): {
   gradient: PinnedVector;
   loss: number;
+  isFinite: boolean;
 } {
-  const reduced = buckets.finish();
+  const check = replica.engine.memory?.allFinite ?? allFinite;
+  let badParts = 0;
+  const reduced = buckets.finish((part) => {
+    if (!check(part)) badParts++;
+  });
   loss.wait();
-  const { gradient, penalty } = regularization
-    ? measure('update', 'regularization', () => regularization.add(reduced))
-    : { gradient: reduced, penalty: 0 };
-  return { gradient, loss: (loss.output[0] ?? Number.NaN) + penalty };
+  const mean = loss.output[0] ?? Number.NaN;
+  if (!regularization)
+    return { gradient: reduced, loss: mean, isFinite: badParts === 0 && Number.isFinite(mean) };
+  const { gradient, penalty } = measure('update', 'regularization', () => regularization.add(reduced));
+  const total = mean + penalty;
+  return { gradient, loss: total, isFinite: badParts === 0 && Number.isFinite(total) && check(gradient) };
 }
 
 /** Converts [shard][tensor] to [tensor][shard]. The result has `count` entries, also if there are no shards. */
