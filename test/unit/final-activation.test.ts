@@ -146,6 +146,53 @@ it.each(cases)(
   },
 );
 
+it.each([-1, 1])(
+  'trains TimeDistributed(softmax) at the end as tfjs does, with the axis %i',
+  async (axis) => {
+    const steps = 2;
+    const tokens: TensorSpec = { shape: [steps], dtype: 'int32', classes: 3 };
+    const fill = (indices: Int32Array, { inputs: [inputs], targets: [targets] }: SampleBuffers): void => {
+      for (const [at, i] of indices.entries()) {
+        for (let p = 0; p < 2 * steps; p++) if (inputs) inputs[at * 2 * steps + p] = value(i, p);
+        for (let t = 0; t < steps; t++) if (targets) targets[at * steps + t] = (i + t) % 3;
+      }
+    };
+    const split = {
+      count,
+      inputs: [{ shape: [steps, 2], dtype: 'float32' as const }],
+      targets: [tokens],
+      fill,
+    };
+    const build: Build = () =>
+      tf.sequential({
+        layers: [
+          tf.layers.dense({ units: 3, inputShape: [steps, 2] }),
+          tf.layers.timeDistributed({ layer: tf.layers.softmax({ axis }) }),
+        ],
+      });
+    const from = { name: 'tokens', sha256: '0'.repeat(64), train: split, test: split };
+    const config = {
+      batchSize: count,
+      shards: 1,
+      loss: 'softmaxCrossEntropy',
+      optimizer: { kind: 'sgd', learningRate: 0.5 },
+      schedule: { kind: 'constant' },
+    } as const;
+    const context = await alone(engine, build, config, from);
+    const own = build({ tf });
+    own.setWeights(context.replica.model.getWeights());
+    own.compile({ optimizer: tf.train.sgd(0.5), loss: 'categoricalCrossentropy' });
+    for (let step = 1; step <= 3; step++) {
+      const batch = context.sampler.plan(step);
+      const { inputs, targets } = context.reader.samplesAt(batch, { start: 0, end: count });
+      const x = tf.tensor3d(Float32Array.from(inputs[0] ?? []), [count, steps, 2]);
+      const y = tf.oneHot(tf.tensor2d(Int32Array.from(targets[0] ?? []), [count, steps], 'int32'), 3);
+      const expected = (await own.trainOnBatch(x, y)) as number;
+      expect(Math.abs(trainStep(context, batch).loss / expected - 1)).toBeLessThan(1e-5);
+    }
+  },
+);
+
 it('evaluates the loss, the accuracy and the mean error of probabilities as tfjs does', async () => {
   const config = { batchSize: 12, shards: 2, loss: 'binaryCrossEntropy' } as const;
   const named = await alone(

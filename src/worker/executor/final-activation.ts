@@ -34,25 +34,21 @@ export function finalActivations({ outputs }: LayersModel): string[] {
 
 function activationOf(output: SymbolicTensor): string {
   const layer = output.sourceLayer;
-  if (!isContainer(layer)) return activationOfLayer(layer);
+  if (!isContainer(layer)) return activationOfLayer(layer, output.shape.length);
   const inner = fieldsOf<NestedFields>(layer).outputs[output.outputTensorIndex ?? 0];
   return inner ? activationOf(inner) : 'linear';
 }
 
-function activationOfLayer(layer: Layer): string {
+/** @param rank of the layer's output; a layer inside TimeDistributed has no shape of its own */
+function activationOfLayer(layer: Layer, rank: number): string {
   const name = layer.getClassName();
   const { layer: wrapped } = fieldsOf<NestedFields>(layer);
-  if (name === 'TimeDistributed' && wrapped && !isContainer(wrapped)) return activationOfLayer(wrapped);
-  const config = layer.getConfig();
-  if (name === 'Softmax') return isLastAxis(layer, config['axis']) ? 'softmax' : 'linear';
-  const activation = config['activation'];
+  if (name === 'TimeDistributed' && wrapped && !isContainer(wrapped))
+    return activationOfLayer(wrapped, rank - 1);
+  const { activation, axis } = layer.getConfig();
+  if (name === 'Softmax')
+    return axis === undefined || axis === -1 || axis === rank - 1 ? 'softmax' : 'linear';
   return withActivation.includes(name) && typeof activation === 'string' ? activation : 'linear';
-}
-
-function isLastAxis(layer: Layer, axis: unknown): boolean {
-  const { outputShape } = layer;
-  const shape: unknown = Array.isArray(outputShape[0]) ? outputShape[0] : outputShape;
-  return axis === undefined || axis === -1 || (Array.isArray(shape) && axis === shape.length - 1);
 }
 
 /** Returns true for each output whose activation can be left out: no other layer reads it, and it is an output once. */
