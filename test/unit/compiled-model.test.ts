@@ -84,6 +84,16 @@ it("lets the definition's own fields outrank compile, and says so", async () => 
   expect(replica.warnings.join('\n')).toMatch(/own optimizer outranks it/);
 });
 
+it("does not look for counterparts of metrics that the definition's own outrank", async () => {
+  const replica = await of(
+    () => ({ optimizer: 'sgd', loss: 'categoricalCrossentropy', metrics: [tf.metrics.precision] }),
+    { metrics: ['accuracy'] },
+  );
+  expect(replica.config.metrics).toEqual(['accuracy']);
+  expect(replica.warnings.join('\n')).toMatch(/definition's own metrics outranks it/);
+  expect(replica.warnings.join('\n')).not.toMatch(/no counterpart/);
+});
+
 it('says that a loss of probabilities takes an output without an activation as logits', async () => {
   const replica = await of(() => ({ optimizer: 'sgd', loss: 'categoricalCrossentropy' }), {}, 'linear');
   expect(replica.warnings.join('\n')).toMatch(

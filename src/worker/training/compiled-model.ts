@@ -50,14 +50,18 @@ export function takeOverCompile(
   const taken: Record<string, unknown> = {};
   const outranked: string[] = [];
   const take = (field: 'optimizer' | 'loss' | 'metrics', make: () => unknown): void => {
-    if (given[field] !== undefined) outranked.push(field);
-    else taken[field] = make();
+    if (given[field] !== undefined) {
+      outranked.push(field);
+      return;
+    }
+    const value = make();
+    if (value !== undefined) taken[field] = value;
   };
   take('optimizer', () => optimizerOf(optimizer));
   if (loss !== undefined && loss !== null && !(Array.isArray(loss) && loss.length === 0))
     take('loss', () => lossesOf(tf, model, names, loss, notes));
-  const listed = metricsOf(tf, metrics, names, notes);
-  if (listed !== undefined) take('metrics', () => listed);
+  const listed = listedMetrics(metrics, names);
+  if (listed.length > 0) take('metrics', () => metricsOf(tf, listed, notes));
   // tfjs has no schedule: the rate is constant unless the definition has one.
   if (taken['optimizer'] !== undefined && given['schedule'] === undefined)
     taken['schedule'] = { kind: 'constant' };
@@ -137,20 +141,25 @@ function lossesOf(
   return byOutput.length === 1 ? byOutput[0]?.[1] : Object.fromEntries(byOutput);
 }
 
-/** Returns undefined if compile names no metric that is taken over. */
-function metricsOf(
-  tf: Tensorflow,
-  metrics: unknown,
-  names: readonly string[],
-  notes: string[],
-): Record<string, unknown>[] | undefined {
-  if (metrics === undefined || metrics === null) return undefined;
+/** A metric of compile, and its output if compile names one of several. */
+type ListedMetric = readonly [metric: unknown, output: string | undefined];
+
+function listedMetrics(metrics: unknown, names: readonly string[]): readonly ListedMetric[] {
+  if (metrics === undefined || metrics === null) return [];
   const isByOutput = typeof metrics === 'object' && !Array.isArray(metrics);
-  const listed: readonly (readonly [unknown, string | undefined])[] = isByOutput
+  return isByOutput
     ? Object.entries(metrics).flatMap(([output, value]) =>
         [value].flat().map((metric: unknown) => [metric, names.length > 1 ? output : undefined] as const),
       )
     : [metrics].flat().map((metric: unknown) => [metric, undefined] as const);
+}
+
+/** Returns undefined if no metric has a counterpart. */
+function metricsOf(
+  tf: Tensorflow,
+  listed: readonly ListedMetric[],
+  notes: string[],
+): Record<string, unknown>[] | undefined {
   const taken = listed.flatMap(([metric, output]) => {
     const kind = metricOfTfjs(tf, metric);
     if (kind !== undefined) return [{ kind, ...(output === undefined ? {} : { output }) }];
