@@ -90,10 +90,21 @@ function remedy(path: string, coordinators: string): string {
     : `The coordinator uses ${coordinators}: name that file, or a copy of it, with --config.`;
 }
 
-/** @throws ConfigError if another user of this machine can change one of the definition's local files */
+/**
+ * @throws ConfigError if another user of this machine can change one of the definition's local files or a symbolic link to one, or if
+ * its files cannot be listed
+ */
 async function refuseChangeable(path: string): Promise<void> {
-  const { root, files } = await definitionFiles(path);
-  for (const file of [path, ...[...files.keys()].map((name) => resolve(root, name))]) {
+  const { root, files, links, incomplete } = await definitionFiles(path);
+  if (incomplete !== null) {
+    throw new ConfigError(
+      `Config file ${path}: expected local files that only this user or root can change, got some that can't be checked: ` +
+        `${incomplete.replace(/\.$/, '')}. Import fewer or smaller local files, or make them readable.`,
+      { path },
+    );
+  }
+  const names = [...files.keys(), ...links.keys()];
+  for (const file of [path, ...names.map((name) => resolve(root, name))]) {
     const fault = changeableByOthers(file);
     if (fault === undefined) continue;
     throw new ConfigError(

@@ -1,9 +1,15 @@
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { curveKeyPair } from 'zeromq';
+import { definitionSha256 } from '../../src/api/load-definition.js';
 import { readClientKeys, readServerKeys } from '../../src/cli/security/key-files.js';
 import { writeKeyPair } from '../../src/cli/security/write-keys.js';
+import {
+  protocolVersion,
+  type CoordinatorMessage,
+  type MessageOf,
+} from '../../src/shared/protocol/messages.js';
 import {
   bindingName,
   engineDirectory,
@@ -13,6 +19,7 @@ import {
 } from '../../src/worker/engine/cache.js';
 import { loadEngine } from '../../src/worker/engine/load.js';
 import { engineStatus } from '../../src/worker/engine/status.js';
+import { openDefinition } from '../../src/worker/open-definition.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
@@ -85,5 +92,51 @@ describe.skipIf(noModes)('an engine that another user could change', () => {
     expect((await engineStatus(host)).problem).toMatch(refused);
     await loadEngine({ choice: 'wasm', ...options });
     expect(warnings).toEqual([expect.stringMatching(/do not share memory: .*everyone can write/)]);
+  });
+});
+
+describe.skipIf(noModes)('a definition whose files another user could change', () => {
+  let folder = '';
+  const open = async (checked: boolean) => {
+    const path = join(folder, 'definition.mjs');
+    const definition = { path, sha256: await definitionSha256(path), entry: 'definition.mjs', files: {} };
+    const welcome = { protocol: protocolVersion, definition };
+    return openDefinition(welcome as unknown as MessageOf<CoordinatorMessage, 'welcome'>, undefined, {
+      path: null,
+      checked,
+    });
+  };
+  const define = (specifier: string): void => {
+    writeFileSync(
+      join(folder, 'definition.mjs'),
+      `import { defineTraining } from 'lockstep';
+       import value from ${JSON.stringify(specifier)};
+       export default defineTraining({ model: () => value, ...value });`,
+    );
+  };
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+  });
+
+  it('is refused if they can change a symbolic link to one of its files', async () => {
+    const place = join(folder, 'place');
+    mkdirSync(place);
+    writeFileSync(join(folder, 'value.mjs'), 'export default { epochs: 7 };');
+    symlinkSync(join(folder, 'value.mjs'), join(place, 'link.mjs'));
+    define('./place/link.mjs');
+    expect((await open(true)).definition.values['epochs']).toBe(7);
+    chmodSync(place, 0o777);
+    await expect(open(true)).rejects.toThrow(
+      /only this user or root can change.*everyone can write to .*place/,
+    );
+  });
+
+  it('is refused if its files are too large to be checked', async () => {
+    writeFileSync(join(folder, 'large.json'), `{ "epochs": 7 }${' '.repeat(32 * 2 ** 20)}`);
+    define('./large.json');
+    expect((await open(false)).definition.values['epochs']).toBe(7);
+    await expect(open(true)).rejects.toThrow(
+      /can't be checked: its files have more than 32 MiB .*large\.json/,
+    );
   });
 });
