@@ -123,3 +123,8 @@ export function singleTensor(tensors: ShardedTensors, shard: number): Tensor {
   if (!tensor) throw new RangeError(`no tensor for shard ${shard}`);
   return tensor;
 }
+
+/** Converts [shard][tensor] to [tensor][shard]. The result has `count` entries, also if there are no shards. */
+export function perTensor(count: number, shards: readonly (readonly Tensor[])[]): Tensor[][] {
+  return Array.from({ length: count }, (_, i) => shards.map((tensors) => tensors[i] as Tensor));
+}

@@ -5,7 +5,7 @@ import { allFinite } from '../../shared/arithmetic/finite.js';
 import type { BatchPlan } from '../../shared/data/sampler.js';
 import { allocatePinned } from '../../shared/memory/pinned-vector.js';
 import { toTensors } from '../data/batch-reader.js';
-import type { ActiveShard, StepContext } from '../executor/layer-op.js';
+import { perTensor, type ActiveShard, type StepContext } from '../executor/layer-op.js';
 import type { Note } from './diagnosis-key.js';
 import type { TrainStepContext } from './generation-context.js';
 
@@ -28,7 +28,7 @@ export function replayStep(
     tf.tidy(() => {
       const specs = replica.data.train;
       const tensors = samples.map(({ inputs, count }) => toTensors(tf, specs.inputs, inputs, count));
-      const inputs = specs.inputs.map((_, i) => tensors.map((shard) => shard[i] as Tensor));
+      const inputs = perTensor(specs.inputs.length, tensors);
       executor.train(stepContext(context, batch, microBatch, shards, layers, note), inputs, (outputs) => {
         const gradients = shards.map(({ local }, i) => {
           const { targets = [], count = 0 } = samples[i] ?? {};
@@ -39,7 +39,7 @@ export function replayStep(
           if (!result.gradients.every(isFinite)) note('lossGradient', 0, microBatch, shard);
           return result.gradients.map((gradient) => tf.mul(gradient, 1 / batch.count));
         });
-        return outputs.map((_, output) => gradients.map((perOutput) => perOutput[output] as Tensor));
+        return perTensor(outputs.length, gradients);
       });
     });
   }

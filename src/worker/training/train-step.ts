@@ -7,7 +7,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import type { BatchPlan } from '../../shared/data/sampler.js';
 import { allFinite } from '../../shared/arithmetic/finite.js';
 import { toTensors, type Samples } from '../data/batch-reader.js';
-import type { ActiveShard, StepContext } from '../executor/layer-op.js';
+import { perTensor, type ActiveShard, type StepContext } from '../executor/layer-op.js';
 import { reducedRate } from '../optimizer/evaluation-decisions.js';
 import { learningRateAt } from '../optimizer/schedule.js';
 import { commitStep } from './commit-step.js';
@@ -147,9 +147,4 @@ function reduceGradients({
   const { gradient, penalty } = measure('update', 'regularization', () => regularization.add(reduced));
   const total = mean + penalty;
   return { gradient, loss: total, isFinite: badParts === 0 && Number.isFinite(total) && check(gradient) };
-}
-
-/** Converts [shard][tensor] to [tensor][shard]. The result has `count` entries, also if there are no shards. */
-function perTensor(count: number, shards: readonly (readonly Tensor[])[]): Tensor[][] {
-  return Array.from({ length: count }, (_, i) => shards.map((tensors) => tensors[i] as Tensor));
 }

@@ -132,16 +132,21 @@ const rounding = 1e-5;
 
 /** @throws ModelError that names `layer` if two calls with equal inputs gave different results */
 export function requireEqualResults(layer: Layer, first: readonly Tensor[], second: readonly Tensor[]): void {
-  const equal = first.every((output, i) => {
-    const [a, b] = [[...output.dataSync()], [...(second[i]?.dataSync() ?? [])]];
-    const scale = a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    const close = (value: number, other = Number.NaN): boolean =>
-      Object.is(value, other) || Math.abs(value - other) <= rounding * scale;
-    return a.length === b.length && a.every((value, at) => close(value, b[at]));
-  });
+  const equal = first.every((output, i) => areClose(output.dataSync(), second[i]?.dataSync() ?? []));
   if (equal && first.length === second.length) return;
   throw new ModelError(
     `Layer "${layer.name}" (${layer.getClassName()}): expected equal results of two calls with equal inputs, got different ones: ` +
       `${keptState.reason}.`,
   );
+}
+
+function areClose(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  if (a.length !== b.length) return false;
+  let scale = 0;
+  for (let i = 0; i < a.length; i++) scale = Math.max(scale, Math.abs(a[i] as number));
+  for (let i = 0; i < a.length; i++) {
+    const [value, other] = [a[i] as number, b[i] as number];
+    if (!Object.is(value, other) && !(Math.abs(value - other) <= rounding * scale)) return false;
+  }
+  return true;
 }

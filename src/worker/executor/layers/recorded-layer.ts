@@ -8,7 +8,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import { ModelError } from '../../../shared/errors.js';
 import { attributeError, isTyped } from '../../../shared/user-code.js';
 import type { Layer, LayerVariable } from '../layer.js';
-import type { ActiveShard, LayerOp, LayerServices, PassContext } from '../layer-op.js';
+import { perTensor, type ActiveShard, type LayerOp, type LayerServices } from '../layer-op.js';
 import { WriteGuard, requireDeclaredSizes, requireEqualResults, withoutRandomOps } from './call-guard.js';
 import { RandomDraws } from './random-draws.js';
 import { RandomLayers } from './random-layers.js';
@@ -18,7 +18,7 @@ export function recorded(layer: Layer, services: LayerServices): LayerOp {
   const { tf, weightIndex, needsInputGradient, node, inference } = services;
   const weights = layer.trainableWeights as unknown as LayerVariable[];
   const guarded = new GuardedCall(layer, services);
-  const outputsOf = (shards: readonly (readonly Tensor[])[]) => transpose(shards, node.outputs.length);
+  const outputsOf = (shards: readonly (readonly Tensor[])[]) => perTensor(node.outputs.length, shards);
 
   return {
     forward: (context, inputs, masks = []) => {
@@ -26,10 +26,17 @@ export function recorded(layer: Layer, services: LayerServices): LayerOp {
       const shardInputs = context.shards.map((_, i) =>
         distinct(inputs.map((tensors) => tensors[i] as Tensor)),
       );
-      const call = (tensors: Tensor[], i: number): Tensor[] =>
-        guarded.run(tensors, context, context.shards[i] as ActiveShard, training, masks[i]);
-      if (!context.training) return { outputs: outputsOf(shardInputs.map(call)), backward: () => [] };
-      const recordings = shardInputs.map((tensors, i) => record(tf, () => call(tensors, i)));
+      const calls = shardInputs.map((tensors, i): LayerCall => {
+        const shard = context.shards[i] as ActiveShard;
+        return { inputs: tensors, shard, step: context.step, training, mask: masks[i] };
+      });
+      if (!context.training)
+        return { outputs: outputsOf(calls.map((call) => guarded.run(call))), backward: () => [] };
+      const recordings = calls.map((call) => {
+        const recording = record(tf, () => guarded.run(call));
+        guarded.compareRepeat(call, recording.outputs);
+        return recording;
+      });
       return {
         outputs: outputsOf(recordings.map(({ outputs }) => outputs)),
         backward: (gradients) => {
@@ -46,11 +53,19 @@ export function recorded(layer: Layer, services: LayerServices): LayerOp {
             release(recording);
             return found.slice(variables.length);
           });
-          return needsInputGradient ? transpose(inputGradients, inputs.length) : [];
+          return needsInputGradient ? perTensor(inputs.length, inputGradients) : [];
         },
       };
     },
   };
+}
+
+interface LayerCall {
+  readonly inputs: Tensor[];
+  readonly shard: ActiveShard;
+  readonly step: number;
+  readonly training: boolean;
+  readonly mask: Tensor | undefined;
 }
 
 /** Calls a layer with the run's random numbers, and refuses a layer whose call has side effects. */
@@ -68,33 +83,38 @@ class GuardedCall {
   }
 
   /** Returns outputs that are tensors of their own. @throws ModelError that names the layer */
-  run(
-    inputs: Tensor[],
-    { step }: Pick<PassContext, 'step'>,
-    shard: ActiveShard,
-    training: boolean,
-    mask: Tensor | undefined,
-  ): Tensor[] {
-    const { tf } = this.#services;
-    const repeat = training && !this.#repeated;
-    const writes = new WriteGuard(tf, this.#layer, repeat);
-    const call = (): Tensor[] => {
-      const draws = new RandomDraws(this.#services, { shard, step });
-      return this.#random.with(draws, () =>
-        withoutRandomOps(tf, this.#layer, () => this.#call(inputs, training, mask)),
-      );
-    };
-    const outputs = call();
+  run(call: LayerCall): Tensor[] {
+    const writes = new WriteGuard(this.#services.tf, this.#layer, this.#mustRepeat(call));
+    const outputs = this.#callWithDraws(call);
     writes.check();
-    requireDeclaredSizes(this.#services.node, outputs, shard.count);
-    if (repeat) {
-      tf.tidy(() => requireEqualResults(this.#layer, outputs, call()));
-      this.#repeated = true;
-    }
+    requireDeclaredSizes(this.#services.node, outputs, call.shard.count);
     return outputs;
   }
 
-  #call(inputs: Tensor[], training: boolean, mask: Tensor | undefined): Tensor[] {
+  /**
+   * Repeats the first call in training and compares the results. Must not be called while a tape records, because the tape would keep
+   * the activations of the repeated call until the backward pass.
+   * @param outputs the results of `run` for this call
+   * @throws ModelError that names the layer if they differ
+   */
+  compareRepeat(call: LayerCall, outputs: readonly Tensor[]): void {
+    if (!this.#mustRepeat(call)) return;
+    this.#services.tf.tidy(() => requireEqualResults(this.#layer, outputs, this.#callWithDraws(call)));
+    this.#repeated = true;
+  }
+
+  #mustRepeat({ training }: LayerCall): boolean {
+    return training && !this.#repeated;
+  }
+
+  #callWithDraws(call: LayerCall): Tensor[] {
+    const draws = new RandomDraws(this.#services, call);
+    return this.#random.with(draws, () =>
+      withoutRandomOps(this.#services.tf, this.#layer, () => this.#call(call)),
+    );
+  }
+
+  #call({ inputs, training, mask }: LayerCall): Tensor[] {
     const kwargs = mask ? { training, mask } : { training };
     // tfjs passes a list, of a single input as well, and custom layers rely on it.
     const result = inLayer(
@@ -136,9 +156,4 @@ export function inLayer<T>(layer: Layer, method: 'call' | 'gradient', body: () =
 /** Clones a tensor that appears more than once, so that each input has a gradient of its own. */
 function distinct(tensors: readonly Tensor[]): Tensor[] {
   return tensors.map((tensor, i) => (tensors.indexOf(tensor) < i ? tensor.clone() : tensor));
-}
-
-/** Converts [shard][tensor] to [tensor][shard], with `count` tensors even if there are no shards. */
-function transpose(rows: readonly (readonly Tensor[])[], count: number): Tensor[][] {
-  return Array.from({ length: count }, (_, i) => rows.map((row) => row[i] as Tensor));
 }
