@@ -1,5 +1,6 @@
 /** Encodings of a table's columns: numbers with the training set's mean and deviation, or categories. They are plain data. */
 
+import { float32Max } from '../../shared/arithmetic/finite.js';
 import type { ColumnEncoding } from '../../shared/data/preprocessing.js';
 import { DataError } from '../../shared/errors.js';
 
@@ -35,7 +36,6 @@ const missingTexts = new Set([
   'none',
   '?',
 ]);
-const float32Max = (2 - 2 ** -23) * 2 ** 127;
 
 /** In a column that is declared as categories, a text such as NA may be a category; only an empty cell is missing. */
 export function isMissing(text: string, declaredCategories: boolean): boolean {

@@ -1,4 +1,7 @@
-/** Finds values that are not finite. */
+/** Finds values that are not finite, and defines the range of float32. */
+
+/** The largest finite number of float32. */
+export const float32Max = (2 - 2 ** -23) * 2 ** 127;
 
 /** Returns true if every value is finite. The native addon has the same function for the gradient of each step. */
 export function allFinite(values: Float32Array): boolean {

@@ -60,6 +60,19 @@ export interface TrainingData {
   readonly preprocessing?: Preprocessing;
 }
 
+/** The same split with another `fill`. */
+export function withFill(split: DataSplit, fill: DataSplit['fill']): DataSplit {
+  const { count, inputs, targets, verified } = split;
+  return {
+    count,
+    inputs,
+    targets,
+    fill,
+    ...(verified === true ? { verified } : {}),
+    ...(split.origin ? { origin: (index: number) => split.origin?.(index) ?? '' } : {}),
+  };
+}
+
 /** A data set over images in memory. Pixels remain bytes and are converted batch by batch. */
 export function imageData(set: TrainTest, normalization: Normalization): TrainingData {
   const split = (images: ImageSet): DataSplit => {

@@ -8,7 +8,7 @@ import { ConfigError, DataError, UserCodeError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import { withoutMathRandom } from '../random/math-random.js';
 import type { Augment } from './batch-reader.js';
-import { expectedBy, firstViolation, specRule } from './value-rules.js';
+import { expectedBy, firstViolation, specRule, type ValueRule } from './value-rules.js';
 import { describeValue, inUserCode, isThenable } from '../../shared/user-code.js';
 
 const drawsRandom =
@@ -42,6 +42,8 @@ export function createAugment(
       const size = elementCount(shape);
       return (values[i] as TensorValues).subarray(at * size, (at + 1) * size);
     });
+  const inputRules = inputs.map((spec) => specRule('input', spec));
+  const targetRules = targets.map((spec) => specRule('target', spec));
 
   return (epoch, indices, samples) => {
     for (const [at, index] of indices.entries()) {
@@ -58,8 +60,8 @@ export function createAugment(
           };
           const change = own.shift();
           if (change) runOwn(change, given);
-          checkChanged('input', given.inputs, inputs, index);
-          checkChanged('target', given.targets, targets, index);
+          checkChanged(given.inputs, inputRules, index);
+          checkChanged(given.targets, targetRules, index);
           continue;
         }
         for (const i of pictures) {
@@ -74,18 +76,12 @@ export function createAugment(
 }
 
 /** @throws DataError if a function of the definition wrote a value that the data's description excludes */
-function checkChanged(
-  tensor: string,
-  values: readonly TensorValues[],
-  specs: DataSplit['inputs'],
-  index: number,
-): void {
-  for (const [i, spec] of specs.entries()) {
-    const rule = specRule(tensor, spec);
+function checkChanged(values: readonly TensorValues[], rules: readonly ValueRule[], index: number): void {
+  for (const [i, rule] of rules.entries()) {
     const at = firstViolation(values[i] ?? [], rule);
     if (at < 0) continue;
     throw new DataError(
-      `augment: training sample ${index}, ${tensor} ${i + 1}, value ${at}: expected ${expectedBy(rule)} from the ` +
+      `augment: training sample ${index}, ${rule.tensor} ${i + 1}, value ${at}: expected ${expectedBy(rule)} from the ` +
         `definition's function, got ${values[i]?.[at]}. Correct the function.`,
       { index },
     );

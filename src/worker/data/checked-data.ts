@@ -1,13 +1,20 @@
 /**
- * Checks every value of a data set before it reaches a kernel. Values in memory are checked once before the first step, others when
- * a sample is read.
+ * Checks every value of a data set before it reaches a kernel, at each read of a sample. Samples in memory are also read once before
+ * the first step, so that a wrong value ends the run before it starts.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { RunConfig } from '../../shared/config/run-config.js';
-import type { DataSplit, SampleBuffers, TensorSpec, TrainingData } from '../../shared/data/training-data.js';
+import {
+  withFill,
+  type DataSplit,
+  type SampleBuffers,
+  type TensorSpec,
+  type TrainingData,
+} from '../../shared/data/training-data.js';
 import { DataError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
+import { readSamples } from './batch-reader.js';
 import { expectedBy, firstViolation, isRestricted, rulesOf, type ValueRule } from './value-rules.js';
 
 /** Longest duration of the check before the first step. Samples that it does not reach are checked when they are read. */
@@ -40,15 +47,7 @@ export function withChecks(
         }
       }
     };
-    const { count, verified } = split;
-    return {
-      count,
-      inputs: split.inputs,
-      targets: split.targets,
-      ...(verified === true ? { verified } : {}),
-      fill: (indices, into) => fillChecked(split, indices, into, check),
-      ...(split.origin ? { origin: (index: number) => split.origin?.(index) ?? '' } : {}),
-    };
+    return withFill(split, (indices, into) => fillChecked(split, indices, into, check));
   };
   return {
     ...data,
@@ -66,28 +65,17 @@ export async function checkAhead({ train, test }: TrainingData): Promise<void> {
   const end = performance.now() + aheadMs;
   for (const split of [train, test]) {
     if (split.verified === true) continue;
-    const { inputs, targets } = split;
-    const size = [...inputs, ...targets].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    const size = [...split.inputs, ...split.targets].reduce((sum, { shape }) => sum + elementCount(shape), 0);
     const most = Math.min(split.count, Math.max(1, Math.floor(valuesPerRead / size)));
-    const allocate = ({ shape, dtype }: TensorSpec): Float32Array | Int32Array =>
-      dtype === 'int32'
-        ? new Int32Array(most * elementCount(shape))
-        : new Float32Array(most * elementCount(shape));
-    const all = { inputs: inputs.map(allocate), targets: targets.map(allocate) };
     for (let start = 0; start < split.count && performance.now() < end;) {
       // The first read shows whether the samples are in memory.
       const count = start === 0 ? 1 : Math.min(most, split.count - start);
-      const part = ({ shape }: TensorSpec, i: number, values: readonly (Float32Array | Int32Array)[]) =>
-        (values[i] as Float32Array | Int32Array).subarray(0, count * elementCount(shape));
-      const filled = split.fill(
+      const samples = readSamples(
+        split,
         Int32Array.from({ length: count }, (_, i) => start + i),
-        {
-          inputs: inputs.map((spec, i) => part(spec, i, all.inputs)),
-          targets: targets.map((spec, i) => part(spec, i, all.targets)),
-        },
       );
-      if (filled instanceof Promise) {
-        await filled;
+      if (samples instanceof Promise) {
+        await samples;
         break;
       }
       start += count;

@@ -5,7 +5,7 @@ import type { DataSource } from '../../api/define-training.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../../shared/data/dataset.js';
 import type { Preprocessing } from '../../shared/data/preprocessing.js';
-import { imageData, type DataSplit, type TrainingData } from '../../shared/data/training-data.js';
+import { imageData, withFill, type DataSplit, type TrainingData } from '../../shared/data/training-data.js';
 import { inUserCode } from '../../shared/user-code.js';
 import { checkData } from './check-data.js';
 import { checkAhead, withChecks } from './checked-data.js';
@@ -41,13 +41,7 @@ export async function checkSamples(
 
 /** The same data; errors of the source's own functions are reported as the user's. */
 function attributed(data: TrainingData): TrainingData {
-  const split = (given: DataSplit): DataSplit => ({
-    count: given.count,
-    inputs: given.inputs,
-    targets: given.targets,
-    fill: (indices, into) => inUserCode('data', () => given.fill(indices, into)),
-    ...(given.verified === true ? { verified: true } : {}),
-    ...(given.origin ? { origin: (index: number) => given.origin?.(index) ?? '' } : {}),
-  });
+  const split = (given: DataSplit): DataSplit =>
+    withFill(given, (indices, into) => inUserCode('data', () => given.fill(indices, into)));
   return { ...data, train: split(data.train), test: split(data.test) };
 }

@@ -1,6 +1,7 @@
 /** The range of each value of a sample, as the data's description, the model and the loss define it, and the check of one value. */
 
 import type { LayersModel } from '@tensorflow/tfjs';
+import { float32Max } from '../../shared/arithmetic/finite.js';
 import { lossOfOutputs } from '../../shared/config/loss-config.js';
 import type { RunConfig } from '../../shared/config/run-config.js';
 import type { DataSplit, TensorSpec } from '../../shared/data/training-data.js';
@@ -82,7 +83,6 @@ export function expectedBy({ kind, min, max }: ValueRule): string {
 
 const plainMax = (integer: boolean): number => (integer ? 2 ** 31 - 1 : float32Max);
 const plainMin = (integer: boolean): number => (integer ? -(2 ** 31) : -float32Max);
-const float32Max = (2 - 2 ** -23) * 2 ** 127;
 
 function plainRule(tensor: string, { shape, dtype }: TensorSpec): ValueRule {
   const integer = dtype === 'int32';
