@@ -1,13 +1,11 @@
 /** Versions of tfjs's packages and hashes of the binaries that compute, for the fingerprint of a worker. */
 
-import { createHash } from 'node:crypto';
-import { createReadStream, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { shortHash, type Entries } from '../../shared/identity/fingerprint.js';
-import { memoryPrefix, type FoundEngine } from './cache.js';
-import { readManifest } from './manifest.js';
+import { memoryPrefix } from './cache.js';
+import { sha256File, type EngineManifest } from './manifest.js';
 import type { Tensorflow } from './native.js';
 
 const ownRequire = createRequire(import.meta.url);
@@ -18,16 +16,14 @@ export function tfjsVersions(tf: Tensorflow): Entries {
   return Object.fromEntries(versions.map(([name, version]) => [`${name} version`, version]));
 }
 
-/** The binaries of native TensorFlow. The manifest of a cached engine contains their hashes, which its load has verified. */
-export async function nativeFiles(found: FoundEngine): Promise<Entries> {
-  if (found.from === 'package') {
-    const hash = createHash('sha256');
-    await pipeline(createReadStream(found.binding), hash);
-    return { [path.basename(found.binding)]: hash.digest('hex').slice(0, 16) };
-  }
-  const { files } = await readManifest(found.directory);
+/**
+ * The binaries of native TensorFlow.
+ * @param manifest of a cached engine, with hashes that its load has verified; undefined for an engine inside tfjs-node-gpu
+ */
+export async function nativeFiles(binding: string, manifest: EngineManifest | undefined): Promise<Entries> {
+  if (!manifest) return { [path.basename(binding)]: (await sha256File(binding)).slice(0, 16) };
   // No bit depends on the addon for shared memory.
-  const binaries = files.filter(
+  const binaries = manifest.files.filter(
     ({ path: name }) => isBinary.test(name) && !path.basename(name).startsWith(memoryPrefix),
   );
   return Object.fromEntries(binaries.map(({ path: name, sha256 }) => [name, sha256.slice(0, 16)]));

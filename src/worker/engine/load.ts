@@ -9,7 +9,7 @@ import { loadNativeMemory, type NativeMemory } from '../../shared/memory/native-
 import { findEngine, findMemoryAddon, packageDirectory, type EngineHost, type FoundEngine } from './cache.js';
 import { nativeFiles, tfjsVersions, wasmFiles } from './engine-files.js';
 import { engineEnvironment, type EngineDevice } from './environment.js';
-import { readManifest, verifyFiles } from './manifest.js';
+import { readManifest, verifyFiles, type EngineManifest } from './manifest.js';
 import { requireJavaScript, requireNative, type Tensorflow } from './native.js';
 import { engineFault, requireTrusted } from './trust.js';
 import { startWasm } from './wasm.js';
@@ -81,10 +81,7 @@ function absent(host: EngineHost): EngineError {
 
 async function loadNative(found: FoundEngine, options: LoadEngineOptions): Promise<Engine> {
   requireEnvironment(options);
-  if (found.from === 'cache') {
-    requireTrusted(found.directory);
-    await verifyFiles(found.directory, await readManifest(found.directory), 'quick');
-  }
+  const manifest = found.from === 'cache' ? await readVerified(found.directory) : undefined;
   const tf = requireNative(found.binding, packageDirectory(options.host));
   const backend = tf.backend() as unknown as {
     readonly isUsingGpuDevice: boolean;
@@ -99,9 +96,17 @@ async function loadNative(found: FoundEngine, options: LoadEngineOptions): Promi
     tf,
     backend.binding.TF_Version,
     device,
-    await nativeFiles(found),
+    await nativeFiles(found.binding, manifest),
     memory,
   );
+}
+
+/** Returns the manifest of a cached engine whose files match it. @throws EngineError if they do not, or others can change them */
+async function readVerified(directory: string): Promise<EngineManifest> {
+  requireTrusted(directory);
+  const manifest = await readManifest(directory);
+  await verifyFiles(directory, manifest, 'quick');
+  return manifest;
 }
 
 /** Checks the environment: a thread count that did not reach TensorFlow would silently change the bits of a run. */
