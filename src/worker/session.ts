@@ -8,6 +8,7 @@ import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { failureOf, onStrayUserError } from '../shared/user-code.js';
 import { protocolVersion, type CoordinatorMessage, type MessageOf } from '../shared/protocol/messages.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
+import { originOf } from './checkpoint/origin.js';
 import type { Communicator, DataPlaneAddress } from './communicator/communicator.js';
 import type { Engine } from './engine/load.js';
 import { FaultInjector } from './faults/fault-injector.js';
@@ -77,7 +78,8 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const replica = await mailbox.during(building);
   for (const note of replica.data.notes ?? []) options.warn?.(note);
   await mailbox.yieldToEventLoop();
-  const { hashes, identity, fingerprint } = describeWorker(replica, opened);
+  const origin = originOf(replica);
+  const { hashes, identity, fingerprint } = describeWorker(replica, opened, origin);
   const { compiled } = replica;
   const address = await openDataPlane(communicator, welcome, hashes.parameterCount);
   faults?.faultPointHit('join', 0);
@@ -107,12 +109,13 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
     definition,
     layoutHash,
     dataSha256,
+    origin,
     preprocessing,
     identity,
     build,
   };
   const warn = (message: string): void => options.warn?.(message);
-  const checkpoints = Checkpoints.of(replica, context, (message) => communicator.send(message), requests);
+  const checkpoints = new Checkpoints(replica, context, (message) => communicator.send(message), requests);
   await trainGenerations({ replica, communicator, mailbox, checkpoints, faults, bitFlip, warn });
 }
 

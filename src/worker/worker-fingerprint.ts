@@ -2,10 +2,10 @@
 
 import { functionHashes } from '../api/definition-functions.js';
 import { codeFiles } from '../shared/identity/code-files.js';
+import type { Origin } from '../shared/checkpoint/manifest.js';
 import type { WorkerIdentity } from '../shared/protocol/messages.js';
 import { boundedEntries, type Fingerprint } from '../shared/identity/fingerprint.js';
 import { valueEntries } from '../shared/identity/value-entries.js';
-import { originOf } from './checkpoint/origin.js';
 import { identityOf } from './engine/identity.js';
 import type { OpenedDefinition } from './open-definition.js';
 import { replicaHashes, type ReplicaHashes } from './training/replica-hashes.js';
@@ -17,22 +17,26 @@ export interface WorkerDescription {
   readonly fingerprint: Fingerprint;
 }
 
-export function describeWorker(replica: Replica, opened: OpenedDefinition): WorkerDescription {
+export function describeWorker(
+  replica: Replica,
+  opened: OpenedDefinition,
+  { layers }: Origin,
+): WorkerDescription {
   return {
     hashes: replicaHashes(replica),
     identity: identityOf(replica.engine, replica.kernels.name),
-    fingerprint: workerFingerprint(replica, opened),
+    fingerprint: workerFingerprint(replica, opened, layers ?? []),
   };
 }
 
 function workerFingerprint(
-  replica: Pick<Replica, 'engine' | 'data' | 'model'>,
+  { engine }: Pick<Replica, 'engine'>,
   { definition, files }: OpenedDefinition,
+  layers: NonNullable<Origin['layers']>,
 ): Fingerprint {
-  const layers = originOf(replica).layers ?? [];
   return {
     code: codeFiles(),
-    engine: boundedEntries(replica.engine.files),
+    engine: boundedEntries(engine.files),
     definition: files,
     functions: boundedEntries(functionHashes(definition.functions)),
     layers: boundedEntries(

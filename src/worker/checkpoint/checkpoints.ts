@@ -18,7 +18,7 @@ import type { PinnedVectors } from '../../shared/model/named-vectors.js';
 import type { WorkerMessage } from '../../shared/protocol/messages.js';
 import type { Replica } from '../training/replica.js';
 import type { TrainingState } from '../training/training-state.js';
-import { checkOrigin, originOf } from './origin.js';
+import { checkOrigin } from './origin.js';
 import { checkFinite } from './check-finite.js';
 import { stateLayoutOf } from './state-layout.js';
 import { CheckpointWriter, type ToWriter } from './writer.js';
@@ -48,15 +48,6 @@ export class Checkpoints {
   /** The last reported failure, without its numbers. */
   #lastFailure = '';
   #written: { readonly step: number; readonly path: string } | undefined;
-
-  static of(
-    replica: Replica,
-    context: Omit<CheckpointContext, 'origin'>,
-    send: (message: WorkerMessage) => void,
-    faultRequests?: string,
-  ): Checkpoints {
-    return new Checkpoints(replica, { ...context, origin: originOf(replica) }, send, faultRequests);
-  }
 
   /** @param faultRequests folder of fault requests, for tests */
   constructor(
