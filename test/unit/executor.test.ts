@@ -118,13 +118,13 @@ describe.each(['js', 'wasm', 'tensorflow'] as const)('the executor on the engine
       return tf.sequential({ layers });
     };
     const context = await alone(engine, regularized, { batchSize: 48, shards: 3, seed: 3 }, data);
-    const { replica, sampler, buckets, executor, state } = context;
+    const { replica, sampler, buckets, state } = context;
     const { inputs, labels, shape } = batchOf(context, sampler.plan(1));
     const { value, grads } = tf.variableGrads(() => {
       const logits = replica.model.apply(tf.tensor(inputs, shape), { training: true }) as Tensor2D;
       const own = tf.losses.softmaxCrossEntropy(tf.oneHot(tf.tensor1d(labels, 'int32'), 10), logits);
-      return executor.layers
-        .flatMap((layer) => layer.calculateLosses())
+      return replica.model
+        .calculateLosses()
         .reduce((a, b) => a.add(b), own)
         .asScalar();
     });

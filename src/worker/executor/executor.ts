@@ -54,8 +54,6 @@ export class Executor {
   readonly #measure: Measure;
   /** Number of gradients per shard that each weight receives: one per call of its layer. */
   readonly uses: ReadonlyMap<number, number>;
-  /** The model's layers, each once, nested models dissolved. */
-  readonly layers: readonly Layer[];
   /** Layout indices of the trainable weights, in the order in which the backward pass reaches them. */
   readonly backwardOrder: readonly number[];
 
@@ -114,8 +112,6 @@ export class Executor {
       };
     });
     this.uses = uses;
-    const calls = this.#graph.nodes.filter(({ kind }) => kind === 'layer');
-    this.layers = [...new Set(calls.map(({ layer }) => layer))];
     const order = [...this.#nodes].reverse().flatMap(({ node }) => trainableWeights(node).map(weightIndex));
     this.backwardOrder = [...new Set(order)];
   }

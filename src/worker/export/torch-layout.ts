@@ -7,7 +7,7 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import { InvariantError, ModelError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
-import { buildGraph } from '../executor/graph.js';
+import { buildGraph, type SymbolicShape } from '../executor/graph.js';
 import { fieldsOf, type Layer, type LayerVariable } from '../executor/layer.js';
 import { layerPaths, UniqueNames } from '../executor/model-weights.js';
 import { outInHeightWidth } from './kernel-order.js';
@@ -52,12 +52,12 @@ export function torchModules(model: LayersModel): TorchModule[] {
   const names = new UniqueNames();
   const flattened = new Map<number, Picture>();
   const modules = new Map<Layer, TorchModule>();
-  for (const { layer, inputs, outputs } of graph.nodes) {
+  for (const { layer, inputs, inputShapes, outputs } of graph.nodes) {
     const className = layer.getClassName();
     const picture = flattened.get(inputs[0] ?? -1);
     const [to = -1] = outputs;
     if (className === 'Flatten') {
-      const size = flattenedSize(layer);
+      const size = flattenedSize(inputShapes[0]);
       if (size) flattened.set(to, size);
     } else if (picture && (elementwise.includes(className) || className === 'BatchNormalization')) {
       flattened.set(to, picture);
@@ -75,13 +75,9 @@ function torchName(layer: Layer, path: string): string {
   return path === layer.name ? path : path.replaceAll('/', '.');
 }
 
-function flattenedSize(layer: Layer): Picture | undefined {
-  const [shape] = [layer.inboundNodes[0]?.inputShapes].flat() as unknown as [unknown];
-  const sizes = (Array.isArray(shape) ? shape : (layer.inboundNodes[0]?.inputShapes ?? [])) as (
-    number | null
-  )[];
-  const [, height, width, channels] = sizes;
-  if (sizes.length !== 4 || !height || !width || !channels) return undefined;
+function flattenedSize(shape: SymbolicShape = []): Picture | undefined {
+  const [, height, width, channels] = shape;
+  if (shape.length !== 4 || !height || !width || !channels) return undefined;
   return [height, width, channels];
 }
 

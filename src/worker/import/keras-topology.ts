@@ -19,30 +19,46 @@ export function convertKeras(
   { file, knows }: Pick<KerasFile, 'file' | 'knows'>,
 ): object {
   const copy = structuredClone(modelTopology) as JsonObject;
-  const version = copy['keras_version'];
-  const model = (copy['model_config'] ?? copy) as LayerConfig;
-  if (typeof model.config !== 'object' || !isModel(model)) return copy;
-  const isKeras3 = typeof version === 'string' ? version.startsWith('3') : 'module' in model;
-  const isKeras = isKeras3 || (typeof version === 'string' && !version.startsWith('tfjs'));
-  convertModel(model, { file, isKeras, isKeras3, hasMasks: masks(model), knows });
+  const model = modelOf(copy);
+  if (!model) return copy;
+  const isKeras3 = isKeras3Topology(copy);
+  convertModel(model, { file, isKeras: isKeras(copy), isKeras3, hasMasks: masks(model), knows });
   return copy;
 }
 
+/** Returns true if Keras, and not tfjs, wrote the topology. */
+export function isKeras(modelTopology: object): boolean {
+  const version = (modelTopology as JsonObject)['keras_version'];
+  return isKeras3Topology(modelTopology) || (typeof version === 'string' && !version.startsWith('tfjs'));
+}
+
+function isKeras3Topology(modelTopology: object): boolean {
+  const version = (modelTopology as JsonObject)['keras_version'];
+  if (typeof version === 'string') return version.startsWith('3');
+  const model = modelOf(modelTopology);
+  return model !== undefined && 'module' in model;
+}
+
+/** Returns the JSON of the topology's model; undefined if it has none. */
+function modelOf(modelTopology: object): LayerConfig | undefined {
+  const topology = modelTopology as JsonObject;
+  const model = (topology['model_config'] ?? topology) as LayerConfig;
+  return typeof model.config === 'object' && isModel(model) ? model : undefined;
+}
+
 /** Returns true for the JSON of a model, which may also take the place of a layer. */
-export function isModel({ config }: LayerConfig): boolean {
+function isModel({ config }: LayerConfig): boolean {
   return Array.isArray(config.layers);
 }
 
 /** Returns the classes of the layers of a topology, nested ones included. */
 export function layerClasses(modelTopology: object): string[] {
-  const { model_config, ...model } = modelTopology as JsonObject;
   const classes = ({ class_name, config }: LayerConfig): string[] => [
     class_name,
     ...(config.layers ?? []).flatMap(classes),
     ...(config.layer ? classes(config.layer) : []),
   ];
-  const root = (model_config ?? model) as LayerConfig;
-  return typeof root.config === 'object' && isModel(root) ? (root.config.layers ?? []).flatMap(classes) : [];
+  return (modelOf(modelTopology)?.config.layers ?? []).flatMap(classes);
 }
 
 function masks({ class_name, config }: LayerConfig): boolean {

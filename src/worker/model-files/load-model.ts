@@ -105,7 +105,7 @@ export async function openModel(
 }
 
 /** Returns true if tfjs can build an object of the class. */
-function isRegistered(tf: Tensorflow, className: string): boolean {
+export function isRegistered(tf: Tensorflow, className: string): boolean {
   return Object.hasOwn(tf.serialization.SerializationMap.getMap().classNameMap, className);
 }
 

@@ -74,9 +74,7 @@ function encodeWeights(model: LayersModel): { specs: io.WeightsManifestEntry[]; 
     const { dtype } = tensor;
     if (dtype === 'string') throw new InvariantError(`weight ${variable.originalName} holds text`);
     specs.push({ name: paths[i] ?? variable.originalName, shape: tensor.shape, dtype });
-    parts.push(
-      Buffer.from(Uint8Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))),
-    );
+    parts.push(Buffer.from(values.buffer, values.byteOffset, values.byteLength));
   }
   return { specs, parts };
 }
