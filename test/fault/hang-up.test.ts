@@ -83,7 +83,7 @@ describe('a worker without a launcher', () => {
       'worker',
       '--launched',
       '--coordinator',
-      `ipc://${join(await temporaryFolder(), 'nobody')}`,
+      `ipc://${join(await temporaryFolder(), 'absent')}`,
       '--device',
       'cpu',
       '--slot',

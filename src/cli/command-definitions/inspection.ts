@@ -11,7 +11,7 @@ export function addDashboard(program: Command, run: RunCommand): void {
     .argument('[dir]', 'folder of runs, or of one run', 'runs')
     .option(
       '--listen <address>',
-      'address of the page: a port, or HOST:PORT, which requires a token (default: a free port of this machine)',
+      'address of the page: a port of this machine, or HOST:PORT; beyond loopback a token is required (default: a free port)',
     )
     .addHelpText('after', examples(['lockstep dashboard', 'the runs in runs/, at the printed address']))
     .action(calls(run, async () => (await import('../commands/dashboard.js')).dashboard));

@@ -35,7 +35,10 @@ export function addPredict(program: Command, run: RunCommand): void {
     .command('predict')
     .description('classify pictures with a saved run or model')
     .argument('<dir>', modelFolder)
-    .argument('<image...>', 'picture files of one digit each')
+    .argument(
+      '<image...>',
+      'picture files; a model without saved preprocessing takes one digit per file, as in MNIST',
+    )
     .addOption(definitionOption())
     .addOption(fieldOption('engine', 'auto'))
     .option('--json', 'one JSON line per picture on stdout')

@@ -44,7 +44,7 @@ export function addTrainOptions(command: Command): Command {
     .option('--fresh', 'move an earlier run in --out aside, to <dir>.1, and start a new one')
     .option(
       '--dashboard [address]',
-      'web page with live charts, and Prometheus metrics; a port, or HOST:PORT, which requires a token',
+      'web page with live charts, and Prometheus metrics, at a port of this machine, or HOST:PORT; beyond loopback a token is required',
     )
     .option(
       '--tensorboard [dir]',

@@ -62,7 +62,7 @@ function isTrustedOwner(uid: number): boolean {
 }
 
 /**
- * Returns true if nobody but this user and root is in the group. Many Linux systems give each user such a group, and files that it can
+ * Returns true if the group has no other members than this user and root. Many Linux systems give each user such a group, and files that it can
  * write. A group that /etc does not list, e.g. of a directory service, is not private.
  */
 function isPrivateGroup(gid: number): boolean {
