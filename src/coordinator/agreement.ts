@@ -80,12 +80,29 @@ const identityFields = Object.keys(remedies) as (keyof WorkerIdentity)[];
 
 const shown = (value: string): string => (value === '' ? 'none' : value);
 
+/**
+ * Returns the first file of Lockstep or of the engine that differs. Another engine has other binaries; its name says more than their
+ * hashes, so there is no difference of files then.
+ */
+function otherBuild(
+  identity: WorkerIdentity | null,
+  fingerprint: Partial<Fingerprint>,
+  ready: ReadyMessage,
+): ReturnType<typeof firstDifference> {
+  if (identity !== null && identity.engine !== ready.identity.engine) return undefined;
+  return firstDifference(fingerprint, ready.fingerprint, ['code', 'engine']);
+}
+
+/** Returns the first field of the machine or of the engine that differs. */
+function otherIdentity(identity: WorkerIdentity, ready: ReadyMessage): keyof WorkerIdentity | undefined {
+  return identityFields.find((name) => ready.identity[name] !== identity[name]);
+}
+
 /** A difference that makes the bits depend on the assignment of shards; undefined if there is none. */
 export function mismatch(reference: Reference, ready: ReadyMessage, from: string): Disagreement | undefined {
-  // Another engine has other binaries, so the field precedes their hashes.
-  const isOtherEngine = isWorker(reference) && reference.identity.engine !== ready.identity.engine;
-  const other = firstDifference(reference.fingerprint, ready.fingerprint, ['code', 'engine']);
-  if (other && !isOtherEngine) {
+  const identity = isWorker(reference) ? reference.identity : null;
+  const other = otherBuild(identity, reference.fingerprint, ready);
+  if (other) {
     const what = other.group === 'code' ? 'run different code of Lockstep' : 'compute with different engines';
     const message =
       `Workers ${what}: ${describeDifference(other, from)}, so they may compute different weights. ` +
@@ -93,13 +110,13 @@ export function mismatch(reference: Reference, ready: ReadyMessage, from: string
       'or accept different bits with --on-mismatch warn.';
     return { code: 'ENGINE', message };
   }
-  if (!isWorker(reference)) return undefined;
-  const field = identityFields.find((name) => ready.identity[name] !== reference.identity[name]);
+  if (identity === null) return undefined;
+  const field = otherIdentity(identity, ready);
   if (field === undefined) return undefined;
   return {
     code: 'ENGINE',
     message:
-      `Workers differ in their ${field}: expected ${shown(reference.identity[field])}, got ${shown(ready.identity[field])} ` +
+      `Workers differ in their ${field}: expected ${shown(identity[field])}, got ${shown(ready.identity[field])} ` +
       `from ${from}, so the weights would depend on the assignment of shards to workers. ${remedies[field]}; ` +
       'or accept different bits with --on-mismatch warn.',
   };
@@ -141,9 +158,8 @@ export function resumeMismatch(
   { path, identity, build }: ResumeCheckpoint,
   ready: ReadyMessage,
 ): string | undefined {
-  const isOtherEngine = identity !== null && identity.engine !== ready.identity.engine;
-  const other = firstDifference(build ?? {}, ready.fingerprint, ['code', 'engine']);
-  if (other && !isOtherEngine) {
+  const other = otherBuild(identity, build ?? {}, ready);
+  if (other) {
     const what = other.group === 'code' ? 'other code of Lockstep' : 'another engine';
     return (
       `Checkpoint ${path} was written by ${what}: ${describeDifference(other, 'the present workers')}. ` +
@@ -151,7 +167,7 @@ export function resumeMismatch(
     );
   }
   if (identity === null) return undefined;
-  const field = identityFields.find((name) => ready.identity[name] !== identity[name]);
+  const field = otherIdentity(identity, ready);
   if (field === undefined) return undefined;
   return (
     `Checkpoint ${path} was written with another ${field}: expected ${shown(identity[field])}, got ${shown(ready.identity[field])}. ` +

@@ -9,7 +9,7 @@
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
 import { abortMessage, andThen, noActions, warn } from './actions.js';
-import { takeoverMismatch } from './agreement.js';
+import { takeoverMismatch, withSharedFingerprint } from './agreement.js';
 import { reconfigure } from './reconfigure.js';
 import { enter } from './transitions.js';
 import type { Decision, State } from './types.js';
@@ -27,8 +27,9 @@ export function canTakeOver({ inherited, phase, takeover }: State): boolean {
 
 /** Adds a worker of the previous coordinator. Called only if `canTakeOver(state)`. */
 export function takeOver(state: State, from: ConnectionId, rejoin: Rejoin, nowMs: number): Decision {
-  const { generation, rank, join, ready, worldSize } = rejoin;
+  const { generation, rank, join, worldSize } = rejoin;
   if (rejoin.runId !== state.runId) return refuseOtherRun(state, from, rejoin);
+  const ready = withSharedFingerprint(state.trained ?? state, rejoin.ready);
   const { pending } = state.takeover;
   const worker = newWorker(from, join, { state: 'running', ready, rank, shards: null }, nowMs);
   const sinceMs = pending?.sinceMs ?? nowMs;

@@ -13,20 +13,28 @@ const uint32 = z.int().min(0).max(0xffffffff);
  */
 const eventSchema = z.discriminatedUnion('event', [
   z.object({ event: z.literal('run'), runId: z.uuid() }),
-  z.object({ event: z.enum(['resumed', 'done', 'error']) }),
+  z.object({ event: z.enum(['done', 'error']) }),
+  z.object({ event: z.literal('resumed'), step: uint32, path: z.string().min(1).max(4_096) }),
   z.object({ event: z.literal('step'), step: uint32 }),
   z.object({ event: z.literal('checkpoint'), step: uint32, path: z.string().min(1).max(4_096) }),
   z.object({ event: z.literal('eval'), split: z.enum(['train', 'test']), step: uint32 }),
 ]);
 type RelevantEvent = z.infer<typeof eventSchema>;
 
+const initial: InheritedState = { runId: '', step: 0, evaluated: { step: 0, splits: [] }, checkpoint: null };
+
 export class InheritedStateCollector {
-  #state: InheritedState = { runId: '', step: 0, evaluated: { step: 0, splits: [] }, checkpoint: null };
+  #state = initial;
   #ended = false;
 
   add(event: RunEvent | RelevantEvent): void {
     if (event.event === 'run' || event.event === 'resumed') this.#ended = false;
     if (event.event === 'run') this.#state = { ...this.#state, runId: event.runId };
+    // The run has gone back to a checkpoint. Later steps and their evaluations are repeated.
+    if (event.event === 'resumed') {
+      const { path, step } = event;
+      this.#state = { ...initial, runId: this.#state.runId, step, checkpoint: { path, step } };
+    }
     if (event.event === 'done' || event.event === 'error') this.#ended = true;
     if (event.event === 'step')
       this.#state = { ...this.#state, step: Math.max(event.step, this.#state.step) };

@@ -106,9 +106,14 @@ async function tryLease(out: string, own: Holder, onLost: (message: string) => v
   };
 }
 
+const [lockName, noteName] = ['lead.lock', 'lead.json'];
+
+/** The names of the lease's files, which stay where they are while the lease is held. */
+export const leaseFiles: readonly string[] = [lockName, noteName];
+
 const filesOf = (out: string): { lock: string; note: string } => ({
-  lock: join(out, 'lead.lock'),
-  note: join(out, 'lead.json'),
+  lock: join(out, lockName),
+  note: join(out, noteName),
 });
 
 function alreadyLed(out: string, own: Holder, cause: unknown): ConfigError {

@@ -5,9 +5,10 @@
 
 import { join } from 'node:path';
 import type { InheritedState } from '../coordinator/types.js';
-import { exitStatus, statusOfStop } from '../shared/exit-status.js';
+import { exitStatus } from '../shared/exit-status.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 import { Child } from './child-process.js';
+import { endWithoutCoordinator } from './end-without-coordinator.js';
 import { InheritedStateCollector } from './inherited-state.js';
 import type { CoordinatorStart, FromCoordinator, ToCoordinator } from './launch-messages.js';
 import { RecentExits } from './recent-exits.js';
@@ -93,7 +94,10 @@ export class RunSupervisor {
       const message = `Coordinator lost: pid ${this.#coordinator.pid} ${reason}.`;
       const tooMany = this.#exits.add() > mostTakeovers;
       if (this.#stoppedBy !== undefined) {
-        this.#endWithoutCoordinator(this.#stoppedBy, message);
+        const { state } = this.#inherited;
+        const end = endWithoutCoordinator(state, this.#run.resume, this.#stoppedBy, message);
+        this.#status = end.status;
+        this.#emit(end.event);
         return;
       }
       if (tooMany || this.#workers.length === 0) {
@@ -103,25 +107,6 @@ export class RunSupervisor {
       this.#emit({ event: 'warning', message: `${message} Its successor takes over.` });
       this.#coordinator = this.#startCoordinator(this.#inherited.state);
     }
-  }
-
-  /** The coordinator was lost after a request to stop. The run has ended as requested if no step is lost. */
-  #endWithoutCoordinator(signal: string, lost: string): void {
-    const { step, checkpoint } = this.#inherited.state ?? { step: 0, checkpoint: null };
-    const saved = checkpoint?.step ?? 0;
-    const hint = checkpoint ? ` Continue with --resume ${checkpoint.path}` : ' Start the run again.';
-    if (step > saved) {
-      const message = `${lost} The state after step ${saved} is not saved.${hint}`;
-      this.#status = exitStatus.failed;
-      this.#emit({ event: 'error', code: 'PEER_LOST', message });
-      return;
-    }
-    this.#status = statusOfStop(signal);
-    this.#emit({
-      event: 'error',
-      code: 'INTERRUPTED',
-      message: `Interrupted by ${signal} after step ${step}.${hint}`,
-    });
   }
 
   #startCoordinator(inherited: InheritedState | null): Child {

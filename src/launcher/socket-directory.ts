@@ -1,10 +1,11 @@
 /** The folders of sockets on one host. Only the user who started the run can enter them. */
 
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getuid } from 'node:process';
 import { ConfigError, systemCode } from '../shared/errors.js';
+import { makeTemporaryFolder } from '../shared/files/temporary-folder.js';
 import { enterableByOthers, entriesReplaceableByOthers } from '../shared/files/ownership.js';
 
 /** Maximum length of a Unix socket's path (sun_path on macOS; Linux has 108), less the name in the folder. */
@@ -18,7 +19,7 @@ const maxNameLength = '/lockstep-4294967295'.length;
  */
 export function makeSocketDirectory(): string | null {
   if (!getuid) return null;
-  return mkdtempSync(join(temporaryBase(), 'lockstep-'));
+  return makeTemporaryFolder('lockstep-', temporaryBase());
 }
 
 /**

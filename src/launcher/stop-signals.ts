@@ -21,7 +21,7 @@ export interface StopRequest {
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 
 /** SIGINTs within this time after the first signal count as one. */
-export const repetitionMs = 1_000;
+const repetitionMs = 1_000;
 
 /** The parts of `process` that are used, replaced in tests. */
 export interface SignalSource {

@@ -36,13 +36,16 @@ export default defineTraining({
     expect(warnings.join('\n')).toMatch(/model.compile is taken over: optimizer .*sgd/);
     const [last] = evaluations(whole.events).slice(-1);
     expect(last).toMatchObject({ metrics: { accuracy: expect.any(Number) as number } });
-    const again = await lockstep(['eval', out, '--config', config, '--engine', 'wasm', '--json']);
-    expect(again.status, again.stderr).toBe(0);
-    const [evaluated] = evaluations(again.events);
-    expect(evaluated).toMatchObject({
-      loss: (last as { loss: number }).loss,
-      metrics: (last as { metrics: Record<string, number> }).metrics,
-    });
+    // The run's folder, and the saved model alone, whose choices are in a file beside it.
+    for (const saved of [out, join(out, 'model'), join(out, 'model', 'model.json')]) {
+      const again = await lockstep(['eval', saved, '--config', config, '--engine', 'wasm', '--json']);
+      expect(again.status, again.stderr).toBe(0);
+      const [evaluated] = evaluations(again.events);
+      expect(evaluated).toMatchObject({
+        loss: (last as { loss: number }).loss,
+        metrics: (last as { metrics: Record<string, number> }).metrics,
+      });
+    }
     // A run that is resumed in its middle ends with the same weights.
     const half = join(folder, 'half');
     await lockstep([...run, '--out', half, '--checkpoint-every', '2steps', '--max-steps', '4']);

@@ -94,10 +94,24 @@ it('works with --config, and is refused by the name of the layer without', async
   const predicted = await lockstep(['predict', model, picture, ...withConfig, '--engine', 'wasm', '--json']);
   expect(predicted.status, predicted.stderr).toBe(0);
 
+  // The normalization that was saved with the model takes precedence over the configuration's.
+  const normalize = { mean: 0.25, std: 2 };
+  await writeFile(
+    join(model, 'preprocessing.json'),
+    JSON.stringify({
+      kind: 'pictures',
+      height: 8,
+      width: 8,
+      channels: 1,
+      background: '#ffffff',
+      normalize,
+      classNames: ['a', 'b', 'c'],
+    }),
+  );
   const demo = new Lockstep(['demo', model, ...withConfig, '--json']);
   const { url } = await demo.event('demo' as never, () => true);
   const about: unknown = await (await fetch(new URL('about.json', url))).json();
-  expect(about).toEqual({ normalize: { mean: 0.5, std: 0.5 }, server: { width: 8, height: 8 } });
+  expect(about).toEqual({ normalize, server: { width: 8, height: 8 } });
   const ink = Float32Array.from({ length: 64 }, (_, i) => (i * 37) % 256);
   const answer = await fetch(new URL('classify', url), { method: 'POST', body: ink });
   const shares = (await answer.json()) as number[];
@@ -107,7 +121,7 @@ it('works with --config, and is refused by the name of the layer without', async
     const { values, shape } = tensors.get(name)!;
     return tf.tensor(values, [...shape]);
   };
-  const x = tf.tensor(ink, [1, 64]).div(255).sub(0.5).div(0.5);
+  const x = tf.tensor(ink, [1, 64]).div(255).sub(normalize.mean).div(normalize.std);
   const logits = x.mul(tensor('own/scale')).matMul(tensor('out/kernel')).add(tensor('out/bias'));
   const expected = [...tf.softmax(logits).dataSync()];
   expect(shares).toHaveLength(3);

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { takeLease } from '../../src/launcher/lease.js';
 import { Lockstep, lockstep, temporaryFolder } from '../support/lockstep.js';
 import { range, stepsIn } from '../support/elastic-run.js';
 import { killedAfter, tinyOptions, writeTinyTraining } from '../support/tiny-training.js';
@@ -165,6 +167,11 @@ describe('import --out', () => {
     expect(refused.status).toBe(2);
     expect(refused.stderr).toMatch(/--out .*: expected a new folder, got one with a run or a model/);
     await writeFile(join(out, 'mine.txt'), 'kept');
+    const lease = await takeLease({ out, host: hostname() });
+    const led = await lockstep([...args, '--fresh'], { cwd });
+    expect(led.status).toBe(2);
+    expect(led.stderr).toMatch(new RegExp(`Run .* is led by pid ${process.pid} on .* already`));
+    await lease.release();
     const fresh = await lockstep([...args, '--fresh'], { cwd });
     expect(fresh.status, fresh.stderr).toBe(0);
     expect(await names(out)).toEqual(['config.json', 'model']);

@@ -81,6 +81,10 @@ export default defineTraining({
       cwd: folder,
     });
     expect(text.stdout).toMatch(/^photos\/test\/red\/1\.png: (red|clear) \(/);
+    const exported = await lockstep(['export', 'run', '--format', 'onnx', '--engine', 'wasm'], {
+      cwd: folder,
+    });
+    expect(exported.stdout).toContain('Inputs are pixels as (x / 255 - 0.25) / 0.5, channels last');
   });
 });
 

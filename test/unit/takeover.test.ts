@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { InheritedState } from '../../src/coordinator/types.js';
+import { readyOf } from '../../src/coordinator/workers.js';
 import { CoordinatedRun, fingerprint, runId } from '../support/coordinated-run.js';
 
 const inherited: InheritedState = { runId, step: 1, evaluated: { step: 0, splits: [] }, checkpoint: null };
@@ -55,6 +56,15 @@ describe('a coordinator that takes over a run', () => {
     run.join('d', 4);
     run.ready('d', { fingerprint: { ...fingerprint, code: { 'dist/a.js': '9', 'dist/b.js': '2' } } });
     expect(run.sent('d')).toEqual(['welcome', 'abort']);
+  });
+
+  it('stores one fingerprint for all members that have the same', () => {
+    const run = successor();
+    for (const [rank, name] of ['a', 'b'].entries())
+      run.rejoin(name, rank, { ready: structuredClone(run.beingReady(name)) });
+    const [a, b] = [...run.state.workers.values()].map(readyOf);
+    expect(a?.fingerprint).toEqual(fingerprint);
+    expect(b?.fingerprint).toBe(a?.fingerprint);
   });
 
   it('waits for all members although another worker becomes ready meanwhile', () => {

@@ -1,11 +1,11 @@
 /** Runs `lockstep train` as a process and measures its speed, for `lockstep bench train` and the programs in bench/. */
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { makeTemporaryFolder } from '../../shared/files/temporary-folder.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import { median } from '../../shared/arithmetic/quantile.js';
 import type { StepTimes } from '../../shared/timeline/summary.js';
@@ -42,7 +42,7 @@ export interface MeasuredRun {
 const timeoutMs = 10 * 60_000;
 
 export async function measureRun(run: RunToMeasure): Promise<MeasuredRun> {
-  const folder = mkdtempSync(join(tmpdir(), 'lockstep-bench-'));
+  const folder = makeTemporaryFolder('lockstep-bench-');
   const pin = run.pinned === true && process.platform === 'linux' ? ['taskset', '-c', '0'] : [];
   const fixed = ['--json', '--evaluate', 'none', '--out', join(folder, 'run'), '--threads', 1];
   const trace = run.timeline === true ? ['--trace', join(folder, 'trace.json')] : [];

@@ -1,13 +1,13 @@
 /** `lockstep chaos`: trains repeatedly with faults and compares the weights with those of an undisturbed run. */
 
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { disturbedRun, hashOf, type ChaosSetting, type RunReport } from '../../chaos/chaos-run.js';
 import { summarize, tableOf } from '../../chaos/chaos-table.js';
 import { chaosFaults, drawScenario, type ScenarioOptions } from '../../chaos/scenario.js';
 import { Training, endTrainings } from '../../chaos/training-process.js';
 import { exitStatus, statusOfStop } from '../../shared/exit-status.js';
+import { makeTemporaryFolder } from '../../shared/files/temporary-folder.js';
 import { faultPoints } from '../../shared/faults/fault-request.js';
 import { listOfNames, numberFrom } from '../options/number-options.js';
 import { describeRun } from './chaos-report.js';
@@ -38,7 +38,7 @@ const defaultRuns = 10;
 /** @param rest options of `train` for every run. Resolves with the exit status. @throws ConfigError */
 export async function chaos(rest: readonly string[], flags: ChaosFlags): Promise<number> {
   const plan = readPlan(rest, flags);
-  const folder = flags.out === undefined ? mkdtempSync(join(tmpdir(), 'chaos-')) : resolve(flags.out);
+  const folder = flags.out === undefined ? makeTemporaryFolder('chaos-') : resolve(flags.out);
   mkdirSync(folder, { recursive: true });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {

@@ -3,9 +3,11 @@
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { normalizationOf } from '../../shared/data/preprocessing.js';
 import { ConfigError } from '../../shared/errors.js';
 import { opensInBrowser } from '../../worker/model-files/browser-model.js';
 import { readModelFiles } from '../../worker/model-files/load-model.js';
+import { readPreprocessing } from '../../worker/model-files/preprocessing-file.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { readRunConfig } from '../runs/saved-run.js';
 import { openClassifier, type Classifier } from '../demo/server-side.js';
@@ -31,9 +33,9 @@ export async function demo(run: string, flags: DemoFlags): Promise<number> {
   // All files are read, so that a damaged model is reported now and not on the page.
   const modelFiles = await readModelFiles(directory);
   const { file, weightFiles } = modelFiles;
-  const { normalize } = await readRunConfig(directory);
+  const normalize = normalizationOf(await readRunConfig(directory), await readPreprocessing(file));
   // Before the definition is loaded, which may register its layers.
-  const classifier = opensInBrowser(modelFiles) ? undefined : await openClassifier(directory, flags.config);
+  const classifier = opensInBrowser(modelFiles) ? undefined : await openClassifier(directory, flags);
   const files = new Map<string, Served>([
     ['/', { file: join(page, 'index.html') }],
     ...pageFiles.map((name) => [`/${name}`, { file: join(page, name) }] as const),

@@ -4,21 +4,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareLedgers, type Difference } from '../ledger/compare-ledgers.js';
 import { readLedger } from '../ledger/read-ledger.js';
-import { configFields } from '../../shared/config/config-fields.js';
 import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
+import { weightDifferences } from '../../shared/config/weight-influence.js';
 import { exitStatus } from '../../shared/exit-status.js';
 
 export interface DiffFlags {
   readonly json?: boolean;
 }
-
-/** Fields that a resumed run may change, but that may influence the results of a run from its beginning. */
-const influential: readonly string[] = ['engine', 'devices', 'data'];
-const irrelevant = new Set<string>(
-  configFields
-    .filter(({ name, resume }) => resume === 'free' && !influential.includes(name))
-    .map(({ name }) => name),
-);
 
 /** Resolves with the exit status: 0 if the steps that both runs have are identical, 1 if they differ. @throws ConfigError, DataError */
 export async function diff(a: string, b: string, { json = false }: DiffFlags): Promise<number> {
@@ -63,15 +55,13 @@ function describe({ step, kind, shard, parameter, others = 0, a, b }: Difference
   }
 }
 
-/** Returns lines such as `seed: 1 and 2` for the fields that influence results; none if a configuration cannot be read. */
+/** Returns lines such as `seed: 1 and 2` for the fields that influence the weights; none if a configuration cannot be read. */
 async function differingConfig(a: string, b: string): Promise<string[]> {
   const [left, right] = await Promise.all([readConfig(a), readConfig(b)]);
   if (!left || !right) return [];
-  return (Object.keys(left) as (keyof ResolvedConfig)[])
-    .filter((key) => !irrelevant.has(key))
-    .map((key) => [key, JSON.stringify(left[key]), JSON.stringify(right[key])] as const)
-    .filter(([, x, y]) => x !== y)
-    .map(([key, x, y]) => `${key}: ${x} and ${y}`);
+  return weightDifferences(left, right).map(
+    (field) => `${field}: ${JSON.stringify(left[field])} and ${JSON.stringify(right[field])}`,
+  );
 }
 
 async function readConfig(directory: string): Promise<ResolvedConfig | undefined> {

@@ -2,6 +2,7 @@
 
 import { lstat, readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { normalizationOf } from '../../shared/data/preprocessing.js';
 import { ConfigError } from '../../shared/errors.js';
 import { exportModel } from '../../worker/export/export-model.js';
 import { exportNames, type ExportFormat, type WeightLayout } from '../../worker/export/formats.js';
@@ -34,12 +35,12 @@ export async function exportSaved(run: string, flags: ExportFlags): Promise<numb
     throw new ConfigError(`--layout ${layout}: expected --format safetensors, got ${format}.`);
   const out = resolve(flags.out ?? join(directory, exportNames[format]));
   await checkTarget(out, format);
-  const { model, config } = await openSavedRun(directory, flags);
+  const { model, config, preprocessing } = await openSavedRun(directory, flags);
   const path = await exportModel(model, { format, layout, out, version });
   // Only pictures are normalized; other inputs stay as the data source provides them.
   const takesPictures = model.inputs.length === 1 && model.inputs[0]?.shape.length === 4;
   model.dispose();
-  const { mean, std } = config.normalize;
+  const { mean, std } = normalizationOf(config, preprocessing);
   const inputs = takesPictures
     ? `Inputs are pixels as (x / 255 - ${mean}) / ${std}, channels last`
     : 'Inputs are the values that the data source provides';

@@ -1,17 +1,14 @@
 /** `lockstep import`: makes a saved model, which every other command accepts, from weights that were trained in PyTorch. */
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { decodeSafetensors } from '../../shared/checkpoint/safetensors.js';
-import { CheckpointError, ConfigError, DataError, systemCode } from '../../shared/errors.js';
+import { DataError, systemCode } from '../../shared/errors.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { assignTorchWeights, pairModules } from '../../worker/import/torch-weights.js';
-import { modelFolder, saveModel } from '../../worker/model-files/save-model.js';
 import { buildModel } from '../../worker/training/build-model.js';
 import { loadWorkerEngine } from '../engine/load-worker-engine.js';
 import { readModelSetup } from '../options/model-setup.js';
-import { createRunFolder, moveRunAside, stateOfFolder } from '../runs/run-folder.js';
-import { configName } from '../runs/saved-run.js';
+import { saveImported } from '../runs/save-imported.js';
 
 export interface ImportFlags {
   readonly config?: string;
@@ -45,40 +42,11 @@ export async function importWeights(file: string, flags: ImportFlags): Promise<n
   const model = await buildModel(engine, config, definition);
   const pairs = pairModules(weights, model, file, flags.order?.split(','));
   const pairing = assignTorchWeights(engine.tf, weights, pairs);
-  const out = await folderOf(flags);
-  const path = await saveModel(model, join(out, modelFolder));
-  await writeFile(join(out, configName), `${JSON.stringify(config, null, 2)}\n`);
-  model.dispose();
+  const path = await saveImported(model, config, flags).finally(() => model.dispose());
   if (flags.json === true) process.stdout.write(`${JSON.stringify({ event: 'import', path, pairing })}\n`);
   else {
     for (const { module, layer } of pairing) process.stdout.write(`${module} -> ${layer}\n`);
     process.stdout.write(`${path}\n`);
   }
   return exitStatus.done;
-}
-
-/** @throws ConfigError if `--out` holds a run or a model, and `--fresh` is not given */
-async function folderOf({ out: named, fresh = false }: ImportFlags): Promise<string> {
-  if (named === undefined) return createRunFolder(new Date());
-  const out = resolve(named);
-  if ((await stateOfFolder(out)).kind !== 'new') {
-    if (!fresh)
-      throw new ConfigError(
-        `--out ${out}: expected a new folder, got one with a run or a model. Choose another, or move it aside with --fresh.`,
-        { out },
-      );
-    process.stderr.write(`The earlier run in ${out} is now in ${await moveRunAside(out)}\n`);
-  }
-  return createFolder(out);
-}
-
-async function createFolder(out: string): Promise<string> {
-  await mkdir(out, { recursive: true }).catch((cause: unknown) => {
-    throw new CheckpointError(
-      `Folder ${out} can't be made (${systemCode(cause) ?? 'unknown error'}). Choose another --out.`,
-      { out },
-      cause,
-    );
-  });
-  return out;
 }

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
 import { decodePicture } from '../../api/data/picture.js';
-import type { Preprocessing } from '../../shared/data/preprocessing.js';
+import { normalizationOf, type Preprocessing } from '../../shared/data/preprocessing.js';
 import { DataError, ModelError } from '../../shared/errors.js';
 import { classify, type Pixels, type RankedClass } from '../../worker/predict/classify.js';
 import { loadDigitImage } from '../../worker/predict/digit-image.js';
@@ -25,7 +25,7 @@ export async function predict(run: string, files: readonly string[], flags: Pred
   const pictures = files.map((file) => ({ file, path: resolve(file) }));
   const { engine, config, model, preprocessing } = await openSavedRun(directory, flags);
   const reader = pictureReader(directory, model, preprocessing);
-  const normalize = preprocessing?.kind === 'pictures' ? preprocessing.normalize : config.normalize;
+  const normalize = normalizationOf(config, preprocessing);
   const names = preprocessing?.kind === 'pictures' ? preprocessing.classNames : [];
   let status: number = exitStatus.done;
   for (const { file, path } of pictures) {

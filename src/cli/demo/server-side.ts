@@ -3,9 +3,10 @@
  * user's own, and reads no JSON of Keras 3.
  */
 
+import { normalizationOf } from '../../shared/data/preprocessing.js';
 import { ModelError } from '../../shared/errors.js';
 import { classify } from '../../worker/predict/classify.js';
-import { openSavedRun } from '../runs/open-saved-run.js';
+import { openSavedRun, type SavedRunOptions } from '../runs/open-saved-run.js';
 
 export interface Classifier {
   readonly width: number;
@@ -15,14 +16,18 @@ export interface Classifier {
 }
 
 /**
- * @param definition path of the training definition, if the user names one
+ * @param flags the training definition, if the user names one
  * @throws ModelError if the model cannot be opened, or does not take grayscale pictures
  */
-export async function openClassifier(directory: string, definition: string | undefined): Promise<Classifier> {
-  const { engine, model, config } = await openSavedRun(directory, {
+export async function openClassifier(
+  directory: string,
+  flags: Pick<SavedRunOptions, 'config'>,
+): Promise<Classifier> {
+  const { engine, model, config, preprocessing } = await openSavedRun(directory, {
+    ...flags,
     engine: 'wasm',
-    ...(definition === undefined ? {} : { config: definition }),
   });
+  const normalization = normalizationOf(config, preprocessing);
   const [, height, width, channels] = model.inputs[0]?.shape ?? [];
   if (typeof height !== 'number' || typeof width !== 'number' || channels !== 1) {
     throw new ModelError(
@@ -34,7 +39,7 @@ export async function openClassifier(directory: string, definition: string | und
     if (body.length !== width * height * 4) return undefined;
     const values = new Float32Array(new Uint8Array(body).buffer);
     const pixels = Uint8Array.from(values, (value) => Math.round(Math.min(255, Math.max(0, value))));
-    const ranked = classify(engine.tf, model, { pixels, width, height, channels: 1 }, config.normalize);
+    const ranked = classify(engine.tf, model, { pixels, width, height, channels: 1 }, normalization);
     return ranked.sort((a, b) => a.label - b.label).map(({ probability }) => probability);
   };
   return { width, height, probabilities };

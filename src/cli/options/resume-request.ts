@@ -42,8 +42,11 @@ export async function resumeRequest(
   const saved = existsSync(join(run, configName)) ? await readRunConfig(run) : manifest.config;
   const record = await readDefinitionRecord(run);
   const changed = changesOf(saved, record, definition);
-  const isFinished = (await stateOfFolder(run)).kind === 'finished';
-  const reachedLimit = isFinished && saved.maxSteps !== null && manifest.step >= saved.maxSteps;
+  // The state is read last, because it needs the whole log.
+  const reachedLimit =
+    saved.maxSteps !== null &&
+    manifest.step >= saved.maxSteps &&
+    (await stateOfFolder(run)).kind === 'finished';
   return {
     layers: [
       {

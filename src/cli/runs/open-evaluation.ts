@@ -19,10 +19,8 @@ export async function openEvaluation(
   flags: { readonly config?: string; readonly data?: string; readonly engine: string },
 ): Promise<OpenedEvaluation> {
   const named = flags.data === undefined ? undefined : resolve(flags.data);
-  const { config: definitionPath, engine: choice } = flags;
   const { engine, config, model, definition, preprocessing } = await openSavedRun(directory, {
-    engine: choice,
-    ...(definitionPath === undefined ? {} : { config: definitionPath }),
+    ...flags,
     needs: (record, { data, loss, metrics }) =>
       (named === undefined && data === null && record.hasSource) || hasCustom([loss, metrics]),
   });
@@ -32,7 +30,7 @@ export async function openEvaluation(
     model,
     definition,
     preprocessing,
-    (data) => (named === undefined && definitionPath === undefined ? checkSameData(directory, data) : Promise.resolve()),
+    (data) => (named === undefined && flags.config === undefined ? checkSameData(directory, data) : Promise.resolve()),
   );
   const { data } = evaluator.replica;
   for (const note of data.notes ?? []) process.stderr.write(`Warning: ${note}\n`);

@@ -47,16 +47,17 @@ export async function openSavedRun(
     const { options } = runConfigSchema.shape.engine.unwrap();
     throw new ConfigError(`--engine: expected one of ${options.join(', ')}, got "${choice}".`);
   }
-  const saved = { ...(await readRunConfig(directory)), ...(await compiledFields(directory)) };
-  const engineName: EngineChoice = engineChoice.data;
-  const config = { ...saved, engine: engineName };
+  // All files are read before the engine, which takes seconds to load, so that an error appears at once.
+  const saved = await readRunConfig(directory);
   const given = named === undefined ? undefined : await loadDefinition(resolve(named), definitionCache());
-  // Before the engine, which takes seconds to load, so that an error appears at once.
   const files = await readModelFiles(directory);
+  const compiled = await compiledFields(files.file);
   const preprocessing = await readPreprocessing(files.file);
+  const record = given ? undefined : await readDefinitionRecord(directory);
+  const engineName: EngineChoice = engineChoice.data;
+  const config = { ...saved, ...compiled, engine: engineName };
   const engine = await loadWorkerEngine(config, 'auto', warn);
   let definition = given;
-  const record = given ? undefined : await readDefinitionRecord(directory);
   const takeCopy = async (): Promise<void> => {
     if (record) definition ??= await openDefinitionCopy(directory, record, warn);
   };

@@ -1,13 +1,13 @@
 /** Prepares a run's folder for the training that starts in it; a start that is refused before that changes nothing. */
 
-import { ConfigError } from '../../shared/errors.js';
+import { ConfigError, systemCode } from '../../shared/errors.js';
 import type { RunSetup } from '../options/run-setup.js';
 import { writeDefinitionCopy } from './definition-copy.js';
 import { moveResultsAside } from './run-folder.js';
 
 /**
- * Returns a function that moves results of an earlier step aside and copies the definition. A failure is a warning, since the
- * training itself needs neither.
+ * Returns a function that moves results of an earlier step aside and copies the definition. A file that can't be moved or written is
+ * a warning, since the training itself needs neither. Any other error is thrown.
  */
 export function prepareFolder({
   out,
@@ -22,8 +22,15 @@ export function prepareFolder({
       if (!(error instanceof ConfigError)) throw error;
       warn(error.message);
     }
-    await writeDefinitionCopy(out, copy).catch((error: unknown) =>
-      warn(`The definition can't be copied to ${out}: ${error instanceof Error ? error.message : String(error)}`),
-    );
+    try {
+      await writeDefinitionCopy(out, copy);
+    } catch (error) {
+      if (!isFileSystemError(error)) throw error;
+      warn(`The definition can't be copied to ${out} (${systemCode(error) ?? ''}). The run keeps no copy of it.`);
+    }
   };
+}
+
+function isFileSystemError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
 }

@@ -1,12 +1,12 @@
 /** `--resume DIR|auto`: finds the checkpoint from which a run is resumed. */
 
-import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { ResumeCheckpoint } from '../../coordinator/types.js';
 import { checkpointsFolder } from '../../shared/checkpoint/manifest.js';
 import { findCheckpoint, type FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import { compiledFieldsOf } from '../../shared/config/compiled-fields.js';
 import { CheckpointError } from '../../shared/errors.js';
+import { namesIn } from './run-folder.js';
 
 /**
  * Returns null for a new run. `auto` looks in `out`, or else in the newest run in `runs/`; if there is no checkpoint yet, the run is
@@ -44,10 +44,6 @@ export async function newestRun(subfolder = ''): Promise<string | undefined> {
     if ((await namesIn(join(root, name, subfolder))).length > 0) return join(root, name);
   }
   return undefined;
-}
-
-function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch((): string[] => []);
 }
 
 /** Returns the part of a checkpoint's description that the coordinator needs. */

@@ -1,25 +1,25 @@
 /** The state of a run's folder, and the two ways in which results of an earlier run are moved aside. Nothing is ever deleted. */
 
-import { mkdirSync, renameSync, statSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
+import { leaseFiles } from '../../launcher/lease.js';
 import { checkpointName, checkpointsFolder } from '../../shared/checkpoint/manifest.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { ledgerName } from '../../shared/ledger/entries.js';
+import { definitionFolder } from '../../shared/runs/definition-record.js';
 import { bulky, eventsName, readEvents } from '../../shared/runs/read-events.js';
 import { exportNames } from '../../worker/export/formats.js';
 import { modelFolder } from '../../worker/model-files/save-model.js';
+import { configName } from './saved-run.js';
 
 /** Name of the folder, in a run's folder, of models that the run saved before it was continued. */
-export const earlierFolder = 'earlier';
-
-/** The files of the lease, which stay where they are while the lease is held. */
-const leaseFiles: readonly string[] = ['lead.lock', 'lead.json'];
+const earlierFolder = 'earlier';
 
 /** Files and folders that Lockstep writes in a run's folder. */
 const ownNames: readonly string[] = [
-  'config.json',
-  'definition',
+  configName,
+  definitionFolder,
   'tensorboard',
   checkpointsFolder,
   earlierFolder,
@@ -126,13 +126,7 @@ export async function moveResultsAside(out: string, step: number, beforeMs: numb
     () => first,
     () => createBeside(first),
   );
-  for (const name of results) {
-    try {
-      if (isEarlier(name)) renameSync(join(out, name), join(target, name));
-    } catch (cause) {
-      throw cannotMove(join(out, name), target, cause);
-    }
-  }
+  await moveAll(out, target, results.filter(isEarlier));
 }
 
 async function createBeside(path: string): Promise<string> {
@@ -148,21 +142,19 @@ async function createBeside(path: string): Promise<string> {
   throw new ConfigError(`Folder ${path}: expected a free name beside it, got none. Choose another --out.`);
 }
 
+/** Names that do not exist are left out. */
 async function moveAll(from: string, to: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
-    await rename(join(from, name), join(to, name)).catch((cause: unknown) => {
+    const path = join(from, name);
+    await rename(path, join(to, name)).catch((cause: unknown) => {
       if (systemCode(cause) === 'ENOENT') return;
-      throw cannotMove(join(from, name), to, cause);
+      throw new ConfigError(
+        `${path} can't be moved to ${to} (${systemCode(cause) ?? String(cause)}). Move it yourself, or choose another folder with --out.`,
+        { path, to },
+        cause,
+      );
     });
   }
-}
-
-function cannotMove(path: string, to: string, cause: unknown): ConfigError {
-  return new ConfigError(
-    `${path} can't be moved to ${to} (${systemCode(cause) ?? String(cause)}). Move it yourself, or choose another folder with --out.`,
-    { path, to },
-    cause,
-  );
 }
 
 function cannotWrite(folder: string, cause: unknown): ConfigError {
@@ -173,6 +165,7 @@ function cannotWrite(folder: string, cause: unknown): ConfigError {
   );
 }
 
-function namesIn(folder: string): Promise<string[]> {
+/** Returns the names in a folder; none if it can't be read. */
+export function namesIn(folder: string): Promise<string[]> {
   return readdir(folder).catch((): string[] => []);
 }

@@ -1,20 +1,23 @@
 /** Reads the files of a run: its configuration and its event log. */
 
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { usableCores } from '../environment/cgroup.js';
 import { describeIssues, resolveConfig } from '../options/resolve.js';
 import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
-import { compiledName, modelFolder } from '../../worker/model-files/save-model.js';
+import { compiledName } from '../../worker/model-files/save-model.js';
 import { bulky, readEvents } from '../../shared/runs/read-events.js';
 
 /** Name of the configuration file in a run's folder. */
 export const configName = 'config.json';
 
-/** The loss and the metrics that the definition's `model.compile` chose; none if the definition has its own. */
-export async function compiledFields(directory: string): Promise<Partial<Pick<ResolvedConfig, 'loss' | 'metrics'>>> {
-  const file = join(directory, modelFolder, compiledName);
+/**
+ * Returns the loss and the metrics that the definition's `model.compile` chose; none if the definition has its own.
+ * @param modelJson path of the saved model.json
+ */
+export async function compiledFields(modelJson: string): Promise<Partial<Pick<ResolvedConfig, 'loss' | 'metrics'>>> {
+  const file = join(dirname(modelJson), compiledName);
   let text: string;
   try {
     text = await readFile(file, 'utf8');

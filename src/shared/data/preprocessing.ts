@@ -1,6 +1,7 @@
 /** The conversion of files to a model's inputs, as data that is saved with the model, so that `eval` and `predict` do the same. */
 
 import { z } from 'zod';
+import type { Normalization } from './normalize.js';
 
 const picturesSchema = z.strictObject({
   kind: z.literal('pictures'),
@@ -41,3 +42,11 @@ export type PicturePreprocessing = Readonly<z.infer<typeof picturesSchema>>;
 export type TablePreprocessing = Readonly<z.infer<typeof tableSchema>>;
 export type ColumnEncoding = Readonly<z.infer<typeof columnSchema>>;
 export type Preprocessing = PicturePreprocessing | TablePreprocessing;
+
+/** Returns the normalization with which a model was trained: that of its own pictures, or else that of the configuration. */
+export function normalizationOf(
+  config: { readonly normalize: Normalization },
+  preprocessing: Preprocessing | undefined,
+): Normalization {
+  return preprocessing?.kind === 'pictures' ? preprocessing.normalize : config.normalize;
+}

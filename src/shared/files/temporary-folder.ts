@@ -8,14 +8,13 @@ import { ConfigError, systemCode } from '../errors.js';
 /**
  * Makes a folder with a random name.
  * @param name the beginning of its name
- * @param base the beginning of its path, if it is not in the folder that TMPDIR names
+ * @param folder the folder in which it is made; by default the one that TMPDIR names
  * @throws ConfigError that names TMPDIR
  */
-export function makeTemporaryFolder(name: string, base = join(tmpdir(), name)): string {
+export function makeTemporaryFolder(name: string, folder = tmpdir()): string {
   try {
-    return mkdtempSync(base);
+    return mkdtempSync(join(folder, name));
   } catch (cause) {
-    const folder = join(base, '..');
     throw new ConfigError(
       `TMPDIR: expected a folder in which this user can create others, got ${folder} (${systemCode(cause) ?? String(cause)}). ` +
         'Set TMPDIR to such a folder.',
