@@ -1,10 +1,12 @@
 /** One run of `lockstep chaos` with faults, from its start to its report. */
 
 import { join } from 'node:path';
+import { statusOfStop } from '../shared/exit-status.js';
 import { setStepDelay } from '../shared/faults/fault-request.js';
+import { EffectiveTime } from '../shared/runs/effective-time.js';
 import { inject, requestPlannedFault, type InjectedFault } from './inject.js';
 import { nobodySurvived, recoveryMs } from './recovery.js';
-import type { Scenario } from './scenario.js';
+import { endsRun, type Scenario } from './scenario.js';
 import { definitionOf, Training, type TrainingOutcome, type Timed } from './training-process.js';
 
 export interface ChaosSetting {
@@ -27,6 +29,8 @@ export interface RunReport {
   readonly scenario: Scenario;
   readonly faults: readonly FaultReport[];
   readonly weightsSha256: string;
+  /** Effective training time ratio, from 0 to 1; null if no step was committed. */
+  readonly ettr: number | null;
   /** Empty if the run passed. */
   readonly problems: readonly string[];
 }
@@ -63,7 +67,8 @@ export async function disturbedRun(
   let training = new Training([...setting.options, ...own(scenario.workers)], sockets, setting.timeoutMs);
   const injected = await Promise.all(scenario.faults.map((fault) => inject(training, requests, fault)));
   const outcomes = [await training.ended];
-  if (injected.some(({ planned, atMs }) => planned.kind === 'resume' && atMs !== undefined)) {
+  const ended = injected.find(({ planned, atMs }) => endsRun(planned.kind) && atMs !== undefined);
+  if (ended) {
     // After all processes were killed, the sockets of the first part are still there.
     const others = join(folder, 't');
     training = new Training(
@@ -73,7 +78,9 @@ export async function disturbedRun(
     );
     outcomes.push(await training.ended);
   }
+  const time = new EffectiveTime();
   const events = outcomes.flatMap((outcome) => outcome.events);
+  for (const event of events) time.note({ ...event, timeMs: event.atMs });
   const last = outcomes.at(-1);
   return {
     run,
@@ -84,10 +91,14 @@ export async function disturbedRun(
       nobodySurvived: nobodySurvived(fault, events),
     })),
     weightsSha256: hashOf(events),
+    ettr: time.ratio,
     problems: [
       ...injected
         .filter(({ atMs }) => atMs === undefined)
         .map(({ planned: { kind, point } }) => `the fault ${kind} at ${point} did not fire`),
+      ...(ended?.planned.kind === 'storm' && outcomes[0]?.status !== statusOfStop('SIGTERM')
+        ? [`after SIGTERM: expected status 143, got ${outcomes[0]?.status ?? 'none'}`]
+        : []),
       ...(last ? problemsOf(last, setting.steps, expected) : []),
       ...(last?.leftovers ?? []).map((what) => `left behind: ${what}`),
     ],

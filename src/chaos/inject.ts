@@ -7,12 +7,13 @@ import {
   releaseFaultRequest,
   type FaultRecord,
 } from '../shared/faults/fault-request.js';
-import type { PlannedFault } from './scenario.js';
+import { descendants } from './processes.js';
+import { shortStopMs, type PlannedFault } from './scenario.js';
 import { send, type Training } from './training-process.js';
 
 const pollMs = 5;
-/** Shorter than any timeout after which a process is considered lost. */
-const shortStopMs = 500;
+/** Number and distance of the SIGTERMs of a storm. */
+const storm = { signals: 5, apartMs: 40 } as const;
 
 export interface InjectedFault {
   readonly planned: PlannedFault;
@@ -60,6 +61,16 @@ export async function inject(
       training.killAll();
       return now;
     }
+    case 'storm': {
+      const now = happened(training.pid);
+      await sendStorm(training);
+      return now;
+    }
+    case 'pause': {
+      const now = happened(training.pid);
+      await pauseAll(training, planned.pauseMs);
+      return now;
+    }
     case 'drop':
     case 'delay':
     case 'duplicate':
@@ -88,6 +99,24 @@ async function randomTime(training: Training, planned: PlannedFault): Promise<Fa
   const pids = [...training.members.values()];
   const pid = training.members.get(planned.rank) ?? pids[0] ?? 0;
   return { atMs: Date.now(), pid, point: 'random', step: training.step, rank: planned.rank };
+}
+
+const processesOf = ({ pid }: Training): number[] => [pid, ...descendants(pid)];
+
+/** Sends SIGTERM to all processes of the run, several times. */
+async function sendStorm(training: Training): Promise<void> {
+  for (let i = 0; i < storm.signals && !training.over; i++) {
+    for (const pid of processesOf(training)) send(pid, 'SIGTERM');
+    await pause(storm.apartMs);
+  }
+}
+
+/** Stops all processes of the run for some time, as a paused container or machine does. */
+async function pauseAll(training: Training, ms: number): Promise<void> {
+  const stopped = processesOf(training);
+  for (const pid of stopped) send(pid, 'SIGSTOP');
+  await pause(ms);
+  for (const pid of stopped) send(pid, 'SIGCONT');
 }
 
 /** Continues a stopped process: soon, or once the run has replaced it. */

@@ -32,9 +32,17 @@ export interface Growth {
   readonly grew: boolean;
 }
 
+/** Memory of the processes of a role, as the medians of the first and the last quarter of the run. */
+export interface QuarterMemory {
+  readonly role: Role;
+  readonly firstMb: number;
+  readonly lastMb: number;
+  readonly maximumMb: number;
+}
+
 const warmUpS = 60;
 const shortestLifeS = 180;
-/** The first workers received no state from a peer; they are not compared with later ones. */
+/** The first workers of a command received no state from a peer; they are not compared with later ones. */
 const firstBornS = 20;
 /** Ages in seconds at which short-lived processes are compared. */
 const comparedAge = { from: 8, to: 14 } as const;
@@ -49,6 +57,9 @@ export class Resources {
   readonly #socketFiles: { atS: number; count: number }[] = [];
   readonly #born = new Map<number, number>();
   readonly #startMs = performance.now();
+  /** Processes that started earlier are not compared with later ones. */
+  #firstBornUntilS = firstBornS;
+  readonly #firstBorn = new Set<number>();
 
   sample(training: Training, sockets: string, requests: string): void {
     const atS = (performance.now() - this.#startMs) / 1000;
@@ -62,7 +73,10 @@ export class Resources {
             : workers.has(pid)
               ? 'worker'
               : undefined;
-      if (!this.#born.has(pid)) this.#born.set(pid, atS);
+      if (!this.#born.has(pid)) {
+        this.#born.set(pid, atS);
+        if (atS < this.#firstBornUntilS) this.#firstBorn.add(pid);
+      }
       const held = holdings(pid);
       // A process that is still loading has no role yet.
       if (!role || !held) continue;
@@ -72,6 +86,32 @@ export class Resources {
     const folders = readdirSync(sockets);
     const count = folders.reduce((sum, name) => sum + filesIn(join(sockets, name)), 0);
     this.#socketFiles.push({ atS, count });
+  }
+
+  /** All processes were started again. */
+  restarted(): void {
+    this.#firstBornUntilS = (performance.now() - this.#startMs) / 1000 + firstBornS;
+  }
+
+  /** A warm process is compared, so the first minute is left out of a run of several minutes. */
+  quarters(): QuarterMemory[] {
+    const endS = this.samples.at(-1)?.atS ?? 0;
+    const fromS = Math.min(warmUpS, endS / 4);
+    const part = (endS - fromS) / 4;
+    return (['launcher', 'coordinator', 'worker'] as const).flatMap((role) => {
+      const own = this.samples.filter((sample) => sample.role === role && sample.atS >= fromS);
+      const residentMb = (fits: (sample: Sample) => boolean): number[] =>
+        own.filter(fits).map((sample) => sample.residentMb);
+      if (own.length === 0) return [];
+      return [
+        {
+          role,
+          firstMb: median(residentMb(({ atS }) => atS <= fromS + part)),
+          lastMb: median(residentMb(({ atS }) => atS >= endS - part)),
+          maximumMb: Math.max(...residentMb(() => true)),
+        },
+      ];
+    });
   }
 
   growth(): Growth[] {
@@ -111,7 +151,7 @@ export class Resources {
       }
       for (const role of ['coordinator', 'worker'] as const) {
         const young = [...lives].flatMap(([pid, life]) => {
-          if ((this.#born.get(pid) ?? 0) < firstBornS) return [];
+          if (this.#firstBorn.has(pid)) return [];
           const values = life
             .filter(({ ageS, role: of }) => of === role && ageS >= comparedAge.from && ageS <= comparedAge.to)
             .flatMap((sample) => sample[what] ?? []);

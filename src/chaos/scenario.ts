@@ -8,7 +8,8 @@ import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
 
 /**
  * `coordinator` kills the coordinator's process and `coordinator-stop` stops it. `resume` kills all processes and resumes the run with
- * another number of workers.
+ * another number of workers. `storm` sends SIGTERM to all processes several times and resumes it likewise. `pause` stops all processes
+ * for some seconds.
  */
 export const chaosFaults = [
   'kill',
@@ -17,8 +18,15 @@ export const chaosFaults = [
   'coordinator',
   'coordinator-stop',
   'resume',
+  'pause',
+  'storm',
 ] as const;
 export type ChaosFault = (typeof chaosFaults)[number];
+
+/** Duration of a stop that no timeout detects. */
+export const shortStopMs = 500;
+/** Longer than the time after which a process notices that it was stopped. */
+const shortestPauseMs = 1_500;
 
 const stepPoints = ['bn-forward', 'bn-backward', 'reduce', 'mid-commit', 'commit'] as const;
 /** A training in progress reaches these points only after its generation has ended. Another fault therefore ends the generation first. */
@@ -39,6 +47,8 @@ export interface PlannedFault {
   readonly delayMs: number;
   /** True if a stopped process continues before any timeout detects it. */
   readonly wakesSoon: boolean;
+  /** Duration of a `pause`; 0 for other faults. */
+  readonly pauseMs: number;
 }
 
 export interface Scenario {
@@ -62,13 +72,16 @@ export interface ScenarioOptions {
 
 type Draw = <T>(from: readonly T[]) => T;
 
+/** True for faults that end all processes of a run, which has to be started again. */
+export const endsRun = (kind: ChaosFault): boolean => kind === 'resume' || kind === 'storm';
+
 const isLink = (kind: ChaosFault): boolean => (linkFaults as readonly string[]).includes(kind);
 
 /** Faults that lose no message. Only these are injected into the link to the coordinator, whose messages are not repeated. */
 const isLasting = (kind: ChaosFault): boolean => kind === 'delay' || kind === 'partition';
 
 function pointsOf(kind: ChaosFault): readonly (FaultPoint | 'random')[] {
-  if (kind === 'resume') return ['random'];
+  if (endsRun(kind) || kind === 'pause') return ['random'];
   // The checkpoint writer's thread has no links, and a worker without a generation has none to peers.
   if (isLasting(kind)) return [...stepPoints, 'generation-ended', 'peers-connected', 'state-transfer'];
   if (isLink(kind)) return [...stepPoints, 'peers-connected', 'state-transfer'];
@@ -125,6 +138,7 @@ export function drawFault(
     rank,
     delayMs: sequence.below(60),
     wakesSoon: sequence.below(3) === 0,
+    pauseMs: kind === 'pause' ? shortestPauseMs + sequence.below(4_000) : 0,
   };
   if (point === 'random') return { ...common, request: undefined, trigger: undefined };
   // The first fault of a pair may end the generation.

@@ -47,6 +47,7 @@ function initialProgress({ resume, inherited }: RunDescription, nowMs: number): 
     evaluated: inherited?.evaluated ?? { step: 0, splits: [] },
     startedMs: nowMs,
     markMs: nowMs,
+    firstOfGeneration: true,
     trainingMs: 0,
     samples: 0,
     rate: 0,

@@ -5,6 +5,7 @@
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import { evaluationEvent } from '../shared/runs/run-events.js';
+import { totalOf } from '../shared/timeline/step-parts.js';
 import { andThen, emit, fail, noActions } from './actions.js';
 import { rebalanceIfWorthwhile, withMeasurement, withComputeTimes } from './balance.js';
 import { withTimes } from './status.js';
@@ -36,7 +37,7 @@ export function onCommitted(state: State, worker: WorkerRecord, message: Committ
 function applyCommitted(
   state: State,
   worker: WorkerRecord,
-  { step, epoch, loss, learningRate }: Committed,
+  { step, epoch, loss, learningRate, times }: Committed,
   nowMs: number,
 ): Decision {
   const { progress, reconfiguration } = state;
@@ -46,7 +47,10 @@ function applyCommitted(
   }
   if (step <= progress.step) return noActions(state);
   const samples = samplesOf(step, readyOf(worker)?.trainCount ?? 0, state.config.batchSize);
-  const elapsedMs = Math.max(nowMs - progress.markMs, 1e-3);
+  const sinceMarkMs = Math.max(nowMs - progress.markMs, 1e-3);
+  // The time in which the members shared their state belongs to no step.
+  const elapsedMs =
+    progress.firstOfGeneration && times ? Math.min(sinceMarkMs, Math.max(totalOf(times), 1e-3)) : sinceMarkMs;
   const smoothed = smoothRate(progress.rate, samples, elapsedMs, state.config.batchSize);
   return {
     state: {
@@ -57,6 +61,7 @@ function applyCommitted(
         step,
         loss,
         markMs: nowMs,
+        firstOfGeneration: false,
         trainingMs: progress.trainingMs + elapsedMs,
         samples: progress.samples + samples,
         rate: smoothed,

@@ -29,6 +29,7 @@ export function startGeneration(state: State, nowMs: number): Decision {
       started: true,
       startedMs: first ? nowMs : progress.startedMs,
       markMs: nowMs,
+      firstOfGeneration: true,
     },
   };
   return {

@@ -262,6 +262,8 @@ export interface Progress {
   readonly startedMs: number;
   /** Start of the interval over which the rate of the next step is measured. */
   readonly markMs: number;
+  /** The next step is the first one of its generation. Before it the members may share their training state. */
+  readonly firstOfGeneration: boolean;
   readonly trainingMs: number;
   readonly samples: number;
   /** Smoothed images per second. */

@@ -1,6 +1,7 @@
 /** A run's Prometheus metrics, updated by its events, in base units and with `_total` for counters. One registry per run. */
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { EffectiveTime } from '../shared/runs/effective-time.js';
 import type { TimedEvent } from '../shared/runs/run-events.js';
 import { stepParts, totalOf } from '../shared/timeline/step-parts.js';
 
@@ -12,6 +13,7 @@ export class RunMetrics {
   readonly #registry = new Registry();
   /** The part of an external total that a counter has counted, since counters cannot be set. */
   #refused = 0;
+  readonly #time = new EffectiveTime();
 
   readonly #info = this.#gauge('run_info', 'Information on the run, in labels', ['run_id', 'name']);
   readonly #steps = this.#counter('steps_total', 'Committed steps');
@@ -39,6 +41,10 @@ export class RunMetrics {
   );
   readonly #lost = this.#counter('workers_lost_total', 'Lost workers');
   readonly #refusals = this.#counter('refused_frames_total', 'Refused messages and frames');
+  readonly #effective = this.#gauge(
+    'effective_training_time_ratio',
+    'Share of the wall time spent in committed steps, 0 to 1',
+  );
   readonly #checkpoints = this.#counter('checkpoints_total', 'Checkpoints written');
   readonly #warnings = this.#counter('warnings_total', 'Warnings');
   readonly #workerStep = this.#gauge('worker_step', 'Last step of a worker', ['rank']);
@@ -57,6 +63,9 @@ export class RunMetrics {
   }
 
   note(event: TimedEvent): void {
+    this.#time.note(event);
+    const { ratio } = this.#time;
+    if (ratio !== null) this.#effective.set(ratio);
     switch (event.event) {
       case 'run':
         this.#info.set({ run_id: event.runId, name: event.config.name }, 1);

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { SoakReport } from '../../src/chaos/soak.js';
 import { onWasm } from '../support/engines.js';
 import { lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
@@ -62,6 +63,29 @@ describe('lockstep chaos', () => {
     expect(stderr).toMatch(/fault +point +asked +fired +failed +restarts +median s +max s/);
     expect(stderr).toMatch(/1 runs, 1 with the weights of the undisturbed run, 0 failed/);
   });
+
+  it.skipIf(onWasm)(
+    'soaks a run in SIGTERMs and pauses of all processes, and reports what each cost',
+    async () => {
+      const { config } = await writeSmallTraining(await temporaryFolder());
+      const given = ['--soak', '--minutes', '0.6', '--every', '8', '--workers', '2', '--seed', '10'];
+      const { status, stderr, reports } = await chaos(config, ...given, '--faults', 'storm,pause');
+      expect(status, stderr).toBe(0);
+      const report = reports.at(-1) as unknown as SoakReport;
+      expect(report.problems).toEqual([]);
+      expect(new Set(report.faults.map(({ planned }) => planned.kind))).toEqual(new Set(['pause', 'storm']));
+      for (const { lostMs, documentedMs } of report.faults) {
+        expect(lostMs).toBeGreaterThan(1_000);
+        expect(documentedMs).toBeGreaterThan(1_000);
+      }
+      expect(report.ettr).toBeGreaterThan(0.2);
+      expect(report.ettr).toBeLessThan(1);
+      expect(report.memory.map(({ role }) => role)).toEqual(['launcher', 'coordinator', 'worker']);
+      expect(report.weights.disturbed).toMatch(/^[0-9a-f]{64}$/);
+      expect(report.weights.disturbed).toBe(report.weights.undisturbed);
+      expect(stderr).toMatch(/^Lost beyond the documented cost: \d+\.\d\d s per fault, on average/m);
+    },
+  );
 
   it.skipIf(onWasm)('fails when a fault does not fire, and when the weights are others', async () => {
     const { data } = await writeSmallTraining(await temporaryFolder());

@@ -49,7 +49,7 @@ describe('lockstep runs', () => {
     const [header, first, ...others] = stdout.trimEnd().split('\n');
     expect(header).toMatch(/^run +name +started +outcome +workers +batch/);
     expect(first).toMatch(
-      /^pair +digits +1970-01-01 00:33 +done +2 +64 +9 +0\.0300 +99\.12 % +942 +1 min 23 s +abababababab$/,
+      /^pair +digits +1970-01-01 00:33 +done +2 +64 +9 +0\.0300 +99\.12 % +942 +1 min 23 s +100\.0 % +abababababab$/,
     );
     expect(others.join('\n')).toMatch(/broken .*failed/);
     const json = await lockstep(['runs', '--dir', folder, '--json']);

@@ -142,6 +142,7 @@ describe('the recovery time', () => {
       trigger: undefined,
       delayMs: 0,
       wakesSoon: false,
+      pauseMs: 0,
     };
     return { planned, atMs, pid };
   };
@@ -190,6 +191,7 @@ describe('the recovery time', () => {
     const report = (atMs: number | undefined, ms: number, problems: string[], nobodySurvived = false) => ({
       run: 0,
       weightsSha256: '',
+      ettr: null,
       problems,
       scenario: { workers: 2, resumeWorkers: 1, sharedMemory: 'auto' as const, faults: [] },
       faults: [

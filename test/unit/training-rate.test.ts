@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { noTimes } from '../../src/shared/timeline/step-parts.js';
 import { CoordinatedRun } from '../support/coordinated-run.js';
 
 /** Commits one step after each gap, on a training set of 100 samples; returns the last reported rate. */
@@ -40,4 +41,21 @@ it('the rate stays near the mean when reports arrive in bursts', () => {
   const mean = 100 / 0.09;
   expect(rateAfter(gaps)).toBeGreaterThan(mean * 0.9);
   expect(rateAfter(gaps)).toBeLessThan(mean * 1.1);
+});
+
+it('the time in which members share their state belongs to no step', () => {
+  const run = CoordinatedRun.running(1, { batchSize: 50, maxSteps: 100_000, epochs: 1_000_000 });
+  const times = { ...noTimes(), forward: 300, other: 100 };
+  // The transfer of the state takes 9.6 s, and both steps take 0.4 s; 0.1 s passes between them.
+  for (const [step, gapMs] of [
+    [1, 10_000],
+    [2, 500],
+  ] as const) {
+    run.nowMs += gapMs;
+    run.say('a', { type: 'committed', generation: 1, step, epoch: 1, loss: 1, learningRate: 0.1, times });
+  }
+  const seconds = run.actions.flatMap((action) =>
+    action.kind === 'emit' && action.event.event === 'step' ? [action.event.seconds] : [],
+  );
+  expect(seconds).toEqual([0.4, 0.5]);
 });

@@ -60,7 +60,7 @@ export function addChaos(program: Command, run: RunCommand): void {
     .argument('[options...]', 'options of train for every run, after --')
     .option(
       '--faults <list>',
-      'kinds of faults: kill, stop, drop, delay, duplicate, corrupt, partition, coordinator, coordinator-stop, resume',
+      'kinds of faults: kill, stop, drop, delay, duplicate, corrupt, partition, coordinator, coordinator-stop, resume, pause, storm',
       'kill,stop,drop,delay,corrupt,partition,coordinator',
     )
     .option(
@@ -80,6 +80,11 @@ export function addChaos(program: Command, run: RunCommand): void {
       'one run of --minutes (default: 30) with repeated faults; memory and other resources must not grow',
     )
     .option('--every <seconds>', 'interval between two faults of --soak', '20')
+    .option('--least-ettr <percent>', 'a --soak with a lower effective training time ratio fails')
+    .option(
+      '--most-lost <seconds>',
+      'a --soak fails if a fault costs more than this beyond its documented cost, on average',
+    )
     .option('--config <file>', 'training definition (default: as for train)')
     .option('--out <dir>', 'folder in which failed runs are kept')
     .option('--json', 'one JSON line per run on stdout')

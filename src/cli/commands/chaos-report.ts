@@ -1,10 +1,12 @@
 /** Formats the result of one run of `lockstep chaos`. */
 
 import type { FaultReport, RunReport } from '../../chaos/chaos-run.js';
+import { formatRatio } from '../../shared/runs/effective-time.js';
 
-export function describeRun({ run, scenario, faults, problems }: RunReport): string {
+export function describeRun({ run, scenario, faults, ettr, problems }: RunReport): string {
   const verdict = problems.length === 0 ? 'ok' : `FAILED: ${problems.join('; ')}`;
-  return `run ${run}, ${scenario.workers} workers, ${faults.map(describeFault).join(' and ')}: ${verdict}`;
+  const share = `ETTR ${formatRatio(ettr)}`;
+  return `run ${run}, ${scenario.workers} workers, ${faults.map(describeFault).join(' and ')}, ${share}: ${verdict}`;
 }
 
 function describeFault({ planned: { kind, point, step }, recoveryMs, nobodySurvived }: FaultReport): string {

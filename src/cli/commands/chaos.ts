@@ -11,7 +11,7 @@ import { makeTemporaryFolder } from '../../shared/files/temporary-folder.js';
 import { faultPoints } from '../../shared/faults/fault-request.js';
 import { listOfNames, numberFrom } from '../options/number-options.js';
 import { describeRun } from './chaos-report.js';
-import { soakAndReport } from './chaos-soak.js';
+import { soakAndReport, type SoakLimits } from './chaos-soak.js';
 
 export interface ChaosFlags {
   readonly faults: string;
@@ -24,6 +24,8 @@ export interface ChaosFlags {
   readonly steps: string;
   readonly pace: string;
   readonly every: string;
+  readonly leastEttr?: string;
+  readonly mostLost?: string;
   readonly pairs?: boolean;
   readonly soak?: boolean;
   readonly config?: string;
@@ -49,7 +51,7 @@ export async function chaos(rest: readonly string[], flags: ChaosFlags): Promise
   const print = (line: string): void => void process.stderr.write(`${line}\n`);
   try {
     return flags.soak === true
-      ? await soakAndReport(soakOptions(plan, folder, print, flags), flags.json === true)
+      ? await soakAndReport(soakOptions(plan, folder, print, flags), soakLimits(flags), flags.json === true)
       : await repeat(plan, folder, print, flags);
   } finally {
     if (flags.out === undefined) rmSync(folder, { recursive: true, force: true });
@@ -100,11 +102,18 @@ function soakOptions(
     minutes,
     everySeconds: numberFrom('--every', flags.every, 1),
     seed: drawing.seed,
-    faults: drawing.faults.filter((kind) => kind !== 'resume'),
+    faults: drawing.faults,
     points: drawing.points,
     workers: Math.max(...drawing.workers),
     folder,
     say: print,
+  };
+}
+
+function soakLimits({ leastEttr, mostLost }: ChaosFlags): SoakLimits {
+  return {
+    ettr: leastEttr === undefined ? 0 : numberFrom('--least-ettr', leastEttr, 0) / 100,
+    lostSeconds: mostLost === undefined ? Number.POSITIVE_INFINITY : numberFrom('--most-lost', mostLost, 0),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { basename, dirname, resolve } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
+import { formatRatio } from '../../shared/runs/effective-time.js';
 import { listRuns, summarizeRun, type RunSummary } from '../../shared/runs/run-list.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { formatDuration } from '../reporters/duration.js';
@@ -21,6 +22,7 @@ const results = [
   'imagesPerSecond',
   'seconds',
   'recoveries',
+  'ettr',
 ] as const;
 
 /**
@@ -77,6 +79,7 @@ function list(runs: readonly RunSummary[]): string[] {
     'accuracy',
     'images/s',
     'duration',
+    'ETTR',
     '-weights',
   ];
   const rows = runs.map((run) => [
@@ -91,6 +94,7 @@ function list(runs: readonly RunSummary[]): string[] {
     formatResult(run, 'testAccuracy'),
     formatResult(run, 'imagesPerSecond'),
     formatResult(run, 'seconds'),
+    formatResult(run, 'ettr'),
     run.weightsSha256?.slice(0, 12) ?? '–',
   ]);
   return textTable(header, rows);
@@ -122,6 +126,7 @@ export function differences(runs: readonly RunSummary[]): { field: string; value
 function formatResult(run: RunSummary, field: (typeof results)[number]): string {
   const value = run[field];
   if (value === null) return '–';
+  if (field === 'ettr') return formatRatio(run.ettr);
   if (field === 'testAccuracy') return `${(Number(value) * 100).toFixed(2)} %`;
   if (field === 'testLoss') return Number(value).toFixed(4);
   if (field === 'imagesPerSecond') return String(Math.round(Number(value)));

@@ -51,10 +51,21 @@ export class Runs {
       'Test accuracy',
       'Images/s',
       'Took',
+      'ETTR',
     ];
     const cells = runs.map((run) => {
-      const { name, config, outcome, startedMs, steps, testLoss, testAccuracy, imagesPerSecond, seconds } =
-        run;
+      const {
+        name,
+        config,
+        outcome,
+        startedMs,
+        steps,
+        testLoss,
+        testAccuracy,
+        imagesPerSecond,
+        seconds,
+        ettr,
+      } = run;
       return [
         name === looked ? 'shown' : this.#box(name),
         h('a', { href: `/#run=${encodeURIComponent(name)}` }, name),
@@ -68,6 +79,7 @@ export class Runs {
         percent(testAccuracy),
         imagesPerSecond === null ? '–' : integer(imagesPerSecond),
         seconds === null ? '–' : duration(seconds),
+        percent(ettr),
       ];
     });
     byId('runs').replaceChildren(

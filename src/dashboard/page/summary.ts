@@ -1,7 +1,7 @@
 /** The run's name, its progress, and its latest figures. */
 
 import { byId, h, setText } from './dom.js';
-import { duration, figure, integer, metricFigure, metricTitle } from './format.js';
+import { duration, figure, integer, metricFigure, metricTitle, percent } from './format.js';
 import type { RunData } from './run-data.js';
 
 const phases: Readonly<Record<string, string>> = {
@@ -41,6 +41,7 @@ export class Summary {
     const words =
       end?.event === 'done' ? duration(end.seconds) : Number.isFinite(left) && !end ? duration(left) : '–';
     this.#tile('Time left', words, end?.event === 'done' ? 'Took' : 'Time left');
+    this.#tile('ETTR', percent(state?.ettr ?? null), 'ETTR');
     const progress = byId<HTMLProgressElement>('progress');
     progress.max = start?.steps ?? 1;
     progress.value = step?.step ?? 0;

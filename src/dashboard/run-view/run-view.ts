@@ -5,6 +5,7 @@
 
 import { describeChange } from '../../shared/config/resume-policy.js';
 import { maxMisclassified } from '../../shared/evaluation/misclassified.js';
+import { EffectiveTime } from '../../shared/runs/effective-time.js';
 import type { RunEvent, TimedEvent, WorkerStatus } from '../../shared/runs/run-events.js';
 import { noTimes, stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
 import { Series, type SeriesCursor, type SeriesPart } from './series.js';
@@ -38,6 +39,8 @@ export interface RunState {
   readonly refused: number;
   readonly workers: readonly WorkerStatus[];
   readonly end: EventOf<'done'> | EventOf<'error'> | null;
+  /** Effective training time ratio, from 0 to 1; null before the first step. */
+  readonly ettr: number | null;
   readonly firstMs: number;
   readonly lastMs: number;
 }
@@ -86,6 +89,7 @@ export class RunView {
     Object.fromEntries(stepParts.map((part) => [part, 'mean'])) as Record<StepPart, 'mean'>,
     1024,
   );
+  readonly #time = new EffectiveTime();
   #version = 0;
   #historyVersion = 0;
   #misclassifiedVersion = 0;
@@ -100,6 +104,7 @@ export class RunView {
     refused: 0,
     workers: [],
     end: null,
+    ettr: null,
     firstMs: 0,
     lastMs: 0,
   };
@@ -110,7 +115,8 @@ export class RunView {
     const { timeMs } = event;
     this.#version++;
     if (this.#state.firstMs === 0) this.#set({ firstMs: timeMs });
-    this.#set({ lastMs: timeMs });
+    this.#time.note(event);
+    this.#set({ lastMs: timeMs, ettr: this.#time.ratio });
     switch (event.event) {
       case 'run':
         this.#set({ run: event, end: null });

@@ -56,7 +56,7 @@ export type RunEvent =
       loss: number;
       learningRate: number;
       imagesPerSecond: number;
-      /** Seconds since the previous step, or since training continued. */
+      /** Seconds since the previous step. The first step of a generation: seconds of the step itself. */
       seconds: number;
       samples: number;
     }

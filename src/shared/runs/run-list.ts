@@ -3,6 +3,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { ResolvedConfig } from '../config/run-config.js';
+import { EffectiveTime } from './effective-time.js';
 import type { TimedEvent } from './run-events.js';
 import { bulky, eventsName, readEvents } from './read-events.js';
 
@@ -21,6 +22,8 @@ export interface RunSummary {
   readonly testAccuracy: number | null;
   readonly imagesPerSecond: number | null;
   readonly recoveries: number;
+  /** Effective training time ratio, from 0 to 1. */
+  readonly ettr: number | null;
   readonly weightsSha256: string | null;
   readonly error: string | null;
 }
@@ -59,10 +62,15 @@ export async function summarizeRun(path: string): Promise<RunSummary> {
   if (held?.stamp === stamp) return held.summary;
   let summary: RunSummary = {
     name: basename(path), path, outcome: 'open', config: null, startedMs: 0, seconds: null, steps: 0,
-    testLoss: null, testAccuracy: null, imagesPerSecond: null, recoveries: 0,
+    testLoss: null, testAccuracy: null, imagesPerSecond: null, recoveries: 0, ettr: null,
     weightsSha256: null, error: null,
   };
-  for await (const event of readEvents(path, bulky)) summary = { ...summary, ...changeBy(summary, event) };
+  const time = new EffectiveTime();
+  for await (const event of readEvents(path, bulky)) {
+    time.note(event);
+    summary = { ...summary, ...changeBy(summary, event) };
+  }
+  summary = { ...summary, ettr: time.ratio };
   // In old logs events have no time.
   if (summary.startedMs === 0) summary = { ...summary, startedMs: birthtimeMs };
   cache.set(path, { stamp, summary });
