@@ -10,7 +10,7 @@ import { protocolVersion, type CoordinatorMessage, type MessageOf } from '../sha
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { originOf } from './checkpoint/origin.js';
 import type { Communicator, DataPlaneAddress } from './communicator/communicator.js';
-import type { Engine } from './engine/load.js';
+import type { Engine } from './engine/engine.js';
 import { FaultInjector } from './faults/fault-injector.js';
 import type { FaultOptions } from './faults/fault-options.js';
 import { Mailbox } from './mailbox.js';

@@ -5,7 +5,7 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { decodeSafetensors, type NamedTensor } from '../../src/shared/checkpoint/safetensors.js';
 import { vectorOf } from '../../src/shared/model/named-vectors.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
-import type { Engine, EngineChoice } from '../../src/worker/engine/load.js';
+import type { Engine, EngineChoice } from '../../src/worker/engine/engine.js';
 import { kernelsOf } from '../../src/worker/kernels/choose.js';
 import type { Kernels } from '../../src/worker/kernels/kernels.js';
 import { learningRateAt } from '../../src/worker/optimizer/schedule.js';

@@ -5,7 +5,7 @@ import { loadMnist } from '../../src/shared/data/dataset.js';
 import { imageData } from '../../src/shared/data/training-data.js';
 import { elementCount } from '../../src/shared/model/layout.js';
 import { vectorOf, type VectorName } from '../../src/shared/model/named-vectors.js';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import type { GenerationContext } from '../../src/worker/training/generation-context.js';
 import { trainStep } from '../../src/worker/training/train-step.js';
 import { alone, batchOf } from '../support/in-process.js';

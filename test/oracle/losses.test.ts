@@ -4,7 +4,7 @@ import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
 import type { LossFunction } from '../../src/api/objective.js';
 import { decodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
 import { outputLossSchema, type OutputLossInput } from '../../src/shared/config/loss-config.js';
-import type { Engine, EngineChoice } from '../../src/worker/engine/load.js';
+import type { Engine, EngineChoice } from '../../src/worker/engine/engine.js';
 import type { Kernels } from '../../src/worker/kernels/kernels.js';
 import { PortableKernels } from '../../src/worker/kernels/portable.js';
 import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';

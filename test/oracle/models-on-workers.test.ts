@@ -1,5 +1,5 @@
 import { beforeAll, describe, it } from 'vitest';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import { engineFor } from '../support/in-process.js';
 import { expectSameBits } from '../support/zoo/expect-same-bits.js';
 import { drawingModels } from '../support/zoo/drawing-models.js';

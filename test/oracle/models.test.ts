@@ -1,5 +1,5 @@
 import { beforeAll, describe, it } from 'vitest';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import { engineFor } from '../support/in-process.js';
 import { expectFit } from '../support/zoo/expect-fit.js';
 import { modelCases } from '../support/zoo/model-cases.js';

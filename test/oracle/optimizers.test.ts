@@ -9,7 +9,7 @@ import {
   type RunConfigInput,
 } from '../../src/shared/config/run-config.js';
 import { hashEach } from '../../src/shared/ledger/hash.js';
-import type { EngineChoice } from '../../src/worker/engine/load.js';
+import type { EngineChoice } from '../../src/worker/engine/engine.js';
 import { PortableKernels } from '../../src/worker/kernels/portable.js';
 import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
 import { clipNorm } from '../../src/worker/optimizer/clip.js';

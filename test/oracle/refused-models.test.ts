@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { OperationalError } from '../../src/shared/errors.js';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import { engineFor } from '../support/in-process.js';
 import { layersOf } from '../support/zoo/batch-norm-rule.js';
 import { drawingModels } from '../support/zoo/drawing-models.js';

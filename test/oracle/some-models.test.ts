@@ -1,7 +1,7 @@
 /** A few of the models of models.test.ts and models-on-workers.test.ts, which belong to the long suite. */
 
 import { beforeAll, expect, it } from 'vitest';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import { engineFor } from '../support/in-process.js';
 import { expectFit } from '../support/zoo/expect-fit.js';
 import { expectSameBits } from '../support/zoo/expect-same-bits.js';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import { engineFor } from '../support/in-process.js';
 import { compare, readTeacher } from './compare.js';
 import { LockstepSide } from './lockstep-side.js';

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import { engineFor } from '../support/in-process.js';
 import { checkRandomModel, describeRandomModel } from '../support/zoo/check-random-model.js';
 

@@ -5,7 +5,7 @@ import type { ModelContext } from '../../src/api/define-training.js';
 import type { LoadedDefinition } from '../../src/api/load-definition.js';
 import type { RunConfigInput } from '../../src/shared/config/run-config.js';
 import type { SampleBuffers, TrainingData } from '../../src/shared/data/training-data.js';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import type { GenerationContext } from '../../src/worker/training/generation-context.js';
 import { trainStep } from '../../src/worker/training/train-step.js';
 import { alone } from './in-process.js';

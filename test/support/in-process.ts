@@ -12,7 +12,8 @@ import type { Communicator } from '../../src/worker/communicator/communicator.js
 import { InlineCommunicator } from '../../src/worker/communicator/inline-communicator.js';
 import { engineHost } from '../../src/worker/engine/cache.js';
 import { engineEnvironment } from '../../src/worker/engine/environment.js';
-import { loadEngine, type Engine, type EngineChoice } from '../../src/worker/engine/load.js';
+import type { Engine, EngineChoice } from '../../src/worker/engine/engine.js';
+import { loadEngine } from '../../src/worker/engine/load.js';
 import { buildReplica } from '../../src/worker/training/build-replica.js';
 import type { GenerationContext, GenerationFaults } from '../../src/worker/training/generation-context.js';
 import { joinGeneration } from '../../src/worker/training/join-generation.js';

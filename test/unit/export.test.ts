@@ -5,7 +5,7 @@ import type { LayersModel, Tensor } from '@tensorflow/tfjs';
 import * as ort from 'onnxruntime-web';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { decodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import { exportModel, type ExportOptions } from '../../src/worker/export/export-model.js';
 import { drawn, everyLayer, scatter } from '../support/exported-model.js';
 import { engineFor } from '../support/in-process.js';

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { LayersModel, Tensor } from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { decodeSafetensors, type Safetensors } from '../../src/shared/checkpoint/safetensors.js';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import { torchModules, toTorch } from '../../src/worker/export/torch-layout.js';
 import { assignTorchWeights, pairModules } from '../../src/worker/import/torch-weights.js';
 import { engineFor } from '../support/in-process.js';

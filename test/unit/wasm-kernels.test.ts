@@ -1,7 +1,7 @@
 import type { Rank, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { exactMath, useExactMath } from '../../src/shared/arithmetic/exact-math.js';
-import type { Engine } from '../../src/worker/engine/load.js';
+import type { Engine } from '../../src/worker/engine/engine.js';
 import { identityOf } from '../../src/worker/engine/identity.js';
 import { kernelsOf } from '../../src/worker/kernels/choose.js';
 import type { Kernels } from '../../src/worker/kernels/kernels.js';

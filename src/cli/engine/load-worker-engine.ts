@@ -2,7 +2,8 @@
 
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { engineEnvironment, type EngineDevice } from '../../worker/engine/environment.js';
-import { loadEngine, type Engine } from '../../worker/engine/load.js';
+import type { Engine } from '../../worker/engine/engine.js';
+import { loadEngine } from '../../worker/engine/load.js';
 import { assignEnvironment, currentEngineHost } from '../environment/environment.js';
 
 export async function loadWorkerEngine(

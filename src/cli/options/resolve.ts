@@ -10,6 +10,7 @@ import {
   type ResolvedConfig,
   type RunConfig,
 } from '../../shared/config/run-config.js';
+import { hasThreads } from '../../shared/config/engine-kinds.js';
 import { ConfigError } from '../../shared/errors.js';
 import { contradictions } from './contradictions.js';
 
@@ -101,8 +102,7 @@ export function resolveConfig(config: RunConfig, machine: Machine): ResolvedConf
   const workers = config.workers ?? (machine.gpus.length > 0 ? machine.gpus.length : 2);
   const shards = config.shards ?? workers;
   const shared = config.threads ?? Math.max(1, Math.floor(machine.cores / shards));
-  // These engines have no threads. With `auto` the engine is not known yet.
-  const threads = config.engine === 'wasm' || config.engine === 'js' ? 1 : shared;
+  const threads = hasThreads(config.engine) ? shared : 1;
   return Object.freeze(resolvedConfigSchema.parse({ ...config, workers, shards, threads }));
 }
 

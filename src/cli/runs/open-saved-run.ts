@@ -7,7 +7,7 @@ import { loadDefinition, type LoadedDefinition } from '../../api/load-definition
 import { runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import type { Preprocessing } from '../../shared/data/preprocessing.js';
 import { ConfigError } from '../../shared/errors.js';
-import type { Engine, EngineChoice } from '../../worker/engine/load.js';
+import type { Engine, EngineChoice } from '../../worker/engine/engine.js';
 import { openModel, readModelFiles } from '../../worker/model-files/load-model.js';
 import { readPreprocessing } from '../../worker/model-files/preprocessing-file.js';
 import { buildModel } from '../../worker/training/build-model.js';

@@ -72,6 +72,9 @@ export function engineDirectory(host: EngineHost, variant: EngineVariant): strin
 }
 
 export const manifestName = 'manifest.json';
+/** The command that installs native TensorFlow. */
+export const installCommand = 'lockstep engine install';
+
 /** Common prefix of the names of all bindings in the cache. */
 export const bindingPrefix = 'tfjs_binding-';
 

@@ -2,8 +2,7 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { OperationalError } from '../../shared/errors.js';
-import { engineDirectory, findEngine, type EngineHost } from './cache.js';
-import { installCommand } from './load.js';
+import { engineDirectory, findEngine, installCommand, type EngineHost } from './cache.js';
 import { readManifest, verifyFiles } from './manifest.js';
 import { requireTrusted } from './trust.js';
 import { probeBinding } from './probe.js';

@@ -10,7 +10,7 @@ import { InvariantError } from '../../shared/errors.js';
 import type { CollectiveHandle } from '../communicator/communicator.js';
 import { withChecks } from '../data/checked-data.js';
 import { loadData } from '../data/load-data.js';
-import type { Engine } from '../engine/load.js';
+import type { Engine } from '../engine/engine.js';
 import { Executor } from '../executor/executor.js';
 import { kernelsOf } from '../kernels/choose.js';
 import { buildObjective } from '../objective/build-objective.js';

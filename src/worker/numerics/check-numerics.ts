@@ -3,7 +3,7 @@
  * finite outputs for equal inputs, whatever the memory held before.
  */
 
-import type { Engine } from '../engine/load.js';
+import type { Engine } from '../engine/engine.js';
 import { TensorflowKernels } from '../kernels/tensorflow.js';
 import { checkCase, type NumericsResult } from './check-case.js';
 import { FreeMemory } from './free-memory.js';

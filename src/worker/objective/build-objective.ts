@@ -5,7 +5,7 @@ import { noFunctions, type DefinitionFunctions } from '../../api/definition-func
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import type { DataSplit, TrainingData } from '../../shared/data/training-data.js';
 import { DataError, ModelError } from '../../shared/errors.js';
-import type { Engine } from '../engine/load.js';
+import type { Engine } from '../engine/engine.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { Objective } from './objective.js';
 

@@ -6,7 +6,7 @@ import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';
 import { PhiloxSequence, philoxKey } from '../../shared/random/philox.js';
 import { describeValue, inUserCode } from '../../shared/user-code.js';
-import type { Engine } from '../engine/load.js';
+import type { Engine } from '../engine/engine.js';
 import { checkSavable } from '../executor/model-weights.js';
 import { openModel, readModelFiles } from '../model-files/load-model.js';
 import { withMathRandomUntil } from '../random/math-random.js';

@@ -7,7 +7,7 @@ import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';
 import type { Layout } from '../../shared/model/layout.js';
 import { checkSamples, loadData } from '../data/load-data.js';
-import type { Engine } from '../engine/load.js';
+import type { Engine } from '../engine/engine.js';
 import { weightPaths, weightsOf } from '../executor/model-weights.js';
 import { kernelsOf } from '../kernels/choose.js';
 import { buildObjective } from '../objective/build-objective.js';

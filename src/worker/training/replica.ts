@@ -6,7 +6,7 @@ import type { CompiledFields } from '../../shared/config/compiled-fields.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import type { TrainingData } from '../../shared/data/training-data.js';
 import type { Layout } from '../../shared/model/layout.js';
-import type { Engine } from '../engine/load.js';
+import type { Engine } from '../engine/engine.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { Objective } from '../objective/objective.js';
 

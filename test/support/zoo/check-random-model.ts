@@ -4,7 +4,7 @@
  */
 
 import { OperationalError } from '../../../src/shared/errors.js';
-import type { Engine } from '../../../src/worker/engine/load.js';
+import type { Engine } from '../../../src/worker/engine/engine.js';
 import { Recording } from '../workers-in-process.js';
 import { layersOf } from './batch-norm-rule.js';
 import { differences, tolerance } from './differences.js';

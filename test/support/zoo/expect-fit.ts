@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest';
 import type { RunConfigInput } from '../../../src/shared/config/run-config.js';
-import type { Engine } from '../../../src/worker/engine/load.js';
+import type { Engine } from '../../../src/worker/engine/engine.js';
 import type { ModelCase } from './model-case.js';
 import { differences, norm, tolerance } from './differences.js';
 import { CaseTraining, smallSize } from './train-case.js';

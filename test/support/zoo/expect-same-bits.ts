@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest';
 import type { RunConfigInput } from '../../../src/shared/config/run-config.js';
-import type { Engine } from '../../../src/worker/engine/load.js';
+import type { Engine } from '../../../src/worker/engine/engine.js';
 import { Recording } from '../workers-in-process.js';
 import type { ModelCase } from './model-case.js';
 import { CaseTraining, type CaseSize } from './train-case.js';

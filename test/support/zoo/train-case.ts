@@ -3,7 +3,7 @@
 import type { RunConfigInput } from '../../../src/shared/config/run-config.js';
 import type { TrainingData } from '../../../src/shared/data/training-data.js';
 import { shardRanges } from '../../../src/shared/sharding/ranges.js';
-import type { Engine } from '../../../src/worker/engine/load.js';
+import type { Engine } from '../../../src/worker/engine/engine.js';
 import type { GenerationContext } from '../../../src/worker/training/generation-context.js';
 import { joinGeneration } from '../../../src/worker/training/join-generation.js';
 import { replicaHashes } from '../../../src/worker/training/replica-hashes.js';

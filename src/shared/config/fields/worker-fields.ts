@@ -1,6 +1,7 @@
 /** Configuration fields of the workers: their number, their devices and the tensor engine that computes on them. */
 
 import { z } from 'zod';
+import { engineKinds } from '../engine-kinds.js';
 import { fieldMetadata } from '../field-metadata.js';
 import { positiveInt } from '../numbers.js';
 
@@ -37,12 +38,15 @@ export const workerFields = {
     defaultText: 'cores / shards',
     resume: 'free',
   }),
-  engine: z.enum(['auto', 'tensorflow', 'wasm', 'js']).default('auto').register(fieldMetadata, {
-    description: 'tensor engine; auto: native TensorFlow if it is installed, otherwise WebAssembly',
-    flag: '--engine <name>',
-    environment: 'LOCKSTEP_ENGINE',
-    resume: 'free',
-  }),
+  engine: z
+    .enum(['auto', ...engineKinds])
+    .default('auto')
+    .register(fieldMetadata, {
+      description: 'tensor engine; auto: native TensorFlow if it is installed, otherwise WebAssembly',
+      flag: '--engine <name>',
+      environment: 'LOCKSTEP_ENGINE',
+      resume: 'free',
+    }),
   precision: z.enum(['float32', 'bfloat16']).default('float32').register(fieldMetadata, {
     description:
       'precision of convolutions and matrix products; weights, statistics, loss and optimizer stay in float32',

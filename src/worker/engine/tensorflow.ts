@@ -1,0 +1,73 @@
+/** The engine `tensorflow`: native TensorFlow through tfjs-node-gpu's binding, on CPU and on NVIDIA GPUs. */
+
+import { EngineError, InvariantError } from '../../shared/errors.js';
+import { loadNativeMemory } from '../../shared/memory/native-memory.js';
+import { TensorflowKernels } from '../kernels/tensorflow.js';
+import { findEngine, findMemoryAddon, installCommand, packageDirectory, type EngineHost } from './cache.js';
+import { cpuName, describeEngine } from './describe-engine.js';
+import type { Engine, EngineDefinition, LoadEngineOptions } from './engine.js';
+import { nativeFiles } from './engine-files.js';
+import { engineEnvironment } from './environment.js';
+import { readManifest, verifyFiles, type EngineManifest } from './manifest.js';
+import { requireNative } from './native.js';
+import { thisProcessor } from './processor.js';
+import { requireTrusted } from './trust.js';
+
+export const tensorflow: EngineDefinition = {
+  precisions: ['float32', 'bfloat16'],
+  load: loadTensorflow,
+  kernels: ({ tf, memory }, precision) => new TensorflowKernels(tf, memory, precision),
+  processor: thisProcessor,
+};
+
+/** Takes about a second. @throws EngineError if it is absent, damaged or does not load */
+async function loadTensorflow(options: LoadEngineOptions): Promise<Engine> {
+  const found = findEngine(options.host);
+  if (found === undefined) throw absent(options.host);
+  requireEnvironment(options);
+  const manifest = found.from === 'cache' ? await readVerified(found.directory) : undefined;
+  const tf = requireNative(found.binding, packageDirectory(options.host));
+  const backend = tf.backend() as unknown as {
+    readonly isUsingGpuDevice: boolean;
+    readonly binding: { readonly TF_Version: string };
+  };
+  const kind = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
+  const name = kind === 'gpu' ? 'GPU 0 of those visible' : cpuName();
+  const version = backend.binding.TF_Version;
+  return describeEngine(tf, `TensorFlow ${version}`, {
+    kind: 'tensorflow',
+    version,
+    device: { kind, name, threads: options.threads },
+    files: await nativeFiles(found.binding, manifest),
+    memory: loadNativeMemory(findMemoryAddon(options.host)),
+  });
+}
+
+function absent(host: EngineHost): EngineError {
+  const without = packageDirectory(host) === undefined ? ' (and no tfjs-node-gpu package)' : '';
+  return new EngineError(
+    `Loading TensorFlow: expected an installed native engine, got none${without}. ` +
+      `Run \`${installCommand}\`, or choose WebAssembly with \`--engine wasm\`.`,
+  );
+}
+
+/** Returns the manifest of a cached engine whose files match it. @throws EngineError if they do not, or others can change them */
+async function readVerified(directory: string): Promise<EngineManifest> {
+  requireTrusted(directory);
+  const manifest = await readManifest(directory);
+  await verifyFiles(directory, manifest, 'quick');
+  return manifest;
+}
+
+/** Checks the environment: a thread count that did not reach TensorFlow would silently change the bits of a run. */
+function requireEnvironment({ host, threads, device = 'auto' }: LoadEngineOptions): void {
+  if (host.variables === undefined) return;
+  const logLevel = host.variables['TF_CPP_MIN_LOG_LEVEL'];
+  for (const [name, expected] of Object.entries(engineEnvironment({ threads, device, logLevel }))) {
+    const got = host.variables[name];
+    if (name === 'TF_CPP_MIN_LOG_LEVEL' || got === expected) continue;
+    throw new InvariantError(
+      `Environment before the engine's load: expected ${name}=${expected}, got ${got ?? 'nothing'}.`,
+    );
+  }
+}
