@@ -18,7 +18,7 @@ interface Frame {
 const ownRoot = fileURLToPath(new URL('../', import.meta.url));
 /** Kernels that are registered with tfjs, so that the user's code calls them through it. */
 const kernels = join(ownRoot, 'worker', 'kernels');
-const framePattern = /^\s+at (?:.*\()?((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/])[^()]*?):(\d+):\d+\)?$/;
+const framePattern = /^\s+at (?:async )?(?:.*\()?((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/])[^()]*?):(\d+):\d+\)?$/;
 const maxReasonLength = 2_000;
 
 /** Makes stacks deep enough to reach the user's code through tfjs, whose own calls fill Node's ten frames. */
