@@ -2,9 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createJiti } from 'jiti';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { changeableByOthers } from '../shared/files/ownership.js';
 import {
@@ -96,8 +97,8 @@ export async function readDefinitionRecord(run: string): Promise<DefinitionRecor
   throw wrong(`"${issue?.path.join('.') ?? ''}" that ${issue?.message ?? 'is wrong'}`);
 }
 
-/** @throws ConfigError naming the first file that is missing, was changed, or leads out of the copy */
-async function verify(copy: string, { files }: DefinitionRecord): Promise<void> {
+/** @throws ConfigError naming the first file or link that is missing, was changed, or leads out of the copy */
+async function verify(copy: string, { files, links }: DefinitionRecord): Promise<void> {
   for (const { name, bytes, sha256 } of files) {
     const file = join(copy, name);
     const size = await stat(file).then(
@@ -111,13 +112,29 @@ async function verify(copy: string, { files }: DefinitionRecord): Promise<void> 
         .update(await readFile(file))
         .digest('hex') === sha256;
     if (size >= 0) refuseChangeable(file);
-    if (isSame) continue;
-    throw new ConfigError(
-      `${file}: expected the file of the run (SHA-256 ${sha256.slice(0, 12)}…), got ${size < 0 ? 'none' : 'another'}. ` +
-        'It is not executed. Name a definition with --config.',
-      { file },
-    );
+    if (!isSame)
+      throw changedFile(
+        file,
+        `the file of the run (SHA-256 ${sha256.slice(0, 12)}…)`,
+        size < 0 ? undefined : file,
+      );
   }
+  const verified = new Set(files.map(({ name }) => name));
+  for (const { name, target } of links) {
+    const link = join(copy, name);
+    const found = await realpath(link).catch(() => undefined);
+    if (found !== undefined) refuseChangeable(link);
+    if (found !== join(copy, target) || !verified.has(target))
+      throw changedFile(link, `the run's link to its file ${target}`, found);
+  }
+}
+
+function changedFile(file: string, expected: string, found: string | undefined): ConfigError {
+  return new ConfigError(
+    `${file}: expected ${expected}, got ${found === undefined ? 'none' : 'another'}. ` +
+      'It is not executed. Name a definition with --config.',
+    { file },
+  );
 }
 
 /** @throws ConfigError if another user can change the file, and so execute code as this user */
@@ -144,10 +161,9 @@ function missingPackages(entry: string, { packages, path }: DefinitionRecord): R
   return found;
 }
 
+/** Resolves a package as when the definition is loaded, so also one whose `exports` have only `import`. */
 function find(from: string, name: string): string | undefined {
-  try {
-    return createRequire(resolve(from)).resolve(name);
-  } catch {
-    return undefined;
-  }
+  const jiti = createJiti(resolve(from), { moduleCache: false, fsCache: false });
+  const found = jiti.esmResolve(name, { try: true });
+  return found?.startsWith('file:') === true ? fileURLToPath(found) : undefined;
 }
