@@ -11,6 +11,7 @@ import { dirname, extname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createJiti, type Jiti } from 'jiti';
 import { maxDefinitionBytes, maxDefinitionFiles } from '../shared/runs/definition-record.js';
+import { isCacheTrouble, usableCache } from './transpile-cache.js';
 
 export interface DefinitionFiles {
   /** The deepest folder that contains all files. */
@@ -31,9 +32,12 @@ const isCode = /\.[cm]?[jt]sx?$/;
 const isTypescript = /\.[cm]?tsx?$/;
 const extensions = ['', '.ts', '.mts', '.cts', '.tsx', '.js', '.mjs', '.cjs', '.jsx', '.json'];
 
-/** @param path the definition */
-export async function definitionFiles(path: string): Promise<DefinitionFiles> {
-  const search = new FileSearch();
+/**
+ * @param path the definition
+ * @param cache folder of the translations that `loadDefinition` has made; see transpile-cache.ts
+ */
+export async function definitionFiles(path: string, cache?: string): Promise<DefinitionFiles> {
+  const search = new FileSearch(cache === undefined ? undefined : usableCache(cache));
   const entry = realpathSync(path);
   let incomplete: string | null = null;
   try {
@@ -55,13 +59,19 @@ export async function definitionFiles(path: string): Promise<DefinitionFiles> {
 }
 
 class FileSearch {
-  readonly #jiti: Jiti = createJiti(import.meta.url, { moduleCache: false, fsCache: false });
+  #cache: string | undefined;
+  #jiti: Jiti;
   /** Contents by real path. */
   readonly files = new Map<string, Buffer>();
   /** Real path by the path of a symbolic link to it. */
   readonly links = new Map<string, string>();
   readonly packages = new Set<string>();
   #bytes = 0;
+
+  constructor(cache: string | undefined) {
+    this.#cache = cache;
+    this.#jiti = createJiti(import.meta.url, { moduleCache: false, fsCache: cache ?? false });
+  }
 
   /** Adds a file and those that it imports. @throws if there are too many, or if one cannot be read */
   async add(file: string): Promise<void> {
@@ -84,11 +94,22 @@ class FileSearch {
     const source = bytes.toString('utf8');
     let code = source;
     try {
-      code = this.#jiti.transform({ source, filename: file, ts: isTypescript.test(file), async: true });
+      code = this.#translate(source, file);
     } catch {
       // A file that is never loaded may be invalid. One that is loaded has been reported before.
     }
     return [...code.matchAll(constantCall)].map(([, , specifier = '']) => specifier);
+  }
+
+  #translate(source: string, file: string): string {
+    try {
+      return this.#jiti.transform({ source, filename: file, ts: isTypescript.test(file), async: true });
+    } catch (error) {
+      if (this.#cache === undefined || !isCacheTrouble(error, this.#cache)) throw error;
+      this.#cache = undefined;
+      this.#jiti = createJiti(import.meta.url, { moduleCache: false, fsCache: false });
+      return this.#translate(source, file);
+    }
   }
 
   async #follow(specifier: string, from: string): Promise<void> {

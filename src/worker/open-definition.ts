@@ -52,7 +52,7 @@ export async function openDefinition(
   const advice = remedy(path, definition.path);
   if (sha256 !== expected) throw otherFile('Config file', path, expected, sha256, advice);
   const files = await verifyImports(path, definition, advice);
-  if (checked) await refuseChangeable(path);
+  if (checked) await refuseChangeable(path, cache);
   return { definition: await loadDefinition(path, cache), files };
 }
 
@@ -94,8 +94,8 @@ function remedy(path: string, coordinators: string): string {
  * @throws ConfigError if another user of this machine can change one of the definition's local files or a symbolic link to one, or if
  * its files cannot be listed
  */
-async function refuseChangeable(path: string): Promise<void> {
-  const { root, files, links, incomplete } = await definitionFiles(path);
+async function refuseChangeable(path: string, cache: string | undefined): Promise<void> {
+  const { root, files, links, incomplete } = await definitionFiles(path, cache);
   if (incomplete !== null) {
     throw new ConfigError(
       `Config file ${path}: expected local files that only this user or root can change, got some that can't be checked: ` +

@@ -1,6 +1,7 @@
-import { chmod, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { definitionFiles } from '../../src/api/definition-files.js';
 import { loadDefinition } from '../../src/api/load-definition.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
@@ -53,5 +54,24 @@ describe('the cache of transpiled definitions', () => {
     for (let i = 0; i <= 400; i++) await writeFile(join(cache, `old-${i}.mjs`), '');
     expect(await name()).toBe('first');
     expect((await readdir(cache)).length).toBeLessThan(250);
+  });
+
+  it('is read by the search for imported files, which does without if it fails', async () => {
+    const { config, cache } = await project();
+    const others = ['one.ts', 'two.ts'] as const;
+    for (const other of others) await writeFile(join(config, '..', other), 'export {};\n');
+    await writeFile(config, `import './one.ts';\n${text('first')}`);
+    await loadDefinition(config, cache);
+    const imported = async (): Promise<string[]> =>
+      [...(await definitionFiles(config, cache)).files.keys()].sort();
+    expect(await imported()).toEqual(['lockstep.config.ts', 'one.ts']);
+    const entry = (await readdir(cache)).find((file) => file.includes('lockstep.config')) ?? '';
+    const made = join(cache, entry);
+    await writeFile(made, (await readFile(made, 'utf8')).replace('./one.ts', './two.ts'));
+    expect(await imported()).toEqual(['lockstep.config.ts', 'two.ts']);
+    // The file can't be written: the link leads into a folder that does not exist.
+    await rm(made);
+    await symlink(join(cache, 'absent', 'file'), made);
+    expect(await imported()).toEqual(['lockstep.config.ts', 'one.ts']);
   });
 });

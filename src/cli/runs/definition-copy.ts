@@ -19,6 +19,7 @@ import {
   recordName,
   type DefinitionRecord,
 } from '../../shared/runs/definition-record.js';
+import { definitionCache } from '../environment/environment.js';
 
 export interface DefinitionCopy {
   readonly record: DefinitionRecord;
@@ -36,7 +37,7 @@ export async function copyOf(definition: LoadedDefinition): Promise<DefinitionCo
     functions: functionHashes(functions),
   };
   if (copied) return { record: { ...copied.record, ...evaluated }, contents: await contentsOf(copied) };
-  const { files, links, ...found } = await definitionFiles(path);
+  const { files, links, ...found } = await definitionFiles(path, definitionCache());
   const record: DefinitionRecord = {
     format: 1,
     path,
