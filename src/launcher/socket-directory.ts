@@ -1,12 +1,13 @@
 /** The folders of sockets on one host. Only the user who started the run can enter them. */
 
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getuid } from 'node:process';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { makeTemporaryFolder } from '../shared/files/temporary-folder.js';
 import { enterableByOthers, entriesReplaceableByOthers } from '../shared/files/ownership.js';
+import { restoreFolder } from '../shared/files/restore-folder.js';
 
 /** Maximum length of a Unix socket's path (sun_path on macOS; Linux has 108), less the name in the folder. */
 const longestDirectory = 103 - 20;
@@ -58,12 +59,8 @@ export function removeSocketDirectory(directory: string | null): void {
  * the folder.
  */
 export function restoreSocketDirectory(directory: string | null): void {
-  if (directory === null || existsSync(directory)) return;
-  try {
-    mkdirSync(directory, { mode: 0o700 });
-  } catch {
-    // The next worker reports the folder that it can't use.
-  }
+  // The next worker reports a folder that it can't use.
+  if (directory !== null) restoreFolder(directory);
 }
 
 /** Removes the sockets that a killed worker has left in the folder. */

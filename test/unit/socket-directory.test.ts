@@ -1,11 +1,13 @@
-import { chmodSync, mkdirSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   makeSocketDirectory,
   privateEndpoint,
   removeSocketDirectory,
+  restoreSocketDirectory,
 } from '../../src/launcher/socket-directory.js';
+import { restoreSocket } from '../../src/shared/transport/zmq/restore-socket.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
 describe.skipIf(process.getuid === undefined)('the folder of sockets', () => {
@@ -67,5 +69,32 @@ describe.skipIf(process.getuid === undefined)('the folder of sockets', () => {
     mkdirSync(process.env['TMPDIR']);
     symlinkSync(own, join(process.env['TMPDIR'], `lockstep-${process.getuid?.() ?? 0}`));
     expect(() => privateEndpoint(undefined)).toThrow(/is not a folder/);
+  });
+
+  it('is created again, private, if it was removed', () => {
+    const path = makeSocketDirectory() ?? '';
+    rmSync(path, { recursive: true });
+    restoreSocketDirectory(path);
+    expect(statSync(path).mode & 0o777).toBe(0o700);
+    restoreSocketDirectory(join(path, 'absent', 'folder'));
+    restoreSocketDirectory(null);
+  });
+
+  it('gets the sockets again whose files were removed, and no other ones', async () => {
+    const bound: string[] = [];
+    const socket = {
+      bind: (endpoint: string) => {
+        bound.push(endpoint);
+        return Promise.resolve();
+      },
+    };
+    const path = join(folder, 'sockets', 'coordinator');
+    // The last two have no file: a name of Linux's abstract namespace, and one that the system chooses.
+    for (const endpoint of [`ipc://${path}`, 'tcp://127.0.0.1:1', 'ipc://@lockstep', 'ipc://*'])
+      expect(await restoreSocket(socket, endpoint), endpoint).toBe(endpoint === `ipc://${path}`);
+    expect(bound).toEqual([`ipc://${path}`]);
+    expect(statSync(join(folder, 'sockets')).mode & 0o777).toBe(0o700);
+    writeFileSync(path, '');
+    expect(await restoreSocket(socket, `ipc://${path}`)).toBe(false);
   });
 });
