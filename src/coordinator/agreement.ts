@@ -4,8 +4,8 @@
  * a warning for this case.
  */
 
-import { compareCompiled, compiledFieldsOf } from '../shared/config/compiled-fields.js';
-import type { ResolvedConfig } from '../shared/config/run-config.js';
+import { compareCompiled } from '../shared/config/compiled-fields.js';
+import { compiledFieldsOf, type ResolvedConfig } from '../shared/config/run-config.js';
 import type { ErrorCode } from '../shared/errors.js';
 import {
   describeDifference,

@@ -1,8 +1,7 @@
 /** The types of the coordinator's state, its events and its actions. Contains plain data only and imports types only. */
 
-import type { CompiledFields } from '../shared/config/compiled-fields.js';
+import type { CompiledFields, ResolvedConfig } from '../shared/config/run-config.js';
 import type { Preprocessing } from '../shared/data/preprocessing.js';
-import type { ResolvedConfig } from '../shared/config/run-config.js';
 import type { ErrorCode, WireError } from '../shared/errors.js';
 import type { Fingerprint } from '../shared/identity/fingerprint.js';
 import type { LedgerEntry } from '../shared/ledger/entries.js';

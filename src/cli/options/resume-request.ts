@@ -12,7 +12,12 @@ import { readDefinitionRecord, type CopyInRun } from '../../api/definition-place
 import type { LoadedDefinition } from '../../api/load-definition.js';
 import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import { compareConfigs, type ConfigChange } from '../../shared/config/resume-policy.js';
-import { runConfigSchema, type ConfigField, type ResolvedConfig } from '../../shared/config/run-config.js';
+import {
+  compiledFieldsOf,
+  runConfigSchema,
+  type ConfigField,
+  type ResolvedConfig,
+} from '../../shared/config/run-config.js';
 import { ConfigError } from '../../shared/errors.js';
 import type { DefinitionCopy } from '../runs/definition-copy.js';
 import { runOf } from '../runs/resume-checkpoint.js';
@@ -135,12 +140,11 @@ export function checkResume(
 ): readonly ConfigChange[] {
   // Timeouts of a run in one process are no settings of the user's.
   const { compiled } = manifest;
-  const { optimizer, schedule, loss, metrics } = config;
   const before = {
     ...config,
     ...withoutSingleProcessTimeouts(manifest.config),
     // The workers know what `model.compile` chooses now, and the coordinator compares it.
-    ...(compiled && { optimizer, schedule, loss, metrics }),
+    ...(compiled && compiledFieldsOf(config)),
   };
   const { changes, refusals } = compareConfigs(before, config);
   if (refusals.length === 0) return changes;

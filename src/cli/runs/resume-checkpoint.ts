@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { ResumeCheckpoint } from '../../coordinator/types.js';
 import { checkpointsFolder } from '../../shared/checkpoint/manifest.js';
 import { findCheckpoint, type FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
-import { compiledFieldsOf } from '../../shared/config/compiled-fields.js';
+import { compiledFieldsOf } from '../../shared/config/run-config.js';
 import { CheckpointError } from '../../shared/errors.js';
 import { namesIn } from './run-folder.js';
 

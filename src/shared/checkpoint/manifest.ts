@@ -3,8 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { compiledFieldsSchema } from '../config/compiled-fields.js';
-import { resolvedConfigSchema } from '../config/run-config.js';
+import { compiledFieldsSchema, resolvedConfigSchema } from '../config/run-config.js';
 import { preprocessingSchema } from '../data/preprocessing.js';
 import { CheckpointError, systemCode } from '../errors.js';
 import { fingerprintSchema } from '../identity/fingerprint.js';

@@ -47,3 +47,16 @@ export const resolvedConfigSchema = runConfigSchema.extend({
   threads: positiveInt(1024),
 });
 export type ResolvedConfig = Readonly<z.infer<typeof resolvedConfigSchema>>;
+
+/** The fields that `model.compile` of a definition can choose. */
+export const compiledFieldsSchema = resolvedConfigSchema.pick({
+  optimizer: true,
+  schedule: true,
+  loss: true,
+  metrics: true,
+});
+export type CompiledFields = Readonly<z.infer<typeof compiledFieldsSchema>>;
+
+export function compiledFieldsOf({ optimizer, schedule, loss, metrics }: ResolvedConfig): CompiledFields {
+  return { optimizer, schedule, loss, metrics };
+}

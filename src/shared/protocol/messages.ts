@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { fingerprintSchema } from '../identity/fingerprint.js';
 import { ledgerEntrySchema } from '../ledger/entries.js';
 import { addressPattern } from '../memory/shared-memory.js';
-import { resolvedConfigSchema } from '../config/run-config.js';
+import { compiledFieldsSchema, resolvedConfigSchema } from '../config/run-config.js';
 import { preprocessingSchema } from '../data/preprocessing.js';
 import { errorCodes } from '../errors.js';
 import { keyPattern } from '../security/curve-key.js';
@@ -103,9 +103,7 @@ const readySchema = z.strictObject({
   /** Hashes of what the worker runs. */
   fingerprint: fingerprintSchema,
   /** Choices of the definition's `model.compile`; absent if there are none. */
-  compiled: resolvedConfigSchema
-    .pick({ optimizer: true, schedule: true, loss: true, metrics: true })
-    .optional(),
+  compiled: compiledFieldsSchema.optional(),
   /** Notes on the model for the user, the same on every worker; absent if there are none. */
   warnings: z.array(text).max(64).optional(),
 });

@@ -5,8 +5,12 @@
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';
-import { compiledFieldsOf, type CompiledFields } from '../../shared/config/compiled-fields.js';
-import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
+import {
+  compiledFieldsOf,
+  resolvedConfigSchema,
+  type CompiledFields,
+  type ResolvedConfig,
+} from '../../shared/config/run-config.js';
 import { ConfigError } from '../../shared/errors.js';
 import { describeValue } from '../../shared/user-code.js';
 import type { Tensorflow } from '../engine/native.js';

@@ -2,8 +2,7 @@
 
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { DefinitionFunctions } from '../../api/definition-functions.js';
-import type { CompiledFields } from '../../shared/config/compiled-fields.js';
-import type { ResolvedConfig } from '../../shared/config/run-config.js';
+import type { CompiledFields, ResolvedConfig } from '../../shared/config/run-config.js';
 import type { TrainingData } from '../../shared/data/training-data.js';
 import type { Layout } from '../../shared/model/layout.js';
 import type { Engine } from '../engine/engine.js';
