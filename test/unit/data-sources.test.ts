@@ -41,6 +41,24 @@ describe('samples of functions', () => {
     expect([...targets[0]!]).toEqual([9, 81, 9]);
   });
 
+  it.each([
+    ['bytes', Uint8Array.of(200, 3), [200, 3]],
+    ['clamped bytes', Uint8ClampedArray.of(300, 3), [255, 3]],
+    ['a buffer', Buffer.of(7, 255), [7, 255]],
+    ['16 bits', Int16Array.of(-300, 9), [-300, 9]],
+    ['32 bits', Uint32Array.of(2 ** 24, 1), [2 ** 24, 1]],
+    ['float64', Float64Array.of(0.5, -2), [0.5, -2]],
+  ])('may be typed arrays of %s', async (_, values, expected) => {
+    const { train } = await sets({ count: 2, get: () => ({ inputs: [values], targets: [1] }) }).load();
+    expect([...(await read(train, 1, 0)).inputs[0]!]).toEqual([...expected, ...expected]);
+  });
+
+  it('are refused if they are integers of 64 bits', async () => {
+    const get = () => ({ inputs: [BigInt64Array.of(1n, 2n) as never], targets: [1] });
+    const { train } = await sets({ count: 2, get }).load();
+    await expect(read(train, 1)).rejects.toThrow(/input: expected a number at position 0, got/);
+  });
+
   it('are refused with the index of the sample if their size or number is wrong', async () => {
     const wrong = await sets({ count: 2, get: () => ({ inputs: [[1]], targets: [0] }) }).load();
     await expect(read(wrong.train, 1)).rejects.toThrow(

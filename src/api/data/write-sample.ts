@@ -34,7 +34,7 @@ export function writeSample(
       const values = valuesOf(name, spec, tensors[i]);
       const size = values.length;
       const buffer = into[kind][i];
-      if (values instanceof Float32Array || values instanceof Float64Array || values instanceof Int32Array) {
+      if (isNumericArray(values)) {
         buffer?.set(values, at * size);
         continue;
       }
@@ -45,6 +45,11 @@ export function writeSample(
       }
     }
   }
+}
+
+/** True for a typed array of numbers, which needs no check of each value's type. One of BigInt values has none. */
+function isNumericArray(values: ArrayLike<unknown>): values is ArrayLike<number> {
+  return ArrayBuffer.isView(values) && typeof values[0] === 'number';
 }
 
 function valuesOf(name: string, { shape }: TensorSpec, value: unknown): ArrayLike<unknown> {
