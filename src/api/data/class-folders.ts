@@ -1,10 +1,11 @@
 /** Lists the pictures of a folder with one folder per class, and what it leaves out. */
 
+import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataError, systemCode } from '../../shared/errors.js';
 import { pictureFormats, pictureNames } from './picture.js';
-import { pictureIdentity } from './picture-identity.js';
+import { pictureIdentities } from './picture-identity.js';
 
 export interface PictureFile {
   readonly path: string;
@@ -30,11 +31,12 @@ const systemEntries =
  */
 export async function classFolders(folder: string, leftOut: LeftOut): Promise<ClassFolder[]> {
   const classes: ClassFolder[] = [];
-  for (const entry of await namesIn(folder, `a folder with a folder for each class`)) {
-    const path = join(folder, entry);
-    if (systemEntries.test(entry)) leftOut.system.push(entry);
-    else if ((await kindOf(path)) === 'folder') classes.push({ name: entry.normalize('NFC'), path });
-    else leftOut.others.push(entry);
+  for (const entry of await entriesIn(folder, `a folder with a folder for each class`)) {
+    const { name } = entry;
+    const path = join(folder, name);
+    if (systemEntries.test(name)) leftOut.system.push(name);
+    else if ((await kindOf(path, entry)) === 'folder') classes.push({ name: name.normalize('NFC'), path });
+    else leftOut.others.push(name);
   }
   if (classes.length === 0)
     throw new DataError(
@@ -86,18 +88,25 @@ async function picturesOf(
   label: number,
   leftOut: LeftOut,
 ): Promise<PictureFile[]> {
-  const found: PictureFile[] = [];
-  for (const entry of await namesIn(folder, 'a class folder that can be read')) {
-    const path = join(folder, entry);
-    if (systemEntries.test(entry)) leftOut.system.push(join(name, entry));
-    else if ((await kindOf(path)) === 'folder')
+  const found: string[] = [];
+  for (const entry of await entriesIn(folder, 'a class folder that can be read')) {
+    const file = entry.name;
+    if (systemEntries.test(file)) leftOut.system.push(join(name, file));
+    else if ((await kindOf(join(folder, file), entry)) === 'folder')
       throw new DataError(
-        `${folder}: expected pictures, got the folder "${entry}". Move its pictures up, or remove it.`,
+        `${folder}: expected pictures, got the folder "${file}". Move its pictures up, or remove it.`,
       );
-    else if (!pictureNames.test(entry)) leftOut.others.push(join(name, entry));
-    else found.push({ path, id: `${name}/${entry}:${await pictureIdentity(path)}`, label });
+    else if (!pictureNames.test(file)) leftOut.others.push(join(name, file));
+    else found.push(file);
   }
-  if (found.length > 0) return found;
+  if (found.length > 0) {
+    const identities = await pictureIdentities(found.map((file) => join(folder, file)));
+    return found.map((file, i) => ({
+      path: join(folder, file),
+      id: `${name}/${file}:${identities[i] ?? ''}`,
+      label,
+    }));
+  }
   throw new DataError(
     `${folder}: expected pictures (${pictureFormats}) of the class "${name}", got none. Add some, or remove the folder.`,
     { folder },
@@ -123,9 +132,11 @@ export function notesOf(folder: string, { system, others }: LeftOut): string[] {
   return notes;
 }
 
-async function namesIn(folder: string, expected: string): Promise<string[]> {
+/** Sorted by name. */
+async function entriesIn(folder: string, expected: string): Promise<Dirent[]> {
   try {
-    return (await readdir(folder)).sort();
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   } catch (cause) {
     const found = systemCode(cause) ?? String(cause);
     throw new DataError(
@@ -137,7 +148,9 @@ async function namesIn(folder: string, expected: string): Promise<string[]> {
 }
 
 /** @throws DataError if a link leads nowhere or the entry cannot be read */
-async function kindOf(path: string): Promise<'folder' | 'file'> {
+async function kindOf(path: string, entry: Dirent): Promise<'folder' | 'file'> {
+  if (entry.isDirectory()) return 'folder';
+  if (entry.isFile()) return 'file';
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file';
   } catch (cause) {
