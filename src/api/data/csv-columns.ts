@@ -63,9 +63,14 @@ export function deriveEncoding(cells: readonly Cell[], rules: ColumnRules): Colu
   }
   // Without a rule for missing values, a missing one is refused here like any other wrong cell.
   const considered = missing === 'refuse' ? cells : present;
+  const numbers = considered.map(({ text }) => numberIn(text, rules.decimal));
   // The rows are shuffled; the first wrong cell of the file is the most useful one to report.
-  for (const cell of [...considered].sort((a, b) => a.line - b.line)) parseNumber(cell, rules);
-  const numbers = considered.map((cell) => parseNumber(cell, rules));
+  const wrong = considered.filter((_, i) => !isInRange(numbers[i] ?? Number.NaN));
+  if (wrong.length > 0)
+    throw noNumber(
+      wrong.reduce((a, b) => (b.line < a.line ? b : a)),
+      rules,
+    );
   const fill = fillOf(rules, (kind) => {
     if (rules.isTarget) throw noMean(rules, first);
     return kind === 'mean' ? meanOf(numbers) : medianOf(numbers);
@@ -81,20 +86,34 @@ export function deriveEncoding(cells: readonly Cell[], rules: ColumnRules): Colu
   return { kind: 'number', name, mean, deviation: Math.sqrt(variance) || 1, fill };
 }
 
-/** Returns the normalized number, or the class number. @throws DataError naming the cell */
-export function encodeCell(cell: Cell, encoding: ColumnEncoding, rules: ColumnRules): number {
-  const lacks = isMissing(cell.text, rules.categories !== false);
-  if (lacks && encoding.fill === null) throw missingCell(cell, rules, encoding.kind);
-  if (encoding.kind === 'number') {
-    const value = lacks ? (encoding.fill ?? 0) : parseNumber(cell, rules);
-    return (value - encoding.mean) / encoding.deviation;
-  }
-  const text = lacks ? (encoding.fill ?? '') : cell.text;
-  const found = encoding.values.indexOf(text);
-  if (found >= 0) return found;
-  const { values, name } = encoding;
+/** Returns the normalized numbers, or the class numbers, of a column's cells. @throws DataError naming the first wrong cell */
+export function encodeCells(
+  cells: readonly Cell[],
+  encoding: ColumnEncoding,
+  rules: ColumnRules,
+): Float64Array {
+  const classes = new Map(encoding.kind === 'category' ? encoding.values.map((value, i) => [value, i]) : []);
+  return Float64Array.from(cells, (cell) => {
+    const lacks = isMissing(cell.text, rules.categories !== false);
+    if (lacks && encoding.fill === null) throw missingCell(cell, rules, encoding.kind);
+    if (encoding.kind === 'number') {
+      const value = lacks ? (encoding.fill ?? 0) : parseNumber(cell, rules);
+      return (value - encoding.mean) / encoding.deviation;
+    }
+    const text = lacks ? (encoding.fill ?? '') : cell.text;
+    const found = classes.get(text);
+    if (found === undefined) throw unknownCategory(cell, text, encoding);
+    return found;
+  });
+}
+
+function unknownCategory(
+  cell: Cell,
+  text: string,
+  { values, name }: Extract<ColumnEncoding, { kind: 'category' }>,
+): DataError {
   const shown = values.slice(0, 5).join(', ') + (values.length > 5 ? ', …' : '');
-  throw new DataError(
+  return new DataError(
     `${placeOf(cell, name)}: expected one of the training set's ${values.length} values (${shown}), got "${text}". ` +
       `Add training rows with it, correct the cell, or list all values: categories: { ${JSON.stringify(name)}: [...] }.`,
     { file: cell.file, line: cell.line, column: name, value: text },
@@ -123,14 +142,27 @@ function looksNumeric(text: string): boolean {
   return /^[\s$€£¥+\-(]*[.,]?\d/.test(text) || /^[+-]?inf(inity)?$/i.test(text);
 }
 
+/** Returns NaN unless the text is a decimal number. */
+function numberIn(text: string, decimal: ColumnRules['decimal']): number {
+  const plain = decimal === ',' ? text.replace(/\./g, 'x').replace(',', '.') : text;
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain) ? Number(plain) : Number.NaN;
+}
+
+/** False for NaN. */
+const isInRange = (value: number): boolean => Math.abs(value) <= float32Max;
+
 /** @throws DataError unless the cell is a decimal number in the range of float32 */
 function parseNumber(cell: Cell, rules: ColumnRules): number {
+  const value = numberIn(cell.text, rules.decimal);
+  if (isInRange(value)) return value;
+  throw noNumber(cell, rules);
+}
+
+/** The error of a cell that is no number in the range of float32. */
+function noNumber(cell: Cell, rules: ColumnRules): DataError {
   const { text } = cell;
-  if (isMissing(text, false)) throw missingCell(cell, rules, 'number');
-  const plain = rules.decimal === ',' ? text.replace(/\./g, 'x').replace(',', '.') : text;
-  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain) ? Number(plain) : Number.NaN;
-  if (Math.abs(value) <= float32Max) return value;
-  const isRange = !Number.isNaN(value);
+  if (isMissing(text, false)) return missingCell(cell, rules, 'number');
+  const isRange = !Number.isNaN(numberIn(text, rules.decimal));
   const other = rules.decimal === '.' ? ',' : '.';
   const isOther = new RegExp(`^[+-]?\\d+[${other}]\\d+$`).test(text);
   const remedy = isRange
@@ -138,7 +170,7 @@ function parseNumber(cell: Cell, rules: ColumnRules): number {
     : isOther
       ? `If the file writes decimals with "${other}", set \`decimal\` to '${other}'.`
       : 'Correct the cell, or name the column in `categories`.';
-  throw new DataError(
+  return new DataError(
     `${placeOf(cell, rules.name)}: expected a number${isRange ? ' in the range of float32' : ''}, got "${text}". ${remedy}`,
     { file: cell.file, line: cell.line, column: rules.name, value: text },
   );

@@ -27,7 +27,8 @@ export function parseTable(text: string, file: string, delimiter: string): Table
       { file },
     );
   }
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  const seen = new Set<string>();
+  const twice = names.find((name) => seen.size === seen.add(name).size);
   if (twice !== undefined) {
     const columns = names.flatMap((name, i) => (name === twice ? [i + 1] : [])).join(' and ');
     throw new DataError(

@@ -9,7 +9,7 @@ import type { ColumnEncoding, Preprocessing, TablePreprocessing } from '../../sh
 import { ConfigError, DataError } from '../../shared/errors.js';
 import { epochPermutation } from '../../shared/random/permutation.js';
 import type { DataSource } from '../define-training.js';
-import { deriveEncoding, encodeCell, isMissing, type ColumnRules } from './csv-columns.js';
+import { deriveEncoding, encodeCells, isMissing, type Cell, type ColumnRules } from './csv-columns.js';
 import { checkCsvOptions, checkNamedColumns, rulesOf, type CsvOptions } from './csv-options.js';
 import { parseTable, type Row, type Table } from './csv-table.js';
 import { readText } from './csv-text.js';
@@ -41,7 +41,8 @@ async function load(options: CsvOptions, saved: Preprocessing | undefined) {
   for (const file of files) texts.push(await readText(file, encoding));
   const tables = texts.map((text, i) => parseTable(text, files[i] ?? '', delimiter));
   const names = tables[0]?.names ?? [];
-  const groups = options.inputs ?? [names.filter((name) => !targets.includes(name))];
+  const isTarget = new Set(targets);
+  const groups = options.inputs ?? [names.filter((name) => !isTarget.has(name))];
   const used = [...new Set([...groups.flat(), ...targets])];
   checkColumns(tables, used);
   checkNamedColumns(options, used);
@@ -53,10 +54,11 @@ async function load(options: CsvOptions, saved: Preprocessing | undefined) {
   for (const [name, rule] of rules) {
     const encoding = saved ? savedEncoding(saved, name) : deriveEncoding(cellsOf(train, name), rule);
     columns.set(name, { rules: rule, encoding });
+    if (encoding.fill === null) continue;
     const lacking = [train, test].flatMap((set) =>
       cellsOf(set, name).filter(({ text }) => isMissing(text, rule.categories !== false)),
     );
-    if (encoding.fill !== null && lacking.length > 0)
+    if (lacking.length > 0)
       notes.push(
         `${trainFile}, column "${name}": ${lacking.length} missing values are replaced by ${encoding.fill}.`,
       );
@@ -94,7 +96,8 @@ function savedEncoding(saved: Preprocessing, name: string): ColumnEncoding {
 /** @throws DataError if a table lacks a column */
 function checkColumns(tables: readonly Table[], needed: readonly string[]): void {
   for (const { file, names } of tables) {
-    const absent = needed.find((name) => !names.includes(name));
+    const present = new Set(names);
+    const absent = needed.find((name) => !present.has(name));
     if (absent === undefined) continue;
     throw new DataError(
       `${file}: expected a column "${absent}", got ${names.join(', ')}. Correct its name, or set \`delimiter\`.`,
@@ -102,8 +105,10 @@ function checkColumns(tables: readonly Table[], needed: readonly string[]): void
   }
 }
 
-const cellsOf = ({ file, rows, at }: RowSet, name: string) =>
-  rows.map(({ line, cells }) => ({ file, line, text: cells[at.get(name) ?? -1] ?? '' }));
+function cellsOf({ file, rows, at }: RowSet, name: string): Cell[] {
+  const column = at.get(name) ?? -1;
+  return rows.map(({ line, cells }) => ({ file, line, text: cells[column] ?? '' }));
+}
 
 /** Leaves out the rows that lack a value in a column whose rule is 'dropRow', and notes which. */
 function withoutMissing(
@@ -111,22 +116,25 @@ function withoutMissing(
   rules: ReadonlyMap<string, ColumnRules>,
   notes: string[],
 ): RowSet {
-  const at = new Map([...rules.keys()].map((name) => [name, names.indexOf(name)]));
-  const columns = [...rules.values()].filter(({ missing }) => missing === 'dropRow');
+  const positions = new Map(names.map((name, i) => [name, i]));
+  const at = new Map([...rules.keys()].map((name) => [name, positions.get(name) ?? -1]));
+  const columns = [...rules.values()]
+    .filter(({ missing }) => missing === 'dropRow')
+    .map(({ name, categories }) => ({ column: at.get(name) ?? -1, isDeclared: categories !== false }));
   const lacks = ({ cells }: Row): boolean =>
-    columns.some(({ name, categories }) => isMissing(cells[at.get(name) ?? -1] ?? '', categories !== false));
-  const dropped = rows.filter(lacks);
-  if (dropped.length === 0) return { file, rows, at };
-  if (dropped.length === rows.length)
+    columns.some(({ column, isDeclared }) => isMissing(cells[column] ?? '', isDeclared));
+  const dropped = new Set(rows.filter(lacks));
+  if (dropped.size === 0) return { file, rows, at };
+  if (dropped.size === rows.length)
     throw new DataError(
       `${file}: expected rows without missing values, got none of ${rows.length}. Change \`missing\`.`,
     );
-  const lines = dropped.slice(0, 5).map(({ line }) => line);
-  const more = dropped.length > lines.length ? ', …' : '';
+  const lines = [...dropped].slice(0, 5).map(({ line }) => line);
+  const more = dropped.size > lines.length ? ', …' : '';
   notes.push(
-    `${file}: ${dropped.length} of ${rows.length} rows are left out because they lack a value (lines ${lines.join(', ')}${more}).`,
+    `${file}: ${dropped.size} of ${rows.length} rows are left out because they lack a value (lines ${lines.join(', ')}${more}).`,
   );
-  return { file, rows: rows.filter((row) => !lacks(row)), at };
+  return { file, rows: rows.filter((row) => !dropped.has(row)), at };
 }
 
 /** Divides the rows of a single file after a fixed shuffle, because tables are often sorted. */
@@ -150,11 +158,7 @@ function splitOf(
   const encoded = new Map<Column, Float64Array>();
   for (const column of new Set([...inputs.flat(), ...targets])) {
     const { encoding, rules } = column;
-    const cells = cellsOf(set, rules.name);
-    encoded.set(
-      column,
-      Float64Array.from(cells, (cell) => encodeCell(cell, encoding, rules)),
-    );
+    encoded.set(column, encodeCells(cellsOf(set, rules.name), encoding, rules));
   }
   const inputSpecs = inputs.map((group): TensorSpec => ({
     shape: [group.reduce((sum, column) => sum + sizeOf(column), 0)],
