@@ -2,6 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { csv, type CsvOptions, type DataSplit, type TrainingData } from '../../src/index.js';
+import { runConfigSchema, type ResolvedConfig } from '../../src/shared/config/run-config.js';
+import { decodeCoordinatorMessage, encodeMessage } from '../../src/shared/protocol/codec.js';
+import { protocolVersion, type CoordinatorMessage } from '../../src/shared/protocol/messages.js';
 import { readSamples, type Samples } from '../../src/worker/data/batch-reader.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
@@ -155,6 +158,39 @@ describe('categories', () => {
     expect(await inputsOf(data)).toEqual([1, 0, 0, 1]);
     expect(data.train.targets[0]?.classNames).toEqual(['x', 'y']);
     expect(await targetsOf(data)).toEqual([0, 1]);
+  });
+});
+
+describe('many categories', () => {
+  const rowsOf = (count: number): string =>
+    `area,code,price\n${Array.from({ length: count }, (_, i) => `${i},${String(i).padStart(97, 'x')},1\n`).join('')}`;
+
+  it('are refused if a resumed run could not send them to its workers', async () => {
+    // A name with its quotes and comma has 100 bytes.
+    await expect(load(rowsOf(5_300), {}, rowsOf(1))).rejects.toThrow(
+      /train\.csv, column "code": expected columns whose encodings have at most 524288 bytes together, got 530\d{3}, of which the 5300 categories/,
+    );
+  });
+
+  it('fit into the message to a worker of a resumed run below that', async () => {
+    const { preprocessing = null } = await load(rowsOf(5_200), {}, rowsOf(1));
+    const welcome: CoordinatorMessage = {
+      type: 'welcome',
+      protocol: protocolVersion,
+      runId: '6f1c1d9e-3d0a-4a53-9d0e-6a3a2b0c7d11',
+      config: runConfigSchema.parse({ shards: 1, threads: 1, workers: 1, minWorkers: 1 }) as ResolvedConfig,
+      definition: { path: '/config', sha256: '0'.repeat(64), entry: 'config', files: {} },
+      preprocessing,
+      socketDirectory: null,
+    };
+    expect(decodeCoordinatorMessage(encodeMessage(welcome), 'the coordinator')).toMatchObject({
+      preprocessing,
+    });
+  });
+
+  it('are numbered in the order of their names', async () => {
+    const data = await load('kind,price\nc,10\na,11\nb,12\n', { inputs: [['price']], targets: ['kind'] });
+    expect(await targetsOf(data)).toEqual([2, 0, 1]);
   });
 });
 

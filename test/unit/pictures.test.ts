@@ -220,6 +220,38 @@ describe('a folder of class folders', () => {
     await expect(load()).rejects.toThrow(at(...path.split('/')));
   });
 
+  it('has its pictures in order of name, and the first wrong one is named', async () => {
+    const names = Array.from({ length: 40 }, (_, i) => `p${String(i).padStart(2, '0')}.jpg`);
+    for (const name of [...names].reverse()) await picture('train', 'cat', name);
+    await symlink('p00.jpg', at('train', 'cat', 'p40.jpg'));
+    await symlink('cat', at('train', 'also'));
+    await symlink('cat', at('test', 'also'));
+    const { train } = await load();
+    // "also" is a link to "cat".
+    const paths = Array.from({ length: 84 }, (_, i) => train.origin?.(i));
+    const expected = ['also', 'cat'].flatMap((folder) =>
+      ['1.jpg', ...names, 'p40.jpg'].map((name) => at('train', folder, name)),
+    );
+    expect(paths).toEqual(expected);
+    expect(train.count).toBe(85);
+    for (const name of ['p39.jpg', 'p21.jpg', 'p07.jpg']) await writeFile(at('train', 'cat', name), '');
+    await expect(load()).rejects.toThrow(
+      `${at('train', 'also', 'p07.jpg')}: expected a picture, got an empty`,
+    );
+  });
+
+  it('has class names that fit into a message of the run', async () => {
+    // 2048 names of 255 letters, with quotes and commas.
+    const folders = Array.from({ length: 2_048 }, (_, i) => `${String(i)}-`.padEnd(255, 'x'));
+    for (const name of folders) {
+      await mkdir(at('train', name));
+      await symlink(at('train', 'cat', '1.jpg'), at('train', name, '1.jpg'));
+    }
+    await expect(load()).rejects.toThrow(
+      /train: expected class names of at most 524288 bytes together, got 52\d{4}\. Shorten/,
+    );
+  });
+
   it('may lack a class in the test set, which is noted', async () => {
     await rm(at('test', 'dog'), { recursive: true });
     const { notes } = await load();

@@ -5,7 +5,13 @@
 
 import { createHash } from 'node:crypto';
 import type { DataSplit, SampleBuffers, TensorSpec } from '../../shared/data/training-data.js';
-import type { ColumnEncoding, Preprocessing, TablePreprocessing } from '../../shared/data/preprocessing.js';
+import {
+  jsonBytes,
+  maxPreprocessingBytes,
+  type ColumnEncoding,
+  type Preprocessing,
+  type TablePreprocessing,
+} from '../../shared/data/preprocessing.js';
 import { ConfigError, DataError } from '../../shared/errors.js';
 import { epochPermutation } from '../../shared/random/permutation.js';
 import type { DataSource } from '../define-training.js';
@@ -67,6 +73,7 @@ async function load(options: CsvOptions, saved: Preprocessing | undefined) {
     kind: 'table',
     columns: [...columns.values()].map(({ encoding: column }) => column),
   };
+  if (!saved) checkSize(trainFile, preprocessing);
   const pick = (list: readonly string[]): Column[] => list.map((name) => columns.get(name) as Column);
   const layout = { inputs: groups.map(pick), targets: pick(targets) };
   const sha256 = createHash('sha256')
@@ -80,6 +87,20 @@ async function load(options: CsvOptions, saved: Preprocessing | undefined) {
     preprocessing,
     ...(notes.length > 0 ? { notes } : {}),
   };
+}
+
+/** @throws DataError naming the largest column if the encodings are too large for a message to the workers */
+function checkSize(file: string, preprocessing: TablePreprocessing): void {
+  const bytes = jsonBytes(preprocessing);
+  if (bytes <= maxPreprocessingBytes) return;
+  const largest = preprocessing.columns.reduce((a, b) => (jsonBytes(b) > jsonBytes(a) ? b : a));
+  const values = largest.kind === 'category' ? `${largest.values.length} categories` : 'numbers';
+  throw new DataError(
+    `${file}, column "${largest.name}": expected columns whose encodings have at most ${maxPreprocessingBytes} bytes together, ` +
+      `got ${bytes}, of which the ${values} of this column have ${jsonBytes(largest)}. Leave columns out of \`inputs\`, or ` +
+      'combine rare categories.',
+    { file, column: largest.name },
+  );
 }
 
 /** Returns the encoding with which the saved model was trained. @throws ConfigError if it was trained without the column */

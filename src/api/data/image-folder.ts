@@ -7,7 +7,12 @@ import { createHash } from 'node:crypto';
 import { basename, resolve } from 'node:path';
 import type { Normalization } from '../../shared/data/normalize.js';
 import { normalizePixels } from '../../shared/data/normalize.js';
-import type { PicturePreprocessing, Preprocessing } from '../../shared/data/preprocessing.js';
+import {
+  jsonBytes,
+  maxPreprocessingBytes,
+  type PicturePreprocessing,
+  type Preprocessing,
+} from '../../shared/data/preprocessing.js';
 import type { DataSplit } from '../../shared/data/training-data.js';
 import { ConfigError, DataError } from '../../shared/errors.js';
 import type { DataSource } from '../define-training.js';
@@ -86,6 +91,11 @@ async function load(options: ImageFolderOptions, saved: Preprocessing | undefine
     classNames: classes,
   };
   if (saved) checkSaved(train, saved, preprocessing);
+  else if (jsonBytes(preprocessing) > maxPreprocessingBytes)
+    throw new DataError(
+      `${train}: expected class names of at most ${maxPreprocessingBytes} bytes together, got ${jsonBytes(preprocessing)}. ` +
+        "Shorten the class folders' names.",
+    );
   const decode = decoder(preprocessing, options.cacheBytes ?? 2 ** 30);
   const split = (files: readonly PictureFile[]): DataSplit => splitOf(files, preprocessing, decode);
   const identity = [trainFiles, testFiles].map((files) => files.map(({ id, label }) => [id, label]));

@@ -3,6 +3,14 @@
 import { z } from 'zod';
 import type { Normalization } from './normalize.js';
 
+/** Limit of the size as JSON. The coordinator sends it to the workers of a resumed run, in a message that is limited to 1 MiB. */
+export const maxPreprocessingBytes = 512 * 1024;
+
+/** Size as JSON. */
+export function jsonBytes(value: Preprocessing | ColumnEncoding): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}
+
 const picturesSchema = z.strictObject({
   kind: z.literal('pictures'),
   height: z.int().min(1).max(65_536),
