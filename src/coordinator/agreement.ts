@@ -176,7 +176,8 @@ export function resumeMismatch(
 }
 
 /**
- * Compares what `model.compile` chose for the checkpoint with what it chooses now, or with the configuration if it has chosen only once.
+ * Compares what `model.compile` chose for the checkpoint with what it chooses now. If the model was compiled only then or only now, the
+ * choice is compared with the configuration of the other time.
  * The configuration itself was compared before the run started.
  */
 export function compileChange(

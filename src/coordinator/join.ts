@@ -118,8 +118,8 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
 }
 
 /**
- * The first worker to join can be the last one to be ready, so the reference is any other ready worker. If there is none, it is one that
- * has trained before: a worker that takes its place must compute the same.
+ * The first worker to join can be the last one to be ready, so the reference is any other ready worker. If there is none, the
+ * reference is a worker that has trained before and is gone, because its replacement must compute the same values.
  */
 function referenceReady(state: State, worker: WorkerRecord): ReadyMessage | null {
   for (const other of state.workers.values()) {
