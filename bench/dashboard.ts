@@ -20,6 +20,7 @@ const dashboard = await openDashboard({
   token: null,
   runs: 'runs',
   live: 'bench',
+  warn: (message) => void process.stderr.write(`${message}\n`),
 });
 const syntheticStep = (step: number) =>
   stepEvent(step, { loss: 2 / (1 + step / 5_000) + 0.1 * Math.sin(step), epoch: 1 });

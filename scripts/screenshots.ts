@@ -24,6 +24,7 @@ const dashboard = await openDashboard({
   token: null,
   runs,
   live: null,
+  warn: (message) => void process.stderr.write(`${message}\n`),
 });
 for (const { name, width, height, touch } of [
   { name: 'desk', width: 1280, height: 1000, touch: false },

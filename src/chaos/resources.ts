@@ -83,8 +83,8 @@ export class Resources {
       const ageS = atS - (this.#born.get(pid) ?? atS);
       this.samples.push({ ...held, atS, pid, role, ageS, tensors: readTensorCount(requests, pid) });
     }
-    const folders = readdirSync(sockets);
-    const count = folders.reduce((sum, name) => sum + filesIn(join(sockets, name)), 0);
+    const folders = namesIn(sockets);
+    const count = folders.reduce((sum, name) => sum + namesIn(join(sockets, name)).length, 0);
     this.#socketFiles.push({ atS, count });
   }
 
@@ -188,10 +188,11 @@ function compare(
   return { role, what, over, from, to, seconds, grew };
 }
 
-function filesIn(folder: string): number {
+/** Empty if the folder has been removed meanwhile. */
+function namesIn(folder: string): string[] {
   try {
-    return readdirSync(folder).length;
+    return readdirSync(folder);
   } catch {
-    return 0;
+    return [];
   }
 }

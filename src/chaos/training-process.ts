@@ -59,6 +59,8 @@ export class Training {
     if (this.#process.stdout)
       createInterface({ input: this.#process.stdout }).on('line', (line) => this.#onLine(line));
     this.ended = new Promise((resolve) => {
+      // A command that cannot start ends without a status, and without a line.
+      this.#process.once('error', (error) => (stderr += error.message));
       this.#process.once('close', (status) => {
         clearTimeout(timer);
         running.delete(this);

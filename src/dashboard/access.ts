@@ -5,10 +5,9 @@
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { ConfigError } from '../shared/errors.js';
+import { parseHttpAddress, type HttpAddress } from '../shared/http/listen.js';
 
-export interface DashboardAddress {
-  readonly host: string;
-  readonly port: number;
+export interface DashboardAddress extends HttpAddress {
   /** True if another port may be used when this one is taken. */
   readonly anyPort: boolean;
 }
@@ -18,13 +17,9 @@ const defaultPort = 29_480;
 /** Parses `--dashboard` without a value, a PORT, or HOST:PORT; port 0 lets the system choose. @throws ConfigError */
 export function parseAddress(text: string | true): DashboardAddress {
   if (text === true) return { host: '127.0.0.1', port: defaultPort, anyPort: true };
-  const [, bracketed, plain, digits = ''] =
-    /^(?:(?:\[([\da-fA-F:.]+)\]|([\w.-]+)):)?(\d{1,5})$/.exec(text) ?? [];
-  const port = Number(digits);
-  if (digits === '' || port > 65_535) {
-    throw new ConfigError(`--dashboard: expected a port or HOST:PORT, got "${text}".`);
-  }
-  return { host: bracketed ?? plain ?? '127.0.0.1', port, anyPort: false };
+  const address = parseHttpAddress(text);
+  if (!address) throw new ConfigError(`--dashboard: expected a port or HOST:PORT, got "${text}".`);
+  return { ...address, anyPort: false };
 }
 
 export function isLoopback(host: string): boolean {

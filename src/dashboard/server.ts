@@ -3,12 +3,12 @@
  * event logs and never writes; training never waits for it.
  */
 
-import type { AddressInfo } from 'node:net';
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { secureHeaders } from 'hono/secure-headers';
 import { ConfigError, systemCode } from '../shared/errors.js';
+import { httpUrl, listen } from '../shared/http/listen.js';
 import { RunView } from './run-view/run-view.js';
 import { listRuns, newestRun } from '../shared/runs/run-list.js';
 import type { TimedEvent } from '../shared/runs/run-events.js';
@@ -26,6 +26,8 @@ export interface DashboardOptions {
   readonly runs: string;
   /** Name of the live run; null if there is none. */
   readonly live: string | null;
+  /** Receives errors of the server after its start, each reason once. */
+  readonly warn: (message: string) => void;
 }
 
 export interface Dashboard {
@@ -54,9 +56,9 @@ export async function openDashboard(options: DashboardOptions): Promise<Dashboar
   const metrics = new RunMetrics();
   const app = routes(options, access, { view, metrics, over: over.signal });
   const server = createAdaptorServer({ fetch: app.fetch });
-  const port = await listen(server, address);
+  const port = await bind(server, address, options.warn);
   const shown = address.host === '0.0.0.0' || address.host === '::' ? 'localhost' : address.host;
-  const url = `http://${shown.includes(':') ? `[${shown}]` : shown}:${port}/`;
+  const url = httpUrl({ host: shown, port });
   return {
     url,
     entrance: access.token === null ? url : `${url}?token=${encodeURIComponent(access.token)}`,
@@ -156,18 +158,21 @@ async function pastRun(context: Context, runs: PastRuns): Promise<Response> {
 }
 
 /** @returns the port */
-async function listen(server: ServerType, { host, port, anyPort }: DashboardAddress): Promise<number> {
-  const attempt = (which: number): Promise<number> =>
-    new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(which, host, () => {
-        server.off('error', reject);
-        resolve((server.address() as AddressInfo).port);
-      });
-    });
+async function bind(
+  server: ServerType,
+  { host, port, anyPort }: DashboardAddress,
+  warn: (message: string) => void,
+): Promise<number> {
+  const reported = new Set<string>();
+  const onError = (error: Error): void => {
+    const reason = systemCode(error) ?? error.message;
+    if (reported.has(reason)) return;
+    reported.add(reason);
+    warn(`Dashboard: a connection failed (${reason}). Training continues.`);
+  };
   try {
-    return await attempt(port).catch((error: unknown) => {
-      if (anyPort && systemCode(error) === 'EADDRINUSE') return attempt(0);
+    return await listen(server, { host, port }, onError).catch((error: unknown) => {
+      if (anyPort && systemCode(error) === 'EADDRINUSE') return listen(server, { host, port: 0 }, onError);
       throw error;
     });
   } catch (cause) {

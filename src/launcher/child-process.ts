@@ -40,14 +40,19 @@ export class Child {
     });
     const { stderr } = this.#process;
     if (stderr) {
+      // An error of the pipe only ends the forwarding of lines.
+      stderr.on('error', (error) => onLine(`Output of process ${this.pid} can't be read: ${error.message}`));
       createInterface({ input: stderr }).on('line', (line) => {
         if (!noise.test(line)) onLine(line);
       });
     }
     this.ended = new Promise((resolve) => {
-      this.#process.once('error', (error) =>
-        resolve({ how: `could not start (${error.message})`, ok: false }),
-      );
+      // Emitted if the process cannot start, and also if a signal cannot be sent to it.
+      this.#process.on('error', (error) => {
+        if (this.#process.pid === undefined)
+          resolve({ how: `could not start (${error.message})`, ok: false });
+        else onLine(`Process ${this.pid}: ${error.message}`);
+      });
       this.#process.once('close', (code, signal) => {
         const how = signal === null ? `exited with status ${code ?? '?'}` : `was killed by ${signal}`;
         resolve({ how, ok: code === 0 });

@@ -100,7 +100,12 @@ async function tryLease(out: string, own: Holder, onLost: (message: string) => v
   writeFileSync(note, JSON.stringify(own));
   return {
     release: async () => {
-      rmSync(note, { force: true });
+      // A lease that is not given back expires.
+      try {
+        rmSync(note, { force: true });
+      } catch {
+        // The next holder overwrites it.
+      }
       await release().catch(() => undefined);
     },
   };

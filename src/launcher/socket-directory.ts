@@ -50,8 +50,16 @@ function baseFault(base: string): string | undefined {
   }
 }
 
+/** A folder that cannot be removed remains: it must not change the outcome of the run. */
 export function removeSocketDirectory(directory: string | null): void {
-  if (directory !== null) rmSync(directory, { recursive: true, force: true });
+  if (directory === null) return;
+  try {
+    rmSync(directory, { recursive: true, force: true });
+  } catch (error) {
+    process.stderr.write(
+      `Warning: socket folder ${directory} can't be removed (${systemCode(error) ?? String(error)}).\n`,
+    );
+  }
 }
 
 /**
@@ -63,21 +71,28 @@ export function restoreSocketDirectory(directory: string | null): void {
   if (directory !== null) restoreFolder(directory);
 }
 
-/** Removes the sockets that a killed worker has left in the folder. */
+/** Removes the sockets that a killed worker has left in the folder. Those that cannot be removed are removed with the folder. */
 export function removeSocketsOf(directory: string | null, pid: number): void {
   if (directory === null) return;
   for (const name of entriesOf(directory)) {
-    if (name.startsWith(`w-${pid}-`)) rmSync(join(directory, name), { force: true });
+    if (name.startsWith(`w-${pid}-`)) removeSocket(join(directory, name));
   }
 }
 
-/** A cleaner of temporary folders may have removed the folder; the processes that listen in it create it again. */
+function removeSocket(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The end of the run removes the folder.
+  }
+}
+
+/** Empty if a cleaner of temporary folders has removed the folder; the processes that listen in it create it again. */
 function entriesOf(directory: string): string[] {
   try {
     return readdirSync(directory);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return [];
-    throw error;
+  } catch {
+    return [];
   }
 }
 

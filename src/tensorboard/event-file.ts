@@ -1,13 +1,14 @@
 /**
- * TensorBoard's event files: protocol buffers in TFRecord frames (length, its checksum, bytes, their checksum; CRC-32C, masked).
+ * TensorBoard's event files: protocol buffers in TFRecord frames.
  * Events are written as they arrive, so that TensorBoard shows a run while it trains.
  */
 
-import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import crc32c from 'crc-32/crc32c.js';
 import { ConfigError, systemCode } from '../shared/errors.js';
+import { AppendingFile } from '../shared/files/appending-file.js';
 import { messageType } from '../shared/files/protobuf.js';
+import { frame, intactFrames } from './record.js';
 
 export interface Histogram {
   readonly min: number;
@@ -54,23 +55,31 @@ export interface EventFileOptions {
   /** Part of the file's name, with the time, so that files of two machines do not collide. */
   readonly host: string;
   readonly startMs: number;
-  /** Called once when the file can no longer be written; training continues. */
-  readonly broken: (why: string) => void;
+  /** Receives one message per time in which the file cannot be written, and one when it is written again. */
+  readonly notify: (message: string) => void;
 }
 
 export class EventFile {
   readonly path: string;
-  readonly #stream: WriteStream;
-  #isBroken = false;
+  readonly #file: AppendingFile;
 
-  /** @throws ConfigError if the folder cannot be written */
-  constructor({ directory, host, startMs, broken }: EventFileOptions) {
+  /** @throws ConfigError if the file cannot be written now */
+  constructor({ directory, host, startMs, notify }: EventFileOptions) {
     const seconds = Math.floor(startMs / 1000);
     // Readers process a folder's files in the order of their names.
     const name = `events.out.tfevents.${String(seconds).padStart(10, '0')}.${host}.${process.pid}`;
     this.path = join(directory, name);
+    this.#file = new AppendingFile({
+      path: this.path,
+      name: "TensorBoard's event file",
+      // TensorBoard shows missing steps as such, so a gap needs no record.
+      format: { incompleteEnd: 'cut', intactBytes: intactFrames, gap: () => '' },
+      mode: 'append',
+      notify,
+    });
     try {
       mkdirSync(directory, { recursive: true });
+      this.#file.create();
     } catch (cause) {
       const why = systemCode(cause) ?? String(cause);
       throw new ConfigError(
@@ -79,41 +88,22 @@ export class EventFile {
         cause,
       );
     }
-    this.#stream = createWriteStream(this.path, { flags: 'a' });
-    this.#stream.on('error', (error) => {
-      if (!this.#isBroken) broken(error.message);
-      this.#isBroken = true;
-    });
-    this.write(startMs, 0, { fileVersion: 'brain.Event:2' });
+    this.write(startMs, 0, { fileVersion: 'brain.Event:2' }, { essential: true });
   }
 
-  write(timeMs: number, step: number, content: EventContent): void {
-    if (this.#isBroken) return;
+  /** @param essential true for events without which the others cannot be read */
+  write(
+    timeMs: number,
+    step: number,
+    content: EventContent,
+    { essential = false }: { readonly essential?: boolean } = {},
+  ): void {
     const event = eventType.fromObject({ wallTime: timeMs / 1000, step, ...content });
-    this.#stream.write(frame(eventType.encode(event).finish()));
+    this.#file.append(frame(eventType.encode(event).finish()), { essential });
   }
 
+  /** Resolves when everything is written, or after a bounded time. */
   close(): Promise<void> {
-    if (this.#stream.closed) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#stream.once('close', resolve);
-      this.#stream.end();
-    });
+    return this.#file.close();
   }
-}
-
-/** Builds a TFRecord frame. */
-export function frame(payload: Uint8Array): Uint8Array {
-  const framed = Buffer.alloc(payload.length + 16);
-  framed.writeBigUInt64LE(BigInt(payload.length), 0);
-  framed.writeUInt32LE(maskedChecksum(framed.subarray(0, 8)), 8);
-  framed.set(payload, 12);
-  framed.writeUInt32LE(maskedChecksum(payload), 12 + payload.length);
-  return framed;
-}
-
-/** TensorFlow's masking: rotates and adds a constant, so that a checksum over data that contains checksums remains good. */
-function maskedChecksum(bytes: Uint8Array): number {
-  const checksum = crc32c.buf(bytes) >>> 0;
-  return (((checksum >>> 15) | (checksum << 17)) + 0xa282ead8) >>> 0;
 }

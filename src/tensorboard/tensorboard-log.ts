@@ -42,14 +42,14 @@ export class TensorboardLog {
     } else if (event.event === 'model' && !this.#hasGraph) {
       // Another rank 0 sends the graph again, and a reader warns about two.
       this.#hasGraph = true;
-      this.#file.write(timeMs, 0, { graphDef: encodeGraph(graphOf(event.layers)) });
+      this.#file.write(timeMs, 0, { graphDef: encodeGraph(graphOf(event.layers)) }, { essential: true });
     } else if (event.event === 'resumed') {
       // The steps after it are repeated, so a reader must drop its values for them.
-      this.#file.write(timeMs, event.step + 1, { sessionLog: { status: sessionStart } });
+      this.#file.write(timeMs, event.step + 1, { sessionLog: { status: sessionStart } }, { essential: true });
     }
   }
 
-  /** Resolves when everything is on disk, or has failed to be written. */
+  /** Resolves when everything is written, or after a bounded time. */
   close(): Promise<void> {
     return this.#file.close();
   }

@@ -39,7 +39,14 @@ describe('the audit ledger', () => {
     const [two, three] = [await audited(config, '--workers', '2'), await audited(config, '--workers', '3')];
     expect(await diff(two, three)).toEqual({
       status: 0,
-      answer: { steps: 12, last: { a: 12, b: 12 }, config: [], difference: null, missing: 0 },
+      answer: {
+        steps: 12,
+        last: { a: 12, b: 12 },
+        config: [],
+        difference: null,
+        missing: 0,
+        unwritten: { a: 0, b: 0 },
+      },
     });
 
     const lines = (await readFile(join(two, 'ledger.ndjson'), 'utf8')).trim().split('\n');

@@ -140,6 +140,26 @@ describe('the ledger', () => {
     expect(compareLedgers(a, b).difference).toMatchObject({ kind: 'parameters', a: 'kernel, bias' });
   });
 
+  it('accepts an incomplete line before a gap, and counts what could not be written', async () => {
+    const whole = await ledgerOf([begin, ...step(1), ...step(2), ...step(3)]);
+    const gap = (entries: number): string => `${JSON.stringify({ type: 'gap', entries, fromMs: 1 })}\n`;
+    const linesOf = (entries: readonly LedgerEntry[]): string =>
+      entries.map((entry) => `${JSON.stringify(entry)}\n`).join('');
+    const half = '{"type":"shard","step":2,"sha';
+    // The entries of step 2 are lost, except for one that was begun before the disk failed and is repeated after it.
+    const [repeated] = step(2);
+    const cut = await ledgerOf(
+      [begin, ...step(1)],
+      `${half}\n${gap(0)}${linesOf([repeated!])}${gap(3)}${linesOf(step(3))}`,
+    );
+    expect(cut.unwritten).toBe(3);
+    expect(compareLedgers(whole, cut)).toEqual({ steps: 2, missing: 0, difference: undefined });
+    // The gap itself may be incomplete, and then another one follows.
+    const twice = await ledgerOf([begin], `${half}\n{"type":"g\n${gap(1)}${linesOf(step(3))}`);
+    expect(compareLedgers(whole, twice)).toEqual({ steps: 1, missing: 0, difference: undefined });
+    await expect(ledgerOf([begin], `${half}\n${linesOf(step(3))}`)).rejects.toThrow(/line 2: .*other text/);
+  });
+
   it('accepts as many entries as the longest run has', async () => {
     const weights = Array.from({ length: 150_000 }, (_, i) => ({
       type: 'weights',

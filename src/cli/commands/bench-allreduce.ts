@@ -150,6 +150,7 @@ function next<Kind extends FromBenchWorker['kind']>(
       resolve(message as Extract<FromBenchWorker, { kind: Kind }>);
     };
     child.on('message', onMessage);
+    child.once('error', reject);
     child.once('exit', (status) =>
       reject(new Error(`A worker of the benchmark ended with status ${status ?? '?'}.`)),
     );

@@ -28,6 +28,7 @@ export async function dashboard(folder: string, { listen }: DashboardFlags): Pro
     token: dashboardToken(),
     runs: one ? dirname(path) : path,
     live: null,
+    warn: (message) => void process.stderr.write(`Warning: ${message}\n`),
   });
   const hash = one ? `#run=${encodeURIComponent(basename(path))}` : '';
   process.stdout.write(`Dashboard: ${server.entrance}${hash}\n`);

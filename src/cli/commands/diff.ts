@@ -19,14 +19,17 @@ export async function diff(a: string, b: string, { json = false }: DiffFlags): P
   const { steps, missing, difference } = compareLedgers(left, right);
   if (json) {
     const last = { a: left.lastStep, b: right.lastStep };
+    const unwritten = { a: left.unwritten, b: right.unwritten };
     process.stdout.write(
-      `${JSON.stringify({ steps, missing, last, config, difference: difference ?? null })}\n`,
+      `${JSON.stringify({ steps, missing, unwritten, last, config, difference: difference ?? null })}\n`,
     );
   } else {
     const lines = config.map((line) => `Configs differ: ${line}`);
     lines.push(difference ? describe(difference) : `Identical over ${steps} steps.`);
     if (missing > 0)
       lines.push(`Not compared: the entries of ${missing} shards, which a worker lost when it ended.`);
+    for (const { directory, unwritten } of [left, right])
+      if (unwritten > 0) lines.push(`${directory} lacks ${unwritten} entries, which could not be written.`);
     if (left.lastStep !== right.lastStep)
       lines.push(`${a} ends after step ${left.lastStep}, ${b} after step ${right.lastStep}.`);
     process.stdout.write(`${lines.join('\n')}\n`);

@@ -2,11 +2,11 @@
 
 import { createReadStream } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { extname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { hostNameIn, isLoopback } from '../../dashboard/access.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
+import { httpUrl, listen } from '../../shared/http/listen.js';
 
 /** A file on disk, the content itself, or a function that makes JSON of the body of a POST request. */
 export type Served =
@@ -51,10 +51,8 @@ export async function serveFiles(
     // A client that has disconnected is not an error.
     answer(files, request, response).catch(() => response.destroy());
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  }).catch((cause: unknown) => {
+  // A connection that cannot be accepted is the client's to repeat.
+  const own = await listen(server, { host, port }, () => undefined).catch((cause: unknown) => {
     throw new ConfigError(
       `Address ${host}:${port}: expected one that can be listened on, got ${systemCode(cause) ?? String(cause)}. ` +
         'Choose another --port, or leave it out.',
@@ -62,9 +60,8 @@ export async function serveFiles(
       cause,
     );
   });
-  const { port: own } = server.address() as AddressInfo;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${own}/`,
+    url: httpUrl({ host, port: own }),
     close: () =>
       new Promise((done) => {
         server.close(() => done());

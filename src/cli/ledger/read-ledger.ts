@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { ConfigError, DataError, OperationalError, systemCode } from '../../shared/errors.js';
-import { ledgerEntrySchema, ledgerName, type LedgerEntry } from '../../shared/ledger/entries.js';
+import { ledgerLineSchema, ledgerName, type LedgerLine } from '../../shared/ledger/entries.js';
 
 const longestLine = 4 * 2 ** 20;
 
@@ -29,47 +29,34 @@ export interface RunLedger {
   /** Steps for which the entries of every worker or of every shard are present. A killed worker loses its last few entries. */
   readonly steps: ReadonlyMap<number, StepRecord>;
   readonly lastStep: number;
+  /** Number of entries that the run could not write. */
+  readonly unwritten: number;
 }
 
 /**
- * Reads all complete steps. An incomplete last line is ignored.
+ * Reads all complete steps. An incomplete line is ignored if it is the last one, or if a gap follows it.
  * @throws ConfigError if there is no ledger
  * @throws DataError if a line is not an entry, or contradicts an earlier one
  */
 export async function readLedger(directory: string): Promise<RunLedger> {
   const file = join(directory, ledgerName);
-  const steps = new Map<number, StepRecord>();
-  let parameters: readonly string[] | undefined;
-  let workers = 1;
-  let pending: { entry: LedgerEntry | DataError; line: number } | undefined;
-  const add = (entry: LedgerEntry, line: number): void => {
-    if (entry.type === 'parameters') {
-      if (parameters && parameters.join() !== entry.names.join())
-        throw new DataError(`Ledger ${file}, line ${line}: expected the parameters of line 1, got others.`);
-      parameters = entry.names;
-      workers = entry.workers;
-      return;
-    }
-    const step = steps.get(entry.step) ?? { shards: new Map(), weights: new Map() };
-    steps.set(entry.step, step);
-    const count = parameters?.length ?? 0;
-    const [hashes, expected] = entry.type === 'shard' ? [entry.gradients, count] : [entry.hash, count + 1];
-    if (hashes.length !== 16 * expected)
-      throw new DataError(
-        `Ledger ${file}, line ${line}: expected ${expected} hashes, got ${hashes.length / 16}.`,
-      );
-    if (entry.type === 'shard') step.shards.set(entry.shard, { loss: entry.loss, gradients: hashes });
-    else step.weights.set(entry.rank, hashes);
-  };
+  const content = new LedgerContent(file);
+  /** Lines that are not entries: an error, unless a gap follows them or they are a single last line. */
+  let invalid: { readonly first: DataError; readonly count: number } | undefined;
   try {
     const lines = createInterface({ input: Readable.from(chunksOf(file)), crlfDelay: Infinity });
     let line = 0;
     for await (const text of lines) {
-      // Only the last line may be incomplete: an invalid line is an error as soon as another one follows.
-      if (pending?.entry instanceof DataError) throw pending.entry;
-      if (pending) add(pending.entry, pending.line);
-      pending = { entry: parse(text, file, ++line), line };
+      const parsed = parse(text, file, ++line);
+      if (parsed instanceof DataError) {
+        invalid = { first: invalid?.first ?? parsed, count: (invalid?.count ?? 0) + 1 };
+        continue;
+      }
+      if (invalid && parsed.type !== 'gap') throw invalid.first;
+      invalid = undefined;
+      content.add(parsed, line);
     }
+    if (invalid && invalid.count > 1) throw invalid.first;
   } catch (cause) {
     if (cause instanceof OperationalError) throw cause;
     throw new ConfigError(
@@ -78,8 +65,57 @@ export async function readLedger(directory: string): Promise<RunLedger> {
       cause,
     );
   }
-  if (pending && !(pending.entry instanceof DataError)) add(pending.entry, pending.line);
+  const { parameters, steps, unwritten } = content;
   if (!parameters) throw new DataError(`Ledger ${file}: expected entries, got none.`);
+  const { shardCount, lastStep } = omitIncomplete(steps, content.workers);
+  return { directory, parameters, shardCount, steps, lastStep, unwritten };
+}
+
+/** The entries of a ledger, by step. */
+class LedgerContent {
+  readonly #file: string;
+  readonly steps = new Map<number, StepRecord>();
+  parameters: readonly string[] | undefined;
+  workers = 1;
+  unwritten = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** @throws DataError if the line contradicts an earlier one */
+  add(entry: LedgerLine, line: number): void {
+    if (entry.type === 'gap') {
+      this.unwritten += entry.entries;
+      return;
+    }
+    if (entry.type === 'parameters') {
+      if (this.parameters && this.parameters.join() !== entry.names.join())
+        throw new DataError(
+          `Ledger ${this.#file}, line ${line}: expected the parameters of line 1, got others.`,
+        );
+      this.parameters = entry.names;
+      this.workers = entry.workers;
+      return;
+    }
+    const step = this.steps.get(entry.step) ?? { shards: new Map(), weights: new Map() };
+    this.steps.set(entry.step, step);
+    const count = this.parameters?.length ?? 0;
+    const [hashes, expected] = entry.type === 'shard' ? [entry.gradients, count] : [entry.hash, count + 1];
+    if (hashes.length !== 16 * expected)
+      throw new DataError(
+        `Ledger ${this.#file}, line ${line}: expected ${expected} hashes, got ${hashes.length / 16}.`,
+      );
+    if (entry.type === 'shard') step.shards.set(entry.shard, { loss: entry.loss, gradients: hashes });
+    else step.weights.set(entry.rank, hashes);
+  }
+}
+
+/** Removes the steps of which entries of some workers and some shards are missing. */
+function omitIncomplete(
+  steps: Map<number, StepRecord>,
+  workers: number,
+): Pick<RunLedger, 'shardCount' | 'lastStep'> {
   let lastStep = 0;
   let shardCount = 0;
   for (const { shards } of steps.values())
@@ -90,7 +126,7 @@ export async function readLedger(directory: string): Promise<RunLedger> {
     if (!isComplete) steps.delete(step);
     else lastStep = Math.max(lastStep, step);
   }
-  return { directory, parameters, shardCount, steps, lastStep };
+  return { shardCount, lastStep };
 }
 
 /** Rejects a line that is too long before it is in memory. */
@@ -107,7 +143,7 @@ async function* chunksOf(file: string): AsyncGenerator<string> {
   }
 }
 
-function parse(text: string, file: string, line: number): LedgerEntry | DataError {
+function parse(text: string, file: string, line: number): LedgerLine | DataError {
   const invalid = (got: string): DataError =>
     new DataError(`Ledger ${file}, line ${line}: expected an entry, got ${got}.`, { file, line });
   let value: unknown;
@@ -116,7 +152,7 @@ function parse(text: string, file: string, line: number): LedgerEntry | DataErro
   } catch {
     return invalid('other text');
   }
-  const parsed = ledgerEntrySchema.safeParse(value);
+  const parsed = ledgerLineSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   return invalid(`"${issue?.path.join('.') ?? ''}" that ${issue?.message ?? 'is wrong'}`);

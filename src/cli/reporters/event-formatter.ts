@@ -74,6 +74,7 @@ export class EventFormatter {
       case 'misclassified':
       case 'model':
       case 'histograms':
+      case 'gap':
       // The address is printed with its token when the dashboard opens; the event does not contain the token.
       case 'dashboard':
         return [];

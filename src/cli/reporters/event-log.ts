@@ -3,11 +3,13 @@
  * a start that is refused, for example because of other data, leaves the run and its outcome as they were.
  */
 
-import { createWriteStream, existsSync, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
+import { AppendingFile, type Gap } from '../../shared/files/appending-file.js';
+import { ReplacedFile } from '../../shared/files/replaced-file.js';
 import { eventsName } from '../../shared/runs/read-events.js';
-import type { TimedEvent } from '../../shared/runs/run-events.js';
+import type { RunEvent, TimedEvent } from '../../shared/runs/run-events.js';
 
 /**
  * `append` keeps the events that are in the log. `resume` keeps them as well, and adds others once training starts. A takeover of a
@@ -15,24 +17,40 @@ import type { TimedEvent } from '../../shared/runs/run-events.js';
  */
 export type LogMode = 'new' | 'append' | 'resume';
 
+/** Frequent events, of which a log may lack some. */
+const droppable: readonly RunEvent['event'][] = ['step', 'status', 'histograms', 'misclassified'];
+
+const lineOf = (event: TimedEvent): string => `${JSON.stringify(event)}\n`;
+
+const gapLine = ({ records, fromMs }: Gap): string =>
+  lineOf({ event: 'gap', lines: records, fromMs, timeMs: Date.now() });
+
+export interface EventLog {
+  emit(event: TimedEvent): void;
+  close(): Promise<void>;
+}
+
 /**
  * Creates the run's folder and its event log.
- * @throws ConfigError if the folder cannot be written
+ * @param warn receives a message if a file cannot be written later; the event log then continues as soon as it can be written
+ * @throws ConfigError if the folder cannot be written now
  */
-export function openEventLog(
-  out: string,
-  mode: LogMode = 'new',
-): { emit: (event: TimedEvent) => void; close: () => Promise<void> } {
-  let stream: WriteStream;
+export function openEventLog(out: string, mode: LogMode, warn: (message: string) => void): EventLog {
+  const path = join(out, eventsName);
+  const log = new AppendingFile({
+    path,
+    name: 'Event log',
+    format: { incompleteEnd: 'terminate', gap: gapLine },
+    mode: mode === 'new' ? 'new' : 'append',
+    notify: warn,
+  });
   /** Lines that are not written yet; undefined once lines are written at once. */
-  let held: string[] | undefined;
+  let held: TimedEvent[] | undefined;
   try {
     mkdirSync(out, { recursive: true });
-    const file = join(out, eventsName);
-    if (mode === 'new') writeFileSync(file, '');
     // Without a log there is no earlier run in the folder, and a refused start is the outcome of this one.
-    if (mode === 'resume' && existsSync(file)) held = [];
-    stream = createWriteStream(file, { flags: 'a' });
+    if (mode === 'resume' && existsSync(path)) held = [];
+    log.create();
   } catch (cause) {
     throw new ConfigError(
       `Folder ${out} can't be written (${systemCode(cause) ?? String(cause)}). Choose another one with --out.`,
@@ -40,32 +58,27 @@ export function openEventLog(
       cause,
     );
   }
-  const file = join(out, 'config.json');
+  const configPath = join(out, 'config.json');
+  const configFile = new ReplacedFile(configPath, 'Config', warn);
   let config = '';
-  let broken: Error | undefined;
-  // A full disk must not end the training: the log stops, with one message on stderr.
-  stream.on('error', (error) => {
-    if (!broken) process.stderr.write(`The event log in ${out} stops: ${error.message}\n`);
-    broken = error;
-  });
-  const write = (line: string): void => {
-    if (!broken) stream.write(line);
-  };
+  const write = (event: TimedEvent): void =>
+    log.append(lineOf(event), { essential: !droppable.includes(event.event) });
   return {
     emit: (event) => {
       if (event.event === 'run') config = `${JSON.stringify(event.config, null, 2)}\n`;
       // A resumed run that is refused, for example because of other data, leaves the configuration as it was.
-      if (config !== '' && (event.event === 'start' || (event.event === 'run' && !existsSync(file)))) {
-        writeFileSync(file, config);
+      if (config !== '' && (event.event === 'start' || (event.event === 'run' && !existsSync(configPath)))) {
+        configFile.write(config);
       }
-      const line = `${JSON.stringify(event)}\n`;
       if (event.event === 'start' || event.event === 'done') {
         held?.forEach(write);
         held = undefined;
       }
-      if (held) held.push(line);
-      else write(line);
+      if (held) held.push(event);
+      else write(event);
     },
-    close: () => new Promise((done) => (broken ? done() : stream.end(done))),
+    close: async () => {
+      await Promise.all([log.close(), configFile.close()]);
+    },
   };
 }

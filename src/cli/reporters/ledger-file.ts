@@ -1,32 +1,38 @@
 /** Writes `ledger.ndjson` in the run's folder, in the coordinator's process. */
 
-import { createWriteStream, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { ledgerName, type LedgerEntry } from '../../shared/ledger/entries.js';
+import { AppendingFile, type Gap } from '../../shared/files/appending-file.js';
+import { ledgerName, type LedgerEntry, type LedgerLine } from '../../shared/ledger/entries.js';
 
 export interface LedgerFile {
   record(entries: readonly LedgerEntry[]): void;
   close(): Promise<void>;
 }
 
-/** The file is created with the first entry, so a run without `--audit` has none. A full disk ends the ledger, not the training. */
-export function openLedgerFile(out: string | null, resumed: boolean): LedgerFile {
-  let stream: WriteStream | undefined;
-  let broken = false;
-  const open = (folder: string): WriteStream => {
-    const made = createWriteStream(join(folder, ledgerName), { flags: resumed ? 'a' : 'w' });
-    made.on('error', (error) => {
-      if (!broken) process.stderr.write(`The ledger in ${folder} stops: ${error.message}\n`);
-      broken = true;
-    });
-    return made;
-  };
+const lineOf = (line: LedgerLine): string => `${JSON.stringify(line)}\n`;
+
+const gapLine = ({ records, fromMs }: Gap): string => lineOf({ type: 'gap', entries: records, fromMs });
+
+/** The file is created with the first entry, so a run without `--audit` has none. @param warn receives a message if it cannot be written */
+export function openLedgerFile(
+  out: string | null,
+  resumed: boolean,
+  warn: (message: string) => void,
+): LedgerFile {
+  let file: AppendingFile | undefined;
   return {
     record: (entries) => {
-      if (out === null || broken) return;
-      stream ??= open(out);
-      stream.write(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+      if (out === null) return;
+      file ??= new AppendingFile({
+        path: join(out, ledgerName),
+        name: 'Ledger',
+        format: { incompleteEnd: 'terminate', gap: gapLine },
+        mode: resumed ? 'append' : 'new',
+        notify: warn,
+      });
+      // Without the parameters, no other entry can be read.
+      for (const entry of entries) file.append(lineOf(entry), { essential: entry.type === 'parameters' });
     },
-    close: () => new Promise((done) => (stream && !broken ? stream.end(done) : done())),
+    close: () => file?.close() ?? Promise.resolve(),
   };
 }

@@ -19,13 +19,17 @@ export interface RunReporterOptions extends Omit<ReporterOptions, 'observers'> {
 /** @throws ConfigError if a folder cannot be written or an address cannot be used */
 export async function openRunReporters(options: RunReporterOptions): Promise<Reporters> {
   const { dashboard: address, tensorboard: folder, out } = options;
-  const dashboard = address === undefined ? undefined : await openRunDashboard(address, options);
+  let opened: Reporters | undefined;
+  const notify = (message: string): void => {
+    if (opened) opened.notice(message);
+    else process.stderr.write(`Warning: ${message}\n`);
+  };
+  const dashboard = address === undefined ? undefined : await openRunDashboard(address, options, notify);
   const observers: Observer[] = dashboard ? [dashboard] : [];
   try {
-    const onFailure = (message: string): void => reporters.emit({ event: 'warning', message });
-    const tensorboard = folder === undefined ? undefined : await openTensorboard(folder, out, onFailure);
+    const tensorboard = folder === undefined ? undefined : await openTensorboard(folder, out, notify);
     if (tensorboard) observers.push(tensorboard);
-    const reporters = openReporters({ ...options, observers });
+    const reporters = (opened = openReporters({ ...options, observers }));
     if (tensorboard) reporters.printLine(`TensorBoard: tensorboard --logdir ${dirname(tensorboard.path)}`);
     if (dashboard) {
       reporters.printLine(`Dashboard: ${dashboard.entrance}`);
@@ -41,20 +45,21 @@ export async function openRunReporters(options: RunReporterOptions): Promise<Rep
 async function openTensorboard(
   folder: string | true,
   out: string,
-  onFailure: (message: string) => void,
+  notify: (message: string) => void,
 ): Promise<TensorboardLog> {
   const module = await import('../../tensorboard/tensorboard-log.js');
   return new module.TensorboardLog({
     directory: folder === true ? join(out, 'tensorboard') : resolve(folder),
     host,
     startMs: Date.now(),
-    broken: (reason) => onFailure(`TensorBoard's event file: ${reason}. No more is written.`),
+    notify,
   });
 }
 
 async function openRunDashboard(
   address: string | true,
   { out, resume, append = false }: RunReporterOptions,
+  warn: (message: string) => void,
 ): Promise<Dashboard> {
   const { openDashboard } = await import('../../dashboard/server.js');
   const dashboard = await openDashboard({
@@ -62,6 +67,7 @@ async function openRunDashboard(
     token: dashboardToken(),
     runs: dirname(out),
     live: basename(out),
+    warn,
   });
   // The charts of a continued run contain its earlier events.
   if (resume !== null || append) {

@@ -16,6 +16,8 @@ import { TerminalReporter } from './terminal-reporter.js';
 
 export interface Reporters {
   emit(event: RunEvent): void;
+  /** Reports an outage of a file. After the run's last event it is only printed, so that this event is the last one of the log. */
+  notice(message: string): void;
   /** Prints a line that is not an event, such as the output of a worker's libraries. */
   printLine(text: string): void;
   /** Resolves when everything is written. */
@@ -60,7 +62,8 @@ export function openReporters({
   warnings = [],
   onStart,
 }: ReporterOptions): Reporters {
-  const log = openEventLog(out, append === true ? 'append' : resume === null ? 'new' : 'resume');
+  const mode = append === true ? 'append' : resume === null ? 'new' : 'resume';
+  const log = openEventLog(out, mode, (message) => reporters.notice(message));
   const { stderr } = process;
   const textLog =
     logFormat === 'json'
@@ -71,15 +74,21 @@ export function openReporters({
   const stdoutClosed = (): void =>
     warn(`stdout is closed: training continues, and its events are in ${join(out, eventsName)}.`);
   let started: Promise<void> | undefined;
+  let isOver = false;
   const reporters: Reporters = {
     emit: (event) => {
       if (event.event === 'start') started = onStart?.(warn);
+      if (event.event === 'done' || event.event === 'error') isOver = true;
       const timed: TimedEvent = { ...event, timeMs: Date.now() };
       log.emit(timed);
       if (json) printToStdout(JSON.stringify(timed), stdoutClosed);
       textLog.emit(timed);
       for (const observer of observers) observer.emit(timed);
       runner.emit(event);
+    },
+    notice: (message) => {
+      if (isOver) textLog.printLine(`Warning: ${message}`);
+      else warn(message);
     },
     printLine: (text) => textLog.printLine(text),
     close: async () => {

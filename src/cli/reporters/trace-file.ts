@@ -3,9 +3,10 @@
  * coordinator's process, and summarizes it. Perfetto and chrome://tracing open the file.
  */
 
-import { createWriteStream, mkdirSync, writeFileSync, type WriteStream } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
+import { AppendingFile } from '../../shared/files/appending-file.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import { nowUs, type Span } from '../../shared/timeline/spans.js';
 import { TimelineSummary } from '../../shared/timeline/summary.js';
@@ -24,32 +25,21 @@ const none: TraceFile = {
 
 const waits: readonly string[] = ['waitBatchNorm', 'waitGradients'];
 
-/** A disk that is full later ends the trace, not the training. @throws ConfigError if the file cannot be written */
-export function openTraceFile(file: string | null): TraceFile {
+/**
+ * @param warn receives a message if the file cannot be written later; the trace then continues as soon as it can be written
+ * @throws ConfigError if the file cannot be written now
+ */
+export function openTraceFile(file: string | null, warn: (message: string) => void): TraceFile {
   if (file === null) return none;
-  let stream: WriteStream;
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, '[\n');
-    stream = createWriteStream(file, { flags: 'a' });
-  } catch (cause) {
-    throw new ConfigError(
-      `--trace: ${file} can't be written (${systemCode(cause) ?? String(cause)}). Choose another file.`,
-      { file },
-      cause,
-    );
-  }
-  let broken = false;
-  stream.on('error', (error) => {
-    if (!broken) process.stderr.write(`The trace in ${file} stops: ${error.message}\n`);
-    broken = true;
-  });
   const originUs = nowUs();
+  const sinceStart = (us: number): number => Math.round((us - originUs) * 10) / 10;
+  const output = openOutput(file, warn, () => sinceStart(nowUs()));
+  output.append('[\n', { essential: true });
   const summaries = new Map<number, TimelineSummary>();
   let first = true;
   let flights = 0;
-  const write = (event: object): void => {
-    if (!broken) stream.write(`${first ? '' : ',\n'}${JSON.stringify(event)}`);
+  const write = (event: object, essential = false): void => {
+    output.append(`${first ? '' : ',\n'}${JSON.stringify(event)}`, { essential });
     first = false;
   };
   const summaryOf = (rank: number): TimelineSummary => {
@@ -57,8 +47,8 @@ export function openTraceFile(file: string | null): TraceFile {
     if (held) return held;
     const made = new TimelineSummary();
     summaries.set(rank, made);
-    write({ ph: 'M', pid: rank, name: 'process_name', args: { name: `rank ${rank}` } });
-    write({ ph: 'M', pid: rank, tid: 1, name: 'thread_name', args: { name: 'main thread' } });
+    write({ ph: 'M', pid: rank, name: 'process_name', args: { name: `rank ${rank}` } }, true);
+    write({ ph: 'M', pid: rank, tid: 1, name: 'thread_name', args: { name: 'main thread' } }, true);
     return made;
   };
   return {
@@ -71,7 +61,7 @@ export function openTraceFile(file: string | null): TraceFile {
           pid: rank,
           args: { step },
         };
-        const ts = Math.round((startUs - originUs) * 10) / 10;
+        const ts = sinceStart(startUs);
         const dur = Math.round(durationUs * 10) / 10;
         if (kind === 'collective') {
           // Collectives overlap each other, so they are asynchronous events, each with its own id.
@@ -91,6 +81,45 @@ export function openTraceFile(file: string | null): TraceFile {
       workers.sort((a, b) => a.rank - b.rank);
       return workers.length > 0 ? { event: 'timeline', path: file, workers } : undefined;
     },
-    close: () => new Promise((done) => (broken ? done() : stream.end('\n]\n', done))),
+    close: () => {
+      output.append('\n]\n', { essential: true });
+      return output.close();
+    },
   };
+}
+
+/** @param now returns the time of an event, for the event that reports missing ones */
+function openOutput(file: string, warn: (message: string) => void, now: () => number): AppendingFile {
+  const gapEvent = (events: number): object => ({
+    ph: 'i',
+    s: 'g',
+    pid: 0,
+    tid: 1,
+    name: 'missing events',
+    ts: now(),
+    args: { events },
+  });
+  const output = new AppendingFile({
+    path: file,
+    name: 'Trace',
+    format: {
+      // Viewers accept a file that lacks its end, but no other incomplete event.
+      incompleteEnd: 'cut',
+      intactBytes: (_, size) => Promise.resolve(size),
+      gap: ({ records }) => `,\n${JSON.stringify(gapEvent(records))}`,
+    },
+    mode: 'new',
+    notify: warn,
+  });
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    output.create();
+  } catch (cause) {
+    throw new ConfigError(
+      `--trace: ${file} can't be written (${systemCode(cause) ?? String(cause)}). Choose another file.`,
+      { file },
+      cause,
+    );
+  }
+  return output;
 }

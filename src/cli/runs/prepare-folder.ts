@@ -19,7 +19,7 @@ export function prepareFolder({
     try {
       await moveResultsAside(out, resume?.manifest.step ?? 0, nowMs);
     } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
+      if (!(error instanceof ConfigError) && !isFileSystemError(error)) throw error;
       warn(error.message);
     }
     try {
@@ -31,6 +31,6 @@ export function prepareFolder({
   };
 }
 
-function isFileSystemError(error: unknown): boolean {
+function isFileSystemError(error: unknown): error is Error {
   return error instanceof Error && 'syscall' in error;
 }

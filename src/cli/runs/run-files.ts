@@ -16,14 +16,21 @@ export function openRunFiles(
   { out, trace, resumed }: { out: string | null; trace: string | null; resumed: boolean },
   emit: (event: RunEvent) => void,
 ): RunFiles {
-  const timeline = openTraceFile(trace);
-  const ledger = openLedgerFile(out, resumed);
+  let isOver = false;
+  const warn = (message: string): void => {
+    // `done` or `error` stays the last event.
+    if (isOver) process.stderr.write(`Warning: ${message}\n`);
+    else emit({ event: 'warning', message });
+  };
+  const timeline = openTraceFile(trace, warn);
+  const ledger = openLedgerFile(out, resumed, warn);
   return {
     sinks: {
       emit: (event) => {
-        // Before `done` or `error`, which stays the last event.
-        const summary = event.event === 'done' || event.event === 'error' ? timeline.summary() : undefined;
+        const isLast = event.event === 'done' || event.event === 'error';
+        const summary = isLast ? timeline.summary() : undefined;
         if (summary) emit(summary);
+        if (isLast) isOver = true;
         emit(event);
       },
       record: (entries) => ledger.record(entries),

@@ -161,6 +161,9 @@ export class RunView {
       case 'warning':
         this.#happen(event, 'warning', event.message);
         break;
+      case 'gap':
+        if (event.lines > 0) this.#happen(event, 'warning', `The log lacks ${event.lines} events`);
+        break;
       case 'error':
         this.#happen(event, 'error', event.message);
         this.#set({ end: event, phase: 'failed' });

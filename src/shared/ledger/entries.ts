@@ -36,3 +36,14 @@ export const ledgerEntrySchema = z.discriminatedUnion('type', [
 ]);
 
 export type LedgerEntry = z.infer<typeof ledgerEntrySchema>;
+
+/**
+ * A line of the file: an entry, or a gap of so many entries that could not be written. The line before a gap may be incomplete. No
+ * worker sends a gap.
+ */
+export const ledgerLineSchema = z.discriminatedUnion('type', [
+  ...ledgerEntrySchema.options,
+  z.strictObject({ type: z.literal('gap'), entries: uint32, fromMs: z.number().nullable() }),
+]);
+
+export type LedgerLine = z.infer<typeof ledgerLineSchema>;

@@ -132,6 +132,11 @@ export type RunEvent =
   | { event: 'saved'; path: string }
   | { event: 'done'; steps: number; seconds: number; imagesPerSecond: number; weightsSha256: string }
   | { event: 'warning'; message: string }
+  /**
+   * Only in a log: `lines` events are missing here, the first of them since `fromMs`. The line before it may be incomplete. With 0
+   * lines, that line is repeated after the gap. `fromMs` is null if an earlier process left the incomplete line.
+   */
+  | { event: 'gap'; lines: number; fromMs: number | null }
   | { event: 'error'; code: string; message: string };
 
 /** An event as it is logged and printed, with its time in milliseconds since 1970. */

@@ -1,0 +1,264 @@
+/**
+ * A file to which a run appends records: the event log, the ledger, the timeline and TensorBoard's event file. An error of the disk
+ * ends neither the run nor the file. Records wait in memory, the file is opened again after growing pauses, and records that exceeded
+ * the memory are replaced by one gap record. An incomplete record, of this process or of an earlier one, is repaired before the next.
+ */
+
+import { closeSync, constants, openSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import { endOfWritesMs, lastAttemptMs, settledWithin, WriteAttempts } from './write-attempts.js';
+
+/** Maximum size of the records that wait in memory; later ones are dropped, and a gap record counts them. */
+export const maxQueuedBytes = 64 * 2 ** 20;
+/** Memory that a waiting record takes in addition to its bytes. */
+const overheadBytes = 128;
+/** Essential records, such as a run's last event, may exceed the limit by this size. */
+const essentialBytes = 16 * 2 ** 20;
+/** Length of the records that are written at once. */
+const batchBytes = 2 ** 20;
+
+const newline = 10;
+
+/** Records that the file lacks. */
+export interface Gap {
+  /** Number of lost records. It is 0 if an incomplete record is repeated after the gap record. */
+  readonly records: number;
+  /** Time of the first of them in milliseconds since 1970; null if an earlier process lost it. */
+  readonly fromMs: number | null;
+}
+
+/**
+ * `terminate`: a text format with one record per line. An incomplete last line gets its end and a gap record, by which readers recognise
+ * that the line before it is incomplete. `cut`: another format. An incomplete last record is removed, so only one process may write
+ * the file; `intactBytes` returns the length of the complete records.
+ */
+export type RecordFormat = { readonly gap: (gap: Gap) => string } & (
+  | { readonly incompleteEnd: 'terminate' }
+  | {
+      readonly incompleteEnd: 'cut';
+      readonly intactBytes: (file: FileHandle, size: number) => Promise<number>;
+    }
+);
+
+export interface AppendingFileOptions {
+  readonly path: string;
+  /** The file's name in messages, e.g. `Event log`. */
+  readonly name: string;
+  readonly format: RecordFormat;
+  /** `new` removes the content that the file has. */
+  readonly mode: 'new' | 'append';
+  /** Default: `maxQueuedBytes`. */
+  readonly maxQueuedBytes?: number;
+  /** Receives one message per outage, and one when it is over. */
+  readonly notify: (message: string) => void;
+}
+
+interface QueuedGap {
+  readonly kind: 'gap';
+  records: number;
+  readonly fromMs: number;
+}
+
+type Queued = { readonly kind: 'record'; readonly bytes: Uint8Array } | QueuedGap;
+
+/** The bytes of a queued record or gap, and the number of lost records that a gap reports. */
+interface Encoded {
+  readonly bytes: Uint8Array;
+  readonly lost: number;
+}
+
+export class AppendingFile {
+  readonly #options: AppendingFileOptions;
+  readonly #attempts: WriteAttempts;
+  #queue: Queued[] = [];
+  #queuedBytes = 0;
+  /** The gap in the queue. */
+  #gap: QueuedGap | undefined;
+  /** Number of lost records for which a gap record has been written since the last report. */
+  #lost = 0;
+  #file: FileHandle | undefined;
+  #isCreated = false;
+  /** Length of the complete records; undefined before this process has opened the file. */
+  #intactBytes: number | undefined;
+  /** A line was written in part, and the gap record that explains it was not. */
+  #owesGap = false;
+  #isClosed = false;
+  #isWriting = false;
+  #writing: Promise<void> | undefined;
+
+  constructor(options: AppendingFileOptions) {
+    this.#options = options;
+    this.#attempts = new WriteAttempts(`${options.name} ${options.path}`, options.notify);
+  }
+
+  /**
+   * Creates the file now, so that an unsuitable path is an error of the start. Without this call, the first record creates it.
+   * @throws the error of the file system
+   */
+  create(): void {
+    closeSync(openSync(this.#options.path, this.#flags));
+    this.#isCreated = true;
+  }
+
+  /** @param essential true for a record without which readers misunderstand the file; it is dropped last */
+  append(record: string | Uint8Array, { essential = false }: { readonly essential?: boolean } = {}): void {
+    if (this.#isClosed) return;
+    const bytes = typeof record === 'string' ? Buffer.from(record) : record;
+    const limit = (this.#options.maxQueuedBytes ?? maxQueuedBytes) + (essential ? essentialBytes : 0);
+    const size = bytes.length + overheadBytes;
+    if (this.#queuedBytes > 0 && this.#queuedBytes + size > limit) this.#drop();
+    else {
+      this.#queue.push({ kind: 'record', bytes });
+      this.#queuedBytes += size;
+    }
+    this.#write();
+  }
+
+  /** Resolves when everything is written, or `timeMs` after the call; what is missing then is reported. */
+  async close(timeMs = endOfWritesMs): Promise<void> {
+    this.#isClosed = true;
+    this.#attempts.end(timeMs);
+    if (this.#writing) await settledWithin(timeMs + lastAttemptMs, this.#writing);
+    const lost = this.#queue.reduce((sum, item) => sum + (item.kind === 'gap' ? item.records : 1), 0);
+    if (lost > 0) this.#attempts.giveUp(lost);
+    else await this.#closeFile();
+  }
+
+  get #flags(): number {
+    const { O_RDWR, O_APPEND, O_CREAT, O_TRUNC } = constants;
+    const isEmptied = this.#options.mode === 'new' && !this.#isCreated;
+    return O_RDWR | O_APPEND | O_CREAT | (isEmptied ? O_TRUNC : 0);
+  }
+
+  #drop(): void {
+    if (!this.#gap) {
+      this.#gap = { kind: 'gap', records: 0, fromMs: Date.now() };
+      this.#queue.push(this.#gap);
+    }
+    this.#gap.records++;
+  }
+
+  #write(): void {
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    this.#writing = this.#writeQueue();
+  }
+
+  async #writeQueue(): Promise<void> {
+    // The records of one turn of the event loop are written together.
+    await Promise.resolve();
+    while (this.#queue.length > 0) {
+      try {
+        this.#file ??= await this.#open();
+        await this.#writeBatch(this.#file);
+      } catch (error) {
+        await this.#file?.close().catch(() => undefined);
+        this.#file = undefined;
+        if (!(await this.#attempts.failed(error))) return;
+      }
+    }
+    this.#attempts.succeeded(this.#lost);
+    this.#lost = 0;
+    // In the same turn as the last look at the queue, so that the next record starts the writing again.
+    this.#isWriting = false;
+  }
+
+  async #open(): Promise<FileHandle> {
+    const file = await open(this.#options.path, this.#flags);
+    try {
+      this.#isCreated = true;
+      await this.#repairEnd(file);
+      return file;
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #repairEnd(file: FileHandle): Promise<void> {
+    const { format } = this.#options;
+    const { size } = await file.stat();
+    const known = this.#intactBytes;
+    if (format.incompleteEnd === 'cut') {
+      const intact = known !== undefined && known <= size ? known : await format.intactBytes(file, size);
+      if (intact < size) await file.truncate(intact);
+      this.#intactBytes = intact;
+      return;
+    }
+    this.#intactBytes ??= size;
+    const isIncomplete = size > 0 && (await lastByte(file, size)) !== newline;
+    if (!isIncomplete && !this.#owesGap) return;
+    this.#owesGap = true;
+    const gap = format.gap({ records: known === undefined ? 1 : 0, fromMs: null });
+    await writeAll(file, Buffer.from(`${isIncomplete ? '\n' : ''}${gap}`), () => undefined);
+    this.#owesGap = false;
+  }
+
+  /** Writes the first records of the queue. */
+  async #writeBatch(file: FileHandle): Promise<void> {
+    const batch: Encoded[] = [];
+    let length = 0;
+    for (const item of this.#queue) {
+      if (length >= batchBytes) break;
+      const bytes = item.kind === 'record' ? item.bytes : Buffer.from(this.#options.format.gap(item));
+      batch.push({ bytes, lost: item.kind === 'gap' ? item.records : 0 });
+      length += bytes.length;
+    }
+    let written = 0;
+    try {
+      await writeAll(file, Buffer.concat(batch.map(({ bytes }) => bytes)), (bytes) => (written += bytes));
+    } finally {
+      this.#remove(batch, written);
+    }
+  }
+
+  /** Removes the records that are written from the queue. The first of the others may be written in part. */
+  #remove(batch: readonly Encoded[], written: number): void {
+    let left = written;
+    const complete: Encoded[] = [];
+    for (const encoded of batch) {
+      if (left < encoded.bytes.length) break;
+      left -= encoded.bytes.length;
+      complete.push(encoded);
+    }
+    for (const [i, item] of this.#queue.splice(0, complete.length).entries()) {
+      if (item.kind === 'record') this.#queuedBytes -= item.bytes.length + overheadBytes;
+      else this.#removeGap(item, complete[i]?.lost ?? 0);
+    }
+    this.#intactBytes = (this.#intactBytes ?? 0) + written - left;
+    if (left > 0) this.#owesGap = true;
+  }
+
+  /** Records that were dropped while the gap was written are left for another gap. */
+  #removeGap(gap: QueuedGap, written: number): void {
+    this.#lost += written;
+    gap.records -= written;
+    if (gap.records > 0) this.#queue.unshift(gap);
+    else if (gap === this.#gap) this.#gap = undefined;
+  }
+
+  async #closeFile(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    // Some network file systems report a failed write only when the file is closed.
+    const closing = file?.close().catch((error: unknown) => this.#attempts.incomplete(error));
+    if (closing) await settledWithin(lastAttemptMs, closing);
+  }
+}
+
+async function writeAll(
+  file: FileHandle,
+  bytes: Uint8Array,
+  onWritten: (bytes: number) => void,
+): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, at);
+    at += bytesWritten;
+    onWritten(bytesWritten);
+  }
+}
+
+async function lastByte(file: FileHandle, size: number): Promise<number | undefined> {
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+  return bytesRead === 1 ? buffer[0] : undefined;
+}
