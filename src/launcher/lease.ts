@@ -81,28 +81,45 @@ function renewalOf(out: string): number | undefined {
 }
 
 async function tryLease(out: string, own: Holder, onLost: (message: string) => void): Promise<Lease> {
-  const { lock, note } = filesOf(out);
+  const files = filesOf(out);
   // Other users see neither the data nor the results of a run, unless its owner changes the mode.
   mkdirSync(out, { recursive: true, mode: 0o700 });
-  expireDeadHolder(lock, note, own);
-  const release = await lockfile.lock(out, {
-    lockfilePath: lock,
-    stale: staleMs,
-    update: updateMs,
-    realpath: false,
-    onCompromised: () => {
-      const holder = readHolder(note);
-      // If the folder is gone or cannot be written, no other process leads the run.
-      if (!holder || isDeepStrictEqual(holder, own)) return;
-      onLost(`Run ${out} is led by pid ${holder.pid} on ${holder.host} since this process hung.`);
-    },
-  });
-  writeFileSync(note, JSON.stringify(own));
+  expireDeadHolder(files.lock, files.note, own);
+  let released = false;
+  const isReleased = (): boolean => released;
+  const lock = (): Promise<() => Promise<void>> =>
+    lockfile.lock(out, {
+      lockfilePath: files.lock,
+      stale: staleMs,
+      update: updateMs,
+      realpath: false,
+      onCompromised: () => void retake(),
+    });
+  /** The lease could not be renewed: another process has it, or its files are lost, or the disk has failed for a time. */
+  const retake = async (): Promise<void> => {
+    while (!isReleased()) {
+      const holder = readHolder(files.note);
+      if (holder && !isDeepStrictEqual(holder, own)) {
+        onLost(`Run ${out} is led by pid ${holder.pid} on ${holder.host} since this process hung.`);
+        return;
+      }
+      try {
+        release = await lock();
+        if (isReleased()) await release();
+        return;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, updateMs).unref());
+      }
+    }
+  };
+  let release = await lock();
+  writeFileSync(files.note, JSON.stringify(own));
   return {
     release: async () => {
+      released = true;
       // A lease that is not given back expires.
       try {
-        rmSync(note, { force: true });
+        rmSync(files.note, { force: true });
       } catch {
         // The next holder overwrites it.
       }

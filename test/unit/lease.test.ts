@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, utimes, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { describeOwnProcess, lifeOf } from '../../src/launcher/lease-holder.js';
@@ -48,6 +49,17 @@ describe('the lease of a run', () => {
     child.kill('SIGKILL');
     await once(child, 'exit');
     await (await request(out)).release();
+  });
+
+  it('is taken again by its holder if its files are lost', async () => {
+    const out = join(await temporaryFolder(), 'run');
+    const { child, messages } = await startHolder(out);
+    await rm(join(out, 'lead.lock'), { recursive: true });
+    await eventually('the lease', () => existsSync(join(out, 'lead.lock')));
+    await expect(request(out)).rejects.toThrow(`pid ${child.pid ?? 0}`);
+    expect(messages).toEqual(['held']);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
   });
 
   it('goes to another process if its holder hangs, and the holder is notified when it continues', async () => {
