@@ -8,6 +8,13 @@ import { InvariantError } from '../../shared/errors.js';
 /** The hidden option that the launcher passes to its child processes. */
 export const launchedOption = (): Option => new Option('--launched').hideHelp();
 
+/** The option of the commands that a supervisor runs. */
+export const healthOption = (): Option =>
+  new Option(
+    '--health <address>',
+    'address of /healthz and /readyz for the probes of a supervisor; a port on loopback, or HOST:PORT, e.g. 0.0.0.0:8086 in a pod',
+  );
+
 /** The option that names the training definition, for commands that open a saved model. */
 export const definitionOption = (): Option =>
   new Option('--config <file>', 'training definition (default: the copy of it in the run, if it is needed)');

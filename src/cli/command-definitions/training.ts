@@ -5,11 +5,12 @@ import { addFaultOptions } from '../options/fault-options.js';
 import { addSecurityOptions } from '../options/security-options.js';
 import { addTrainOptions } from '../options/train-options.js';
 import { calls, type RunCommand } from './command-action.js';
-import { examples, launchedOption } from './shared-options.js';
+import { examples, healthOption, launchedOption } from './shared-options.js';
 
 export function addTrain(program: Command, run: RunCommand): void {
   const command = program.command('train').description('train a model on several workers of this machine');
   addSecurityOptions(addFaultOptions(addTrainOptions(command)))
+    .addOption(healthOption())
     .option('--single-process', 'everything in one process, without sockets; the result is the same')
     .addHelpText(
       'after',
@@ -33,6 +34,7 @@ export function addCoordinator(program: Command, run: RunCommand): void {
       '--listen <endpoint>',
       'address for the workers, tcp://host:port or ipc://path (default: LOCKSTEP_COORDINATOR, else a socket in a private folder of this user)',
     )
+    .addOption(healthOption())
     .addOption(launchedOption())
     .addHelpText(
       'after',
@@ -57,6 +59,7 @@ export function addWorker(program: Command, run: RunCommand): void {
       '--threads <n>',
       "TensorFlow threads, if other than the run's; rejected unless the run has --on-mismatch warn",
     )
+    .addOption(healthOption())
     .addOption(launchedOption())
     .addOption(
       new Option('--slot <name>', "index of the worker's slot on this host, set by the launcher").hideHelp(),

@@ -12,11 +12,11 @@ import { isLocal } from '../../shared/security/endpoints.js';
 import { coordinatorEndpoint, restartCount } from '../environment/environment.js';
 import { readSetup } from '../options/run-setup.js';
 import type { SecurityFlags } from '../options/security-options.js';
-import { outputFlags, type TrainFlags } from '../options/train-options.js';
-import { prepareFolder } from '../runs/prepare-folder.js';
-import { openRunReporters } from '../reporters/observers.js';
+import type { TrainFlags } from '../options/train-options.js';
+import { openRunHealth, type RunHealth } from '../health/run-health.js';
 import { openRun, type OpenRun } from '../runs/open-run.js';
 import { coordinateUntilEnd } from '../runs/run-coordinator.js';
+import { openReportersOf } from '../runs/run-reporters.js';
 import { coordinatorKeys, warnOfOpenAddress } from '../security/security.js';
 import { coordinateLaunched } from './launched-coordinator.js';
 
@@ -32,12 +32,17 @@ export async function coordinate(flags: CoordinatorFlags): Promise<number> {
   const listen = coordinatorEndpoint(flags.listen);
   const keys = coordinatorKeys(listen, flags);
   warnOfOpenAddress(listen, keys);
-  await backOff(restartCount());
-  const run = await openRun(flags, restartCount());
+  const health = await openRunHealth(flags.health, 'listening');
   try {
-    return await lead({ ...flags, listen }, run, keys);
+    await backOff(restartCount());
+    const run = await openRun(flags, restartCount());
+    try {
+      return await lead({ ...flags, listen }, run, keys, health);
+    } finally {
+      await run.close();
+    }
   } finally {
-    await run.close();
+    await health?.close();
   }
 }
 
@@ -45,20 +50,12 @@ async function lead(
   flags: CoordinatorFlags & { readonly listen: string },
   run: OpenRun,
   keys: ServerKeys | null,
+  health: RunHealth | undefined,
 ): Promise<number> {
   const { out, inherited } = run;
   const setup = await readSetup(flags, run);
-  const { config, definition, resume, checkpoint, changes, warnings } = setup;
-  const reporters = await openRunReporters({
-    out,
-    resume: inherited === null ? resume : null,
-    append: inherited !== null,
-    callbacks: definition.callbacks,
-    changes,
-    warnings,
-    onStart: prepareFolder(setup),
-    ...outputFlags(flags),
-  });
+  const { config, checkpoint } = setup;
+  const reporters = await openReportersOf(setup, flags, health, inherited !== null);
   run.notes.forEach((note) => reporters.printLine(note));
   const socketDirectory = isLocal(flags.listen) ? makeSocketDirectory() : null;
   try {
@@ -72,9 +69,12 @@ async function lead(
       resume: checkpoint,
       inherited,
     };
-    return await coordinateUntilEnd(start, keys, (event) => {
-      reporters.emit(event);
-      if (event.event === 'worker' && event.state === 'lost') removeSocketsOf(socketDirectory, event.pid);
+    return await coordinateUntilEnd(start, keys, {
+      emit: (event) => {
+        reporters.emit(event);
+        if (event.event === 'worker' && event.state === 'lost') removeSocketsOf(socketDirectory, event.pid);
+      },
+      onListening: () => health?.listening(),
     });
   } finally {
     removeSocketDirectory(socketDirectory);

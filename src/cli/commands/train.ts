@@ -5,11 +5,11 @@ import type { FaultOptions } from '../../worker/faults/fault-options.js';
 import { faultArguments, faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
 import { readSetup, type RunSetup } from '../options/run-setup.js';
 import type { SecurityFlags } from '../options/security-options.js';
-import { outputFlags, type TrainFlags } from '../options/train-options.js';
-import { prepareFolder } from '../runs/prepare-folder.js';
-import { openRunReporters } from '../reporters/observers.js';
+import type { TrainFlags } from '../options/train-options.js';
+import { openRunHealth, type RunHealth } from '../health/run-health.js';
 import type { Reporters } from '../reporters/reporters.js';
 import { openRun } from '../runs/open-run.js';
+import { openReportersOf } from '../runs/run-reporters.js';
 import { withKeys } from '../security/security.js';
 import { trainInOneProcess } from './single-process.js';
 
@@ -19,22 +19,21 @@ export interface TrainCommandFlags extends TrainFlags, SecurityFlags, FaultFlags
 
 /** Resolves with the exit status. @throws ConfigError and other operational errors before any process is started */
 export async function train(flags: TrainCommandFlags): Promise<number> {
+  const health = await openRunHealth(flags.health, 'training');
+  try {
+    return await trainObserved(flags, health);
+  } finally {
+    await health?.close();
+  }
+}
+
+async function trainObserved(flags: TrainCommandFlags, health: RunHealth | undefined): Promise<number> {
   const faults = faultOptionsOf(flags);
   const run = await openRun(flags);
   try {
     const setup = await readSetup(flags, run);
-    const { out, resume, definition, changes, warnings } = setup;
     return await withKeys(flags, async (keys) => {
-      const { callbacks } = definition;
-      const reporters = await openRunReporters({
-        out,
-        resume,
-        callbacks,
-        changes,
-        warnings,
-        onStart: prepareFolder(setup),
-        ...outputFlags(flags),
-      });
+      const reporters = await openReportersOf(setup, flags, health);
       try {
         run.notes.forEach((note) => reporters.printLine(note));
         return flags.singleProcess === true

@@ -16,6 +16,7 @@ import {
   instanceNumber,
   restartCount,
 } from '../environment/environment.js';
+import { workerHealthAddress } from '../health/worker-health-address.js';
 import { faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import { definitionSource } from '../security/definition-source.js';
@@ -27,6 +28,7 @@ export interface WorkerFlags extends SecurityFlags, FaultFlags {
   readonly config?: string;
   readonly device?: string;
   readonly threads?: string;
+  readonly health?: string;
   /** Set by the launcher: the slot's index, which a replacement of this worker keeps. */
   readonly slot?: string;
   /** Set by the launcher. An IPC channel alone does not indicate one: pm2 opens a channel as well. */
@@ -48,6 +50,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
     memoryAddon: findMemoryAddon(currentEngineHost()),
     keys,
     linkFaults: faults.requests !== undefined,
+    health: workerHealthAddress(flags.health, instanceNumber()),
   });
   if (launched) {
     onLauncherGone(() => communicator.abandon(new PeerLostError('Launcher lost: its process ended.')));

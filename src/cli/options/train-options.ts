@@ -12,6 +12,7 @@ export interface TrainFlags extends Partial<Record<ConfigField, unknown>> {
   readonly json?: boolean;
   readonly dashboard?: string | true;
   readonly tensorboard?: string | true;
+  readonly health?: string;
   readonly logLevel?: LogLevel;
   readonly logFormat?: 'text' | 'json';
   readonly resume?: string;

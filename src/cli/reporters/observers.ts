@@ -9,16 +9,18 @@ import type { Dashboard } from '../../dashboard/server.js';
 import { readEvents } from '../../shared/runs/read-events.js';
 import type { TensorboardLog } from '../../tensorboard/tensorboard-log.js';
 import { dashboardToken, host } from '../environment/environment.js';
+import type { RunHealth } from '../health/run-health.js';
 import { openReporters, type Observer, type ReporterOptions, type Reporters } from './reporters.js';
 
 export interface RunReporterOptions extends Omit<ReporterOptions, 'observers'> {
   readonly dashboard: string | true | undefined;
   readonly tensorboard: string | true | undefined;
+  readonly health: RunHealth | undefined;
 }
 
 /** @throws ConfigError if a folder cannot be written or an address cannot be used */
 export async function openRunReporters(options: RunReporterOptions): Promise<Reporters> {
-  const { dashboard: address, tensorboard: folder, out } = options;
+  const { dashboard: address, tensorboard: folder, health, out } = options;
   let opened: Reporters | undefined;
   const notify = (message: string): void => {
     if (opened) opened.notice(message);
@@ -29,7 +31,10 @@ export async function openRunReporters(options: RunReporterOptions): Promise<Rep
   try {
     const tensorboard = folder === undefined ? undefined : await openTensorboard(folder, out, notify);
     if (tensorboard) observers.push(tensorboard);
+    // The server answers until the process ends.
+    if (health) observers.push({ emit: (event) => health.emit(event), close: () => Promise.resolve() });
     const reporters = (opened = openReporters({ ...options, observers }));
+    if (health) reporters.printLine(`Health: ${health.url}healthz and ${health.url}readyz`);
     if (tensorboard) reporters.printLine(`TensorBoard: tensorboard --logdir ${dirname(tensorboard.path)}`);
     if (dashboard) {
       reporters.printLine(`Dashboard: ${dashboard.entrance}`);

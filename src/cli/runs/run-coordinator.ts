@@ -20,6 +20,12 @@ export interface RunningCoordinator {
   readonly ended: Promise<number>;
 }
 
+export interface CoordinatorListener {
+  emit(event: RunEvent): void;
+  /** Called when workers can join. */
+  onListening(): void;
+}
+
 /** @throws ConfigError if the address cannot be bound, or if a file cannot be written */
 export async function startCoordinator(
   start: CoordinatorStart,
@@ -54,8 +60,12 @@ export async function startCoordinator(
  * Starts a coordinator that this process's stop signals interrupt, also while it starts. Resolves with the exit status.
  * @throws ConfigError if the address cannot be bound, or if a file cannot be written
  */
-export function coordinateUntilEnd(...args: Parameters<typeof startCoordinator>): Promise<number> {
-  const starting = startCoordinator(...args);
+export function coordinateUntilEnd(
+  start: CoordinatorStart,
+  keys: ServerKeys | null,
+  { emit, onListening }: CoordinatorListener,
+): Promise<number> {
+  const starting = startCoordinator(start, keys, emit);
   return stopSignalsOfProcess().during(
     (request) => {
       // An error of the start is thrown by the wait below.
@@ -64,7 +74,11 @@ export function coordinateUntilEnd(...args: Parameters<typeof startCoordinator>)
         () => undefined,
       );
     },
-    async () => (await starting).ended,
+    async () => {
+      const { ended } = await starting;
+      onListening();
+      return ended;
+    },
   );
 }
 

@@ -49,7 +49,9 @@ interface Membership {
   registered: number;
 }
 
-export type ThreadCommunicatorOptions = Partial<Pick<ThreadOptions, 'memoryAddon' | 'keys' | 'linkFaults'>> &
+export type ThreadCommunicatorOptions = Partial<
+  Pick<ThreadOptions, 'memoryAddon' | 'keys' | 'linkFaults' | 'health'>
+> &
   Pick<ThreadOptions, 'coordinator'>;
 
 export class ThreadCommunicator implements Communicator {
@@ -63,9 +65,16 @@ export class ThreadCommunicator implements Communicator {
   #closing: (() => void) | undefined;
 
   /**
-   * Starts the thread. If other hosts can reach the coordinator's address and there are no keys, `failed` is called with a ConfigError.
+   * Starts the thread. `failed` is called with a ConfigError if other hosts can reach the coordinator's address and there are no keys,
+   * or if the address of the health server cannot be bound.
    */
-  constructor({ coordinator, memoryAddon, keys = null, linkFaults = false }: ThreadCommunicatorOptions) {
+  constructor({
+    coordinator,
+    memoryAddon,
+    keys = null,
+    linkFaults = false,
+    health = null,
+  }: ThreadCommunicatorOptions) {
     const { port1, port2: failures } = new MessageChannel();
     port1.unref();
     this.#state = new ThreadState(port1);
@@ -78,6 +87,7 @@ export class ThreadCommunicator implements Communicator {
       memoryAddon,
       state,
       failures,
+      health,
       graceMs,
     };
     // V8 counts the memory of received frames towards the size of the thread's heap. With V8's default initial limit, every second
@@ -89,6 +99,7 @@ export class ThreadCommunicator implements Communicator {
       name: 'communicator',
     });
     this.#thread.on('message', (message: FromThread) => this.#onMessage(message));
+    if (health) this.#state.showTurns();
     this.#thread.on('error', (error) =>
       this.#fail(error instanceof Error ? error : new Error(String(error))),
     );
@@ -230,6 +241,9 @@ export class ThreadCommunicator implements Communicator {
         break;
       case 'refused':
         process.emitWarning(message.message, { code: message.code });
+        break;
+      case 'health':
+        process.stderr.write(`Health: ${message.url}healthz and ${message.url}readyz\n`);
         break;
       case 'ended':
         this.#joining?.reject(new GenerationEnded(message.generation));

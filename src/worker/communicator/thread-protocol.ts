@@ -9,6 +9,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import type { WireError } from '../../shared/errors.js';
+import type { HttpAddress } from '../../shared/http/listen.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { RequestedLinkFault } from '../faults/fault-injector.js';
 import type { DataPlaneRequest } from './communicator.js';
@@ -22,8 +23,10 @@ export const stateIndex = {
   ticks: 1,
   /** The collective that the main thread is blocked on; 0: none. */
   waiting: 2,
+  /** Counts turns of the main thread's event loop, if the worker's health is observed. */
+  turns: 3,
   /** Element `collectives + id` counts the finished rounds of collective `id`; -1 while `interrupted` is set. */
-  collectives: 3,
+  collectives: 4,
 } as const;
 
 export const maxCollectives = 4_096;
@@ -34,6 +37,8 @@ export interface ThreadOptions extends WorkerTransportOptions {
   readonly state: SharedArrayBuffer;
   /** Carries the reason (Interruption) to a main thread that is blocked and runs no event loop. */
   readonly failures: MessagePort;
+  /** Address of the health server; null: there is none. */
+  readonly health: HttpAddress | null;
   /** Time after a failure in which the main thread must end the process. After that the communicator thread kills the process. */
   readonly graceMs: number;
 }
@@ -61,4 +66,6 @@ export type FromThread =
   | { kind: 'opened'; endpoint: string; publicKey?: string | undefined }
   | { kind: 'joined'; sharesMemory: boolean }
   | { kind: 'refused'; code: string; message: string }
+  /** The health server listens. */
+  | { kind: 'health'; url: string }
   | Interruption;

@@ -6,6 +6,7 @@
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { InvariantError, fromWireError } from '../../shared/errors.js';
 import { GenerationEnded } from './generation-ended.js';
+import { observationMs } from './worker-health.js';
 import { maxCollectives, stateIndex, type Interruption } from './thread-protocol.js';
 
 export class ThreadState {
@@ -31,6 +32,11 @@ export class ThreadState {
 
   tick(): void {
     Atomics.add(this.#state, stateIndex.ticks, 1);
+  }
+
+  /** From now on, shows that this thread's event loop turns. */
+  showTurns(): void {
+    setInterval(() => Atomics.add(this.#state, stateIndex.turns, 1), observationMs).unref();
   }
 
   /** Sets the collective that the main thread is blocked on; 0: none. */

@@ -6,6 +6,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { vectorOver } from '../../shared/collectives/reduction.js';
 import { invariant, toWireError } from '../../shared/errors.js';
+import { openHealthServer, type HealthServer } from '../../shared/http/health-server.js';
 import { collectGarbageAsMain } from '../../shared/memory/garbage-collection.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { SharedMemory } from '../../shared/memory/shared-memory.js';
@@ -21,6 +22,7 @@ import {
   type ThreadOptions,
   type ToThread,
 } from './thread-protocol.js';
+import { observationMs, WorkerHealth } from './worker-health.js';
 import { openWorkerTransports } from './worker-transports.js';
 
 const port = parentPort;
@@ -33,7 +35,14 @@ const native = loadNativeMemory(options.memoryAddon);
 let memory: SharedMemory | undefined;
 const refusals = new Refusals();
 
+const health = new WorkerHealth({
+  progress: () => Atomics.load(state, stateIndex.ticks) + Atomics.load(state, stateIndex.turns),
+  isWaiting: () => Atomics.load(state, stateIndex.waiting) !== 0,
+});
+
 function interrupt(reason: Interruption): void {
+  if (reason.kind === 'ended') health.generationEnded();
+  else health.failed();
   post(reason);
   options.failures.postMessage(reason);
   // The reason must be in the port before the main thread is woken, because the woken thread reads the port.
@@ -68,7 +77,10 @@ const core = new CommunicatorCore(
     arithmetic: native,
   },
   {
-    message: (message) => post({ kind: 'message', message }),
+    message: (message) => {
+      health.received(message);
+      post({ kind: 'message', message });
+    },
     finished: (id) => {
       Atomics.add(state, stateIndex.collectives + id, 1);
       Atomics.notify(state, stateIndex.collectives + id);
@@ -130,6 +142,7 @@ function handle(message: ToThread): void {
       ensureEnd();
       break;
     case 'send':
+      health.sent(message.message);
       core.send(message.message);
       break;
     case 'open':
@@ -137,13 +150,17 @@ function handle(message: ToThread): void {
       core.openDataPlane(message.request).then((address) => post({ kind: 'opened', ...address }), fail);
       break;
     case 'join':
-      core.join(message.plan).then((sharesMemory) => post({ kind: 'joined', sharesMemory }), fail);
+      core.join(message.plan).then((sharesMemory) => {
+        health.joined();
+        post({ kind: 'joined', sharesMemory });
+      }, fail);
       break;
     case 'close':
       void core.close().then(() => {
         const summary = refusals.summary();
         if (summary !== undefined) post({ kind: 'refused', code: 'PROTOCOL', message: summary });
         options.failures.close();
+        void healthServer?.close();
         port?.close();
       });
       break;
@@ -157,3 +174,12 @@ port.on('message', (message: ToThread) => {
     fail(error instanceof Error ? error : new Error(String(error)));
   }
 });
+
+let healthServer: HealthServer | undefined;
+if (options.health) {
+  setInterval(() => health.observe(), observationMs).unref();
+  openHealthServer(options.health, health).then((server) => {
+    healthServer = server;
+    post({ kind: 'health', url: server.url });
+  }, fail);
+}
