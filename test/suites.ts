@@ -23,6 +23,7 @@ const isolated: readonly string[] = [
   'test/property/coordinator.test.ts',
   'test/unit/adam.test.ts',
   'test/unit/arithmetic.test.ts',
+  'test/unit/artefacts.test.ts',
   'test/unit/bfloat16-convolutions.test.ts',
   'test/unit/commit-step.test.ts',
   'test/unit/compiled-model.test.ts',

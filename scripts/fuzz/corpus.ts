@@ -2,6 +2,7 @@
 
 import { CollectiveEngine } from '../../src/shared/collectives/collective-engine.js';
 import { vectorOver } from '../../src/shared/collectives/reduction.js';
+import type { Artefact } from '../../src/shared/artefacts/artefact.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { encodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
@@ -54,6 +55,15 @@ export const config = resolveConfig(runConfigSchema.parse({ workers: worldSize, 
   gpus: [],
 });
 
+const artefact: Artefact = {
+  kind: 'checkpoint',
+  step: 3,
+  files: [
+    { name: 'manifest.json', bytes: 5, sha256: sha('a') },
+    { name: 'state.safetensors', bytes: 5, sha256: sha('b') },
+  ],
+};
+
 /** One message per type; the mapped type requires an entry for each new type. */
 export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMessage, K> } = {
   join,
@@ -105,6 +115,11 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
   finished: { type: 'finished', generation, steps: 3, weightsSha256: sha('e') },
   saved: { type: 'saved', path: '/out/model' },
   checkpointed: { type: 'checkpointed', step: 3, path: '/out/checkpoints/step-000000003', error: null },
+  offer: { type: 'offer', transfer: id, artefact },
+  fetch: { type: 'fetch', transfer: id, step: 3 },
+  want: { type: 'want', transfer: id, file: 1, offset: 0 },
+  piece: { type: 'piece', transfer: id, file: 1, offset: 0, bytes: Buffer.from('piece'), checksum: 1 },
+  withdraw: { type: 'withdraw', transfer: id, error: { code: 'CHECKPOINT', message: 'no space' } },
   ledger: {
     type: 'ledger',
     generation,
@@ -137,6 +152,7 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
     config,
     socketDirectory: '/tmp/lockstep',
     preprocessing: null,
+    folder: { path: '/out', value: '0'.repeat(32) },
     definition: { path: '/config.ts', sha256: sha('c'), entry: 'config.ts', files: { 'config.ts': 'c' } },
   },
   plan: {
@@ -150,6 +166,7 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
       source: null,
       restore: null,
       out: '/out',
+      writer: 0,
       evaluated: { step: 0, splits: [] },
     },
   },
@@ -158,6 +175,11 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
   start_generation: { type: 'start_generation', generation, sharesMemory: false },
   checkpoint: { type: 'checkpoint', generation, directory: '/out' },
   save: { type: 'save', generation, directory: '/out' },
+  offer: { type: 'offer', transfer: id, artefact },
+  want: { type: 'want', transfer: id, file: 0, offset: 0 },
+  piece: { type: 'piece', transfer: id, file: 0, offset: 0, bytes: Buffer.from('piece'), checksum: 1 },
+  withdraw: { type: 'withdraw', transfer: id, error: { code: 'CHECKPOINT', message: 'no space' } },
+  stored: { type: 'stored', transfer: id, path: '/out/checkpoints/step-000000003' },
   identify: { type: 'identify' },
   heartbeat: { type: 'heartbeat' },
   finish: { type: 'finish' },

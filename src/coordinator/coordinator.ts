@@ -15,6 +15,7 @@ import type { RunEvent } from '../shared/runs/run-events.js';
 import type { Span } from '../shared/timeline/spans.js';
 import { AwakeClock } from '../shared/time/awake-clock.js';
 import type { ControlServer } from '../shared/transport/transport.js';
+import { ArtefactStore } from './artefacts/artefact-store.js';
 import { decide } from './decide.js';
 import { initialState } from './initial-state.js';
 import { canTakeOver } from './takeover.js';
@@ -40,6 +41,7 @@ export class Coordinator {
   readonly #now: () => number;
   /** Refused messages by kind. */
   readonly #refusals = new Refusals();
+  readonly #artefacts: ArtefactStore;
   #state: State;
   #timer: NodeJS.Timeout | undefined;
   #probing: NodeJS.Timeout | undefined;
@@ -50,7 +52,15 @@ export class Coordinator {
     const clock = new AwakeClock();
     this.#now = options.now ?? (() => clock.now());
     const nowMs = this.#now();
-    this.#state = initialState(options, nowMs);
+    const { runId, out, config, inherited, server } = options;
+    this.#artefacts = new ArtefactStore({
+      runId,
+      out,
+      keep: config.keep,
+      isSuccessor: inherited !== null,
+      send: (to, message) => server.send(to, encodeMessage(message)),
+    });
+    this.#state = initialState({ ...options, folder: this.#artefacts.proof }, nowMs);
   }
 
   /** Resolves with the exit status once the run is over. */
@@ -69,6 +79,7 @@ export class Coordinator {
     return ended.finally(async () => {
       clearInterval(this.#timer);
       clearTimeout(this.#probing);
+      await this.#artefacts.close();
       await server.close();
     });
   }
@@ -92,6 +103,12 @@ export class Coordinator {
         break;
       case 'trace':
         this.#options.trace(action.rank, action.spans);
+        break;
+      case 'receive':
+        this.#artefacts.receive(action.from, action.message, action.parameterCount);
+        break;
+      case 'serve':
+        this.#artefacts.serve(action.to, action.transfer, action.path);
         break;
       case 'end':
         this.#reportRefusals();

@@ -6,9 +6,9 @@ import { afterLastCheckpoint } from './plan-next.js';
 import { emitStatus } from './status.js';
 import { enter, moveTo } from './transitions.js';
 import type { Decision, State, WorkerRecord } from './types.js';
-import { lastCommittedStep, membersOf, withWorker } from './workers.js';
+import { lastCommittedStep, membersOf, rankedMembers, withWorker, writerOf } from './workers.js';
 
-/** Records that a member has finished the last step. Rank 0 saves the model once all members have finished with the same weights. */
+/** Records that a member has finished the last step. The writer saves the model once all members have finished with the same weights. */
 export function onFinished(
   state: State,
   worker: WorkerRecord,
@@ -18,7 +18,7 @@ export function onFinished(
   if (worker.lifecycle.state !== 'running') return noActions(state);
   const { ready, rank, shards } = worker.lifecycle;
   const next = withWorker(state, moveTo(worker, { state: 'finished', ready, rank, shards, result }));
-  const members = membersOf(next);
+  const members = rankedMembers(next);
   const results = members.flatMap(({ lifecycle }) =>
     lifecycle.state === 'finished' ? [lifecycle.result] : [],
   );
@@ -30,10 +30,11 @@ export function onFinished(
   }
   const saving: Decision = {
     state: enter(next, 'saving', nowMs),
-    actions: sendTo(
-      members.filter(({ lifecycle }) => lifecycle.rank === 0),
-      { type: 'save', generation: state.generation, directory: state.out ?? '' },
-    ),
+    actions: sendTo(members.slice(writerOf(members)).slice(0, 1), {
+      type: 'save',
+      generation: state.generation,
+      directory: state.out ?? '',
+    }),
   };
   return andThen(saving, (last) => emitStatus(last, nowMs));
 }

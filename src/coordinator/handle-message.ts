@@ -12,6 +12,7 @@ import { onConnected, onHeartbeat, onLastCommitted } from './member-reports.js';
 import { onCommitted, onEvaluated, toEvent } from './progress.js';
 import { leave } from './reconfigure.js';
 import { canTakeOver, takeOver } from './takeover.js';
+import { onTransfer } from './transfers.js';
 import type { Decision, State, WorkerRecord } from './types.js';
 import { describeWorker, rankOf, readyOf, withWorker } from './workers.js';
 
@@ -61,6 +62,12 @@ function handleOther(state: State, worker: WorkerRecord, message: OtherMessage, 
       return { state, actions: current ? [toEvent(worker, message)] : [] };
     case 'checkpointed':
       return onCheckpointed(state, message, nowMs);
+    case 'offer':
+    case 'fetch':
+    case 'want':
+    case 'piece':
+    case 'withdraw':
+      return onTransfer(state, worker, message, nowMs);
     case 'ledger':
       return { state, actions: [{ kind: 'record', entries: message.entries }] };
     case 'spans':

@@ -4,7 +4,8 @@ import type { Progress, RunDescription, State } from './types.js';
 import { WorkerTable } from './worker-table.js';
 
 export function initialState(run: RunDescription, nowMs: number): State {
-  const { runId, host, config, definition, fingerprint, socketDirectory, out, resume, inherited } = run;
+  const { runId, host, config, definition, fingerprint, socketDirectory, out, folder, resume, inherited } =
+    run;
   return {
     runId,
     host,
@@ -13,6 +14,7 @@ export function initialState(run: RunDescription, nowMs: number): State {
     fingerprint,
     socketDirectory,
     out,
+    folder: folder ?? null,
     resume,
     inherited,
     phase: 'gathering',

@@ -69,6 +69,7 @@ export function onJoin(
     definition: state.definition,
     preprocessing: state.resume?.preprocessing ?? null,
     socketDirectory: state.socketDirectory,
+    folder: state.folder ?? null,
   };
   return {
     state: withWorker(state, newWorker(from, join, { state: 'loading' }, nowMs)),

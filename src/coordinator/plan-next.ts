@@ -13,6 +13,7 @@ import {
   lastCommittedStep,
   membersOf,
   readyOf,
+  sharesFolder,
 } from './workers.js';
 
 /** Plans the next generation if all workers that it needs are present. */
@@ -54,12 +55,12 @@ function waitForWorkers(state: State, readyCount: number): Decision {
 }
 
 /**
- * Asks a member with the latest state for the last checkpoint, and prefers a member on the coordinator's host. All members have stopped.
+ * Asks a member with the latest state for the last checkpoint, and prefers a member that shares the run's folder. All members have stopped.
  */
 function lastCheckpoint(state: State, nowMs: number): Decision {
   const step = lastCommittedStep(state);
   const able = membersOf(state).filter((member) => lastCommittedOf(member) === step);
-  const writer = able.find(({ join }) => join.host === state.host) ?? able[0];
+  const writer = able.find(sharesFolder) ?? able[0];
   if (!writer || step === 0 || state.out === null) return afterLastCheckpoint(state, nowMs);
   return {
     state: enter(state, 'stopping', nowMs),

@@ -8,14 +8,15 @@ import { workerEvent } from './actions.js';
 import { assignShards, type ComputeTimes } from './shard-assignment.js';
 import { enter, moveTo } from './transitions.js';
 import type { CheckpointRef, Decision, Member, ReadyMessage, State, WorkerRecord } from './types.js';
-import { isMember, lastCommittedOf, rankOf, readyOf } from './workers.js';
+import { isMember, lastCommittedOf, rankOf, readyOf, writerOf } from './workers.js';
 
 /** Plans a generation of these workers, all of which are ready. Cost: one message of size O(members) to each member. */
 export function planGeneration(state: State, candidates: readonly WorkerRecord[], nowMs: number): Decision {
   const { config } = state;
   // Workers beyond the number of shards stand by.
   const chosen = groupByHost([...candidates].sort(candidateOrder(state.host)).slice(0, config.shards));
-  const start = stateSource(state, chosen);
+  const writer = writerOf(chosen);
+  const start = stateSource(state, chosen, writer);
   const ranges = shardAssignment(config, chosen);
   const members = chosen.map((worker, rank) => {
     const member = moveTo(worker, {
@@ -36,7 +37,7 @@ export function planGeneration(state: State, candidates: readonly WorkerRecord[]
     reporting: { ...state.reporting, waitingReported: false },
   };
   const newcomers = chosen.flatMap((worker, rank) => (isMember(worker) ? [] : (members[rank] ?? [])));
-  const message = planMessages(next, members, start);
+  const message = planMessages(next, members, start, writer);
   return {
     state: next,
     actions: [
@@ -63,7 +64,7 @@ function unplanned(worker: WorkerRecord): WorkerRecord {
 
 /**
  * The order in which workers get ranks. Members precede new workers, because members have the training state. Among the members, and among
- * the new workers, those of the coordinator's host come first, because rank 0 saves the model.
+ * the new workers, those of the coordinator's host come first. If no worker shares the run's folder, rank 0 sends the files there.
  */
 function candidateOrder(host: string): (a: WorkerRecord, b: WorkerRecord) => number {
   const keys = (worker: WorkerRecord): readonly [number, number, number] => [
@@ -93,12 +94,12 @@ interface StateSource {
   readonly restore: CheckpointRef | null;
 }
 
-function stateSource(state: State, chosen: readonly WorkerRecord[]): StateSource {
+function stateSource(state: State, chosen: readonly WorkerRecord[], writer: number): StateSource {
   const steps = chosen.map((worker) => lastCommittedOf(worker) ?? 0);
   const step = Math.max(0, ...steps);
-  // If no worker has a state, rank 0 restores the checkpoint and shares it.
+  // If no worker has a state, one restores the checkpoint and shares it. A worker that shares the run's folder need not fetch it.
   if (step === 0 && state.checkpoint)
-    return { step: state.checkpoint.step, source: 0, restore: state.checkpoint };
+    return { step: state.checkpoint.step, source: writer, restore: state.checkpoint };
   const complete = steps.every((each) => each === step);
   return { step, source: complete ? null : steps.indexOf(step), restore: null };
 }
@@ -125,6 +126,7 @@ function planMessages(
   { generation, config, out, progress }: State,
   members: readonly Member[],
   { step, source, restore }: StateSource,
+  writer: number,
 ): (rank: number) => CoordinatorMessage {
   const workers: Plan['workers'] = members.map(({ join, lifecycle: { rank, ready, shards } }) => ({
     rank,
@@ -147,6 +149,7 @@ function planMessages(
       source,
       restore: restore?.path ?? null,
       out,
+      writer,
       evaluated,
     },
   });

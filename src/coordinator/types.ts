@@ -17,6 +17,7 @@ import type { Range } from '../shared/sharding/identifiers.js';
 import type { Span } from '../shared/timeline/spans.js';
 import type { PartTimes } from '../shared/timeline/step-parts.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
+import type { TransferAction } from './artefacts/transfer-action.js';
 import type { ComputeTimes } from './shard-assignment.js';
 import type { WorkerTable } from './worker-table.js';
 
@@ -26,7 +27,7 @@ import type { WorkerTable } from './worker-table.js';
  * - `gathering`: fewer workers are ready than the config asks for, and no generation has been planned.
  * - `connecting`: the members of a generation open their connections to each other.
  * - `running`: the members train.
- * - `saving`: all members have finished, and rank 0 saves the model.
+ * - `saving`: all members have finished, and the writer of the generation saves the model.
  * - `reconfiguring`: the last generation has ended, its members stop, and the next generation is planned.
  * - `stopping`: the run was interrupted or its last member leaves, and a member writes the last checkpoint.
  * - `done`, `failed`: the run is over.
@@ -134,6 +135,8 @@ export interface RunDescription {
   readonly socketDirectory: string | null;
   /** Folder of the run, made by the caller; null: nothing is saved. */
   readonly out: string | null;
+  /** The proof by which a worker finds out whether it shares `out`; null or absent if `out` is null. */
+  readonly folder?: MessageOf<CoordinatorMessage, 'welcome'>['folder'];
   /** The checkpoint that the run resumes from. */
   readonly resume: ResumeCheckpoint | null;
   /** State inherited from the previous coordinator; null for the first one. */
@@ -285,6 +288,7 @@ export type Action =
   | { readonly kind: 'emit'; readonly event: RunEvent }
   | { readonly kind: 'record'; readonly entries: readonly LedgerEntry[] }
   | { readonly kind: 'trace'; readonly rank: number; readonly spans: readonly Span[] }
+  | TransferAction
   /** The run is over; the process exits with this status after all sends. */
   | { readonly kind: 'end'; readonly status: number };
 

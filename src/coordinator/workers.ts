@@ -65,6 +65,18 @@ export function lastCommittedOf({ lifecycle }: WorkerRecord): number | null {
 export const lastCommittedStep = (state: State): number =>
   Math.max(0, ...membersOf(state).map((member) => lastCommittedOf(member) ?? 0));
 
+/** Returns true if the worker shares the run's folder with the coordinator. */
+export const sharesFolder = (worker: WorkerRecord): boolean => readyOf(worker)?.sharesFolder === true;
+
+/**
+ * The rank that writes the run's checkpoints and its model: the lowest one that shares the run's folder, else 0. All members have the
+ * same bits, so any of them could.
+ * @param members in order of rank
+ */
+export function writerOf(members: readonly WorkerRecord[]): number {
+  return Math.max(0, members.findIndex(sharesFolder));
+}
+
 /** Returns true if the worker leaves once the last checkpoint is written. */
 export function isLeaving({ lifecycle }: WorkerRecord): boolean {
   return 'leaving' in lifecycle && lifecycle.leaving;

@@ -4,9 +4,13 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import type { ResolvedConfig } from '../shared/config/run-config.js';
 import { failureOf, onStrayUserError } from '../shared/user-code.js';
-import { protocolVersion, type CoordinatorMessage, type MessageOf } from '../shared/protocol/messages.js';
+import {
+  protocolVersion,
+  type CoordinatorMessage,
+  type MessageOf,
+  type WorkerMessage,
+} from '../shared/protocol/messages.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { originOf } from './checkpoint/origin.js';
 import type { Communicator, DataPlaneAddress } from './communicator/communicator.js';
@@ -15,6 +19,7 @@ import { FaultInjector } from './faults/fault-injector.js';
 import type { FaultOptions } from './faults/fault-options.js';
 import { Mailbox } from './mailbox.js';
 import { openDefinition, type DefinitionSource } from './open-definition.js';
+import { openRunStorage } from './storage/run-storage.js';
 import { buildReplica } from './training/build-replica.js';
 import { trainGenerations } from './training/generation-loop.js';
 import { describeWorker } from './worker-fingerprint.js';
@@ -27,7 +32,7 @@ export interface SessionOptions {
   /** Names the worker's position on its host. A process that replaces this one has the same slot. */
   readonly workerSlot: string;
   /** Loads the engine. Called once the run's configuration is known, since the thread count must be set before. */
-  readonly loadEngine: (config: ResolvedConfig) => Promise<Engine>;
+  readonly loadEngine: (config: Welcome['config']) => Promise<Engine>;
   /** The file that may be executed as the training definition; default: the one that the coordinator names, unchecked. */
   readonly definitionSource?: DefinitionSource;
   /** Folder of transpiled definitions; see loadDefinition. */
@@ -81,6 +86,7 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const origin = originOf(replica);
   const { hashes, identity, fingerprint } = describeWorker(replica, opened, origin);
   const { compiled } = replica;
+  const storage = await openRunStorage(welcome.folder, (request) => communicator.transfer(request));
   const address = await openDataPlane(communicator, welcome, hashes.parameterCount);
   faults?.faultPointHit('join', 0);
   communicator.send({
@@ -94,6 +100,7 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
     ...address,
     identity,
     fingerprint,
+    sharesFolder: storage.sharesFolder,
     ...(compiled && { compiled }),
     ...(replica.warnings.length > 0 && { warnings: replica.warnings.slice(0, 64) }),
   });
@@ -115,8 +122,13 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
     build,
   };
   const warn = (message: string): void => options.warn?.(message);
-  const checkpoints = new Checkpoints(replica, context, (message) => communicator.send(message), requests);
-  await trainGenerations({ replica, communicator, mailbox, checkpoints, faults, bitFlip, warn });
+  const send = (message: WorkerMessage): void => communicator.send(message);
+  const checkpoints = new Checkpoints(replica, context, send, requests, storage);
+  try {
+    await trainGenerations({ replica, communicator, mailbox, checkpoints, storage, faults, bitFlip, warn });
+  } finally {
+    await storage.close();
+  }
 }
 
 function openDataPlane(

@@ -84,7 +84,8 @@ describe('the structure of a message', () => {
     ['an extension', [0xc7, 0x01, 0x72, 0x00], 'type 0xc7'],
     ['a record of msgpackr', [0xd4, 0x72, 0x40], 'type 0xd4'],
     ['a time stamp', [0xd6, 0xff, 0, 0, 0, 0], 'type 0xd6'],
-    ['bytes', [0xc4, 0x01, 0x00], 'type 0xc4'],
+    ['bytes of four gigabytes', [0xc6, 0xff, 0xff, 0xff, 0xff], 'incomplete'],
+    ['a key that is bytes', [0x81, 0xc4, 0x01, 0x61, 0x01], 'not a string'],
     ['a key that is a number', [0x81, 0x01, 0x01], 'not a string'],
     ['nothing', [], 'incomplete'],
   ])('is refused before it is decoded: %s', (_, bytes, why) => {

@@ -75,6 +75,7 @@ function planOf(counts: readonly number[]) {
     source: null,
     restore: null,
     out: null,
+    writer: 0,
     evaluated: { step: 0, splits: [] },
     workers: ranges.map((shards, rank) => ({ rank, shards, ...address })),
   };

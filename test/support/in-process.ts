@@ -112,6 +112,7 @@ export async function joinAlone(
     source: null,
     restore: null,
     out: null,
+    writer: 0,
     evaluated: { step: 0, splits: [] },
     workers: [{ rank: 0, shards: { start: 0, end: shards }, ...address, pid: process.pid, host: 'test' }],
   };

@@ -26,6 +26,8 @@ export interface StartOptions {
   readonly node?: string;
   /** Path of the command; default: that of the build. */
   readonly command?: string;
+  /** A command that starts the process, for example `nsenter` with its options. */
+  readonly within?: readonly string[];
 }
 
 export class Lockstep {
@@ -41,9 +43,10 @@ export class Lockstep {
 
   constructor(
     args: readonly string[],
-    { env = {}, cwd = root, node = process.execPath, command = main }: StartOptions = {},
+    { env = {}, cwd = root, node = process.execPath, command = main, within = [] }: StartOptions = {},
   ) {
-    this.#process = spawn(node, [command, ...args], {
+    const line = [...within, node, command, ...args];
+    this.#process = spawn(line[0] ?? node, line.slice(1), {
       cwd,
       // A test run under nohup must not make its processes ignore SIGHUP.
       env: { ...process.env, _: process.execPath, NO_COLOR: '1', ...env },

@@ -60,6 +60,7 @@ export function recordingCommunicator(communicator: Communicator, recording: Rec
     join: communicator.join.bind(communicator),
     begin: communicator.begin.bind(communicator),
     tick: communicator.tick.bind(communicator),
+    transfer: communicator.transfer.bind(communicator),
     close: communicator.close.bind(communicator),
     allocate: communicator.allocate.bind(communicator),
     register,
@@ -163,6 +164,10 @@ export class ReplayingCommunicator implements Communicator {
 
   tick(): void {
     // There are no deadlines.
+  }
+
+  transfer(): Promise<never> {
+    return Promise.reject(this.#error('has no coordinator'));
   }
 
   close(): Promise<void> {

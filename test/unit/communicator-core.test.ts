@@ -106,6 +106,7 @@ it('reports the first failure only, and joins no generation after it', async () 
     source: null,
     restore: null,
     out: null,
+    writer: 0,
     evaluated: { step: 0, splits: [] },
   };
   expect(await core.join(plan)).toBe(true);

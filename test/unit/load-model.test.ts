@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type * as tfjs from '@tensorflow/tfjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { modelFolder } from '../../src/shared/artefacts/artefact.js';
 import { ModelError } from '../../src/shared/errors.js';
 import { openModel, readModelFiles } from '../../src/worker/model-files/load-model.js';
-import { modelFolder, saveModel } from '../../src/worker/model-files/save-model.js';
+import { saveModel } from '../../src/worker/model-files/save-model.js';
 import { thrownBy } from '../support/idx-files.js';
 
 const tf = createRequire(import.meta.url)('@tensorflow/tfjs') as typeof tfjs;

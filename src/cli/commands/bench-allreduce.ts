@@ -107,6 +107,7 @@ async function measure(
       source: null,
       restore: null,
       out: null,
+      writer: 0,
       evaluated: { step: 0, splits: [] },
       shards: workers,
       workers: members,

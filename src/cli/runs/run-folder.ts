@@ -4,13 +4,14 @@ import { mkdirSync, statSync } from 'node:fs';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { leaseFiles } from '../../launcher/lease.js';
+import { modelFolder } from '../../shared/artefacts/artefact.js';
+import { proofName } from '../../shared/artefacts/folder-proof.js';
 import { checkpointName, checkpointsFolder } from '../../shared/checkpoint/manifest.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { ledgerName } from '../../shared/ledger/entries.js';
 import { definitionFolder } from '../../shared/runs/definition-record.js';
 import { bulky, eventsName, readEvents } from '../../shared/runs/read-events.js';
 import { exportNames } from '../../worker/export/formats.js';
-import { modelFolder } from '../../worker/model-files/save-model.js';
 import { configName } from './saved-run.js';
 
 /** Name of the folder, in a run's folder, of models that the run saved before it was continued. */
@@ -25,6 +26,7 @@ const ownNames: readonly string[] = [
   earlierFolder,
   ledgerName,
   modelFolder,
+  proofName,
   ...Object.values(exportNames),
 ];
 

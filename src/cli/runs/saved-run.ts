@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import { usableCores } from '../environment/cgroup.js';
 import { describeIssues, resolveConfig } from '../options/resolve.js';
 import { resolvedConfigSchema, runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
+import { compiledName } from '../../shared/artefacts/artefact.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
-import { compiledName } from '../../worker/model-files/save-model.js';
 import { bulky, readEvents } from '../../shared/runs/read-events.js';
 
 /** Name of the configuration file in a run's folder. */

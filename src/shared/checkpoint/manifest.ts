@@ -3,6 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { manifestName, stateName } from '../artefacts/artefact.js';
 import { compiledFieldsSchema, resolvedConfigSchema } from '../config/run-config.js';
 import { preprocessingSchema } from '../data/preprocessing.js';
 import { CheckpointError, systemCode } from '../errors.js';
@@ -12,8 +13,6 @@ import { identitySchema } from '../protocol/messages.js';
 
 /** Name of the folder of checkpoints in a run's folder. */
 export const checkpointsFolder = 'checkpoints';
-export const stateName = 'state.safetensors';
-export const manifestName = 'manifest.json';
 /** Format 1 had one tensor for all weights of one name; see `readCheckpoint`. */
 export const format = 2;
 const formats = [1, format] as const;

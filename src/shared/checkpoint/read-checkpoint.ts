@@ -3,15 +3,9 @@
 import { createHash } from 'node:crypto';
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { stateName } from '../artefacts/artefact.js';
 import { CheckpointError, systemCode } from '../errors.js';
-import {
-  checkpointsFolder,
-  format,
-  namePattern,
-  readManifest,
-  stateName,
-  type Manifest,
-} from './manifest.js';
+import { checkpointsFolder, format, namePattern, readManifest, type Manifest } from './manifest.js';
 import { decodeSafetensors } from './safetensors.js';
 import { stateOf, type CheckpointState, type StateLayout } from './state-tensors.js';
 

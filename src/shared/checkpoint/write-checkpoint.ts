@@ -5,15 +5,15 @@
 
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { manifestName, stateName } from '../artefacts/artefact.js';
 import { CheckpointError, systemCode } from '../errors.js';
+import { syncDirectory } from '../files/sync-directory.js';
 import {
   checkpointName,
   format,
-  manifestName,
   namePattern,
   partialPattern,
-  stateName,
   type CheckpointDescription,
   type Manifest,
 } from './manifest.js';
@@ -47,21 +47,30 @@ export async function writeCheckpoint(
   try {
     await writeDraft(draft, about, layout, state);
     onWritten();
-    // An existing checkpoint of the same step of the same run has the same bits.
-    await rm(target, { recursive: true, force: true });
-    await rename(draft, target);
-    await syncDirectory(directory);
+    await publishCheckpoint(draft, target);
   } catch (cause) {
     await rm(draft, { recursive: true, force: true }).catch(() => undefined);
-    throw new CheckpointError(
-      `Checkpoint of step ${about.step} can't be written to ${directory} (${systemCode(cause) ?? String(cause)}). ` +
-        'Training continues without it; free some space there, or choose another --out.',
-      { directory, step: about.step },
-      cause,
-    );
+    throw cannotWrite(about.step, directory, cause);
   }
   await removeOld(directory, keep, draft);
   return target;
+}
+
+/** Gives a complete and synced checkpoint its name. @throws the error of the file system */
+export async function publishCheckpoint(draft: string, target: string): Promise<void> {
+  // An existing checkpoint of the same step of the same run has the same bits.
+  await rm(target, { recursive: true, force: true });
+  await rename(draft, target);
+  await syncDirectory(dirname(target));
+}
+
+export function cannotWrite(step: number, directory: string, cause: unknown): CheckpointError {
+  return new CheckpointError(
+    `Checkpoint of step ${step} can't be written to ${directory} (${systemCode(cause) ?? String(cause)}). ` +
+      'Training continues without it; free some space there, or choose another --out.',
+    { directory, step },
+    cause,
+  );
 }
 
 async function writeDraft(
@@ -98,14 +107,8 @@ async function writeSynced(file: string, parts: readonly Buffer[]): Promise<void
   }
 }
 
-async function syncDirectory(directory: string): Promise<void> {
-  // Windows cannot sync a directory.
-  if (process.platform === 'win32') return;
-  const handle = await open(directory, 'r');
-  await handle.sync().finally(() => handle.close());
-}
-
-async function removeOld(directory: string, keep: number, draft: string): Promise<void> {
+/** Removes all but the newest `keep` checkpoints, and unfinished ones of other processes. Errors are ignored. */
+export async function removeOld(directory: string, keep: number, draft = ''): Promise<void> {
   const entries = await readdir(directory).catch(() => []);
   const old = entries
     .filter((name) => namePattern.test(name))

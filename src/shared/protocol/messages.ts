@@ -9,17 +9,23 @@ import { ledgerEntrySchema } from '../ledger/entries.js';
 import { addressPattern } from '../memory/shared-memory.js';
 import { compiledFieldsSchema, resolvedConfigSchema } from '../config/run-config.js';
 import { preprocessingSchema } from '../data/preprocessing.js';
-import { errorCodes } from '../errors.js';
 import { keyPattern } from '../security/curve-key.js';
 import { maxHistograms, namedHistogramSchema } from '../runs/histogram.js';
 import { modelLayerSchema, maxLayers } from '../model/model-layer.js';
 import { misclassifiedSampleSchema, maxMisclassified, pictureSchema } from '../evaluation/misclassified.js';
 import { relativePathSchema } from '../runs/definition-record.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
-import { printableLine, printableLines } from './printable.js';
+import { printableLine } from './printable.js';
+import {
+  coordinatorTransferSchemas,
+  folderSchema,
+  textSchema,
+  wireErrorSchema,
+  workerTransferSchemas,
+} from './transfer-messages.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
-export const protocolVersion = 5;
+export const protocolVersion = 6;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
@@ -34,15 +40,10 @@ const endpoint = z
   .string()
   .max(1_024)
   .regex(/^(tcp|ipc|memory):\/\//);
-const text = z
-  .string()
-  .max(16_384)
-  .overwrite((lines) => printableLines(lines));
 const path = z.string().max(4_096);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 /** NaN and infinities are permitted, since a diverged run must be able to report them. */
 const loss = z.custom<number>((value) => typeof value === 'number', 'must be a number');
-const wireError = z.strictObject({ code: z.enum([...errorCodes, 'INVARIANT']), message: text });
 
 /** The properties of a worker's machine and engine that determine the bits (see worker/engine/identity.ts). */
 export const identitySchema = z.strictObject({
@@ -105,7 +106,9 @@ const readySchema = z.strictObject({
   /** Choices of the definition's `model.compile`; absent if there are none. */
   compiled: compiledFieldsSchema.optional(),
   /** Notes on the model for the user, the same on every worker; absent if there are none. */
-  warnings: z.array(text).max(64).optional(),
+  warnings: z.array(textSchema).max(64).optional(),
+  /** True if the worker shares the run's folder with the coordinator; absent if not. */
+  sharesFolder: z.boolean().optional(),
 });
 
 export const workerMessageSchema = z.discriminatedUnion('type', [
@@ -181,10 +184,11 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('checkpointed'),
     step: uint32,
     path: z.string().max(4_096),
-    error: text.nullable(),
+    error: textSchema.nullable(),
     /** Time from the copy of the state to the end of the write. */
     seconds: z.number().min(0).optional(),
   }),
+  ...workerTransferSchemas,
   z.strictObject({
     type: z.literal('ledger'),
     generation: uint32,
@@ -192,10 +196,10 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   }),
   /** Spans of the timeline; sent with `--trace` only. */
   z.strictObject({ type: z.literal('spans'), spans: z.array(spanSchema).max(maxSpans) }),
-  z.strictObject({ type: z.literal('heartbeat'), generation: uint32, ticks: count, waitingFor: text }),
+  z.strictObject({ type: z.literal('heartbeat'), generation: uint32, ticks: count, waitingFor: textSchema }),
   /** The connection to another member broke. */
   z.strictObject({ type: z.literal('lost'), generation: uint32, rank: uint32, reason: shortText }),
-  z.strictObject({ type: z.literal('failed'), error: wireError }),
+  z.strictObject({ type: z.literal('failed'), error: wireErrorSchema }),
   z.strictObject({ type: z.literal('leave') }),
 ]);
 
@@ -228,12 +232,15 @@ export const planSchema = z
     restore: path.nullable(),
     /** Folder of the run for checkpoints; null if none are written. */
     out: path.nullable(),
+    /** The rank that writes checkpoints and the model: the lowest one that shares the run's folder, else 0. */
+    writer: uint32,
     /** The last step with a reported evaluation, and the splits that must not be reported again. */
     evaluated: z.strictObject({ step: uint32, splits: z.array(z.enum(['train', 'test'])).max(2) }),
   })
   .refine(
-    ({ rank, shards, workers }) => rank < workers.length && assignsAll(workers, shards),
-    'must contain its own rank and assign every shard once, in order of rank',
+    ({ rank, writer, shards, workers }) =>
+      Math.max(rank, writer) < workers.length && assignsAll(workers, shards),
+    'must contain its own rank and the writer, and assign every shard once, in order of rank',
   );
 
 function assignsAll(workers: readonly z.infer<typeof plannedWorkerSchema>[], shards: number): boolean {
@@ -256,6 +263,7 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
     preprocessing: preprocessingSchema.nullable(),
     /** Folder of the data plane's sockets; null: TCP on the interface that reaches the coordinator. */
     socketDirectory: z.string().max(4_096).nullable(),
+    folder: folderSchema,
   }),
   z.strictObject({ type: z.literal('plan'), plan: planSchema }),
   /** Stop after this step, or after the current one if it is later, and answer `drained`. */
@@ -266,11 +274,12 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
   /** Write a checkpoint of the last committed step and answer `checkpointed`. */
   z.strictObject({ type: z.literal('checkpoint'), generation: uint32, directory: path }),
   z.strictObject({ type: z.literal('save'), generation: uint32, directory: z.string().max(4_096) }),
+  ...coordinatorTransferSchemas,
   /** Sent by a new coordinator to a connection that it does not recognize. A worker that has been a member answers `rejoin`. */
   z.strictObject({ type: z.literal('identify') }),
   z.strictObject({ type: z.literal('heartbeat') }),
   z.strictObject({ type: z.literal('finish') }),
-  z.strictObject({ type: z.literal('abort'), error: wireError }),
+  z.strictObject({ type: z.literal('abort'), error: wireErrorSchema }),
 ]);
 
 export type WorkerMessage = z.infer<typeof workerMessageSchema>;

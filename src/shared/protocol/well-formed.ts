@@ -1,5 +1,5 @@
 /**
- * Checks that bytes are one complete MessagePack value of the plain types (nil, booleans, numbers, strings, arrays, and maps with
+ * Checks that bytes are one complete MessagePack value of the plain types (nil, booleans, numbers, strings, bytes, arrays, and maps with
  * string keys) with bounded nesting. A decoder allocates an array of the length that its first five bytes declare, at each level
  * again, so a declared length that exceeds the message must be refused before decoding.
  */
@@ -70,7 +70,7 @@ export function malformation(bytes: Uint8Array): string | undefined {
               ? view.getUint16(at + 1)
               : view.getUint32(at + 1);
       at += 1 + lengthBytes;
-      if (kind === 'string') at += length;
+      if (kind === 'string' || kind === 'bytes') at += length;
       else {
         const values = kind === 'map' ? 2 * length : length;
         if (values > bytes.length - at) return 'a declared length exceeds the message';
@@ -85,7 +85,7 @@ export function malformation(bytes: Uint8Array): string | undefined {
 }
 
 type Sized = {
-  readonly kind: 'string' | 'array' | 'map';
+  readonly kind: 'string' | 'bytes' | 'array' | 'map';
   readonly lengthBytes: number;
   readonly length: number;
 };
@@ -94,6 +94,7 @@ function sizedKind(first: number): Sized | undefined {
   if (first >= 0x80 && first <= 0x8f) return { kind: 'map', lengthBytes: 0, length: first & 0x0f };
   if (first >= 0x90 && first <= 0x9f) return { kind: 'array', lengthBytes: 0, length: first & 0x0f };
   if (first >= 0xa0 && first <= 0xbf) return { kind: 'string', lengthBytes: 0, length: first & 0x1f };
+  if (first >= 0xc4 && first <= 0xc6) return { kind: 'bytes', lengthBytes: 2 ** (first - 0xc4), length: 0 };
   if (first >= 0xd9 && first <= 0xdb) return { kind: 'string', lengthBytes: 2 ** (first - 0xd9), length: 0 };
   if (first === 0xdc || first === 0xdd)
     return { kind: 'array', lengthBytes: first === 0xdc ? 2 : 4, length: 0 };

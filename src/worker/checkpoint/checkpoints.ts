@@ -1,9 +1,8 @@
 /**
  * Decides when a worker writes a checkpoint, and restores the replica from one. All replicas have the same bits after a step, so
- * any worker could write it; rank 0 does. A failure is reported to the coordinator and never ends the run.
+ * any worker could write it; the writer of the plan does. A failure is reported to the coordinator and never ends the run.
  */
 
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   checkpointsFolder,
@@ -13,9 +12,10 @@ import {
 import { readCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import type { StateLayout } from '../../shared/checkpoint/state-tensors.js';
 import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
-import { CheckpointError, InvariantError, toWireError } from '../../shared/errors.js';
+import { CheckpointError, InvariantError, invariant, toWireError } from '../../shared/errors.js';
 import type { PinnedVectors } from '../../shared/model/named-vectors.js';
 import type { WorkerMessage } from '../../shared/protocol/messages.js';
+import { inPlace, type FoundCheckpoint, type RunStorage } from '../storage/run-storage.js';
 import type { Replica } from '../training/replica.js';
 import type { TrainingState } from '../training/training-state.js';
 import { checkOrigin } from './origin.js';
@@ -39,6 +39,7 @@ export class Checkpoints {
   readonly #send: (message: WorkerMessage) => void;
   readonly #interval: Interval | undefined;
   readonly #writer: CheckpointWriter;
+  readonly #storage: RunStorage;
   #lastMs = performance.now();
   #due = false;
   /** The write in progress. */
@@ -48,14 +49,21 @@ export class Checkpoints {
   /** The last reported failure, without its numbers. */
   #lastFailure = '';
   #written: { readonly step: number; readonly path: string } | undefined;
+  /** The checkpoint that `check` has found. */
+  #found: FoundCheckpoint | undefined;
 
-  /** @param faultRequests folder of fault requests, for tests */
+  /**
+   * @param faultRequests folder of fault requests, for tests
+   * @param storage default: the run's folder
+   */
   constructor(
     replica: Pick<Replica, 'layout' | 'config'>,
     context: CheckpointContext,
     send: (message: WorkerMessage) => void,
     faultRequests?: string,
+    storage = inPlace,
   ) {
+    this.#storage = storage;
     this.#writer = new CheckpointWriter(faultRequests);
     this.#replica = replica;
     this.#context = context;
@@ -87,7 +95,7 @@ export class Checkpoints {
    */
   async write(step: number, state: CheckpointedState, out: string): Promise<void> {
     await this.#current;
-    if (step === this.#written?.step && existsSync(this.#written.path)) {
+    if (step === this.#written?.step && !this.#storage.isGone(this.#written.path)) {
       this.#send({ type: 'checkpointed', ...this.#written, error: null });
       return;
     }
@@ -95,22 +103,32 @@ export class Checkpoints {
   }
 
   /**
-   * Compares the data and the model of a checkpoint with those of this run.
+   * Finds the checkpoint from which the run continues, and compares its data and its model with those of this run.
+   * @param path the checkpoint's folder on the coordinator's host
    * @throws DataError, ModelError naming the difference
    * @throws CheckpointError if the checkpoint is damaged
    */
-  async check(path: string): Promise<void> {
-    checkOrigin(path, await readManifest(path), this.#context);
+  async check(step: number, path: string): Promise<void> {
+    this.#found = await this.#storage.find(step, path);
+    checkOrigin(path, await readManifest(this.#found.path), this.#context);
   }
 
   /**
-   * Restores the replica from a checkpoint and returns the checkpoint's step.
+   * Restores the replica from the checkpoint that `check` has found, and returns the checkpoint's step.
    * @throws CheckpointError if the checkpoint is damaged or belongs to another model
    */
-  async restore(path: string, state: CheckpointedState): Promise<number> {
+  async restore(state: CheckpointedState): Promise<number> {
+    const found = this.#found;
+    invariant(found, 'a checkpoint is restored before it was checked');
+    await found.complete();
     const numbers = [...state.schedulerState.keys()];
-    const { step, vectors, schedulerState } = await readCheckpoint(path, this.#layoutOf(state), numbers);
+    const { step, vectors, schedulerState } = await readCheckpoint(
+      found.path,
+      this.#layoutOf(state),
+      numbers,
+    );
     state.restore(vectors, schedulerState);
+    await found.discard();
     return step;
   }
 
@@ -147,21 +165,21 @@ export class Checkpoints {
   #taskOf(step: number, state: CheckpointedState, out: string): ToWriter {
     this.#snapshot ??= state.allocateSnapshot();
     return {
-      directory: join(out, checkpointsFolder),
+      directory: join(this.#storage.folderFor(out), checkpointsFolder),
       about: { ...this.#context, step },
       layout: this.#layoutOf(state),
       state: {
         vectors: state.save(this.#snapshot),
         schedulerState: new Map(state.schedulerState),
       },
-      keep: this.#replica.config.keep,
+      keep: this.#storage.keepOf(this.#replica.config.keep),
     };
   }
 
   async #write(task: ToWriter, startMs: number): Promise<void> {
     const { step } = task.about;
     try {
-      const path = await this.#writer.write(task);
+      const path = await this.#storage.deliverCheckpoint(await this.#writer.write(task));
       this.#lastFailure = '';
       this.#written = { step, path };
       const seconds = (performance.now() - startMs) / 1000;

@@ -8,6 +8,7 @@ import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js
 import type { Vector } from '../../shared/collectives/reduction.js';
 import type { Vectors } from '../../shared/collectives/vector-layout.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
+import type { ArtefactAnswer, ArtefactRequest } from './artefact-exchange.js';
 
 /**
  * A registered all-reduce over shards, valid until its generation ends. One round at a time: fill the inputs, start, wait, read the
@@ -84,6 +85,11 @@ export interface Communicator {
   register(spec: Omit<CollectiveSpec, 'id'>, within?: AllocationSlice): CollectiveHandle;
   /** Counts one unit of progress of the main thread. The coordinator detects a hung main thread by this count. */
   tick(): void;
+  /**
+   * Exchanges a checkpoint or the model with the run's folder, beside the training. A later request of the same kind replaces this one.
+   * @throws the coordinator's error, an error of this worker's files, or the error that ended the run
+   */
+  transfer(request: ArtefactRequest): Promise<ArtefactAnswer>;
   /** Ends all connections. Pending messages are sent for at most a second. */
   close(): Promise<void>;
 }

@@ -11,10 +11,11 @@ import {
   type Vector,
 } from '../../shared/collectives/reduction.js';
 import { sliceOf } from '../../shared/collectives/vector-layout.js';
-import { invariant } from '../../shared/errors.js';
+import { PeerLostError, invariant } from '../../shared/errors.js';
 import type { MemoryNetwork } from '../../shared/transport/memory.js';
 import type { ControlClient } from '../../shared/transport/transport.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
+import { ArtefactExchange, type ArtefactAnswer, type ArtefactRequest } from './artefact-exchange.js';
 import { CommunicatorCore } from './communicator-core.js';
 import { GenerationEnded } from './generation-ended.js';
 import type { JoinedGeneration } from './joined-generation.js';
@@ -30,6 +31,7 @@ import type {
 
 export class InlineCommunicator implements Communicator {
   readonly #core: CommunicatorCore;
+  readonly #exchange: ArtefactExchange;
   #events: CommunicatorEvents | undefined;
   #finished = new Set<number>();
   #failure: Error | undefined;
@@ -40,10 +42,16 @@ export class InlineCommunicator implements Communicator {
   #ticks = 0;
 
   constructor(control: ControlClient, network: MemoryNetwork, arithmetic?: Partial<Arithmetic>) {
+    this.#exchange = new ArtefactExchange({
+      send: (message) => this.#core.send(message),
+      onPiece: () => this.tick(),
+    });
     this.#core = new CommunicatorCore(
       { control, openDataPlane: () => Promise.resolve(network.open()), arithmetic },
       {
-        message: (message) => this.#events?.message(message),
+        message: (message) => {
+          if (!this.#exchange.receive(message)) this.#events?.message(message);
+        },
         finished: (id) => this.#finished.add(id),
         failed: (error) => this.#fail(error),
         // The mailbox receives `stop_generation` itself, and no `wait` is blocked.
@@ -59,6 +67,7 @@ export class InlineCommunicator implements Communicator {
   #fail(error: Error): void {
     if (this.#failure) return;
     this.#failure = error;
+    this.#exchange.fail(error);
     this.#events?.failed(error);
   }
 
@@ -131,7 +140,12 @@ export class InlineCommunicator implements Communicator {
     this.#ticks++;
   }
 
+  transfer(request: ArtefactRequest): Promise<ArtefactAnswer> {
+    return this.#exchange.perform(request);
+  }
+
   close(): Promise<void> {
+    this.#exchange.fail(new PeerLostError('The run is over for this worker.'));
     return this.#core.close();
   }
 }

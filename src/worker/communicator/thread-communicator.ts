@@ -35,6 +35,8 @@ import { ThreadState } from './thread-state.js';
 /** Time in which a worker must end after the run has failed, before its communicator kills the process. */
 const graceMs = 5_000;
 
+type ArtefactAnswer = Awaited<ReturnType<Communicator['transfer']>>;
+
 interface Pending<T> {
   resolve(value: T): void;
   reject(error: Error): void;
@@ -62,6 +64,9 @@ export class ThreadCommunicator implements Communicator {
   #membership: Membership | undefined;
   #opening: Pending<Omit<DataPlaneAddress, 'memory'>> | undefined;
   #joining: Pending<boolean> | undefined;
+  /** By id. */
+  readonly #transfers = new Map<number, Pending<ArtefactAnswer>>();
+  #transferred = 0;
   #closing: (() => void) | undefined;
 
   /**
@@ -214,6 +219,18 @@ export class ThreadCommunicator implements Communicator {
     this.#post({ kind: 'link-fault', fault });
   }
 
+  transfer(request: Parameters<Communicator['transfer']>[0]): Promise<ArtefactAnswer> {
+    const id = this.#transferred++;
+    return new Promise<ArtefactAnswer>((resolve, reject) => {
+      if (this.#state.failure) {
+        reject(this.#state.failure);
+        return;
+      }
+      this.#transfers.set(id, { resolve, reject });
+      this.#post({ kind: 'transfer', id, request });
+    }).finally(() => this.#transfers.delete(id));
+  }
+
   tick(): void {
     this.#state.tick();
   }
@@ -239,6 +256,12 @@ export class ThreadCommunicator implements Communicator {
       case 'joined':
         this.#joining?.resolve(message.sharesMemory && this.#membership?.group !== undefined);
         break;
+      case 'transferred':
+        this.#transfers.get(message.id)?.resolve(message.answer);
+        break;
+      case 'not-transferred':
+        this.#transfers.get(message.id)?.reject(fromWireError(message.error));
+        break;
       case 'refused':
         process.emitWarning(message.message, { code: message.code });
         break;
@@ -259,6 +282,7 @@ export class ThreadCommunicator implements Communicator {
     this.#state.failure = error;
     this.#opening?.reject(error);
     this.#joining?.reject(error);
+    for (const { reject } of this.#transfers.values()) reject(error);
     this.#events?.failed(error);
   }
 }

@@ -12,6 +12,7 @@ import type { WireError } from '../../shared/errors.js';
 import type { HttpAddress } from '../../shared/http/listen.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import type { RequestedLinkFault } from '../faults/fault-injector.js';
+import type { ArtefactAnswer, ArtefactRequest } from './artefact-exchange.js';
 import type { DataPlaneRequest } from './communicator.js';
 import type { WorkerTransportOptions } from './worker-transports.js';
 
@@ -55,6 +56,8 @@ export type ToThread =
   | { kind: 'allocate'; elementCount: number; buffer: SharedArrayBuffer | undefined }
   | { kind: 'register-slice'; spec: CollectiveSpec; allocation: number; start: number }
   | { kind: 'start'; id: number; step: number }
+  /** Answered by `transferred` with the same id. */
+  | { kind: 'transfer'; id: number; request: ArtefactRequest }
   /** Only to a thread that was started with `linkFaults`. */
   | { kind: 'link-fault'; fault: RequestedLinkFault }
   /** The main thread has to end; see `graceMs`. */
@@ -68,4 +71,6 @@ export type FromThread =
   | { kind: 'refused'; code: string; message: string }
   /** The health server listens. */
   | { kind: 'health'; url: string }
+  | { kind: 'transferred'; id: number; answer: ArtefactAnswer }
+  | { kind: 'not-transferred'; id: number; error: WireError }
   | Interruption;

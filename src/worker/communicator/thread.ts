@@ -5,12 +5,13 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { vectorOver } from '../../shared/collectives/reduction.js';
-import { invariant, toWireError } from '../../shared/errors.js';
+import { PeerLostError, invariant, toWireError } from '../../shared/errors.js';
 import { openHealthServer, type HealthServer } from '../../shared/http/health-server.js';
 import { collectGarbageAsMain } from '../../shared/memory/garbage-collection.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
 import { SharedMemory } from '../../shared/memory/shared-memory.js';
 import { Refusals } from '../../shared/protocol/refusals.js';
+import { ArtefactExchange } from './artefact-exchange.js';
 import { CommunicatorCore } from './communicator-core.js';
 import { GenerationEnded } from './generation-ended.js';
 import type { JoinedGeneration } from './joined-generation.js';
@@ -59,6 +60,7 @@ function fail(error: Error): void {
     return;
   }
   interrupt({ kind: 'failed', error: toWireError(error) });
+  exchange.fail(error);
   ensureEnd();
 }
 
@@ -69,6 +71,11 @@ function ensureEnd(): void {
 
 const transports = openWorkerTransports(options);
 
+const exchange = new ArtefactExchange({
+  send: (message) => core.send(message),
+  onPiece: () => void Atomics.add(state, stateIndex.ticks, 1),
+});
+
 const core = new CommunicatorCore(
   {
     control: transports.control,
@@ -78,6 +85,7 @@ const core = new CommunicatorCore(
   },
   {
     message: (message) => {
+      if (exchange.receive(message)) return;
       health.received(message);
       post({ kind: 'message', message });
     },
@@ -155,7 +163,16 @@ function handle(message: ToThread): void {
         post({ kind: 'joined', sharesMemory });
       }, fail);
       break;
+    case 'transfer': {
+      const { id, request } = message;
+      exchange.perform(request).then(
+        (answer) => post({ kind: 'transferred', id, answer }),
+        (error: unknown) => post({ kind: 'not-transferred', id, error: toWireError(error) }),
+      );
+      break;
+    }
     case 'close':
+      exchange.fail(new PeerLostError('The run is over for this worker.'));
       void core.close().then(() => {
         const summary = refusals.summary();
         if (summary !== undefined) post({ kind: 'refused', code: 'PROTOCOL', message: summary });

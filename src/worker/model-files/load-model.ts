@@ -4,13 +4,13 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import type { LayersModel, io } from '@tensorflow/tfjs';
 import { z } from 'zod';
+import { modelFolder } from '../../shared/artefacts/artefact.js';
 import { ModelError, OperationalError, systemCode } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import type { Tensorflow } from '../engine/native.js';
 import { convertKeras, layerClasses } from '../import/keras-topology.js';
 import { assignWeights, bytesPerElement } from './assign-weights.js';
 import { buildTopology } from './build-topology.js';
-import { modelFolder } from './save-model.js';
 import { withWeightLimit } from './weight-limit.js';
 
 const maxJsonBytes = 256 * 2 ** 20;

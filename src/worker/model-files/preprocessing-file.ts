@@ -2,14 +2,13 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { preprocessingName } from '../../shared/artefacts/artefact.js';
 import { preprocessingSchema, type Preprocessing } from '../../shared/data/preprocessing.js';
 import { CheckpointError, ModelError, systemCode } from '../../shared/errors.js';
 
-const fileName = 'preprocessing.json';
-
 /** @param modelJson path of the saved model.json @throws CheckpointError if the file cannot be written */
 export async function savePreprocessing(modelJson: string, preprocessing: Preprocessing): Promise<void> {
-  const file = join(dirname(modelJson), fileName);
+  const file = join(dirname(modelJson), preprocessingName);
   try {
     await writeFile(file, `${JSON.stringify(preprocessing)}\n`);
   } catch (cause) {
@@ -23,7 +22,7 @@ export async function savePreprocessing(modelJson: string, preprocessing: Prepro
  * @throws ModelError if the file is damaged
  */
 export async function readPreprocessing(modelJson: string): Promise<Preprocessing | undefined> {
-  const file = join(dirname(modelJson), fileName);
+  const file = join(dirname(modelJson), preprocessingName);
   let text: string;
   try {
     text = await readFile(file, 'utf8');

@@ -6,17 +6,11 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LayersModel, io } from '@tensorflow/tfjs';
+import { topologyName, weightsName } from '../../shared/artefacts/artefact.js';
 import { CheckpointError, InvariantError, systemCode } from '../../shared/errors.js';
 import { weightPaths, weightsOf } from '../executor/model-weights.js';
 import type { LayerConfig } from './layer-config.js';
 import { uniqueTopology } from './unique-topology.js';
-
-/** Name of the model's folder in a run's folder. */
-export const modelFolder = 'model';
-/** Name of the configuration beside the model of a definition that compiles it: its loss and metrics are those of evaluations. */
-export const compiledName = 'compiled.json';
-
-const weightsFile = 'weights.bin';
 
 /**
  * Writes the folder `target` and replaces an existing one. Writes to a temporary folder first and renames it, so that a crash leaves no
@@ -32,10 +26,10 @@ export async function saveModel(model: LayersModel, target: string): Promise<str
     await model.save({
       save: async (artifacts: io.ModelArtifacts) => {
         const { specs, parts } = encodeWeights(model);
-        const manifest = [{ paths: [weightsFile], weights: specs }];
-        await writeFile(join(draft, weightsFile), Buffer.concat(parts));
+        const manifest = [{ paths: [weightsName], weights: specs }];
+        await writeFile(join(draft, weightsName), Buffer.concat(parts));
         await writeFile(
-          join(draft, 'model.json'),
+          join(draft, topologyName),
           JSON.stringify({
             ...artifacts,
             weightData: undefined,
@@ -60,7 +54,7 @@ export async function saveModel(model: LayersModel, target: string): Promise<str
       cause,
     );
   }
-  return join(target, 'model.json');
+  return join(target, topologyName);
 }
 
 /** Returns the entry of each weight in the manifest, and their bytes in the same order, as tfjs encodes them. */

@@ -2,49 +2,55 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { compiledName, modelFolder } from '../../shared/artefacts/artefact.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { CheckpointError, systemCode } from '../../shared/errors.js';
 import { weightsSha256 } from '../../shared/model/layout.js';
 import type { Plan } from '../../shared/protocol/messages.js';
-import { compiledName, modelFolder, saveModel } from '../model-files/save-model.js';
+import { saveModel } from '../model-files/save-model.js';
 import { savePreprocessing } from '../model-files/preprocessing-file.js';
 import { checkFiniteWeights } from './diagnose.js';
 import type { GenerationContext } from './generation-context.js';
+import type { Replica } from './replica.js';
 import type { Progress, TrainingSession } from './training-session.js';
 import { readWeights } from './weights.js';
 
 /**
- * Reports the hash of the final weights. Rank 0 also writes the last checkpoint and the model. Resolves when the coordinator has
+ * Reports the hash of the final weights. The plan's writer also writes the last checkpoint and the model. Resolves when the coordinator has
  * confirmed the end of the run. If the configuration has `ema`, the averaged weights are the final ones.
  * @throws GenerationEnded if the generation ends before the coordinator has confirmed the end of the run
  * @throws DivergedError if a final weight is not finite. The model is not written in this case.
  */
 export async function finishRun(
-  { checkpoints, communicator, mailbox, replica }: TrainingSession,
+  { checkpoints, communicator, mailbox, replica, storage }: TrainingSession,
   { state }: Pick<GenerationContext, 'state'>,
-  { rank, generation }: Pick<Plan, 'rank' | 'generation'>,
+  { rank, writer, generation }: Pick<Plan, 'rank' | 'writer' | 'generation'>,
   { step, out }: Pick<Progress, 'step' | 'out'>,
 ): Promise<void> {
   checkFiniteWeights(replica, readWeights(replica), step);
-  if (rank === 0) await checkpoints.last(step, state, out);
+  if (rank === writer) await mailbox.during(checkpoints.last(step, state, out));
   await state.withResult(async () => {
     const weights = readWeights(replica);
     checkFiniteWeights(replica, weights, step);
     const sha256 = weightsSha256(weights);
     communicator.send({ type: 'finished', generation, steps: step, weightsSha256: sha256 });
-    if (rank === 0) {
+    if (rank === writer) {
       const { directory } = await mailbox.receive('save');
-      const path = directory === '' ? '' : await saveModel(replica.model, join(directory, modelFolder));
-      const { preprocessing } = replica.data;
-      if (path !== '' && preprocessing) await savePreprocessing(path, preprocessing);
-      // Evaluations of the saved model read the loss and the metrics from this file.
-      if (replica.compiled !== null && directory !== '') {
-        await writeConfig(join(directory, modelFolder, compiledName), replica.config);
-      }
+      const saved = directory === '' ? '' : await save(replica, storage.folderFor(directory));
+      const path = saved === '' ? '' : await mailbox.during(storage.deliverModel(saved, step));
       communicator.send({ type: 'saved', path });
     }
     await mailbox.receive('finish');
   });
+}
+
+/** Saves the model in a folder and returns the path of its model.json. @throws CheckpointError if it cannot be written */
+async function save({ model, data, compiled, config }: Replica, folder: string): Promise<string> {
+  const path = await saveModel(model, join(folder, modelFolder));
+  if (data.preprocessing) await savePreprocessing(path, data.preprocessing);
+  // Evaluations of the saved model read the loss and the metrics from this file.
+  if (compiled !== null) await writeConfig(join(folder, modelFolder, compiledName), config);
+  return path;
 }
 
 /** @throws CheckpointError if the file cannot be written */

@@ -57,7 +57,7 @@ async function trainGeneration(session: TrainingSession, plan: Plan, progress: P
   const { rank, generation, restore } = plan;
   progress.out = plan.out;
   // This check precedes the training, so that other data or another model end the run as a usage error.
-  if (restore !== null && rank === plan.source) await checkpoints.check(restore);
+  if (restore !== null && rank === plan.source) await mailbox.during(checkpoints.check(plan.step, restore));
   const sharesMemory = await communicator.join(plan);
   faults?.joinedGeneration({ rank, worldSize: plan.workers.length });
   faults?.faultPointHit('peers-connected', progress.step);
@@ -81,13 +81,13 @@ async function trainGeneration(session: TrainingSession, plan: Plan, progress: P
 
 /** Makes this worker's training state equal to that of the plan's source, bit for bit. */
 async function synchronize(
-  { checkpoints }: TrainingSession,
+  { checkpoints, mailbox }: TrainingSession,
   context: GenerationContext,
   { step, source, rank, restore }: Plan,
   progress: Progress,
 ): Promise<void> {
   const { state } = context;
-  if (restore !== null && rank === source) progress.step = await checkpoints.restore(restore, state);
+  if (restore !== null && rank === source) progress.step = await mailbox.during(checkpoints.restore(state));
   if (source === null) {
     invariant(
       step === progress.step,

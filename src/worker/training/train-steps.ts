@@ -22,7 +22,7 @@ export async function trainSteps(
 ): Promise<void> {
   const { sampler, reader, communicator, replica, tracer, state, clock } = context;
   const { config } = replica;
-  const { generation, rank } = plan;
+  const { generation, rank, writer } = plan;
   const lastStep = totalSteps(sampler.stepsPerEpoch, config.epochs, config.maxSteps);
   const evaluations = new ScheduledEvaluations(context, plan, lastStep, mailbox);
   const rangesOf = (batch: BatchPlan): Range[] => sampleRanges(context, batch);
@@ -54,7 +54,7 @@ export async function trainSteps(
       times,
     });
 
-    if (rank === 0) checkpoints.after(step, sampler.stepsPerEpoch, state, progress.out);
+    if (rank === writer) checkpoints.after(step, sampler.stepsPerEpoch, state, progress.out);
     await mailbox.yieldToEventLoop();
     await evaluations.after(batch);
     await faults?.afterStep(() => replica.engine.tf.memory().numTensors);

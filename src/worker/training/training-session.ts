@@ -5,6 +5,7 @@ import type { Communicator } from '../communicator/communicator.js';
 import type { BitFlip } from '../faults/bit-flip.js';
 import type { FaultInjector } from '../faults/fault-injector.js';
 import type { Mailbox } from '../mailbox.js';
+import type { RunStorage } from '../storage/run-storage.js';
 import type { Replica } from './replica.js';
 import type { TrainingState } from './training-state.js';
 
@@ -13,6 +14,7 @@ export interface TrainingSession {
   readonly communicator: Communicator;
   readonly mailbox: Mailbox;
   readonly checkpoints: Checkpoints;
+  readonly storage: RunStorage;
   /** Undefined unless the launcher requested faults. */
   readonly faults: FaultInjector | undefined;
   readonly bitFlip: BitFlip | undefined;

@@ -1,0 +1,134 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { RunEvent } from '../../src/shared/runs/run-events.js';
+import { stepsIn, range, training, endless } from '../support/elastic-run.js';
+import { Lockstep, descendants, lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
+import { writeSmallTraining } from '../support/small-training.js';
+import { canHaveHosts, startHosts, type TestHost } from '../support/test-hosts.js';
+
+const eventsOf = <Name extends RunEvent['event']>(events: readonly RunEvent[], name: Name) =>
+  events.filter((event): event is Extract<RunEvent, { event: Name }> => event.event === name);
+
+const weightsOf = ({ status, stderr, stdout, events }: Ended): string => {
+  expect(status, `${stderr}${stdout.slice(-2000)}`).toBe(0);
+  return eventsOf(events, 'done')[0]?.weightsSha256 ?? 'no end';
+};
+
+const evaluationOf = ({ status, stderr, events }: Ended) => {
+  expect(status, stderr).toBe(0);
+  return eventsOf(events, 'eval').map(({ loss, correct, count }) => ({ loss, correct, count }));
+};
+
+/** Signals the process that `nsenter` has started: it passes no signals on. */
+async function signal(command: Lockstep, name: NodeJS.Signals): Promise<void> {
+  const [pid] = await descendants(command.pid);
+  if (pid === undefined) throw new Error('Expected a process below nsenter.');
+  process.kill(pid, name);
+}
+
+/** Three hosts, of which only the first one sees the folder of runs. */
+async function threeHosts() {
+  const base = await temporaryFolder();
+  const [definition, runs, keys, spool] = ['definition', 'runs', 'keys', 'spool'].map((name) =>
+    join(base, name),
+  ) as [string, string, string, string];
+  for (const folder of [definition, runs, spool]) await mkdir(folder);
+  const { config } = await writeSmallTraining(definition);
+  expect((await lockstep(['keygen', '--out', keys])).status).toBe(0);
+  const [home, ...others] = (await startHosts(3, runs)) as [TestHost, TestHost, TestHost];
+  const address = `tcp://${home.address}:28600`;
+  const coordinate = (...options: string[]): Lockstep =>
+    new Lockstep(
+      ['coordinator', '--listen', address, '--keys', keys, '--config', config, '--json', ...options],
+      {
+        within: home.within,
+        env: { LOCKSTEP_HOST: 'home' },
+      },
+    );
+  const work = async (host: TestHost, name: string): Promise<Lockstep> => {
+    await mkdir(join(spool, name), { recursive: true });
+    return new Lockstep(['worker', '--coordinator', address, '--keys', keys, '--device', 'cpu'], {
+      within: host.within,
+      env: { LOCKSTEP_HOST: name, TMPDIR: join(spool, name) },
+    });
+  };
+  return { config, runs, spool, home, others, coordinate, work };
+}
+
+describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
+  it('leave checkpoints and model in the folder of the coordinator, also after the loss of a host', async () => {
+    const { config, runs, spool, others, coordinate, work } = await threeHosts();
+    const out = join(runs, 'run');
+    const [first, second] = others;
+    const options = [
+      '--out',
+      out,
+      '--workers',
+      '2',
+      '--checkpoint-every',
+      '10steps',
+      ...training,
+      ...endless,
+    ];
+    const coordinator = coordinate(...options);
+    await coordinator.event('run');
+    // The name of the coordinator's host makes this worker rank 0, and proves nothing about the folder.
+    await work(first, 'home');
+    await work(second, 'other');
+    await coordinator.event('checkpoint');
+    const joined = eventsOf(coordinator.events, 'worker').map(({ rank, host }) => `${rank} ${host}`);
+    expect(joined.sort()).toEqual(['0 home', '1 other']);
+
+    // The host of rank 0 is lost; the worker of the other one sends the next checkpoints.
+    await first.kill();
+    const { step: lost } = eventsOf(coordinator.events, 'step').at(-1)!;
+    await coordinator.event('checkpoint', ({ step }) => step > lost);
+    await signal(coordinator, 'SIGTERM');
+    const stopped = await coordinator.ended;
+    expect(stopped.status, stopped.stderr).toBe(143);
+    const last = eventsOf(stopped.events, 'step').at(-1)!.step;
+    expect(stepsIn(stopped.events)).toEqual(range(1, last));
+    const saved = eventsOf(stopped.events, 'checkpoint').at(-1)!;
+    expect(saved).toMatchObject({ step: last, seconds: expect.any(Number) as number });
+    expect(saved.path.startsWith(join(out, 'checkpoints'))).toBe(true);
+    expect(existsSync(join(saved.path, 'state.safetensors'))).toBe(true);
+    expect(eventsOf(stopped.events, 'warning').filter(({ message }) => /heckpoint/.test(message))).toEqual(
+      [],
+    );
+
+    // The run continues with a worker that fetches the checkpoint, since no worker shares the folder.
+    const end = last + 20 + (last % 2);
+    const resumed = coordinate('--resume', out, '--workers', '1', '--max-steps', String(end));
+    await resumed.event('resumed');
+    const worker = await work(second, 'other');
+    const ended = await resumed.ended;
+    expect((await worker.ended).status).toBe(0);
+    expect(stepsIn(ended.events)).toEqual(range(last + 1, end));
+    expect(second.run('ls', '-A', runs)).toBe('');
+    expect(await readdir(join(spool, 'other'))).toEqual([]);
+    expect((await readdir(out)).filter((name) => /partial|proof/.test(name))).toEqual([]);
+
+    const alone = join(await temporaryFolder(), 'alone');
+    const undisturbed = await lockstep([
+      'train',
+      '--config',
+      config,
+      '--single-process',
+      '--out',
+      alone,
+      ...training,
+      '--epochs',
+      '1000000',
+      '--max-steps',
+      String(end),
+    ]);
+    expect(weightsOf(ended)).toBe(weightsOf(undisturbed));
+    const evaluated = evaluationOf(await lockstep(['eval', out, '--json']));
+    expect(evaluated).toHaveLength(1);
+    expect(evaluated).toEqual(evaluationOf(await lockstep(['eval', alone, '--json'])));
+    expect((await lockstep(['export', out, '--format', 'onnx'])).status).toBe(0);
+    expect(existsSync(join(out, 'model.onnx'))).toBe(true);
+  });
+});
