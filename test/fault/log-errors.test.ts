@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile, readdir, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import crc32c from 'crc-32/crc32c.js';
 import { describe, expect, it } from 'vitest';
 import { messageType } from '../../src/shared/files/protobuf.js';
@@ -7,6 +10,8 @@ import { failingDisk } from '../support/failing-disk.js';
 import { eventually } from '../support/eventually.js';
 import { Lockstep, lockstep, temporaryFolder } from '../support/lockstep.js';
 import { tinyOptions, writeTinyTraining } from '../support/tiny-training.js';
+
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 const steps = 200;
 const slow = { EPOCHS: '100', PACE: '40' };
@@ -183,6 +188,33 @@ describe('a disk that fails at the end of a run', () => {
     const { status, stderr } = await training.ended;
     expect(status, stderr).toBe(0);
     expect(stderr).toMatch(/Warning: Event log .* lacks its last \d+ records/);
+  });
+});
+
+describe('a full disk behind stdout', () => {
+  it('leaves a gap in the events that are printed, and stops neither them nor the run', async () => {
+    const folder = await temporaryFolder();
+    await writeTinyTraining(folder);
+    const printed = join(folder, 'printed.ndjson');
+    const disk = await failingDisk(folder, printed);
+    const line = ['exec', 'node', main, 'train', '--out', 'run', ...tinyOptions, '>', printed].join(' ');
+    const env = { ...process.env, ...disk.env, PACE: '100' };
+    const shell = spawn('bash', ['-c', line], { cwd: folder, env, stdio: 'ignore' });
+    const ended = once(shell, 'exit');
+    const log = join(folder, 'run', 'events.ndjson');
+    const read = (): Promise<string> => readFile(log, 'utf8').catch(() => '');
+    await eventually('step 2', async () => (await read()).includes('"step":2,'));
+    await disk.fail();
+    await eventually('step 4', async () => (await read()).includes('"step":4,'));
+    await disk.recover();
+    expect(await ended).toEqual([0, null]);
+    const shown = await linesOf(printed);
+    expect(shown.at(-1)?.event).toBe('done');
+    expect(shown.filter(({ event }) => event === 'gap')).toHaveLength(1);
+    expect(stepsOf(shown).length).toBeLessThan(8);
+    const all = await linesOf(log);
+    expect(stepsOf(all)).toEqual(upTo(8));
+    expect((await read()).split("stdout can't be written (EIO)").length - 1).toBe(1);
   });
 });
 

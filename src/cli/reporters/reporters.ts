@@ -6,7 +6,7 @@ import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js
 import type { ConfigChange } from '../../shared/config/resume-policy.js';
 import { eventsName } from '../../shared/runs/read-events.js';
 import type { RunEvent, TimedEvent } from '../../shared/runs/run-events.js';
-import { printToStdout } from '../guard-output.js';
+import { printToStdout, type StdoutListener } from '../guard-output.js';
 import { dumbTerminal } from '../environment/environment.js';
 import { CallbackRunner } from './callback-runner.js';
 import { openEventLog } from './event-log.js';
@@ -71,8 +71,11 @@ export function openReporters({
       : new TerminalReporter({ stream: stderr, level: json ? 'silent' : logLevel, dumb: dumbTerminal() });
   const warn = (message: string): void => reporters.emit({ event: 'warning', message });
   const runner = new CallbackRunner(callbacks, warn);
-  const stdoutClosed = (): void =>
-    warn(`stdout is closed: training continues, and its events are in ${join(out, eventsName)}.`);
+  const elsewhere = `training continues, and its events are in ${join(out, eventsName)}.`;
+  const stdout: StdoutListener = {
+    closed: () => warn(`stdout is closed: ${elsewhere}`),
+    failing: (reason) => warn(`stdout can't be written (${reason}): ${elsewhere}`),
+  };
   let started: Promise<void> | undefined;
   let isOver = false;
   const reporters: Reporters = {
@@ -81,7 +84,7 @@ export function openReporters({
       if (event.event === 'done' || event.event === 'error') isOver = true;
       const timed: TimedEvent = { ...event, timeMs: Date.now() };
       log.emit(timed);
-      if (json) printToStdout(JSON.stringify(timed), stdoutClosed);
+      if (json) printToStdout(JSON.stringify(timed), stdout);
       textLog.emit(timed);
       for (const observer of observers) observer.emit(timed);
       runner.emit(event);

@@ -133,8 +133,8 @@ export type RunEvent =
   | { event: 'done'; steps: number; seconds: number; imagesPerSecond: number; weightsSha256: string }
   | { event: 'warning'; message: string }
   /**
-   * Only in a log: `lines` events are missing here, the first of them since `fromMs`. The line before it may be incomplete. With 0
-   * lines, that line is repeated after the gap. `fromMs` is null if an earlier process left the incomplete line.
+   * Only in a log or on stdout: `lines` events are missing here, the first of them since `fromMs`. The line before it may be incomplete.
+   * With 0 lines, that line is repeated after the gap. `fromMs` is null if an earlier process left the incomplete line.
    */
   | { event: 'gap'; lines: number; fromMs: number | null }
   | { event: 'error'; code: string; message: string };
