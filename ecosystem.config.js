@@ -4,6 +4,7 @@
  *   LOCKSTEP_WORKERS      number of workers (default: one per GPU, or 2 without a GPU)
  *   LOCKSTEP_COORDINATOR  address of the coordinator (default: a socket that only this user can reach)
  *   LOCKSTEP_KEYS         folder of keys made by `lockstep keygen`; required for an address that other hosts can reach
+ *   LOCKSTEP_PEER_PORT    port of the first worker of this host for the other workers; the next ones use the next ports
  *   LOCKSTEP_ARGS         further options of `lockstep train`, e.g. "--epochs 1 --out 'my run'"
  *
  * The coordinator assigns ranks; pm2's NODE_APP_INSTANCE only selects a worker's GPU. pm2 imports the named export `apps` of this

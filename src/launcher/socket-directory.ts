@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { getuid } from 'node:process';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { makeTemporaryFolder } from '../shared/files/temporary-folder.js';
+import { defaultPort, formatTcp } from '../shared/network/address.js';
 import { enterableByOthers, entriesReplaceableByOthers } from '../shared/files/ownership.js';
 import { restoreFolder } from '../shared/files/restore-folder.js';
 
@@ -108,8 +109,8 @@ export function privateEndpoint(runtime: string | undefined): string {
   return `ipc://${join(runtimeFolder(runtime) ?? temporaryFolder(getuid()), 'coordinator')}`;
 }
 
-/** The address without Unix sockets. The documentation uses the same port for runs on several hosts. */
-const loopbackEndpoint = 'tcp://127.0.0.1:28600';
+/** The address without Unix sockets. */
+const loopbackEndpoint = formatTcp({ host: '127.0.0.1', port: defaultPort });
 
 /** Returns undefined if there is no runtime folder, as in a container, or if it can't be used. */
 function runtimeFolder(runtime: string | undefined): string | undefined {

@@ -17,7 +17,7 @@ import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { encodeMessage } from '../../src/shared/protocol/codec.js';
 import { protocolVersion } from '../../src/shared/protocol/messages.js';
 import type { ControlServer } from '../../src/shared/transport/transport.js';
-import { openControlServer } from '../../src/shared/transport/zmq/control.js';
+import { openControlServer } from '../../src/shared/transport/zmq/control-server.js';
 import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/free-port.js';
 import { Lockstep, descendants, lockstep, temporaryFolder } from '../support/lockstep.js';

@@ -1,5 +1,5 @@
 /** A program: opens both planes, closes them while messages wait for peers that never come, collects the garbage, and should end. */
-import { openControlClient } from '../../src/shared/transport/zmq/control.js';
+import { openControlClient } from '../../src/shared/transport/zmq/control-client.js';
 import { openDataPlane } from '../../src/shared/transport/zmq/data-plane.js';
 import { asRank } from '../../src/shared/sharding/identifiers.js';
 import { freePort } from './free-port.js';

@@ -9,7 +9,8 @@ import { isLocal, requireKeys } from '../../src/shared/security/endpoints.js';
 import { readClientKeys, readServerKeys } from '../../src/cli/security/key-files.js';
 import { writeKeyPair } from '../../src/cli/security/write-keys.js';
 import type { ControlClient, ControlServer } from '../../src/shared/transport/transport.js';
-import { openControlClient, openControlServer } from '../../src/shared/transport/zmq/control.js';
+import { openControlClient } from '../../src/shared/transport/zmq/control-client.js';
+import { openControlServer } from '../../src/shared/transport/zmq/control-server.js';
 import { eventually } from '../support/eventually.js';
 
 let folder: string;
@@ -54,7 +55,7 @@ function knock(endpoint: string, keys: ClientKeys | null): Promise<string> {
     client.connect({
       message: (bytes) => resolve(Buffer.from(bytes).toString()),
       disconnected: () => undefined,
-      refused: resolve,
+      refused: ({ message }) => resolve(message),
     });
     client.send(Buffer.from('let me in'));
   });

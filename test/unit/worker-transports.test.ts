@@ -21,7 +21,11 @@ describe('the transports of a worker', () => {
     const folder = await temporaryFolder();
     const coordinator = `ipc://${folder}/coordinator`;
     const transports = openWorkerTransports({ coordinator, keys: null, linkFaults });
-    const data = await transports.openDataPlane({ socketDirectory: folder, maxFrameBytes: 1_024 });
+    const data = await transports.openDataPlane({
+      socketDirectory: folder,
+      maxFrameBytes: 1_024,
+      heartbeatMs: 250,
+    });
     opened.push(transports.control, data);
     return { folder, transports, data };
   }

@@ -2,6 +2,7 @@
 
 import { Option, type Command } from 'commander';
 import { addFaultOptions } from '../options/fault-options.js';
+import { addNetworkOptions } from '../options/network-options.js';
 import { addSecurityOptions } from '../options/security-options.js';
 import { addTrainOptions } from '../options/train-options.js';
 import { calls, type RunCommand } from './command-action.js';
@@ -32,7 +33,7 @@ export function addCoordinator(program: Command, run: RunCommand): void {
   )
     .option(
       '--listen <endpoint>',
-      'address for the workers, tcp://host:port or ipc://path (default: LOCKSTEP_COORDINATOR, else a socket in a private folder of this user)',
+      'address for the workers, tcp://host:port or ipc://path; tcp://*:port for all addresses of this machine (default: LOCKSTEP_COORDINATOR, else a socket in a private folder of this user)',
     )
     .addOption(healthOption())
     .addOption(launchedOption())
@@ -45,11 +46,12 @@ export function addCoordinator(program: Command, run: RunCommand): void {
 
 export function addWorker(program: Command, run: RunCommand): void {
   const command = program.command('worker').description('take part in a run as one worker');
-  addSecurityOptions(addFaultOptions(command))
-    .option(
+  addNetworkOptions(
+    addSecurityOptions(addFaultOptions(command)).option(
       '--coordinator <endpoint>',
       'address of the coordinator (default: LOCKSTEP_COORDINATOR, else the socket of this user)',
-    )
+    ),
+  )
     .option(
       '--config <file>',
       "training definition on this machine (default: the coordinator's path; without keys on TCP, the default of `train`)",

@@ -12,7 +12,7 @@ import { ConfigError } from '../../shared/errors.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import type { Plan } from '../../shared/protocol/messages.js';
-import { openControlServer } from '../../shared/transport/zmq/control.js';
+import { openControlServer } from '../../shared/transport/zmq/control-server.js';
 import type { AllreduceTask, FromBenchWorker, ToBenchWorker } from '../bench/allreduce-worker.js';
 import { host } from '../environment/environment.js';
 import { wholeNumber } from '../options/number-options.js';

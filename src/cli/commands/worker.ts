@@ -13,22 +13,20 @@ import {
   currentEngineHost,
   definitionCache,
   host,
-  instanceNumber,
   restartCount,
 } from '../environment/environment.js';
-import { workerHealthAddress } from '../health/worker-health-address.js';
 import { faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
+import { placeInNetwork, type NetworkFlags } from '../options/network-options.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import { definitionSource } from '../security/definition-source.js';
 import { warnOfOpenAddress, workerKeys } from '../security/security.js';
 import { participateUntilEnd, type WorkerExit } from './worker-exit.js';
 
-export interface WorkerFlags extends SecurityFlags, FaultFlags {
+export interface WorkerFlags extends SecurityFlags, FaultFlags, NetworkFlags {
   readonly coordinator?: string;
   readonly config?: string;
   readonly device?: string;
   readonly threads?: string;
-  readonly health?: string;
   /** Set by the launcher: the slot's index, which a replacement of this worker keeps. */
   readonly slot?: string;
   /** Set by the launcher. An IPC channel alone does not indicate one: pm2 opens a channel as well. */
@@ -44,18 +42,18 @@ export async function work(flags: WorkerFlags): Promise<number> {
   if (!launched) warnOfOpenAddress(coordinator, keys);
   const faults = faultOptionsOf(flags);
   if (!launched) await backOff(restartCount());
+  const { slot, ...network } = await placeInNetwork(flags, coordinator);
   const exit: WorkerExit = { welcomed: false, leftBy: undefined };
   const communicator = new ThreadCommunicator({
     coordinator,
     memoryAddon: findMemoryAddon(currentEngineHost()),
     keys,
     linkFaults: faults.requests !== undefined,
-    health: workerHealthAddress(flags.health, instanceNumber()),
+    ...network,
   });
   if (launched) {
     onLauncherGone(() => communicator.abandon(new PeerLostError('Launcher lost: its process ended.')));
   }
-  const slot = flags.slot ?? String(instanceNumber());
   const warn = (message: string): void => {
     // The warnings of a launcher's workers are the same; the first worker prints them.
     if (!launched || slot === '0') process.stderr.write(`Warning: ${message}\n`);

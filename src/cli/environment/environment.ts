@@ -3,6 +3,7 @@
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { privateEndpoint } from '../../launcher/socket-directory.js';
+import { completeEndpoint } from '../../shared/network/address.js';
 import { cacheRoot, engineHost, type EngineHost } from '../../worker/engine/cache.js';
 
 /** Returns the value of an environment variable; undefined if it is unset or empty. */
@@ -14,14 +15,12 @@ export function environmentVariable(name: string): string | undefined {
 /**
  * Returns the coordinator's address for processes that are started one by one (by pm2, or on other hosts).
  * @param given value of the option
- * @throws ConfigError if none is given and there is no private folder for a socket
+ * @throws ConfigError if it is malformed, or if none is given and there is no private folder for a socket
  */
 export function coordinatorEndpoint(given?: string): string {
-  return (
-    given ??
-    environmentVariable('LOCKSTEP_COORDINATOR') ??
-    privateEndpoint(environmentVariable('XDG_RUNTIME_DIR'))
-  );
+  const address = given ?? environmentVariable('LOCKSTEP_COORDINATOR');
+  if (address !== undefined) return completeEndpoint(address);
+  return privateEndpoint(environmentVariable('XDG_RUNTIME_DIR'));
 }
 
 /** Folder of CURVE keys; undefined if none is set. */

@@ -9,7 +9,7 @@ import { describeDifference, firstDifference, type Fingerprint } from '../../sha
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import type { ServerKeys } from '../../shared/security/curve-key.js';
-import { openControlServer } from '../../shared/transport/zmq/control.js';
+import { openControlServer } from '../../shared/transport/zmq/control-server.js';
 import { host } from '../environment/environment.js';
 import { openRunFiles } from './run-files.js';
 

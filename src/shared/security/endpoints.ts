@@ -1,9 +1,9 @@
 /** The rule that an address that other users or other hosts can reach requires CURVE keys. */
 
-import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import { ConfigError, systemCode } from '../errors.js';
 import { enterableByOthers } from '../files/ownership.js';
+import { isLoopback, parseTcp } from '../network/address.js';
 
 /** The path of an ipc address with a socket file; undefined for other addresses. */
 export function socketPath(endpoint: string): string | undefined {
@@ -15,10 +15,8 @@ export function socketPath(endpoint: string): string | undefined {
 /** Returns true if only this machine can reach the address. An address that can't be parsed counts as reachable. */
 export function isLocal(endpoint: string): boolean {
   if (socketPath(endpoint) !== undefined) return true;
-  const host = /^tcp:\/\/(?:\[([^\]]+)\]|([^:/]+)):[\d*]+$/.exec(endpoint);
-  const name = host?.[1] ?? host?.[2];
-  if (name === undefined) return false;
-  return name === 'localhost' || name === '::1' || (isIP(name) === 4 && name.startsWith('127.'));
+  const address = parseTcp(endpoint);
+  return address !== undefined && isLoopback(address);
 }
 
 /**

@@ -38,8 +38,8 @@ export interface DataPlane {
 export interface ControlClientEvents {
   message(bytes: Uint8Array): void;
   disconnected(): void;
-  /** The other end refused this one, and will not accept it later. */
-  refused(reason: string): void;
+  /** The other end refused this one, is no coordinator, or did not answer within the limit. This end does not try any more. */
+  refused(error: OperationalError): void;
   /** The other end has too many connections; this one tries again until there are fewer. */
   busy?(error: OperationalError): void;
 }
@@ -48,6 +48,12 @@ export interface ControlClientEvents {
 export interface ControlClient {
   connect(events: ControlClientEvents): void;
   send(bytes: Buffer): void;
+  /** The address of the other end in numbers; undefined if it is not known yet. */
+  readonly remoteEndpoint?: string | undefined;
+  /** Connects anew if the other end's name has another address now. */
+  follow?(): void;
+  /** Finds out and says why there is no answer, for a person. */
+  diagnose?(): Promise<string>;
   /** Closes all connections; messages that were sent have at most a second to leave. */
   close(): Promise<void>;
 }

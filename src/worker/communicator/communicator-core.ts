@@ -8,7 +8,6 @@
 
 import { runTagOf } from '../../shared/collectives/generation-identity.js';
 import {
-  ConfigError,
   OperationalError,
   PeerLostError,
   StaleGenerationError,
@@ -56,7 +55,7 @@ export class CommunicatorCore {
     transports.control.connect({
       message: (bytes) => this.#onControl(bytes),
       disconnected: () => this.#onDisconnected(),
-      refused: (reason) => this.#fail(new ConfigError(`The coordinator refused this worker: ${reason}.`)),
+      refused: (error) => this.#fail(error),
       busy: (error) => this.#events.refused(error),
     });
   }

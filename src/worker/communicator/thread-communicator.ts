@@ -52,7 +52,7 @@ interface Membership {
 }
 
 export type ThreadCommunicatorOptions = Partial<
-  Pick<ThreadOptions, 'memoryAddon' | 'keys' | 'linkFaults' | 'health'>
+  Pick<ThreadOptions, 'memoryAddon' | 'keys' | 'linkFaults' | 'health' | 'peer' | 'connectTimeoutMs'>
 > &
   Pick<ThreadOptions, 'coordinator'>;
 
@@ -74,11 +74,11 @@ export class ThreadCommunicator implements Communicator {
    * or if the address of the health server cannot be bound.
    */
   constructor({
-    coordinator,
     memoryAddon,
     keys = null,
     linkFaults = false,
     health = null,
+    ...options
   }: ThreadCommunicatorOptions) {
     const { port1, port2: failures } = new MessageChannel();
     port1.unref();
@@ -86,7 +86,7 @@ export class ThreadCommunicator implements Communicator {
     this.#memory = new CollectiveMemory(memoryAddon);
     const { buffer: state } = this.#state;
     const workerData: ThreadOptions = {
-      coordinator,
+      ...options,
       keys,
       linkFaults,
       memoryAddon,

@@ -169,7 +169,7 @@ export class FaultyControlClient implements ControlClient {
       message: (bytes) =>
         this.#link.incoming.pass([bytes as Buffer], singlePart(events.message.bind(events))),
       disconnected: () => events.disconnected(),
-      refused: (reason) => events.refused(reason),
+      refused: (error) => events.refused(error),
       busy: (error) => events.busy?.(error),
     });
   }

@@ -6,8 +6,6 @@
  * are accepted. A peer that connects before this end has received its plan waits in the handshake.
  */
 
-import { join } from 'node:path';
-import { randomBytes } from 'node:crypto';
 import { Pull, Push, type Context } from 'zeromq';
 import { ConfigError, InvariantError } from '../../errors.js';
 import type { Frame } from '../../protocol/frame.js';
@@ -15,6 +13,8 @@ import type { KeyPair } from '../../security/curve-key.js';
 import { requireKeys } from '../../security/endpoints.js';
 import type { Rank } from '../../sharding/identifiers.js';
 import type { DataPlane, DataPlaneEvents, PeerAddress } from '../transport.js';
+import { addressForPeers, listenAddress, type DataPlaneAddressOptions } from './data-plane-address.js';
+import { Dialer } from './dialer.js';
 import { Gatekeeper } from './gatekeeper.js';
 import { newKeyPair } from './new-key-pair.js';
 import { receivedMemory } from './received-memory.js';
@@ -23,6 +23,7 @@ import {
   Outbox,
   bind,
   common,
+  connecting,
   newContext,
   onDisconnect,
   receiveLoop,
@@ -30,15 +31,9 @@ import {
   sending,
 } from './sockets.js';
 
-export interface DataPlaneOptions {
-  /** Folder for ipc sockets, private to the user; null: TCP. */
-  readonly socketDirectory: string | null;
-  /** Address to listen on, for TCP; part of the endpoint that peers connect to. */
-  readonly host: string;
+export interface DataPlaneOptions extends DataPlaneAddressOptions {
   /** Maximum length of a frame in bytes; ZeroMQ closes a connection that sends a longer one. */
   readonly maxFrameBytes: number;
-  /** True to encrypt and to accept only peers; required if other hosts can reach the address. */
-  readonly secure?: boolean;
 }
 
 /** Created before the socket is bound. */
@@ -55,6 +50,7 @@ class ZmqDataPlane implements DataPlane {
   readonly #pull: Pull;
   readonly #options: DataPlaneOptions;
   readonly #peers = new Map<Rank, Outbox<Buffer[]>>();
+  #dialers: Dialer[] = [];
   #events: DataPlaneEvents | undefined;
   #receiving = false;
 
@@ -73,6 +69,7 @@ class ZmqDataPlane implements DataPlane {
     const { allowed, gate } = this.#opened;
     for (const old of this.#peers.values()) old.abandon();
     this.#peers.clear();
+    this.#stopDialing();
     this.#events = events;
     allowed.clear();
     for (const { publicKey } of peers) if (publicKey !== undefined) allowed.add(publicKey);
@@ -101,6 +98,7 @@ class ZmqDataPlane implements DataPlane {
     const push = new Push({
       context,
       ...common(this.#options.maxFrameBytes),
+      ...connecting,
       ...sending,
       ...(own && {
         curveServerKey: publicKey ?? null,
@@ -113,8 +111,14 @@ class ZmqDataPlane implements DataPlane {
       // Ignores connections of an earlier generation.
       if (this.#peers.get(rank) === outbox) events.disconnected(rank);
     });
-    push.connect(endpoint);
+    const dialer = new Dialer(push, endpoint, this.#options.zone);
+    this.#dialers.push(dialer);
+    dialer.start();
     this.#peers.set(rank, outbox);
+  }
+
+  #stopDialing(): void {
+    for (const dialer of this.#dialers.splice(0)) dialer.close();
   }
 
   send(to: Rank, frame: Frame): void {
@@ -124,6 +128,7 @@ class ZmqDataPlane implements DataPlane {
   }
 
   async close(): Promise<void> {
+    this.#stopDialing();
     await Promise.all([...this.#peers.values()].map((peer) => peer.close()));
     this.#pull.close();
     this.#opened.gate.close();
@@ -132,11 +137,8 @@ class ZmqDataPlane implements DataPlane {
 
 /** Binds a worker's data plane. @throws ConfigError when the address can't be bound, or needs keys and there are none */
 export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  const { socketDirectory, host, maxFrameBytes, secure = false } = options;
-  const address =
-    socketDirectory === null
-      ? `tcp://${host}:*`
-      : `ipc://${join(socketDirectory, `w-${process.pid}-${randomBytes(4).toString('hex')}`)}`;
+  const { maxFrameBytes, secure = false } = options;
+  const address = listenAddress(options);
   requireKeys(address, secure);
   const context = newContext();
   const own = secure ? newKeyPair() : null;
@@ -145,5 +147,13 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
   const gate = await Gatekeeper.open(context, { keys, patient: true });
   const pull = new Pull({ context, ...common(maxFrameBytes), ...receiving, ...gate.guarded });
   gate.watch(pull);
-  return new ZmqDataPlane(await bind(pull, address), { context, gate, own, allowed }, pull, options);
+  try {
+    const bound = await bind(pull, address);
+    const opened = { context, gate, own, allowed };
+    return new ZmqDataPlane(addressForPeers(bound, options), opened, pull, options);
+  } catch (error) {
+    pull.close();
+    gate.close();
+    throw error;
+  }
 }

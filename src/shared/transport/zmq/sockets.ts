@@ -5,9 +5,12 @@
  * (under load also without a high-water mark); `linger` decides whether `close` lets the queue drain.
  */
 
-import { connect } from 'node:net';
+import { connect, isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { Context, type Socket } from 'zeromq';
 import { ConfigError, systemCode } from '../../errors.js';
+import { formatTcp, parseTcp } from '../../network/address.js';
+import { isName, resolveTcp } from '../../network/resolve.js';
 import { socketPath } from '../../security/endpoints.js';
 
 /** Maximum time that `close` waits for queued messages to leave, in milliseconds. */
@@ -24,6 +27,9 @@ export function common(maxMessageBytes: number): {
   return { linger: lingerMs, maxMessageSize: maxMessageBytes, handshakeInterval: handshakeMs };
 }
 
+/** A connection that is not established within this time (in milliseconds) is tried again: Linux itself would try for two minutes. */
+export const connecting = { connectTimeout: 5_000 } as const;
+
 /** No high-water mark: the order of collectives bounds the messages in flight, and none may be dropped. */
 export const sending = { sendHighWaterMark: 0 } as const;
 /** Limit of received messages of one connection that wait to be read; further ones wait at the sender. */
@@ -34,23 +40,54 @@ export function newContext(ioThreads = 1): Context {
   return new Context({ ioThreads, blocky: false });
 }
 
-/** Binds and returns the endpoint as bound (a wildcard port resolved). @throws ConfigError when it can't be bound. */
-export async function bind(
-  socket: Socket & { bind(endpoint: string): Promise<void> },
-  endpoint: string,
-): Promise<string> {
+type BindableSocket = Socket & { ipv6: boolean; bind(endpoint: string): Promise<void> };
+
+/**
+ * Binds and returns the endpoint as bound (a wildcard port resolved). `*` and `::` accept IPv4 and IPv6 alike. Of a name with several
+ * addresses, the first one of this machine is bound.
+ * @throws ConfigError when it can't be bound
+ */
+export async function bind(socket: BindableSocket, endpoint: string): Promise<string> {
   const path = socketPath(endpoint);
   if (path !== undefined && (await isListening(path)))
     throw cannotListen(endpoint, 'another process uses it');
-  try {
-    await socket.bind(endpoint);
-  } catch (cause) {
-    const inUse = systemCode(cause) === 'EADDRINUSE';
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw cannotListen(endpoint, inUse ? 'another process uses it' : reason, cause);
+  let failure: unknown;
+  for (const candidate of await numbersOf(endpoint)) {
+    const address = parseTcp(candidate);
+    // ZeroMQ's option for both families; it prints IPv4 addresses as IPv6 with it. Without IPv6 in the system, `*` is bound to IPv4.
+    socket.ipv6 = address !== undefined && (address.host === '*' || isIP(address.host) === 6);
+    try {
+      await socket.bind(candidate);
+      return (socket as unknown as { lastEndpoint: string | null }).lastEndpoint ?? candidate;
+    } catch (cause) {
+      failure ??= cause;
+    }
   }
-  const bound = (socket as unknown as { lastEndpoint: string | null }).lastEndpoint;
-  return bound ?? endpoint;
+  throw cannotListen(endpoint, reasonOf(failure), failure);
+}
+
+/** ZeroMQ binds numbers and names of network interfaces, but no other names. @throws ConfigError for an unknown name */
+async function numbersOf(endpoint: string): Promise<string[]> {
+  const address = parseTcp(endpoint);
+  if (!address || !isName(address) || address.host in networkInterfaces()) return [endpoint];
+  try {
+    return (await resolveTcp(address)).map(formatTcp);
+  } catch (cause) {
+    throw cannotListen(endpoint, `the name ${address.host} is unknown (${systemCode(cause)})`, cause);
+  }
+}
+
+function reasonOf(failure: unknown): string {
+  switch (systemCode(failure)) {
+    case 'EADDRINUSE':
+      return 'another process uses it';
+    case 'EADDRNOTAVAIL':
+    case 'EAFNOSUPPORT':
+    case 'ENODEV':
+      return 'it is no address of this machine';
+    default:
+      return failure instanceof Error ? failure.message : String(failure);
+  }
 }
 
 function cannotListen(endpoint: string, why: string, cause?: unknown): ConfigError {
@@ -179,6 +216,6 @@ export function onDisconnect(socket: Socket, handle: () => void): void {
 }
 
 /** A call, since the compiler takes a field for unchanged across an await. */
-function isClosed(socket: { readonly closed: boolean }): boolean {
+export function isClosed(socket: { readonly closed: boolean }): boolean {
   return socket.closed;
 }
