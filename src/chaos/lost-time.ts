@@ -8,10 +8,10 @@ import { median, nobodySurvived } from './recovery.js';
 import { shortStopMs } from './scenario.js';
 import type { Timed } from './training-process.js';
 
-/** A pause of more than this number of median steps is no slow step. */
-const longestStepInMedians = 2;
 /** Steps that are reported this much faster than a median step were computed earlier. */
 const burstFactor = 4;
+/** Events between two steps that are no slow step. */
+const interrupting: readonly Timed['event'][] = ['generation', 'coordinator', 'run'];
 /** The time after which the workers give up waiting for a lost message. */
 const lostMessageMs = 3_000;
 
@@ -32,17 +32,22 @@ function progressTimes(events: readonly Timed[]): number[] {
 }
 
 /**
- * Milliseconds without progress after each fault, up to the next one, in the order of `faults`. A pause between two steps counts if it is
- * longer than two median steps, less one median step. It belongs to the last fault before its end. Steps that the workers commit while
- * there is no coordinator are reported in a burst after the pause, so each step of the burst shortens the pause by a median step.
+ * Milliseconds without progress after each fault, up to the next one, in the order of `faults`. The time between two steps counts if the
+ * fault, or the start of a generation, a coordinator or a command, lies in it, less one median step. Other steps are merely slow, for
+ * example because a worker loads. The time belongs to the last fault before its end. Steps that the workers commit while there is no
+ * coordinator are reported in a burst, so each step of the burst shortens the time by a median step.
  */
 export function lostTimes(faults: readonly InjectedFault[], events: readonly Timed[]): number[] {
   const times = progressTimes(events);
   const gaps = times.slice(1).map((atMs, i) => ({ atMs, ms: atMs - (times[i] ?? atMs) }));
   const typicalMs = median(gaps.map(({ ms }) => ms));
   const lost = faults.map(() => 0);
+  const interruptions = [
+    ...faults.map((fault) => fault.atMs ?? 0),
+    ...events.filter(({ event }) => interrupting.includes(event)).map((event) => event.atMs),
+  ];
   for (const [i, { atMs, ms }] of gaps.entries()) {
-    if (ms <= longestStepInMedians * typicalMs) continue;
+    if (!interruptions.some((at) => at > atMs - ms && at <= atMs)) continue;
     const index = faults.findLastIndex((fault) => fault.atMs !== undefined && fault.atMs <= atMs);
     const lostMs = ms - typicalMs - trainedMs(gaps.slice(i + 1), typicalMs);
     if (index >= 0) lost[index] = (lost[index] ?? 0) + Math.max(0, lostMs);

@@ -89,22 +89,29 @@ function brokenConnection(state: State, nowMs: number): Verdict | undefined {
   return undefined;
 }
 
-/** Finds out whether the last checkpoint was not written in time. */
+/** Finds out whether the last checkpoint makes no progress. Its size and the speed of the disk do not matter. */
 function lastCheckpointTimeout(state: State, nowMs: number): Verdict | undefined {
+  if (state.phase !== 'stopping') return undefined;
   const { stepTimeoutMs } = state.config;
-  if (state.phase !== 'stopping' || nowMs - state.phaseSinceMs <= stepTimeoutMs) return undefined;
-  const message = `Stopped, but no checkpoint was written within ${seconds(stepTimeoutMs)}.`;
+  const tickedMs = membersOf(state).map(({ activity }) => activity.tickedMs);
+  if (nowMs - Math.max(state.phaseSinceMs, ...tickedMs) <= stepTimeoutMs) return undefined;
+  const message = `Stopped, but the last checkpoint made no progress for ${seconds(stepTimeoutMs)}.`;
   return { failure: { code: 'DEADLINE', message }, action: 'fail' };
 }
 
-/** Finds a member that has not connected to the others, or has not stopped, within `stepTimeoutMs`. */
+/**
+ * Finds a member that has not connected to the others, or has not stopped, and makes no progress for `stepTimeoutMs`. A large training
+ * state takes long to build, and each part of it counts as progress.
+ */
 function reconfigurationTimeout(state: State, nowMs: number): Verdict | undefined {
   if (state.phase !== 'connecting' && state.phase !== 'reconfiguring') return undefined;
   const { stepTimeoutMs } = state.config;
   if (nowMs - state.phaseSinceMs <= stepTimeoutMs) return undefined;
   const connecting = state.phase === 'connecting';
-  const overdue = membersOf(state).filter((member) =>
-    connecting ? member.lifecycle.state === 'connecting' : lastCommittedOf(member) === null,
+  const overdue = membersOf(state).filter(
+    (member) =>
+      (connecting ? member.lifecycle.state === 'connecting' : lastCommittedOf(member) === null) &&
+      nowMs - member.activity.tickedMs > stepTimeoutMs,
   );
   // If two members can't reach each other, both are overdue, and the one that joined last is removed.
   const worker = overdue.at(-1);

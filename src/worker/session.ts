@@ -5,12 +5,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { failureOf, onStrayUserError } from '../shared/user-code.js';
-import {
-  protocolVersion,
-  type CoordinatorMessage,
-  type MessageOf,
-  type WorkerMessage,
-} from '../shared/protocol/messages.js';
+import { protocolVersion, type CoordinatorMessage, type MessageOf } from '../shared/protocol/messages.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { originOf } from './checkpoint/origin.js';
 import type { Communicator, DataPlaneAddress } from './communicator/communicator.js';
@@ -122,8 +117,7 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
     build,
   };
   const warn = (message: string): void => options.warn?.(message);
-  const send = (message: WorkerMessage): void => communicator.send(message);
-  const checkpoints = new Checkpoints(replica, context, send, requests, storage);
+  const checkpoints = new Checkpoints(replica, context, communicator, requests, storage);
   try {
     await trainGenerations({ replica, communicator, mailbox, checkpoints, storage, faults, bitFlip, warn });
   } finally {

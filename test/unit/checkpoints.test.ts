@@ -42,7 +42,10 @@ function stateOf(
 describe('the checkpoints of a worker', () => {
   it('report a state that cannot be copied once, and do not reject', async () => {
     const sent: WorkerMessage[] = [];
-    const checkpoints = new Checkpoints({ layout, config }, context, (message) => sent.push(message));
+    const checkpoints = new Checkpoints({ layout, config }, context, {
+      send: (message) => sent.push(message),
+      tick: () => undefined,
+    });
     const state = stateOf(() => {
       throw new RangeError('Array buffer allocation failed');
     });
@@ -68,7 +71,10 @@ describe('the checkpoints of a worker', () => {
   });
 
   it('copy the state before the next step can change it', async () => {
-    const checkpoints = new Checkpoints({ layout, config }, context, () => undefined);
+    const checkpoints = new Checkpoints({ layout, config }, context, {
+      send: () => undefined,
+      tick: () => undefined,
+    });
     const saved: number[] = [];
     let step = 2;
     const snapshot: PinnedVectors = new Map([['weights', allocatePinned(3)]]);

@@ -163,20 +163,23 @@ describe('the time that a fault cost', () => {
   const checkpoint = at({ event: 'checkpoint', step: 3, path: '/c', timeMs: 0 }, 3);
 
   it('is the time without a new step, up to the next fault', () => {
-    // Steps of 1 s; a pause of 4 s after step 2, and one of 7 s after step 4, in which step 4 is repeated.
+    // Steps of 1 s. The fault at 2.5 ends a generation. After that at 7.5, step 4 is repeated. Step 7 is slow without a fault.
     const events = timed(
       step(1, 1, 1),
       step(2, 2, 1),
+      generation(5),
       step(3, 6, 1),
       step(4, 7, 1),
+      at(runEvent(), 10),
       step(4, 13, 1),
       step(5, 14, 1),
       step(6, 15, 1),
-      step(7, 16, 1),
+      step(7, 18, 1),
+      step(8, 19, 1),
+      step(9, 20, 1),
     );
-    expect(lostTimes([fault('kill', 2.5), fault('resume', 7.5), fault('kill', 15.5)], events)).toEqual([
-      3_000, 6_000, 0,
-    ]);
+    const faults = [fault('kill', 2.5), fault('resume', 7.5), fault('duplicate', 18.5)];
+    expect(lostTimes(faults, events)).toEqual([3_000, 6_000, 0]);
   });
 
   it('does not include steps that were reported late', () => {

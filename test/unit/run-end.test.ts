@@ -45,6 +45,34 @@ describe('the end of a run', () => {
     expect(run.status).toBe(130);
   });
 
+  it('waits for the last checkpoint as long as a piece of it is written within the timeout', () => {
+    const run = Run.running();
+    run.commit('a', 1);
+    run.on({ kind: 'interrupt', signal: 'SIGTERM', atOnce: false });
+    for (const from of ['a', 'b']) run.say(from, { type: 'last_committed', generation: 1, step: 1 });
+    // The timeout is 5 s. A piece takes 4 s, and the whole checkpoint 40 s.
+    const wait = (ms: number, ticks: number): void => {
+      for (let passed = 0; passed < ms; passed += 500) {
+        run.nowMs += 500;
+        for (const from of ['a', 'b'])
+          run.say(from, {
+            type: 'heartbeat',
+            generation: 1,
+            ticks: from === 'a' ? ticks : 0,
+            waitingFor: '',
+          });
+        run.on({ kind: 'timer' });
+      }
+    };
+    for (let piece = 1; piece <= 10; piece++) wait(4_000, piece);
+    expect(run.status).toBeUndefined();
+    wait(6_000, 10);
+    expect(run.error).toMatchObject({
+      code: 'DEADLINE',
+      message: 'Stopped, but the last checkpoint made no progress for 5.0 s.',
+    });
+  });
+
   it('waits for the checkpoint of the last step while an earlier one is in progress', () => {
     const run = Run.running();
     run.commit('a', 2);

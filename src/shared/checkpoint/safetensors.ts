@@ -74,8 +74,12 @@ export function safetensorsParts(
   return [length, text, ...parts];
 }
 
-/** @param file names the source in errors. @throws DataError with the field, what was expected and what came */
-export function decodeSafetensors(bytes: Buffer, file: string): Safetensors {
+/**
+ * @param file names the source in errors
+ * @param inPlace the values are views of `bytes` if they are aligned there, and copies if they are not; otherwise always copies
+ * @throws DataError with the field, what was expected and what came
+ */
+export function decodeSafetensors(bytes: Buffer, file: string, inPlace = false): Safetensors {
   const wrong = (expected: string, got: string): DataError =>
     new DataError(`${file}: expected ${expected}, got ${got}.`, { file, expected, got });
   if (bytes.length < lengthBytes) throw wrong('a safetensors file', `${bytes.length} bytes`);
@@ -117,11 +121,11 @@ export function decodeSafetensors(bytes: Buffer, file: string): Safetensors {
         `offsets ${from} to ${to} of ${dataBytes}`,
       );
     expectedOffset = to;
-    const copy = bytes.buffer.slice(
-      bytes.byteOffset + start + from,
-      bytes.byteOffset + start + to,
-    ) as ArrayBuffer;
-    const values = new make(copy);
+    const at = bytes.byteOffset + start + from;
+    const values =
+      inPlace && at % make.BYTES_PER_ELEMENT === 0
+        ? new make(bytes.buffer as ArrayBuffer, at, elements)
+        : new make(bytes.buffer.slice(at, at + to - from) as ArrayBuffer);
     tensors.set(name, {
       shape,
       values: values instanceof BigInt64Array ? Float64Array.from(values, Number) : values,

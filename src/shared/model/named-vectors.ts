@@ -17,6 +17,17 @@ export type StatisticsVector = (typeof statisticsVectors)[number];
 /** The vectors of Adam, in the order in which kernels take them. */
 export const adamVectors = ['weights', 'adam.first', 'adam.second'] as const;
 
+/** Reads the vectors of Adam, or only one of them. @param read called with the vector's name and its place in `adamVectors` */
+export function readAdamVectors(
+  only: ParameterVector | undefined,
+  read: (name: ParameterVector, index: number) => Float32Array,
+): NamedVectors {
+  const vectors = new Map<VectorName, Float32Array>();
+  for (const [index, name] of adamVectors.entries())
+    if (only === undefined || only === name) vectors.set(name, read(name, index));
+  return vectors;
+}
+
 export type VectorName = ParameterVector | StatisticsVector;
 
 export type NamedVectors = ReadonlyMap<VectorName, Float32Array>;

@@ -31,12 +31,20 @@ export type CheckpointedState = Pick<
   'optimizer' | 'parameterVectors' | 'schedulerState' | 'save' | 'allocateSnapshot' | 'restore'
 >;
 
+/** The part of a communicator that checkpoints use. */
+export interface CheckpointReports {
+  send(message: WorkerMessage): void;
+  /** Counts one piece of a checkpoint that is read or written. */
+  tick(): void;
+}
+
 const maxErrorLength = 4_000;
 
 export class Checkpoints {
   readonly #replica: Pick<Replica, 'layout' | 'config'>;
   readonly #context: CheckpointContext;
   readonly #send: (message: WorkerMessage) => void;
+  readonly #tick: () => void;
   readonly #interval: Interval | undefined;
   readonly #writer: CheckpointWriter;
   readonly #storage: RunStorage;
@@ -53,21 +61,23 @@ export class Checkpoints {
   #found: FoundCheckpoint | undefined;
 
   /**
+   * @param communicator is told of each piece of a checkpoint that is read or written, because a slow disk is no hung worker
    * @param faultRequests folder of fault requests, for tests
    * @param storage default: the run's folder
    */
   constructor(
     replica: Pick<Replica, 'layout' | 'config'>,
     context: CheckpointContext,
-    send: (message: WorkerMessage) => void,
+    communicator: CheckpointReports,
     faultRequests?: string,
     storage = inPlace,
   ) {
+    this.#tick = () => communicator.tick();
+    this.#writer = new CheckpointWriter(this.#tick, faultRequests);
     this.#storage = storage;
-    this.#writer = new CheckpointWriter(faultRequests);
     this.#replica = replica;
     this.#context = context;
-    this.#send = send;
+    this.#send = (message) => communicator.send(message);
     const { checkpointEvery } = replica.config;
     this.#interval = checkpointEvery === null ? undefined : parseInterval(checkpointEvery);
   }
@@ -126,6 +136,7 @@ export class Checkpoints {
       found.path,
       this.#layoutOf(state),
       numbers,
+      this.#tick,
     );
     state.restore(vectors, schedulerState);
     await found.discard();

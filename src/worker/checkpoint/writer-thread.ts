@@ -15,7 +15,8 @@ const faults = faultRequests === undefined ? undefined : new FaultInjector(fault
 port.on('message', (task: ToWriter) => {
   const { step } = task.about;
   const answer = (message: FromWriter): void => port.postMessage(message);
-  writeCheckpoint(task, () => faults?.faultPointHit('checkpoint', step)).then(
+  const onWritten = (): void => faults?.faultPointHit('checkpoint', step);
+  writeCheckpoint(task, onWritten, () => answer({ kind: 'progress' })).then(
     (path) => answer({ kind: 'written', step, path }),
     (error: unknown) => answer({ kind: 'failed', step, error: toWireError(error) }),
   );

@@ -8,6 +8,8 @@ import { fromWireError, type WireError } from '../../shared/errors.js';
 export type ToWriter = WriteOptions;
 
 export type FromWriter =
+  /** Another piece of the file is on disk. */
+  | { readonly kind: 'progress' }
   | { readonly kind: 'written'; readonly step: number; readonly path: string }
   | { readonly kind: 'failed'; readonly step: number; readonly error: WireError };
 
@@ -18,11 +20,16 @@ export interface WriterOptions {
 
 export class CheckpointWriter {
   readonly #options: WriterOptions;
+  readonly #onProgress: () => void;
   #thread: Worker | undefined;
   #pending: { resolve(path: string): void; reject(error: Error): void } | undefined;
 
-  /** @param faultRequests folder of fault requests, for tests */
-  constructor(faultRequests?: string) {
+  /**
+   * @param onProgress called after each piece of a file that is on disk
+   * @param faultRequests folder of fault requests, for tests
+   */
+  constructor(onProgress: () => void = () => undefined, faultRequests?: string) {
+    this.#onProgress = onProgress;
     this.#options = { faultRequests };
   }
 
@@ -53,6 +60,10 @@ export class CheckpointWriter {
     // The thread does not keep the process alive. The end of the run awaits the last checkpoint explicitly.
     thread.unref();
     thread.on('message', (message: FromWriter) => {
+      if (message.kind === 'progress') {
+        this.#onProgress();
+        return;
+      }
       const pending = this.#pending;
       this.#pending = undefined;
       if (message.kind === 'written') pending?.resolve(message.path);

@@ -2,7 +2,7 @@
 
 import type { Tensorflow } from '../engine/native.js';
 import { hashEach } from '../../shared/ledger/hash.js';
-import { adamVectors, vectorOf } from '../../shared/model/named-vectors.js';
+import { adamVectors, readAdamVectors, vectorOf } from '../../shared/model/named-vectors.js';
 import { copyOf, updateAdam } from './host-updates.js';
 import type { AdamState } from './kernels.js';
 
@@ -35,8 +35,8 @@ export function hostAdam(
       if (hashes) hashEach(parts, hashes);
       return parts.map((part) => tf.tensor1d(part));
     },
-    read: (into) =>
-      new Map(adamVectors.map((name, i) => [name, copyOf(vectors[i] as Float32Array, into?.get(name))])),
+    read: (into, only) =>
+      readAdamVectors(only, (name, i) => copyOf(vectors[i] as Float32Array, into?.get(name))),
     write: (state) => adamVectors.forEach((name, i) => vectors[i]?.set(vectorOf(state, name))),
     dispose: () => undefined,
   };

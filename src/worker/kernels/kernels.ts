@@ -10,7 +10,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
-import type { NamedVectors, PinnedVectors } from '../../shared/model/named-vectors.js';
+import type { NamedVectors, ParameterVector, PinnedVectors } from '../../shared/model/named-vectors.js';
 
 export interface Window2d {
   readonly strides: readonly [number, number];
@@ -100,8 +100,9 @@ export interface AdamState {
   /**
    * Copies `weights`, `adam.first` and `adam.second` into the vectors of `into`, which must be the same ones at every call, or
    * into new vectors.
+   * @param only copies this vector alone
    */
-  read(into?: PinnedVectors): NamedVectors;
+  read(into?: PinnedVectors, only?: ParameterVector): NamedVectors;
   /**
    * Replaces all three by copies of the vectors of `state`.
    * @throws InvariantError if `state` lacks one of them

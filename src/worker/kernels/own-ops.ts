@@ -19,7 +19,7 @@ import type {
 import type { Precision } from '../../shared/config/run-config.js';
 import { invariant } from '../../shared/errors.js';
 import { hashPlace } from '../../shared/ledger/hash.js';
-import { adamVectors, vectorOf } from '../../shared/model/named-vectors.js';
+import { adamVectors, readAdamVectors, vectorOf } from '../../shared/model/named-vectors.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import { dtypes, type Attribute, type RawOps } from './raw-ops.js';
 
@@ -180,8 +180,7 @@ export class OwnOps {
         scalars.dispose();
         return updated;
       },
-      read: (into) =>
-        new Map(adamVectors.map((name, i) => [name, copy(state[i] as Tensor1D, into?.get(name))])),
+      read: (into, only) => readAdamVectors(only, (name, i) => copy(state[i] as Tensor1D, into?.get(name))),
       write: (vectors) => {
         dispose();
         state = this.#tf.tidy(() => adamVectors.map((name) => owned(vectorOf(vectors, name))));

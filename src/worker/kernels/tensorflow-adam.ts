@@ -8,7 +8,13 @@
 
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
 import { hashEach } from '../../shared/ledger/hash.js';
-import { adamVectors, vectorOf, type NamedVectors } from '../../shared/model/named-vectors.js';
+import {
+  adamVectors,
+  readAdamVectors,
+  vectorOf,
+  type NamedVectors,
+  type ParameterVector,
+} from '../../shared/model/named-vectors.js';
 import type { Tensorflow } from '../engine/native.js';
 import { copyOf } from './host-updates.js';
 import type { AdamState, AdamStep } from './kernels.js';
@@ -72,10 +78,8 @@ export class TensorflowAdam implements AdamState {
     return updated;
   }
 
-  read(into?: NamedVectors): NamedVectors {
-    return new Map(
-      adamVectors.map((name, i) => [name, this.#read(this.#variables[i] as RawId, into?.get(name))]),
-    );
+  read(into?: NamedVectors, only?: ParameterVector): NamedVectors {
+    return readAdamVectors(only, (name, i) => this.#read(this.#variables[i] as RawId, into?.get(name)));
   }
 
   write(state: NamedVectors): void {

@@ -4,7 +4,7 @@ import type { Tensor1D } from '@tensorflow/tfjs';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
-import type { NamedVectors, PinnedVectors } from '../../shared/model/named-vectors.js';
+import type { NamedVectors, ParameterVector, PinnedVectors } from '../../shared/model/named-vectors.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { AdamState, AdamStep, Kernels } from '../kernels/kernels.js';
 import type { UpdateRule } from './update-rule.js';
@@ -43,8 +43,8 @@ export class EngineAdam implements UpdateRule {
     return this.#state.apply(gradient, adamStep(this.#config, step, learningRate), hashes);
   }
 
-  read(into?: PinnedVectors): NamedVectors {
-    return this.#state.read(into);
+  read(into?: PinnedVectors, only?: ParameterVector): NamedVectors {
+    return this.#state.read(into, only);
   }
 
   write(state: NamedVectors): void {

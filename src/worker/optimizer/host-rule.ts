@@ -75,8 +75,9 @@ export class HostRule implements UpdateRule {
     });
   }
 
-  read(into?: PinnedVectors): NamedVectors {
-    return new Map([...this.#vectors].map(([name, values]) => [name, copyOf(values, into?.get(name))]));
+  read(into?: PinnedVectors, only?: ParameterVector): NamedVectors {
+    const read = [...this.#vectors].filter(([name]) => only === undefined || only === name);
+    return new Map(read.map(([name, values]) => [name, copyOf(values, into?.get(name))]));
   }
 
   write(state: NamedVectors): void {

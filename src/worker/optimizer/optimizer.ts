@@ -6,7 +6,12 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
-import { vectorOf, type NamedVectors, type PinnedVectors } from '../../shared/model/named-vectors.js';
+import {
+  vectorOf,
+  type NamedVectors,
+  type ParameterVector,
+  type PinnedVectors,
+} from '../../shared/model/named-vectors.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { LayerVariable } from '../executor/layer.js';
@@ -75,9 +80,9 @@ export class Optimizer {
     return flat;
   }
 
-  /** Copies `weights` and the rule's own vectors, into the vectors of `into` if it is given. */
-  save(into?: PinnedVectors): NamedVectors {
-    return this.#rule.read(into);
+  /** Copies `weights` and the rule's own vectors, or `only` one of them, into the vectors of `into` if it is given. */
+  save(into?: PinnedVectors, only?: ParameterVector): NamedVectors {
+    return this.#rule.read(into, only);
   }
 
   /** Continues from a saved state: replaces the rule's vectors, and the parameters in the model. */

@@ -20,8 +20,8 @@ export interface UpdateRule {
    * @param hashes receives the ledger's hash of each parameter, 8 bytes each; must be the same memory at every step
    */
   apply(gradient: PinnedVector, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[];
-  /** Copies the vectors named by `ruleVectors`, into the vectors of `into` if it is given. */
-  read(into?: PinnedVectors): NamedVectors;
+  /** Copies the vectors named by `ruleVectors`, or `only` one of them, into the vectors of `into` if it is given. */
+  read(into?: PinnedVectors, only?: ParameterVector): NamedVectors;
   /** Replaces the vectors named by `ruleVectors` by copies of those of `state`. */
   write(state: NamedVectors): void;
   dispose(): void;

@@ -22,16 +22,18 @@ export function shareState(
   step: number,
   { isSource, restores }: ShareOptions,
 ): void {
-  const own = isSource ? state.save() : undefined;
   const received = new Map<VectorName, Float32Array>();
-  // Results are copied, because the next all-reduce overwrites them.
-  for (const name of state.parameterVectors)
-    received.set(name, Float32Array.from(buckets.broadcast(step, own?.get(name))));
+  // A worker that restores nothing keeps nothing. Results are copied, because the next all-reduce overwrites them.
+  const keep = (name: VectorName, result: ArrayLike<number>, size = result.length): void => {
+    if (restores) received.set(name, Float32Array.from(result).subarray(0, size));
+  };
+  // The source holds one copy at a time, since a vector can be as large as the model.
+  const own = (name: VectorName): Float32Array | undefined => (isSource ? state.vector(name) : undefined);
+  for (const name of state.parameterVectors) keep(name, buckets.broadcast(step, own(name)));
   onFaultPoint?.('state-transfer', step);
   // The collective has one element even if there are no statistics.
   const size = statisticsSize(replica);
-  for (const name of state.statisticsVectors)
-    received.set(name, Float32Array.from(broadcast(statistics, step, own?.get(name))).subarray(0, size));
+  for (const name of state.statisticsVectors) keep(name, broadcast(statistics, step, own(name)), size);
   const names = [...state.schedulerState.keys()];
   const values = isSource ? [...state.schedulerState.values()] : undefined;
   const numbers = broadcast(schedulerState, step, values);

@@ -41,7 +41,7 @@ export class TrainingState {
     const { engine, kernels, model, config } = replica;
     const { ema } = config;
     this.optimizer = new Optimizer(engine.tf, kernels, model, parameters, config.optimizer);
-    const weights = (): Float32Array => vectorOf(this.optimizer.save(), 'weights');
+    const weights = (): Float32Array => vectorOf(this.optimizer.save(undefined, 'weights'), 'weights');
     this.#average = ema === null ? undefined : new WeightAverage(ema, weights(), readStatistics(replica));
     this.#clipped = config.clipNorm === null ? undefined : allocatePinned(this.optimizer.size);
     this.schedulerState = initialSchedulerState(config);
@@ -85,7 +85,7 @@ export class TrainingState {
     try {
       return await body();
     } finally {
-      this.optimizer.loadIntoModel(vectorOf(this.optimizer.save(), 'weights'));
+      this.optimizer.loadIntoModel(vectorOf(this.optimizer.save(undefined, 'weights'), 'weights'));
       writeStatistics(this.#replica, statistics);
     }
   }
@@ -99,6 +99,15 @@ export class TrainingState {
       vectors.set('ema.statistics', copyOf(this.#average.statistics, into?.get('ema.statistics')));
     }
     return vectors;
+  }
+
+  /** Copies one vector of the state. */
+  vector(name: VectorName): Float32Array {
+    if (name === 'statistics') return readStatistics(this.#replica);
+    const average = this.#average;
+    if (average && name === 'ema') return copyOf(average.weights);
+    if (average && name === 'ema.statistics') return copyOf(average.statistics);
+    return vectorOf(this.optimizer.save(undefined, name as ParameterVector), name);
   }
 
   /** Allocates vectors for `save` in memory that threads can share. @throws RangeError if there is not enough memory */

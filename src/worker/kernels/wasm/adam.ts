@@ -2,7 +2,7 @@
 
 import type { Tensor1D } from '@tensorflow/tfjs';
 import { hashPlace } from '../../../shared/ledger/hash.js';
-import { adamVectors, vectorOf } from '../../../shared/model/named-vectors.js';
+import { adamVectors, readAdamVectors, vectorOf } from '../../../shared/model/named-vectors.js';
 import type { AdamState } from '../kernels.js';
 import { hashAt } from './hash.js';
 import type { WasmModule } from './module.js';
@@ -44,8 +44,7 @@ export function wasmAdam(
         return tensor;
       });
     },
-    read: (into) =>
-      new Map(adamVectors.map((name, i) => [name, values(memory + i * bytes, into?.get(name))])),
+    read: (into, only) => readAdamVectors(only, (name, i) => values(memory + i * bytes, into?.get(name))),
     write: (state) =>
       adamVectors.forEach((name, i) => module.floats(memory + i * bytes, count).set(vectorOf(state, name))),
     dispose: () => module.free(memory),
