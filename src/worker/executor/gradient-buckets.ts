@@ -87,8 +87,8 @@ export class GradientBuckets {
   /** Number of gradients added in this step so far, by `weight/shard`. */
   readonly #seen = new Map<string, number>();
   /**
-   * A scratch vector per weight, the same in every step. If a shard has several gradients of one weight and a writer supplies the
-   * second or a later one, the writer fills this vector. The vector is then added to the sum of the previous gradients.
+   * A scratch vector per weight, the same in every step. If a shard has several gradients of one weight and a `GradientWriter`
+   * supplies the second or a later one, it fills this vector. The vector is then added to the sum of the previous gradients.
    */
   readonly #scratch = new Map<number, PinnedVector>();
   #step = 0;
