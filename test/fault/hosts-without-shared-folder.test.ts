@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/runs/run-events.js';
+import { eventually } from '../support/eventually.js';
 import { stepsIn, range, training, endless } from '../support/elastic-run.js';
 import { Lockstep, descendants, lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
@@ -39,12 +40,12 @@ async function threeHosts() {
   expect((await lockstep(['keygen', '--out', keys])).status).toBe(0);
   const [home, ...others] = (await startHosts(3, runs)) as [TestHost, TestHost, TestHost];
   const address = `tcp://${home.address}:28600`;
-  const coordinate = (...options: string[]): Lockstep =>
+  const coordinate = (options: string[], env: Record<string, string> = {}): Lockstep =>
     new Lockstep(
       ['coordinator', '--listen', address, '--keys', keys, '--config', config, '--json', ...options],
       {
         within: home.within,
-        env: { LOCKSTEP_HOST: 'home' },
+        env: { LOCKSTEP_HOST: 'home', ...env },
       },
     );
   const work = async (host: TestHost, name: string): Promise<Lockstep> => {
@@ -72,7 +73,7 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
       ...training,
       ...endless,
     ];
-    const coordinator = coordinate(...options);
+    const coordinator = coordinate(options);
     await coordinator.event('run');
     // The name of the coordinator's host makes this worker rank 0, and proves nothing about the folder.
     await work(first, 'home');
@@ -100,7 +101,7 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
 
     // The run continues with a worker that fetches the checkpoint, since no worker shares the folder.
     const end = last + 20 + (last % 2);
-    const resumed = coordinate('--resume', out, '--workers', '1', '--max-steps', String(end));
+    const resumed = coordinate(['--resume', out, '--workers', '1', '--max-steps', String(end)]);
     await resumed.event('resumed');
     const worker = await work(second, 'other');
     const ended = await resumed.ended;
@@ -130,5 +131,48 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
     expect(evaluated).toEqual(evaluationOf(await lockstep(['eval', alone, '--json'])));
     expect((await lockstep(['export', out, '--format', 'onnx'])).status).toBe(0);
     expect(existsSync(join(out, 'model.onnx'))).toBe(true);
+  });
+
+  it('continue a transfer with a new coordinator after the death of the one that received it', async () => {
+    const { config, runs, others, coordinate, work } = await threeHosts();
+    // A state of 13 MB, 50 pieces, so that the coordinator can be killed in the middle.
+    await writeFile(config, (await readFile(config, 'utf8')).replace('units: 24', 'units: 4096'));
+    const out = join(runs, 'run');
+    const [host] = others;
+    const length = ['--epochs', '1000000', '--max-steps', '30', '--evaluate', 'none'];
+    const options = ['--out', out, '--workers', '1', '--checkpoint-every', '4steps', ...training, ...length];
+    const first = coordinate(options);
+    await first.event('run');
+    const worker = await work(host, 'other');
+    const received = await eventually('a part of a checkpoint', async () => {
+      for (const name of await readdir(join(out, 'checkpoints')).catch((): string[] => [])) {
+        if (!name.includes('.incoming.partial-')) continue;
+        const file = await stat(join(out, 'checkpoints', name, 'state.safetensors')).catch(() => undefined);
+        if (file && file.size > 0) return name;
+      }
+      return undefined;
+    });
+    await signal(first, 'SIGKILL');
+    await first.ended;
+    expect(await readdir(join(out, 'checkpoints'))).toContain(received);
+
+    const second = coordinate(options, { pm_id: '0', restart_time: '1' });
+    const ended = await second.ended;
+    expect((await worker.ended).status).toBe(0);
+    const step = Number(/step-0*(\d+)/.exec(received)?.[1]);
+    expect(eventsOf(ended.events, 'checkpoint').map((event) => event.step)).toContain(step);
+    expect((await readdir(join(out, 'checkpoints'))).filter((name) => name.includes('partial'))).toEqual([]);
+    const alone = join(await temporaryFolder(), 'alone');
+    const undisturbed = [
+      'train',
+      '--config',
+      config,
+      '--single-process',
+      '--out',
+      alone,
+      ...training,
+      ...length,
+    ];
+    expect(weightsOf(ended)).toBe(weightsOf(await lockstep(undisturbed)));
   });
 });
