@@ -41,6 +41,11 @@ const coordinator = process.env.LOCKSTEP_COORDINATOR;
 const configFlag = runArgs.find((arg, i) => runArgs[i - 1] === '--config' || arg.startsWith('--config='));
 const config = configFlag?.replace('--config=', '');
 
+/** The folder of a run without one in LOCKSTEP_ARGS. pm2 keeps the arguments, so a coordinator that it restarts finds its run again. */
+const namesFolder = runArgs.some((arg) => /^--(out|resume)(=|$)/.test(arg));
+const time = new Date().toISOString().slice(0, 19).replaceAll(':', '-');
+const folder = namesFolder ? [] : ['--out', path.join('runs', time)];
+
 const common = {
   script,
   // Relative paths in LOCKSTEP_ARGS and the folder runs/ refer to the folder in which pm2 was started.
@@ -63,7 +68,7 @@ export const apps = [
   {
     ...common,
     name: 'lockstep-coordinator',
-    args: ['coordinator', ...runArgs],
+    args: ['coordinator', ...runArgs, ...folder],
   },
   {
     ...common,

@@ -51,10 +51,8 @@ export function takeOver(state: State, from: ConnectionId, rejoin: Rejoin, nowMs
   );
 }
 
-function refuseOtherRun(state: State, from: ConnectionId, { runId, join }: Rejoin): Decision {
-  const message =
-    `Worker ${join.pid} on ${join.host} refused: expected a member of run ${state.runId}, got one of run ${runId}. ` +
-    'Start the worker again to join this run.';
+function refuseOtherRun(state: State, from: ConnectionId, rejoin: Rejoin): Decision {
+  const message = otherRunMessage(state.runId, rejoin);
   return {
     state,
     actions: [
@@ -62,6 +60,14 @@ function refuseOtherRun(state: State, from: ConnectionId, { runId, join }: Rejoi
       warn(message),
     ],
   };
+}
+
+/** Describes the refusal of a worker that has the state of another run. @param expected id of this run */
+export function otherRunMessage(expected: string, { runId, join }: Rejoin): string {
+  return (
+    `Worker ${join.pid} on ${join.host} refused: expected a member of run ${expected}, got one of run ${runId}. ` +
+    'Start the worker again to join this run.'
+  );
 }
 
 /** Called at each timer event. Ends the wait for further members when `patienceBeats` heartbeats have passed. */

@@ -24,15 +24,26 @@ type RelevantEvent = z.infer<typeof eventSchema>;
 const initial: InheritedState = { runId: '', step: 0, evaluated: { step: 0, splits: [] }, checkpoint: null };
 
 export class InheritedStateCollector {
-  #state = initial;
+  #state: InheritedState;
   #ended = false;
+  /** The next run continues from the checkpoint of the last `resumed`. */
+  #isResumed = false;
+
+  /** @param state what an earlier collector had; null for a run that has not started */
+  constructor(state: InheritedState | null = null) {
+    this.#state = state ?? initial;
+  }
 
   add(event: RunEvent | RelevantEvent): void {
     if (event.event === 'run' || event.event === 'resumed') this.#ended = false;
-    if (event.event === 'run') this.#state = { ...this.#state, runId: event.runId };
+    if (event.event === 'run') {
+      this.#state = { ...(this.#isResumed ? this.#state : initial), runId: event.runId };
+      this.#isResumed = false;
+    }
     // The run has gone back to a checkpoint. Later steps and their evaluations are repeated.
     if (event.event === 'resumed') {
       const { path, step } = event;
+      this.#isResumed = true;
       this.#state = { ...initial, runId: this.#state.runId, step, checkpoint: { path, step } };
     }
     if (event.event === 'done' || event.event === 'error') this.#ended = true;

@@ -37,7 +37,7 @@ export function lifeOf(holder: Holder, own: Holder): 'alive' | 'dead' | 'unknown
   const isVisible =
     holder.host === own.host && holder.boot === own.boot && holder.pidNamespace === own.pidNamespace;
   if (!isVisible) return 'unknown';
-  if (!exists(holder.pid)) return 'dead';
+  if (!isAlive(holder.pid)) return 'dead';
   // The files of /proc can be those of another namespace.
   const hasOwnProc = orEmpty(() => readlinkSync('/proc/self')) === String(own.pid);
   const startTime = hasOwnProc ? orEmpty(() => startTimeIn(`/proc/${holder.pid}/stat`)) : '';
@@ -45,19 +45,25 @@ export function lifeOf(holder: Holder, own: Holder): 'alive' | 'dead' | 'unknown
   return isAnother ? 'dead' : 'alive';
 }
 
-function exists(pid: number): boolean {
+/** A process that has ended and that its parent has not waited for counts as dead. Such a process keeps its PID. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     return systemCode(error) === 'EPERM';
   }
+  return orEmpty(() => fieldsOf(`/proc/${pid}/stat`)[0] ?? '') !== 'Z';
 }
 
-/** The 22nd field; the second one, the command in parentheses, may contain spaces. */
+/** The 22nd field. */
 function startTimeIn(file: string): string {
+  return fieldsOf(file)[19] ?? '';
+}
+
+/** The fields from the third one on, the state of the process. The second one, the command in parentheses, may contain spaces. */
+function fieldsOf(file: string): string[] {
   const stat = readFileSync(file, 'utf8');
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function orEmpty(read: () => string): string {

@@ -3,7 +3,6 @@
  * one, which inherits the run. A worker that fails is replaced by its slot. No process is left behind.
  */
 
-import { join } from 'node:path';
 import type { InheritedState } from '../coordinator/types.js';
 import { exitStatus } from '../shared/exit-status.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
@@ -13,7 +12,7 @@ import { InheritedStateCollector } from './inherited-state.js';
 import type { CoordinatorStart, FromCoordinator, ToCoordinator } from './launch-messages.js';
 import { RecentExits } from './recent-exits.js';
 import {
-  makeSocketDirectory,
+  addressIn,
   removeSocketDirectory,
   removeSocketsOf,
   restoreSocketDirectory,
@@ -33,7 +32,7 @@ const atOnceMs = 2_000;
 const mostTakeovers = 10;
 
 /** The data with which a coordinator is started, without the fields that the supervisor sets itself. */
-export interface SupervisedRun extends Omit<CoordinatorStart, 'listen' | 'socketDirectory' | 'inherited'> {
+export interface SupervisedRun extends Omit<CoordinatorStart, 'listen'> {
   /** GPU numbers for the workers, in order; empty for CPU. */
   readonly gpus: readonly number[];
   /** Additional arguments of every worker process. */
@@ -49,9 +48,8 @@ export interface SupervisorOutput {
 export class RunSupervisor {
   readonly #run: SupervisedRun;
   readonly #output: SupervisorOutput;
-  readonly #socketDirectory = makeSocketDirectory();
   readonly #workers: WorkerSlot[] = [];
-  readonly #inherited = new InheritedStateCollector();
+  readonly #inherited: InheritedStateCollector;
   readonly #exits = new RecentExits();
   #listen: string;
   #coordinator: Child;
@@ -64,9 +62,10 @@ export class RunSupervisor {
   constructor(run: SupervisedRun, output: SupervisorOutput) {
     this.#run = run;
     this.#output = output;
-    const directory = this.#socketDirectory;
-    this.#listen = directory === null ? 'tcp://127.0.0.1:*' : `ipc://${join(directory, 'coordinator')}`;
-    this.#coordinator = this.#startCoordinator(null);
+    this.#inherited = new InheritedStateCollector(run.inherited);
+    const directory = run.socketDirectory;
+    this.#listen = directory === null ? 'tcp://127.0.0.1:*' : addressIn(directory);
+    this.#coordinator = this.#startCoordinator(run.inherited);
   }
 
   /** Waits for the end of the run and of all processes; resolves with the exit status. */
@@ -79,7 +78,7 @@ export class RunSupervisor {
         await Promise.all(this.#workers.map((worker) => worker.end(peerTimeoutMs + graceMs)));
       },
     );
-    removeSocketDirectory(this.#socketDirectory);
+    removeSocketDirectory(this.#run.socketDirectory);
     return this.#status ?? this.#coordinator.status ?? exitStatus.failed;
   }
 
@@ -121,7 +120,7 @@ export class RunSupervisor {
         watchdog = new Watchdog(child, this.#run.config.peerTimeoutMs, () => (this.#hung = true));
       this.#onMessage(child, message);
     });
-    const { config, definition, fingerprint, keys, out, resume } = this.#run;
+    const { config, definition, fingerprint, keys, out, resume, socketDirectory } = this.#run;
     const start: CoordinatorStart = {
       config,
       definition,
@@ -130,7 +129,7 @@ export class RunSupervisor {
       out,
       resume,
       listen: this.#listen,
-      socketDirectory: this.#socketDirectory,
+      socketDirectory,
       inherited,
     };
     child.send({ kind: 'start', start } satisfies ToCoordinator);
@@ -162,7 +161,7 @@ export class RunSupervisor {
     if (this.#inherited.ended) for (const worker of this.#workers) worker.retire();
     if (event.event === 'worker' && event.state === 'lost') {
       for (const worker of this.#workers) worker.replace(event.pid);
-      removeSocketsOf(this.#socketDirectory, event.pid);
+      removeSocketsOf(this.#run.socketDirectory, event.pid);
     }
     this.#output.emit(event);
   }
@@ -178,7 +177,7 @@ export class RunSupervisor {
       onLine: (line) => this.#output.printLine(line),
       onExit: (pid, how, final) => {
         // The replacement refuses an address in a folder that does not exist.
-        restoreSocketDirectory(this.#socketDirectory);
+        restoreSocketDirectory(this.#run.socketDirectory);
         this.#send({ kind: 'exited', pid, how, final });
       },
     });

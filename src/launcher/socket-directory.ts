@@ -2,7 +2,7 @@
 
 import { accessSync, constants, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { getuid } from 'node:process';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { makeTemporaryFolder } from '../shared/files/temporary-folder.js';
@@ -30,7 +30,7 @@ export function makeSocketDirectory(): string | null {
  */
 function temporaryBase(): string {
   const faults: string[] = [];
-  for (const base of new Set([tmpdir(), '/tmp', '/dev/shm'])) {
+  for (const base of bases()) {
     const fault = baseFault(base);
     if (fault === undefined) return base;
     faults.push(fault);
@@ -39,6 +39,16 @@ function temporaryBase(): string {
     `Socket folder: expected a temporary directory in which others cannot replace files of this user, got none: ${faults.join('; ')}. ` +
       'Set TMPDIR to a folder of your own, with a short path.',
   );
+}
+
+/** The address of a coordinator in a folder of sockets. */
+export const addressIn = (directory: string): string => `ipc://${join(directory, 'coordinator')}`;
+
+const bases = (): ReadonlySet<string> => new Set([tmpdir(), '/tmp', '/dev/shm']);
+
+/** Returns true if `makeSocketDirectory` may have made a folder in this one. */
+export function isTemporaryBase(folder: string): boolean {
+  return [...bases()].some((base) => resolve(base) === folder);
 }
 
 function baseFault(base: string): string | undefined {

@@ -44,6 +44,22 @@ describe('the state that a coordinator inherits', () => {
   });
 });
 
+describe('a log to which a later run was appended', () => {
+  it('has the state of the later run alone', async () => {
+    const other = '00000000-0000-4000-8000-000000000001';
+    const checkpoint = { event: 'checkpoint', step: 4, path: '/out/checkpoints/step-4' };
+    const error = { event: 'error', code: 'DATA', message: 'm' };
+    const log = [{ event: 'run', runId }, step(4), checkpoint, error];
+    expect(await stateAfter(...log)).toBeNull();
+    expect(await stateAfter(...log, { event: 'run', runId: other }, step(1))).toEqual({
+      runId: other,
+      step: 1,
+      evaluated: { step: 0, splits: [] },
+      checkpoint: null,
+    });
+  });
+});
+
 describe('the end of a stopped run whose coordinator was lost', () => {
   const resume = { step: 30, path: '/out/checkpoints/step-30' };
   const state = { runId, step: 0, evaluated: { step: 0, splits: [] }, checkpoint: null };

@@ -2,22 +2,17 @@
 
 import { backOff } from '../../launcher/back-off.js';
 import type { CoordinatorStart } from '../../launcher/launch-messages.js';
-import {
-  makeSocketDirectory,
-  removeSocketDirectory,
-  removeSocketsOf,
-} from '../../launcher/socket-directory.js';
-import type { ServerKeys } from '../../shared/security/curve-key.js';
-import { isLocal } from '../../shared/security/endpoints.js';
-import { coordinatorEndpoint, restartCount } from '../environment/environment.js';
+import { openSocketDirectory } from '../../launcher/leadership.js';
+import { removeSocketDirectory, removeSocketsOf } from '../../launcher/socket-directory.js';
+import { restartCount } from '../environment/environment.js';
 import { readSetup } from '../options/run-setup.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import type { TrainFlags } from '../options/train-options.js';
 import { openRunHealth, type RunHealth } from '../health/run-health.js';
-import { openRun, type OpenRun } from '../runs/open-run.js';
+import { CoordinatorAddress } from '../runs/find-members.js';
+import { openRun, reportNotes, type OpenRun } from '../runs/open-run.js';
 import { coordinateUntilEnd } from '../runs/run-coordinator.js';
 import { openReportersOf } from '../runs/run-reporters.js';
-import { coordinatorKeys, warnOfOpenAddress } from '../security/security.js';
 import { coordinateLaunched } from './launched-coordinator.js';
 
 export interface CoordinatorFlags extends TrainFlags, SecurityFlags {
@@ -29,53 +24,58 @@ export interface CoordinatorFlags extends TrainFlags, SecurityFlags {
 /** Resolves with the exit status. @throws ConfigError and other operational errors before the run has begun */
 export async function coordinate(flags: CoordinatorFlags): Promise<number> {
   if (flags.launched === true) return coordinateLaunched();
-  const listen = coordinatorEndpoint(flags.listen);
-  const keys = coordinatorKeys(listen, flags);
-  warnOfOpenAddress(listen, keys);
+  const address = new CoordinatorAddress(flags);
   const health = await openRunHealth(flags.health, 'listening');
   try {
     await backOff(restartCount());
-    const run = await openRun(flags, restartCount());
+    const run = await openRun(flags, (past) => address.find(past));
     try {
-      return await lead({ ...flags, listen }, run, keys, health);
+      return await lead(flags, run, address, health);
     } finally {
       await run.close();
     }
   } finally {
+    await address.close();
     await health?.close();
   }
 }
 
 async function lead(
-  flags: CoordinatorFlags & { readonly listen: string },
+  flags: CoordinatorFlags,
   run: OpenRun,
-  keys: ServerKeys | null,
+  address: CoordinatorAddress,
   health: RunHealth | undefined,
 ): Promise<number> {
+  const { listen, keys } = address;
   const { out, inherited } = run;
   const setup = await readSetup(flags, run);
   const { config, checkpoint } = setup;
   const reporters = await openReportersOf(setup, flags, health, inherited !== null);
-  run.notes.forEach((note) => reporters.printLine(note));
-  const socketDirectory = isLocal(flags.listen) ? makeSocketDirectory() : null;
+  reportNotes(run, reporters);
+  const socketDirectory = openSocketDirectory(run, listen);
   try {
     const start: CoordinatorStart = {
       config,
       ...setup.identity,
-      listen: flags.listen,
+      listen,
       keys: flags.keys ?? null,
       socketDirectory,
       out,
       resume: checkpoint,
       inherited,
     };
-    return await coordinateUntilEnd(start, keys, {
-      emit: (event) => {
-        reporters.emit(event);
-        if (event.event === 'worker' && event.state === 'lost') removeSocketsOf(socketDirectory, event.pid);
+    const server = address.takeServer();
+    return await coordinateUntilEnd(
+      start,
+      { keys, server },
+      {
+        emit: (event) => {
+          reporters.emit(event);
+          if (event.event === 'worker' && event.state === 'lost') removeSocketsOf(socketDirectory, event.pid);
+        },
+        onListening: () => health?.listening(),
       },
-      onListening: () => health?.listening(),
-    });
+    );
   } finally {
     removeSocketDirectory(socketDirectory);
     await reporters.close();

@@ -27,7 +27,7 @@ export async function coordinateLaunched(): Promise<number> {
   try {
     const { keys: directory, listen } = start;
     const keys = directory === null ? null : coordinatorKeys(listen, { keys: directory });
-    const running = await startCoordinator(start, keys, (event) => post({ kind: 'event', event }));
+    const running = await startCoordinator(start, { keys }, (event) => post({ kind: 'event', event }));
     handle = (message) => {
       if (message.kind !== 'start') running.coordinator.handle(message);
     };

@@ -31,9 +31,8 @@ export async function trainInOneProcess(
   const { out, resume, checkpoint } = setup;
   const config = singleProcessConfig(setup.config);
   const server = new MemoryControl();
-  const files = openRunFiles({ out, trace: config.trace, resumed: resume !== null }, (event) =>
-    reporters.emit(event),
-  );
+  const mode = resume === null ? 'new' : 'resume';
+  const files = await openRunFiles({ out, trace: config.trace, mode }, (event) => reporters.emit(event));
   const coordinator = new Coordinator({
     runId: randomUUID(),
     host,

@@ -1,5 +1,7 @@
 /** `lockstep train`: trains on the workers of this machine, under a launcher or in one process. */
 
+import { resolve } from 'node:path';
+import { openSocketDirectory } from '../../launcher/leadership.js';
 import { RunSupervisor } from '../../launcher/run-supervisor.js';
 import type { FaultOptions } from '../../worker/faults/fault-options.js';
 import { faultArguments, faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
@@ -8,7 +10,8 @@ import type { SecurityFlags } from '../options/security-options.js';
 import type { TrainFlags } from '../options/train-options.js';
 import { openRunHealth, type RunHealth } from '../health/run-health.js';
 import type { Reporters } from '../reporters/reporters.js';
-import { openRun } from '../runs/open-run.js';
+import { findMembersOfTrain } from '../runs/find-members.js';
+import { openRun, reportNotes, type OpenRun } from '../runs/open-run.js';
 import { openReportersOf } from '../runs/run-reporters.js';
 import { withKeys } from '../security/security.js';
 import { trainInOneProcess } from './single-process.js';
@@ -29,16 +32,20 @@ export async function train(flags: TrainCommandFlags): Promise<number> {
 
 async function trainObserved(flags: TrainCommandFlags, health: RunHealth | undefined): Promise<number> {
   const faults = faultOptionsOf(flags);
-  const run = await openRun(flags);
+  const givenKeys = flags.keys === undefined ? null : resolve(flags.keys);
+  const run = await openRun(
+    flags,
+    flags.singleProcess === true ? undefined : (past) => findMembersOfTrain(past, givenKeys),
+  );
   try {
     const setup = await readSetup(flags, run);
     return await withKeys(flags, async (keys) => {
-      const reporters = await openReportersOf(setup, flags, health);
+      const reporters = await openReportersOf(setup, flags, health, run.inherited !== null);
       try {
-        run.notes.forEach((note) => reporters.printLine(note));
+        reportNotes(run, reporters);
         return flags.singleProcess === true
           ? await trainInOneProcess(setup, reporters, faults)
-          : await trainInChildren(setup, reporters, keys, faults);
+          : await trainInChildren(setup, run, reporters, keys, faults);
       } finally {
         await reporters.close();
       }
@@ -50,6 +57,7 @@ async function trainObserved(flags: TrainCommandFlags, health: RunHealth | undef
 
 function trainInChildren(
   setup: RunSetup,
+  run: OpenRun,
   reporters: Reporters,
   keys: string | null,
   faults: FaultOptions,
@@ -64,6 +72,8 @@ function trainInChildren(
       keys,
       out,
       resume,
+      inherited: run.inherited,
+      socketDirectory: openSocketDirectory(run),
       workerArguments: faultArguments(faults),
     },
     reporters,

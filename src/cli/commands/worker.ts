@@ -50,6 +50,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
     keys,
     linkFaults: faults.requests !== undefined,
     ...network,
+    launcherPid: launched ? process.ppid : undefined,
   });
   if (launched) {
     onLauncherGone(() => communicator.abandon(new PeerLostError('Launcher lost: its process ended.')));

@@ -30,6 +30,32 @@ export interface ResumeRequest {
   readonly layers: readonly ConfigLayer[];
   /** Differences that have no effect, or that can't be compared; for warnings. */
   readonly warnings: readonly string[];
+  /** The configuration of a run that is taken over, which does not change. */
+  readonly kept?: ResolvedConfig;
+}
+
+/** The configuration with which the workers of a run train, and which a takeover keeps. @param run folder of the run */
+export async function takeoverRequest(run: string): Promise<ResumeRequest> {
+  const kept = await readRunConfig(run);
+  return { layers: [{ source: run, values: kept }], warnings: [], kept };
+}
+
+/** Returns warnings about options of this command that differ from those of the run that is taken over. */
+export function valuesWithoutEffect(kept: ResolvedConfig, requested: ResolvedConfig): string[] {
+  const { changes, refusals } = compareConfigs(kept, requested);
+  const values = [
+    ...changes.map(
+      ({ field, before, now }) => `${field} ${JSON.stringify(before)}, not ${JSON.stringify(now)}`,
+    ),
+    ...refusals,
+  ];
+  if (kept.trace !== requested.trace)
+    values.push(`trace ${JSON.stringify(kept.trace)}, not ${JSON.stringify(requested.trace)}`);
+  if (values.length === 0) return [];
+  return [
+    `The run keeps the options with which its workers train: ${values.join('; ')}. ` +
+      'Other options have an effect when the run is resumed from a checkpoint.',
+  ];
 }
 
 interface DefinitionChanges {

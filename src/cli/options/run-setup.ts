@@ -13,7 +13,13 @@ import { describeStart, type StartDescription } from '../runs/start-identity.js'
 import { environmentLayers, flagLayers } from './config-layers.js';
 import { definitionPath, resumedDefinition } from './definition-path.js';
 import { chooseGpus, mergeConfig, resolveConfig, type ConfigLayer } from './resolve.js';
-import { checkResume, resumeRequest } from './resume-request.js';
+import {
+  checkResume,
+  resumeRequest,
+  takeoverRequest,
+  valuesWithoutEffect,
+  type ResumeRequest,
+} from './resume-request.js';
 import type { TrainFlags } from './train-options.js';
 
 export interface RunSetup extends StartDescription {
@@ -32,33 +38,40 @@ export interface RunSetup extends StartDescription {
 }
 
 /**
- * Precedence: defaults < training definition (or checkpoint) < environment < flags.
+ * Precedence: defaults < training definition (or checkpoint) < environment < flags. A run that is taken over keeps its configuration,
+ * because its workers have it; other values are named in warnings.
  * @throws ConfigError
  */
 export async function readSetup(
   flags: TrainFlags,
-  { out, resume }: Pick<OpenRun, 'out' | 'resume'>,
+  { out, resume, inherited }: Pick<OpenRun, 'out' | 'resume' | 'inherited'>,
 ): Promise<RunSetup> {
   const chosen = resume
     ? await resumedDefinition(flags.config, resume)
     : { path: definitionPath(flags.config), notes: [] };
   const definition = await loadDefinition(chosen.path, definitionCache());
   const { copy, identity } = await describeStart(definition);
-  const request = resume
-    ? await resumeRequest(resume, definition, copy)
-    : { layers: [{ source: definition.path, values: definition.values }], warnings: [] };
+  let request: ResumeRequest = {
+    layers: [{ source: definition.path, values: definition.values }],
+    warnings: [],
+  };
+  if (inherited !== null) request = await takeoverRequest(out);
+  else if (resume !== null) request = await resumeRequest(resume, definition, copy);
   const merged = mergeFlags(flags, request.layers);
   const { cores, present } = machine(merged.devices);
   const gpus = chooseGpus(merged.devices, present);
-  const config = resolveConfig(
+  const requested = resolveConfig(
     { ...merged, data: absolute(merged.data), trace: absolute(merged.trace) },
     { cores, gpus },
   );
-  const changes = resume === null ? [] : checkResume(resume, config);
+  const { kept } = request;
+  const config = kept ?? requested;
+  const changes = resume === null || kept ? [] : checkResume(resume, config);
   const { incomplete } = copy.record;
   const warnings = [
     ...chosen.notes,
     ...request.warnings,
+    ...(kept ? valuesWithoutEffect(kept, requested) : []),
     ...(incomplete === null ? [] : [`The run keeps no copy of its definition: ${incomplete}.`]),
   ];
   const checkpoint = checkpointRefOf(resume);

@@ -12,10 +12,10 @@ import { eventsName } from '../../shared/runs/read-events.js';
 import type { RunEvent, TimedEvent } from '../../shared/runs/run-events.js';
 
 /**
- * `append` keeps the events that are in the log. `resume` keeps them as well, and adds others once training starts. A takeover of a
- * run appends, because its workers may be training already.
+ * Both keep the events that are in the log. `append` adds events at once: to a new log, or in a takeover of a run, whose workers may be
+ * training already. `resume` adds them once training starts.
  */
-export type LogMode = 'new' | 'append' | 'resume';
+export type LogMode = 'append' | 'resume';
 
 /** Frequent events, of which a log may lack some. */
 const droppable: readonly RunEvent['event'][] = ['step', 'status', 'histograms', 'misclassified'];
@@ -41,7 +41,7 @@ export function openEventLog(out: string, mode: LogMode, warn: (message: string)
     path,
     name: 'Event log',
     format: { incompleteEnd: 'terminate', gap: gapLine },
-    mode: mode === 'new' ? 'new' : 'append',
+    mode: 'append',
     notify: warn,
   });
   /** Lines that are not written yet; undefined once lines are written at once. */

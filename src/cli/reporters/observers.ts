@@ -16,6 +16,8 @@ export interface RunReporterOptions extends Omit<ReporterOptions, 'observers'> {
   readonly dashboard: string | true | undefined;
   readonly tensorboard: string | true | undefined;
   readonly health: RunHealth | undefined;
+  /** True for a run that is taken over: the dashboard shows its earlier events, as those of a resumed run. */
+  readonly takenOver: boolean;
 }
 
 /** @throws ConfigError if a folder cannot be written or an address cannot be used */
@@ -63,7 +65,7 @@ async function openTensorboard(
 
 async function openRunDashboard(
   address: string | true,
-  { out, resume, append = false }: RunReporterOptions,
+  { out, resume, takenOver }: RunReporterOptions,
   warn: (message: string) => void,
 ): Promise<Dashboard> {
   const { openDashboard } = await import('../../dashboard/server.js');
@@ -75,7 +77,7 @@ async function openRunDashboard(
     warn,
   });
   // The charts of a continued run contain its earlier events.
-  if (resume !== null || append) {
+  if (resume !== null || takenOver) {
     try {
       for await (const event of readEvents(out)) dashboard.recall(event);
     } catch {

@@ -36,8 +36,6 @@ export interface ReporterOptions {
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
   readonly resume: FoundCheckpoint | null;
-  /** True to append to the existing event log, as a resumed run does. */
-  readonly append?: boolean;
   readonly observers?: readonly Observer[];
   /** Callbacks of the training definition. */
   readonly callbacks: readonly Callbacks[];
@@ -55,15 +53,15 @@ export function openReporters({
   logLevel,
   logFormat,
   resume,
-  append,
   observers = [],
   callbacks,
   changes = [],
   warnings = [],
   onStart,
 }: ReporterOptions): Reporters {
-  const mode = append === true ? 'append' : resume === null ? 'new' : 'resume';
-  const log = openEventLog(out, mode, (message) => reporters.notice(message));
+  const log = openEventLog(out, resume === null ? 'append' : 'resume', (message) =>
+    reporters.notice(message),
+  );
   const { stderr } = process;
   const textLog =
     logFormat === 'json'

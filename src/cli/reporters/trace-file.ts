@@ -3,8 +3,8 @@
  * coordinator's process, and summarizes it. Perfetto and chrome://tracing open the file.
  */
 
-import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join, parse } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { AppendingFile } from '../../shared/files/appending-file.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
@@ -25,12 +25,28 @@ const none: TraceFile = {
 
 const waits: readonly string[] = ['waitBatchNorm', 'waitGradients'];
 
+/** Returns the first name of `trace.json`, `trace.2.json`, `trace.3.json` and so on that no file has. */
+function freeName(file: string): string {
+  const { dir, name, ext } = parse(file);
+  for (let number = 2, candidate = file; ; number++) {
+    if (!existsSync(candidate)) return candidate;
+    candidate = join(dir, `${name}.${number}${ext}`);
+  }
+}
+
 /**
+ * @param isContinued true for a run that is resumed or taken over. Its earlier timeline has another origin of time and stays as it is; this
+ * one is in a file of its own, e.g. `trace.2.json`
  * @param warn receives a message if the file cannot be written later; the trace then continues as soon as it can be written
  * @throws ConfigError if the file cannot be written now
  */
-export function openTraceFile(file: string | null, warn: (message: string) => void): TraceFile {
-  if (file === null) return none;
+export function openTraceFile(
+  wanted: string | null,
+  isContinued: boolean,
+  warn: (message: string) => void,
+): TraceFile {
+  if (wanted === null) return none;
+  const file = isContinued ? freeName(wanted) : wanted;
   const originUs = nowUs();
   const sinceStart = (us: number): number => Math.round((us - originUs) * 10) / 10;
   const output = openOutput(file, warn, () => sinceStart(nowUs()));

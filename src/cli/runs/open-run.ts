@@ -3,9 +3,10 @@
  * by another process:
  *
  * - Without `--out` and `--resume` the folder is always a new one.
- * - With `--out`, an unfinished run is continued from its newest checkpoint, and a finished one is refused.
+ * - With `--out`, an unfinished run is taken over from its workers if they are alive, or else continued from its newest checkpoint. A
+ *   finished run is refused.
  * - `--fresh` moves the run in `--out` aside.
- * - `--resume` continues the run that it names, finished or not.
+ * - `--resume` continues the run that it names, finished or not, as `--out` does.
  */
 
 import { rmdirSync } from 'node:fs';
@@ -16,11 +17,10 @@ import { takeLease } from '../../launcher/lease.js';
 import type { FoundCheckpoint } from '../../shared/checkpoint/read-checkpoint.js';
 import { ConfigError } from '../../shared/errors.js';
 import { host } from '../environment/environment.js';
-import { chooseResume, newestRun, runOf } from './resume-checkpoint.js';
+import type { Reporters } from '../reporters/reporters.js';
+import type { FindMembers } from './find-members.js';
+import { chooseResume, runOf } from './resume-checkpoint.js';
 import { createRunFolder, moveRunAside, stateOfFolder } from './run-folder.js';
-
-/** Time to wait for the lease of a coordinator that hangs; longer than the lease lasts without renewal. */
-const hungCoordinatorMs = 15_000;
 
 export interface FolderFlags {
   readonly out?: string;
@@ -47,40 +47,51 @@ interface Choice {
 }
 
 /**
- * @param restarts number of times that pm2 has restarted this process
+ * @param findMembers looks for workers that train a run; undefined if this command cannot take a run over
  * @throws ConfigError if the flags contradict each other, or if the folder is refused, is led by another process or can't be written
  * @throws CheckpointError if none of the checkpoints to continue from is valid
  */
-export async function openRun(flags: FolderFlags, restarts = 0): Promise<OpenRun> {
+export async function openRun(flags: FolderFlags, findMembers?: FindMembers): Promise<OpenRun> {
   checkFlags(flags);
-  const choice = await choose(flags, restarts);
-  const lease = await takeLease({ out: choice.out, host, waitMs: restarts === 0 ? 0 : hungCoordinatorMs });
+  const choice = await choose(flags);
+  const lease = await takeLease({ out: choice.out, host });
   const close = async (): Promise<void> => {
     await lease.release();
     removeIfEmpty(choice.out);
   };
   try {
-    return { ...(await prepare(choice, flags, restarts)), close };
+    return { ...(await prepare(choice, flags, findMembers)), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+/** Reports why and from what the run continues. A takeover is an event of its log. */
+export function reportNotes(
+  { notes, inherited }: Pick<OpenRun, 'notes' | 'inherited'>,
+  reporters: Pick<Reporters, 'emit' | 'printLine'>,
+): void {
+  for (const note of notes) {
+    if (inherited === null) reporters.printLine(note);
+    else reporters.emit({ event: 'warning', message: `${note}.` });
+  }
+}
+
 function checkFlags({ out, resume, fresh = false }: FolderFlags): void {
   if (!fresh) return;
   if (out === undefined)
-    throw new ConfigError('--fresh: expected --out, got none. Without --out, the folder of a run is always new.');
+    throw new ConfigError(
+      '--fresh: expected --out, got none. Without --out, the folder of a run is always new.',
+    );
   if (resume === 'auto' || (resume !== undefined && isSame(resume, out)))
-    throw new ConfigError(`--fresh: expected no --resume of the same run, got --resume ${resume}. Leave one of them out.`);
+    throw new ConfigError(
+      `--fresh: expected no --resume of the same run, got --resume ${resume}. Leave one of them out.`,
+    );
 }
 
-async function choose(flags: FolderFlags, restarts: number): Promise<Choice> {
+async function choose(flags: FolderFlags): Promise<Choice> {
   if (flags.out !== undefined) return { out: resolve(flags.out), isNamed: true, resume: null };
-  // After a restart by pm2, the workers of the run that was coordinated before may still be there.
-  const earlier = restarts === 0 ? undefined : await newestRun();
-  if (earlier !== undefined && (await readInheritedState(earlier)) !== null)
-    return { out: earlier, isNamed: false, resume: null };
   const resume = await chooseResume(flags.resume, undefined);
   return { out: resume ? runOf(resume.path) : createRunFolder(new Date()), isNamed: false, resume };
 }
@@ -88,19 +99,30 @@ async function choose(flags: FolderFlags, restarts: number): Promise<Choice> {
 async function prepare(
   { out, isNamed, resume: chosen }: Choice,
   flags: FolderFlags,
-  restarts: number,
+  findMembers: FindMembers | undefined,
 ): Promise<Omit<OpenRun, 'close'>> {
-  const inherited = restarts === 0 ? null : await readInheritedState(out);
-  if (inherited !== null) {
-    // The workers have the state; the checkpoint only matters if they are lost as well.
-    const resume = await chooseResume('auto', out).catch(() => null);
-    return { out, inherited, notes: [], resume };
-  }
   const notes: string[] = [];
-  // pm2 restarts a process with the same options. `--fresh` was carried out at the first start; again, it would move this run aside.
-  if (flags.fresh === true && restarts === 0) await moveAside(out, notes);
+  if (flags.fresh === true) await moveAside(out, notes);
+  const state = namesCheckpoint(flags.resume, out) ? null : await readInheritedState(out);
+  const answer = state === null ? undefined : await findMembers?.({ out, state });
+  if (state !== null && answer?.isAlive === true) {
+    notes.push(`Takes over run ${state.runId} after step ${state.step}: ${answer.reason}`);
+    // The workers have the state; the checkpoint only matters if they are lost as well.
+    return { out, inherited: state, notes, resume: await chooseResume('auto', out).catch(() => null) };
+  }
   const resume = isNamed ? await resumeInNamed(out, flags, notes) : chosen;
+  if (state !== null && answer !== undefined) {
+    const from = resume === null ? 'training starts at step 1' : `it continues from ${resume.path}`;
+    notes.unshift(`Run ${state.runId} is not taken over: ${answer.reason}; ${from}`);
+  }
   return { out, resume, inherited: null, notes };
+}
+
+/** Returns true if `--resume` names a checkpoint of the run in `out`, and not the run. */
+function namesCheckpoint(resume: string | undefined, out: string): boolean {
+  return (
+    resume !== undefined && resume !== 'auto' && !isSame(resume, out) && isSame(runOf(resolve(resume)), out)
+  );
 }
 
 /** Returns the checkpoint that a run in the folder `--out` continues from; null for a new run. */
@@ -118,7 +140,7 @@ async function resumeInNamed(
     notes.push(`${out} has checkpoints of its own and continues from those, not from --resume ${other.path}`);
   if (own !== null) return own;
   if (state.kind === 'finished') throw finished(out, state.what);
-  if (state.kind === 'unfinished' && state.trained > 0) {
+  if (state.kind === 'unfinished' && state.hasStarted) {
     await moveAside(out, notes);
     notes.push('It has no checkpoint to continue from; train with --checkpoint-every to have some');
   }
@@ -148,4 +170,3 @@ function removeIfEmpty(out: string): void {
     // It is not empty, or it can't be removed.
   }
 }
-

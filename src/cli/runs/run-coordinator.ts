@@ -3,12 +3,14 @@
 import { randomUUID } from 'node:crypto';
 import { Coordinator } from '../../coordinator/coordinator.js';
 import type { CoordinatorStart } from '../../launcher/launch-messages.js';
+import { writeLeadership } from '../../launcher/leadership.js';
 import { stopSignalsOfProcess } from '../../launcher/stop-signals.js';
 import { codeFiles } from '../../shared/identity/code-files.js';
 import { describeDifference, firstDifference, type Fingerprint } from '../../shared/identity/fingerprint.js';
 import { controlMessageBytes } from '../../shared/protocol/codec.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import type { ServerKeys } from '../../shared/security/curve-key.js';
+import type { ControlServer } from '../../shared/transport/transport.js';
 import { openControlServer } from '../../shared/transport/zmq/control-server.js';
 import { host } from '../environment/environment.js';
 import { openRunFiles } from './run-files.js';
@@ -20,6 +22,12 @@ export interface RunningCoordinator {
   readonly ended: Promise<number>;
 }
 
+export interface ControlPlane {
+  readonly keys: ServerKeys | null;
+  /** The server, if it has been opened before. */
+  readonly server?: ControlServer | undefined;
+}
+
 export interface CoordinatorListener {
   emit(event: RunEvent): void;
   /** Called when workers can join. */
@@ -29,18 +37,19 @@ export interface CoordinatorListener {
 /** @throws ConfigError if the address cannot be bound, or if a file cannot be written */
 export async function startCoordinator(
   start: CoordinatorStart,
-  keys: ServerKeys | null,
+  { keys, server: opened }: ControlPlane,
   emit: (event: RunEvent) => void,
 ): Promise<RunningCoordinator> {
   const { config, definition, fingerprint, socketDirectory, out, resume, inherited, listen } = start;
-  const files = openRunFiles(
-    { out, trace: config.trace, resumed: resume !== null || inherited !== null },
-    emit,
-  );
+  const mode = inherited === null ? (resume === null ? 'new' : 'resume') : 'takeover';
+  const files = await openRunFiles({ out, trace: config.trace, mode }, emit);
   if (inherited !== null) warnOfOtherCode(fingerprint, emit);
-  const server = await openControlServer(listen, controlMessageBytes, keys);
+  const server = opened ?? (await openControlServer(listen, controlMessageBytes, keys));
+  const runId = inherited?.runId ?? randomUUID();
+  const { endpoint } = server;
+  await writeLeadership(out, { runId, listen, endpoint, socketDirectory, keys: start.keys });
   const coordinator = new Coordinator({
-    runId: inherited?.runId ?? randomUUID(),
+    runId,
     host,
     config,
     definition,
@@ -53,7 +62,7 @@ export async function startCoordinator(
     ...files.sinks,
   });
   const ended = coordinator.run().finally(() => files.close());
-  return { endpoint: server.endpoint, coordinator, ended };
+  return { endpoint, coordinator, ended };
 }
 
 /**
@@ -62,10 +71,10 @@ export async function startCoordinator(
  */
 export function coordinateUntilEnd(
   start: CoordinatorStart,
-  keys: ServerKeys | null,
+  plane: ControlPlane,
   { emit, onListening }: CoordinatorListener,
 ): Promise<number> {
-  const starting = startCoordinator(start, keys, emit);
+  const starting = startCoordinator(start, plane, emit);
   return stopSignalsOfProcess().during(
     (request) => {
       // An error of the start is thrown by the wait below.

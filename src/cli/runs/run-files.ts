@@ -2,7 +2,7 @@
 
 import type { CoordinatorOptions } from '../../coordinator/coordinator.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
-import { openLedgerFile } from '../reporters/ledger-file.js';
+import { openLedgerFile, type LedgerMode } from '../reporters/ledger-file.js';
 import { openTraceFile } from '../reporters/trace-file.js';
 
 export interface RunFiles {
@@ -12,18 +12,18 @@ export interface RunFiles {
 }
 
 /** @throws ConfigError if a file cannot be written */
-export function openRunFiles(
-  { out, trace, resumed }: { out: string | null; trace: string | null; resumed: boolean },
+export async function openRunFiles(
+  { out, trace, mode }: { out: string | null; trace: string | null; mode: LedgerMode },
   emit: (event: RunEvent) => void,
-): RunFiles {
+): Promise<RunFiles> {
   let isOver = false;
   const warn = (message: string): void => {
     // `done` or `error` stays the last event.
     if (isOver) process.stderr.write(`Warning: ${message}\n`);
     else emit({ event: 'warning', message });
   };
-  const timeline = openTraceFile(trace, warn);
-  const ledger = openLedgerFile(out, resumed, warn);
+  const timeline = openTraceFile(trace, mode !== 'new', warn);
+  const ledger = await openLedgerFile(out, mode, warn);
   return {
     sinks: {
       emit: (event) => {

@@ -3,6 +3,7 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
+import { leadershipName } from '../../launcher/leadership.js';
 import { leaseFiles } from '../../launcher/lease.js';
 import { modelFolder } from '../../shared/artefacts/artefact.js';
 import { proofName } from '../../shared/artefacts/folder-proof.js';
@@ -21,6 +22,7 @@ const earlierFolder = 'earlier';
 const ownNames: readonly string[] = [
   configName,
   definitionFolder,
+  leadershipName,
   'tensorboard',
   checkpointsFolder,
   earlierFolder,
@@ -36,10 +38,10 @@ const projectNames = /^(package\.json|node_modules|\.git|lockstep\.config\.[jt]s
 /** Folder names with this suffix are tried at most. */
 const mostNames = 10_000;
 
-/** `trained`: the number of steps in the log. A folder with other files and without a run is new as well. */
+/** `hasStarted`: the training has started, perhaps without a step. A folder with other files and without a run is new as well. */
 export type FolderState =
   | { readonly kind: 'new' }
-  | { readonly kind: 'unfinished'; readonly trained: number }
+  | { readonly kind: 'unfinished'; readonly hasStarted: boolean }
   | { readonly kind: 'finished'; readonly what: string };
 
 export async function stateOfFolder(out: string): Promise<FolderState> {
@@ -47,21 +49,21 @@ export async function stateOfFolder(out: string): Promise<FolderState> {
   if (names.includes(eventsName)) return stateOfLog(out);
   if (names.includes(modelFolder)) return { kind: 'finished', what: 'a saved model' };
   const checkpoints = await namesIn(join(out, checkpointsFolder));
-  return checkpoints.length > 0 ? { kind: 'unfinished', trained: 0 } : { kind: 'new' };
+  return checkpoints.length > 0 ? { kind: 'unfinished', hasStarted: false } : { kind: 'new' };
 }
 
 /** A start that was refused before it trained, for example because of other data, leaves the state as it was. */
 async function stateOfLog(out: string): Promise<FolderState> {
   let isFinished = false;
+  let hasStarted = false;
   let steps = 0;
   for await (const event of readEvents(out, bulky)) {
-    if (event.event === 'step') steps = event.step;
-    if (event.event === 'start') isFinished = false;
+    if (event.event === 'start') [isFinished, hasStarted] = [false, true];
     if (event.event === 'done') [isFinished, steps] = [true, event.steps];
   }
   return isFinished
     ? { kind: 'finished', what: `a finished run of ${steps} steps` }
-    : { kind: 'unfinished', trained: steps };
+    : { kind: 'unfinished', hasStarted };
 }
 
 /**

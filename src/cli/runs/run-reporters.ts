@@ -8,20 +8,20 @@ import type { Reporters } from '../reporters/reporters.js';
 import { prepareFolder } from './prepare-folder.js';
 
 /**
- * @param isTakeover true if the run had another coordinator, whose log is continued
+ * @param takenOver true if the run had another coordinator, whose log is continued
  * @throws ConfigError if a folder cannot be written or an address cannot be used
  */
 export function openReportersOf(
   setup: RunSetup,
   flags: TrainFlags,
   health: RunHealth | undefined,
-  isTakeover = false,
+  takenOver: boolean,
 ): Promise<Reporters> {
   const { out, resume, definition, changes, warnings } = setup;
   return openRunReporters({
     out,
-    resume: isTakeover ? null : resume,
-    append: isTakeover,
+    resume: takenOver ? null : resume,
+    takenOver,
     callbacks: definition.callbacks,
     changes,
     warnings,

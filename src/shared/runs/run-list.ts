@@ -80,7 +80,7 @@ export async function summarizeRun(path: string): Promise<RunSummary> {
 function changeBy(summary: RunSummary, event: TimedEvent): Partial<RunSummary> {
   const { timeMs } = event;
   if (event.event === 'run')
-    return { config: event.config, outcome: 'open', startedMs: summary.startedMs || timeMs };
+    return { config: event.config, outcome: 'open', error: null, startedMs: summary.startedMs || timeMs };
   if (event.event === 'resumed') return { outcome: 'open', error: null };
   if (event.event === 'step') return { steps: event.step, imagesPerSecond: event.imagesPerSecond };
   if (event.event === 'generation')

@@ -239,9 +239,9 @@ export class CommunicatorCore {
     );
   }
 
-  /** Reports this worker's membership to a new coordinator, and repeats its latest reports. */
+  /** Reports this worker's membership to a new coordinator, and repeats its latest reports. An orphan ends, so it reports nothing. */
   #identify(): void {
-    if (!this.#plane) return;
+    if (!this.#plane || this.#events.isOrphan?.() === true) return;
     for (const message of this.#report.messages(this.#plane.request.runId))
       this.#transports.control.send(encodeMessage(message));
   }

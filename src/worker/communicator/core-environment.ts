@@ -18,6 +18,8 @@ export interface CoreEvents {
   ticks(): number;
   /** The collective that the main thread is blocked on; 0: none. */
   waiting(): number;
+  /** Returns true if the launcher of this worker has ended, so that the worker is about to end as well. */
+  isOrphan?(): boolean;
 }
 
 export interface CoreTransports {

@@ -52,7 +52,10 @@ interface Membership {
 }
 
 export type ThreadCommunicatorOptions = Partial<
-  Pick<ThreadOptions, 'memoryAddon' | 'keys' | 'linkFaults' | 'health' | 'peer' | 'connectTimeoutMs'>
+  Pick<
+    ThreadOptions,
+    'memoryAddon' | 'keys' | 'linkFaults' | 'health' | 'peer' | 'connectTimeoutMs' | 'launcherPid'
+  >
 > &
   Pick<ThreadOptions, 'coordinator'>;
 
@@ -78,6 +81,7 @@ export class ThreadCommunicator implements Communicator {
     keys = null,
     linkFaults = false,
     health = null,
+    launcherPid,
     ...options
   }: ThreadCommunicatorOptions) {
     const { port1, port2: failures } = new MessageChannel();
@@ -94,6 +98,7 @@ export class ThreadCommunicator implements Communicator {
       failures,
       health,
       graceMs,
+      launcherPid,
     };
     // V8 counts the memory of received frames towards the size of the thread's heap. With V8's default initial limit, every second
     // all-reduce of 8 MB started a garbage collection of 20 ms. V8 reads this flag when it creates the thread's heap.

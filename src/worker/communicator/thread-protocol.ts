@@ -42,6 +42,8 @@ export interface ThreadOptions extends WorkerTransportOptions {
   readonly health: HttpAddress | null;
   /** Time after a failure in which the main thread must end the process. After that the communicator thread kills the process. */
   readonly graceMs: number;
+  /** PID of the process that has started this one, if this worker ends with it. */
+  readonly launcherPid: number | undefined;
 }
 
 /** The reason why collectives do not finish any more. */

@@ -100,6 +100,8 @@ const core = new CommunicatorCore(
     },
     ticks: () => Atomics.load(state, stateIndex.ticks),
     waiting: () => Atomics.load(state, stateIndex.waiting),
+    // The kernel changes the parent at once; the main thread, which may be computing, learns of the launcher's end later.
+    isOrphan: () => options.launcherPid !== undefined && process.ppid !== options.launcherPid,
   },
 );
 
