@@ -22,11 +22,22 @@ const evaluationOf = ({ status, stderr, events }: Ended) => {
   return eventsOf(events, 'eval').map(({ loss, correct, count }) => ({ loss, correct, count }));
 };
 
-/** Signals the process that `nsenter` has started: it passes no signals on. */
-async function signal(command: Lockstep, name: NodeJS.Signals): Promise<void> {
+/** Returns the PID of the process that `nsenter` has started: it passes no signals on. */
+async function inner(command: Lockstep): Promise<number> {
   const [pid] = await descendants(command.pid);
   if (pid === undefined) throw new Error('Expected a process below nsenter.');
-  process.kill(pid, name);
+  return pid;
+}
+
+/** Returns the name of a checkpoint of which a part of the state has arrived. */
+async function partlyReceived(out: string): Promise<string | undefined> {
+  const folder = join(out, 'checkpoints');
+  for (const name of await readdir(folder).catch((): string[] => [])) {
+    if (!name.includes('.incoming.partial-')) continue;
+    const state = await stat(join(folder, name, 'state.safetensors')).catch(() => undefined);
+    if (state && state.size > 0) return name;
+  }
+  return undefined;
 }
 
 /** Three hosts, of which only the first one sees the folder of runs. */
@@ -86,7 +97,7 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
     await first.kill();
     const { step: lost } = eventsOf(coordinator.events, 'step').at(-1)!;
     await coordinator.event('checkpoint', ({ step }) => step > lost);
-    await signal(coordinator, 'SIGTERM');
+    process.kill(await inner(coordinator), 'SIGTERM');
     const stopped = await coordinator.ended;
     expect(stopped.status, stopped.stderr).toBe(143);
     const last = eventsOf(stopped.events, 'step').at(-1)!.step;
@@ -135,8 +146,8 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
 
   it('continue a transfer with a new coordinator after the death of the one that received it', async () => {
     const { config, runs, others, coordinate, work } = await threeHosts();
-    // A state of 13 MB, 50 pieces, so that the coordinator can be killed in the middle.
-    await writeFile(config, (await readFile(config, 'utf8')).replace('units: 24', 'units: 4096'));
+    // A state of 26 MB, 100 pieces, so that the coordinator can be killed in the middle.
+    await writeFile(config, (await readFile(config, 'utf8')).replace('units: 24', 'units: 8192'));
     const out = join(runs, 'run');
     const [host] = others;
     const length = ['--epochs', '1000000', '--max-steps', '30', '--evaluate', 'none'];
@@ -144,17 +155,18 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
     const first = coordinate(options);
     await first.event('run');
     const worker = await work(host, 'other');
-    const received = await eventually('a part of a checkpoint', async () => {
-      for (const name of await readdir(join(out, 'checkpoints')).catch((): string[] => [])) {
-        if (!name.includes('.incoming.partial-')) continue;
-        const file = await stat(join(out, 'checkpoints', name, 'state.safetensors')).catch(() => undefined);
-        if (file && file.size > 0) return name;
-      }
-      return undefined;
+    const pid = await inner(first);
+    const received = await eventually('a coordinator that is stopped in a transfer', async () => {
+      if ((await partlyReceived(out)) === undefined) return undefined;
+      process.kill(pid, 'SIGSTOP');
+      // The last piece may have arrived before the signal. The next checkpoint is tried then.
+      const name = await partlyReceived(out);
+      if (name === undefined) process.kill(pid, 'SIGCONT');
+      return name;
     });
-    await signal(first, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
     await first.ended;
-    expect(await readdir(join(out, 'checkpoints'))).toContain(received);
+    expect(await partlyReceived(out)).toBe(received);
 
     const second = coordinate(options, { pm_id: '0', restart_time: '1' });
     const ended = await second.ended;
