@@ -60,6 +60,8 @@ const isolated: readonly string[] = [
   'test/unit/transpile-cache.test.ts',
   'test/unit/trusted-files.test.ts',
   'test/unit/wasm-kernels.test.ts',
+  'test/unit/webgpu-engine.test.ts',
+  'test/unit/webgpu-packages.test.ts',
   'test/unit/weight-paths.test.ts',
 ];
 
@@ -79,10 +81,12 @@ const trainingOnWasm = ['test/e2e/training.test.ts', 'test/fault/killed-processe
 /** Tests of one process that run for hundreds of steps or calls: in `long`. */
 const patient = [
   'test/oracle/models.test.ts',
+  'test/oracle/models-on-webgpu.test.ts',
   'test/oracle/models-on-workers.test.ts',
   'test/property/random-models.test.ts',
   'test/unit/executor-memory.test.ts',
   'test/unit/numerics-300-calls.test.ts',
+  'test/unit/webgpu-step.test.ts',
 ];
 
 /** Tests of several workers, which run twice: on the installed engine and again with LOCKSTEP_ENGINE=wasm. */

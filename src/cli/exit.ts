@@ -21,6 +21,7 @@ export function statusOf(error: unknown): number {
     case 'PROTOCOL':
     case 'STALE_GENERATION':
     case 'PEER_LOST':
+    case 'DEVICE_LOST':
     case 'DEADLINE':
     case 'DIVERGED':
       return exitStatus.failed;

@@ -15,7 +15,7 @@ const usageCodes: readonly string[] = ['CONFIG', 'DATA', 'ENGINE', 'MODEL', 'LAY
 /** Errors in the user's own code: exit status 2 at any time. */
 const userCode = 'USER';
 /** Errors that concern one worker only. */
-const workerCodes: readonly string[] = ['PEER_LOST', 'STALE_GENERATION', 'INTERRUPTED'];
+const workerCodes: readonly string[] = ['PEER_LOST', 'STALE_GENERATION', 'INTERRUPTED', 'DEVICE_LOST'];
 
 /**
  * Handles a worker that has failed. The worker is removed if the error concerns only this worker, or if the run has started and the

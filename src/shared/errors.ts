@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'DEADLINE'
   | 'CHECKPOINT'
   | 'ENGINE'
+  | 'DEVICE_LOST'
   | 'MODEL'
   | 'DIVERGED'
   | 'USER'
@@ -93,8 +94,14 @@ export class CheckpointError extends OperationalError {
 
 /** The tensor engine is absent, is damaged, or fails to load. */
 export class EngineError extends OperationalError {
-  override readonly name = 'EngineError';
-  readonly code = 'ENGINE';
+  override readonly name: string = 'EngineError';
+  readonly code: ErrorCode = 'ENGINE';
+}
+
+/** The device of one worker failed or ran out of memory. The worker ends, and the run continues with the others. */
+export class DeviceLostError extends EngineError {
+  override readonly name = 'DeviceLostError';
+  override readonly code = 'DEVICE_LOST';
 }
 
 /** The model can't be trained with bit-for-bit identical results; the message contains the layer. */
@@ -131,6 +138,7 @@ const classes = {
   DEADLINE: DeadlineError,
   CHECKPOINT: CheckpointError,
   ENGINE: EngineError,
+  DEVICE_LOST: DeviceLostError,
   MODEL: ModelError,
   DIVERGED: DivergedError,
   USER: UserCodeError,

@@ -15,8 +15,8 @@ import type { FaultOptions } from './faults/fault-options.js';
 import { Mailbox } from './mailbox.js';
 import { openDefinition, type DefinitionSource } from './open-definition.js';
 import { openRunStorage } from './storage/run-storage.js';
-import { buildReplica } from './training/build-replica.js';
 import { trainGenerations } from './training/generation-loop.js';
+import { buildWarmReplica } from './training/warm-up.js';
 import { describeWorker } from './worker-fingerprint.js';
 
 type Welcome = MessageOf<CoordinatorMessage, 'welcome'>;
@@ -74,7 +74,7 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   await mailbox.yieldToEventLoop();
   const { requests, bitFlip, injectLinkFault } = faultOptions;
   const faults = requests === undefined ? undefined : new FaultInjector(requests, injectLinkFault);
-  const building = buildReplica(engine, config, opened.definition, saved ?? undefined);
+  const building = buildWarmReplica(engine, config, opened.definition, saved ?? undefined);
   const replica = await mailbox.during(building);
   for (const note of replica.data.notes ?? []) options.warn?.(note);
   await mailbox.yieldToEventLoop();

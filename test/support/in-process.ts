@@ -18,11 +18,20 @@ import { buildReplica } from '../../src/worker/training/build-replica.js';
 import type { GenerationContext, GenerationFaults } from '../../src/worker/training/generation-context.js';
 import { joinGeneration } from '../../src/worker/training/join-generation.js';
 import type { Replica } from '../../src/worker/training/replica.js';
+import { useSoftwareGpu } from './software-gpu.js';
 
 export async function engineFor(choice: EngineChoice): Promise<Engine> {
   Object.assign(process.env, engineEnvironment({ threads: 1, device: 'cpu' }));
   const host = engineHost(process.env, os.homedir());
-  return loadEngine({ choice, threads: 1, device: 'cpu', host, warn: () => undefined });
+  if (choice === 'webgpu') useSoftwareGpu();
+  return loadEngine({
+    choice,
+    threads: 1,
+    device: 'cpu',
+    host,
+    allowSoftwareGpu: true,
+    warn: () => undefined,
+  });
 }
 
 /** Random images of 8x8 in `classes` classes. */

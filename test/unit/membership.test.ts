@@ -107,6 +107,30 @@ describe('membership', () => {
     expect(run.plans(2).map(({ to }) => to)).toEqual(['a']);
   });
 
+  it('removes only the member whose device is lost, and ends the run for other failures of an engine', () => {
+    const run = Run.running();
+    run.say('b', { type: 'failed', error: { code: 'DEVICE_LOST', message: 'the GPU was lost' } });
+    expect(run.error).toBeUndefined();
+    run.say('a', { type: 'last_committed', generation: 1, step: 0 });
+    expect(run.plans(2).map(({ to }) => to)).toEqual(['a']);
+    run.say('a', { type: 'failed', error: { code: 'ENGINE', message: 'no memory' } });
+    expect(run.error).toMatchObject({ code: 'ENGINE' });
+  });
+
+  it('refuses a worker with another adapter and names both', () => {
+    const run = new Run();
+    run.join('a', 1);
+    run.join('b', 2);
+    run.ready('a', { identity: { ...identity, device: 'gpu nvidia, hopper, H200' } });
+    run.ready('b', { identity: { ...identity, device: 'gpu intel, gen-12lp, Iris Xe' } });
+    expect(run.error).toMatchObject({
+      code: 'ENGINE',
+      message: expect.stringMatching(
+        /differ in their device: expected gpu nvidia, hopper, H200, got gpu intel, gen-12lp, Iris Xe/,
+      ) as string,
+    });
+  });
+
   it('refuses a worker whose machine would change the bits, or warns and continues', () => {
     for (const [field, value] of Object.entries({
       ...identity,

@@ -8,12 +8,19 @@ import { calls, callsQuietly, type RunCommand } from './command-action.js';
 import { examples, launchedOption } from './shared-options.js';
 
 export function addEngine(program: Command, run: RunCommand): void {
-  const engine = program.command('engine').description('manage the native TensorFlow library');
+  const engine = program.command('engine').description('manage native TensorFlow and the packages of WebGPU');
   engine
     .command('install')
     .description('install TensorFlow from the first source that works')
-    .option('--from <dir>', 'folder with the wheel, its contents, or libtensorflow')
+    .option(
+      '--from <dir>',
+      'folder with the wheel, its contents, or libtensorflow; with --webgpu, the packages as npm packs them',
+    )
     .option('--cuda', 'the build for NVIDIA GPUs')
+    .option(
+      '--webgpu',
+      'the packages of the engine webgpu, for the GPUs of any vendor, instead of TensorFlow',
+    )
     .option('--verify', 'check of every file of an installed engine')
     .option('--if-missing', 'no installation if an engine is installed')
     .option('--force', 'reinstallation')
@@ -26,6 +33,7 @@ export function addEngine(program: Command, run: RunCommand): void {
       examples(
         ['lockstep engine install', 'from a PyPI wheel, by pip'],
         ['lockstep engine install --from wheels', 'without network access'],
+        ['lockstep engine install --webgpu', 'the packages of WebGPU, by npm'],
       ),
     )
     .action(calls(run, async () => (await import('../commands/engine.js')).install));

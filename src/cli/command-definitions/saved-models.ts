@@ -17,6 +17,7 @@ export function addEval(program: Command, run: RunCommand): void {
     .option('--split <name>', 'data set to evaluate, test or train', 'test')
     .option('--picture <file>', 'file for a picture of the confusion matrix, .svg or .png')
     .addOption(fieldOption('engine', 'auto'))
+    .addOption(fieldOption('allowSoftwareGpu'))
     .option('--json', 'one JSON line on stdout')
     .addOption(launchedOption())
     .addHelpText(
@@ -41,6 +42,7 @@ export function addPredict(program: Command, run: RunCommand): void {
     )
     .addOption(definitionOption())
     .addOption(fieldOption('engine', 'auto'))
+    .addOption(fieldOption('allowSoftwareGpu'))
     .option('--json', 'one JSON line per picture on stdout')
     .addOption(launchedOption())
     .addHelpText(
@@ -80,6 +82,7 @@ export function addExport(program: Command, run: RunCommand): void {
     .addOption(definitionOption())
     .option('--out <path>', 'file (safetensors, onnx) or folder of the export (default: in the run)')
     .addOption(fieldOption('engine', 'auto'))
+    .addOption(fieldOption('allowSoftwareGpu'))
     .option('--json', 'one JSON line on stdout')
     .addOption(launchedOption())
     .addHelpText(
@@ -102,6 +105,7 @@ export function addImport(program: Command, run: RunCommand): void {
     .option('--out <dir>', 'folder of the run (default: runs/<time>)')
     .option('--fresh', 'move an earlier run in --out aside, to <dir>.1')
     .addOption(fieldOption('engine', 'auto'))
+    .addOption(fieldOption('allowSoftwareGpu'))
     .option('--json', 'one JSON line on stdout')
     .addOption(launchedOption())
     .addHelpText(

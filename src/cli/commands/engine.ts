@@ -1,8 +1,12 @@
-/** `lockstep engine install` and `lockstep engine status`: manage the native TensorFlow library. */
+/** `lockstep engine install` and `lockstep engine status`: manage native TensorFlow and the packages of WebGPU. */
 
-import { engineStatus, type EngineStatus } from '../../worker/engine/status.js';
+import { ConfigError } from '../../shared/errors.js';
 import { findEngine } from '../../worker/engine/cache.js';
 import { installEngine } from '../../worker/engine/install/install.js';
+import { engineStatus, type EngineStatus } from '../../worker/engine/status.js';
+import { installWebgpu } from '../../worker/engine/webgpu/install.js';
+import { findWebgpu } from '../../worker/engine/webgpu/packages.js';
+import { describeWebgpu, webgpuStatus } from '../../worker/engine/webgpu/status.js';
 import { currentEngineHost } from '../environment/environment.js';
 import { presentGpus } from '../environment/machine.js';
 import { exitStatus } from '../../shared/exit-status.js';
@@ -10,16 +14,26 @@ import { exitStatus } from '../../shared/exit-status.js';
 export interface InstallFlags {
   readonly from?: string;
   readonly cuda?: boolean;
+  readonly webgpu?: boolean;
   readonly verify?: boolean;
   readonly ifMissing?: boolean;
   readonly force?: boolean;
   readonly unpinned?: boolean;
 }
 
-/** Resolves with the exit status. @throws EngineError */
+/** Resolves with the exit status. @throws EngineError, or ConfigError for options that exclude each other */
 export async function install(flags: InstallFlags): Promise<number> {
-  const { from, cuda, verify, ifMissing, force, unpinned } = flags;
+  const { from, cuda, webgpu, verify, ifMissing, force, unpinned } = flags;
   const host = currentEngineHost();
+  const log = (line: string): void => void process.stderr.write(`${line}\n`);
+  if (webgpu && (cuda || unpinned))
+    throw new ConfigError(
+      `--webgpu: expected no other choice of an engine, got ${cuda ? '--cuda' : '--unpinned'}. Run the command once for each engine.`,
+    );
+  if (webgpu) {
+    if (!ifMissing || findWebgpu(host) === undefined) await installWebgpu({ host, from, force, verify, log });
+    return exitStatus.done;
+  }
   if (ifMissing && findEngine(host)) return exitStatus.done;
   await installEngine({
     host,
@@ -28,7 +42,7 @@ export async function install(flags: InstallFlags): Promise<number> {
     force,
     verify,
     unpinned,
-    log: (line) => process.stderr.write(`${line}\n`),
+    log,
   });
   return exitStatus.done;
 }
@@ -36,7 +50,9 @@ export async function install(flags: InstallFlags): Promise<number> {
 /** Resolves with the exit status: 0 if native TensorFlow can be used. */
 export async function showStatus({ json }: { readonly json?: boolean }): Promise<number> {
   const gpus = presentGpus();
-  const status = { ...(await engineStatus(currentEngineHost())), gpus };
+  const host = currentEngineHost();
+  const webgpu = await webgpuStatus(host);
+  const status = { ...(await engineStatus(host)), gpus, webgpu };
   if (json) process.stdout.write(`${JSON.stringify(status)}\n`);
   else {
     const lines: readonly (readonly [string, string])[] = [
@@ -46,6 +62,7 @@ export async function showStatus({ json }: { readonly json?: boolean }): Promise
       ['Own kernels', describeOwnKernels(status)],
       ['Device', status.device],
       ['GPUs', gpus.length > 0 ? gpus.join(', ') : 'none listed by the NVIDIA driver'],
+      ['WebGPU', describeWebgpu(webgpu)],
       ['Cores', String(status.cores)],
       ['Instructions', status.instructionSets.join(' ') || 'unknown'],
       ['Problem', status.problem ?? 'none'],

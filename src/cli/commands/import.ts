@@ -16,6 +16,7 @@ export interface ImportFlags {
   readonly out?: string;
   readonly fresh?: boolean;
   readonly engine: string;
+  readonly allowSoftwareGpu?: boolean;
   readonly json?: boolean;
   /** Set in the child process; see launcher/quiet-child.ts. */
   readonly launched?: boolean;
@@ -36,7 +37,8 @@ export async function importWeights(file: string, flags: ImportFlags): Promise<n
   });
   const weights = decodeSafetensors(bytes, file);
   const { config, definition } = await readModelSetup(flags);
-  const engine = await loadWorkerEngine(config, 'auto', (message) =>
+  const allowSoftwareGpu = config.allowSoftwareGpu || flags.allowSoftwareGpu === true;
+  const engine = await loadWorkerEngine({ ...config, allowSoftwareGpu }, 'auto', (message) =>
     process.stderr.write(`Warning: ${message}\n`),
   );
   const model = await buildModel(engine, config, definition);

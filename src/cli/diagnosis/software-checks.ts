@@ -3,13 +3,20 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { engineStatus } from '../../worker/engine/status.js';
+import { describeWebgpu, webgpuStatus } from '../../worker/engine/webgpu/status.js';
 import { currentEngineHost, searchPath } from '../environment/environment.js';
 import type { Check } from './finding.js';
 
 /** The oldest supported version, as in package.json's `engines`. */
 const oldestNode = [20, 19] as const;
 
-export const softwareChecks: readonly Check[] = [checkNode, checkEngine, checkBuildTools, checkPm2];
+export const softwareChecks: readonly Check[] = [
+  checkNode,
+  checkEngine,
+  checkWebgpu,
+  checkBuildTools,
+  checkPm2,
+];
 
 function checkNode(): ReturnType<Check> {
   const found = process.versions.node;
@@ -35,6 +42,15 @@ async function checkEngine(): Promise<Awaited<ReturnType<Check>>> {
     };
   const products = reason === '' ? '' : `, without Lockstep's own products, which are faster${reason}`;
   return { name, state: 'ok', found: `${found}${products}` };
+}
+
+/** Suggests the engine `webgpu` where it is installed, or where a GPU is seen that native TensorFlow does not use. */
+async function checkWebgpu(): Promise<Awaited<ReturnType<Check>>> {
+  const status = await webgpuStatus(currentEngineHost());
+  const found = describeWebgpu(status);
+  const name = 'WebGPU';
+  if (status.problem !== undefined) return { name, state: 'warning', found, advice: `run ${status.next}` };
+  return { name, state: 'ok', found };
 }
 
 function checkBuildTools(): ReturnType<Check> {

@@ -7,12 +7,12 @@ import { loadEngine } from '../../worker/engine/load.js';
 import { assignEnvironment, currentEngineHost } from '../environment/environment.js';
 
 export async function loadWorkerEngine(
-  config: Pick<ResolvedConfig, 'threads' | 'engine'>,
+  config: Pick<ResolvedConfig, 'threads' | 'engine'> & Partial<Pick<ResolvedConfig, 'allowSoftwareGpu'>>,
   device: EngineDevice,
   warn: (message: string) => void,
 ): Promise<Engine> {
-  const { threads, engine } = config;
+  const { threads, engine, allowSoftwareGpu = false } = config;
   const { variables } = currentEngineHost();
   assignEnvironment(engineEnvironment({ threads, device, logLevel: variables?.['TF_CPP_MIN_LOG_LEVEL'] }));
-  return loadEngine({ choice: engine, threads, device, host: currentEngineHost(), warn });
+  return loadEngine({ choice: engine, threads, device, host: currentEngineHost(), allowSoftwareGpu, warn });
 }

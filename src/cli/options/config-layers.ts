@@ -13,8 +13,9 @@ export function environmentLayers(): ConfigLayer[] {
   });
 }
 
-/** Converts the text of a number field; the schema reports a text that is no number. */
-function convert({ type }: FieldDescription, value: string): string | number {
+/** Converts the text of a number or of a switch; the schema reports a text that is neither. */
+function convert({ type }: FieldDescription, value: string): string | number | boolean {
+  if (type === 'boolean' && (value === 'true' || value === 'false')) return value === 'true';
   return type === 'number' && Number.isFinite(Number(value)) ? Number(value) : value;
 }
 

@@ -94,16 +94,22 @@ export interface Machine {
 }
 
 /**
- * Fills in the numbers that the configuration leaves open: workers = GPUs or 2; shards = workers; threads = cores / shards, at
+ * Fills in the numbers that the configuration leaves open: workers = GPUs or 2, see `defaultWorkers`; shards = workers; threads = cores / shards, at
  * least 1. Threads are derived from the shards and not from the workers because results depend on the number of threads: a run
  * of 2 shards must compute the same on one worker and on two.
  */
 export function resolveConfig(config: RunConfig, machine: Machine): ResolvedConfig {
-  const workers = config.workers ?? (machine.gpus.length > 0 ? machine.gpus.length : 2);
+  const workers = config.workers ?? defaultWorkers(config, machine);
   const shards = config.shards ?? workers;
   const shared = config.threads ?? Math.max(1, Math.floor(machine.cores / shards));
   const threads = hasThreads(config.engine) ? shared : 1;
   return Object.freeze(resolvedConfigSchema.parse({ ...config, workers, shards, threads }));
+}
+
+/** WebGPU offers one adapter, which all workers of a host would share. */
+function defaultWorkers({ engine }: RunConfig, { gpus }: Machine): number {
+  if (engine === 'webgpu') return 1;
+  return gpus.length > 0 ? gpus.length : 2;
 }
 
 /** Returns the GPUs that `devices` selects. @throws ConfigError if one of them is not present */

@@ -28,6 +28,7 @@ export interface SavedRun {
 
 export interface SavedRunOptions {
   readonly engine: string;
+  readonly allowSoftwareGpu?: boolean;
   /** The definition that the user names; default: the run's own copy, if it is needed. */
   readonly config?: string;
   /** Returns true if the definition is needed for more than the classes of the model. */
@@ -40,7 +41,7 @@ export interface SavedRunOptions {
  */
 export async function openSavedRun(
   directory: string,
-  { engine: choice, config: named, needs }: SavedRunOptions,
+  { engine: choice, allowSoftwareGpu = false, config: named, needs }: SavedRunOptions,
 ): Promise<SavedRun> {
   const engineChoice = runConfigSchema.shape.engine.safeParse(choice);
   if (!engineChoice.success) {
@@ -55,7 +56,7 @@ export async function openSavedRun(
   const preprocessing = await readPreprocessing(files.file);
   const record = given ? undefined : await readDefinitionRecord(directory);
   const engineName: EngineChoice = engineChoice.data;
-  const config = { ...saved, ...compiled, engine: engineName };
+  const config = { ...saved, ...compiled, engine: engineName, allowSoftwareGpu };
   const engine = await loadWorkerEngine(config, 'auto', warn);
   let definition = given;
   const takeCopy = async (): Promise<void> => {

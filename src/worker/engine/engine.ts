@@ -19,6 +19,8 @@ export interface LoadEngineOptions {
   readonly threads: number;
   readonly device?: EngineDevice;
   readonly host: EngineHost;
+  /** Permits the engine `webgpu` to use an adapter that computes on the CPU. */
+  readonly allowSoftwareGpu?: boolean;
   /** Called with a message when a slower engine was selected. */
   readonly warn: (message: string) => void;
 }
@@ -28,12 +30,14 @@ export interface EngineDeviceDescription {
   readonly name: string;
   /** Number of threads of one op on the CPU. */
   readonly threads: number;
+  /** True if a driver simulates the GPU on the CPU. */
+  readonly isSoftware?: boolean;
 }
 
 export interface Engine {
   readonly kind: EngineKind;
   readonly tf: Tensorflow;
-  /** tfjs's name of the backend: `tensorflow`, `wasm` or `cpu`. */
+  /** tfjs's name of the backend: `tensorflow`, `wasm`, `cpu` or `webgpu`. */
   readonly backendName: string;
   /** TensorFlow's version, or tfjs's for the other engines. Workers of one run must agree on it. */
   readonly version: string;
@@ -51,6 +55,8 @@ export type ProcessorIdentity = Pick<WorkerIdentity, 'cpu' | 'instructions'>;
 
 /** One entry of the table of engines (engines.ts): all properties in which engines differ. */
 export interface EngineDefinition {
+  /** True if kernels are compiled at their first use, which a worker then does before it joins a run. */
+  readonly compilesKernels?: boolean;
   /** Precisions of products and convolutions that the engine can compute in. */
   readonly precisions: readonly Precision[];
   /**
@@ -60,6 +66,6 @@ export interface EngineDefinition {
   load(options: LoadEngineOptions): Promise<Engine>;
   /** Creates the kernels on a loaded engine of this kind; `precision` is one of `precisions`. */
   kernels(engine: Engine, precision: Precision): Kernels;
-  /** Describes the processor of this machine as far as the engine's bits depend on it. */
-  processor(): ProcessorIdentity;
+  /** Describes the processor of this machine as far as the bits of the loaded engine depend on it. */
+  processor(engine: Engine): ProcessorIdentity;
 }

@@ -5,9 +5,11 @@ import type { EngineDefinition } from './engine.js';
 import { javascript } from './javascript.js';
 import { tensorflow } from './tensorflow.js';
 import { wasm } from './wasm.js';
+import { webgpu } from './webgpu/webgpu.js';
 
 export const engines: Readonly<Record<EngineKind, EngineDefinition>> = {
   tensorflow,
   wasm,
   js: javascript,
+  webgpu,
 };

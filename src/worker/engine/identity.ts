@@ -13,6 +13,6 @@ export function identityOf(engine: Engine, kernels: string): WorkerIdentity {
     kernels,
     device: engine.device.kind === 'gpu' ? `gpu ${engine.device.name}` : 'cpu',
     threads: String(engine.device.threads),
-    ...engines[engine.kind].processor(),
+    ...engines[engine.kind].processor(engine),
   };
 }

@@ -109,7 +109,7 @@ export async function describeFiles(directory: string): Promise<ManifestFile[]> 
  */
 export async function verifyFiles(
   directory: string,
-  manifest: EngineManifest,
+  manifest: Pick<EngineManifest, 'files'>,
   mode: 'quick' | 'full',
 ): Promise<void> {
   for (const expected of manifest.files) {

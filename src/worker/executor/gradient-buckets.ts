@@ -70,6 +70,10 @@ interface GradientTarget {
 export interface GradientHooks {
   /** Copies a tensor's values. Called for the first gradient that a weight gets on a local shard. Most weights get only one. */
   readonly store: (value: Tensor, target: PinnedVector, weight: number, local: number) => void;
+  /** Completes all copies of `store`, which may be pending until then. Called before a target is read. */
+  readonly completeStores: () => void;
+  /** Forgets the copies that are pending. Called when a step begins: those of an aborted step have targets of an old generation. */
+  readonly discardStores: () => void;
   /**
    * Called with each shard's complete gradient of a weight before it is sent. It may change the gradient. `stored` is true if the
    * gradient is a single tensor that `store` has copied. It is false for a sum, an array or a gradient that a function wrote.
@@ -135,6 +139,7 @@ export class GradientBuckets {
    */
   begin(step: number, microBatches: readonly (readonly ActiveShard[])[]): void {
     this.#step = step;
+    this.#hooks.discardStores();
     this.#microBatches = new Map();
     for (const { local } of microBatches.flat())
       this.#microBatches.set(local, (this.#microBatches.get(local) ?? 0) + 1);
@@ -149,7 +154,7 @@ export class GradientBuckets {
     for (const { segments, uses } of this.#targets.values()) {
       for (const { bucket } of segments) bucket.missing += uses * contributions;
     }
-    for (const bucket of this.#buckets) if (bucket.missing === 0) bucket.collective.start(step);
+    for (const bucket of this.#buckets) if (bucket.missing === 0) this.#start(bucket);
   }
 
   /** Adds the gradient of one weight on one shard, and starts each bucket that this completes. */
@@ -171,11 +176,22 @@ export class GradientBuckets {
     invariant(target, `shard ${shard.local} does not belong to this worker`);
     const stored = seen === 1 && typeof value !== 'function' && !(value instanceof Float32Array);
     if (stored) this.#hooks.store(value, target, weight, shard.local);
-    else if (seen > 1) addFloat32(target, target, this.#valuesOf(value, weight, size));
+    else if (seen > 1) this.#addTo(target, this.#valuesOf(value, weight, size));
     else if (typeof value === 'function') value(target);
     else target.set(value as Float32Array);
     if (seen === expected) this.#hooks.complete?.(this.#step, weight, shard.local, target, stored);
-    for (const { bucket } of segments) if (--bucket.missing === 0) bucket.collective.start(this.#step);
+    for (const { bucket } of segments) if (--bucket.missing === 0) this.#start(bucket);
+  }
+
+  #start({ collective }: Bucket): void {
+    this.#hooks.completeStores();
+    collective.start(this.#step);
+  }
+
+  /** Adds to a sum whose first part may be a store that is pending. */
+  #addTo(target: PinnedVector, values: Float32Array): void {
+    this.#hooks.completeStores();
+    addFloat32(target, target, values);
   }
 
   #valuesOf(value: Tensor | Float32Array | GradientWriter, weight: number, size: number): Float32Array {
@@ -203,7 +219,7 @@ export class GradientBuckets {
         }
         if (bucket.missing <= 0) {
           bucket.missing = 0;
-          bucket.collective.start(this.#step);
+          this.#start(bucket);
         }
       }
     }

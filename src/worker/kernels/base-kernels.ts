@@ -89,4 +89,12 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
     target.set(value.dataSync<'float32'>());
     if (hash) hashFloats(target, hash);
   }
+
+  completeStores(): void {
+    // `store` has copied the values.
+  }
+
+  discardStores(): void {
+    // No store is pending.
+  }
 }

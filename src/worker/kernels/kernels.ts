@@ -1,7 +1,7 @@
 /**
- * The arithmetic that the executor and the optimizer require of an engine. There are three implementations: `tensorflow.ts` (raw
- * TensorFlow ops with few passes over memory), `wasm/wasm.ts` (Lockstep's WebAssembly module) and `portable.ts` (ordinary tfjs
- * functions on any backend). `base-kernels.ts` has the kernels that can be composed from others.
+ * The arithmetic that the executor and the optimizer require of an engine. There are four implementations: `tensorflow.ts` (raw
+ * TensorFlow ops with few passes over memory), `wasm/wasm.ts` (Lockstep's WebAssembly module), `webgpu/webgpu.ts` (shaders) and
+ * `portable.ts` (ordinary tfjs functions on any backend). `base-kernels.ts` has the kernels that can be composed from others.
  *
  * Tensors are channels-last and of dtype float32 unless stated otherwise. A kernel never disposes an argument. A returned tensor
  * belongs to the caller, in the current tfjs scope, which must be a tidy. Every kernel is deterministic for given shapes and a
@@ -50,7 +50,7 @@ export type PhiloxKey = readonly [number, number];
 /** Words 0, 2 and 3 of a Philox counter, 32 bits each; word 1 is 0. */
 export type PhiloxCounter = readonly [number, number, number];
 
-/** Moments per channel of one shard, in float64. */
+/** Moments per channel of one shard, in float64. An engine may read those of several shards together when one is first used. */
 export interface BatchMoments {
   readonly mean: Float64Array;
   /** Sum of squared deviations from the mean. */
@@ -71,8 +71,11 @@ export interface BatchNormTail {
 export interface BatchNormPass {
   /** The tail's output: the shape of `x`, with half the height and width after a pool. */
   readonly y: Tensor;
-  /** Returns the sums of dz and of dz * (x - mean) over all axes but the last, one value per channel. */
-  sums(dy: Tensor): { dz: Float64Array; dzCentred: Float64Array };
+  /**
+   * Returns the sums of dz and of dz * (x - mean) over all axes but the last, one value per channel. An engine may read those of
+   * several shards together when one is first used.
+   */
+  sums(dy: Tensor): { readonly dz: Float64Array; readonly dzCentred: Float64Array };
   /**
    * Returns a * dz + b * (x - mean) + c, of the shape of `x`. `coefficients` is [a, b, c], each with one value per channel.
    * `dy` must be the tensor given to `sums`.
@@ -197,9 +200,14 @@ export interface Kernels {
   denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter;
   /**
    * Copies the values of a float32 tensor to `target`, which has as many elements. With `hash`, the ledger's hash of the values is
-   * written there, 8 bytes. `target` and `hash` must be the same buffers at every step.
+   * written there, 8 bytes. `target` and `hash` must be the same buffers at every step. Both may be written as late as in
+   * `completeStores`.
    */
   store(value: Tensor, target: PinnedVector, hash?: Uint8Array): void;
+  /** Completes all stores. An engine may read their values together. */
+  completeStores(): void;
+  /** Forgets the stores that are not complete: their targets are not written. */
+  discardStores(): void;
   /**
    * Creates Adam's state from a copy of `parameters`, with both moments 0. `sizes` are the element counts of the parameters that
    * the flat vector consists of, in order.

@@ -19,7 +19,7 @@ type KernelRunner = { runKernel(name: string, inputs: object, attributes: object
 
 /** See `Kernels` for the contract of each method. */
 export class PortableKernels extends BaseKernels {
-  readonly name = 'portable';
+  readonly name: string = 'portable';
 
   conv2d(x: Tensor4D, filter: Tensor4D, { strides, padding, dilations }: ConvWindow): Tensor4D {
     return this.tf.conv2d(x, filter, [...strides], padding, 'NHWC', [...dilations]);

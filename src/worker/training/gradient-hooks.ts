@@ -42,9 +42,12 @@ export function gradientHooks(
   return {
     store: (value, target, weight, local) =>
       kernels.store(value, target, ledger?.gradientHash(weight, local)),
+    completeStores: () => kernels.completeStores(),
+    discardStores: () => kernels.discardStores(),
     complete:
       ledger || flipBit
         ? (step, weight, local, gradient, stored) => {
+            if (flipBit) kernels.completeStores();
             flipBit?.(step, weight, firstShard + local, gradient);
             if (flipBit || !stored) ledger?.gradient(weight, local, gradient);
           }

@@ -11,7 +11,7 @@ export const workerFields = {
     flag: '--workers <n>',
     environment: 'LOCKSTEP_WORKERS',
     unit: 'workers',
-    defaultText: 'one per GPU, or 2 on CPU',
+    defaultText: 'one per GPU, 2 on CPU, 1 with the engine webgpu',
     resume: 'free',
   }),
   minWorkers: positiveInt(1024).default(1).register(fieldMetadata, {
@@ -42,11 +42,19 @@ export const workerFields = {
     .enum(['auto', ...engineKinds])
     .default('auto')
     .register(fieldMetadata, {
-      description: 'tensor engine; auto: native TensorFlow if it is installed, otherwise WebAssembly',
+      description:
+        'tensor engine; auto: native TensorFlow if it is installed, otherwise WebAssembly; webgpu: the GPU of any vendor',
       flag: '--engine <name>',
       environment: 'LOCKSTEP_ENGINE',
       resume: 'free',
     }),
+  allowSoftwareGpu: z.boolean().default(false).register(fieldMetadata, {
+    description:
+      'permission for the engine webgpu to use a driver that simulates a GPU on the CPU, for tests',
+    flag: '--allow-software-gpu',
+    environment: 'LOCKSTEP_ALLOW_SOFTWARE_GPU',
+    resume: 'free',
+  }),
   precision: z.enum(['float32', 'bfloat16']).default('float32').register(fieldMetadata, {
     description:
       'precision of convolutions and matrix products; weights, statistics, loss and optimizer stay in float32',

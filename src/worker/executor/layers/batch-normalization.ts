@@ -145,16 +145,17 @@ class BatchNormOp implements LayerOp {
 
   #globalStatistics(context: PassContext, inputs: ShardedTensors): GlobalStatistics {
     const channels = this.#channels;
+    const { kernels } = this.#services;
     zeroInactive(this.#moments, context.shards);
+    // An engine can read the moments of all shards together.
+    const moments = context.shards.map((_, i) => kernels.moments(singleTensor(inputs, i)));
     for (const [i, shard] of context.shards.entries()) {
-      const x = singleTensor(inputs, i);
-      const rows = x.size / channels;
-      const { mean, m2 } = this.#services.kernels.moments(x);
       const vector = this.#moments.inputs[shard.local];
-      if (!vector) continue;
-      vector[0] = rows;
-      vector.set(mean, 1);
-      vector.set(m2, 1 + channels);
+      const shardMoments = moments[i];
+      if (!vector || !shardMoments) continue;
+      vector[0] = singleTensor(inputs, i).size / channels;
+      vector.set(shardMoments.mean, 1);
+      vector.set(shardMoments.m2, 1 + channels);
     }
     this.#moments.start(context.step);
     this.#moments.wait();
@@ -177,8 +178,9 @@ class BatchNormOp implements LayerOp {
     const { gamma, beta } = this.#fields;
     const channels = this.#channels;
     zeroInactive(this.#sums, context.shards);
+    const sums = passes.map((pass, i) => pass.sums(singleTensor(gradients, i)));
     for (const [i, shard] of context.shards.entries()) {
-      const { dz, dzCentred } = (passes[i] as BatchNormPass).sums(singleTensor(gradients, i));
+      const { dz, dzCentred } = sums[i] as ReturnType<BatchNormPass['sums']>;
       const dzNormalized = dzCentred.map((sum, c) => sum * this.#inverseStd(biasedVariance, c));
       this.#sums.inputs[shard.local]?.set(dz, 0);
       this.#sums.inputs[shard.local]?.set(dzNormalized, channels);

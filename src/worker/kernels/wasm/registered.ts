@@ -9,7 +9,8 @@
 import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
 import { EngineError } from '../../../shared/errors.js';
 import type { Tensorflow } from '../../engine/native.js';
-import { borrowFromCpu, registered } from './borrowed.js';
+import { isRegistered } from '../borrow-from-cpu.js';
+import { borrowForWasm } from './borrowed.js';
 import type { ConvGeometry, PoolGeometry } from './geometry.js';
 import { WasmModule } from './module.js';
 import { maxPool, maxPoolGradient } from './pool.js';
@@ -61,7 +62,7 @@ const activations: Readonly<Record<string, string>> = {
 export function registerWasmKernels(tf: Tensorflow): void {
   const module = WasmModule.of(tf);
   const register = (name: string, kernelFunc: KernelFunction): void => {
-    if (registered(tf, name)) tf.unregisterKernel(name, 'wasm');
+    if (isRegistered(tf, name, 'wasm')) tf.unregisterKernel(name, 'wasm');
     tf.registerKernel({ kernelName: name, backendName: 'wasm', kernelFunc: kernelFunc as never });
   };
   /** Adds the bias and applies the activation of a fused kernel. Frees the intermediate results. */
@@ -117,7 +118,7 @@ export function registerWasmKernels(tf: Tensorflow): void {
     const [x, dy] = [inputs['input'] as TensorInfo, inputs['dy'] as TensorInfo];
     return maxPoolGradient(module, x, dy, poolGeometry(tf, x.shape, attrs as PoolAttributes));
   });
-  borrowFromCpu(tf);
+  borrowForWasm(tf);
 }
 
 /** Throws an error like tfjs's unless the matrices can be multiplied. */

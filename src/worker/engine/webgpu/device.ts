@@ -1,0 +1,112 @@
+/** Opens the GPU with Dawn: selects the adapter, refuses software adapters, and keeps the first error of the device. */
+
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { DeviceLostError, EngineError } from '../../../shared/errors.js';
+import type { Dawn, Gpu, GpuAdapter, GpuAdapterInfo, GpuDevice } from './gpu-types.js';
+import { dawnEntry, installWebgpuCommand } from './packages.js';
+import { installPump } from './pump.js';
+
+export interface OpenDevice {
+  readonly gpu: Gpu;
+  readonly device: GpuDevice;
+  readonly info: GpuAdapterInfo;
+  /** @throws DeviceLostError with the first error that the device has reported, for example that memory ran out */
+  check(): void;
+}
+
+/** Dawn crashes if the object that its `create` returned is collected while the device is used. */
+const heldForever: object[] = [];
+
+/** Limits of which the device gets all that the adapter offers; the defaults of WebGPU are smaller. */
+const raisedLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupsPerDimension',
+] as const;
+
+/**
+ * Opens the adapter that the system offers for high performance. Defines Dawn's classes as globals, which tfjs's backend needs.
+ * @throws EngineError if there is no adapter, or if it is a software adapter and these are not allowed
+ */
+export async function openDevice(directory: string, allowSoftware: boolean): Promise<OpenDevice> {
+  installPump();
+  const { create, globals } = await loadDawn(directory);
+  Object.assign(globalThis, globals);
+  const gpu = create(process.platform === 'linux' ? ['backend=vulkan'] : []);
+  heldForever.push(gpu);
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (adapter === null) throw noAdapter();
+  heldForever.push(adapter);
+  const { info } = adapter;
+  if (isSoftware(info) && !allowSoftware)
+    throw new EngineError(
+      `WebGPU: expected a GPU, got the software adapter ${adapterName(info)}, which is slower than --engine wasm. ` +
+        "Install the GPU's driver, or allow it with --allow-software-gpu.",
+    );
+  const device = await requestDevice(adapter);
+  let failure: string | undefined;
+  device.onuncapturederror = ({ error }) => (failure ??= error?.message ?? 'an unknown error');
+  void device.lost.then(({ reason, message }) => (failure ??= `the device was lost (${reason}): ${message}`));
+  const check = (): void => {
+    if (failure === undefined) return;
+    throw new DeviceLostError(
+      `WebGPU on ${adapterName(info)}: expected every command to succeed, got "${firstLine(failure)}". ` +
+        "If memory ran out, use a smaller batch or more shards; otherwise check the system's log for errors of the driver.",
+    );
+  };
+  return { gpu, device, info, check };
+}
+
+async function loadDawn(directory: string): Promise<Dawn> {
+  const file = path.join(directory, dawnEntry);
+  try {
+    return (await import(pathToFileURL(file).href)) as Dawn;
+  } catch (error) {
+    throw new EngineError(
+      `Loading WebGPU: expected ${file} to load, got "${error instanceof Error ? firstLine(error.message) : String(error)}". ` +
+        `Run \`${installWebgpuCommand} --force\`, or choose another engine with --engine.`,
+      { path: file },
+      error,
+    );
+  }
+}
+
+function noAdapter(): EngineError {
+  const library = process.platform === 'linux' ? ' and the Vulkan library (libvulkan1)' : '';
+  return new EngineError(
+    `WebGPU: expected a GPU whose driver is installed, got none. Install the driver of the GPU${library}, ` +
+      'check that this user may open /dev/dri, or choose another engine with --engine.',
+  );
+}
+
+async function requestDevice(adapter: GpuAdapter): Promise<GpuDevice> {
+  const { limits } = adapter;
+  const requiredLimits = Object.fromEntries(raisedLimits.map((name) => [name, limits[name] ?? 0]));
+  try {
+    return await adapter.requestDevice({ requiredLimits });
+  } catch (error) {
+    throw new EngineError(
+      `WebGPU: expected ${adapterName(adapter.info)} to open, got "${error instanceof Error ? firstLine(error.message) : ''}". ` +
+        'End other programs that use the GPU, or choose another engine with --engine.',
+      {},
+      error,
+    );
+  }
+}
+
+/** Returns true if the adapter computes on the CPU. */
+export function isSoftware({ isFallbackAdapter = false }: GpuAdapterInfo): boolean {
+  return isFallbackAdapter;
+}
+
+/** Names everything of an adapter on which its bits depend, as far as WebGPU tells it. */
+export function adapterName({ vendor, architecture, device, description }: GpuAdapterInfo): string {
+  return [vendor, architecture, device, description].filter((part) => part !== '').join(', ');
+}
+
+const firstLine = (text: string): string => (text.split('\n')[0] ?? '').slice(0, 300);

@@ -1,0 +1,125 @@
+/**
+ * Installs the packages of the engine `webgpu` into the cache. npm downloads them; no script of theirs is run. A folder appears
+ * whole, by one rename, or not at all.
+ */
+
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { EngineError, systemCode } from '../../../shared/errors.js';
+import { engineRoot, manifestName, type EngineHost } from '../cache.js';
+import { describeFiles } from '../manifest.js';
+import { runProgram } from '../process.js';
+import { verifiedWebgpuManifest } from './manifest.js';
+import {
+  findWebgpu,
+  packages,
+  tarballName,
+  wantedFiles,
+  webgpuDirectory,
+  type PinnedPackage,
+  type WebgpuManifest,
+} from './packages.js';
+import { filesOfTarball } from './tarball.js';
+
+export interface InstallWebgpuOptions {
+  readonly host: EngineHost;
+  /** Folder with the packages as `npm pack` names them, instead of a download. */
+  readonly from?: string | undefined;
+  /** Installs again, replacing an existing folder. */
+  readonly force?: boolean | undefined;
+  /** Checks the SHA-256 of every file of an existing folder. */
+  readonly verify?: boolean | undefined;
+  readonly log: (line: string) => void;
+}
+
+/** Returns the engine's folder. @throws EngineError if a package cannot be had or has another hash */
+export async function installWebgpu({
+  host,
+  from,
+  force,
+  verify,
+  log,
+}: InstallWebgpuOptions): Promise<string> {
+  const directory = webgpuDirectory(host);
+  const present = force || from !== undefined ? undefined : findWebgpu(host);
+  if (present !== undefined) {
+    await verifiedWebgpuManifest(present, verify ? 'full' : 'quick');
+    log(`Engine: the packages of WebGPU are there already, in ${directory}.`);
+    return directory;
+  }
+  await mkdir(engineRoot(host), { recursive: true, mode: 0o700 });
+  const draft = `${directory}.draft-${process.pid}`;
+  const downloads = from === undefined ? await mkdtemp(path.join(tmpdir(), 'lockstep-webgpu-')) : undefined;
+  try {
+    const folder = from ?? (await download(downloads ?? '', log));
+    for (const [pinned, files] of wantedFiles()) await unpack(pinned, folder, files, draft);
+    const manifest: WebgpuManifest = {
+      version: 1,
+      packages: packages.map(({ name, version, integrity }) => ({ name, version, integrity })),
+      installedAt: new Date().toISOString(),
+      files: await describeFiles(draft),
+    };
+    await writeFile(path.join(draft, manifestName), JSON.stringify(manifest, undefined, 2));
+    await rm(directory, { recursive: true, force: true });
+    await rename(draft, directory);
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+    if (downloads !== undefined) await rm(downloads, { recursive: true, force: true });
+  }
+  log(`Engine: installed the packages of WebGPU in ${directory}.`);
+  return directory;
+}
+
+/** Downloads all packages to `folder` with npm, which also applies the user's registry and proxy. */
+async function download(folder: string, log: (line: string) => void): Promise<string> {
+  const names = packages.map(({ name, version }) => `${name}@${version}`);
+  log(`Engine: downloading ${names.join(' and ')} with npm (54 MB) ...`);
+  const args = ['pack', ...names, '--pack-destination', folder, '--ignore-scripts'];
+  const windows = process.platform === 'win32';
+  const { status, failure } = await runProgram(windows ? 'npm.cmd' : 'npm', args, {
+    timeoutMs: 600_000,
+    cwd: folder,
+  });
+  if (status === 0) return folder;
+  throw new EngineError(
+    `Installing WebGPU: expected \`npm pack ${names.join(' ')}\` to succeed, got "${failure}". ` +
+      'Run this command on a machine with network access and `lockstep engine install --webgpu --from DIR` here.',
+  );
+}
+
+/** Writes the wanted files of one package to `target`. @throws EngineError if the package has another hash */
+async function unpack(
+  pinned: PinnedPackage,
+  folder: string,
+  files: readonly [string, string][],
+  target: string,
+): Promise<void> {
+  const file = path.join(folder, tarballName(pinned));
+  const archive = await readFile(file).catch((error: unknown) => {
+    throw new EngineError(
+      `Installing WebGPU: expected ${file}, got ${systemCode(error) ?? 'an error'}. ` +
+        `Create it with \`npm pack ${pinned.name}@${pinned.version}\`.`,
+      { path: file },
+      error,
+    );
+  });
+  const integrity = `sha512-${createHash('sha512').update(archive).digest('base64')}`;
+  if (integrity !== pinned.integrity)
+    throw new EngineError(
+      `Installing WebGPU: expected ${file} with ${pinned.integrity}, got ${integrity}. ` +
+        `Download ${pinned.name}@${pinned.version} again.`,
+      { path: file, expected: pinned.integrity, got: integrity },
+    );
+  const contents = filesOfTarball(
+    archive,
+    files.map(([name]) => name),
+    file,
+  );
+  for (const [name, destination] of files) {
+    const to = path.join(target, destination);
+    await mkdir(path.dirname(to), { recursive: true });
+    await writeFile(to, contents.get(name) ?? '');
+  }
+}

@@ -1,0 +1,101 @@
+/** The report about the engine `webgpu` in `lockstep engine status` and `lockstep doctor`. It changes nothing. */
+
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { z } from 'zod';
+import { OperationalError } from '../../../shared/errors.js';
+import type { EngineHost } from '../cache.js';
+import { runProgram } from '../process.js';
+import { adapterName, isSoftware } from './device.js';
+import { verifiedWebgpuManifest } from './manifest.js';
+import { dawnEntry, findWebgpu, installWebgpuCommand } from './packages.js';
+
+export interface WebgpuStatus {
+  /** True if the packages are installed. */
+  readonly installed: boolean;
+  /** True if the kernel lists a GPU that can render or compute. */
+  readonly gpuSeen: boolean;
+  /** Name of the adapter that a worker would use. */
+  readonly adapter: string | undefined;
+  /** True if the adapter computes on the CPU. */
+  readonly isSoftware: boolean;
+  /** The reason why installed packages cannot be used. */
+  readonly problem: string | undefined;
+  /** The command to run next, if one makes sense. */
+  readonly next: string | undefined;
+}
+
+const answerSchema = z
+  .object({
+    vendor: z.string(),
+    architecture: z.string(),
+    device: z.string(),
+    description: z.string(),
+    isFallbackAdapter: z.boolean().optional(),
+  })
+  .nullable();
+
+// The script is plain JavaScript, because it runs without a loader; argv[1] is Dawn's module.
+const script = `
+const { create, globals } = await import(process.argv[1]);
+Object.assign(globalThis, globals);
+const gpu = create(process.platform === 'linux' ? ['backend=vulkan'] : []);
+const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+const { vendor, architecture, device, description, isFallbackAdapter } = adapter?.info ?? {};
+process.stdout.write('\\n' + JSON.stringify(adapter && { vendor, architecture, device, description, isFallbackAdapter }));
+`;
+
+/** Opens the adapter in a separate process, because a driver may crash. */
+export async function webgpuStatus(host: EngineHost): Promise<WebgpuStatus> {
+  const gpuSeen = hasRenderNode();
+  const none = { installed: false, gpuSeen, adapter: undefined, isSoftware: false, problem: undefined };
+  const directory = findWebgpu(host);
+  if (directory === undefined) return { ...none, next: gpuSeen ? installWebgpuCommand : undefined };
+  try {
+    await verifiedWebgpuManifest(directory);
+  } catch (error) {
+    if (!(error instanceof OperationalError)) throw error;
+    return { ...none, installed: true, problem: error.message, next: `${installWebgpuCommand} --force` };
+  }
+  const { adapter, isSoftware: simulated, failure } = await queryAdapter(directory);
+  const problem =
+    failure !== undefined && gpuSeen ? `a GPU is present, and Dawn did not open it: ${failure}` : undefined;
+  const next = adapter === undefined || simulated ? undefined : 'lockstep train --engine webgpu';
+  return { ...none, installed: true, adapter, isSoftware: simulated, problem, next };
+}
+
+/** Describes the status in one line. */
+export function describeWebgpu(status: WebgpuStatus): string {
+  const { installed, gpuSeen, adapter, problem, next } = status;
+  if (problem !== undefined) return problem;
+  const suggestion = next === undefined ? '' : `; run ${next}`;
+  if (!installed) return `not installed; ${gpuSeen ? 'a GPU is present' : 'no GPU is seen'}${suggestion}`;
+  if (adapter === undefined) return 'installed; no GPU is seen';
+  return `${adapter}${status.isSoftware ? ' (computes on the CPU)' : suggestion}`;
+}
+
+/** Returns true if Linux lists a render node, which every GPU driver creates. Other systems always have a GPU driver. */
+function hasRenderNode(): boolean {
+  if (process.platform !== 'linux') return true;
+  try {
+    return (
+      readdirSync('/dev').some((name) => /^(nvidia\d+|dxg)$/.test(name)) ||
+      readdirSync('/dev/dri').some((name) => name.startsWith('renderD'))
+    );
+  } catch {
+    return false;
+  }
+}
+
+type Answer = { readonly adapter?: string; readonly isSoftware: boolean; readonly failure?: string };
+
+async function queryAdapter(directory: string): Promise<Answer> {
+  const dawn = pathToFileURL(path.join(directory, dawnEntry)).href;
+  const args = ['--input-type=module', '-e', script, dawn];
+  const { status, stdout, failure } = await runProgram(process.execPath, args, { timeoutMs: 60_000 });
+  if (status !== 0) return { isSoftware: false, failure };
+  const info = answerSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? ''));
+  if (info === null) return { isSoftware: false, failure: 'it found no adapter' };
+  return { adapter: adapterName(info), isSoftware: isSoftware(info) };
+}

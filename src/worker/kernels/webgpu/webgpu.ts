@@ -1,0 +1,70 @@
+/** Kernels on tfjs's WebGPU backend. Products and convolutions are tfjs's own shaders; the others are Lockstep's where they save reads. */
+
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import { hashFloats } from '../../../shared/ledger/hash.js';
+import type { PinnedVector } from '../../../shared/memory/pinned-vector.js';
+import type { Tensorflow } from '../../engine/native.js';
+import { ReadBatch } from '../../engine/webgpu/read-batch.js';
+import type { BatchMoments, BatchNormPass, BatchNormTail, PhiloxCounter, PhiloxKey } from '../kernels.js';
+import { PortableKernels } from '../portable.js';
+import { batchNorm, moments } from './batch-norm.js';
+import { dropout, philoxUniform } from './random.js';
+import { Shaders } from './shaders.js';
+
+interface PendingStore {
+  readonly values: () => Float32Array;
+  readonly target: PinnedVector;
+  readonly hash: Uint8Array | undefined;
+}
+
+/** See `Kernels` for the contract of each method. */
+export class WebgpuKernels extends PortableKernels {
+  override readonly name: string = 'webgpu';
+  readonly #shaders: Shaders;
+  readonly #statistics: ReadBatch;
+  readonly #gradients: ReadBatch;
+  #stores: PendingStore[] = [];
+
+  constructor(tf: Tensorflow) {
+    super(tf);
+    this.#shaders = new Shaders(tf);
+    this.#statistics = new ReadBatch(this.#shaders.backend);
+    this.#gradients = new ReadBatch(this.#shaders.backend);
+  }
+
+  override moments(x: Tensor): BatchMoments {
+    return moments(this.#shaders, this.#statistics, x);
+  }
+
+  override batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail): BatchNormPass {
+    return batchNorm(this.#shaders, this.#statistics, x, affine, tail);
+  }
+
+  override philoxUniform(rows: number, columns: number, key: PhiloxKey, counter: PhiloxCounter): Tensor2D {
+    return philoxUniform(this.#shaders, rows, columns, key, counter);
+  }
+
+  override dropout(x: Tensor, rate: number, key: PhiloxKey, counter: PhiloxCounter): Tensor {
+    return dropout(this.#shaders, x, rate, key, counter);
+  }
+
+  override store(value: Tensor, target: PinnedVector, hash?: Uint8Array): void {
+    const values = this.#gradients.add(value.dataId);
+    this.#stores.push({ values: () => values() as Float32Array, target, hash });
+  }
+
+  /** Reads all gradients that were stored since the last call at once. */
+  override completeStores(): void {
+    const stores = this.#stores;
+    this.#stores = [];
+    for (const { values, target, hash } of stores) {
+      target.set(values());
+      if (hash) hashFloats(target, hash);
+    }
+  }
+
+  override discardStores(): void {
+    this.#stores = [];
+    this.#gradients.discard();
+  }
+}

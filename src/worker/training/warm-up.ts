@@ -1,0 +1,97 @@
+/**
+ * Runs the passes of a training step once on zeros, before the worker joins the run, for engines that compile their kernels at the first
+ * use. The other workers would otherwise wait for the compiler in the first step. Changes nothing and communicates nothing.
+ */
+
+import type { Tensor } from '@tensorflow/tfjs';
+import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
+import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
+import { InvariantError } from '../../shared/errors.js';
+import { elementCount } from '../../shared/model/layout.js';
+import { allocatePinned } from '../../shared/memory/pinned-vector.js';
+import type { TensorSpec } from '../../shared/data/training-data.js';
+import type { CollectiveHandle, CollectiveRegistrar } from '../communicator/communicator.js';
+import { engines } from '../engine/engines.js';
+import { Executor } from '../executor/executor.js';
+import { perTensor } from '../executor/layer-op.js';
+import { toTensors } from '../data/batch-reader.js';
+import { buildReplica } from './build-replica.js';
+import type { Replica } from './replica.js';
+
+/** Builds a replica, see `buildReplica`, and warms it up if its engine compiles kernels. */
+export async function buildWarmReplica(...given: Parameters<typeof buildReplica>): Promise<Replica> {
+  const replica = await buildReplica(...given);
+  if (engines[replica.engine.kind].compilesKernels === true) warmUp(replica);
+  return replica;
+}
+
+/** Uses as many samples as a shard of a full batch has, because some kernels depend on the shape. */
+export function warmUp(replica: Replica): void {
+  const { engine, kernels, config, model, data, objective, layout } = replica;
+  const { tf } = engine;
+  const executor = new Executor({
+    tf,
+    kernels,
+    model,
+    communicator: aloneRegistrar,
+    seed: config.seed,
+    frozenBatchNorm: config.frozenBatchNorm,
+    arithmetic: config.arithmetic,
+    logits: objective.logits,
+  });
+  const count = Math.ceil(config.batchSize / config.accumulate / config.shards);
+  const zeros = (specs: readonly TensorSpec[]): Tensor[] =>
+    toTensors(
+      tf,
+      specs,
+      specs.map(
+        ({ shape, dtype }) =>
+          new (dtype === 'int32' ? Int32Array : Float32Array)(count * elementCount(shape)),
+      ),
+      count,
+    );
+  const { inputs, targets } = data.train;
+  tf.tidy(() => {
+    const step = {
+      training: true,
+      step: 0,
+      shards: [{ local: 0, start: 0, count }],
+      gradient: (
+        weight: number,
+        _: unknown,
+        value: Tensor | Float32Array | ((target: never) => void),
+      ): void => {
+        if (value instanceof Float32Array) return;
+        const target = allocatePinned(elementCount(layout[weight]?.shape ?? []));
+        if (typeof value === 'function') value(target as never);
+        else kernels.store(value, target);
+      },
+    };
+    executor.train(step, perTensor(inputs.length, [zeros(inputs)]), (outputs) => {
+      const predictions = outputs.map(([first]) => first as Tensor);
+      const { gradients } = objective.compute(predictions, zeros(targets));
+      return perTensor(outputs.length, [gradients.map((gradient) => tf.mul(gradient, 1 / config.batchSize))]);
+    });
+    kernels.completeStores();
+  });
+}
+
+/** Collectives of a worker with one shard: the result is its contribution. */
+const aloneRegistrar: CollectiveRegistrar = {
+  allocate: () => {
+    throw new InvariantError('a warm-up sends no gradients');
+  },
+  tick: () => undefined,
+  register: (spec: Omit<CollectiveSpec, 'id'>): CollectiveHandle => {
+    const { reduction, elementCount: length } = spec;
+    const vector = vectorOver(reduction, new ArrayBuffer(length * bytesPerElement(reduction)));
+    const output = vectorOver(reduction, new ArrayBuffer(length * bytesPerElement(reduction)));
+    return {
+      spec: { ...spec, id: 0 },
+      inputs: [vector],
+      output,
+      start: () => output.set(vector),
+      wait: () => undefined,
+    };
+  },
+};

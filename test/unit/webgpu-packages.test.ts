@@ -1,0 +1,117 @@
+import { spawnSync } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { contradictions } from '../../src/cli/options/contradictions.js';
+import { resolveConfig } from '../../src/cli/options/resolve.js';
+import { runConfigSchema } from '../../src/shared/config/run-config.js';
+import { loadEngine } from '../../src/worker/engine/load.js';
+import { installWebgpu } from '../../src/worker/engine/webgpu/install.js';
+import {
+  dawn,
+  findWebgpu,
+  tarballName,
+  wantedFiles,
+  webgpuDirectory,
+} from '../../src/worker/engine/webgpu/packages.js';
+import { describeWebgpu, webgpuStatus } from '../../src/worker/engine/webgpu/status.js';
+import { filesOfTarball } from '../../src/worker/engine/webgpu/tarball.js';
+import { temporaryFolder } from '../support/lockstep.js';
+
+/** Packs files as npm does, with the system's tar. */
+async function pack(files: Readonly<Record<string, string>>): Promise<Buffer> {
+  const folder = await temporaryFolder();
+  for (const [name, text] of Object.entries(files)) {
+    const file = join(folder, 'package', name);
+    await mkdir(join(file, '..'), { recursive: true });
+    await writeFile(file, text);
+  }
+  const archive = join(folder, 'package.tgz');
+  const { status, stderr } = spawnSync('tar', ['-czf', archive, 'package'], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  return readFile(archive);
+}
+
+describe('a package of WebGPU', () => {
+  it('is read without its other files', async () => {
+    const long = 'x'.repeat(1500);
+    const archive = await pack({
+      'index.js': 'entry',
+      'dist/linux-x64/dawn.node': long,
+      'build/build.js': 'other',
+    });
+    const found = filesOfTarball(archive, ['dist/linux-x64/dawn.node', 'index.js'], 'webgpu.tgz');
+    const texts = [...found].map(([name, content]) => [name, content.toString()]);
+    expect(Object.fromEntries(texts)).toEqual({ 'index.js': 'entry', 'dist/linux-x64/dawn.node': long });
+  });
+
+  it('is refused if it has no binary for the platform', async () => {
+    const archive = await pack({ 'index.js': 'entry' });
+    expect(() => filesOfTarball(archive, ['dist/aix-ppc64/dawn.node'], 'webgpu.tgz')).toThrow(
+      /webgpu\.tgz: expected the file dist\/aix-ppc64\/dawn\.node, got none/,
+    );
+  });
+
+  it('is refused with both hashes if its hash is another one, and nothing is installed', async () => {
+    const [home, from] = [await temporaryFolder(), await temporaryFolder()];
+    await writeFile(join(from, tarballName(dawn)), await pack({ 'index.js': 'other code' }));
+    const host = { home };
+    await expect(installWebgpu({ host, from, log: () => undefined })).rejects.toThrow(
+      /webgpu-0\.6\.2\.tgz with sha512-3L4G.*, got sha512-/,
+    );
+    expect(findWebgpu(host)).toBeUndefined();
+  });
+
+  it('is named together with the command that creates it if it is missing', async () => {
+    const [home, from] = [await temporaryFolder(), await temporaryFolder()];
+    await expect(installWebgpu({ host: { home }, from, log: () => undefined })).rejects.toThrow(
+      /ENOENT.*npm pack webgpu@0\.6\.2/,
+    );
+  });
+
+  it('has the libraries that Dawn needs on Windows', () => {
+    const names = (wantedFiles('win32-x64').get(dawn) ?? []).map(([name]) => name);
+    expect(names).toContain('dist/win32-x64/dxcompiler.dll');
+    expect((wantedFiles('linux-x64').get(dawn) ?? []).map(([name]) => name)).not.toContain(
+      'dist/linux-x64/dxcompiler.dll',
+    );
+  });
+});
+
+describe('the engine webgpu', () => {
+  it('names its folder and the command that installs it if it is missing', async () => {
+    const host = { home: await temporaryFolder() };
+    const loading = loadEngine({ choice: 'webgpu', threads: 1, host, warn: () => undefined });
+    await expect(loading).rejects.toThrow(webgpuDirectory(host));
+    await expect(loadEngine({ choice: 'webgpu', threads: 1, host, warn: () => undefined })).rejects.toThrow(
+      /Run `lockstep engine install --webgpu`/,
+    );
+  });
+
+  it('is reported as missing by the status', async () => {
+    const status = await webgpuStatus({ home: await temporaryFolder() });
+    expect(status).toMatchObject({ installed: false, adapter: undefined, problem: undefined });
+    expect(describeWebgpu({ ...status, gpuSeen: true, next: 'lockstep engine install --webgpu' })).toBe(
+      'not installed; a GPU is present; run lockstep engine install --webgpu',
+    );
+  });
+
+  it('has one worker and one thread unless more workers are requested', () => {
+    const machine = { cores: 8, gpus: [0, 1] };
+    const config = (workers: number | null) =>
+      resolveConfig(runConfigSchema.parse({ engine: 'webgpu', workers }), machine);
+    expect(config(null)).toMatchObject({ workers: 1, shards: 1, threads: 1 });
+    expect(config(3)).toMatchObject({ workers: 3 });
+  });
+
+  it('is refused together with numbers of GPUs, which it cannot select', () => {
+    expect(contradictions(runConfigSchema.parse({ engine: 'webgpu', devices: '0,1' }))).toEqual([
+      expect.stringMatching(/^devices: .*got "0,1"/),
+    ]);
+    expect(contradictions(runConfigSchema.parse({ engine: 'webgpu' }))).toEqual([]);
+  });
+});
