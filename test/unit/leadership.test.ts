@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { spawn } from 'node:child_process';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isPortOf } from '../../src/cli/runs/find-members.js';
+import { sameAddress } from '../../src/cli/runs/find-members.js';
 import {
   hasLivingWorkers,
   openSocketDirectory,
@@ -34,13 +34,18 @@ describe('the record of the coordinator that leads a run', () => {
     expect(readLeadership(out)).toBeNull();
   });
 
-  it('names a port that the system has chosen only for the same address', () => {
-    expect(isPortOf('tcp://127.0.0.1:*', 'tcp://127.0.0.1:4711')).toBe(true);
-    expect(isPortOf('tcp://127.0.0.1:0', 'tcp://127.0.0.1:4711')).toBe(true);
-    expect(isPortOf('tcp://*:*', 'tcp://0.0.0.0:4711')).toBe(true);
-    expect(isPortOf('tcp://127.0.0.1:*', 'tcp://0.0.0.0:4711')).toBe(false);
-    expect(isPortOf('tcp://127.0.0.1:4712', 'tcp://127.0.0.1:4711')).toBe(false);
-    expect(isPortOf('ipc:///run/c', 'ipc:///run/c')).toBe(false);
+  it('gives a port that the system has chosen to the same address only', () => {
+    const again = (listen: string, before: string, endpoint: string): string | undefined =>
+      sameAddress(listen, { listen: before, endpoint });
+    expect(again('tcp://127.0.0.1:*', 'tcp://127.0.0.1:*', 'tcp://127.0.0.1:4711')).toBe(
+      'tcp://127.0.0.1:4711',
+    );
+    expect(again('tcp://node1:0', 'tcp://node1:0', 'tcp://10.0.0.1:4711')).toBe('tcp://node1:4711');
+    expect(again('tcp://*:*', 'tcp://*:*', 'tcp://[::]:4711')).toBe('tcp://*:4711');
+    expect(again('tcp://[::1]:*', 'tcp://[::1]:*', 'tcp://[::1]:4711')).toBe('tcp://[::1]:4711');
+    expect(again('tcp://127.0.0.1:*', 'tcp://0.0.0.0:*', 'tcp://0.0.0.0:4711')).toBeUndefined();
+    expect(again('tcp://127.0.0.1:4712', 'tcp://127.0.0.1:4712', 'tcp://127.0.0.1:4712')).toBeUndefined();
+    expect(again('ipc:///run/c', 'ipc:///run/c', 'ipc:///run/c')).toBeUndefined();
   });
 });
 

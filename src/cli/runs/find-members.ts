@@ -81,7 +81,7 @@ export class CoordinatorAddress {
     const search = new MemberSearch(server);
     this.#server = search;
     const { endpoint } = server;
-    if (isPortOf(this.listen, record.endpoint) && record.endpoint !== endpoint)
+    if (sameAddress(this.listen, record) !== undefined && record.endpoint !== endpoint)
       return none(`another process uses its port, ${record.endpoint}, at which its workers expect it`);
     const { isAlive, seconds, isHopeless } = await searchAt(search, out, state, record);
     if (isAlive)
@@ -98,8 +98,9 @@ export class CoordinatorAddress {
     const { listen, keys } = this;
     const open = (endpoint: string): Promise<ControlServer> =>
       openControlServer(endpoint, controlMessageBytes, keys);
-    if (!isPortOf(listen, record.endpoint)) return open(listen);
-    return open(record.endpoint).catch((error: unknown) => {
+    const same = sameAddress(listen, record);
+    if (same === undefined) return open(listen);
+    return open(same).catch((error: unknown) => {
       if (!(error instanceof ConfigError)) throw error;
       return open(listen);
     });
@@ -171,9 +172,17 @@ const noRecord = 'its folder has no record of the address of its coordinator';
 
 const none = (reason: string): Answer => ({ isAlive: false, reason });
 
-/** Returns true if `listen` leaves the choice of a TCP port to the system, and `endpoint` is the same address with a port. */
-export function isPortOf(listen: string, endpoint: string): boolean {
+/**
+ * Returns the address with the port that the system has chosen for the predecessor; undefined if the system did not choose it, or if the
+ * predecessor was given another address.
+ */
+export function sameAddress(
+  listen: string,
+  record: Pick<Leadership, 'listen' | 'endpoint'>,
+): string | undefined {
   const [, address] = /^(tcp:\/\/.+):(?:\*|0)$/.exec(listen) ?? [];
-  const [, bound] = /^(tcp:\/\/.+):\d+$/.exec(endpoint) ?? [];
-  return address !== undefined && address.replace('//*', '//0.0.0.0') === bound;
+  const [, port] = /^tcp:\/\/.+:(\d+)$/.exec(record.endpoint) ?? [];
+  return address !== undefined && port !== undefined && record.listen === listen
+    ? `${address}:${port}`
+    : undefined;
 }
