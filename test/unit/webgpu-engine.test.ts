@@ -114,6 +114,16 @@ describe.skipIf(missingGpu !== undefined)(gpuTitle('the engine webgpu on a softw
     expect([...tf.add(tf.tensor1d([1, 2], 'int32'), tf.scalar(1, 'int32')).dataSync()]).toEqual([2, 3]);
   });
 
+  it('converts whole numbers and booleans, and transposes the result', () => {
+    const { tf } = engine;
+    const whole = tf.add(tf.tensor3d([1, 2, 3, 4, 5, 6], [1, 2, 3], 'int32'), tf.scalar(1, 'int32'));
+    const floats = tf.cast(whole, 'float32').dataSync();
+    expect(floats).toBeInstanceOf(Float32Array);
+    expect([...floats]).toEqual([2, 3, 4, 5, 6, 7]);
+    const transposed = tf.transpose(tf.cast(tf.greater(whole, 4), 'float32'), [1, 0, 2]);
+    expect([...transposed.dataSync()]).toEqual([0, 0, 0, 1, 1, 1]);
+  });
+
   it('draws the numbers of Philox and drops the values that the host would drop', () => {
     const { tf } = engine;
     const [own, host] = [new WebgpuKernels(tf), new PortableKernels(tf)];

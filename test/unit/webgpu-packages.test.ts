@@ -6,6 +6,8 @@ import { contradictions } from '../../src/cli/options/contradictions.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { loadEngine } from '../../src/worker/engine/load.js';
+import { guardCommands } from '../../src/worker/engine/webgpu/backend.js';
+import type { GpuBackend, GpuProgram } from '../../src/worker/engine/webgpu/gpu-types.js';
 import { installWebgpu } from '../../src/worker/engine/webgpu/install.js';
 import {
   dawn,
@@ -98,6 +100,23 @@ describe('the engine webgpu', () => {
     expect(describeWebgpu({ ...status, gpuSeen: true, next: 'lockstep engine install --webgpu' })).toBe(
       'not installed; a GPU is present; run lockstep engine install --webgpu',
     );
+  });
+
+  it('refuses too many operations between two turns of the event loop, and shaders with atomic operations', async () => {
+    const result = { dataId: {}, shape: [1], dtype: 'float32' as const };
+    const backend: Pick<GpuBackend, 'runWebGPUProgram'> = { runWebGPUProgram: () => result };
+    guardCommands(backend, 3);
+    const program = { atomic: false } as GpuProgram;
+    const run = (count: number): void => {
+      for (let i = 0; i < count; i++) expect(backend.runWebGPUProgram(program, [], 'float32')).toBe(result);
+    };
+    run(3);
+    expect(() => run(1)).toThrow(/at most 3 operations in one step of a worker, got more.*--workers/);
+    await new Promise((resolve) => setImmediate(resolve));
+    run(3);
+    await new Promise((resolve) => setImmediate(resolve));
+    const atomic = { atomic: true } as GpuProgram;
+    expect(() => backend.runWebGPUProgram(atomic, [], 'float32')).toThrow(/adds with atomic operations/);
   });
 
   it('has one worker and one thread unless more workers are requested', () => {

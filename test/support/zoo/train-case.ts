@@ -166,7 +166,12 @@ export class CaseTraining {
       const { replica, sampler } = context;
       const initialWeights = readWeights(replica);
       const steps = this.#size.epochs * sampler.stepsPerEpoch;
-      const losses = Array.from({ length: steps }, (_, i) => trainStep(context, sampler.plan(i + 1)).loss);
+      const losses: number[] = [];
+      for (let step = 1; step <= steps; step++) {
+        losses.push(trainStep(context, sampler.plan(step)).loss);
+        // As in a run, the event loop turns after each step.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
       return {
         losses,
         initialWeights,

@@ -1,11 +1,11 @@
 /**
- * tfjs's WebGPU backend on Dawn's device, with three changes: values are read synchronously, shaders that add floats with atomic
- * operations are refused, and the flags select kernels with a fixed order of sums.
+ * tfjs's WebGPU backend on Dawn's device, with four changes: values are read synchronously, shaders that add floats with atomic
+ * operations and steps of too many operations are refused, and the flags select kernels with a fixed order of sums.
  */
 
 import { createRequire, Module } from 'node:module';
 import path from 'node:path';
-import { InvariantError } from '../../../shared/errors.js';
+import { EngineError, InvariantError } from '../../../shared/errors.js';
 import type { Tensorflow } from '../native.js';
 import type { OpenDevice } from './device.js';
 import type { GpuAdapterInfo, GpuBackend, GpuDevice } from './gpu-types.js';
@@ -43,7 +43,7 @@ export async function startBackend(
     backend.tensorMap.get(dataId).dtype === 'complex64'
       ? readComplex(dataId)
       : new ReadBatch(backend).add(dataId)();
-  refuseAtomicSums(backend);
+  guardCommands(backend);
   tf.registerBackend('webgpu', () => backend);
   await tf.setBackend('webgpu');
   await tf.ready();
@@ -76,13 +76,29 @@ function withNavigator<T>(navigator: object, body: () => T): T {
   }
 }
 
-/** Lockstep replaces every kernel that has such a shader (kernels/webgpu/registered.ts), so none may arrive here. */
-function refuseAtomicSums(backend: GpuBackend): void {
+/**
+ * The largest number of shaders between two turns of the event loop. Node frees the objects of a command only in such a turn, and a
+ * process may have no more than 65530 areas of memory on Linux, of which a driver can need one per command.
+ */
+const maxCommands = 50_000;
+
+/**
+ * Refuses shaders that add with atomic operations; Lockstep replaces every kernel that has one (kernels/webgpu/registered.ts). Refuses
+ * too many commands in one step, which would otherwise end the process without a message.
+ */
+export function guardCommands(backend: Pick<GpuBackend, 'runWebGPUProgram'>, limit = maxCommands): void {
   const run = backend.runWebGPUProgram.bind(backend);
+  let commands = 0;
   backend.runWebGPUProgram = (program, ...rest) => {
     if (program.atomic === true)
       throw new InvariantError(
         `WebGPU: the shader ${program.constructor.name} adds with atomic operations, so its result depends on their order`,
+      );
+    if (commands === 0) setImmediate(() => (commands = 0));
+    if (++commands > limit)
+      throw new EngineError(
+        `WebGPU: expected at most ${limit} operations in one step of a worker, got more. ` +
+          'Give each worker fewer shards (--workers), reduce accumulate, or choose another engine with --engine.',
       );
     return run(program, ...rest);
   };

@@ -11,7 +11,7 @@ export interface OpenDevice {
   readonly gpu: Gpu;
   readonly device: GpuDevice;
   readonly info: GpuAdapterInfo;
-  /** @throws DeviceLostError with the first error that the device has reported, for example that memory ran out */
+  /** @throws DeviceLostError if the device is lost or out of memory, and EngineError if a command was not valid */
   check(): void;
 }
 
@@ -49,17 +49,32 @@ export async function openDevice(directory: string, allowSoftware: boolean): Pro
         "Install the GPU's driver, or allow it with --allow-software-gpu.",
     );
   const device = await requestDevice(adapter);
-  let failure: string | undefined;
-  device.onuncapturederror = ({ error }) => (failure ??= error?.message ?? 'an unknown error');
-  void device.lost.then(({ reason, message }) => (failure ??= `the device was lost (${reason}): ${message}`));
+  let failure: EngineError | undefined;
+  device.onuncapturederror = ({ error }) => (failure ??= commandError(info, error));
+  void device.lost.then(({ reason, message }) => (failure ??= deviceError(info, `${reason}: ${message}`)));
   const check = (): void => {
-    if (failure === undefined) return;
-    throw new DeviceLostError(
-      `WebGPU on ${adapterName(info)}: expected every command to succeed, got "${firstLine(failure)}". ` +
-        "If memory ran out, use a smaller batch or more shards; otherwise check the system's log for errors of the driver.",
-    );
+    if (failure !== undefined) throw failure;
   };
   return { gpu, device, info, check };
+}
+
+/** An invalid command is a fault of a shader or a size beyond the adapter's limits, and would be repeated by every worker. */
+function commandError(info: GpuAdapterInfo, error: { readonly message?: string } | undefined): EngineError {
+  const message = error?.message ?? 'an unknown error';
+  if (error?.constructor.name !== 'GPUValidationError') return deviceError(info, message);
+  const [, shader] = /"(\w+Program|lockstep\w+)"/.exec(message) ?? [];
+  const where = shader === undefined ? '' : ` in the shader ${shader}`;
+  return new EngineError(
+    `WebGPU on ${adapterName(info)}: expected valid commands, got "${firstLine(message)}"${where}. ` +
+      "If a size is beyond a limit, use more shards; otherwise choose another engine with --engine, since tfjs's shader is at fault.",
+  );
+}
+
+function deviceError(info: GpuAdapterInfo, message: string): DeviceLostError {
+  return new DeviceLostError(
+    `WebGPU on ${adapterName(info)}: expected a device that works, got "${firstLine(message)}". ` +
+      "If memory ran out, use a smaller batch or more shards; otherwise check the system's log for errors of the driver.",
+  );
 }
 
 async function loadDawn(directory: string): Promise<Dawn> {

@@ -98,7 +98,7 @@ export interface GpuBackend extends KernelBackend {
     output?: TensorInfo,
   ): TensorInfo;
   readSync(dataId: object): TypedArray;
-  /** Added by Lockstep. @throws DeviceLostError if the device has reported an error */
+  /** Added by Lockstep. @throws EngineError with the first error that the device has reported; see `OpenDevice` */
   check(): void;
   ensureCommandEncoderReady(): void;
   endComputePassEncoder(): void;

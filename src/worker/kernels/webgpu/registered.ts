@@ -6,6 +6,7 @@
 
 import type { Tensorflow } from '../../engine/native.js';
 import { borrowFromCpu } from '../borrow-from-cpu.js';
+import { registerCast } from './cast.js';
 import { registerSegmentSum } from './segment-sum.js';
 
 const backendName = 'webgpu';
@@ -26,4 +27,5 @@ const atomic = [
 export function registerWebgpuKernels(tf: Tensorflow): void {
   for (const name of atomic) borrowFromCpu(tf, name, backendName);
   registerSegmentSum(tf, backendName);
+  registerCast(tf, backendName);
 }
