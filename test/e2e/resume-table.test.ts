@@ -36,7 +36,12 @@ export default defineTraining({
     { kind: 'category', name: 'animal', values: ['ant', 'bee', 'cat'], fill: null },
   ];
   const saved = await readJson(join(cwd, 'more', 'model', 'preprocessing.json'));
-  expect(saved).toEqual({ kind: 'table', columns });
+  const reading = { inputs: [['size']], targets: ['animal'], delimiter: ',', decimal: '.', encoding: null };
+  expect(saved).toEqual({
+    kind: 'table',
+    columns,
+    reading: { version: 1, ...reading, categories: [], dropRow: [] },
+  });
 
   await table('train.csv', rows(['cat', 'dog']));
   const refused = await lockstep([...more, '--out', 'other'], { cwd });

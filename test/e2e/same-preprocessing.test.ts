@@ -116,6 +116,16 @@ export default defineTraining({
         { kind: 'category', name: 'kind', values: ['b', 'c'], fill: null },
         { kind: 'number', name: 'price', mean: 0, deviation: 1, fill: null },
       ],
+      reading: {
+        version: 1,
+        inputs: [['area', 'kind']],
+        targets: ['price'],
+        delimiter: ',',
+        decimal: '.',
+        encoding: null,
+        categories: [],
+        dropRow: [],
+      },
     });
     // With these rows the mean would be 30 and the deviation about 8.
     await writeFile(join(folder, 'train.csv'), 'area,kind,price\n20,c,1\n40,b,2\n30,b,2\n');

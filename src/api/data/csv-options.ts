@@ -1,8 +1,8 @@
 /** Options of `csv` and their validation. */
 
+import { textEncodings, type TextEncoding } from '../../shared/data/preprocessing.js';
 import { ConfigError } from '../../shared/errors.js';
 import type { ColumnRules, MissingRule } from './csv-columns.js';
-import { textEncodings, type TextEncoding } from './csv-text.js';
 import { checkInteger, checkOptionNames, show } from './known-options.js';
 
 export interface CsvOptions {

@@ -11,6 +11,8 @@ export interface Row {
 
 export interface Table {
   readonly file: string;
+  /** Line of the header. */
+  readonly line: number;
   readonly names: readonly string[];
   readonly rows: readonly Row[];
 }
@@ -46,7 +48,7 @@ export function parseTable(text: string, file: string, delimiter: string): Table
       { file, line },
     );
   }
-  return { file, names, rows };
+  return { file, line: header.line, names, rows };
 }
 
 function parseRows(text: string, file: string, delimiter: string): Row[] {

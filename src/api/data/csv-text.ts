@@ -2,10 +2,8 @@
 
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { TextEncoding } from '../../shared/data/preprocessing.js';
 import { DataError, systemCode } from '../../shared/errors.js';
-
-export const textEncodings = ['utf-8', 'utf-16le', 'utf-16be', 'windows-1252', 'latin1'] as const;
-export type TextEncoding = (typeof textEncodings)[number];
 
 /**
  * @param encoding by default, UTF-16 is recognized by its byte order mark, and any other file must be UTF-8

@@ -15,25 +15,23 @@ import {
 import { ConfigError, DataError } from '../../shared/errors.js';
 import { epochPermutation } from '../../shared/random/permutation.js';
 import type { DataSource } from '../define-training.js';
-import { deriveEncoding, encodeCells, isMissing, type Cell, type ColumnRules } from './csv-columns.js';
+import { deriveEncoding } from './csv-columns.js';
 import { checkCsvOptions, checkNamedColumns, rulesOf, type CsvOptions } from './csv-options.js';
-import { parseTable, type Row, type Table } from './csv-table.js';
+import {
+  cellsOf,
+  checkColumns,
+  countMissing,
+  encodeColumns,
+  widthOf,
+  withoutMissing,
+  writeInput,
+  type Column,
+  type RowSet,
+} from './csv-rows.js';
+import { parseTable, type Row } from './csv-table.js';
 import { readText } from './csv-text.js';
 
 export type { CsvOptions } from './csv-options.js';
-
-/** A column of the tables: its rules and its encoding. */
-interface Column {
-  readonly rules: ColumnRules;
-  readonly encoding: ColumnEncoding;
-}
-
-/** Rows of one file, with the position of each used column. */
-interface RowSet {
-  readonly file: string;
-  readonly rows: readonly Row[];
-  readonly at: ReadonlyMap<string, number>;
-}
 
 export function csv(options: CsvOptions): DataSource {
   checkCsvOptions(options);
@@ -61,17 +59,14 @@ async function load(options: CsvOptions, saved: Preprocessing | undefined) {
     const encoding = saved ? savedEncoding(saved, name) : deriveEncoding(cellsOf(train, name), rule);
     columns.set(name, { rules: rule, encoding });
     if (encoding.fill === null) continue;
-    const lacking = [train, test].flatMap((set) =>
-      cellsOf(set, name).filter(({ text }) => isMissing(text, rule.categories !== false)),
-    );
-    if (lacking.length > 0)
-      notes.push(
-        `${trainFile}, column "${name}": ${lacking.length} missing values are replaced by ${encoding.fill}.`,
-      );
+    const count = countMissing(train, rule) + countMissing(test, rule);
+    if (count > 0)
+      notes.push(`${trainFile}, column "${name}": ${count} missing values are replaced by ${encoding.fill}.`);
   }
   const preprocessing: TablePreprocessing = {
     kind: 'table',
     columns: [...columns.values()].map(({ encoding: column }) => column),
+    reading: readingOf(options, groups, [...columns.values()]),
   };
   if (!saved) checkSize(trainFile, preprocessing);
   const pick = (list: readonly string[]): Column[] => list.map((name) => columns.get(name) as Column);
@@ -86,6 +81,25 @@ async function load(options: CsvOptions, saved: Preprocessing | undefined) {
     test: splitOf(test, layout),
     preprocessing,
     ...(notes.length > 0 ? { notes } : {}),
+  };
+}
+
+/** Describes how a file is read, so that `predict` reads another one in the same way. */
+function readingOf(
+  { targets, delimiter = ',', decimal = '.', encoding }: CsvOptions,
+  inputs: readonly (readonly string[])[],
+  columns: readonly Column[],
+): NonNullable<TablePreprocessing['reading']> {
+  const namesOf = (chosen: readonly Column[]): string[] => chosen.map(({ rules }) => rules.name);
+  return {
+    version: 1,
+    inputs: inputs.map((group) => [...group]),
+    targets: [...targets],
+    delimiter,
+    decimal,
+    encoding: encoding ?? null,
+    categories: namesOf(columns.filter(({ rules }) => rules.categories !== false)),
+    dropRow: namesOf(columns.filter(({ rules }) => rules.missing === 'dropRow')),
   };
 }
 
@@ -114,50 +128,6 @@ function savedEncoding(saved: Preprocessing, name: string): ColumnEncoding {
   );
 }
 
-/** @throws DataError if a table lacks a column */
-function checkColumns(tables: readonly Table[], needed: readonly string[]): void {
-  for (const { file, names } of tables) {
-    const present = new Set(names);
-    const absent = needed.find((name) => !present.has(name));
-    if (absent === undefined) continue;
-    throw new DataError(
-      `${file}: expected a column "${absent}", got ${names.join(', ')}. Correct its name, or set \`delimiter\`.`,
-    );
-  }
-}
-
-function cellsOf({ file, rows, at }: RowSet, name: string): Cell[] {
-  const column = at.get(name) ?? -1;
-  return rows.map(({ line, cells }) => ({ file, line, text: cells[column] ?? '' }));
-}
-
-/** Leaves out the rows that lack a value in a column whose rule is 'dropRow', and notes which. */
-function withoutMissing(
-  { file, names, rows }: Table,
-  rules: ReadonlyMap<string, ColumnRules>,
-  notes: string[],
-): RowSet {
-  const positions = new Map(names.map((name, i) => [name, i]));
-  const at = new Map([...rules.keys()].map((name) => [name, positions.get(name) ?? -1]));
-  const columns = [...rules.values()]
-    .filter(({ missing }) => missing === 'dropRow')
-    .map(({ name, categories }) => ({ column: at.get(name) ?? -1, isDeclared: categories !== false }));
-  const lacks = ({ cells }: Row): boolean =>
-    columns.some(({ column, isDeclared }) => isMissing(cells[column] ?? '', isDeclared));
-  const dropped = new Set(rows.filter(lacks));
-  if (dropped.size === 0) return { file, rows, at };
-  if (dropped.size === rows.length)
-    throw new DataError(
-      `${file}: expected rows without missing values, got none of ${rows.length}. Change \`missing\`.`,
-    );
-  const lines = [...dropped].slice(0, 5).map(({ line }) => line);
-  const more = dropped.size > lines.length ? ', …' : '';
-  notes.push(
-    `${file}: ${dropped.size} of ${rows.length} rows are left out because they lack a value (lines ${lines.join(', ')}${more}).`,
-  );
-  return { file, rows: rows.filter((row) => !dropped.has(row)), at };
-}
-
 /** Divides the rows of a single file after a fixed shuffle, because tables are often sorted. */
 function divide([all, test]: readonly RowSet[], every: number): { train: RowSet; test: RowSet } {
   const given = all as RowSet;
@@ -169,44 +139,27 @@ function divide([all, test]: readonly RowSet[], every: number): { train: RowSet;
   return { train, test: { ...given, rows: shuffled.filter((_, i) => i % every === 0) } };
 }
 
-const sizeOf = ({ encoding }: Column): number => (encoding.kind === 'number' ? 1 : encoding.values.length);
-
 /** Encodes every cell at once, so that a wrong one is refused before the first step. */
 function splitOf(
   set: RowSet,
   { inputs, targets }: { inputs: readonly (readonly Column[])[]; targets: readonly Column[] },
 ): DataSplit {
-  const encoded = new Map<Column, Float64Array>();
-  for (const column of new Set([...inputs.flat(), ...targets])) {
-    const { encoding, rules } = column;
-    encoded.set(column, encodeCells(cellsOf(set, rules.name), encoding, rules));
-  }
-  const inputSpecs = inputs.map((group): TensorSpec => ({
-    shape: [group.reduce((sum, column) => sum + sizeOf(column), 0)],
-    dtype: 'float32',
-  }));
+  const encoded = encodeColumns(set, [...inputs.flat(), ...targets]);
+  const inputSpecs = inputs.map((group): TensorSpec => ({ shape: [widthOf(group)], dtype: 'float32' }));
   const targetSpecs = targets.map(({ encoding }): TensorSpec =>
     encoding.kind === 'number'
       ? { shape: [1], dtype: 'float32' }
       : { shape: [], dtype: 'int32', classes: encoding.values.length, classNames: encoding.values },
   );
-  const valueOf = (column: Column, index: number): number => encoded.get(column)?.[index] ?? Number.NaN;
   const fill = (indices: Int32Array, into: SampleBuffers): void => {
     for (const [at, index] of indices.entries()) {
       for (const [i, group] of inputs.entries()) {
-        const values = into.inputs[i] as Float32Array;
-        let offset = at * (inputSpecs[i]?.shape[0] ?? 0);
-        for (const column of group) {
-          const size = sizeOf(column);
-          const value = valueOf(column, index);
-          if (column.encoding.kind === 'number') values[offset] = value;
-          else values.fill(0, offset, offset + size)[offset + value] = 1;
-          offset += size;
-        }
+        const start = at * (inputSpecs[i]?.shape[0] ?? 0);
+        writeInput(group, encoded, index, into.inputs[i] as Float32Array, start);
       }
       for (const [i, column] of targets.entries()) {
         const values = into.targets[i];
-        if (values) values[at] = valueOf(column, index);
+        if (values) values[at] = encoded.get(column)?.[index] ?? Number.NaN;
       }
     }
   };

@@ -34,23 +34,25 @@ export function addEval(program: Command, run: RunCommand): void {
 export function addPredict(program: Command, run: RunCommand): void {
   program
     .command('predict')
-    .description('classify pictures with a saved run or model')
+    .description('predict from pictures, or from the rows of CSV files, with a saved run or model')
     .argument('<dir>', modelFolder)
     .argument(
-      '<image...>',
-      'picture files; a model without saved preprocessing takes one digit per file, as in MNIST',
+      '<file...>',
+      'picture files, or CSV files for a run that was trained on a table; a model without saved preprocessing takes pictures of ' +
+        'one digit, as in MNIST',
     )
     .addOption(definitionOption())
     .addOption(fieldOption('engine', 'auto'))
     .addOption(fieldOption('allowSoftwareGpu'))
-    .option('--json', 'one JSON line per picture on stdout')
+    .option('--json', 'one JSON line per picture or row on stdout')
     .addOption(launchedOption())
     .addHelpText(
       'after',
       `${examples(
         ['lockstep predict runs/first seven.png two.jpg', 'one line per picture'],
         ['lockstep predict runs/first *.png --json', 'every class with its probability'],
-      )}\n\nA picture that cannot be read is reported, the others are classified, and the exit status is 2.`,
+        ['lockstep predict runs/houses new.csv', 'one line per row, for a run that was trained on a table'],
+      )}\n\nA file that cannot be read is reported, the others are used, and the exit status is 2.`,
     )
     .action(callsQuietly(run, async () => (await import('../commands/predict.js')).predict));
 }

@@ -1,4 +1,4 @@
-/** `lockstep predict`: classifies pictures with a saved model. */
+/** `lockstep predict`: classifies pictures, or predicts the targets of table rows, with a saved model. */
 
 import { resolve } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
@@ -9,6 +9,7 @@ import { classify, type Pixels, type RankedClass } from '../../worker/predict/cl
 import { loadDigitImage } from '../../worker/predict/digit-image.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { describeError } from '../exit.js';
+import { predictTable } from './predict-table.js';
 import { openSavedRun } from '../runs/open-saved-run.js';
 
 export interface PredictFlags {
@@ -19,16 +20,23 @@ export interface PredictFlags {
   readonly launched?: boolean;
 }
 
-/** Resolves with the exit status. A picture that cannot be read is reported, the others are classified, and the status is 2. */
+/** Resolves with the exit status. A file that cannot be read is reported, the others are used, and the status is 2. */
 export async function predict(run: string, files: readonly string[], flags: PredictFlags): Promise<number> {
   const directory = resolve(run);
-  const pictures = files.map((file) => ({ file, path: resolve(file) }));
-  const { engine, config, model, preprocessing } = await openSavedRun(directory, flags);
+  const given = files.map((file) => ({ file, path: resolve(file) }));
+  const opened = await openSavedRun(directory, flags);
+  const { engine, config, model, preprocessing } = opened;
+  if (preprocessing?.kind === 'table') {
+    const json = flags.json === true;
+    const tableStatus = await predictTable({ directory, run: opened, preprocessing, files: given, json });
+    model.dispose();
+    return tableStatus;
+  }
   const reader = pictureReader(directory, model, preprocessing);
   const normalize = normalizationOf(config, preprocessing);
   const names = preprocessing?.kind === 'pictures' ? preprocessing.classNames : [];
   let status: number = exitStatus.done;
-  for (const { file, path } of pictures) {
+  for (const { file, path } of given) {
     try {
       const ranked = classify(engine.tf, model, await reader(path), normalize);
       const [best, ...others] = ranked;
@@ -75,7 +83,7 @@ function pictureReader(
   const refuse = (expected: string): ModelError =>
     new ModelError(
       `Model in ${directory}: expected an input of ${expected}, got ${String(inputs[0]?.shape)}. ` +
-        'Only models of pictures can predict from files.',
+        'Only models of pictures and of tables can predict from files.',
     );
   if (preprocessing?.kind === 'pictures') {
     const { height: rows, width: columns, channels: depth } = preprocessing;

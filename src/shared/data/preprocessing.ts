@@ -41,8 +41,42 @@ const columnSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
-/** The encodings of a table's columns, derived from its training rows. */
-const tableSchema = z.strictObject({ kind: z.literal('table'), columns: z.array(columnSchema) });
+export const textEncodings = ['utf-8', 'utf-16le', 'utf-16be', 'windows-1252', 'latin1'] as const;
+export type TextEncoding = (typeof textEncodings)[number];
+
+const columnNames = z.array(z.string());
+
+/** The way in which a table's files are read, for predictions from other files. */
+const readingSchema = z.strictObject({
+  version: z.literal(1),
+  /** Columns of each input of the model, in order. */
+  inputs: z.array(columnNames.min(1)).min(1),
+  /** One column per output of the model, in order. */
+  targets: columnNames.min(1),
+  delimiter: z.string().min(1),
+  decimal: z.enum(['.', ',']),
+  /** null: UTF-8, or UTF-16 with a byte order mark. */
+  encoding: z.enum(textEncodings).nullable(),
+  /** Columns that are declared as categories: only an empty cell is missing in them. */
+  categories: columnNames,
+  /** Columns without a value in which a row is left out. */
+  dropRow: columnNames,
+});
+
+const tableSchema = z
+  .strictObject({
+    kind: z.literal('table'),
+    /** The encodings of the columns, derived from the training rows. */
+    columns: z.array(columnSchema),
+    /** Absent if the model was saved before this was saved. */
+    reading: readingSchema.optional(),
+  })
+  .refine(({ columns, reading }) => {
+    const encoded = new Set(columns.map(({ name }) => name));
+    return [...(reading?.inputs.flat() ?? []), ...(reading?.targets ?? [])].every((name) =>
+      encoded.has(name),
+    );
+  }, 'must have an encoding for each column that is read');
 
 export const preprocessingSchema = z.discriminatedUnion('kind', [picturesSchema, tableSchema]);
 

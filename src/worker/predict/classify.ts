@@ -34,7 +34,12 @@ export function classify(
     const hasProbabilities = finalActivations(model)[0] === 'softmax';
     return (hasProbabilities ? output : tf.softmax(output)).dataSync<'float32'>();
   });
-  return Array.from(values, (probability, label) => ({ label, probability })).sort(
+  return rankedClasses(values);
+}
+
+/** Returns the classes with their probabilities, the most probable first. */
+export function rankedClasses(probabilities: ArrayLike<number>): RankedClass[] {
+  return Array.from(probabilities, (probability, label) => ({ label, probability })).sort(
     (a, b) => b.probability - a.probability || a.label - b.label,
   );
 }

@@ -1,0 +1,103 @@
+/** `lockstep predict` with the rows of CSV files, for a model that was trained on a table. */
+
+import { readingOf, readTableInputs } from '../../api/data/csv-predict.js';
+import type { ColumnEncoding, TablePreprocessing } from '../../shared/data/preprocessing.js';
+import { DataError } from '../../shared/errors.js';
+import { exitStatus } from '../../shared/exit-status.js';
+import type { RankedClass } from '../../worker/predict/classify.js';
+import { predictRows, type TargetPrediction } from '../../worker/predict/predict-rows.js';
+import { describeError } from '../exit.js';
+import type { SavedRun } from '../runs/open-saved-run.js';
+
+export interface TableRequest {
+  /** Folder of the run, for messages. */
+  readonly directory: string;
+  readonly run: Pick<SavedRun, 'engine' | 'config' | 'model'>;
+  readonly preprocessing: TablePreprocessing;
+  /** Names of the files as given, and their paths. */
+  readonly files: readonly { readonly file: string; readonly path: string }[];
+  readonly json: boolean;
+}
+
+/** Prints one line per row. A file that cannot be read is reported, the others are used, and the status is 2. */
+export async function predictTable({
+  directory,
+  run,
+  preprocessing,
+  files,
+  json,
+}: TableRequest): Promise<number> {
+  const reading = readingOf(directory, preprocessing);
+  const { engine, config, model } = run;
+  const encodings = new Map(preprocessing.columns.map((column) => [column.name, column]));
+  const targets = reading.targets.flatMap((name) => encodings.get(name) ?? []);
+  let status: number = exitStatus.done;
+  for (const { file, path } of files) {
+    try {
+      const { lines, inputs, notes } = await readTableInputs(path, preprocessing, reading);
+      for (const note of notes) process.stderr.write(`Warning: ${note}\n`);
+      const rows = predictRows(engine.tf, {
+        model,
+        count: lines.length,
+        inputs,
+        targets,
+        loss: config.loss,
+        batchSize: config.evalBatchSize,
+      });
+      for (const [i, predictions] of rows.entries())
+        process.stdout.write(`${(json ? jsonOf : textOf)(file, lines[i] ?? 0, predictions, encodings)}\n`);
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      process.stderr.write(`${describeError(error)}\n`);
+      status = exitStatus.usage;
+    }
+  }
+  return status;
+}
+
+type Encodings = ReadonlyMap<string, ColumnEncoding>;
+
+function classNamesOf(encodings: Encodings, target: string): readonly string[] {
+  const encoding = encodings.get(target);
+  return encoding?.kind === 'category' ? encoding.values : [];
+}
+
+function jsonOf(
+  file: string,
+  line: number,
+  predictions: readonly TargetPrediction[],
+  encodings: Encodings,
+): string {
+  const targets = predictions.map((prediction) => {
+    if ('value' in prediction) return prediction;
+    const names = classNamesOf(encodings, prediction.target);
+    const named = ({ label, probability }: RankedClass) => ({
+      label,
+      name: names[label] ?? null,
+      probability,
+    });
+    const ranked = prediction.ranked.map(named);
+    return { target: prediction.target, ...ranked[0], ranked };
+  });
+  return JSON.stringify({ event: 'prediction', file, line, targets });
+}
+
+function textOf(
+  file: string,
+  line: number,
+  predictions: readonly TargetPrediction[],
+  encodings: Encodings,
+): string {
+  const shown = predictions.map((prediction) => {
+    const { target } = prediction;
+    if ('value' in prediction) return `${target} ${Number(prediction.value.toPrecision(6))}`;
+    const names = classNamesOf(encodings, target);
+    const percent = (probability: number): string => `${(probability * 100).toFixed(1)}%`;
+    const [best, ...others] = prediction.ranked.map(
+      ({ label, probability }) => [names[label] ?? String(label), percent(probability)] as const,
+    );
+    const rest = others.slice(0, 2).map((one) => one.join(' '));
+    return `${target} ${best?.[0] ?? ''} (${best?.[1] ?? ''}; then ${rest.join(', ')})`;
+  });
+  return `${file}, line ${line}: ${shown.join(', ')}`;
+}
