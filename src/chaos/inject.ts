@@ -29,14 +29,21 @@ export function requestPlannedFault(folder: string, { request, trigger }: Planne
   if (request) requestFault(folder, request);
 }
 
-/** Resolves when the fault has happened, or cannot happen any more. */
+/**
+ * Resolves when the fault has happened, or cannot happen any more.
+ * @param isWithdrawn true if the fault must not happen any more
+ */
 export async function inject(
   training: Training,
   folder: string,
   planned: PlannedFault,
+  isWithdrawn: () => boolean = () => false,
 ): Promise<InjectedFault> {
   const { kind, id } = planned;
-  const fired = planned.request ? await firing(training, folder, id) : await randomTime(training, planned);
+  const isOver = (): boolean => training.over || isWithdrawn();
+  const fired = planned.request
+    ? await firing(isOver, folder, id)
+    : await randomTime(training, isOver, planned);
   if (!fired) return { planned, atMs: undefined, pid: 0 };
   const happened = (pid: number): InjectedFault => ({ planned, atMs: Date.now(), pid });
   switch (kind) {
@@ -80,22 +87,26 @@ export async function inject(
   }
 }
 
-async function firing(training: Training, folder: string, id: string): Promise<FaultRecord | undefined> {
+async function firing(isOver: () => boolean, folder: string, id: string): Promise<FaultRecord | undefined> {
   for (;;) {
     const fired = readFaultRecord(folder, id);
-    if (fired || training.over) return fired;
+    if (fired || isOver()) return fired;
     await pause(pollMs);
   }
 }
 
 /** Waits for the random time after the fault's step; resolves with the worker to be affected. */
-async function randomTime(training: Training, planned: PlannedFault): Promise<FaultRecord | undefined> {
+async function randomTime(
+  training: Training,
+  isOver: () => boolean,
+  planned: PlannedFault,
+): Promise<FaultRecord | undefined> {
   while (training.step < planned.step) {
-    if (training.over) return undefined;
+    if (isOver()) return undefined;
     await pause(pollMs);
   }
   await pause(planned.delayMs);
-  if (training.over) return undefined;
+  if (isOver()) return undefined;
   const pids = [...training.members.values()];
   const pid = training.members.get(planned.rank) ?? pids[0] ?? 0;
   return { atMs: Date.now(), pid, point: 'random', step: training.step, rank: planned.rank };

@@ -9,7 +9,7 @@ import { setStepDelay } from '../shared/faults/fault-request.js';
 import { PhiloxSequence, philoxKey } from '../shared/random/philox.js';
 import { EffectiveTime } from '../shared/runs/effective-time.js';
 import { hashOf, type ChaosSetting, type FaultReport } from './chaos-run.js';
-import { inject, requestPlannedFault, type InjectedFault } from './inject.js';
+import type { InjectedFault } from './inject.js';
 import { documentedCostMs, lostTimes } from './lost-time.js';
 import { nobodySurvived, recoveryMs } from './recovery.js';
 import { Resources, type Growth, type QuarterMemory } from './resources.js';
@@ -17,6 +17,7 @@ import { endsRun } from './scenario.js';
 import { drawSoakFault, type SoakFaults } from './soak-faults.js';
 import { SoakRun } from './soak-run.js';
 import { definitionOf, Training, type Timed } from './training-process.js';
+import { injectWithin, tooManyUnfired } from './unfired.js';
 
 export interface SoakOptions extends ChaosSetting, SoakFaults {
   readonly seed: number;
@@ -51,6 +52,8 @@ export interface SoakReport {
 }
 
 const sampleMs = 1_000;
+/** Intervals for which a fault waits for its point. */
+const patience = 3;
 
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const { folder, workers, minutes, say } = options;
@@ -84,13 +87,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     memory: resources.quarters(),
     growth: resources.growth(),
     weights,
-    problems: [
-      ...problems,
-      ...injected
-        .filter(({ atMs }) => atMs === undefined)
-        .map(({ planned: { id, kind, point } }) => `${id}: the fault ${kind} at ${point} did not fire`),
-      ...differing(weights, steps),
-    ],
+    problems: [...problems, ...tooManyUnfired(injected), ...differing(weights, steps)],
   };
 }
 
@@ -110,10 +107,10 @@ async function injectFaults(
     let nextMs = Date.now() + everyMs;
     const planned = drawSoakFault(options, sequence, number, run.training);
     if (planned) {
-      requestPlannedFault(requests, planned);
-      const unfired = { planned, atMs: undefined, pid: 0 };
-      const fault = await within(everyMs, inject(run.training, requests, planned), unfired);
+      const limitMs = Math.min(patience * everyMs, endMs - Date.now());
+      const fault = await injectWithin(limitMs, run.training, requests, planned);
       injected.push(fault);
+      if (Date.now() > nextMs) nextMs = Date.now() + everyMs;
       const fired = fault.atMs === undefined ? ': did not fire' : '';
       options.say(`${planned.id}: ${planned.kind} at ${planned.point}, step ${run.training.step}${fired}`);
       if (endsRun(planned.kind) && fault.atMs !== undefined) {
@@ -165,10 +162,6 @@ function until(
     ...all.flatMap(({ atMs }) => (atMs !== undefined && atMs > (fault.atMs ?? 0) ? [atMs] : [])),
   );
   return events.filter(({ atMs }) => atMs < next);
-}
-
-function within<T>(ms: number, promise: Promise<T>, otherwise: T): Promise<T> {
-  return Promise.race([promise, pause(ms, otherwise, { ref: false })]);
 }
 
 /** Trains the soak's run to its end, and another one without faults. Returns the hashes of their weights. */

@@ -5,7 +5,12 @@
 
 import { randomUUID } from 'node:crypto';
 import { failureOf, onStrayUserError } from '../shared/user-code.js';
-import { protocolVersion, type CoordinatorMessage, type MessageOf } from '../shared/protocol/messages.js';
+import {
+  protocolVersion,
+  type CoordinatorMessage,
+  type MessageOf,
+  type WorkerMessage,
+} from '../shared/protocol/messages.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { originOf } from './checkpoint/origin.js';
 import type { Communicator, DataPlaneAddress } from './communicator/communicator.js';
@@ -34,6 +39,8 @@ export interface SessionOptions {
   readonly definitionCache?: string;
   /** Receives what a data source left out or replaced. */
   readonly warn?: (message: string) => void;
+  /** Called when a save that the coordinator waits for begins and ends. */
+  readonly onSaving?: (isSaving: boolean) => void;
   /** Faults to inject, for tests and `lockstep chaos`. */
   readonly faults?: FaultOptions;
 }
@@ -117,7 +124,12 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
     build,
   };
   const warn = (message: string): void => options.warn?.(message);
-  const checkpoints = new Checkpoints(replica, context, communicator, requests, storage);
+  const reports = {
+    send: (message: WorkerMessage) => communicator.send(message),
+    tick: () => communicator.tick(),
+    saving: (isSaving: boolean) => options.onSaving?.(isSaving),
+  };
+  const checkpoints = new Checkpoints(replica, context, reports, requests, storage);
   try {
     await trainGenerations({ replica, communicator, mailbox, checkpoints, storage, faults, bitFlip, warn });
   } finally {

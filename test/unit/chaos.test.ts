@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { nobodySurvived, recoveryMs } from '../../src/chaos/recovery.js';
 import { chaosFaults, drawScenario, type PlannedFault } from '../../src/chaos/scenario.js';
 import { tableOf, summarize } from '../../src/chaos/chaos-table.js';
-import type { Timed } from '../../src/chaos/training-process.js';
+import type { Timed, Training } from '../../src/chaos/training-process.js';
+import { injectWithin, tooManyUnfired } from '../../src/chaos/unfired.js';
 import {
   claimFaultRequest,
   faultPoints,
@@ -23,6 +24,51 @@ const options = {
   steps: 100,
   together: 1,
 } as const;
+
+describe('the faults of a soak that do not fire', () => {
+  const [planned] = drawScenario({ ...options, faults: ['kill'], points: ['reduce'] }, 0).faults;
+  const fired = { planned: planned!, atMs: 5 };
+  const unfired = { planned: planned!, atMs: undefined };
+  const faults = (firedCount: number, unfiredCount: number) => [
+    ...Array.from({ length: firedCount }, () => fired),
+    ...Array.from({ length: unfiredCount }, () => unfired),
+  ];
+
+  it.each([
+    [1, 0],
+    [1, 1],
+    [18, 2],
+  ])('are no failure if %i fired and %i did not', (firedCount, unfiredCount) => {
+    expect(tooManyUnfired(faults(firedCount, unfiredCount))).toEqual([]);
+  });
+
+  it.each([
+    [0, 1, '1 of 1 faults did not fire: first (kill at reduce)'],
+    [1, 2, '2 of 3 faults did not fire: first (kill at reduce), first (kill at reduce)'],
+  ])('fail it if %i fired and %i did not', (firedCount, unfiredCount, problem) => {
+    expect(tooManyUnfired(faults(firedCount, unfiredCount))).toEqual([problem]);
+  });
+
+  it('fail it if there is no fault at all', () => {
+    expect(tooManyUnfired([])).toEqual(['no fault was injected']);
+  });
+
+  it('are withdrawn, so that no process claims them later, unless one has claimed them already', async () => {
+    const folder = await temporaryFolder();
+    const training = { over: false, step: 0 } as unknown as Training;
+    const late = injectWithin(50, training, folder, planned!);
+    expect(await late).toEqual({ planned, atMs: undefined, pid: 0 });
+    expect(pendingFaultRequests(folder)).toEqual([]);
+
+    const other = { ...planned!, id: 'second', request: { ...planned!.request!, id: 'second' } };
+    const claimed = injectWithin(50, training, folder, other);
+    const [request] = pendingFaultRequests(folder);
+    expect(claimFaultRequest(folder, request!)).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    writeFaultRecord(folder, 'second', { atMs: 7, pid: 3, point: 'reduce', step: 1, rank: 0 });
+    expect(await claimed).toMatchObject({ planned: other, atMs: 7, pid: 3 });
+  });
+});
 
 describe('the scenarios of lockstep chaos', () => {
   it('are determined by the seed and the number of the run', () => {

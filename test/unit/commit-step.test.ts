@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { trainStep } from '../../src/worker/training/train-step.js';
+import { TrainingState } from '../../src/worker/training/training-state.js';
 import { readStatistics } from '../../src/worker/training/weights.js';
 import { alone, engineFor, syntheticData } from '../support/in-process.js';
 
@@ -83,4 +84,26 @@ it('a step whose loss is not finite changes nothing', async () => {
     /expected a finite output of layer "overflows".*step 1, shard 0, loss NaN/,
   );
   expect([...context.state.save()].map(([name, values]) => [name, [...values]])).toEqual(before);
+});
+
+it('building a training state and restoring it report each parameter as progress', async () => {
+  const engine = await engineFor('js');
+  const { replica, state } = await alone(
+    engine,
+    ({ tf }) =>
+      tf.sequential({
+        layers: [
+          tf.layers.flatten({ inputShape: [8, 8, 1] }),
+          tf.layers.dense({ units: 6 }),
+          tf.layers.dense({ units: 10 }),
+        ],
+      }),
+    { batchSize: 12, shards: 2, seed: 3 },
+    syntheticData(24),
+  );
+  let parts = 0;
+  const other = new TrainingState(replica, state.optimizer.parameters, () => parts++);
+  expect(parts).toBe(4);
+  other.restore(state.save(), new Map());
+  expect(parts).toBe(8);
 });

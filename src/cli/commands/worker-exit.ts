@@ -3,16 +3,21 @@
 import { stopSignalsOfProcess, type StopRequest } from '../../launcher/stop-signals.js';
 import { InterruptedError, PeerLostError } from '../../shared/errors.js';
 import { exitStatus, statusOfStop } from '../../shared/exit-status.js';
+import { awakeTimeout } from '../../shared/time/awake-clock.js';
 import type { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
 import { describeError, statusOf } from '../exit.js';
 
-/** Time for the coordinator to let this worker go; less than pm2's kill_timeout in ecosystem.config.js. */
+/**
+ * Time for the coordinator to let this worker go, and for each piece of a save; less than pm2's kill_timeout in ecosystem.config.js.
+ */
 const leaveMs = 12_000;
 
 /** Together with the error that ended the worker, this determines its exit status. */
 export interface WorkerExit {
   /** The worker has begun to load, and may have state soon. */
   welcomed: boolean;
+  /** The coordinator waits for a save of this worker. */
+  saving: boolean;
   /** The signal with which the worker leaves the run; undefined again if the coordinator did not let it go in time. */
   leftBy: string | undefined;
 }
@@ -38,7 +43,10 @@ export async function participateUntilEnd(
   }
 }
 
-/** Leaves the run. The coordinator releases the worker at once, unless its state has to be saved first. A worker without state ends immediately. */
+/**
+ * Leaves the run. The coordinator releases the worker at once, unless its state has to be saved first: this takes as long as the save makes
+ * progress. A worker without state ends immediately.
+ */
 function leave(communicator: ThreadCommunicator, exit: WorkerExit, { signal, atOnce }: StopRequest): void {
   const stop = (): void => communicator.abandon(new PeerLostError('This worker was told to stop.'));
   const stopUnsaved = (): void => {
@@ -51,8 +59,17 @@ function leave(communicator: ThreadCommunicator, exit: WorkerExit, { signal, atO
   }
   exit.leftBy = signal;
   communicator.send({ type: 'leave' });
-  if (exit.welcomed) setTimeout(stopUnsaved, leaveMs).unref();
+  if (exit.welcomed) stopWithoutProgress(communicator, exit, stopUnsaved);
   else stop();
+}
+
+function stopWithoutProgress(communicator: ThreadCommunicator, exit: WorkerExit, stop: () => void): void {
+  const before = communicator.progress;
+  awakeTimeout(leaveMs, () => {
+    // Steps are no progress of a save: the request to leave may have been lost with a coordinator.
+    if (exit.saving && communicator.progress !== before) stopWithoutProgress(communicator, exit, stop);
+    else stop();
+  });
 }
 
 function statusAfter(error: unknown, { leftBy }: WorkerExit): number {

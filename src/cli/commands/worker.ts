@@ -43,7 +43,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
   const faults = faultOptionsOf(flags);
   if (!launched) await backOff(restartCount());
   const { slot, ...network } = await placeInNetwork(flags, coordinator);
-  const exit: WorkerExit = { welcomed: false, leftBy: undefined };
+  const exit: WorkerExit = { welcomed: false, saving: false, leftBy: undefined };
   const communicator = new ThreadCommunicator({
     coordinator,
     memoryAddon: findMemoryAddon(currentEngineHost()),
@@ -67,6 +67,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
       definitionSource: definitionSource({ ...flags, coordinator }, keys),
       definitionCache: definitionCache(),
       warn,
+      onSaving: (isSaving) => (exit.saving = isSaving),
       faults: { ...faults, injectLinkFault: (fault) => communicator.injectLinkFault(fault) },
       loadEngine: (config) => {
         exit.welcomed = true;

@@ -4,7 +4,7 @@
  * later do not find it. Each injected fault is recorded, so that a fault that never happened is not counted as survived.
  */
 
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { systemCode } from '../errors.js';
@@ -97,6 +97,17 @@ export function pendingFaultRequests(folder: string): FaultRequest[] {
 export function claimFaultRequest(folder: string, { id }: FaultRequest): boolean {
   try {
     renameSync(fileOf(folder, id, 'request'), fileOf(folder, id, 'claimed'));
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** Takes back a request; returns false if a process has claimed it already. */
+export function withdrawFaultRequest(folder: string, id: string): boolean {
+  try {
+    rmSync(fileOf(folder, id, 'request'));
     return true;
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return false;

@@ -36,6 +36,8 @@ export interface CheckpointReports {
   send(message: WorkerMessage): void;
   /** Counts one piece of a checkpoint that is read or written. */
   tick(): void;
+  /** Called when a save that the coordinator waits for begins and ends. */
+  saving?(isSaving: boolean): void;
 }
 
 const maxErrorLength = 4_000;
@@ -45,6 +47,7 @@ export class Checkpoints {
   readonly #context: CheckpointContext;
   readonly #send: (message: WorkerMessage) => void;
   readonly #tick: () => void;
+  readonly #saving: (isSaving: boolean) => void;
   readonly #interval: Interval | undefined;
   readonly #writer: CheckpointWriter;
   readonly #storage: RunStorage;
@@ -73,6 +76,7 @@ export class Checkpoints {
     storage = inPlace,
   ) {
     this.#tick = () => communicator.tick();
+    this.#saving = (isSaving) => communicator.saving?.(isSaving);
     this.#writer = new CheckpointWriter(this.#tick, faultRequests);
     this.#storage = storage;
     this.#replica = replica;
@@ -104,6 +108,15 @@ export class Checkpoints {
    * reports it. Does not reject: a failure is reported.
    */
   async write(step: number, state: CheckpointedState, out: string): Promise<void> {
+    this.#saving(true);
+    try {
+      await this.#writeOnce(step, state, out);
+    } finally {
+      this.#saving(false);
+    }
+  }
+
+  async #writeOnce(step: number, state: CheckpointedState, out: string): Promise<void> {
     await this.#current;
     if (step === this.#written?.step && !this.#storage.isGone(this.#written.path)) {
       this.#send({ type: 'checkpointed', ...this.#written, error: null });

@@ -240,6 +240,11 @@ export class ThreadCommunicator implements Communicator {
     this.#state.tick();
   }
 
+  /** Increases with the progress of the main thread, and with each piece of an artefact that is sent or received. */
+  get progress(): number {
+    return this.#state.ticks;
+  }
+
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => (this.#closing = resolve));
     this.#post({ kind: 'close' });

@@ -34,6 +34,10 @@ export class ThreadState {
     Atomics.add(this.#state, stateIndex.ticks, 1);
   }
 
+  get ticks(): number {
+    return Atomics.load(this.#state, stateIndex.ticks);
+  }
+
   /** From now on, shows that this thread's event loop turns. */
   showTurns(): void {
     setInterval(() => Atomics.add(this.#state, stateIndex.turns, 1), observationMs).unref();

@@ -56,7 +56,13 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
   abstract matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D;
   abstract softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): CrossEntropy;
   abstract philoxUniform(rows: number, columns: number, key: PhiloxKey, counter: PhiloxCounter): Tensor2D;
-  abstract adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState;
+  abstract adam(
+    parameters: Float32Array,
+    sizes: readonly number[],
+    beta1: number,
+    beta2: number,
+    onVector?: () => void,
+  ): AdamState;
 
   /** Returns `x`: by default an engine computes in float32 only. */
   operand<T extends Tensor>(x: T): T {

@@ -210,7 +210,13 @@ export interface Kernels {
   discardStores(): void;
   /**
    * Creates Adam's state from a copy of `parameters`, with both moments 0. `sizes` are the element counts of the parameters that
-   * the flat vector consists of, in order.
+   * the flat vector consists of, in order. `onVector` is called after each large vector that native memory is filled for.
    */
-  adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState;
+  adam(
+    parameters: Float32Array,
+    sizes: readonly number[],
+    beta1: number,
+    beta2: number,
+    onVector?: () => void,
+  ): AdamState;
 }

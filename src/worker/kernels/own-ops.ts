@@ -155,11 +155,22 @@ export class OwnOps {
    * Updates the state in place. The three state tensors are never returned, because another holder of their memory would see it
    * change. They are deep copies, because Identity and Slice may share memory.
    */
-  adam(initial: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
-    const { tensor1d, keep } = this.#tf;
-    const owned = (values: Float32Array): Tensor1D => keep(this.#copy(tensor1d(values)));
+  adam(
+    initial: Float32Array,
+    sizes: readonly number[],
+    beta1: number,
+    beta2: number,
+    onVector: () => void = () => undefined,
+  ): AdamState {
+    const { tensor1d, keep, tidy } = this.#tf;
+    // The original is freed before the next one is made, since a vector can be as large as the model.
+    const owned = (values: Float32Array): Tensor1D => {
+      const tensor = tidy(() => keep(this.#copy(tensor1d(values))));
+      onVector();
+      return tensor;
+    };
     const zeros = new Float32Array(initial.length);
-    let state = this.#tf.tidy(() => [initial, zeros, zeros].map(owned));
+    let state = [initial, zeros, zeros].map(owned);
     const dispose = (): void => state.forEach((tensor) => tensor.dispose());
     const copy = (tensor: Tensor1D, target: PinnedVector | undefined): Float32Array => {
       // A copy, since dataSync may return the tensor's own memory.
@@ -183,7 +194,7 @@ export class OwnOps {
       read: (into, only) => readAdamVectors(only, (name, i) => copy(state[i] as Tensor1D, into?.get(name))),
       write: (vectors) => {
         dispose();
-        state = this.#tf.tidy(() => adamVectors.map((name) => owned(vectorOf(vectors, name))));
+        state = adamVectors.map((name) => owned(vectorOf(vectors, name)));
       },
       dispose,
     };

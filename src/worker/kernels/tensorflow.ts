@@ -206,8 +206,14 @@ export class TensorflowKernels extends BaseKernels {
     else super.store(value, target, hash);
   }
 
-  adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
-    if (this.#own?.hasPinnedBuffers) return this.#own.adam(parameters, sizes, beta1, beta2);
+  adam(
+    parameters: Float32Array,
+    sizes: readonly number[],
+    beta1: number,
+    beta2: number,
+    onVector?: () => void,
+  ): AdamState {
+    if (this.#own?.hasPinnedBuffers) return this.#own.adam(parameters, sizes, beta1, beta2, onVector);
     return new TensorflowAdam(this.tf, this.#ops, parameters, sizes, [beta1, beta2]);
   }
 

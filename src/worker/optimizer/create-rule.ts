@@ -8,15 +8,19 @@ import { EngineAdam } from './engine-adam.js';
 import { HostRule } from './host-rule.js';
 import type { UpdateRule } from './update-rule.js';
 
-/** @param initial the parameters before the first step; copied */
+/**
+ * @param initial the parameters before the first step; copied
+ * @param onVector called after each large vector that is made or replaced
+ */
 export function createRule(
   tf: Tensorflow,
   kernels: Kernels,
   config: OptimizerConfig,
   parameters: readonly FlatParameter[],
   initial: Float32Array,
+  onVector?: () => void,
 ): UpdateRule {
   if (config.kind === 'adam' && config.weightDecay === 0)
-    return new EngineAdam(kernels, config, parameters, initial);
+    return new EngineAdam(kernels, config, parameters, initial, onVector);
   return new HostRule(tf, config, parameters, initial);
 }

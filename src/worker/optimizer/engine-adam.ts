@@ -33,10 +33,11 @@ export class EngineAdam implements UpdateRule {
     config: AdamConfig,
     parameters: readonly FlatParameter[],
     initial: Float32Array,
+    onVector?: () => void,
   ) {
     this.#config = config;
     const sizes = parameters.map(({ size }) => size);
-    this.#state = kernels.adam(initial, sizes, config.beta1, config.beta2);
+    this.#state = kernels.adam(initial, sizes, config.beta1, config.beta2, onVector);
   }
 
   apply(gradient: PinnedVector, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[] {

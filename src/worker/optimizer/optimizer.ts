@@ -26,21 +26,25 @@ export class Optimizer {
   readonly parameters: readonly FlatParameter[];
   readonly #variables: readonly LayerVariable[];
   readonly #rule: UpdateRule;
+  readonly #onPart: () => void;
 
+  /** @param onPart called after each parameter and each vector that is copied outside of a step */
   constructor(
     tf: Tensorflow,
     kernels: Kernels,
     model: LayersModel,
     parameters: readonly FlatParameter[],
     config: OptimizerConfig,
+    onPart: () => void = () => undefined,
   ) {
     this.#tf = tf;
+    this.#onPart = onPart;
     this.parameters = parameters;
     this.#variables = weightsOf(model);
     const flat = this.flatten(
       ({ weight, size }) => this.#variables[weight]?.read().dataSync<'float32'>() ?? new Float32Array(size),
     );
-    this.#rule = createRule(tf, kernels, config, parameters, flat);
+    this.#rule = createRule(tf, kernels, config, parameters, flat, onPart);
   }
 
   /** Elements of all trainable parameters together: the length of the flat vectors. */
@@ -76,7 +80,10 @@ export class Optimizer {
   /** Joins the values of all parameters to one flat vector. */
   flatten(values: (parameter: FlatParameter) => Float32Array): Float32Array {
     const flat = new Float32Array(this.size);
-    for (const parameter of this.parameters) flat.set(values(parameter), parameter.offset);
+    for (const parameter of this.parameters) {
+      flat.set(values(parameter), parameter.offset);
+      this.#onPart();
+    }
     return flat;
   }
 
@@ -93,12 +100,13 @@ export class Optimizer {
 
   /** Writes flat values into the model alone; the next update still continues from the optimizer's own parameters. */
   loadIntoModel(weights: Float32Array): void {
-    this.#tf.tidy(() => {
-      for (const { weight, shape, offset, size } of this.parameters) {
+    for (const { weight, shape, offset, size } of this.parameters) {
+      this.#tf.tidy(() => {
         const values = weights.slice(offset, offset + size);
         this.#variables[weight]?.write(this.#tf.tensor(values, [...shape]));
-      }
-    });
+      });
+      this.#onPart();
+    }
   }
 
   dispose(): void {

@@ -50,13 +50,12 @@ export function joinGeneration(
   });
   const parameters = flatten(layout, executor.backwardOrder);
   // The memory of a large model takes seconds to fill. Each part is progress, so that no timeout depends on the size.
-  registrar.tick();
-  const state = previous ?? new TrainingState(replica, parameters);
-  registrar.tick();
+  communicator.tick();
+  const state = previous ?? new TrainingState(replica, parameters, () => communicator.tick());
   const ledger = openLedger(replica, communicator, plan, parameters, localShards.start);
   const hooks = gradientHooks(replica, ledger, localShards.start, bitFlip);
   const buckets = new GradientBuckets(registrar, parameters, executor.uses, config, hooks);
-  registrar.tick();
+  communicator.tick();
   const { sampler, reader } = openSamples(replica);
 
   return {

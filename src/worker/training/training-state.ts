@@ -35,12 +35,15 @@ export class TrainingState {
   readonly schedulerState: SchedulerState;
   readonly #clipped: PinnedVector | undefined;
 
-  /** @param parameters the model's trainable parameters, in backward order */
-  constructor(replica: Replica, parameters: readonly FlatParameter[]) {
+  /**
+   * @param parameters the model's trainable parameters, in backward order
+   * @param onPart called after each parameter and each vector that is made or restored
+   */
+  constructor(replica: Replica, parameters: readonly FlatParameter[], onPart?: () => void) {
     this.#replica = replica;
     const { engine, kernels, model, config } = replica;
     const { ema } = config;
-    this.optimizer = new Optimizer(engine.tf, kernels, model, parameters, config.optimizer);
+    this.optimizer = new Optimizer(engine.tf, kernels, model, parameters, config.optimizer, onPart);
     const weights = (): Float32Array => vectorOf(this.optimizer.save(undefined, 'weights'), 'weights');
     this.#average = ema === null ? undefined : new WeightAverage(ema, weights(), readStatistics(replica));
     this.#clipped = config.clipNorm === null ? undefined : allocatePinned(this.optimizer.size);
