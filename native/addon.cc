@@ -10,6 +10,7 @@ napi_value Init(napi_env env, napi_value exports) {
   lockstep::KeepFreedMemory();
   lockstep::ExportArrayFunctions(env, exports);
   lockstep::ExportSharedMemory(env, exports);
+  lockstep::ExportSignals(env, exports);
   return exports;
 }
 

@@ -67,5 +67,7 @@ inline void ExportFunction(napi_env env, napi_value exports, const char* name, n
 void ExportArrayFunctions(napi_env env, napi_value exports);
 // Adds the functions over memory shared by processes (shared_memory.cc); none on systems other than Linux.
 void ExportSharedMemory(napi_env env, napi_value exports);
+// Adds the function that keeps signals away from the threads that compute (signals.cc); none on Windows.
+void ExportSignals(napi_env env, napi_value exports);
 
 }  // namespace lockstep

@@ -25,6 +25,11 @@ export interface NativeMemory {
   address(of: PinnedVector | Uint8Array): number;
   /** The ledger's hash (ledger/hash.ts). */
   readonly hash: HashFloats;
+  /**
+   * From now on, neither this thread nor a thread that it starts receives signals from other processes; a thread of its own does, and
+   * Node's handlers run as before. native/signals.cc explains why. Missing on Windows. @throws Error
+   */
+  shieldFromSignals?(): void;
   /** Creates sparse, sealed, anonymous memory; returns its file descriptor. Linux only. */
   create?(bytes: number): number;
   /** Maps a region. @throws Error when it exceeds the memory, or the memory is not sealed against shrinking */

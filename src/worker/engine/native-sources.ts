@@ -24,7 +24,7 @@ function sources(name: RegExp): string[] {
 /** Sources of the TensorFlow ops, which are compiled into tfjs-node's binding. */
 export const opSources = (): string[] => sources(/_ops\.cc$/);
 /** Sources of the Node-API addon, which does not depend on TensorFlow. */
-export const addonSources = (): string[] => sources(/^(addon|array_functions|shared_memory)\.cc$/);
+export const addonSources = (): string[] => sources(/^(addon|array_functions|shared_memory|signals)\.cc$/);
 
 /** The first twelve hex digits of the SHA-256 of all sources and headers. */
 export function nativeHash(): string {

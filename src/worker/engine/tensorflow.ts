@@ -1,7 +1,7 @@
 /** The engine `tensorflow`: native TensorFlow through tfjs-node-gpu's binding, on CPU and on NVIDIA GPUs. */
 
 import { EngineError, InvariantError } from '../../shared/errors.js';
-import { loadNativeMemory } from '../../shared/memory/native-memory.js';
+import { loadNativeMemory, type NativeMemory } from '../../shared/memory/native-memory.js';
 import { TensorflowKernels } from '../kernels/tensorflow.js';
 import { findEngine, findMemoryAddon, installCommand, packageDirectory, type EngineHost } from './cache.js';
 import { cpuName, describeEngine } from './describe-engine.js';
@@ -26,6 +26,8 @@ async function loadTensorflow(options: LoadEngineOptions): Promise<Engine> {
   if (found === undefined) throw absent(options.host);
   requireEnvironment(options);
   const manifest = found.from === 'cache' ? await readVerified(found.directory) : undefined;
+  const memory = loadNativeMemory(findMemoryAddon(options.host));
+  shieldFromSignals(memory, options.warn);
   const tf = requireNative(found.binding, packageDirectory(options.host));
   const backend = tf.backend() as unknown as {
     readonly isUsingGpuDevice: boolean;
@@ -39,8 +41,21 @@ async function loadTensorflow(options: LoadEngineOptions): Promise<Engine> {
     version,
     device: { kind, name, threads: options.threads },
     files: await nativeFiles(found.binding, manifest),
-    memory: loadNativeMemory(findMemoryAddon(options.host)),
+    memory,
   });
+}
+
+/**
+ * A signal that interrupts one of TensorFlow's matrix products damages the heap (native/signals.cc). Called before TensorFlow starts its
+ * threads, which inherit the protection.
+ */
+function shieldFromSignals(memory: NativeMemory | undefined, warn: (message: string) => void): void {
+  if (memory?.shieldFromSignals) memory.shieldFromSignals();
+  else if (process.platform !== 'win32')
+    warn(
+      'The native addon is not loaded, so a signal that arrives during a matrix product can end this process without a checkpoint. ' +
+        'Run `lockstep engine install --force`.',
+    );
 }
 
 function absent(host: EngineHost): EngineError {
