@@ -3,49 +3,79 @@
  * ends, and the next one takes the lowest free number, so a process that replaces another one gets its number.
  *
  * A number is held by a socket that listens under its name and serves nobody. The system frees it when the process ends, however it ends.
- * On Linux the name is in the abstract namespace, which belongs to the network namespace: containers that share a host's network share
- * its numbers.
+ * The sockets are files in a folder that only this user can enter: other users can neither reach them nor hold the numbers themselves, as
+ * they could in Linux's abstract namespace. Containers share their numbers if they share the folder.
  */
 
-import { unlinkSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { platform, getuid } from 'node:process';
+import { platform } from 'node:process';
 import { join } from 'node:path';
+import lockfile from 'proper-lockfile';
 import { systemCode } from '../shared/errors.js';
 
 /** More workers than this on one host get no number. */
 const mostSlots = 1_024;
 
+/** A process that was killed while it took a number keeps out the others for this time. */
+const staleMs = 5_000;
+const retries = { retries: 100, factor: 1.1, minTimeout: 10, maxTimeout: 200, randomize: true };
+
 /**
  * Takes the lowest free number for the rest of this process's life.
- * @param folder returns a folder that only this user can enter, for systems without a namespace of names
- * @param group processes of other groups have numbers of their own
+ * @param folder a folder that only this user can enter; not used on Windows
+ * @param group processes of other groups have numbers of their own; at most 12 characters, since a socket's path is short
  * @returns undefined if there is none, for example because sockets are not permitted
  */
-export async function takeSlot(folder: () => string, group: string): Promise<number | undefined> {
+export async function takeSlot(folder: string, group: string): Promise<number | undefined> {
+  if (platform === 'win32')
+    return takeLowest((slot) => listen(`\\\\.\\pipe\\lockstep-worker-${group}-user-${slot}`));
+  const unlock = await lockFolder(folder, group);
+  if (!unlock) return undefined;
+  try {
+    return await takeLowest((slot) => takeFile(join(folder, `s-${group}-${slot}`)));
+  } finally {
+    // A lock that can't be given back expires.
+    await unlock().catch(() => undefined);
+  }
+}
+
+/** One process at a time removes the files of killed ones: another would remove the file that replaces such a file. */
+async function lockFolder(folder: string, group: string): Promise<(() => Promise<void>) | undefined> {
+  const lockfilePath = join(folder, `s-${group}.lock`);
+  const options = { lockfilePath, realpath: false, stale: staleMs, retries, onCompromised: () => undefined };
+  return lockfile.lock(folder, options).catch(() => undefined);
+}
+
+type Outcome = 'taken' | 'held' | 'impossible';
+
+async function takeLowest(take: (slot: number) => Promise<Outcome>): Promise<number | undefined> {
   for (let slot = 0; slot < mostSlots; slot++) {
-    const outcome = await take(nameOf(`${group}-${getuid?.() ?? 'user'}-${slot}`, folder));
+    const outcome = await take(slot);
     if (outcome === 'taken') return slot;
     if (outcome === 'impossible') return undefined;
   }
   return undefined;
 }
 
-function nameOf(member: string, folder: () => string): string {
-  const name = `lockstep-worker-${member}`;
-  if (platform === 'linux') return `\0${name}`;
-  return platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(folder(), name);
+async function takeFile(path: string): Promise<Outcome> {
+  let outcome = await listen(path);
+  if (outcome === 'held' && !(await answers(path))) {
+    // A file that a killed process has left.
+    remove(path);
+    outcome = await listen(path);
+  }
+  if (outcome === 'taken') process.once('exit', () => remove(path));
+  return outcome;
 }
 
-type Outcome = 'taken' | 'held' | 'impossible';
-
-async function take(name: string): Promise<Outcome> {
-  const outcome = await listen(name);
-  if (outcome !== 'held' || name.startsWith('\0') || platform === 'win32' || (await answers(name)))
-    return outcome;
-  // A file that a killed process has left.
-  unlinkSync(name);
-  return listen(name);
+/** The next process removes a file that this one can't. */
+function remove(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // It is still there, and nobody answers.
+  }
 }
 
 function listen(name: string): Promise<Outcome> {
@@ -65,6 +95,7 @@ function answers(name: string): Promise<boolean> {
       caller.destroy();
       resolve(true);
     });
-    caller.once('error', () => resolve(false));
+    // A process that hangs has more callers than it can take (EAGAIN).
+    caller.once('error', (error) => resolve(systemCode(error) === 'EAGAIN'));
   });
 }

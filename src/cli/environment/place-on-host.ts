@@ -4,6 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { dirname } from 'node:path';
 import { takeSlot } from '../../launcher/instance-slot.js';
 import { privateEndpoint } from '../../launcher/socket-directory.js';
+import { ConfigError } from '../../shared/errors.js';
 import { socketPath } from '../../shared/security/endpoints.js';
 import { environmentVariable, instanceNumber } from './environment.js';
 
@@ -24,11 +25,18 @@ export async function placeOnHost(given: string | undefined, coordinator: string
   if (environmentVariable('NODE_APP_INSTANCE') !== undefined)
     return { slot: String(instanceNumber()), number: instanceNumber() };
   const group = createHash('sha256').update(coordinator).digest('hex').slice(0, 12);
-  const number = await takeSlot(privateFolder, group);
+  const folder = privateFolder();
+  const number = folder === undefined ? undefined : await takeSlot(folder, group);
   // Without a number, losses at this place are not counted together with those of a replacement.
   return { slot: `hand-${number ?? randomUUID()}`, number };
 }
 
-function privateFolder(): string {
-  return dirname(socketPath(privateEndpoint(environmentVariable('XDG_RUNTIME_DIR'))) ?? '');
+/** Returns undefined if there is none: a worker that is told where its coordinator is needs no folder. */
+function privateFolder(): string | undefined {
+  try {
+    return dirname(socketPath(privateEndpoint(environmentVariable('XDG_RUNTIME_DIR'))) ?? '');
+  } catch (error) {
+    if (error instanceof ConfigError) return undefined;
+    throw error;
+  }
 }
