@@ -18,6 +18,8 @@ const notRun: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^(coordinator|worker) /, 'needs hosts of these addresses; test/e2e/secure.test.ts has them on one'],
   [/^train .*--devices \d/, 'needs these GPUs'],
   [/^engine install --cuda/, 'needs a GPU'],
+  [/^train --engine webgpu$/, 'needs a GPU; test/e2e/webgpu.test.ts trains on a software driver'],
+  [/^predict runs\/mine new\.csv$/, 'needs a run of a table; test/e2e/predict-table.test.ts has one'],
   [/^chaos/, 'minutes; test/e2e/chaos.test.ts runs shorter ones'],
   [/--config examples\//, 'minutes; test/e2e/examples.test.ts trains them for some steps'],
 ];
