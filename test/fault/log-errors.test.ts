@@ -222,13 +222,15 @@ describe('logs that end in the middle of a line', () => {
   it('are continued on a line of their own, with a gap', async () => {
     const folder = await temporaryFolder();
     await writeTinyTraining(folder);
-    const args = (out: string): string[] => ['train', '--audit', '--out', join(folder, out), ...tinyOptions];
+    const args = (out: string): string[] =>
+      ['train', '--audit', '--out', join(folder, out), '--checkpoint-every', '12steps'].concat(tinyOptions);
     const env = { EPOCHS: '12' };
     expect((await lockstep(args('quiet'), { cwd: folder, env })).status).toBe(0);
     const run = join(folder, 'run');
-    const killed = new Lockstep(args('run'), { cwd: folder, env: { ...env, PACE: '100' } });
-    // Workers send the entries of the ledger in groups of eight steps.
-    await killed.event('checkpoint', ({ step }) => step >= 18);
+    const killed = new Lockstep(args('run'), { cwd: folder, env: { ...env, PACE: '300' } });
+    await killed.event('checkpoint', ({ step }) => step === 12);
+    // The lines that are cut are of later steps, which the resumed run repeats. Entries of the ledger come in groups of eight steps.
+    await killed.event('step', ({ step }) => step >= 17);
     killed.kill('SIGKILL');
     await killed.ended;
     for (const name of ['events.ndjson', 'ledger.ndjson']) {
@@ -244,6 +246,10 @@ describe('logs that end in the middle of a line', () => {
       { entries: 1, fromMs: null },
     ]);
     expect(await outcomeOf(run)).toBe('done');
-    expect(await diffOf(join(folder, 'quiet'), run)).toMatchObject({ missing: 0, difference: null });
+    expect(await diffOf(join(folder, 'quiet'), run)).toMatchObject({
+      steps: 24,
+      missing: 0,
+      difference: null,
+    });
   });
 });
