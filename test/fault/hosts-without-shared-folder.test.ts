@@ -29,6 +29,16 @@ async function inner(command: Lockstep): Promise<number> {
   return pid;
 }
 
+/**
+ * Kills the process with this PID that `nsenter` has started, also if it is stopped. `nsenter` stops itself as soon as it sees that, and
+ * then does not end with the process until it is continued.
+ */
+async function killInner(command: Lockstep, pid: number): Promise<void> {
+  process.kill(pid, 'SIGKILL');
+  const waking = setInterval(() => command.kill('SIGCONT'), 20);
+  await command.ended.finally(() => clearInterval(waking));
+}
+
 /** Returns the name of a checkpoint of which a part of the state has arrived. */
 async function partlyReceived(out: string): Promise<string | undefined> {
   const folder = join(out, 'checkpoints');
@@ -164,8 +174,7 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
       if (name === undefined) process.kill(pid, 'SIGCONT');
       return name;
     });
-    process.kill(pid, 'SIGKILL');
-    await first.ended;
+    await killInner(first, pid);
     expect(await partlyReceived(out)).toBe(received);
 
     const second = coordinate(options, { pm_id: '0', restart_time: '1' });
