@@ -126,9 +126,10 @@ describe.each(['22', '24'])('Node %s', (major) => {
     const pids = await pm2.pids();
     expect(pids).toHaveLength(3);
     for (const pid of pids) expect(await readlink(`/proc/${pid}/exe`)).toBe(await realpath(node));
+    // pm2 stops two apps at a time. The third one may notice the end of the coordinator first, leave with status 75, and be restarted.
+    expect((await pm2.list()).map(({ restarts }) => restarts)).toEqual([0, 0, 0]);
     await pm2.command('stop', 'all');
-    const apps = await pm2.list();
-    expect(apps.map(({ status, restarts }) => [status, restarts])).toEqual(apps.map(() => ['stopped', 0]));
+    expect((await pm2.list()).map(({ status }) => status)).toEqual(['stopped', 'stopped', 'stopped']);
     await pm2.command('delete', 'all');
     expect(await pm2.list()).toEqual([]);
   });
