@@ -118,6 +118,7 @@ export class RunMetrics {
       case 'timeline':
       case 'saved':
       case 'dashboard':
+      case 'gap':
       case 'done':
       case 'error':
         break;
