@@ -39,6 +39,25 @@ async function killInner(command: Lockstep, pid: number): Promise<void> {
   await command.ended.finally(() => clearInterval(waking));
 }
 
+/** Trains without a disturbance, in one process on this host. */
+async function trainAlone(
+  config: string,
+  options: readonly string[],
+): Promise<{ ended: Ended; out: string }> {
+  const out = join(await temporaryFolder(), 'alone');
+  const ended = await lockstep([
+    'train',
+    '--config',
+    config,
+    '--single-process',
+    '--out',
+    out,
+    ...training,
+    ...options,
+  ]);
+  return { ended, out };
+}
+
 /** Returns the name of a checkpoint of which a part of the state has arrived. */
 async function partlyReceived(out: string): Promise<string | undefined> {
   const folder = join(out, 'checkpoints');
@@ -135,24 +154,11 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
     expect(await readdir(join(spool, 'other', sockets))).toEqual([]);
     expect((await readdir(out)).filter((name) => /partial|proof/.test(name))).toEqual([]);
 
-    const alone = join(await temporaryFolder(), 'alone');
-    const undisturbed = await lockstep([
-      'train',
-      '--config',
-      config,
-      '--single-process',
-      '--out',
-      alone,
-      ...training,
-      '--epochs',
-      '1000000',
-      '--max-steps',
-      String(end),
-    ]);
-    expect(weightsOf(ended)).toBe(weightsOf(undisturbed));
+    const undisturbed = await trainAlone(config, ['--epochs', '1000000', '--max-steps', String(end)]);
+    expect(weightsOf(ended)).toBe(weightsOf(undisturbed.ended));
     const evaluated = evaluationOf(await lockstep(['eval', out, '--json']));
     expect(evaluated).toHaveLength(1);
-    expect(evaluated).toEqual(evaluationOf(await lockstep(['eval', alone, '--json'])));
+    expect(evaluated).toEqual(evaluationOf(await lockstep(['eval', undisturbed.out, '--json'])));
     expect((await lockstep(['export', out, '--format', 'onnx'])).status).toBe(0);
     expect(existsSync(join(out, 'model.onnx'))).toBe(true);
   });
@@ -186,17 +192,7 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
     const step = Number(/step-0*(\d+)/.exec(received)?.[1]);
     expect(eventsOf(ended.events, 'checkpoint').map((event) => event.step)).toContain(step);
     expect((await readdir(join(out, 'checkpoints'))).filter((name) => name.includes('partial'))).toEqual([]);
-    const alone = join(await temporaryFolder(), 'alone');
-    const undisturbed = [
-      'train',
-      '--config',
-      config,
-      '--single-process',
-      '--out',
-      alone,
-      ...training,
-      ...length,
-    ];
-    expect(weightsOf(ended)).toBe(weightsOf(await lockstep(undisturbed)));
+    const undisturbed = await trainAlone(config, length);
+    expect(weightsOf(ended)).toBe(weightsOf(undisturbed.ended));
   });
 });

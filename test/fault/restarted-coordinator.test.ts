@@ -8,7 +8,7 @@ import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { range, stepsIn, weightsOf } from '../support/elastic-run.js';
 import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/free-port.js';
-import { alive, descendants, Lockstep, lockstep, temporaryFolder } from '../support/lockstep.js';
+import { alive, descendants, Lockstep, lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
 import { writeTinyTraining } from '../support/tiny-training.js';
 
 const steps = 160;
@@ -73,6 +73,16 @@ const atStep = (coordinator: Lockstep, step: number): Promise<RunEvent> =>
 async function killed(...commands: readonly Lockstep[]): Promise<void> {
   for (const command of commands) command.kill('SIGKILL');
   await Promise.all(commands.map(({ ended }) => ended));
+}
+
+/** Starts the same command and two new workers, and waits for the end of the run. */
+async function runAgain(run: Run): Promise<Ended> {
+  const coordinator = run.coordinator();
+  const fresh = [run.worker(), run.worker()];
+  const end = await coordinator.ended;
+  weightsOf(end);
+  for (const { ended } of fresh) expect(await ended).toMatchObject({ status: 0 });
+  return end;
 }
 
 const endpointOf = async (out: string): Promise<string> =>
@@ -160,11 +170,7 @@ describe('a coordinator that is killed and started again by hand', () => {
     await first.event('checkpoint', ({ step }) => step >= killedAt);
     await killed(first, ...workers);
     const before = await readFile(join(run.out, 'events.ndjson'), 'utf8');
-    const second = run.coordinator();
-    const fresh = [run.worker(), run.worker()];
-    const end = await second.ended;
-    const weights = weightsOf(end);
-    for (const { ended } of fresh) expect(await ended).toMatchObject({ status: 0 });
+    const end = await runAgain(run);
     expect(end.stderr).toMatch(
       /Run \S+ is not taken over: its workers have ended; it continues from .*step-/,
     );
@@ -173,7 +179,7 @@ describe('a coordinator that is killed and started again by hand', () => {
     expect(stepsIn(end.events)).toEqual(range(resumed!.step + 1, steps));
     const after = await readFile(join(run.out, 'events.ndjson'), 'utf8');
     expect(after.startsWith(before.slice(0, before.lastIndexOf('\n') + 1))).toBe(true);
-    expect(weights).toBe(await undisturbed(run.config));
+    expect(weightsOf(end)).toBe(await undisturbed(run.config));
   });
 
   it('starts at step 1 beside the earlier log if its workers are gone and there is no checkpoint', async () => {
@@ -183,15 +189,11 @@ describe('a coordinator that is killed and started again by hand', () => {
     await atStep(first, killedAt);
     await killed(first, ...workers);
     const before = await readFile(join(run.out, 'events.ndjson'), 'utf8');
-    const second = run.coordinator();
-    const fresh = [run.worker(), run.worker()];
-    const end = await second.ended;
-    const weights = weightsOf(end);
-    for (const { ended } of fresh) expect(await ended).toMatchObject({ status: 0 });
+    const end = await runAgain(run);
     expect(end.stderr).toMatch(/is not taken over: its workers have ended; training starts at step 1/);
     expect(await readFile(join(`${run.out}.1`, 'events.ndjson'), 'utf8')).toBe(before);
     expect(stepsIn(await logOf(run.out))).toEqual(range(1, steps));
-    expect(weights).toBe(await undisturbed(run.config));
+    expect(weightsOf(end)).toBe(await undisturbed(run.config));
   });
 
   it('is replaced with its launcher, if a worker that was started by hand lives', async () => {

@@ -25,6 +25,7 @@ import type { CoordinatorMessage, WorkerMessage } from '../../src/shared/protoco
 import { decodeWorkerMessage, encodeMessage } from '../../src/shared/protocol/codec.js';
 import { ArtefactExchange } from '../../src/worker/communicator/artefact-exchange.js';
 import { openRunStorage, type RunStorage } from '../../src/worker/storage/run-storage.js';
+import { checkpointContext } from '../support/checkpoint-context.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
@@ -38,18 +39,7 @@ function checkpointIn(directory: string, step: number, id = runId): Promise<stri
   const weights = Float32Array.from({ length: parameterCount }, (_, i) => i * step);
   return writeCheckpoint({
     directory: join(directory, 'checkpoints'),
-    about: {
-      runId: id,
-      step,
-      config,
-      definition: { path: '/config.ts', sha256: 'c'.repeat(64) },
-      layoutHash: 'a'.repeat(64),
-      dataSha256: 'd'.repeat(64),
-      identity: null,
-      compiled: null,
-      preprocessing: null,
-      origin: null,
-    },
+    about: { ...checkpointContext(config), runId: id, step },
     layout,
     state: { vectors: new Map([['weights', weights]]), schedulerState: new Map() },
     keep: 9,

@@ -16,6 +16,7 @@ import { parseInterval } from '../../src/shared/config/interval.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { CheckpointError } from '../../src/shared/errors.js';
+import { checkpointContext } from '../support/checkpoint-context.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
 const layout: StateLayout = [
@@ -27,18 +28,7 @@ const layout: StateLayout = [
 ];
 const config = resolveConfig(runConfigSchema.parse({ workers: 2, threads: 1 }), { cores: 2, gpus: [] });
 
-const about = (step: number): CheckpointDescription => ({
-  runId: '00000000-0000-4000-8000-000000000000',
-  step,
-  config,
-  definition: { path: '/config.ts', sha256: 'c'.repeat(64) },
-  layoutHash: 'a'.repeat(64),
-  dataSha256: 'd'.repeat(64),
-  identity: null,
-  compiled: null,
-  preprocessing: null,
-  origin: null,
-});
+const about = (step: number): CheckpointDescription => ({ ...checkpointContext(config), step });
 
 const state = (step: number): CheckpointState => ({
   vectors: new Map([

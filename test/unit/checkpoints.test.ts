@@ -5,6 +5,7 @@ import { allocatePinned } from '../../src/shared/memory/pinned-vector.js';
 import type { NamedVectors, PinnedVectors } from '../../src/shared/model/named-vectors.js';
 import type { WorkerMessage } from '../../src/shared/protocol/messages.js';
 import { Checkpoints, type CheckpointedState } from '../../src/worker/checkpoint/checkpoints.js';
+import { checkpointContext } from '../support/checkpoint-context.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
 const input = runConfigSchema.parse({ workers: 1, threads: 1, checkpointEvery: '2steps' });
@@ -12,17 +13,7 @@ const config = resolveConfig(input, { cores: 1, gpus: [] });
 const layout = [{ name: 'w', shape: [3], dtype: 'float32', trainable: true }];
 const parameters = [{ weight: 0, shape: [3], offset: 0, size: 3 }];
 
-const context = {
-  runId: '00000000-0000-4000-8000-000000000000',
-  config,
-  definition: { path: '/config.ts', sha256: 'c'.repeat(64) },
-  layoutHash: 'a'.repeat(64),
-  dataSha256: 'd'.repeat(64),
-  identity: null,
-  compiled: null,
-  preprocessing: null,
-  origin: null,
-};
+const context = checkpointContext(config);
 
 /** A state whose snapshot is allocated by `allocate` and whose copy is made by `save`. */
 function stateOf(

@@ -98,7 +98,7 @@ describe.each([
     expect(knock.messages).toEqual([]);
   });
 
-  it('waits where nobody listens, says so, and is served once somebody does', async () => {
+  it('waits at a port without a listener, says so, and is served as soon as a coordinator listens', async () => {
     const port = await freePort();
     const knock = new Knock(`tcp://127.0.0.1:${port}`, keys);
     expect(await knock.client.diagnose?.()).toBe('nothing listens there (ECONNREFUSED)');

@@ -113,7 +113,7 @@ describe('the effective training time ratio', () => {
     expect(timeOf(step(1, 1, 1), coordinator, generation(6), step(2, 7, 1)).committedSeconds).toBeCloseTo(2);
   });
 
-  it('stops with the run and goes on with the command that continues it', () => {
+  it('ends with the run and continues with the command that continues the run', () => {
     const stopped = timeOf(step(1, 1, 1), ended(2), at(runEvent(), 1002), step(2, 1004, 1));
     // 1 s to the end of the first command, and 1 s from the start of the second one to its first step.
     expect(stopped.wallSeconds).toBeCloseTo(4);
@@ -191,7 +191,7 @@ describe('the time that a fault cost', () => {
       ...burst,
       ...[7, 8, 9, 10, 11].map((number) => step(number, number + 2, 1)),
     );
-    // Of the 6 s, 4 s are the steps; the pause of 1 s before step 7 is no longer than a step.
+    // The steps take 4 s of the 6 s. The pause of 1 s before step 7 is no longer than a step.
     expect(lostTimes([fault('coordinator', 2.5)], events)).toEqual([2_000]);
   });
 

@@ -30,7 +30,7 @@ function finish(run: CoordinatedRun): void {
 
 describe('the worker that writes checkpoints and the model', () => {
   it.each([
-    ['rank 0 if nobody shares the folder of the run', [], 0, 'a'],
+    ['rank 0 if no worker shares the folder of the run', [], 0, 'a'],
     ['rank 0 if all share it', ['a', 'b', 'c'], 0, 'a'],
     ['the lowest rank that shares it', ['b', 'c'], 1, 'b'],
     ['the last rank if only that one shares it', ['c'], 2, 'c'],
