@@ -1,6 +1,6 @@
-import { appendFile, open, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, open, readFile, rm, symlink, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { AppendingFile, type AppendingFileOptions } from '../../src/shared/files/appending-file.js';
 import { ReplacedFile } from '../../src/shared/files/replaced-file.js';
 import { frame, intactFrames } from '../../src/tensorboard/record.js';
@@ -85,6 +85,69 @@ describe.skipIf(process.platform !== 'linux')('a file on a full disk', () => {
     await rm(join(folder, 'config.partial'), { force: true });
     await file.close();
     expect(await readFile(join(folder, 'config'), 'utf8')).toBe('second');
+  });
+});
+
+/** The next write writes so many bytes, and the one after it fails. */
+async function fillAfter(path: string, bytes: number): Promise<void> {
+  const handle = await open(path, 'a');
+  const spy = vi.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'write');
+  await handle.close();
+  spy.mockImplementationOnce(async function (this: FileHandle, data: string | Uint8Array) {
+    spy.mockRestore();
+    const part = await this.write(Buffer.from(data as Uint8Array).subarray(0, bytes));
+    vi.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'write').mockImplementationOnce(() => {
+      vi.restoreAllMocks();
+      return Promise.reject(Object.assign(new Error('No space'), { code: 'ENOSPC' }));
+    });
+    return part;
+  } as FileHandle['write']);
+}
+
+describe('a record that a full disk tears', () => {
+  const written = async (bytes: number): Promise<string> => {
+    const { file, path } = await make();
+    await fillAfter(path, bytes);
+    for (const record of ['first\n', 'second\n', 'third\n']) file.append(record);
+    await file.close();
+    return readFile(path, 'utf8');
+  };
+
+  it('is repeated after a gap', async () => {
+    expect(await written(8)).toBe('first\nse\ngap 0 object\nsecond\nthird\n');
+  });
+
+  it('is not repeated if it lacks only the end of its line', async () => {
+    expect(await written(5)).toBe('first\nsecond\nthird\n');
+    expect(await written(12)).toBe('first\nsecond\nthird\n');
+    expect(await written(18)).toBe('first\nsecond\nthird\n');
+  });
+
+  it('is repeated if another process has continued its line', async () => {
+    const { file, path, messages } = await make();
+    await fillAfter(path, 5);
+    file.append('first\n');
+    await eventually('the outage', () => messages.length === 1);
+    await appendFile(path, 'other\n');
+    await file.close();
+    expect(await readFile(path, 'utf8')).toBe('firstother\ngap 0 object\nfirst\n');
+  });
+
+  it('that reports a gap is not repeated either', async () => {
+    const { file, path, messages } = await make({ maxQueuedBytes: 1 });
+    await fillAfter(path, 'first\ngap 2 number'.length);
+    for (const record of ['first\n', 'lost\n', 'lost\n']) file.append(record);
+    await file.close();
+    expect(await readFile(path, 'utf8')).toBe('first\ngap 2 number\n');
+    expect(messages.at(-1)).toMatch(/; 2 records were lost\.$/);
+  });
+
+  it('of an earlier process stays counted if the first repair fails', async () => {
+    const { file, path } = await make({}, (at) => writeFile(at, 'hal'));
+    await fillAfter(path, 1);
+    file.append('next\n');
+    await file.close();
+    expect(await readFile(path, 'utf8')).toBe('hal\ngap 1 object\nnext\n');
   });
 });
 

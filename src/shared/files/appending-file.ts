@@ -78,10 +78,12 @@ export class AppendingFile {
   #lost = 0;
   #file: FileHandle | undefined;
   #isCreated = false;
-  /** Length of the complete records; undefined before this process has opened the file. */
+  /** Length of the complete records; undefined before this process has opened the file and repaired its end. */
   #intactBytes: number | undefined;
   /** A line was written in part, and the gap record that explains it was not. */
   #owesGap = false;
+  /** The first record of the queue, if the file lacks nothing of it but the end of its line. */
+  #unended: Encoded | undefined;
   #isClosed = false;
   #isWriting = false;
   #writing: Promise<void> | undefined;
@@ -185,13 +187,23 @@ export class AppendingFile {
       this.#intactBytes = intact;
       return;
     }
+    await this.#endLine(file, size, format.gap({ records: known === undefined ? 1 : 0, fromMs: null }));
     this.#intactBytes ??= size;
-    const isIncomplete = size > 0 && (await lastByte(file, size)) !== newline;
-    if (!isIncomplete && !this.#owesGap) return;
-    this.#owesGap = true;
-    const gap = format.gap({ records: known === undefined ? 1 : 0, fromMs: null });
-    await writeAll(file, Buffer.from(`${isIncomplete ? '\n' : ''}${gap}`), () => undefined);
+  }
+
+  /** Ends an incomplete last line. A record that lacks only this end is written then; after any other one, the gap is written. */
+  async #endLine(file: FileHandle, size: number, gap: string): Promise<void> {
+    const isIncomplete = (await bytesBefore(file, size, 1)).some((byte) => byte !== newline);
+    const unended = this.#unended;
+    if (isIncomplete && unended && (await endsWith(file, size, unended.bytes.subarray(0, -1)))) {
+      await writeAll(file, Buffer.of(newline));
+      this.#shift([unended]);
+    } else if (isIncomplete || this.#owesGap) {
+      this.#owesGap = true;
+      await writeAll(file, Buffer.from(`${isIncomplete ? '\n' : ''}${gap}`));
+    }
     this.#owesGap = false;
+    this.#unended = undefined;
   }
 
   /** Writes the first records of the queue. */
@@ -221,12 +233,20 @@ export class AppendingFile {
       left -= encoded.bytes.length;
       complete.push(encoded);
     }
-    for (const [i, item] of this.#queue.splice(0, complete.length).entries()) {
-      if (item.kind === 'record') this.#queuedBytes -= item.bytes.length + overheadBytes;
-      else this.#removeGap(item, complete[i]?.lost ?? 0);
-    }
+    this.#shift(complete);
     this.#intactBytes = (this.#intactBytes ?? 0) + written - left;
-    if (left > 0) this.#owesGap = true;
+    if (left === 0) return;
+    this.#owesGap = true;
+    const torn = batch[complete.length];
+    this.#unended = left + 1 === torn?.bytes.length ? torn : undefined;
+  }
+
+  /** Removes the first records of the queue, which are written. */
+  #shift(written: readonly Encoded[]): void {
+    for (const [i, item] of this.#queue.splice(0, written.length).entries()) {
+      if (item.kind === 'record') this.#queuedBytes -= item.bytes.length + overheadBytes;
+      else this.#removeGap(item, written[i]?.lost ?? 0);
+    }
   }
 
   /** Records that were dropped while the gap was written are left for another gap. */
@@ -249,7 +269,7 @@ export class AppendingFile {
 async function writeAll(
   file: FileHandle,
   bytes: Uint8Array,
-  onWritten: (bytes: number) => void,
+  onWritten: (bytes: number) => void = () => undefined,
 ): Promise<void> {
   for (let at = 0; at < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, at);
@@ -258,7 +278,16 @@ async function writeAll(
   }
 }
 
-async function lastByte(file: FileHandle, size: number): Promise<number | undefined> {
-  const { bytesRead, buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
-  return bytesRead === 1 ? buffer[0] : undefined;
+/** Returns up to `length` bytes that end at the position. */
+async function bytesBefore(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const start = Math.max(0, position - length);
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(position - start), 0, position - start, start);
+  return buffer.subarray(0, bytesRead);
+}
+
+/** True if the file ends with these bytes, and they are a line of their own. */
+async function endsWith(file: FileHandle, size: number, bytes: Uint8Array): Promise<boolean> {
+  const end = await bytesBefore(file, size, bytes.length + 1);
+  const before = end.subarray(0, -bytes.length);
+  return end.subarray(-bytes.length).equals(bytes) && before.every((byte) => byte === newline);
 }
