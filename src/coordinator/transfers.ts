@@ -2,7 +2,7 @@
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import type { Decision, State, WorkerRecord } from './types.js';
-import { readyOf } from './workers.js';
+import { readyOf, withWorker } from './workers.js';
 
 type TransferMessage = MessageOf<WorkerMessage, 'offer' | 'want' | 'piece' | 'withdraw' | 'fetch'>;
 
@@ -20,10 +20,11 @@ export function onTransfer(
     return { state, actions: [{ kind: 'serve', to: from, transfer, path }] };
   }
   const parameterCount = readyOf(worker)?.parameterCount ?? 0;
-  // The limit for the last checkpoint is a limit for the time without progress.
+  // A piece of the last checkpoint is progress of its sender, also before the next heartbeat reports it.
   const isProgress = state.phase === 'stopping' && message.type === 'piece';
+  const sender = { ...worker, activity: { ...worker.activity, tickedMs: nowMs } };
   return {
-    state: isProgress ? { ...state, phaseSinceMs: nowMs } : state,
+    state: isProgress ? withWorker(state, sender) : state,
     actions: [{ kind: 'receive', from, message, parameterCount }],
   };
 }
