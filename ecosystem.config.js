@@ -7,7 +7,7 @@
  *   LOCKSTEP_PEER_PORT    port of the first worker of this host for the other workers; the next ones use the next ports
  *   LOCKSTEP_ARGS         further options of `lockstep train`, e.g. "--epochs 1 --out 'my run'"
  *
- * The coordinator assigns ranks; pm2's NODE_APP_INSTANCE only selects a worker's GPU. pm2 imports the named export `apps` of this
+ * The coordinator assigns ranks; pm2's NODE_APP_INSTANCE selects a worker's GPU and its ports. pm2 imports the named export `apps` of this
  * ES module, which requires Node 20.19 or newer.
  */
 import { spawnSync } from 'node:child_process';

@@ -2,9 +2,10 @@
  * Numbers the workers that one user starts by hand on one host for one coordinator: 0, 1, 2, ... A process holds its number until it
  * ends, and the next one takes the lowest free number, so a process that replaces another one gets its number.
  *
- * A number is held by a socket that listens under its name and serves nobody. The system frees it when the process ends, however it ends.
- * The sockets are files in a folder that only this user can enter: other users can neither reach them nor hold the numbers themselves, as
- * they could in Linux's abstract namespace. Containers share their numbers if they share the folder.
+ * A number is held by a socket that listens under its name and serves nobody. Nobody answers there once the process has ended, however it
+ * ends. The sockets are files in a folder that only this user can enter: other users can neither reach them nor hold the numbers
+ * themselves. The file that a killed process leaves is removed by the next one that wants its number. Containers share their numbers if
+ * they share the folder. On Windows the sockets are named pipes, which the system removes with their process.
  */
 
 import { rmSync } from 'node:fs';
