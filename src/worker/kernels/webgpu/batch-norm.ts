@@ -5,6 +5,7 @@
  */
 
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
+import { elementCount } from '../../../shared/model/layout.js';
 import type { ReadBatch } from '../../engine/webgpu/read-batch.js';
 import type { BatchMoments, BatchNormPass, BatchNormTail } from '../kernels.js';
 import type { FlatProgram } from './program.js';
@@ -192,7 +193,7 @@ export function batchNorm(
   const channels = x.shape.at(-1) ?? 1;
   const [images = 0, height = 0, width = 1] = x.shape;
   const yShape = tail.pool ? [images, height / 2, width / 2, channels] : x.shape;
-  const positions = yShape.reduce((product, size) => product * size, 1) / channels;
+  const positions = elementCount(yShape) / channels;
   const rows = shaders.tf.tensor1d(affine);
   const variant = `${tail.relu ? 'Relu' : ''}${tail.pool ? 'Pool' : ''}`;
   const common = 'positions : i32, channels : i32, width : i32,';

@@ -4,6 +4,7 @@
  */
 
 import type { TensorInfo } from '@tensorflow/tfjs';
+import { elementCount } from '../../../shared/model/layout.js';
 import type { Tensorflow } from '../../engine/native.js';
 import { int, Shaders } from './shaders.js';
 
@@ -21,7 +22,7 @@ export function registerCast(tf: Tensorflow, backendName: string): void {
       const { x } = call.inputs as { x: TensorInfo };
       const { dtype } = call.attrs as unknown as { dtype: string };
       const isWhole = x.dtype === 'int32' || x.dtype === 'bool';
-      const size = x.shape.reduce((product, length) => product * length, 1);
+      const size = elementCount(x.shape);
       if (dtype !== 'float32' || !isWhole || size === 0) return original(call);
       const program = {
         key: 'lockstepToFloat',

@@ -4,9 +4,11 @@
  */
 
 import type { TensorInfo } from '@tensorflow/tfjs';
+import { elementCount } from '../../../shared/model/layout.js';
 import type { Tensorflow } from '../../engine/native.js';
 import type { GpuBackend, GpuProgram } from '../../engine/webgpu/gpu-types.js';
 import { flatProgram } from './program.js';
+import { int } from './shaders.js';
 
 /** For row i, links[2i] is the next row of its segment, or -1, and links[2i + 1] is 1 if no earlier row has the same segment. */
 const linkCode = `
@@ -78,7 +80,7 @@ export function registerSegmentSum(tf: Tensorflow, backendName: string): void {
       const { x, segmentIds } = inputs as { x: TensorInfo; segmentIds: TensorInfo };
       const { numSegments } = attrs as unknown as { numSegments: number };
       const [rows = 0, ...rest] = x.shape;
-      const columns = rest.reduce((product, size) => product * size, 1);
+      const columns = elementCount(rest);
       const zero = tf.getKernel('Fill', backendName).kernelFunc({
         inputs: {},
         attrs: { shape: [numSegments, columns], value: 0, dtype: x.dtype },
@@ -87,10 +89,9 @@ export function registerSegmentSum(tf: Tensorflow, backendName: string): void {
       const shape = [numSegments, ...rest];
       if (rows === 0 || columns === 0 || numSegments === 0) return { ...zero, shape };
       const [link, sum] = programs(rows, columns, numSegments);
-      const count = (...data: number[]) => data.map((n) => ({ type: 'int32' as const, data: [n] }));
-      const links = gpu.runWebGPUProgram(link, [segmentIds], 'int32', count(rows));
+      const links = gpu.runWebGPUProgram(link, [segmentIds], 'int32', int(rows));
       const flat = { ...x, shape: [rows, columns] };
-      gpu.runWebGPUProgram(sum, [flat, segmentIds, links], x.dtype, count(rows, columns, numSegments), zero);
+      gpu.runWebGPUProgram(sum, [flat, segmentIds, links], x.dtype, int(rows, columns, numSegments), zero);
       gpu.disposeData(links.dataId);
       return { ...zero, shape };
     },

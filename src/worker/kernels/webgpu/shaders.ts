@@ -24,10 +24,10 @@ export class Shaders {
     return this.backend.runWebGPUProgram(flatProgram(program), [...inputs], 'float32', [...uniforms]);
   }
 
-  /** Makes `info` a tensor of the given shape in the current tfjs scope. */
-  tensor<T extends Tensor>(info: TensorInfo, shape: readonly number[] = info.shape): T {
+  /** Makes `info` a tensor in the current tfjs scope. */
+  tensor<T extends Tensor>(info: TensorInfo): T {
     const maker = this.tf.engine() as unknown as TensorMaker;
-    return maker.makeTensorFromTensorInfo({ ...info, shape: [...shape] }) as T;
+    return maker.makeTensorFromTensorInfo(info) as T;
   }
 }
 
