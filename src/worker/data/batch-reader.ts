@@ -21,7 +21,11 @@ export interface Samples extends SampleBuffers {
 /** Changes training samples in place. The result must be a function of (seed, epoch, index) alone. */
 export type Augment = (epoch: number, indices: Int32Array, samples: Samples) => void;
 
-function allocateSamples({ inputs, targets }: DataSplit, count: number): Samples {
+/** Samples whose values are all 0. */
+export function allocateSamples(
+  { inputs, targets }: Pick<DataSplit, 'inputs' | 'targets'>,
+  count: number,
+): Samples {
   const allocate = ({ shape, dtype }: TensorSpec): TensorValues => {
     const size = count * elementCount(shape);
     return dtype === 'int32' ? new Int32Array(size) : new Float32Array(size);

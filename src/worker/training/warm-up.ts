@@ -9,12 +9,11 @@ import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.
 import { InvariantError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import { allocatePinned } from '../../shared/memory/pinned-vector.js';
-import type { TensorSpec } from '../../shared/data/training-data.js';
 import type { CollectiveHandle, CollectiveRegistrar } from '../communicator/communicator.js';
 import { engines } from '../engine/engines.js';
 import { Executor } from '../executor/executor.js';
-import { perTensor } from '../executor/layer-op.js';
-import { toTensors } from '../data/batch-reader.js';
+import { perTensor, type StepContext } from '../executor/layer-op.js';
+import { allocateSamples, toTensors } from '../data/batch-reader.js';
 import { buildReplica } from './build-replica.js';
 import type { Replica } from './replica.js';
 
@@ -40,38 +39,31 @@ export function warmUp(replica: Replica): void {
     logits: objective.logits,
   });
   const count = Math.ceil(config.batchSize / config.accumulate / config.shards);
-  const zeros = (specs: readonly TensorSpec[]): Tensor[] =>
-    toTensors(
-      tf,
-      specs,
-      specs.map(
-        ({ shape, dtype }) =>
-          new (dtype === 'int32' ? Int32Array : Float32Array)(count * elementCount(shape)),
-      ),
-      count,
-    );
   const { inputs, targets } = data.train;
+  const zeros = allocateSamples(data.train, count);
   tf.tidy(() => {
-    const step = {
+    const step: StepContext = {
       training: true,
       step: 0,
       shards: [{ local: 0, start: 0, count }],
-      gradient: (
-        weight: number,
-        _: unknown,
-        value: Tensor | Float32Array | ((target: never) => void),
-      ): void => {
+      gradient: (weight, _, value) => {
         if (value instanceof Float32Array) return;
         const target = allocatePinned(elementCount(layout[weight]?.shape ?? []));
-        if (typeof value === 'function') value(target as never);
+        if (typeof value === 'function') value(target);
         else kernels.store(value, target);
       },
     };
-    executor.train(step, perTensor(inputs.length, [zeros(inputs)]), (outputs) => {
-      const predictions = outputs.map(([first]) => first as Tensor);
-      const { gradients } = objective.compute(predictions, zeros(targets));
-      return perTensor(outputs.length, [gradients.map((gradient) => tf.mul(gradient, 1 / config.batchSize))]);
-    });
+    executor.train(
+      step,
+      perTensor(inputs.length, [toTensors(tf, inputs, zeros.inputs, count)]),
+      (outputs) => {
+        const predictions = outputs.map(([first]) => first as Tensor);
+        const { gradients } = objective.compute(predictions, toTensors(tf, targets, zeros.targets, count));
+        return perTensor(outputs.length, [
+          gradients.map((gradient) => tf.mul(gradient, 1 / config.batchSize)),
+        ]);
+      },
+    );
     kernels.completeStores();
   });
 }
