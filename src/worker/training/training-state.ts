@@ -44,8 +44,8 @@ export class TrainingState {
     const { engine, kernels, model, config } = replica;
     const { ema } = config;
     this.optimizer = new Optimizer(engine.tf, kernels, model, parameters, config.optimizer, onPart);
-    const weights = (): Float32Array => vectorOf(this.optimizer.save(undefined, 'weights'), 'weights');
-    this.#average = ema === null ? undefined : new WeightAverage(ema, weights(), readStatistics(replica));
+    this.#average =
+      ema === null ? undefined : new WeightAverage(ema, this.vector('weights'), this.vector('statistics'));
     this.#clipped = config.clipNorm === null ? undefined : allocatePinned(this.optimizer.size);
     this.schedulerState = initialSchedulerState(config);
     const vectors = ruleVectors(config.optimizer);
@@ -88,7 +88,7 @@ export class TrainingState {
     try {
       return await body();
     } finally {
-      this.optimizer.loadIntoModel(vectorOf(this.optimizer.save(undefined, 'weights'), 'weights'));
+      this.optimizer.loadIntoModel(this.vector('weights'));
       writeStatistics(this.#replica, statistics);
     }
   }
