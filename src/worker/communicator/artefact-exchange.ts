@@ -16,6 +16,7 @@ import { ArtefactReceiver, retryMs } from '../../shared/artefacts/receiver.js';
 import {
   CheckpointError,
   OperationalError,
+  PeerLostError,
   fromWireError,
   systemCode,
   toWireError,
@@ -87,7 +88,12 @@ export class ArtefactExchange {
     return true;
   }
 
-  /** Gives all transfers up: the run has failed or is over. */
+  /** Gives all transfers up: the run is over. */
+  close(): void {
+    this.fail(new PeerLostError('The run is over for this worker.'));
+  }
+
+  /** Gives all transfers up: the run has failed. */
   fail(error: Error): void {
     this.#failure ??= error;
     for (const transfer of [...this.#transfers.values()]) transfer.close(error);

@@ -11,7 +11,7 @@ import {
   type Vector,
 } from '../../shared/collectives/reduction.js';
 import { sliceOf } from '../../shared/collectives/vector-layout.js';
-import { PeerLostError, invariant } from '../../shared/errors.js';
+import { invariant } from '../../shared/errors.js';
 import type { MemoryNetwork } from '../../shared/transport/memory.js';
 import type { ControlClient } from '../../shared/transport/transport.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
@@ -145,7 +145,7 @@ export class InlineCommunicator implements Communicator {
   }
 
   close(): Promise<void> {
-    this.#exchange.fail(new PeerLostError('The run is over for this worker.'));
+    this.#exchange.close();
     return this.#core.close();
   }
 }

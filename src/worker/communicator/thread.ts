@@ -5,7 +5,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { vectorOver } from '../../shared/collectives/reduction.js';
-import { PeerLostError, invariant, toWireError } from '../../shared/errors.js';
+import { invariant, toWireError } from '../../shared/errors.js';
 import { openHealthServer, type HealthServer } from '../../shared/http/health-server.js';
 import { collectGarbageAsMain } from '../../shared/memory/garbage-collection.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
@@ -174,7 +174,7 @@ function handle(message: ToThread): void {
       break;
     }
     case 'close':
-      exchange.fail(new PeerLostError('The run is over for this worker.'));
+      exchange.close();
       void core.close().then(() => {
         const summary = refusals.summary();
         if (summary !== undefined) post({ kind: 'refused', code: 'PROTOCOL', message: summary });

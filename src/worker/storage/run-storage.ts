@@ -129,8 +129,7 @@ async function describe(folder: string, name: ArtefactFile['name']): Promise<Art
 async function fetch(transfer: Transfer, spool: Spool, step: number, path: string): Promise<FoundCheckpoint> {
   const { artefact } = await transfer({ kind: 'describe', step });
   invariant(artefact, 'a checkpoint was described without its files');
-  const nothing = { complete: () => Promise.resolve(), discard: () => Promise.resolve() };
-  if (await isAt(path, artefact)) return { path, ...nothing };
+  if (await isAt(path, artefact)) return inPlace.find(step, path);
   const folder = join(spool.folder, `${checkpointName(step)}.from-coordinator-${contentOf(artefact)}`);
   await transfer({ kind: 'download', artefact, folder, names: [manifestName] });
   return {
