@@ -65,7 +65,7 @@ export class Mailbox {
   }
 
   /**
-   * Waits for a promise of the user's code, which may never settle. After an interruption its result is ignored.
+   * Waits for a promise that may never settle, such as one of the user's code or of a transfer. After an interruption its result is ignored.
    * @throws the error of the promise, GenerationEnded, or the error that ended the run
    */
   async during<T>(work: Promise<T>): Promise<T> {

@@ -19,7 +19,7 @@ export function thisProcessor(): ProcessorIdentity {
  * Returns the family and instruction sets of the first processor in /proc/cpuinfo. The family determines the cache sizes, and
  * these the blocks of products and thus the order of sums.
  */
-export function describeCpu(cpuinfo: string): ProcessorIdentity {
+function describeCpu(cpuinfo: string): ProcessorIdentity {
   const [first = ''] = cpuinfo.split('\n\n');
   const field = (name: string): string | undefined =>
     new RegExp(`^${name}\\s*:\\s*(.*)$`, 'm').exec(first)?.[1];

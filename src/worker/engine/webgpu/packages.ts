@@ -47,7 +47,7 @@ export const dawnEntry = 'webgpu/index.js';
 export const backendEntry = 'tf-backend-webgpu.node.js';
 
 /** Returns the folder of Dawn's binary for a platform. */
-export function dawnFolder(platform: string = process.platform, arch: string = process.arch): string {
+function dawnFolder(platform: string = process.platform, arch: string = process.arch): string {
   return platform === 'darwin' ? 'darwin-universal' : `${platform}-${arch}`;
 }
 
