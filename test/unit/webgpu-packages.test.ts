@@ -6,9 +6,11 @@ import { contradictions } from '../../src/cli/options/contradictions.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { loadEngine } from '../../src/worker/engine/load.js';
+import { describeFiles } from '../../src/worker/engine/manifest.js';
 import { guardCommands } from '../../src/worker/engine/webgpu/backend.js';
 import type { GpuBackend, GpuProgram } from '../../src/worker/engine/webgpu/gpu-types.js';
 import { installWebgpu } from '../../src/worker/engine/webgpu/install.js';
+import { verifiedWebgpuManifest } from '../../src/worker/engine/webgpu/manifest.js';
 import {
   dawn,
   findWebgpu,
@@ -91,6 +93,21 @@ describe('the engine webgpu', () => {
     await expect(loading).rejects.toThrow(webgpuDirectory(host));
     await expect(loadEngine({ choice: 'webgpu', threads: 1, host, warn: () => undefined })).rejects.toThrow(
       /Run `lockstep engine install --webgpu`/,
+    );
+  });
+
+  it('names the command that installs it again if a file is damaged', async () => {
+    const host = { home: await temporaryFolder() };
+    const directory = webgpuDirectory(host);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await writeFile(join(directory, 'index.js'), 'entry');
+    const files = await describeFiles(directory);
+    const manifest = { version: 1, packages: [], installedAt: new Date().toISOString(), files };
+    await writeFile(join(directory, 'manifest.json'), JSON.stringify(manifest));
+    await expect(verifiedWebgpuManifest(directory)).resolves.toEqual(manifest);
+    await writeFile(join(directory, 'index.js'), 'another');
+    await expect(verifiedWebgpuManifest(directory)).rejects.toThrow(
+      /index\.js: expected 5 bytes, got 7 bytes\. Run `lockstep engine install --webgpu --force`/,
     );
   });
 

@@ -9,15 +9,19 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { EngineError, systemCode } from '../../shared/errors.js';
-import { manifestName } from './cache.js';
+import { installCommand, manifestName } from './cache.js';
 
-const fileSchema = z.object({
-  /** Relative to the engine's folder, with forward slashes. */
-  path: z.string().min(1),
-  bytes: z.number().int().nonnegative(),
-  modifiedMs: z.number(),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-});
+export const manifestFilesSchema = z
+  .array(
+    z.object({
+      /** Relative to the engine's folder, with forward slashes. */
+      path: z.string().min(1),
+      bytes: z.number().int().nonnegative(),
+      modifiedMs: z.number(),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    }),
+  )
+  .min(1);
 
 export const manifestSchema = z.object({
   version: z.literal(1),
@@ -34,13 +38,14 @@ export const manifestSchema = z.object({
   /** True if the binding contains Lockstep's own TensorFlow ops. */
   ownKernels: z.boolean(),
   installedAt: z.iso.datetime(),
-  files: z.array(fileSchema).min(1),
+  files: manifestFilesSchema,
 });
 
 export type EngineManifest = z.infer<typeof manifestSchema>;
-export type ManifestFile = z.infer<typeof fileSchema>;
+export type ManifestFile = EngineManifest['files'][number];
 
-const remedy = 'Run `lockstep engine install --force` to install it again.';
+const remedyOf = (command: string): string => `Run \`${command} --force\` to install it again.`;
+const remedy = remedyOf(installCommand);
 
 /** Reads and parses the manifest in `directory`. @throws EngineError if it is absent or not a manifest */
 export async function readManifest(directory: string): Promise<EngineManifest> {
@@ -106,12 +111,20 @@ export async function describeFiles(directory: string): Promise<ManifestFile[]> 
 /**
  * Throws EngineError at the first file that does not match the manifest.
  * `quick`: the size of every file, and the SHA-256 of those whose modification time changed. `full`: every SHA-256.
+ * @param command installs the engine
  */
 export async function verifyFiles(
   directory: string,
   manifest: Pick<EngineManifest, 'files'>,
   mode: 'quick' | 'full',
+  command = installCommand,
 ): Promise<void> {
+  const damaged = (file: string, expected: string, got: string): EngineError =>
+    new EngineError(`Engine file ${file}: expected ${expected}, got ${got}. ${remedyOf(command)}`, {
+      path: file,
+      expected,
+      got,
+    });
   for (const expected of manifest.files) {
     const file = path.join(directory, expected.path);
     const found = await stat(file).catch(() => undefined);
@@ -123,12 +136,4 @@ export async function verifyFiles(
     const sha256 = await sha256File(file);
     if (sha256 !== expected.sha256) throw damaged(file, `SHA-256 ${expected.sha256}`, sha256);
   }
-}
-
-function damaged(file: string, expected: string, got: string): EngineError {
-  return new EngineError(`Engine file ${file}: expected ${expected}, got ${got}. ${remedy}`, {
-    path: file,
-    expected,
-    got,
-  });
 }

@@ -11,7 +11,7 @@ import { EngineError, systemCode } from '../../../shared/errors.js';
 import { engineRoot, manifestName, type EngineHost } from '../cache.js';
 import { describeFiles } from '../manifest.js';
 import { runProgram } from '../process.js';
-import { verifiedWebgpuManifest } from './manifest.js';
+import { verifiedWebgpuManifest, type WebgpuManifest } from './manifest.js';
 import {
   findWebgpu,
   packages,
@@ -19,7 +19,6 @@ import {
   wantedFiles,
   webgpuDirectory,
   type PinnedPackage,
-  type WebgpuManifest,
 } from './packages.js';
 import { filesOfTarball } from './tarball.js';
 

@@ -1,12 +1,22 @@
-/** Reads the manifest of the engine `webgpu`. */
+/** The manifest of the engine `webgpu`. */
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { z } from 'zod';
 import { EngineError } from '../../../shared/errors.js';
 import { manifestName } from '../cache.js';
-import { verifyFiles } from '../manifest.js';
+import { manifestFilesSchema, verifyFiles } from '../manifest.js';
 import { requireTrusted } from '../trust.js';
-import { installWebgpuCommand, webgpuManifestSchema, type WebgpuManifest } from './packages.js';
+import { installWebgpuCommand } from './packages.js';
+
+const webgpuManifestSchema = z.object({
+  version: z.literal(1),
+  packages: z.array(z.object({ name: z.string(), version: z.string(), integrity: z.string() })),
+  installedAt: z.iso.datetime(),
+  files: manifestFilesSchema,
+});
+
+export type WebgpuManifest = z.infer<typeof webgpuManifestSchema>;
 
 /** Returns the manifest of a folder whose files match it. @throws EngineError if they do not, or others can change them */
 export async function verifiedWebgpuManifest(
@@ -15,7 +25,7 @@ export async function verifiedWebgpuManifest(
 ): Promise<WebgpuManifest> {
   requireTrusted(directory);
   const manifest = await readWebgpuManifest(directory);
-  await verifyFiles(directory, manifest, mode);
+  await verifyFiles(directory, manifest, mode, installWebgpuCommand);
   return manifest;
 }
 

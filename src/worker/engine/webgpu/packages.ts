@@ -6,7 +6,6 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
 import { engineRoot, manifestName, type EngineHost } from '../cache.js';
 
 /** The command that installs the packages. */
@@ -72,21 +71,3 @@ export function findWebgpu(host: EngineHost): string | undefined {
   const directory = webgpuDirectory(host);
   return existsSync(path.join(directory, manifestName)) ? directory : undefined;
 }
-
-export const webgpuManifestSchema = z.object({
-  version: z.literal(1),
-  packages: z.array(z.object({ name: z.string(), version: z.string(), integrity: z.string() })),
-  installedAt: z.iso.datetime(),
-  files: z
-    .array(
-      z.object({
-        path: z.string().min(1),
-        bytes: z.number().int().nonnegative(),
-        modifiedMs: z.number(),
-        sha256: z.string().regex(/^[0-9a-f]{64}$/),
-      }),
-    )
-    .min(1),
-});
-
-export type WebgpuManifest = z.infer<typeof webgpuManifestSchema>;
