@@ -15,6 +15,7 @@ describe("a worker's wait for its coordinator", () => {
     const lines: string[] = [];
     const errors: OperationalError[] = [];
     let follows = 0;
+    let onDiagnosis = (): void => undefined;
     let inner: ControlClientEvents | undefined;
     const client = new PatientControlClient(
       {
@@ -22,7 +23,10 @@ describe("a worker's wait for its coordinator", () => {
         send: () => undefined,
         close: () => Promise.resolve(),
         follow: () => follows++,
-        diagnose: () => Promise.resolve(reason),
+        diagnose: () => {
+          onDiagnosis();
+          return Promise.resolve(reason);
+        },
       },
       { endpoint: 'tcp://trainer:28600', limitMs, print: (line) => lines.push(line) },
     );
@@ -32,7 +36,8 @@ describe("a worker's wait for its coordinator", () => {
       refused: (error) => errors.push(error),
     });
     const hear = (): void => inner?.message(new Uint8Array());
-    return { client, lines, errors, hear, follows: () => follows };
+    const atDiagnosis = (body: () => void): void => void (onDiagnosis = body);
+    return { client, lines, errors, hear, atDiagnosis, follows: () => follows };
   }
 
   it('prints a line every ten seconds: what, where, since when, why, and until when', async () => {
@@ -60,6 +65,13 @@ describe("a worker's wait for its coordinator", () => {
     expect(errors[0]?.message).toContain(
       'No coordinator at tcp://trainer:28600: waited 15 s, got no answer: nothing listens there (ECONNREFUSED).',
     );
+  });
+
+  it('accepts an answer that arrives while it finds out why there is none', async () => {
+    const { errors, hear, atDiagnosis } = wait(5_000);
+    atDiagnosis(hear);
+    await vi.advanceTimersByTimeAsync(14_500);
+    expect(errors).toEqual([]);
   });
 
   it('has no limit if none is wanted, and none after the first answer', async () => {

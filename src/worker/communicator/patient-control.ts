@@ -33,6 +33,7 @@ export class PatientControlClient implements ControlClient {
   #since = new Date();
   #lines = 0;
   #heartbeatMs = 0;
+  #givingUp = false;
 
   constructor(inner: ControlClient, patience: Patience) {
     this.#inner = inner;
@@ -74,16 +75,26 @@ export class PatientControlClient implements ControlClient {
   }
 
   async #check(): Promise<void> {
+    if (this.#givingUp) return;
     const { limitMs } = this.#patience;
     const waitedMs = this.#clock.now() - this.#sinceMs;
     if (waitedMs >= followMs + 2 * this.#heartbeatMs) this.#inner.follow?.();
     if (!this.#heard && limitMs !== null && waitedMs >= limitMs) {
-      clearInterval(this.#timer);
-      this.#events?.refused(await this.#missing(limitMs));
+      await this.#giveUp(limitMs);
     } else if (waitedMs >= (this.#lines + 1) * lineMs + 4 * this.#heartbeatMs) {
       this.#lines++;
       await this.#print(waitedMs);
     }
+  }
+
+  async #giveUp(limitMs: number): Promise<void> {
+    this.#givingUp = true;
+    const error = await this.#missing(limitMs);
+    this.#givingUp = false;
+    // An answer that arrived meanwhile has ended the wait.
+    if (this.#heard) return;
+    clearInterval(this.#timer);
+    this.#events?.refused(error);
   }
 
   async #print(waitedMs: number): Promise<void> {
