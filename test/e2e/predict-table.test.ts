@@ -144,7 +144,11 @@ export default defineTraining({
   });
 
   it.each<[string, readonly string[], RegExp]>([
-    ['a column', ['area;kind', '1;Öl'], /, line 1: expected a column "rooms", got area, kind\./],
+    [
+      'a column',
+      ['area;kind', '1;Öl'],
+      /, line 1: expected a column "rooms", got area, kind\. Correct its name, or divide the cells by ";"\./,
+    ],
     [
       'a number',
       ['area;kind;rooms', '1;Öl;1', '1.5;Öl;1'],

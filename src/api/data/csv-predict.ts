@@ -5,8 +5,8 @@ import { DataError, ModelError } from '../../shared/errors.js';
 import type { ColumnRules } from './csv-columns.js';
 import {
   checkColumns,
-  countMissing,
   encodeColumns,
+  noteReplaced,
   widthOf,
   withoutMissing,
   writeInput,
@@ -53,7 +53,7 @@ export async function readTableInputs(
     const { delimiter, decimal, encoding } = reading;
     const options = `delimiter ${JSON.stringify(delimiter)}, decimal '${decimal}', encoding ${encoding ?? 'utf-8'}`;
     throw new DataError(
-      `${error.message} The file is read with the options of the training (${options}); others need a new training.`,
+      `${error.message} The file is read with the options of the training (${options}): convert it to them, or train again with others.`,
       error.fields,
       error,
     );
@@ -63,11 +63,11 @@ export async function readTableInputs(
 async function read(
   file: string,
   encodings: TablePreprocessing['columns'],
-  { inputs, targets, delimiter, decimal, encoding, categories, dropRow }: Reading,
+  { inputs, targets, delimiter, decimal, encoding: textEncoding, categories, dropRow }: Reading,
 ): Promise<TableInputs> {
-  const table = parseTable(await readText(file, encoding ?? undefined), file, delimiter);
+  const table = parseTable(await readText(file, textEncoding ?? undefined), file, delimiter);
   const used = new Set(inputs.flat());
-  checkColumns([table], [...used]);
+  checkColumns([table], [...used], `divide the cells by ${JSON.stringify(delimiter)}`);
   const notes: string[] = [];
   const others = table.names.filter((name) => !used.has(name) && !targets.includes(name));
   if (others.length > 0)
@@ -82,21 +82,17 @@ async function read(
   });
   const rules = new Map([...used].map((name) => [name, rulesOf(name)]));
   const set = withoutMissing(table, rules, notes);
-  const found = new Map(encodings.map((one) => [one.name, one]));
-  const all = new Map(
-    [...rules].flatMap(([name, rule]): [string, Column][] => {
-      const column = found.get(name);
-      return column ? [[name, { rules: rule, encoding: column }]] : [];
-    }),
-  );
-  for (const { rules: rule, encoding: column } of all.values()) {
-    if (column.fill === null) continue;
-    const count = countMissing(set, rule);
-    if (count > 0)
-      notes.push(`${file}, column "${rule.name}": ${count} missing values are replaced by ${column.fill}.`);
+  const columns = new Map<string, Column>();
+  for (const encoding of encodings) {
+    const rule = rules.get(encoding.name);
+    // A target has an encoding too, and is not read.
+    if (!rule) continue;
+    const column = { rules: rule, encoding };
+    columns.set(encoding.name, column);
+    noteReplaced(file, [set], column, notes);
   }
-  const encoded = encodeColumns(set, [...all.values()]);
-  const groups = inputs.map((names) => names.flatMap((name) => all.get(name) ?? []));
+  const encoded = encodeColumns(set, [...columns.values()]);
+  const groups = inputs.map((names) => names.flatMap((name) => columns.get(name) ?? []));
   return {
     lines: set.rows.map(({ line }) => line),
     inputs: groups.map((group) => {

@@ -18,14 +18,14 @@ export interface RowSet {
   readonly at: ReadonlyMap<string, number>;
 }
 
-/** @throws DataError if a table lacks a column */
-export function checkColumns(tables: readonly Table[], needed: readonly string[]): void {
+/** @param remedy what to do if the name is right, as the end of a sentence. @throws DataError if a table lacks a column */
+export function checkColumns(tables: readonly Table[], needed: readonly string[], remedy: string): void {
   for (const { file, line, names } of tables) {
     const present = new Set(names);
     const absent = needed.find((name) => !present.has(name));
     if (absent === undefined) continue;
     throw new DataError(
-      `${file}, line ${line}: expected a column "${absent}", got ${names.join(', ')}. Correct its name, or set \`delimiter\`.`,
+      `${file}, line ${line}: expected a column "${absent}", got ${names.join(', ')}. Correct its name, or ${remedy}.`,
       { file, line, column: absent },
     );
   }
@@ -36,9 +36,17 @@ export function cellsOf({ file, rows, at }: RowSet, name: string): Cell[] {
   return rows.map(({ line, cells }) => ({ file, line, text: cells[column] ?? '' }));
 }
 
-/** Number of cells of a column that lack a value. */
-export function countMissing(set: RowSet, { name, categories }: ColumnRules): number {
-  return cellsOf(set, name).filter(({ text }) => isMissing(text, categories !== false)).length;
+/** Notes the number of missing values that a column's encoding replaces. @param file the file that the note names */
+export function noteReplaced(
+  file: string,
+  sets: readonly RowSet[],
+  { rules: { name, categories }, encoding: { fill } }: Column,
+  notes: string[],
+): void {
+  if (fill === null) return;
+  const lacks = ({ text }: Cell): boolean => isMissing(text, categories !== false);
+  const count = sets.reduce((sum, set) => sum + cellsOf(set, name).filter(lacks).length, 0);
+  if (count > 0) notes.push(`${file}, column "${name}": ${count} missing values are replaced by ${fill}.`);
 }
 
 /** Leaves out the rows that lack a value in a column whose rule is 'dropRow', and notes which. */

@@ -20,8 +20,8 @@ import { checkCsvOptions, checkNamedColumns, rulesOf, type CsvOptions } from './
 import {
   cellsOf,
   checkColumns,
-  countMissing,
   encodeColumns,
+  noteReplaced,
   widthOf,
   withoutMissing,
   writeInput,
@@ -48,7 +48,7 @@ async function load(options: CsvOptions, saved: Preprocessing | undefined) {
   const isTarget = new Set(targets);
   const groups = options.inputs ?? [names.filter((name) => !isTarget.has(name))];
   const used = [...new Set([...groups.flat(), ...targets])];
-  checkColumns(tables, used);
+  checkColumns(tables, used, 'set `delimiter`');
   checkNamedColumns(options, used);
   const rules = new Map(used.map((name) => [name, rulesOf(options, name)]));
   const notes: string[] = [];
@@ -57,11 +57,9 @@ async function load(options: CsvOptions, saved: Preprocessing | undefined) {
   const columns = new Map<string, Column>();
   for (const [name, rule] of rules) {
     const encoding = saved ? savedEncoding(saved, name) : deriveEncoding(cellsOf(train, name), rule);
-    columns.set(name, { rules: rule, encoding });
-    if (encoding.fill === null) continue;
-    const count = countMissing(train, rule) + countMissing(test, rule);
-    if (count > 0)
-      notes.push(`${trainFile}, column "${name}": ${count} missing values are replaced by ${encoding.fill}.`);
+    const column = { rules: rule, encoding };
+    columns.set(name, column);
+    noteReplaced(trainFile, [train, test], column, notes);
   }
   const preprocessing: TablePreprocessing = {
     kind: 'table',
