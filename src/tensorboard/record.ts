@@ -2,6 +2,7 @@
 
 import type { FileHandle } from 'node:fs/promises';
 import crc32c from 'crc-32/crc32c.js';
+import { readInFull } from '../shared/files/in-full.js';
 
 /** Bytes of the length and its checksum. */
 const headBytes = 12;
@@ -33,9 +34,10 @@ export async function intactFrames(file: FileHandle, size: number): Promise<numb
 }
 
 async function read(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position);
+  const bytes = Buffer.alloc(length);
+  const got = await readInFull(file, bytes, position);
   // A file that has become shorter meanwhile has no complete frame here, and zeros have no valid checksum.
-  return bytesRead === length ? buffer : Buffer.alloc(length);
+  return got === length ? bytes : Buffer.alloc(length);
 }
 
 /** TensorFlow's masking: rotates and adds a constant, so that a checksum over data that contains checksums remains good. */

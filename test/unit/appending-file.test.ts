@@ -193,6 +193,18 @@ describe('a file that ends in an incomplete record', () => {
     await file.close();
   });
 
+  it('keeps its frames if the system reads fewer bytes at once than it was asked for', async () => {
+    const path = join(await temporaryFolder(), 'frames');
+    const frames = Buffer.concat([frame(Buffer.from('first')), frame(Buffer.from('second'))]);
+    await writeFile(path, frames);
+    const file = await open(path, 'r');
+    const whole = file.read.bind(file) as (...given: readonly unknown[]) => unknown;
+    vi.spyOn(file, 'read').mockImplementation(((into: Buffer, at: number, length: number, position: number) =>
+      whole(into, at, Math.min(length, 5), position)) as FileHandle['read']);
+    expect(await intactFrames(file, frames.length)).toBe(frames.length);
+    await file.close();
+  });
+
   it('is emptied at the start of a new run', async () => {
     const { file, path } = await make({ mode: 'new' }, (at) => writeFile(at, 'of an earlier run'));
     file.append('first\n');

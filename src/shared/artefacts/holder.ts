@@ -4,6 +4,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { CheckpointError, systemCode } from '../errors.js';
+import { readInFull } from '../files/in-full.js';
 import { lengthOfPiece, piecesInFlight, type Artefact, type Piece, type PieceRequest } from './artefact.js';
 
 /** Requests beyond this number are ignored. A receiver asks again for what it lacks. */
@@ -57,15 +58,11 @@ export class ArtefactHolder {
     if (!described || length <= 0) return undefined;
     const path = join(this.#folder, described.name);
     const bytes = Buffer.allocUnsafe(length);
-    let got = 0;
+    let got: number;
     try {
       const handle = await open(path, 'r');
       try {
-        while (got < length) {
-          const { bytesRead } = await handle.read(bytes, got, length - got, offset + got);
-          if (bytesRead === 0) break;
-          got += bytesRead;
-        }
+        got = await readInFull(handle, bytes, offset);
       } finally {
         await handle.close();
       }

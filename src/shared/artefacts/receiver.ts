@@ -9,6 +9,7 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { writeInFull } from '../files/in-full.js';
 import { syncDirectory } from '../files/sync-directory.js';
 import { CheckpointError, DeadlineError, systemCode } from '../errors.js';
 import {
@@ -151,7 +152,7 @@ export class ArtefactReceiver {
       this.#ask(current);
       const { bytes, offset } = await this.#next();
       digest.update(bytes);
-      await writeAt(handle, bytes, offset);
+      await writeInFull(handle, bytes, offset);
       current.written += bytes.length;
       this.#options.onPiece?.();
     }
@@ -191,13 +192,6 @@ async function hashHeld(handle: FileHandle, file: ArtefactFile, digest: Hash): P
   }
   await handle.truncate(held);
   return held;
-}
-
-async function writeAt(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, offset + done);
-    done += bytesWritten;
-  }
 }
 
 async function isComplete(handle: FileHandle, file: ArtefactFile, digest: Hash): Promise<boolean> {

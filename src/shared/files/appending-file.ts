@@ -6,6 +6,7 @@
 
 import { closeSync, constants, openSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
+import { readInFull, writeInFull } from './in-full.js';
 import { endOfWritesMs, lastAttemptMs, settledWithin, WriteAttempts } from './write-attempts.js';
 
 /** Maximum size of the records that wait in memory; later ones are dropped, and a gap record counts them. */
@@ -196,11 +197,11 @@ export class AppendingFile {
     const isIncomplete = (await bytesBefore(file, size, 1)).some((byte) => byte !== newline);
     const unended = this.#unended;
     if (isIncomplete && unended && (await endsWith(file, size, unended.bytes.subarray(0, -1)))) {
-      await writeAll(file, Buffer.of(newline));
+      await writeInFull(file, Buffer.of(newline));
       this.#shift([unended]);
     } else if (isIncomplete || this.#owesGap) {
       this.#owesGap = true;
-      await writeAll(file, Buffer.from(`${isIncomplete ? '\n' : ''}${gap}`));
+      await writeInFull(file, Buffer.from(`${isIncomplete ? '\n' : ''}${gap}`));
     }
     this.#owesGap = false;
     this.#unended = undefined;
@@ -218,7 +219,8 @@ export class AppendingFile {
     }
     let written = 0;
     try {
-      await writeAll(file, Buffer.concat(batch.map(({ bytes }) => bytes)), (bytes) => (written += bytes));
+      const bytes = Buffer.concat(batch.map((encoded) => encoded.bytes));
+      await writeInFull(file, bytes, null, (count) => (written += count));
     } finally {
       this.#remove(batch, written);
     }
@@ -266,23 +268,11 @@ export class AppendingFile {
   }
 }
 
-async function writeAll(
-  file: FileHandle,
-  bytes: Uint8Array,
-  onWritten: (bytes: number) => void = () => undefined,
-): Promise<void> {
-  for (let at = 0; at < bytes.length;) {
-    const { bytesWritten } = await file.write(bytes, at);
-    at += bytesWritten;
-    onWritten(bytesWritten);
-  }
-}
-
 /** Returns up to `length` bytes that end at the position. */
 async function bytesBefore(file: FileHandle, position: number, length: number): Promise<Buffer> {
   const start = Math.max(0, position - length);
-  const { bytesRead, buffer } = await file.read(Buffer.alloc(position - start), 0, position - start, start);
-  return buffer.subarray(0, bytesRead);
+  const bytes = Buffer.alloc(position - start);
+  return bytes.subarray(0, await readInFull(file, bytes, start));
 }
 
 /** True if the file ends with these bytes, and they are a line of their own. */

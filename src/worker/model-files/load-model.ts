@@ -6,6 +6,7 @@ import type { LayersModel, io } from '@tensorflow/tfjs';
 import { z } from 'zod';
 import { modelFolder } from '../../shared/artefacts/artefact.js';
 import { ModelError, OperationalError, systemCode } from '../../shared/errors.js';
+import { readInFull } from '../../shared/files/in-full.js';
 import { elementCount } from '../../shared/model/layout.js';
 import type { Tensorflow } from '../engine/native.js';
 import { convertKeras, layerClasses } from '../import/keras-topology.js';
@@ -196,16 +197,12 @@ async function fill(file: string, target: Uint8Array): Promise<void> {
   try {
     const handle = await open(file);
     try {
-      for (let at = 0; at < target.length;) {
-        const { bytesRead } = await handle.read(target, at, target.length - at, at);
-        if (bytesRead === 0) {
-          throw new ModelError(
-            `Model file ${file}: expected ${target.length} bytes, got ${at}. Don't change it while it is read.`,
-            { file },
-          );
-        }
-        at += bytesRead;
-      }
+      const got = await readInFull(handle, target, 0);
+      if (got < target.length)
+        throw new ModelError(
+          `Model file ${file}: expected ${target.length} bytes, got ${got}. Don't change it while it is read.`,
+          { file },
+        );
     } finally {
       await handle.close();
     }
