@@ -156,6 +156,8 @@ describe('a checkpoint of a worker without the folder of the run', () => {
       return name !== undefined && (await stat(file).catch(() => undefined))?.size === 9 * pieceBytes && name;
     });
     expect(draft).toMatch(/^step-000000007\.incoming\.partial-/);
+    // No piece that the dead coordinator asked for is still to come.
+    await eventually('the pieces in flight', () => link.sentPieces.includes('1:12'));
     link.takeOver();
     link.toCoordinator = (message) => message;
     link.sentPieces = [];
