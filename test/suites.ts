@@ -85,6 +85,7 @@ const patient = [
   'test/oracle/models-on-workers.test.ts',
   'test/property/random-models.test.ts',
   'test/unit/executor-memory.test.ts',
+  'test/unit/large-model.test.ts',
   'test/unit/numerics-300-calls.test.ts',
   'test/unit/webgpu-step.test.ts',
 ];

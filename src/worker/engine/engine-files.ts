@@ -3,9 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { sha256File } from '../../shared/files/sha256-file.js';
 import { shortHash, type Entries } from '../../shared/identity/fingerprint.js';
 import { memoryPrefix } from './cache.js';
-import { sha256File, type EngineManifest } from './manifest.js';
+import type { EngineManifest } from './manifest.js';
 import type { Tensorflow } from './native.js';
 
 const ownRequire = createRequire(import.meta.url);

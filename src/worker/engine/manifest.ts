@@ -2,13 +2,11 @@
  * The manifest of a cached engine: its versions, its source, and the size, time and SHA-256 of each file. Defines the file
  * format and two checks: the quick one before each load, the full one on `--verify`.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { EngineError, systemCode } from '../../shared/errors.js';
+import { sha256File } from '../../shared/files/sha256-file.js';
 import { installCommand, manifestName } from './cache.js';
 
 export const manifestFilesSchema = z
@@ -82,13 +80,6 @@ export function parseManifest(text: string, file: string): EngineManifest {
     `Engine manifest ${file}: expected version 1 of the format, got ${issue?.message ?? 'something else'} at "${issue?.path.join('.') ?? ''}". ${remedy}`,
     { path: file },
   );
-}
-
-/** Returns the SHA-256 of a file in hex; reads it as a stream. */
-export async function sha256File(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), hash);
-  return hash.digest('hex');
 }
 
 /** Returns false for headers: they are needed only for compiling, and the compiled files are checked. */

@@ -3,8 +3,7 @@
  * coordinator writes there. Any other worker writes into a private folder of its own, the spool, and sends the files to the coordinator.
  */
 
-import { createHash } from 'node:crypto';
-import { readFile, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -19,6 +18,7 @@ import {
 import { provesSharing, type FolderProof } from '../../shared/artefacts/folder-proof.js';
 import { checkpointName, readManifest } from '../../shared/checkpoint/manifest.js';
 import { CheckpointError, invariant, systemCode } from '../../shared/errors.js';
+import { sha256File } from '../../shared/files/sha256-file.js';
 import { makeTemporaryFolder } from '../../shared/files/temporary-folder.js';
 import type { ArtefactAnswer, ArtefactRequest } from '../communicator/artefact-exchange.js';
 
@@ -111,8 +111,8 @@ function pathOf({ path }: ArtefactAnswer): string {
 async function describe(folder: string, name: ArtefactFile['name']): Promise<ArtefactFile> {
   const path = join(folder, name);
   try {
-    const bytes = await readFile(path);
-    return { name, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
+    const { size } = await stat(path);
+    return { name, bytes: size, sha256: await sha256File(path) };
   } catch (cause) {
     throw new CheckpointError(
       `${path} can't be read (${systemCode(cause) ?? String(cause)}).`,
@@ -146,7 +146,7 @@ async function isAt(path: string, { files }: Artefact): Promise<boolean> {
     for (const { name, bytes, sha256 } of files) {
       if ((await stat(join(path, name))).size !== bytes) return false;
       // The SHA-256 of the state is in the manifest, and is verified when the state is read.
-      if (name === manifestName && (await describe(path, name)).sha256 !== sha256) return false;
+      if (name === manifestName && (await sha256File(join(path, name))) !== sha256) return false;
     }
     return true;
   } catch {

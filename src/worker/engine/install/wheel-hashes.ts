@@ -5,7 +5,7 @@
  */
 import path from 'node:path';
 import { EngineError } from '../../../shared/errors.js';
-import { sha256File } from '../manifest.js';
+import { sha256File } from '../../../shared/files/sha256-file.js';
 
 export const wheelHashes: Readonly<Record<string, string>> = {
   'tensorflow_cpu-2.21.0-cp311-cp311-manylinux_2_27_x86_64.whl':
