@@ -10,6 +10,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { httpUrl, listen } from '../shared/http/listen.js';
 import { RunView } from './run-view/run-view.js';
+import { isWildcard } from '../shared/network/address.js';
 import { listRuns, newestRun } from '../shared/runs/run-list.js';
 import type { TimedEvent } from '../shared/runs/run-events.js';
 import { Access, type DashboardAddress } from './access.js';
@@ -57,7 +58,7 @@ export async function openDashboard(options: DashboardOptions): Promise<Dashboar
   const app = routes(options, access, { view, metrics, over: over.signal });
   const server = createAdaptorServer({ fetch: app.fetch });
   const port = await bind(server, address, options.warn);
-  const shown = address.host === '0.0.0.0' || address.host === '::' ? 'localhost' : address.host;
+  const shown = isWildcard(address) ? 'localhost' : address.host;
   const url = httpUrl({ host: shown, port });
   return {
     url,

@@ -13,11 +13,14 @@ import { ConfigError } from '../errors.js';
  */
 export const defaultPort = 28_600;
 
-export interface TcpAddress {
+export interface Host {
   /** A name, an IP address without brackets, or `*`. */
   readonly host: string;
   /** The interface of a link-local IPv6 address. */
   readonly zone?: string | undefined;
+}
+
+export interface TcpAddress extends Host {
   /** 0: the system chooses a port. */
   readonly port: number;
 }
@@ -38,9 +41,19 @@ export function parseTcp(endpoint: string): TcpAddress | undefined {
 
 /** Prints an address as ZeroMQ expects it. */
 export function formatTcp({ host, zone, port }: TcpAddress): string {
-  const scope = zone === undefined ? '' : `%${zone}`;
-  const printed = isIP(host) === 6 ? `[${host}${scope}]` : host;
+  const printed = isIP(host) === 6 ? `[${formatHost({ host, zone })}]` : host;
   return `tcp://${printed}:${port === 0 ? '*' : port}`;
+}
+
+/** Prints a host as the functions of the system expect it. */
+export function formatHost({ host, zone }: Host): string {
+  return zone === undefined ? host : `${host}%${zone}`;
+}
+
+/** Parses an IP address as the functions of the system return it. */
+export function parseHost(text: string): Host {
+  const [host = text, zone] = text.split('%');
+  return { host, ...(zone !== undefined && { zone }) };
 }
 
 /** The shortest form of an IPv6 address, and the IPv4 address of one that is mapped into IPv6. */
@@ -71,7 +84,7 @@ export function completeEndpoint(endpoint: string): string {
 }
 
 /** The address stands for all addresses of this machine, so nobody can connect to it. */
-export const isWildcard = ({ host }: TcpAddress): boolean => ['*', '0.0.0.0', '::'].includes(host);
+export const isWildcard = ({ host }: Host): boolean => ['*', '0.0.0.0', '::'].includes(host);
 
 /** An address of fe80::/10, which means something only together with an interface. */
 export const isLinkLocal = ({ host }: TcpAddress): boolean => isIP(host) === 6 && /^fe[89ab]/i.test(host);

@@ -8,7 +8,7 @@
 
 import { connect, type Socket } from 'node:net';
 import { systemCode } from '../errors.js';
-import { parseTcp } from './address.js';
+import { formatHost, parseTcp } from './address.js';
 
 export type Answer =
   /** No connection. `code` is the system's error, or `ETIMEDOUT`. */
@@ -63,8 +63,9 @@ class Peer {
 
   constructor(endpoint: string) {
     const tcp = parseTcp(endpoint);
-    const host = tcp?.zone === undefined ? tcp?.host : `${tcp.host}%${tcp.zone}`;
-    this.#socket = tcp ? connect({ host, port: tcp.port }) : connect(endpoint.replace(/^ipc:\/\//, ''));
+    this.#socket = tcp
+      ? connect({ host: formatHost(tcp), port: tcp.port })
+      : connect(endpoint.replace(/^ipc:\/\//, ''));
     this.#socket.on('data', (bytes) => {
       // A stranger may send much; the beginning is enough.
       if (this.received.length < 256) this.received = Buffer.concat([this.received, bytes]);

@@ -2,7 +2,7 @@
 
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import type { TcpAddress } from './address.js';
+import { parseHost, type TcpAddress } from './address.js';
 
 /** Returns true if the host is a name, which may get other addresses later. */
 export const isName = ({ host }: TcpAddress): boolean => host !== '*' && isIP(host) === 0;
@@ -14,8 +14,5 @@ export const isName = ({ host }: TcpAddress): boolean => host !== '*' && isIP(ho
 export async function resolveTcp(address: TcpAddress): Promise<TcpAddress[]> {
   if (!isName(address)) return [address];
   const found = await lookup(address.host, { all: true, verbatim: true });
-  return found.map(({ address: number }) => {
-    const [host = number, zone] = number.split('%');
-    return { host, ...(zone !== undefined && { zone }), port: address.port };
-  });
+  return found.map(({ address: number }) => ({ ...parseHost(number), port: address.port }));
 }
