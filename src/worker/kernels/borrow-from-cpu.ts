@@ -5,6 +5,7 @@
 
 import type { TensorInfo, TypedArray } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
+import { replaceKernel } from './tfjs-kernels.js';
 
 interface DataStore {
   readSync(dataId: object): TypedArray;
@@ -12,18 +13,13 @@ interface DataStore {
   disposeData(dataId: object): boolean;
 }
 
-/** Returns true if the backend has the kernel; tfjs's types declare that it always does. */
-export const isRegistered = (tf: Tensorflow, name: string, backendName: string): boolean =>
-  (tf.getKernel(name, backendName) as unknown) !== undefined;
-
 /**
  * Registers a kernel of the JavaScript backend, which `tf` must have as well, with the backend `backendName` in place of its own. The
  * kernel must have one output.
  */
 export function borrowFromCpu(tf: Tensorflow, name: string, backendName: string): void {
   const kernel = tf.getKernel(name, 'cpu');
-  if (isRegistered(tf, name, backendName)) tf.unregisterKernel(name, backendName);
-  tf.registerKernel({
+  replaceKernel(tf, {
     kernelName: name,
     backendName,
     kernelFunc: ({ inputs, attrs, backend }) => {

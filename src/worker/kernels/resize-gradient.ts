@@ -5,6 +5,7 @@
 
 import type { TensorInfo, TypedArray } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
+import { replaceKernel } from './tfjs-kernels.js';
 
 const kernelName = 'ResizeNearestNeighborGrad';
 const corrected = new WeakSet<Tensorflow>();
@@ -18,8 +19,7 @@ interface Store {
 export function correctResizeGradient(tf: Tensorflow): void {
   if (corrected.has(tf)) return;
   corrected.add(tf);
-  tf.unregisterKernel(kernelName, 'cpu');
-  tf.registerKernel({
+  replaceKernel(tf, {
     kernelName,
     backendName: 'cpu',
     kernelFunc: ({ inputs, backend }) => {

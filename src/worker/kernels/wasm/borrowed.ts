@@ -4,7 +4,8 @@
  */
 
 import type { Tensorflow } from '../../engine/native.js';
-import { borrowFromCpu, isRegistered } from '../borrow-from-cpu.js';
+import { borrowFromCpu } from '../borrow-from-cpu.js';
+import { isRegistered } from '../tfjs-kernels.js';
 
 const lacking = [
   'DepthwiseConv2dNativeBackpropFilter',

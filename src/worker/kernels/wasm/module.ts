@@ -11,6 +11,7 @@ import type { DataType, Tensor, TensorInfo } from '@tensorflow/tfjs';
 import { EngineError, invariant } from '../../../shared/errors.js';
 import { elementCount } from '../../../shared/model/layout.js';
 import type { Tensorflow } from '../../engine/native.js';
+import { tensorOf } from '../tfjs-kernels.js';
 
 /** This path is the same from src/worker/kernels/wasm and from dist/worker/kernels/wasm. */
 const file = new URL('../../../../dist/wasm/kernels.wasm', import.meta.url);
@@ -51,10 +52,6 @@ export interface WasmBackend {
   };
   readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number } | undefined };
   makeOutput(shape: readonly number[], dtype: DataType): TensorInfo;
-}
-
-interface TensorMaker {
-  makeTensorFromTensorInfo(info: TensorInfo): Tensor;
 }
 
 /** Names of reusable blocks of memory. A block is as large as its largest use so far; each use overwrites its contents. */
@@ -124,8 +121,7 @@ export class WasmModule {
 
   /** Makes `info` a tensor in the current tfjs scope. */
   tensor<T extends Tensor>(info: TensorInfo): T {
-    const maker = this.#tf.engine() as unknown as TensorMaker;
-    return maker.makeTensorFromTensorInfo(info) as T;
+    return tensorOf(this.#tf, info);
   }
 
   /**

@@ -9,7 +9,7 @@
 import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
 import { EngineError } from '../../../shared/errors.js';
 import type { Tensorflow } from '../../engine/native.js';
-import { isRegistered } from '../borrow-from-cpu.js';
+import { replaceKernel } from '../tfjs-kernels.js';
 import { borrowForWasm } from './borrowed.js';
 import type { ConvGeometry, PoolGeometry } from './geometry.js';
 import { WasmModule } from './module.js';
@@ -62,8 +62,7 @@ const activations: Readonly<Record<string, string>> = {
 export function registerWasmKernels(tf: Tensorflow): void {
   const module = WasmModule.of(tf);
   const register = (name: string, kernelFunc: KernelFunction): void => {
-    if (isRegistered(tf, name, 'wasm')) tf.unregisterKernel(name, 'wasm');
-    tf.registerKernel({ kernelName: name, backendName: 'wasm', kernelFunc: kernelFunc as never });
+    replaceKernel(tf, { kernelName: name, backendName: 'wasm', kernelFunc: kernelFunc as never });
   };
   /** Adds the bias and applies the activation of a fused kernel. Frees the intermediate results. */
   const finish = (result: TensorInfo, call: Parameters<KernelFunction>[0]): TensorInfo => {

@@ -6,6 +6,7 @@
 import type { TensorInfo } from '@tensorflow/tfjs';
 import { elementCount } from '../../../shared/model/layout.js';
 import type { Tensorflow } from '../../engine/native.js';
+import { replaceKernel } from '../tfjs-kernels.js';
 import { int, Shaders } from './shaders.js';
 
 const kernelName = 'Cast';
@@ -14,8 +15,7 @@ const kernelName = 'Cast';
 export function registerCast(tf: Tensorflow, backendName: string): void {
   const { kernelFunc: original } = tf.getKernel(kernelName, backendName);
   const shaders = new Shaders(tf);
-  tf.unregisterKernel(kernelName, backendName);
-  tf.registerKernel({
+  replaceKernel(tf, {
     kernelName,
     backendName,
     kernelFunc: (call) => {

@@ -7,6 +7,7 @@ import type { TensorInfo } from '@tensorflow/tfjs';
 import { elementCount } from '../../../shared/model/layout.js';
 import type { Tensorflow } from '../../engine/native.js';
 import type { GpuBackend, GpuProgram } from '../../engine/webgpu/gpu-types.js';
+import { replaceKernel } from '../tfjs-kernels.js';
 import { flatProgram } from './program.js';
 import { int } from './shaders.js';
 
@@ -71,8 +72,7 @@ function programs(rows: number, columns: number, segments: number): readonly [Gp
 /** Replaces the backend's kernel. */
 export function registerSegmentSum(tf: Tensorflow, backendName: string): void {
   const kernelName = 'UnsortedSegmentSum';
-  tf.unregisterKernel(kernelName, backendName);
-  tf.registerKernel({
+  replaceKernel(tf, {
     kernelName,
     backendName,
     kernelFunc: ({ inputs, attrs, backend }) => {

@@ -3,11 +3,8 @@
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../../engine/native.js';
 import type { GpuBackend, GpuUniform } from '../../engine/webgpu/gpu-types.js';
+import { tensorOf } from '../tfjs-kernels.js';
 import { flatProgram, type FlatProgram } from './program.js';
-
-interface TensorMaker {
-  makeTensorFromTensorInfo(info: TensorInfo): Tensor;
-}
 
 export class Shaders {
   readonly tf: Tensorflow;
@@ -26,8 +23,7 @@ export class Shaders {
 
   /** Makes `info` a tensor in the current tfjs scope. */
   tensor<T extends Tensor>(info: TensorInfo): T {
-    const maker = this.tf.engine() as unknown as TensorMaker;
-    return maker.makeTensorFromTensorInfo(info) as T;
+    return tensorOf(this.tf, info);
   }
 }
 
