@@ -151,9 +151,10 @@ function refuseChangeable(file: string): void {
 /** Returns the files of packages that can't be found from the copy but from the original's folder. */
 function missingPackages(entry: string, { packages, path }: DefinitionRecord): Record<string, string> {
   const found: Record<string, string> = {};
+  const [findFromCopy, findFromOriginal] = [finder(entry), finder(path)];
   for (const name of packages) {
-    if (name === 'lockstep' || find(entry, name) !== undefined) continue;
-    const file = find(path, name);
+    if (name === 'lockstep' || findFromCopy(name) !== undefined) continue;
+    const file = findFromOriginal(name);
     if (file === undefined) continue;
     refuseChangeable(file);
     found[name] = file;
@@ -161,9 +162,11 @@ function missingPackages(entry: string, { packages, path }: DefinitionRecord): R
   return found;
 }
 
-/** Resolves a package as when the definition is loaded, so also one whose `exports` have only `import`. */
-function find(from: string, name: string): string | undefined {
+/** Returns a function that resolves a package as when the definition is loaded, so also one whose `exports` have only `import`. */
+function finder(from: string): (name: string) => string | undefined {
   const jiti = createJiti(resolve(from), { moduleCache: false, fsCache: false });
-  const found = jiti.esmResolve(name, { try: true });
-  return found?.startsWith('file:') === true ? fileURLToPath(found) : undefined;
+  return (name) => {
+    const found = jiti.esmResolve(name, { try: true });
+    return found?.startsWith('file:') === true ? fileURLToPath(found) : undefined;
+  };
 }
