@@ -6,8 +6,9 @@
 
 import { closeSync, constants, openSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
+import { settledWithin } from '../settled-within.js';
 import { readInFull, writeInFull } from './in-full.js';
-import { endOfWritesMs, lastAttemptMs, settledWithin, WriteAttempts } from './write-attempts.js';
+import { endOfWritesMs, lastAttemptMs, WriteAttempts } from './write-attempts.js';
 
 /** Maximum size of the records that wait in memory; later ones are dropped, and a gap record counts them. */
 export const maxQueuedBytes = 64 * 2 ** 20;

@@ -1,6 +1,7 @@
 /** A small file that a running process replaces as a whole. A write that fails is repeated, as in appending-file.ts. */
 
-import { endOfWritesMs, lastAttemptMs, settledWithin, WriteAttempts } from './write-attempts.js';
+import { settledWithin } from '../settled-within.js';
+import { endOfWritesMs, lastAttemptMs, WriteAttempts } from './write-attempts.js';
 import { writeFileAtomically } from './write-whole.js';
 
 export class ReplacedFile {

@@ -12,6 +12,7 @@ import { ConfigError, systemCode } from '../../errors.js';
 import { formatTcp, parseTcp } from '../../network/address.js';
 import { isName, resolveTcp } from '../../network/resolve.js';
 import { socketPath } from '../../security/endpoints.js';
+import { settledWithin } from '../../settled-within.js';
 
 /** Maximum time that `close` waits for queued messages to leave, in milliseconds. */
 const lingerMs = 1_000;
@@ -131,10 +132,7 @@ export class Outbox<Message> {
 
   /** Passes all queued messages to ZeroMQ, for at most a second, then closes the socket. */
   async close(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, lingerMs)));
-    await Promise.race([this.#idle, late]);
-    clearTimeout(timer);
+    await settledWithin(lingerMs, this.#idle);
     this.#socket.close();
   }
 
