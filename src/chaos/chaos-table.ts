@@ -1,6 +1,6 @@
 /** The summary table of `lockstep chaos`: faults by kind and point, their counts, and the recovery times. */
 
-import { median } from './recovery.js';
+import { median } from '../shared/arithmetic/quantile.js';
 import type { FaultReport, RunReport } from './chaos-run.js';
 
 export interface Summary {

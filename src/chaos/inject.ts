@@ -7,7 +7,6 @@ import {
   releaseFaultRequest,
   type FaultRecord,
 } from '../shared/faults/fault-request.js';
-import { descendants } from './processes.js';
 import { shortStopMs, type PlannedFault } from './scenario.js';
 import { send, type Training } from './training-process.js';
 
@@ -112,19 +111,17 @@ async function randomTime(
   return { atMs: Date.now(), pid, point: 'random', step: training.step, rank: planned.rank };
 }
 
-const processesOf = ({ pid }: Training): number[] => [pid, ...descendants(pid)];
-
 /** Sends SIGTERM to all processes of the run, several times. */
 async function sendStorm(training: Training): Promise<void> {
   for (let i = 0; i < storm.signals && !training.over; i++) {
-    for (const pid of processesOf(training)) send(pid, 'SIGTERM');
+    for (const pid of training.processes()) send(pid, 'SIGTERM');
     await pause(storm.apartMs);
   }
 }
 
 /** Stops all processes of the run for some time, as a paused container or machine does. */
 async function pauseAll(training: Training, ms: number): Promise<void> {
-  const stopped = processesOf(training);
+  const stopped = training.processes();
   for (const pid of stopped) send(pid, 'SIGSTOP');
   await pause(ms);
   for (const pid of stopped) send(pid, 'SIGCONT');

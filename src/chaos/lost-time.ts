@@ -3,8 +3,9 @@
  * run. Only new steps count as progress: a step that is repeated after a restart is lost time.
  */
 
+import { median } from '../shared/arithmetic/quantile.js';
 import type { InjectedFault } from './inject.js';
-import { median, nobodySurvived } from './recovery.js';
+import { nobodySurvived } from './recovery.js';
 import { shortStopMs } from './scenario.js';
 import type { Timed } from './training-process.js';
 

@@ -46,10 +46,3 @@ export function nobodySurvived({ atMs }: InjectedFault, events: readonly Timed[]
   if (next?.event !== 'generation' || before.length === 0) return false;
   return !next.workers.some(({ pid }) => before.includes(pid));
 }
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
-  return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2;
-}

@@ -7,8 +7,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readTensorCount } from '../shared/faults/fault-request.js';
-import { descendants, holdings, type Holdings } from './processes.js';
-import { median } from './recovery.js';
+import { median } from '../shared/arithmetic/quantile.js';
+import { holdings, type Holdings } from './processes.js';
 import type { Training } from './training-process.js';
 
 export type Role = 'launcher' | 'coordinator' | 'worker';
@@ -64,7 +64,7 @@ export class Resources {
   sample(training: Training, sockets: string, requests: string): void {
     const atS = (performance.now() - this.#startMs) / 1000;
     const workers = new Set(training.members.values());
-    for (const pid of [training.pid, ...descendants(training.pid)]) {
+    for (const pid of training.processes()) {
       const role: Role | undefined =
         pid === training.pid
           ? 'launcher'

@@ -106,7 +106,12 @@ export class Training {
 
   /** Kills all processes, the launcher included. */
   killAll(): void {
-    for (const pid of [this.pid, ...descendants(this.pid)]) send(pid, 'SIGKILL');
+    for (const pid of this.processes()) send(pid, 'SIGKILL');
+  }
+
+  /** The pids of all processes that are alive, the launcher's first. */
+  processes(): number[] {
+    return [this.pid, ...descendants(this.pid)];
   }
 
   #onLine(line: string): void {

@@ -2,8 +2,8 @@
 
 import type { RunReport } from '../../chaos/chaos-run.js';
 import { summarize, tableOf } from '../../chaos/chaos-table.js';
-import { median } from '../../chaos/recovery.js';
 import { soak, type SoakFaultReport, type SoakReport } from '../../chaos/soak.js';
+import { median } from '../../shared/arithmetic/quantile.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { formatRatio } from '../../shared/runs/effective-time.js';
 import { textTable } from '../tables/text-table.js';
