@@ -160,7 +160,7 @@ export class ArtefactStore {
 }
 
 /** @param path the checkpoint's folder @throws CheckpointError if it has no valid manifest */
-export async function describeCheckpoint(path: string): Promise<Artefact> {
+async function describeCheckpoint(path: string): Promise<Artefact> {
   const { step, file } = await readManifest(path);
   const manifest = await readFile(join(path, manifestName));
   const sha256 = createHash('sha256').update(manifest).digest('hex');

@@ -1,7 +1,7 @@
 /** One artefact on its way into the run's folder: received into a folder of its own, verified, renamed, and pruned. */
 
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
   contentOf,
@@ -12,9 +12,9 @@ import {
 } from '../../shared/artefacts/artefact.js';
 import { ArtefactReceiver } from '../../shared/artefacts/receiver.js';
 import { checkpointName, checkpointsFolder, readManifest } from '../../shared/checkpoint/manifest.js';
-import { cannotWrite, publishCheckpoint, removeOld } from '../../shared/checkpoint/write-checkpoint.js';
+import { cannotWrite, removeOld } from '../../shared/checkpoint/write-checkpoint.js';
 import { CheckpointError, DeadlineError, OperationalError, systemCode } from '../../shared/errors.js';
-import { syncDirectory } from '../../shared/files/sync-directory.js';
+import { publishFolder } from '../../shared/files/publish-folder.js';
 import type { CoordinatorMessage } from '../../shared/protocol/messages.js';
 import type { ConnectionId } from '../../shared/transport/transport.js';
 
@@ -129,7 +129,7 @@ export class IncomingArtefact {
         },
       });
       await this.#receiver.received;
-      await (artefact.kind === 'model' ? publishModel(draft, target) : this.#publishCheckpoint(target));
+      await (artefact.kind === 'model' ? publishFolder(draft, target) : this.#publishCheckpoint(target));
       return target;
     } catch (cause) {
       // After a silence, the same or another worker may offer the artefact again.
@@ -177,15 +177,9 @@ export class IncomingArtefact {
         { step: artefact.step },
       );
     }
-    await publishCheckpoint(draft, target);
+    await publishFolder(draft, target);
     await removeOld(dirname(target), keep);
   }
-}
-
-async function publishModel(draft: string, target: string): Promise<void> {
-  await rm(target, { recursive: true, force: true });
-  await rename(draft, target);
-  await syncDirectory(dirname(target));
 }
 
 function cannotSave(target: string, cause: unknown): CheckpointError {

@@ -4,10 +4,11 @@
  */
 
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { manifestName, stateName } from '../artefacts/artefact.js';
 import { CheckpointError, systemCode } from '../errors.js';
+import { publishFolder } from '../files/publish-folder.js';
 import { syncDirectory } from '../files/sync-directory.js';
 import {
   checkpointName,
@@ -52,21 +53,14 @@ export async function writeCheckpoint(
   try {
     await writeDraft(draft, { about, layout, state }, onProgress);
     onWritten();
-    await publishCheckpoint(draft, target);
+    // An existing checkpoint of the same step of the same run has the same bits.
+    await publishFolder(draft, target);
   } catch (cause) {
     await rm(draft, { recursive: true, force: true }).catch(() => undefined);
     throw cannotWrite(about.step, directory, cause);
   }
   await removeOld(directory, keep, draft);
   return target;
-}
-
-/** Gives a complete and synced checkpoint its name. @throws the error of the file system */
-export async function publishCheckpoint(draft: string, target: string): Promise<void> {
-  // An existing checkpoint of the same step of the same run has the same bits.
-  await rm(target, { recursive: true, force: true });
-  await rename(draft, target);
-  await syncDirectory(dirname(target));
 }
 
 export function cannotWrite(step: number, directory: string, cause: unknown): CheckpointError {
