@@ -36,17 +36,10 @@ export interface LeaseRequest {
   readonly host: string;
   /** Called when another process has taken the lease: this process must end at once. */
   readonly onLost?: (message: string) => void;
-  /** Time to wait for a holder that may hang; 0 by default. */
-  readonly waitMs?: number;
 }
 
 /** @throws ConfigError if another process leads the run, or if the folder cannot be written */
-export async function takeLease({
-  out,
-  host,
-  onLost = exitOnLostLease,
-  waitMs = 0,
-}: LeaseRequest): Promise<Lease> {
+export async function takeLease({ out, host, onLost = exitOnLostLease }: LeaseRequest): Promise<Lease> {
   const startedMs = performance.now();
   const own = describeOwnProcess(host);
   const renewedAtMs = renewalOf(out);
@@ -64,8 +57,7 @@ export async function takeLease({
       const holder = readHolder(filesOf(out).note);
       const isObserved = holder === undefined || lifeOf(holder, own) === 'unknown';
       const isUnclear = isObserved && renewalOf(out) === renewedAtMs;
-      if (performance.now() - startedMs >= Math.max(waitMs, isUnclear ? observationMs : 0))
-        throw alreadyLed(out, own, cause);
+      if (!isUnclear || performance.now() - startedMs >= observationMs) throw alreadyLed(out, own, cause);
       await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }

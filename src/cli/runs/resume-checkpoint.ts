@@ -19,7 +19,7 @@ export async function chooseResume(
 ): Promise<FoundCheckpoint | null> {
   if (from === undefined) return null;
   if (from !== 'auto') return findCheckpoint(resolve(from));
-  const folder = out === undefined ? await newestRun(checkpointsFolder) : resolve(out);
+  const folder = out === undefined ? await newestRun() : resolve(out);
   const names = folder === undefined ? [] : await namesIn(join(folder, checkpointsFolder));
   if (folder === undefined || names.length === 0) return null;
   try {
@@ -37,11 +37,11 @@ export function runOf(path: string): string {
   return basename(folder) === checkpointsFolder ? dirname(folder) : path;
 }
 
-/** Returns the newest run in `runs/` with a non-empty `subfolder`. The names of runs are times. */
-export async function newestRun(subfolder = ''): Promise<string | undefined> {
+/** Returns the newest run in `runs/` with a checkpoint. The names of runs are times. */
+async function newestRun(): Promise<string | undefined> {
   const root = resolve('runs');
   for (const name of (await namesIn(root)).sort().reverse()) {
-    if ((await namesIn(join(root, name, subfolder))).length > 0) return join(root, name);
+    if ((await namesIn(join(root, name, checkpointsFolder))).length > 0) return join(root, name);
   }
   return undefined;
 }
