@@ -83,14 +83,7 @@ export class CoordinatorAddress {
     const { endpoint } = server;
     if (sameAddress(this.listen, record) !== undefined && record.endpoint !== endpoint)
       return none(`another process uses its port, ${record.endpoint}, at which its workers expect it`);
-    const { isAlive, seconds, isHopeless } = await searchAt(search, out, state, record);
-    if (isAlive)
-      return { isAlive, reason: `a worker that trains it answered at ${endpoint} after ${seconds} s` };
-    return none(
-      isHopeless
-        ? 'its workers have ended'
-        : `none of its workers answered at ${endpoint} within ${seconds} s`,
-    );
+    return searchAt(search, out, state, record);
   }
 
   /** A port that the system chose is requested again, since the workers reconnect to it. Another process may use it now. */
@@ -113,31 +106,25 @@ function recordOf(out: string, { runId }: InheritedState): Leadership | null {
   return record?.runId === runId ? record : null;
 }
 
-interface Found {
-  readonly isAlive: boolean;
-  /** Duration of the search. */
-  readonly seconds: string;
-  /** No worker of the run can be alive. */
-  readonly isHopeless: boolean;
-}
-
 async function searchAt(
   search: MemberSearch,
   out: string,
   { runId }: InheritedState,
   { socketDirectory }: Leadership,
-): Promise<Found> {
+): Promise<Answer> {
+  const { endpoint } = search;
   const { workers, heartbeatMs, coordinatorTimeoutMs: mostMs } = await readRunConfig(out);
   const usualMs = Math.min(mostMs, Math.max(shortestMs, usualHeartbeats * heartbeatMs));
   const print = (line: string): void => void process.stderr.write(`${line}\n`);
   const isHopeless = (): boolean => socketDirectory !== null && !hasLivingWorkers(socketDirectory);
   if (!isHopeless())
-    print(`Looking for workers of run ${runId} at ${search.endpoint}, for at most ${mostMs / 1000} s.`);
+    print(`Looking for workers of run ${runId} at ${endpoint}, for at most ${mostMs / 1000} s.`);
   const startMs = performance.now();
   const warn = (message: string): void => print(`Warning: ${message}`);
   const isAlive = await search.search({ runId, usualMs, mostMs, workers, isHopeless, warn });
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-  return { isAlive, seconds, isHopeless: isHopeless() };
+  if (isAlive) return { isAlive, reason: `a worker that trains it answered at ${endpoint} after ${seconds} s` };
+  return none(isHopeless() ? workersEnded : `none of its workers answered at ${endpoint} within ${seconds} s`);
 }
 
 /**
@@ -152,22 +139,20 @@ export async function findMembersOfTrain({ out, state }: PastRun, keys: string |
     return none(`only lockstep coordinator can take it over, at ${endpoint}`);
   if (record.keys !== keys) return none('it was trained with other keys');
   if (inheritedDirectory(record) === null || !hasLivingWorkers(socketDirectory))
-    return none('its workers have ended');
+    return none(workersEnded);
   const server = await openControlServer(
     endpoint,
     controlMessageBytes,
     keys === null ? null : readServerKeys(keys),
   );
   try {
-    const { isAlive, seconds } = await searchAt(new MemberSearch(server), out, state, record);
-    return isAlive
-      ? { isAlive, reason: `a worker that trains it answered at ${endpoint} after ${seconds} s` }
-      : none(`none of its workers answered at ${endpoint} within ${seconds} s`);
+    return await searchAt(new MemberSearch(server), out, state, record);
   } finally {
     await server.close();
   }
 }
 
+const workersEnded = 'its workers have ended';
 const noRecord = 'its folder has no record of the address of its coordinator';
 
 const none = (reason: string): Answer => ({ isAlive: false, reason });
