@@ -199,8 +199,9 @@ describe('a coordinator that is killed and started again by hand', () => {
   it('is replaced with its launcher, if a worker that was started by hand lives', async () => {
     const run = await prepare({});
     const sockets = await temporaryFolder();
+    // The training of one worker must not end before the other one has loaded.
     const start = (args: readonly string[]): Lockstep =>
-      new Lockstep(args, { env: { ...environment, TMPDIR: sockets } });
+      new Lockstep(args, { env: { ...environment, PACE: '100', TMPDIR: sockets } });
     const command = ['train', '--config', run.config, '--out', run.out, '--workers', '1', ...recipe];
     const first = start(command);
     await first.event('run');
