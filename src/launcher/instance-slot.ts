@@ -2,8 +2,8 @@
  * Numbers the workers that one user starts by hand on one host for one coordinator: 0, 1, 2, ... A process holds its number until it
  * ends, and the next one takes the lowest free number, so a process that replaces another one gets its number.
  *
- * A number is held by a socket that listens under its name and serves nobody. Nobody answers there once the process has ended, however it
- * ends. The sockets are files in a folder that only this user can enter: other users can neither reach them nor hold the numbers
+ * A number is held by a socket that listens under its name. Connections to it are refused once the process has ended, however it ends. The
+ * sockets are files in a folder that only this user can enter: other users can neither reach them nor hold the numbers
  * themselves. The file that a killed process leaves is removed by the next one that wants its number. Containers share their numbers if
  * they share the folder. On Windows the sockets are named pipes, which the system removes with their process.
  */
@@ -75,7 +75,7 @@ function remove(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch {
-    // It is still there, and nobody answers.
+    // The file is still there, and no process listens at it.
   }
 }
 

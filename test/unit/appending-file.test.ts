@@ -142,7 +142,7 @@ describe('a record that a full disk tears', () => {
     expect(messages.at(-1)).toMatch(/; 2 records were lost\.$/);
   });
 
-  it('of an earlier process stays counted if the first repair fails', async () => {
+  it('an incomplete line of an earlier process stays counted if the first repair fails', async () => {
     const { file, path } = await make({}, (at) => writeFile(at, 'hal'));
     await fillAfter(path, 1);
     file.append('next\n');

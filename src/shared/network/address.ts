@@ -83,7 +83,7 @@ export function completeEndpoint(endpoint: string): string {
   );
 }
 
-/** The address stands for all addresses of this machine, so nobody can connect to it. */
+/** The address stands for all addresses of this machine, so no process can connect to it. */
 export const isWildcard = ({ host }: Host): boolean => ['*', '0.0.0.0', '::'].includes(host);
 
 /** An address of fe80::/10, which means something only together with an interface. */

@@ -13,7 +13,7 @@ import { formatHost, parseTcp } from './address.js';
 export type Answer =
   /** No connection. `code` is the system's error, or `ETIMEDOUT`. */
   | { readonly kind: 'unreachable'; readonly code: string }
-  /** The connection was closed before this end had sent a byte, as a proxy does that reaches nobody itself. */
+  /** The connection was closed before this end had sent a byte, as a proxy does that can reach no server itself. */
   | { readonly kind: 'closed-at-once' }
   /** Nothing arrived, and the connection stayed open: a process that is stopped or busy, or one that waits for something else. */
   | { readonly kind: 'silent' }
