@@ -88,8 +88,9 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   const origin = originOf(replica);
   const { hashes, identity, fingerprint } = describeWorker(replica, opened, origin);
   const { compiled } = replica;
-  const storage = await openRunStorage(welcome.folder, (request) => communicator.transfer(request));
-  const address = await openDataPlane(communicator, welcome, hashes.parameterCount);
+  const opensStorage = openRunStorage(welcome.folder, (request) => communicator.transfer(request));
+  const storage = await mailbox.during(opensStorage);
+  const address = await mailbox.during(openDataPlane(communicator, welcome, hashes.parameterCount));
   faults?.faultPointHit('join', 0);
   communicator.send({
     type: 'ready',

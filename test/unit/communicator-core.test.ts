@@ -3,6 +3,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import { MemoryNetwork } from '../../src/shared/transport/memory.js';
 import { openDataPlane } from '../../src/shared/transport/zmq/data-plane.js';
 import { encodeMessage } from '../../src/shared/protocol/codec.js';
+import { ConfigError, toWireError } from '../../src/shared/errors.js';
 import type { Plan } from '../../src/shared/protocol/messages.js';
 import { GenerationEnded } from '../../src/worker/communicator/generation-ended.js';
 import { CommunicatorCore } from '../../src/worker/communicator/communicator-core.js';
@@ -29,6 +30,28 @@ const request = {
   heartbeatMs: 50,
   coordinatorTimeoutMs: 60_000,
 } as const;
+
+it('reports why the coordinator ended, even if the end of the connection arrives before the reason', async () => {
+  const failed = vi.fn<(error: Error) => void>();
+  const core = new CommunicatorCore(
+    {
+      control: {
+        connect: (events) => {
+          events.disconnected();
+          const error = toWireError(new ConfigError('Model refused: it has no layer.'));
+          setTimeout(() => events.message(encodeMessage({ type: 'abort', error })), 20);
+        },
+        send: () => undefined,
+        close: () => Promise.resolve(),
+      },
+      openDataPlane: () => Promise.reject(new Error('not used')),
+    },
+    { ...unheard, failed },
+  );
+  await eventually('the failure', () => failed.mock.calls.length > 0);
+  expect(failed.mock.calls).toEqual([[new ConfigError('Model refused: it has no layer.')]]);
+  await core.close();
+});
 
 it('leaves no socket open if it is closed while it opens one', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });

@@ -28,6 +28,9 @@ import { InFlightSpans } from './in-flight-spans.js';
 import { JoinedGeneration } from './joined-generation.js';
 import { SuccessorReport } from './successor-report.js';
 
+/** How long the last messages of a connection that has ended may take to arrive, after which its end is final. */
+const lastMessagesMs = 500;
+
 /** The data plane. Exists from the moment at which it is requested. */
 interface Plane {
   readonly request: DataPlaneRequest;
@@ -255,10 +258,12 @@ export class CommunicatorCore {
 
   /**
    * Waits for a new coordinator if this worker has been a member. A worker that has never been a member has no training state, so it fails
-   * at once.
+   * once the last messages of the connection have had time to arrive: ZeroMQ may report the end of a connection before it delivers them,
+   * and one of them may say why the coordinator ended.
    */
   #onDisconnected(): void {
-    if (!this.#report.hasBeenMember) this.#onCoordinatorLost('closed the connection');
+    if (this.#report.hasBeenMember) return;
+    setTimeout(() => this.#onCoordinatorLost('closed the connection'), lastMessagesMs).unref();
   }
 
   #beat(): void {

@@ -110,9 +110,7 @@ export class ThreadCommunicator implements Communicator {
     });
     this.#thread.on('message', (message: FromThread) => this.#onMessage(message));
     if (health) this.#state.showTurns();
-    this.#thread.on('error', (error) =>
-      this.#fail(error instanceof Error ? error : new Error(String(error))),
-    );
+    this.#thread.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     this.#thread.on('exit', () => this.#closing?.());
   }
 
@@ -128,8 +126,8 @@ export class ThreadCommunicator implements Communicator {
 
   async openDataPlane(request: DataPlaneRequest): Promise<DataPlaneAddress> {
     const shared = this.#memory.create();
-    const address = await new Promise<Omit<DataPlaneAddress, 'memory'>>((resolve, reject) => {
-      this.#opening = { resolve, reject };
+    const address = await this.#answer<Omit<DataPlaneAddress, 'memory'>>((pending) => {
+      this.#opening = pending;
       this.#post({ kind: 'open', request, memory: shared?.descriptor });
     });
     const readable = request.sharedMemory ? shared?.address : undefined;
@@ -151,8 +149,8 @@ export class ThreadCommunicator implements Communicator {
       waiting: (id: number) => this.#state.setWaiting(id),
     };
     this.#membership = { mesh, smallVectors: new SmallVectorLayout(), group, registered: 0 };
-    return new Promise<boolean>((resolve, reject) => {
-      this.#joining = { resolve, reject };
+    return this.#answer<boolean>((pending) => {
+      this.#joining = pending;
       this.#post({ kind: 'join', plan });
     });
   }
@@ -200,10 +198,10 @@ export class ThreadCommunicator implements Communicator {
         if (small && membership.group) {
           shared ??= new SharedMemoryCollective(membership.group, spec, buffers, small);
           shared.start();
-          return;
+        } else {
+          started++;
+          this.#post({ kind: 'start', id: spec.id, step });
         }
-        started++;
-        this.#post({ kind: 'start', id: spec.id, step });
       },
       wait: () => {
         if (shared) shared.wait();
@@ -226,12 +224,8 @@ export class ThreadCommunicator implements Communicator {
 
   transfer(request: Parameters<Communicator['transfer']>[0]): Promise<ArtefactAnswer> {
     const id = this.#transferred++;
-    return new Promise<ArtefactAnswer>((resolve, reject) => {
-      if (this.#state.failure) {
-        reject(this.#state.failure);
-        return;
-      }
-      this.#transfers.set(id, { resolve, reject });
+    return this.#answer<ArtefactAnswer>((pending) => {
+      this.#transfers.set(id, pending);
       this.#post({ kind: 'transfer', id, request });
     }).finally(() => this.#transfers.delete(id));
   }
@@ -249,6 +243,14 @@ export class ThreadCommunicator implements Communicator {
     const closed = new Promise<void>((resolve) => (this.#closing = resolve));
     this.#post({ kind: 'close' });
     await closed;
+  }
+
+  /** Asks the thread for something. Rejects if the run fails or has failed, because no answer comes then. */
+  #answer<T>(ask: (pending: Pending<T>) => void): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#state.failure) reject(this.#state.failure);
+      else ask({ resolve, reject });
+    });
   }
 
   #post(message: ToThread): void {
