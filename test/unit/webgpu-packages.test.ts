@@ -1,10 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { contradictions } from '../../src/cli/options/contradictions.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
+import { EngineError } from '../../src/shared/errors.js';
+import { engineDirectory, engineRoot, type EngineHost } from '../../src/worker/engine/cache.js';
+import { exclusively } from '../../src/worker/engine/install/exclusive.js';
+import { installEngine } from '../../src/worker/engine/install/install.js';
 import { loadEngine } from '../../src/worker/engine/load.js';
 import { describeFiles } from '../../src/worker/engine/manifest.js';
 import { guardCommands } from '../../src/worker/engine/webgpu/backend.js';
@@ -38,6 +42,17 @@ async function pack(files: Readonly<Record<string, string>>): Promise<Buffer> {
   expect(stderr).toBe('');
   expect(status).toBe(0);
   return readFile(archive);
+}
+
+/** Writes a folder that looks like an installed engine, and returns its manifest. */
+async function writeWebgpu(host: EngineHost): Promise<object> {
+  const directory = webgpuDirectory(host);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await writeFile(join(directory, 'index.js'), 'entry');
+  const files = await describeFiles(directory);
+  const manifest = { version: 1, packages: [], installedAt: new Date().toISOString(), files };
+  await writeFile(join(directory, 'manifest.json'), JSON.stringify(manifest));
+  return manifest;
 }
 
 describe('a package of WebGPU', () => {
@@ -86,6 +101,38 @@ describe('a package of WebGPU', () => {
   });
 });
 
+describe('an installation of an engine', () => {
+  const log = (): void => undefined;
+  it.each([
+    ['TensorFlow', (host: EngineHost) => engineDirectory(host, 'cpu'), installEngine],
+    ['WebGPU', webgpuDirectory, installWebgpu],
+  ] as const)(
+    'of %s removes what a killed one has left, leaves nothing if it fails, and keeps other engines',
+    async (_, directoryOf, install) => {
+      const [home, from] = [await temporaryFolder(), await temporaryFolder()];
+      const host = { home };
+      const [directory, root] = [directoryOf(host), engineRoot(host)];
+      for (const name of [`${directory}.draft-1`, join(root, 'other.draft-2')])
+        await mkdir(join(name, 'downloads'), { recursive: true });
+      await expect(install({ host, variant: 'cpu', from, log })).rejects.toThrow(EngineError);
+      expect(await readdir(root)).toEqual(['other.draft-2']);
+    },
+  );
+
+  it('waits for another process that installs, and uses its result', async () => {
+    const host = { home: await temporaryFolder() };
+    const lines: string[] = [];
+    let waiting: Promise<string> | undefined;
+    await exclusively(webgpuDirectory(host), async () => {
+      waiting = installWebgpu({ host, log: (line) => lines.push(line) });
+      await writeWebgpu(host);
+    });
+    expect(lines).toEqual([]);
+    expect(await waiting).toBe(webgpuDirectory(host));
+    expect(lines).toEqual([expect.stringContaining('are there already')]);
+  });
+});
+
 describe('the engine webgpu', () => {
   it('names its folder and the command that installs it if it is missing', async () => {
     const host = { home: await temporaryFolder() };
@@ -99,11 +146,7 @@ describe('the engine webgpu', () => {
   it('names the command that installs it again if a file is damaged', async () => {
     const host = { home: await temporaryFolder() };
     const directory = webgpuDirectory(host);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    await writeFile(join(directory, 'index.js'), 'entry');
-    const files = await describeFiles(directory);
-    const manifest = { version: 1, packages: [], installedAt: new Date().toISOString(), files };
-    await writeFile(join(directory, 'manifest.json'), JSON.stringify(manifest));
+    const manifest = await writeWebgpu(host);
     await expect(verifiedWebgpuManifest(directory)).resolves.toEqual(manifest);
     await writeFile(join(directory, 'index.js'), 'another');
     await expect(verifiedWebgpuManifest(directory)).rejects.toThrow(

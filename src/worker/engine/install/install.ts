@@ -1,11 +1,7 @@
-/**
- * Installs the native engine into the cache: the order of sources, the lock and the atomic change. An engine's folder appears
- * whole, by one rename, or not at all.
- */
+/** Installs the native engine into the cache, from the first source that works. */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import lockfile from 'proper-lockfile';
 import { EngineError, OperationalError } from '../../../shared/errors.js';
 import {
   bindingName,
@@ -27,6 +23,7 @@ import { requireTrusted } from '../trust.js';
 import { probeBinding } from '../probe.js';
 import { runProgram } from '../process.js';
 import { compileBinding, compileMemory } from './compile.js';
+import { draftOf, exclusively, publishDraft } from './exclusive.js';
 import { provideFrom, providePypi, type Provided } from './libraries.js';
 
 export interface InstallOptions {
@@ -53,28 +50,10 @@ const neededBytes: Record<EngineVariant, number> = { cpu: 1.5 * 2 ** 30, cuda: 1
  * @throws EngineError listing each source and why it failed.
  */
 export async function installEngine(options: InstallOptions): Promise<string> {
-  const { host, variant } = options;
-  const root = engineRoot(host);
-  await mkdir(root, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-    throw new EngineError(
-      `Engine cache ${root}: expected a folder that can be written. Set XDG_CACHE_HOME.`,
-      { path: root },
-      error,
-    );
-  });
-  const release = await lockfile.lock(root, {
-    lockfilePath: path.join(root, `${engineKey(variant)}.lock`),
-    stale: 60_000,
-    retries: { retries: 3600, factor: 1, minTimeout: 1000, maxTimeout: 1000 },
-  });
-  try {
+  return exclusively(engineDirectory(options.host, options.variant), async () => {
     const present = options.force || options.from !== undefined ? undefined : await takePresent(options);
-    if (present !== undefined) return present;
-    await removeLeftovers(root, variant);
-    return await installNew(options);
-  } finally {
-    await release();
-  }
+    return present ?? installNew(options);
+  });
 }
 
 /** Returns the existing engine, with its binding compiled again if Lockstep's native sources have changed. */
@@ -104,7 +83,7 @@ async function takePresent({ host, variant, verify, log }: InstallOptions): Prom
 
 async function installNew({ host, variant, from, unpinned = false, log }: InstallOptions): Promise<string> {
   const directory = engineDirectory(host, variant);
-  const draft = `${directory}.draft-${process.pid}`;
+  const draft = draftOf(directory);
   const failures: string[] = [];
   const sources: readonly (readonly [string, () => Promise<Provided>])[] =
     from !== undefined
@@ -117,8 +96,7 @@ async function installNew({ host, variant, from, unpinned = false, log }: Instal
       const provided = await provide();
       log(`Engine: from ${provided.reason}; compiling the binding ...`);
       await finish(host, draft, { ...provided, variant }, log);
-      await rm(directory, { recursive: true, force: true });
-      await rename(draft, directory);
+      await publishDraft(draft, directory);
       log(`Engine: installed in ${directory}.`);
       return directory;
     } catch (error) {
@@ -199,14 +177,6 @@ async function packageDownload(host: EngineHost, log: (line: string) => void): P
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
-  }
-}
-
-/** Removes drafts. Only the holder of the lock may call this: every draft then belongs to a dead process. */
-async function removeLeftovers(root: string, variant: EngineVariant): Promise<void> {
-  for (const name of await readdir(root)) {
-    if (name.startsWith(`${engineKey(variant)}.draft-`))
-      await rm(path.join(root, name), { recursive: true, force: true });
   }
 }
 

@@ -1,14 +1,11 @@
-/**
- * Installs the packages of the engine `webgpu` into the cache. npm downloads them; no script of theirs is run. A folder appears
- * whole, by one rename, or not at all.
- */
+/** Installs the packages of the engine `webgpu` into the cache. npm downloads them; no script of theirs is run. */
 
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError, systemCode } from '../../../shared/errors.js';
-import { engineRoot, manifestName, type EngineHost } from '../cache.js';
+import { manifestName, type EngineHost } from '../cache.js';
+import { draftOf, exclusively, publishDraft } from '../install/exclusive.js';
 import { describeFiles } from '../manifest.js';
 import { runProgram } from '../process.js';
 import { verifiedWebgpuManifest, type WebgpuManifest } from './manifest.js';
@@ -33,27 +30,34 @@ export interface InstallWebgpuOptions {
   readonly log: (line: string) => void;
 }
 
-/** Returns the engine's folder. @throws EngineError if a package cannot be had or has another hash */
-export async function installWebgpu({
-  host,
-  from,
-  force,
-  verify,
-  log,
-}: InstallWebgpuOptions): Promise<string> {
+/**
+ * Waits while another process installs, and then uses what it has installed. Returns the engine's folder.
+ * @throws EngineError if a package cannot be had or has another hash
+ */
+export async function installWebgpu(options: InstallWebgpuOptions): Promise<string> {
+  const { host, from, force, verify, log } = options;
   const directory = webgpuDirectory(host);
-  const present = force || from !== undefined ? undefined : findWebgpu(host);
-  if (present !== undefined) {
+  return exclusively(directory, async () => {
+    const present = force || from !== undefined ? undefined : findWebgpu(host);
+    if (present === undefined) return installNew(directory, from, log);
     await verifiedWebgpuManifest(present, verify ? 'full' : 'quick');
     log(`Engine: the packages of WebGPU are there already, in ${directory}.`);
     return directory;
-  }
-  await mkdir(engineRoot(host), { recursive: true, mode: 0o700 });
-  const draft = `${directory}.draft-${process.pid}`;
-  const downloads = from === undefined ? await mkdtemp(path.join(tmpdir(), 'lockstep-webgpu-')) : undefined;
+  });
+}
+
+async function installNew(
+  directory: string,
+  from: string | undefined,
+  log: (line: string) => void,
+): Promise<string> {
+  const draft = draftOf(directory);
+  const downloads = path.join(draft, 'downloads');
   try {
-    const folder = from ?? (await download(downloads ?? '', log));
+    await mkdir(downloads, { recursive: true, mode: 0o700 });
+    const folder = from ?? (await download(downloads, log));
     for (const [pinned, files] of wantedFiles()) await unpack(pinned, folder, files, draft);
+    await rm(downloads, { recursive: true });
     const manifest: WebgpuManifest = {
       version: 1,
       packages: packages.map(({ name, version, integrity }) => ({ name, version, integrity })),
@@ -61,11 +65,9 @@ export async function installWebgpu({
       files: await describeFiles(draft),
     };
     await writeFile(path.join(draft, manifestName), JSON.stringify(manifest, undefined, 2));
-    await rm(directory, { recursive: true, force: true });
-    await rename(draft, directory);
+    await publishDraft(draft, directory);
   } finally {
     await rm(draft, { recursive: true, force: true });
-    if (downloads !== undefined) await rm(downloads, { recursive: true, force: true });
   }
   log(`Engine: installed the packages of WebGPU in ${directory}.`);
   return directory;

@@ -1,0 +1,53 @@
+/**
+ * Installs one engine at a time into the cache, and removes what killed installations have left there. The files of an engine are
+ * collected in a draft folder; the engine's folder appears whole, by one rename of the draft, or not at all.
+ */
+
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import lockfile from 'proper-lockfile';
+import { EngineError } from '../../../shared/errors.js';
+
+/** A lock that a killed process holds expires after this time. A running process renews its lock. */
+const staleMs = 60_000;
+
+const draftPrefix = (directory: string): string => `${path.basename(directory)}.draft-`;
+
+/** Returns the draft folder of this process for the engine's folder `directory`. */
+export const draftOf = (directory: string): string =>
+  path.join(path.dirname(directory), `${draftPrefix(directory)}${process.pid}`);
+
+/**
+ * Runs `body` while no other process installs into `directory`, an engine's folder. Waits for such a process for up to an hour. Removes
+ * drafts beforehand: while this process holds the lock, every draft belongs to a process that was killed.
+ * @throws EngineError if the cache cannot be written
+ */
+export async function exclusively<T>(directory: string, body: () => Promise<T>): Promise<T> {
+  const root = path.dirname(directory);
+  await mkdir(root, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw new EngineError(
+      `Engine cache ${root}: expected a folder that can be written. Set XDG_CACHE_HOME.`,
+      { path: root },
+      error,
+    );
+  });
+  const release = await lockfile.lock(root, {
+    lockfilePath: `${directory}.lock`,
+    stale: staleMs,
+    retries: { retries: 3600, factor: 1, minTimeout: 1000, maxTimeout: 1000 },
+  });
+  try {
+    for (const name of await readdir(root))
+      if (name.startsWith(draftPrefix(directory)))
+        await rm(path.join(root, name), { recursive: true, force: true });
+    return await body();
+  } finally {
+    await release();
+  }
+}
+
+/** Gives a complete draft the engine's name, in place of an older folder. */
+export async function publishDraft(draft: string, directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
+  await rename(draft, directory);
+}
