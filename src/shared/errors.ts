@@ -29,6 +29,11 @@ export class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }
 
+/** What was thrown, if it is an error; otherwise an error with its text. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
 /** Throws InvariantError unless `condition` holds. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new InvariantError(message);

@@ -2,7 +2,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { WriteOptions } from '../../shared/checkpoint/write-checkpoint.js';
-import { fromWireError, type WireError } from '../../shared/errors.js';
+import { fromWireError, type WireError, asError } from '../../shared/errors.js';
 
 /** The vectors of `state` should lie in shared memory; other vectors are copied when the message is sent. */
 export type ToWriter = WriteOptions;
@@ -73,7 +73,7 @@ export class CheckpointWriter {
       this.#thread = undefined;
       const pending = this.#pending;
       this.#pending = undefined;
-      pending?.reject(error instanceof Error ? error : new Error(String(error)));
+      pending?.reject(asError(error));
     });
     return thread;
   }

@@ -13,6 +13,7 @@ import {
   StaleGenerationError,
   fromWireError,
   invariant,
+  asError,
 } from '../../shared/errors.js';
 import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/codec.js';
 import type { Frame } from '../../shared/protocol/frame.js';
@@ -224,7 +225,7 @@ export class CommunicatorCore {
 
   #refuse(error: unknown): void {
     if (error instanceof OperationalError) this.#events.refused(error);
-    else this.#fail(error instanceof Error ? error : new Error(String(error)));
+    else this.#fail(asError(error));
   }
 
   /** Reports a broken connection. Fails if the coordinator does not end the generation within `coordinatorTimeoutMs`. */

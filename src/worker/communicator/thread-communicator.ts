@@ -15,7 +15,7 @@ import {
   type SharedMemoryGroup,
 } from '../../shared/collectives/shared-memory-collective.js';
 import { sliceOf } from '../../shared/collectives/vector-layout.js';
-import { fromWireError, invariant } from '../../shared/errors.js';
+import { fromWireError, invariant, asError } from '../../shared/errors.js';
 import type { Plan, WorkerMessage } from '../../shared/protocol/messages.js';
 import { asGeneration, asRank } from '../../shared/sharding/identifiers.js';
 import { CollectiveMemory } from './collective-memory.js';
@@ -110,7 +110,7 @@ export class ThreadCommunicator implements Communicator {
     });
     this.#thread.on('message', (message: FromThread) => this.#onMessage(message));
     if (health) this.#state.showTurns();
-    this.#thread.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
+    this.#thread.on('error', (error) => this.#fail(asError(error)));
     this.#thread.on('exit', () => this.#closing?.());
   }
 

@@ -5,7 +5,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { vectorOver } from '../../shared/collectives/reduction.js';
-import { invariant, toWireError } from '../../shared/errors.js';
+import { invariant, toWireError, asError } from '../../shared/errors.js';
 import { openHealthServer, type HealthServer } from '../../shared/http/health-server.js';
 import { collectGarbageAsMain } from '../../shared/memory/garbage-collection.js';
 import { loadNativeMemory } from '../../shared/memory/native-memory.js';
@@ -190,7 +190,7 @@ port.on('message', (message: ToThread) => {
   try {
     handle(message);
   } catch (error) {
-    fail(error instanceof Error ? error : new Error(String(error)));
+    fail(asError(error));
   }
 });
 
