@@ -31,7 +31,7 @@ export interface DataSource {
   load(saved?: Preprocessing): Promise<TrainingData>;
 }
 
-type Scalars = Omit<RunConfigInput, 'data' | 'loss' | 'metrics' | 'augment'>;
+type Scalars = Omit<RunConfigInput, 'set' | 'data' | 'loss' | 'metrics' | 'augment'>;
 
 export interface TrainingOptions extends Scalars {
   /** Builds the model, once on each worker. All workers must obtain the same weights. */

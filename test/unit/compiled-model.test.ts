@@ -84,6 +84,16 @@ it("lets the definition's own fields outrank compile, and says so", async () => 
   expect(replica.warnings.join('\n')).toMatch(/own optimizer outranks it/);
 });
 
+it('gives --set precedence over compile, for a part of a choice as well', async () => {
+  const compile = () => ({ optimizer: tf.train.momentum(0.1, 0.9), loss: 'categoricalCrossentropy' });
+  const replica = await of(compile, { set: { 'optimizer.learningRate': 0.25, 'schedule.kind': 'cosine' } });
+  expect(replica.config.optimizer).toMatchObject({ kind: 'sgd', learningRate: 0.25, momentum: 0.9 });
+  expect(replica.warnings.join('\n')).toMatch(/taken over: optimizer .*"learningRate":0.25/);
+  await expect(of(compile, { set: { 'optimizer.beta1': 0.5 } })).rejects.toThrow(
+    /model.compile with --set optimizer.beta1: optimizer/,
+  );
+});
+
 it("does not look for counterparts of metrics that the definition's own outrank", async () => {
   const replica = await of(
     () => ({ optimizer: 'sgd', loss: 'categoricalCrossentropy', metrics: [tf.metrics.precision] }),

@@ -19,6 +19,10 @@ export function addTrain(program: Command, run: RunCommand): void {
         ['lockstep train', 'lockstep.config.ts of this folder, else the MNIST recipe'],
         ['lockstep train --epochs 1 --workers 2 --out runs/first', 'one epoch, in the folder runs/first'],
         ['lockstep train --devices 0,1 --batch-size 256', 'one worker on each of two GPUs'],
+        [
+          'lockstep train --set optimizer.learningRate=0.01',
+          'another value for any field of the configuration',
+        ],
         ['lockstep train --resume auto', 'resumes the latest run with checkpoints'],
       ),
     )

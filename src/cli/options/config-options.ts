@@ -12,16 +12,18 @@ export function addConfigOptions(command: Command): void {
 function optionOf(field: FieldDescription, flag: string): Option {
   const option = new Option(flag, helpText(field));
   if (field.type === 'number') option.argParser(parseNumber);
+  if (field.name === 'set')
+    option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
   // Only for the help and for completion: the schema checks the value, so that one message lists every invalid field.
   if (field.choices) option.argChoices = [...field.choices];
   return option;
 }
 
 /** Returns the description with unit, default and environment variable, as `--help` prints it. */
-function helpText({ description, unit, type, defaultText, environment }: FieldDescription): string {
+function helpText({ name, description, unit, type, defaultText, environment }: FieldDescription): string {
   const facts = [
     ...(unit === undefined ? [] : [`unit: ${unit}`]),
-    ...(type === 'boolean' ? [] : [`default: ${defaultText}`]),
+    ...(type === 'boolean' || name === 'set' ? [] : [`default: ${defaultText}`]),
     ...(environment === undefined ? [] : [`env: ${environment}`]),
   ];
   return facts.length === 0 ? description : `${description} (${facts.join(', ')})`;

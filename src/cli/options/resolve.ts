@@ -10,6 +10,8 @@ import {
   type ResolvedConfig,
   type RunConfig,
 } from '../../shared/config/run-config.js';
+import { applyAssignments, assignmentsOf } from '../../shared/config/assignments.js';
+import { isRecord } from '../../shared/config/is-record.js';
 import { hasThreads } from '../../shared/config/engine-kinds.js';
 import { ConfigError } from '../../shared/errors.js';
 import { contradictions } from './contradictions.js';
@@ -54,15 +56,7 @@ export function describeIssues(
  * @throws ConfigError naming every invalid field, its value and its source
  */
 export function mergeConfig(layers: readonly ConfigLayer[]): RunConfig {
-  const merged: Record<string, unknown> = {};
-  const sources = new Map<string, string>();
-  for (const layer of layers) {
-    for (const [field, value] of Object.entries(layer.values)) {
-      if (value === undefined) continue;
-      merged[field] = value;
-      sources.set(field, layer.source);
-    }
-  }
+  const { merged, sources } = mergeLayers(layers);
   applyArithmetic(merged);
   const parsed = runConfigSchema.safeParse(merged);
   if (!parsed.success) {
@@ -75,6 +69,34 @@ export function mergeConfig(layers: readonly ConfigLayer[]): RunConfig {
   if (list.length > 0)
     throw new ConfigError(`The configuration is not valid:\n${list.map((line) => `  ${line}`).join('\n')}`);
   return Object.freeze(parsed.data);
+}
+
+/** Later layers replace the fields of earlier ones; the field `set` of a layer replaces parts of them. */
+function mergeLayers(layers: readonly ConfigLayer[]): {
+  readonly merged: Record<string, unknown>;
+  readonly sources: ReadonlyMap<string, string>;
+} {
+  let merged: Record<string, unknown> = {};
+  const sources = new Map<string, string>();
+  for (const { source, values } of layers) {
+    for (const [field, value] of Object.entries(values)) {
+      if (value === undefined || (field === 'set' && isRecord(value))) continue;
+      merged[field] = value;
+      sources.set(field, source);
+    }
+    const { set } = values;
+    if (!isRecord(set)) continue;
+    const before = merged;
+    merged = applyAssignments(merged, assignmentsOf(set));
+    merged['set'] = { ...(isRecord(before['set']) ? before['set'] : {}), ...set };
+    for (const name of Object.keys(set)) {
+      const [field = '', part] = name.split('.');
+      const inDefault = part !== undefined && before[field] === undefined;
+      const remedy = `its default; set the whole field, --set '${field}={...}', to replace it`;
+      sources.set(field, `${source} ${name}${inDefault ? `, in ${remedy}` : ''}`);
+    }
+  }
+  return { merged, sources };
 }
 
 /** With tfjs's arithmetic, Adam's epsilon has tfjs's default. */

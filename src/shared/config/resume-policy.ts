@@ -5,6 +5,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { configFields } from './config-fields.js';
+import { isRecord } from './is-record.js';
 import type { ResolvedConfig } from './run-config.js';
 
 /** A value that differs, by its path in the configuration, e.g. `optimizer.learningRate`. */
@@ -22,7 +23,7 @@ export interface ConfigComparison {
 }
 
 /** Fields about one start of a command, which are no part of what is trained. */
-const ofOneStart: readonly string[] = ['trace', 'allowOtherData'];
+const ofOneStart: readonly string[] = ['trace', 'allowOtherData', 'set'];
 
 /**
  * Engines round differently, but the choice of `auto` is only known once workers have joined; the coordinator compares the engines
@@ -65,10 +66,6 @@ function differences(field: string, before: unknown, now: unknown): ConfigChange
   return [...new Set([...Object.keys(before), ...Object.keys(now)])]
     .filter((key) => !isDeepStrictEqual(before[key], now[key]))
     .flatMap((key) => differences(`${field}.${key}`, before[key] ?? null, now[key] ?? null));
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Formats a change, e.g. `learning rate 0.01 -> 0.005` or `schedule gamma 0.7 -> 0.5`. */

@@ -8,6 +8,8 @@ import type { ConfigField, ResolvedConfig } from './run-config.js';
 
 /** Fields that influence no weight: the same step has the same bits for all of their values. */
 const withoutInfluence: readonly ConfigField[] = [
+  // The values of `set` are in the fields that they set.
+  'set',
   'name',
   'workers',
   'minWorkers',

@@ -1,6 +1,6 @@
 /**
  * Takes over the choices of `model.compile(...)` in a training definition, which are in tfjs's names. A field of the definition outranks a
- * choice of compile. An optimizer or a loss without a counterpart is refused by name. A metric without a counterpart is left out with a
+ * choice of compile, and a value of `--set` outranks both. An optimizer or a loss without a counterpart is refused by name. A metric without a counterpart is left out with a
  * warning.
  */
 
@@ -11,6 +11,7 @@ import {
   type CompiledFields,
   type ResolvedConfig,
 } from '../../shared/config/run-config.js';
+import { applyAssignments, assignmentsOf } from '../../shared/config/assignments.js';
 import { ConfigError } from '../../shared/errors.js';
 import { describeValue } from '../../shared/user-code.js';
 import type { Tensorflow } from '../engine/native.js';
@@ -67,14 +68,20 @@ export function takeOverCompile(
   const listed = listedMetrics(metrics, names);
   if (listed.length > 0) take('metrics', () => metricsOf(tf, listed, notes));
   // tfjs has no schedule: the rate is constant unless the definition has one.
-  if (taken['optimizer'] !== undefined && given['schedule'] === undefined)
+  const setsSchedule = Object.keys(config.set).some((name) => name.split('.')[0] === 'schedule');
+  if (taken['optimizer'] !== undefined && given['schedule'] === undefined && !setsSchedule)
     taken['schedule'] = { kind: 'constant' };
-  const parsed = resolvedConfigSchema.safeParse({ ...config, ...taken });
+  const set = assignmentsOf(config.set).filter(({ path: [field = ''] }) => field in taken);
+  const chosen = applyAssignments({ ...config, ...taken }, set);
+  const parsed = resolvedConfigSchema.safeParse(chosen);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new ConfigError(`model.compile: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not valid'}.`);
+    const withSet = set.length > 0 ? ` with --set ${set.map(({ path }) => path.join('.')).join(', ')}` : '';
+    throw new ConfigError(
+      `model.compile${withSet}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not valid'}.`,
+    );
   }
-  const list = Object.entries(taken).map(([field, value]) => `${field} ${JSON.stringify(value)}`);
+  const list = Object.keys(taken).map((field) => `${field} ${JSON.stringify(chosen[field])}`);
   return {
     config: Object.freeze(parsed.data),
     compiled: list.length > 0 ? compiledFieldsOf(parsed.data) : null,

@@ -9,6 +9,12 @@ import { sameEarlyStopping, sameOnOrOff, sameOptimizerState, samePlateau } from 
 import { earlyStoppingSchema, scheduleSchema, warmupSchema } from '../schedule-config.js';
 
 export const trainingFields = {
+  set: z.record(z.string().min(1).max(256), z.unknown()).default({}).register(fieldMetadata, {
+    description:
+      'values of single fields, such as optimizer.learningRate=0.01; repeatable; they outrank the training definition and `model.compile`',
+    flag: '--set <field=value>',
+    resume: 'free',
+  }),
   seed: z.int().min(0).max(0xffffffff).default(1).register(fieldMetadata, {
     description: 'seed of every random draw: initial weights, shuffles, dropout, augmentation',
     flag: '--seed <n>',
