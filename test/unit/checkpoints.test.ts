@@ -81,4 +81,25 @@ describe('the checkpoints of a worker', () => {
     expect(saved).toEqual([2]);
     await checkpoints.close();
   });
+
+  it('are written one after the other, also if two calls wait for the same write', async () => {
+    const happened: string[] = [];
+    const checkpoints = new Checkpoints({ layout, config }, context, {
+      send: () => happened.push('report'),
+      tick: () => undefined,
+    });
+    const snapshot: PinnedVectors = new Map([['weights', allocatePinned(3)]]);
+    const state = stateOf(
+      () => snapshot,
+      (into) => {
+        happened.push('copy');
+        return into ?? snapshot;
+      },
+    );
+    const folder = await temporaryFolder();
+    checkpoints.after(2, 10, state, folder);
+    await Promise.all([checkpoints.last(5, state, folder), checkpoints.last(5, state, folder)]);
+    await checkpoints.close();
+    expect(happened).toEqual(['copy', 'report', 'copy', 'report', 'copy', 'report']);
+  });
 });

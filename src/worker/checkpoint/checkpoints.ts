@@ -117,7 +117,8 @@ export class Checkpoints {
   }
 
   async #writeOnce(step: number, state: CheckpointedState, out: string): Promise<void> {
-    await this.#current;
+    // Another call may have begun a write meanwhile: one that the end of its generation has left behind still writes.
+    while (this.#current) await this.#current;
     if (step === this.#written?.step && !this.#storage.isGone(this.#written.path)) {
       this.#send({ type: 'checkpointed', ...this.#written, error: null });
       return;
