@@ -10,8 +10,10 @@ import {
   engineRelease,
   findCachedEngine,
   findEngine,
+  manifestName,
 } from '../../src/worker/engine/cache.js';
 import { engineEnvironment } from '../../src/worker/engine/environment.js';
+import { exclusively } from '../../src/worker/engine/install/exclusive.js';
 import { provideFrom } from '../../src/worker/engine/install/libraries.js';
 import { defaultLimits, extractWheel } from '../../src/worker/engine/install/wheel.js';
 import { loadEngine } from '../../src/worker/engine/load.js';
@@ -24,6 +26,7 @@ import {
 } from '../../src/worker/engine/manifest.js';
 import { provideIsNullOrUndefined } from '../../src/worker/engine/native.js';
 import { engineStatus } from '../../src/worker/engine/status.js';
+import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/lockstep.js';
 import { wheelOf, type WheelOptions } from '../support/wheel.js';
 
@@ -214,6 +217,30 @@ describe('loading', () => {
     expect(engine.describe()).toMatch(/^WebAssembly \(tfjs 4.*1 thread$/);
     expect(warnings.join()).toMatch(/WebAssembly.*lockstep engine install.*native speed and GPUs/);
     await expect(loadEngine({ ...options, choice: 'tensorflow' })).rejects.toThrow(EngineError);
+  });
+
+  it('waits for an installation of TensorFlow that is in progress, instead of computing in WebAssembly', async () => {
+    const host = { ...absent, home: await temporaryFolder() };
+    const directory = engineDirectory(host, 'cpu');
+    const warnings: string[] = [];
+    const loaded = await exclusively(directory, async () => {
+      const loading = loadEngine({
+        choice: 'auto',
+        threads: 1,
+        host,
+        warn: (message) => warnings.push(message),
+      });
+      const outcome = loading.catch((error: unknown) => error);
+      await eventually('the loading process waits', () => warnings.length > 0);
+      await mkdir(directory, { recursive: true });
+      await writeFile(join(directory, bindingName()), 'a binding that cannot be loaded');
+      await writeFile(join(directory, manifestName), '{}');
+      return { outcome };
+    });
+    expect(await loaded.outcome).toBeInstanceOf(EngineError);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^Waiting for an installation of native TensorFlow that is in progress/),
+    ]);
   });
 
   it('restores util.isNullOrUndefined, which recent versions of Node lack', () => {

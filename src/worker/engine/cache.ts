@@ -20,7 +20,8 @@ export const engineRelease = {
   nodeApiVersion: 8,
 } as const;
 
-export type EngineVariant = 'cpu' | 'cuda';
+export const engineVariants = ['cuda', 'cpu'] as const;
+export type EngineVariant = (typeof engineVariants)[number];
 
 /** The properties of the machine that these modules depend on. `engineHost` makes it; tests make their own. */
 export interface EngineHost {

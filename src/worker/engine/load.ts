@@ -1,6 +1,6 @@
 /** Loads the tensor engine that a process computes with. Makes the choice of `auto`. Importing this file loads no tfjs. */
 
-import { findEngine, installCommand } from './cache.js';
+import { engineDirectory, engineVariants, findEngine, installCommand } from './cache.js';
 import type { Engine, LoadEngineOptions } from './engine.js';
 import { engines } from './engines.js';
 
@@ -12,10 +12,22 @@ import { engines } from './engines.js';
 export async function loadEngine(options: LoadEngineOptions): Promise<Engine> {
   const { choice, host, warn } = options;
   if (choice !== 'auto') return engines[choice].load(options);
+  if (findEngine(host) === undefined) await installationsEnded(options);
   if (findEngine(host) !== undefined) return engines.tensorflow.load(options);
   warn(
     'Native TensorFlow is not installed: computing in WebAssembly, one thread a worker, several times slower, so give every ' +
       `core a worker (--workers). Run \`${installCommand}\` for native speed and GPUs, or choose with --engine.`,
   );
   return engines.wasm.load(options);
+}
+
+/** Another process may be installing native TensorFlow. WebAssembly, chosen meanwhile, would compute other bits than the next run. */
+async function installationsEnded({ host, warn }: LoadEngineOptions): Promise<void> {
+  const { installationEnded } = await import('./install/exclusive.js');
+  for (const variant of engineVariants) {
+    const directory = engineDirectory(host, variant);
+    await installationEnded(directory, () => {
+      warn(`Waiting for an installation of native TensorFlow that is in progress (${directory}).`);
+    });
+  }
 }

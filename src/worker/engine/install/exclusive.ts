@@ -3,13 +3,20 @@
  * collected in a draft folder; the engine's folder appears whole, by one rename of the draft, or not at all.
  */
 
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import lockfile from 'proper-lockfile';
 import { EngineError } from '../../../shared/errors.js';
 
 /** A lock that a killed process holds expires after this time. A running process renews its lock. */
 const staleMs = 60_000;
+
+/** How often a process that waits looks whether the other one has finished. */
+const pollMs = 500;
+
+const lockOf = (directory: string): string => `${directory}.lock`;
 
 const draftPrefix = (directory: string): string => `${path.basename(directory)}.draft-`;
 
@@ -32,7 +39,7 @@ export async function exclusively<T>(directory: string, body: () => Promise<T>):
     );
   });
   const release = await lockfile.lock(root, {
-    lockfilePath: `${directory}.lock`,
+    lockfilePath: lockOf(directory),
     stale: staleMs,
     retries: { retries: 3600, factor: 1, minTimeout: 1000, maxTimeout: 1000 },
   });
@@ -44,6 +51,21 @@ export async function exclusively<T>(directory: string, body: () => Promise<T>):
   } finally {
     await release();
   }
+}
+
+/**
+ * Waits while another process installs into `directory`, an engine's folder. Resolves at once if none does.
+ * @param onWait called once before it waits
+ */
+export async function installationEnded(directory: string, onWait: () => void): Promise<void> {
+  const root = path.dirname(directory);
+  const lockfilePath = lockOf(directory);
+  const isHeld = async (): Promise<boolean> =>
+    existsSync(lockfilePath) && (await lockfile.check(root, { lockfilePath, stale: staleMs }));
+  if (!(await isHeld())) return;
+  onWait();
+  do await sleep(pollMs);
+  while (await isHeld());
 }
 
 /** Gives a complete draft the engine's name, in place of an older folder. */
