@@ -195,4 +195,28 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
     const undisturbed = await trainAlone(config, length);
     expect(weightsOf(ended)).toBe(weightsOf(undisturbed.ended));
   });
+
+  it('lose no step when the coordinator is killed and the same command starts it again', async () => {
+    const { config, runs, others, coordinate, work } = await threeHosts();
+    const out = join(runs, 'run');
+    const steps = 60;
+    const length = [...endless, '--max-steps', String(steps), '--evaluate', 'none'];
+    const options = ['--out', out, '--workers', '2', ...training, ...length];
+    const first = coordinate(options);
+    await first.event('run');
+    const workers = [await work(others[0], 'one'), await work(others[1], 'two')];
+    await first.event('step', ({ step }) => step >= 10);
+    await killInner(first, await inner(first));
+
+    const ended = await coordinate(options).ended;
+    for (const worker of workers) expect((await worker.ended).status).toBe(0);
+    expect(weightsOf(ended)).toBe(weightsOf((await trainAlone(config, length)).ended));
+    const log = await readFile(join(out, 'events.ndjson'), 'utf8');
+    const events = log
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as RunEvent);
+    expect(stepsIn(events)).toEqual(range(1, steps));
+    expect(eventsOf(events, 'resumed')).toEqual([]);
+  });
 });
