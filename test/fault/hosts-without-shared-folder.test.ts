@@ -219,4 +219,29 @@ describe.skipIf(!canHaveHosts)('three hosts without a shared folder', () => {
     expect(stepsIn(events)).toEqual(range(1, steps));
     expect(eventsOf(events, 'resumed')).toEqual([]);
   });
+
+  it('keep the older checkpoint and train on while the disk of the coordinator is full', async () => {
+    const { config, runs, home, others, coordinate, work } = await threeHosts();
+    // A checkpoint of 26 MB fits on the disk, a second one does not.
+    await writeFile(config, (await readFile(config, 'utf8')).replace('units: 24', 'units: 8192'));
+    home.run('mount', '-t', 'tmpfs', '-o', 'size=40m', 'tmpfs', runs);
+    const out = join(runs, 'run');
+    const length = [...endless, '--max-steps', '40', '--evaluate', 'none'];
+    const options = ['--out', out, '--workers', '1', '--checkpoint-every', '4steps', ...training, ...length];
+    const coordinator = coordinate(options);
+    await coordinator.event('run');
+    const worker = await work(others[0], 'other');
+    const { step } = await coordinator.event('checkpoint');
+    const { message } = await coordinator.event('warning', (event) => event.message.includes('ENOSPC'));
+    expect(message).toContain(`can't be written to ${join(out, 'checkpoints')} (ENOSPC)`);
+    expect(home.run('ls', join(out, 'checkpoints')).trim().split('\n')).toEqual([
+      `step-${String(step).padStart(9, '0')}`,
+    ]);
+    home.run('mount', '-o', 'remount,size=200m', runs);
+
+    const ended = await coordinator.ended;
+    expect((await worker.ended).status).toBe(0);
+    expect(eventsOf(ended.events, 'checkpoint').at(-1)?.step).toBe(40);
+    expect(weightsOf(ended)).toBe(weightsOf((await trainAlone(config, length)).ended));
+  });
 });
