@@ -52,6 +52,7 @@ const isolated: readonly string[] = [
   'test/unit/open-evaluator.test.ts',
   'test/unit/own-op-failure.test.ts',
   'test/unit/own-ops.test.ts',
+  'test/unit/portable-convolutions.test.ts',
   'test/unit/precision.test.ts',
   'test/unit/product-ops.test.ts',
   'test/unit/random-layers.test.ts',

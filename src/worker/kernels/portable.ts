@@ -3,6 +3,7 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { philoxBlock, unitFloat } from '../../shared/random/philox.js';
 import { BaseKernels } from './base-kernels.js';
+import { spreadFilter, spreadShape, withoutZeros } from './dilated-filter.js';
 import { hostAdam } from './host-adam.js';
 import type {
   AdamState,
@@ -31,8 +32,11 @@ export class PortableKernels extends BaseKernels {
     dy: Tensor4D,
     window: ConvWindow,
   ): Tensor4D {
-    const attributes = convAttributes(window, { filterShape: [...filterShape] });
-    return this.#run<Tensor4D>('Conv2DBackpropFilter', { x, dy }, attributes);
+    const { tf } = this;
+    const attributes = convAttributes(window, { filterShape: spreadShape(filterShape, window.dilations) });
+    return tf.tidy(() =>
+      withoutZeros(tf, this.#run<Tensor4D>('Conv2DBackpropFilter', { x, dy }, attributes), window.dilations),
+    );
   }
 
   conv2dInputGradient(
@@ -42,7 +46,11 @@ export class PortableKernels extends BaseKernels {
     window: ConvWindow,
   ): Tensor4D {
     const attributes = convAttributes(window, { inputShape: [...xShape] });
-    return this.#run<Tensor4D>('Conv2DBackpropInput', { dy, filter }, attributes);
+    const { tf } = this;
+    return tf.tidy(() => {
+      const spread = spreadFilter(tf, filter, window.dilations);
+      return this.#run<Tensor4D>('Conv2DBackpropInput', { dy, filter: spread }, attributes);
+    });
   }
 
   biasAdd(x: Tensor, bias: Tensor1D): Tensor {
@@ -125,13 +133,14 @@ export class PortableKernels extends BaseKernels {
   }
 }
 
-function convAttributes({ strides, padding, dilations }: ConvWindow, shape: object): object {
+/** The attributes of a gradient of a convolution, whose filter is already spread. */
+function convAttributes({ strides, padding }: ConvWindow, shape: object): object {
   return {
     ...shape,
     strides: [...strides],
     pad: padding,
     dataFormat: 'NHWC',
-    dilations: [...dilations],
+    dilations: [1, 1],
     dimRoundingMode: undefined,
   };
 }
