@@ -91,7 +91,10 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   };
 }
 
-/** Injects a fault every `everySeconds` until the time of the soak is over. */
+/**
+ * Injects a fault every `everySeconds` until the time of the soak is over. A fault that another one triggers is two faults, and takes two
+ * intervals: a launcher gives a worker up that is lost more often than five times within a minute.
+ */
 async function injectFaults(
   options: SoakOptions,
   run: SoakRun,
@@ -104,13 +107,14 @@ async function injectFaults(
   await run.firstStep();
   const sequence = new PhiloxSequence(philoxKey(options.seed, 'faults'), 0xffffffff);
   for (let number = 1; Date.now() < endMs - everyMs && !run.training.over; number++) {
-    let nextMs = Date.now() + everyMs;
     const planned = drawSoakFault(options, sequence, number, run.training);
+    const intervalMs = planned?.trigger ? 2 * everyMs : everyMs;
+    let nextMs = Date.now() + intervalMs;
     if (planned) {
       const limitMs = Math.min(patience * everyMs, endMs - Date.now());
       const fault = await injectWithin(limitMs, run.training, requests, planned);
       injected.push(fault);
-      if (Date.now() > nextMs) nextMs = Date.now() + everyMs;
+      if (Date.now() > nextMs) nextMs = Date.now() + intervalMs;
       const fired = fault.atMs === undefined ? ': did not fire' : '';
       options.say(`${planned.id}: ${planned.kind} at ${planned.point}, step ${run.training.step}${fired}`);
       if (endsRun(planned.kind) && fault.atMs !== undefined) {
