@@ -1,7 +1,8 @@
 /**
  * Runs a coordinator and its workers under pm2: `npx pm2 start ecosystem.config.js`, after `npm start` or `npm run setup`.
  *
- *   LOCKSTEP_WORKERS      number of workers (default: one per GPU, or 2 without a GPU)
+ *   LOCKSTEP_WORKERS      number of workers (default: one per GPU, or 2 without a GPU; with the engine webgpu, one per adapter of
+ *                         LOCKSTEP_WEBGPU_ADAPTERS, or 1)
  *   LOCKSTEP_COORDINATOR  address of the coordinator (default: a socket that only this user can reach)
  *   LOCKSTEP_KEYS         folder of keys made by `lockstep keygen`; required for an address that other hosts can reach
  *   LOCKSTEP_PEER_PORT    port of the first worker of this host for the other workers; the next ones use the next ports
@@ -36,7 +37,10 @@ function splitArguments(text) {
 const runArgs = splitArguments(process.env.LOCKSTEP_ARGS ?? '');
 /** The option --workers also sets the number of processes. */
 const workersFlag = runArgs.join(' ').match(/--workers[ =](\d+)/)?.[1];
-const workers = Number(workersFlag ?? process.env.LOCKSTEP_WORKERS ?? '') || countGpus() || 2;
+const engine = runArgs.join(' ').match(/--engine[ =](\w+)/)?.[1] ?? process.env.LOCKSTEP_ENGINE;
+const adapters = (process.env.LOCKSTEP_WEBGPU_ADAPTERS || 'one').split(';').length;
+const devices = () => (engine === 'webgpu' ? adapters : countGpus() || 2);
+const workers = Number(workersFlag ?? process.env.LOCKSTEP_WORKERS ?? '') || devices();
 const coordinator = process.env.LOCKSTEP_COORDINATOR;
 const configFlag = runArgs.find((arg, i) => runArgs[i - 1] === '--config' || arg.startsWith('--config='));
 const config = configFlag?.replace('--config=', '');

@@ -107,7 +107,7 @@ describe('an installation of an engine', () => {
     ['TensorFlow', (host: EngineHost) => engineDirectory(host, 'cpu'), installEngine],
     ['WebGPU', webgpuDirectory, installWebgpu],
   ] as const)(
-    'of %s removes what a killed one has left, leaves nothing if it fails, and keeps other engines',
+    '%s: the draft of a killed one is removed, a failure leaves nothing, and other engines stay',
     async (_, directoryOf, install) => {
       const [home, from] = [await temporaryFolder(), await temporaryFolder()];
       const host = { home };

@@ -60,7 +60,10 @@ export function addWorker(program: Command, run: RunCommand): void {
       '--config <file>',
       "training definition on this machine (default: the coordinator's path; without keys on TCP, the default of `train`)",
     )
-    .option('--device <device>', 'device: cpu or the number of a GPU (default: by instance)')
+    .option(
+      '--device <device>',
+      "device: cpu or the number of a GPU (default: by the worker's number on its host)",
+    )
     .option(
       '--threads <n>',
       "TensorFlow threads, if other than the run's; rejected unless the run has --on-mismatch warn",

@@ -7,7 +7,7 @@ import { ThreadCommunicator } from '../../worker/communicator/thread-communicato
 import { findMemoryAddon } from '../../worker/engine/cache.js';
 import { runSession } from '../../worker/session.js';
 import { loadWorkerEngine } from '../engine/load-worker-engine.js';
-import { chooseDevice, threadsOf } from '../engine/worker-device.js';
+import { adapterNumber, chooseDevice, threadsOf } from '../engine/worker-device.js';
 import {
   coordinatorEndpoint,
   currentEngineHost,
@@ -42,7 +42,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
   if (!launched) warnOfOpenAddress(coordinator, keys);
   const faults = faultOptionsOf(flags);
   if (!launched) await backOff(restartCount());
-  const { slot, ...network } = await placeInNetwork(flags, coordinator);
+  const { slot, number = 0, ...network } = await placeInNetwork(flags, coordinator);
   const exit: WorkerExit = { welcomed: false, saving: false, leftBy: undefined };
   const communicator = new ThreadCommunicator({
     coordinator,
@@ -71,7 +71,14 @@ export async function work(flags: WorkerFlags): Promise<number> {
       faults: { ...faults, injectLinkFault: (fault) => communicator.injectLinkFault(fault) },
       loadEngine: (config) => {
         exit.welcomed = true;
-        return loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device), warn);
+        // The launcher's device is a number in NVIDIA's list, which does not contain WebGPU's adapters.
+        const adapter = adapterNumber(config, launched ? undefined : device, number);
+        return loadWorkerEngine(
+          { ...config, ...threads },
+          chooseDevice(config, device, number),
+          warn,
+          adapter,
+        );
       },
     });
   return participateUntilEnd(communicator, exit, launched, session);

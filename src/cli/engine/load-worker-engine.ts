@@ -4,15 +4,23 @@ import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { engineEnvironment, type EngineDevice } from '../../worker/engine/environment.js';
 import type { Engine } from '../../worker/engine/engine.js';
 import { loadEngine } from '../../worker/engine/load.js';
-import { assignEnvironment, currentEngineHost } from '../environment/environment.js';
+import { adaptersVariable, selectionFor } from '../../worker/engine/webgpu/adapters.js';
+import { assignEnvironment, currentEngineHost, environmentVariable } from '../environment/environment.js';
 
+/** @param number number of the worker on its host, counted from 0 */
 export async function loadWorkerEngine(
   config: Pick<ResolvedConfig, 'threads' | 'engine'> & Partial<Pick<ResolvedConfig, 'allowSoftwareGpu'>>,
   device: EngineDevice,
   warn: (message: string) => void,
+  number = 0,
 ): Promise<Engine> {
   const { threads, engine, allowSoftwareGpu = false } = config;
-  const { variables } = currentEngineHost();
-  assignEnvironment(engineEnvironment({ threads, device, logLevel: variables?.['TF_CPP_MIN_LOG_LEVEL'] }));
-  return loadEngine({ choice: engine, threads, device, host: currentEngineHost(), allowSoftwareGpu, warn });
+  const host = currentEngineHost();
+  const { variables = {} } = host;
+  assignEnvironment(engineEnvironment({ threads, device, logLevel: variables['TF_CPP_MIN_LOG_LEVEL'] }));
+  const options = { choice: engine, threads, device, host, allowSoftwareGpu, warn };
+  if (engine !== 'webgpu') return loadEngine(options);
+  const selected = selectionFor(number, environmentVariable(adaptersVariable), variables);
+  assignEnvironment(selected.variables);
+  return loadEngine({ ...options, adapter: selected.choice });
 }

@@ -3,7 +3,6 @@
 import { resolvedConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';
 import { ConfigError } from '../../shared/errors.js';
 import type { EngineDevice } from '../../worker/engine/environment.js';
-import { instanceNumber } from '../environment/environment.js';
 import { machine } from '../environment/machine.js';
 import { chooseGpus } from '../options/resolve.js';
 
@@ -16,9 +15,33 @@ export function threadsOf(given: string | undefined): Partial<Pick<ResolvedConfi
   return { threads: parsed.data };
 }
 
-/** The launcher assigns a device. Without one, the instance's number selects one of the GPUs that the config allows. */
-export function chooseDevice(config: ResolvedConfig, given: string | undefined): EngineDevice {
+/**
+ * The launcher assigns a device. Without one, the worker's number on its host selects one of the GPUs that the config allows.
+ * @param number counted from 0
+ */
+export function chooseDevice(
+  config: ResolvedConfig,
+  given: string | undefined,
+  number: number,
+): EngineDevice {
   if (given !== undefined) return given === 'cpu' ? 'cpu' : Number(given);
   const gpus = chooseGpus(config.devices, machine(config.devices).present);
-  return gpus[instanceNumber() % Math.max(1, gpus.length)] ?? 'cpu';
+  return gpus[number % Math.max(1, gpus.length)] ?? 'cpu';
+}
+
+/**
+ * Returns the number of the worker's adapter for the engine `webgpu`, where it is the worker's number by default.
+ * @param given the option --device of a worker that was started by hand
+ * @throws ConfigError
+ */
+export function adapterNumber(
+  { engine }: Pick<ResolvedConfig, 'engine'>,
+  given: string | undefined,
+  number: number,
+): number {
+  if (engine !== 'webgpu' || given === undefined) return number;
+  if (/^\d{1,4}$/.test(given)) return Number(given);
+  throw new ConfigError(
+    `--device: expected the number of an adapter with the engine webgpu, got "${given}". Remove the option, or choose another engine.`,
+  );
 }

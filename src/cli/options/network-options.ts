@@ -50,6 +50,8 @@ export function addNetworkOptions(command: Command): Command {
 export interface NetworkPlace extends Pick<WorkerTransportOptions, 'peer' | 'connectTimeoutMs'> {
   readonly health: HttpAddress | null;
   readonly slot: string;
+  /** Number of this worker on its host, counted from 0; undefined if it has none. */
+  readonly number: number | undefined;
 }
 
 /** @throws ConfigError, also if the port for the other workers is taken */
@@ -60,9 +62,10 @@ export async function placeInNetwork(
   const { slot, number } = await placeOnHost(flags.slot, coordinator);
   const health = workerHealthAddress(flags.health, instanceNumber());
   // The workers of a launcher meet at sockets in a folder, and the launcher watches over their coordinator.
-  if (flags.launched === true) return { slot, health };
+  if (flags.launched === true) return { slot, number, health };
   return {
     slot,
+    number,
     health,
     peer: await peerAddressOf(flags, number),
     connectTimeoutMs: connectTimeoutOf(flags),

@@ -113,6 +113,8 @@ export interface Machine {
   readonly cores: number;
   /** Numbers of the GPUs available to workers; empty without GPUs. */
   readonly gpus: readonly number[];
+  /** Number of workers of this host that have an adapter of WebGPU of their own; default: 1, which all workers share. */
+  readonly adapters?: number;
 }
 
 /**
@@ -128,9 +130,8 @@ export function resolveConfig(config: RunConfig, machine: Machine): ResolvedConf
   return Object.freeze(resolvedConfigSchema.parse({ ...config, workers, shards, threads }));
 }
 
-/** WebGPU offers one adapter, which all workers of a host would share. */
-function defaultWorkers({ engine }: RunConfig, { gpus }: Machine): number {
-  if (engine === 'webgpu') return 1;
+function defaultWorkers({ engine }: RunConfig, { gpus, adapters = 1 }: Machine): number {
+  if (engine === 'webgpu') return adapters;
   return gpus.length > 0 ? gpus.length : 2;
 }
 

@@ -9,6 +9,7 @@ import type { Kernels } from '../kernels/kernels.js';
 import type { EngineHost } from './cache.js';
 import type { EngineDevice } from './environment.js';
 import type { Tensorflow } from './native.js';
+import type { AdapterChoice } from './webgpu/adapters.js';
 
 export type EngineChoice = 'auto' | EngineKind;
 
@@ -21,6 +22,8 @@ export interface LoadEngineOptions {
   readonly host: EngineHost;
   /** Permits the engine `webgpu` to use an adapter that computes on the CPU. */
   readonly allowSoftwareGpu?: boolean;
+  /** The adapter of the engine `webgpu`; default: the one that the system prefers. */
+  readonly adapter?: AdapterChoice;
   /** Called with a message when a slower engine was selected. */
   readonly warn: (message: string) => void;
 }

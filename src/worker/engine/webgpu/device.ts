@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { DeviceLostError, EngineError } from '../../../shared/errors.js';
+import { absentName, adaptersVariable, nameFor, namesIn, type AdapterChoice } from './adapters.js';
 import type { Dawn, Gpu, GpuAdapter, GpuAdapterInfo, GpuDevice } from './gpu-types.js';
 import { dawnEntry, installWebgpuCommand } from './packages.js';
 import { installPump } from './pump.js';
@@ -29,19 +30,24 @@ const raisedLimits = [
   'maxComputeWorkgroupsPerDimension',
 ] as const;
 
+export interface DeviceOptions {
+  readonly allowSoftware: boolean;
+  readonly adapter: AdapterChoice;
+}
+
 /**
- * Opens the adapter that the system offers for high performance. Defines Dawn's classes as globals, which tfjs's backend needs.
- * @throws EngineError if there is no adapter, or if it is a software adapter and these are not allowed
+ * Opens the chosen adapter. Defines Dawn's classes as globals, which tfjs's backend needs.
+ * @throws EngineError if there is no adapter, if the adapters cannot be told apart, or if it is a software adapter and these are not
+ * allowed
  */
-export async function openDevice(directory: string, allowSoftware: boolean): Promise<OpenDevice> {
+export async function openDevice(
+  directory: string,
+  { allowSoftware, adapter: choice }: DeviceOptions,
+): Promise<OpenDevice> {
   installPump();
-  const { create, globals } = await loadDawn(directory);
-  Object.assign(globalThis, globals);
-  const gpu = create(process.platform === 'linux' ? ['backend=vulkan'] : []);
-  heldForever.push(gpu);
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (adapter === null) throw noAdapter();
-  heldForever.push(adapter);
+  const dawn = await loadDawn(directory);
+  Object.assign(globalThis, dawn.globals);
+  const { gpu, adapter } = await requestAdapter(dawn, await chosenName(dawn, choice));
   const { info } = adapter;
   if (isSoftware(info) && !allowSoftware)
     throw new EngineError(
@@ -56,6 +62,48 @@ export async function openDevice(directory: string, allowSoftware: boolean): Pro
     if (failure !== undefined) throw failure;
   };
   return { gpu, device, info, check };
+}
+
+/** @param name name of the adapter; undefined: the adapter that the system offers for high performance */
+async function requestAdapter(
+  { create }: Dawn,
+  name: string | undefined,
+): Promise<{ gpu: Gpu; adapter: GpuAdapter }> {
+  const gpu = create([
+    ...(process.platform === 'linux' ? ['backend=vulkan'] : []),
+    ...(name === undefined ? [] : [`adapter=${name}`]),
+  ]);
+  heldForever.push(gpu);
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (adapter === null) throw noAdapter();
+  heldForever.push(adapter);
+  return { gpu, adapter };
+}
+
+/** Returns the names of all adapters; empty without any. */
+async function adapterNames(dawn: Dawn): Promise<string[]> {
+  try {
+    await requestAdapter(dawn, absentName);
+    return [];
+  } catch (error) {
+    return namesIn(error instanceof Error ? error.message : '');
+  }
+}
+
+/** Returns the name to select the adapter by; undefined for the one that the system prefers. @throws EngineError */
+async function chosenName(dawn: Dawn, choice: AdapterChoice): Promise<string | undefined> {
+  // The first worker needs no list, which takes a moment.
+  if (choice.kind === 'preferred' || (choice.kind === 'number' && choice.number === 0)) return undefined;
+  const names = await adapterNames(dawn);
+  if (choice.kind === 'number') {
+    const { adapter } = await requestAdapter(dawn, undefined);
+    return nameFor(choice.number, names, adapter.info.device);
+  }
+  if (names.some((name) => name.includes(choice.name))) return choice.name;
+  throw new EngineError(
+    `WebGPU: expected an adapter whose name contains "${choice.name}", got ${names.map((name) => `"${name}"`).join(', ') || 'none'}. ` +
+      `Correct ${adaptersVariable}.`,
+  );
 }
 
 /** An invalid command is a fault of a shader or a size beyond the adapter's limits, and would be repeated by every worker. */

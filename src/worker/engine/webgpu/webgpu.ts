@@ -24,7 +24,11 @@ export const webgpu: EngineDefinition = {
   processor: ({ device }) => (device.isSoftware === true ? thisProcessor() : anyProcessor),
 };
 
-async function loadWebgpu({ host, allowSoftwareGpu = false }: LoadEngineOptions): Promise<Engine> {
+async function loadWebgpu({
+  host,
+  allowSoftwareGpu: allowSoftware = false,
+  adapter = { kind: 'preferred' },
+}: LoadEngineOptions): Promise<Engine> {
   const directory = findWebgpu(host);
   if (directory === undefined)
     throw new EngineError(
@@ -33,7 +37,7 @@ async function loadWebgpu({ host, allowSoftwareGpu = false }: LoadEngineOptions)
       { path: webgpuDirectory(host) },
     );
   const manifest = await verifiedWebgpuManifest(directory);
-  const opened = await openDevice(directory, allowSoftwareGpu);
+  const opened = await openDevice(directory, { allowSoftware, adapter });
   const name = adapterName(opened.info);
   const tf = requireJavaScript();
   // Some kernels run in tfjs's JavaScript backend.
