@@ -5,6 +5,7 @@ import { vectorOf } from '../../src/shared/model/named-vectors.js';
 import { kernelsOf } from '../../src/worker/kernels/choose.js';
 import { TensorflowKernels } from '../../src/worker/kernels/tensorflow.js';
 import { engineFor } from '../support/in-process.js';
+import { missingGpu } from '../support/software-gpu.js';
 
 const [beta1, beta2, epsilon] = [0.9, 0.999, 1e-8];
 
@@ -35,12 +36,17 @@ const initial = Float32Array.from({ length: size }, (_, i) => Math.sin(i));
 const gradients = (step: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => Math.cos(i * 7 + step) * 10 ** -(i % 11));
 
-describe.each([
-  ['js', true],
-  ['wasm', true],
-  ['tensorflow', true],
-  ['tensorflow', false],
-] as const)('Adam and its gradient on the engine %s, own ops: %s', (choice, ownOps) => {
+const implementations = (
+  [
+    ['js', true],
+    ['wasm', true],
+    ['tensorflow', true],
+    ['tensorflow', false],
+    ['webgpu', true],
+  ] as const
+).filter(([choice]) => choice !== 'webgpu' || missingGpu === undefined);
+
+describe.each(implementations)('Adam and its gradient on the engine %s, own ops: %s', (choice, ownOps) => {
   it('agrees with PyTorch over 200 steps, including tiny gradients, and restores its state', async () => {
     const engine = await engineFor(choice);
     const kernels = ownOps
@@ -94,6 +100,7 @@ describe.each([
       const value = tf.tensor1d(Float32Array.from({ length: count }, (_, i) => Math.sin(i)));
       const [target, hash, expected] = [allocatePinned(count), new Uint8Array(8), new Uint8Array(8)];
       kernels.store(value, target, hash);
+      kernels.completeStores();
       hashFloats(value.dataSync<'float32'>(), expected);
       expect(target).toEqual(value.dataSync());
       expect(hash).toEqual(expected);

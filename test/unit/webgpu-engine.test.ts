@@ -1,5 +1,5 @@
 import os from 'node:os';
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { engineHost } from '../../src/worker/engine/cache.js';
 import type { Engine } from '../../src/worker/engine/engine.js';
@@ -183,6 +183,49 @@ describe.skipIf(missingGpu !== undefined)(gpuTitle('the engine webgpu on a softw
     for (const [i, values] of own.result.entries())
       for (const [at, value] of values.entries())
         expect(Math.abs(value - (reference.result[i]?.[at] ?? Number.NaN))).toBeLessThan(2e-5);
+  });
+
+  it('sums the columns of more rows than a workgroup has invocations', () => {
+    const { tf } = engine;
+    const [rows, columns] = [1000, 5];
+    const x = tf.randomNormal([10, rows / 10, columns], 0.3, 1, 'float32', 21);
+    const values = x.dataSync();
+    const sums = new WebgpuKernels(tf).columnSums(x).dataSync();
+    expect(sums).toHaveLength(columns);
+    for (const [column, sum] of sums.entries()) {
+      let expected = 0;
+      for (let row = 0; row < rows; row++) expected += values[row * columns + column] ?? 0;
+      expect(Math.abs(sum - expected)).toBeLessThan(1e-3);
+    }
+  });
+
+  it.each([3, 10, 300])('has the cross-entropy of %i classes and its gradient', (classes) => {
+    const { tf } = engine;
+    const rows = 7;
+    const logits = tf.mul<Tensor2D>(tf.randomNormal([rows, classes], 0, 1, 'float32', 22), 30);
+    const labels = Int32Array.from({ length: rows }, (_, row) => (row * 5) % classes);
+    const { losses, gradient } = new WebgpuKernels(tf).softmaxCrossEntropy(
+      logits,
+      tf.tensor1d(labels, 'int32'),
+    );
+    const [gotLosses, got] = [losses.arraySync(), gradient.arraySync()];
+    for (const [row, values] of logits.arraySync().entries()) {
+      const label = labels[row] ?? 0;
+      const largest = Math.max(...values);
+      const sum = values.reduce((total, value) => total + Math.exp(value - largest), 0);
+      const loss = Math.log(sum) + largest - (values[label] ?? 0);
+      expect(Math.abs((gotLosses[row] ?? Number.NaN) - loss)).toBeLessThan(1e-5 * (1 + loss));
+      for (const [c, value] of values.entries()) {
+        const expected = Math.exp(value - largest) / sum - (c === label ? 1 : 0);
+        expect(Math.abs((got[row]?.[c] ?? Number.NaN) - expected)).toBeLessThan(2e-5);
+      }
+    }
+  });
+
+  it('stops the gradient of a ReLU where its result is zero', () => {
+    const { tf } = engine;
+    const [dy, y] = [tf.tensor1d([1, 2, 3, 4]), tf.tensor1d([0.5, 0, 2, -0])];
+    expect(new WebgpuKernels(tf).reluGradient(dy, y).arraySync()).toEqual([1, 0, 3, 0]);
   });
 
   // This test comes last, because no test after it has a device.

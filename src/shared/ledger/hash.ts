@@ -19,17 +19,23 @@ export function hashEach(vectors: readonly Float32Array[], hashes: Uint8Array): 
 /** Writes the hash of `values` into the first 8 bytes of `target`. */
 export type HashFloats = (values: Float32Array, target: Uint8Array) => void;
 
-const lanes = 64;
+/** Number of lanes: the word at index i changes the state of lane i modulo this number. */
+export const hashLanes = 64;
 const rotate = (x: number, by: number): number => (x << by) | (x >>> (32 - by));
 
 export const hashFloats: HashFloats = (values, target) => {
   const words = new Int32Array(values.buffer, values.byteOffset, values.length);
-  const state = Int32Array.from({ length: lanes }, (_, lane) => Math.imul(0x9e3779b9, lane + 1));
+  const state = Int32Array.from({ length: hashLanes }, (_, lane) => Math.imul(0x9e3779b9, lane + 1));
   for (let i = 0; i < words.length; i++) {
-    const lane = i % lanes;
+    const lane = i % hashLanes;
     state[lane] = rotate(Math.imul((state[lane] as number) ^ (words[i] as number), 0x85ebca6b), 13);
   }
-  let a = words.length | 0;
+  foldLanes(state, words.length, target);
+};
+
+/** Writes the hash of a vector with `count` elements into the first 8 bytes of `target`. @param state the final states of its lanes */
+export function foldLanes(state: Int32Array, count: number, target: Uint8Array): void {
+  let a = count | 0;
   let b = ~a;
   for (const lane of state) {
     a = rotate(Math.imul(a ^ lane, 0xc2b2ae35), 15);
@@ -38,4 +44,4 @@ export const hashFloats: HashFloats = (values, target) => {
   const view = new DataView(target.buffer, target.byteOffset, hashBytes);
   view.setInt32(0, a ^ (b >>> 16), true);
   view.setInt32(4, b ^ (a >>> 15), true);
-};
+}

@@ -8,9 +8,11 @@ import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js
 import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
 import { InvariantError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
+import { hashBytes } from '../../shared/ledger/hash.js';
 import { allocatePinned } from '../../shared/memory/pinned-vector.js';
 import type { CollectiveHandle, CollectiveRegistrar } from '../communicator/communicator.js';
 import { engines } from '../engine/engines.js';
+import type { Kernels } from '../kernels/kernels.js';
 import { Executor } from '../executor/executor.js';
 import { perTensor, type StepContext } from '../executor/layer-op.js';
 import { allocateSamples, toTensors } from '../data/batch-reader.js';
@@ -66,6 +68,16 @@ export function warmUp(replica: Replica): void {
     );
     kernels.completeStores();
   });
+  warmUpAdam(kernels);
+}
+
+/** The kernels of Adam do not depend on the number of parameters. */
+function warmUpAdam(kernels: Kernels): void {
+  const [count, beta1, beta2] = [2, 0.9, 0.999];
+  const adam = kernels.adam(new Float32Array(count), [count], beta1, beta2);
+  const step = { stepSize: 0, correction: 1, epsilon: 1 };
+  for (const updated of adam.apply(allocatePinned(count), step, new Uint8Array(hashBytes))) updated.dispose();
+  adam.dispose();
 }
 
 /** Collectives of a worker with one shard: the result is its contribution. */

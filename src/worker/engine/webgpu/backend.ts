@@ -39,10 +39,14 @@ export async function startBackend(
   backend.check = check;
   const readComplex = backend.readSync.bind(backend);
   // tfjs's own function reads the two parts of a complex tensor with this one, and everything else by way of a canvas.
-  backend.readSync = (dataId) =>
-    backend.tensorMap.get(dataId).dtype === 'complex64'
-      ? readComplex(dataId)
-      : new ReadBatch(backend).add(dataId)();
+  const prefetched: GpuBackend['prefetched'] = new WeakMap();
+  backend.prefetched = prefetched;
+  backend.readSync = (dataId) => {
+    const values = prefetched.get(dataId);
+    if (values) return values();
+    if (backend.tensorMap.get(dataId).dtype === 'complex64') return readComplex(dataId);
+    return new ReadBatch(backend).add(dataId)();
+  };
   guardCommands(backend);
   tf.registerBackend('webgpu', () => backend);
   await tf.setBackend('webgpu');

@@ -22,6 +22,7 @@ export interface GpuCommandEncoder {
 }
 
 export interface GpuDevice {
+  readonly limits: Readonly<Record<string, number>>;
   readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
   onuncapturederror: ((event: { readonly error?: { readonly message?: string } }) => void) | null;
   createBuffer(descriptor: { size: number; usage: number }): GpuBuffer;
@@ -85,6 +86,9 @@ export interface GpuBackend extends KernelBackend {
   readonly bufferManager: {
     acquireBuffer(size: number, usage: number): GpuBuffer;
     releaseBuffer(buffer: GpuBuffer): void;
+    getNumUsedBuffers(): number;
+    /** Number of buffers that are kept for later tensors of the same size. */
+    getNumFreeBuffers(): number;
   };
   commandEncoder: GpuCommandEncoder | null;
   /** Compiled shaders by key. */
@@ -98,6 +102,8 @@ export interface GpuBackend extends KernelBackend {
     output?: TensorInfo,
   ): TensorInfo;
   readSync(dataId: object): TypedArray;
+  /** Added by Lockstep: functions that return the values of tensors which are read together with others, by `dataId`. */
+  prefetched: WeakMap<object, () => TypedArray>;
   /** Added by Lockstep. @throws EngineError with the first error that the device has reported; see `OpenDevice` */
   check(): void;
   ensureCommandEncoderReady(): void;

@@ -16,7 +16,8 @@ export interface FlatProgram {
   readonly code: string;
 }
 
-const workgroupInvocations = 64;
+/** Number of invocations of a workgroup; the invocations of one have consecutive indices. */
+export const workgroupInvocations = 64;
 
 export function flatProgram({
   key,

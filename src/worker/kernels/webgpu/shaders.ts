@@ -1,6 +1,7 @@
 /** Runs Lockstep's shaders on tfjs's WebGPU backend and makes their results tensors. */
 
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
+import { InvariantError } from '../../../shared/errors.js';
 import type { Tensorflow } from '../../engine/native.js';
 import type { GpuBackend, GpuUniform } from '../../engine/webgpu/gpu-types.js';
 import { tensorOf } from '../tfjs-kernels.js';
@@ -16,9 +17,39 @@ export class Shaders {
     this.backend = tf.backend() as unknown as GpuBackend;
   }
 
-  /** Runs a shader whose result has dtype float32. The caller disposes the result's data. */
-  run(program: FlatProgram, inputs: readonly TensorInfo[], uniforms: readonly GpuUniform[]): TensorInfo {
-    return this.backend.runWebGPUProgram(flatProgram(program), [...inputs], 'float32', [...uniforms]);
+  /** Runs a shader. The caller disposes the result's data. */
+  run(
+    program: FlatProgram,
+    inputs: readonly TensorInfo[],
+    uniforms: readonly GpuUniform[],
+    dtype: 'float32' | 'int32' = 'float32',
+  ): TensorInfo {
+    return this.backend.runWebGPUProgram(flatProgram(program), [...inputs], dtype, [...uniforms]);
+  }
+
+  /** Runs a shader that changes `target`, which is the array `result` of its code. */
+  runInto(
+    target: TensorInfo,
+    program: FlatProgram,
+    inputs: readonly TensorInfo[],
+    uniforms: readonly GpuUniform[],
+  ): void {
+    this.backend.runWebGPUProgram(flatProgram(program), [...inputs], target.dtype, [...uniforms], target);
+  }
+
+  /** Copies elements of a float32 tensor that is on the GPU. The caller disposes the result's data. */
+  part({ dataId }: TensorInfo, offset: number, size: number): TensorInfo {
+    const { backend } = this;
+    const info = backend.makeTensorInfo([size], 'float32');
+    if (size === 0) return info;
+    backend.uploadToGPU(info.dataId);
+    const [from, to] = [dataId, info.dataId].map((id) => backend.tensorMap.get(id).resource);
+    if (!from || !to) throw new InvariantError('a part of a tensor that is not on the GPU');
+    backend.ensureCommandEncoderReady();
+    backend.endComputePassEncoder();
+    const bytes = Float32Array.BYTES_PER_ELEMENT;
+    backend.commandEncoder?.copyBufferToBuffer(from, offset * bytes, to, 0, size * bytes);
+    return info;
   }
 
   /** Makes `info` a tensor in the current tfjs scope. */

@@ -1,15 +1,25 @@
 /** Kernels on tfjs's WebGPU backend. Products and convolutions are tfjs's own shaders; the others are Lockstep's where they save reads. */
 
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { hashFloats } from '../../../shared/ledger/hash.js';
 import type { PinnedVector } from '../../../shared/memory/pinned-vector.js';
 import type { Tensorflow } from '../../engine/native.js';
 import { ReadBatch } from '../../engine/webgpu/read-batch.js';
-import type { BatchMoments, BatchNormPass, BatchNormTail, PhiloxCounter, PhiloxKey } from '../kernels.js';
+import type {
+  AdamState,
+  BatchMoments,
+  BatchNormPass,
+  BatchNormTail,
+  CrossEntropy,
+  PhiloxCounter,
+  PhiloxKey,
+} from '../kernels.js';
 import { PortableKernels } from '../portable.js';
+import { WebgpuAdam, adamBytes } from './adam.js';
 import { batchNorm, moments } from './batch-norm.js';
 import { dropout, philoxUniform } from './random.js';
-import { Shaders } from './shaders.js';
+import { columnSums, softmaxCrossEntropy } from './reductions.js';
+import { Shaders, int } from './shaders.js';
 
 interface PendingStore {
   readonly values: () => Float32Array;
@@ -46,6 +56,36 @@ export class WebgpuKernels extends PortableKernels {
 
   override dropout(x: Tensor, rate: number, key: PhiloxKey, counter: PhiloxCounter): Tensor {
     return dropout(this.#shaders, x, rate, key, counter);
+  }
+
+  override columnSums(x: Tensor): Tensor1D {
+    return columnSums(this.#shaders, x);
+  }
+
+  override reluGradient(dy: Tensor, y: Tensor): Tensor {
+    const program = {
+      key: 'lockstepReluGradient',
+      inputs: ['dy', 'y'],
+      uniforms: 'count : i32,',
+      invocations: dy.size,
+      outputShape: dy.shape,
+      code: `fn main(index : i32) {
+        if (index < uniforms.count) { result[index] = select(0.0, dy[index], y[index] > 0.0); }
+      }`,
+    };
+    return this.#shaders.tensor(this.#shaders.run(program, [dy, y], int(dy.size)));
+  }
+
+  override softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): CrossEntropy {
+    return softmaxCrossEntropy(this.#shaders, logits, labels);
+  }
+
+  /** A state that is too large for one buffer of the adapter stays in the memory of the host. */
+  override adam(parameters: Float32Array, sizes: readonly number[], beta1: number, beta2: number): AdamState {
+    const { maxStorageBufferBindingSize = 0 } = this.#shaders.backend.device.limits;
+    if (parameters.length === 0 || adamBytes(parameters.length) > maxStorageBufferBindingSize)
+      return super.adam(parameters, sizes, beta1, beta2);
+    return new WebgpuAdam(this.#shaders, parameters, sizes, [beta1, beta2]);
   }
 
   override store(value: Tensor, target: PinnedVector, hash?: Uint8Array): void {
