@@ -81,6 +81,7 @@ const trainingOnWasm = ['test/e2e/training.test.ts', 'test/fault/killed-processe
 
 /** Tests of one process that run for hundreds of steps or calls: in `long`. */
 const patient = [
+  'test/oracle/layers-on-webgpu.test.ts',
   'test/oracle/models.test.ts',
   'test/oracle/models-on-webgpu.test.ts',
   'test/oracle/models-on-workers.test.ts',
@@ -88,6 +89,7 @@ const patient = [
   'test/unit/executor-memory.test.ts',
   'test/unit/large-model.test.ts',
   'test/unit/numerics-300-calls.test.ts',
+  'test/unit/webgpu-endurance.test.ts',
   'test/unit/webgpu-step.test.ts',
 ];
 

@@ -28,8 +28,19 @@ interface Round {
 export class Recording {
   /** The rounds of each collective, by the order of registration: names of layers differ between two models in one process. */
   readonly rounds: Round[][] = [];
+  /** The name of each collective, in the same order. */
+  readonly names: string[] = [];
   /** The collectives that were waited for, in order. */
   readonly waits: number[] = [];
+
+  /** The gradient of the mean loss in `step`, flat, in backward order. */
+  gradient(step: number): Float32Array {
+    const buckets = this.rounds.filter((_, i) => this.names[i]?.startsWith('gradients/'));
+    const parts = buckets.flatMap((rounds) =>
+      rounds.flatMap((round) => (round.step === step ? [[...(round.output as Float32Array)]] : [])),
+    );
+    return Float32Array.from(parts.flat());
+  }
 }
 
 type Partial = Omit<CollectiveSpec, 'id'>;
@@ -40,6 +51,7 @@ export function recordingCommunicator(communicator: Communicator, recording: Rec
     const handle = communicator.register(partial, within);
     const rounds: Round[] = [];
     const index = recording.rounds.push(rounds) - 1;
+    recording.names.push(partial.name);
     return {
       ...handle,
       start: (step) => {

@@ -33,6 +33,8 @@ export interface Trained {
   readonly names: readonly string[];
   readonly trainable: readonly boolean[];
   readonly weightsSha256: string;
+  /** The trainable weights in the order of the flat gradient. */
+  readonly parameters: readonly { readonly name: string; readonly size: number }[];
   /** Outputs on the training samples in the order of the first epoch, concatenated; empty unless requested. */
   readonly predictions: readonly number[];
 }
@@ -163,7 +165,7 @@ export class CaseTraining {
   ): Promise<Trained> {
     const context = await this.#open(join);
     try {
-      const { replica, sampler } = context;
+      const { replica, sampler, state } = context;
       const initialWeights = readWeights(replica);
       const steps = this.#size.epochs * sampler.stepsPerEpoch;
       const losses: number[] = [];
@@ -179,6 +181,10 @@ export class CaseTraining {
         names: replica.layout.map(({ name }) => name),
         trainable: replica.layout.map(({ trainable }) => trainable),
         weightsSha256: replicaHashes(replica).weightsSha256,
+        parameters: state.optimizer.parameters.map(({ weight, size }) => ({
+          name: replica.layout[weight]?.name ?? '',
+          size,
+        })),
         predictions: predict ? this.#predict(context) : [],
       };
     } finally {
