@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { OperationalError } from '../../shared/errors.js';
 import { engineDirectory, findEngine, installCommand, type EngineHost } from './cache.js';
+import { whyNoGpu } from './cuda.js';
 import { readManifest, verifyFiles } from './manifest.js';
 import { requireTrusted } from './trust.js';
 import { probeBinding } from './probe.js';
@@ -22,7 +23,7 @@ export interface EngineStatus {
   readonly device: string;
   readonly cores: number;
   readonly instructionSets: readonly string[];
-  /** A problem that prevents native TensorFlow from being used. */
+  /** A problem that prevents native TensorFlow, or the GPU with TensorFlow's CUDA build, from being used. */
   readonly problem: string | undefined;
   /** The command to run next. */
   readonly next: string;
@@ -70,7 +71,8 @@ export async function engineStatus(host: EngineHost): Promise<EngineStatus> {
         : ownOpFailures.every(({ kind }) => kind !== 'unregistered'),
       ownKernelsReason: ownOpFailures[0]?.reason,
       device: gpu ? 'GPU' : `CPU, ${cpuModel()}`,
-      problem: undefined,
+      problem:
+        manifest?.variant === 'cuda' && !gpu ? `No GPU is used. ${await whyNoGpu(directory)}` : undefined,
       next: 'lockstep train',
     };
   } catch (error) {

@@ -4,6 +4,7 @@ import { EngineError, InvariantError } from '../../shared/errors.js';
 import { loadNativeMemory, type NativeMemory } from '../../shared/memory/native-memory.js';
 import { TensorflowKernels } from '../kernels/tensorflow.js';
 import { findEngine, findMemoryAddon, installCommand, packageDirectory, type EngineHost } from './cache.js';
+import { requireDevice } from './cuda.js';
 import { cpuName, describeEngine } from './describe-engine.js';
 import type { Engine, EngineDefinition, LoadEngineOptions } from './engine.js';
 import { nativeFiles } from './engine-files.js';
@@ -34,6 +35,7 @@ async function loadTensorflow(options: LoadEngineOptions): Promise<Engine> {
     readonly binding: { readonly TF_Version: string };
   };
   const kind = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
+  await requireDevice(found, options.device ?? 'auto', backend.isUsingGpuDevice, options.warn);
   const name = kind === 'gpu' ? 'GPU 0 of those visible' : cpuName();
   const version = backend.binding.TF_Version;
   return describeEngine(tf, `TensorFlow ${version}`, {

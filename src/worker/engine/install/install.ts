@@ -18,6 +18,7 @@ import {
   type EngineHost,
   type EngineVariant,
 } from '../cache.js';
+import { whyNoGpu } from '../cuda.js';
 import { describeFiles, readManifest, verifyFiles, type EngineManifest } from '../manifest.js';
 import { requireTrusted } from '../trust.js';
 import { probeBinding } from '../probe.js';
@@ -87,7 +88,7 @@ async function installNew({ host, variant, from, unpinned = false, log }: Instal
   const failures: string[] = [];
   const sources: readonly (readonly [string, () => Promise<Provided>])[] =
     from !== undefined
-      ? [[`--from ${from}`, () => provideFrom(from, draft)]]
+      ? [[`--from ${from}`, () => provideFrom(from, draft, variant)]]
       : [['PyPI wheel', () => providePypi(draft, { variant, unpinned, log })]];
   for (const [name, provide] of sources) {
     try {
@@ -132,7 +133,9 @@ async function finish(
 ): Promise<void> {
   const draft = path.join(directory, `draft-${process.pid}.node`);
   const { compiler, ownKernels } = await compileBinding(host, directory, draft, log);
-  const { tensorflowVersion } = await probeBinding(draft);
+  const { tensorflowVersion, gpu } = await probeBinding(draft);
+  if (about.variant === 'cuda' && !gpu)
+    log(`Warning: TensorFlow uses no GPU and computes on the CPU. ${await whyNoGpu(directory)}`);
   const memoryDraft = path.join(directory, `draft-${process.pid}-memory.node`);
   const withoutMemory = await compileMemory(compiler, memoryDraft);
   for (const name of await readdir(directory)) {

@@ -2,7 +2,8 @@
 import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError } from '../../../shared/errors.js';
-import type { EngineVariant } from '../cache.js';
+import { engineRelease, type EngineVariant } from '../cache.js';
+import { cudaLibraries, missingLibraries } from '../cuda.js';
 import type { EngineManifest } from '../manifest.js';
 import { downloadWheels, tensorflowRequirement } from './pip.js';
 import { extractWheel } from './wheel.js';
@@ -14,19 +15,24 @@ export interface Provided {
   readonly wheels: EngineManifest['wheels'];
 }
 
-/** Copies from a folder with wheels, with a wheel's contents, or with libtensorflow (include/ and lib/). @throws EngineError */
-export async function provideFrom(from: string, target: string): Promise<Provided> {
+/**
+ * Copies from a folder with wheels, with a wheel's contents, or with libtensorflow (include/ and lib/).
+ * @throws EngineError, also if wheels for the CUDA variant lack a library that TensorFlow needs to use a GPU
+ */
+export async function provideFrom(
+  from: string,
+  target: string,
+  variant: EngineVariant = 'cpu',
+): Promise<Provided> {
   const names = await readdir(from).catch((error: unknown) => {
     throw new EngineError(`--from ${from}: expected a readable folder.`, { path: from }, error);
   });
   const wheels = names.filter((name) => name.endsWith('.whl')).map((name) => path.join(from, name));
   if (wheels.length > 0) {
     // The user has chosen the folder, so only a wheel of a known name has to be that of the release.
-    return {
-      source: 'from',
-      reason: `--from ${from}: wheels`,
-      wheels: await unpack(wheels, target, 'accepted'),
-    };
+    const unpacked = await unpack(wheels, target, 'accepted');
+    if (variant === 'cuda') await requireCudaLibraries(from, target);
+    return { source: 'from', reason: `--from ${from}: wheels`, wheels: unpacked.wheels };
   }
   const places = [
     { libraries: path.join(from, 'tensorflow'), headers: path.join(from, 'tensorflow', 'include') },
@@ -72,28 +78,46 @@ export async function providePypi(
   const requirement = tensorflowRequirement(variant);
   if (!unpinned) requirePinned(requirement);
   log(`Downloading ${requirement} with pip ...`);
-  const main = await downloadWheels([requirement], downloads);
-  const wheels = await unpack(main, target, unknown);
+  const { wheels, cudaRequirements } = await unpack(
+    await downloadWheels([requirement], downloads),
+    target,
+    unknown,
+  );
   if (variant === 'cuda') {
-    const requirements = (await Promise.all(main.map((wheel) => extractWheel(wheel, target)))).flatMap(
-      ({ cudaRequirements }) => cudaRequirements,
-    );
-    log(`Downloading ${requirements.length} CUDA libraries with pip ...`);
+    log(`Downloading ${cudaRequirements.length} CUDA libraries with pip ...`);
     const cuda = path.join(target, 'downloads-cuda');
     await mkdir(cuda, { recursive: true });
-    wheels.push(...(await unpack(await downloadWheels(requirements, cuda), target, unknown)));
+    const libraries = await unpack(await downloadWheels(cudaRequirements, cuda), target, unknown);
+    wheels.push(...libraries.wheels);
     await rm(cuda, { recursive: true });
   }
   await rm(downloads, { recursive: true });
   return { source: 'pypi', reason: `pip download ${requirement}`, wheels };
 }
 
+async function requireCudaLibraries(from: string, target: string): Promise<void> {
+  const missing = missingLibraries(await cudaLibraries(target));
+  if (missing.length === 0) return;
+  throw new EngineError(
+    `--from ${from}: expected the wheels of the CUDA libraries as well, got none with ${missing.join(', ')}. ` +
+      `Fill the folder with \`pip download "tensorflow[and-cuda]==${engineRelease.tensorflowVersion}"\`.`,
+    { path: from, missing: missing.join(', ') },
+  );
+}
+
+interface Unpacked {
+  readonly wheels: EngineManifest['wheels'];
+  /** Requirements of the wheels' `and-cuda` extras. */
+  readonly cudaRequirements: readonly string[];
+}
+
 async function unpack(
   wheels: readonly string[],
   target: string,
   unknown: 'refused' | 'accepted',
-): Promise<{ name: string; sha256: string }[]> {
+): Promise<Unpacked> {
   const checked = await checkWheels(wheels, unknown);
-  for (const wheel of wheels) await extractWheel(wheel, target);
-  return checked;
+  const cudaRequirements: string[] = [];
+  for (const wheel of wheels) cudaRequirements.push(...(await extractWheel(wheel, target)).cudaRequirements);
+  return { wheels: checked, cudaRequirements };
 }
