@@ -2,7 +2,9 @@
 
 import type * as tfjs from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
-import type { LossName, MetricInput, OutputLossInput } from '../shared/config/loss-config.js';
+import type { LossName, OutputLossInput } from '../shared/config/loss-config.js';
+import type { MetricInput } from '../shared/config/metric-config.js';
+import type { TfjsLossName } from '../shared/config/tfjs-names.js';
 
 /** Prediction and target of one output for one shard of the batch; the first dimension of both is the samples. */
 export interface Prediction {
@@ -20,6 +22,7 @@ export type MetricFunction = (context: Prediction) => Tensor1D;
 
 export type OutputLoss =
   | LossName
+  | TfjsLossName
   | Exclude<OutputLossInput, { kind: 'custom' }>
   | LossFunction
   | { readonly compute: LossFunction; readonly weight?: number };

@@ -26,6 +26,12 @@ RULES = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.1),
     "sgd": lambda p: torch.optim.SGD(p, lr=1e-2),
     "momentum": lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9, dampening=0.1),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=1e-2),
+    "rmsprop_all": lambda p: torch.optim.RMSprop(p, lr=1e-2, alpha=0.9, momentum=0.5, centered=True, weight_decay=0.01),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=1e-2),
+    "adagrad_from": lambda p: torch.optim.Adagrad(p, lr=1e-2, initial_accumulator_value=0.1, weight_decay=0.01),
+    "adadelta": lambda p: torch.optim.Adadelta(p, lr=1e-2),
+    "adamax": lambda p: torch.optim.Adamax(p, lr=1e-2, weight_decay=0.01),
     "nesterov": lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9, nesterov=True, weight_decay=0.01),
 }
 for name, rule in RULES.items():

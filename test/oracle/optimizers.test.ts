@@ -1,4 +1,7 @@
 import { readFile } from 'node:fs/promises';
+import type * as tfjs from '@tensorflow/tfjs';
+import type { Optimizer } from '@tensorflow/tfjs';
+import { mergeConfig } from '../../src/cli/options/resolve.js';
 import { allocatePinned } from '../../src/shared/memory/pinned-vector.js';
 import { describe, expect, it } from 'vitest';
 import { decodeSafetensors } from '../../src/shared/checkpoint/safetensors.js';
@@ -20,7 +23,7 @@ import {
 } from '../../src/worker/optimizer/evaluation-decisions.js';
 import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
 import { createRule } from '../../src/worker/optimizer/create-rule.js';
-import { ruleVectors } from '../../src/worker/optimizer/update-rule.js';
+import { optimizerVectors } from '../../src/shared/model/optimizer-vectors.js';
 import { WeightAverage } from '../../src/worker/optimizer/weight-average.js';
 import { engineFor } from '../support/in-process.js';
 
@@ -57,6 +60,15 @@ describe.each<EngineChoice>(['js', 'tensorflow'])(
       ['adam', { kind: 'adam', learningRate }],
       ['adam_l2', { kind: 'adam', learningRate, weightDecay: 0.1 }],
       ['adamw', { kind: 'adamw', learningRate, weightDecay: 0.1 }],
+      ['rmsprop', { kind: 'rmsprop', learningRate }],
+      [
+        'rmsprop_all',
+        { kind: 'rmsprop', learningRate, decay: 0.9, momentum: 0.5, centered: true, weightDecay: 0.01 },
+      ],
+      ['adagrad', { kind: 'adagrad', learningRate }],
+      ['adagrad_from', { kind: 'adagrad', learningRate, initialAccumulatorValue: 0.1, weightDecay: 0.01 }],
+      ['adadelta', { kind: 'adadelta', learningRate }],
+      ['adamax', { kind: 'adamax', learningRate, weightDecay: 0.01 }],
       ['sgd', { kind: 'sgd', learningRate }],
       ['momentum', { kind: 'sgd', learningRate, momentum: 0.9, dampening: 0.1 }],
       [
@@ -93,13 +105,54 @@ describe.each<EngineChoice>(['js', 'tensorflow'])(
         if ([1, 10, 100].includes(i + 1)) near(vectorOf(rule.read(), 'weights'), `${name}_${i + 1}`, i + 1);
       }
       expect(tf.memory().numTensors).toBe(before);
-      expect([...rule.read().keys()]).toEqual(ruleVectors(config));
+      expect([...rule.read().keys()]).toEqual(optimizerVectors(config));
       expect(other.read()).toEqual(rule.read());
       rule.dispose();
       other.dispose();
     });
   },
 );
+
+describe("tfjs's own optimizers, for 100 steps", () => {
+  type Train = (typeof tfjs)['train'];
+  it.each<[string, (train: Train) => Optimizer, RunConfigInput['optimizer']]>([
+    ['rmsprop', (train) => train.rmsprop(0.01), { kind: 'rmsprop', learningRate: 0.01 }],
+    [
+      'rmsprop with momentum',
+      (train) => train.rmsprop(0.01, 0.8, 0.5, 1e-4),
+      { kind: 'rmsprop', learningRate: 0.01, decay: 0.8, momentum: 0.5, epsilon: 1e-4 },
+    ],
+    [
+      'centered rmsprop',
+      (train) => train.rmsprop(0.01, 0.9, 0.5, 1e-9, true),
+      { kind: 'rmsprop', learningRate: 0.01, momentum: 0.5, epsilon: 1e-9, centered: true },
+    ],
+    ['adagrad', (train) => train.adagrad(0.01), 'adagrad'],
+    ['adadelta', (train) => train.adadelta(0.1), { kind: 'adadelta', learningRate: 0.1 }],
+    ['adamax', (train) => train.adamax(0.01), { kind: 'adamax', learningRate: 0.01 }],
+  ])('%s', async (_, make, input) => {
+    const { tf } = await engineFor('js');
+    const { optimizer: config } = mergeConfig([
+      { source: 'test', values: { arithmetic: 'tfjs', optimizer: input } },
+    ]);
+    const rule = createRule(tf, new PortableKernels(tf), config, parameters, start);
+    const optimizer = make(tf.train);
+    const variable = tf.variable(tf.tensor1d(start), true, 'p');
+    const gradient = allocatePinned(60);
+    for (const [i, given] of gradients.entries()) {
+      gradient.set(given);
+      tf.dispose(rule.apply(gradient, i + 1, config.learningRate));
+      tf.tidy(() => optimizer.applyGradients({ p: tf.tensor1d(given) }));
+    }
+    const [got, expected] = [vectorOf(rule.read(), 'weights'), variable.dataSync<'float32'>()];
+    // tfjs rounds each operation to float32.
+    for (const [i, value] of expected.entries()) expect(Math.abs((got[i] ?? 0) - value)).toBeLessThan(5e-5);
+    expect(Math.max(...got.map((value, i) => Math.abs(value - (start[i] ?? 0))))).toBeGreaterThan(0.02);
+    rule.dispose();
+    tf.dispose(variable);
+    optimizer.dispose();
+  });
+});
 
 it('the gradient is clipped by its norm over all parameters, and the original is not changed', () => {
   const target = new Float32Array(60);

@@ -39,6 +39,14 @@ it.each<[string, Compile]>([
     "Nesterov's momentum",
     () => ({ optimizer: tf.train.momentum(0.1, 0.9, true), loss: ['categoricalCrossentropy'] }),
   ],
+  ['rmsprop by name', () => ({ optimizer: 'rmsprop', loss: 'categoricalCrossentropy' })],
+  [
+    'rmsprop with momentum',
+    () => ({ optimizer: tf.train.rmsprop(0.01, 0.8, 0.5, 1e-3), loss: 'categoricalCrossentropy' }),
+  ],
+  ['adagrad by name', () => ({ optimizer: 'adagrad', loss: 'categoricalCrossentropy' })],
+  ['adadelta by name', () => ({ optimizer: 'adadelta', loss: 'categoricalCrossentropy' })],
+  ['adamax by name', () => ({ optimizer: 'adamax', loss: 'categoricalCrossentropy' })],
   ['a loss by output', () => ({ optimizer: tf.train.sgd(0.3), loss: { last: 'categoricalCrossentropy' } })],
 ])('trains with %s as tfjs does after the same compile', async (_, compile) => {
   const context = await alone(engine, model('softmax', compile), { batchSize: 16, shards: 2 }, data);
@@ -59,7 +67,7 @@ it('takes the optimizer, the loss and the metrics over, and says so', async () =
   const replica = await of(() => ({
     optimizer: 'adam',
     loss: 'sparseCategoricalCrossentropy',
-    metrics: ['accuracy', tf.metrics.precision],
+    metrics: ['accuracy', tf.metrics.cosineProximity],
   }));
   const { optimizer, loss, metrics, schedule } = replica.config;
   expect(optimizer).toMatchObject({
@@ -96,7 +104,7 @@ it('gives --set precedence over compile, for a part of a choice as well', async 
 
 it("does not look for counterparts of metrics that the definition's own outrank", async () => {
   const replica = await of(
-    () => ({ optimizer: 'sgd', loss: 'categoricalCrossentropy', metrics: [tf.metrics.precision] }),
+    () => ({ optimizer: 'sgd', loss: 'categoricalCrossentropy', metrics: [tf.metrics.cosineProximity] }),
     { metrics: ['accuracy'] },
   );
   expect(replica.config.metrics).toEqual(['accuracy']);
@@ -113,9 +121,9 @@ it('says that a loss of probabilities takes an output without an activation as l
 
 it.each<[string, Compile, RegExp]>([
   [
-    'RMSProp',
-    () => ({ optimizer: 'rmsprop', loss: 'categoricalCrossentropy' }),
-    /got RMSProp, which has no counterpart/,
+    'the decay of adamax',
+    () => ({ optimizer: tf.train.adamax(0.01, 0.9, 0.99, 1e-7, 0.1), loss: 'categoricalCrossentropy' }),
+    /expected an adamax without decay, got decay 0\.1/,
   ],
   ['hinge', () => ({ optimizer: 'sgd', loss: 'hinge' }), /the loss hinge has no counterpart/],
   [

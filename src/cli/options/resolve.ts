@@ -12,6 +12,7 @@ import {
 } from '../../shared/config/run-config.js';
 import { applyAssignments, assignmentsOf } from '../../shared/config/assignments.js';
 import { isRecord } from '../../shared/config/is-record.js';
+import { withDefaultsOfTfjs } from '../../shared/config/optimizer-config.js';
 import { hasThreads } from '../../shared/config/engine-kinds.js';
 import { ConfigError } from '../../shared/errors.js';
 import { contradictions } from './contradictions.js';
@@ -99,12 +100,10 @@ function mergeLayers(layers: readonly ConfigLayer[]): {
   return { merged, sources };
 }
 
-/** With tfjs's arithmetic, Adam's epsilon has tfjs's default. */
+/** With tfjs's arithmetic, the optimizer has tfjs's defaults and rules. */
 function applyArithmetic(merged: Record<string, unknown>): void {
   const { arithmetic, optimizer = { kind: 'adam' } } = merged;
-  if (arithmetic !== 'tfjs' || typeof optimizer !== 'object' || optimizer === null) return;
-  const { kind } = optimizer as { kind?: unknown };
-  if (kind === 'adam' || kind === 'adamw') merged['optimizer'] = { epsilon: 1e-7, ...optimizer };
+  if (arithmetic === 'tfjs') merged['optimizer'] = withDefaultsOfTfjs(optimizer);
 }
 
 /** The hardware, as far as the configuration depends on it. */

@@ -6,7 +6,7 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { parameterVectors } from '../model/named-vectors.js';
+import { mostParameterVectors } from '../model/named-vectors.js';
 
 /** Length of a piece in bytes; the last piece of a file is shorter. Four pieces take 0.9 s on a link of 10 Mbit/s. */
 export const pieceBytes = 256 * 1024;
@@ -87,7 +87,7 @@ const descriptionBytes = 64 * 2 ** 20;
 
 /** The largest artefact of a model. @param parameterCount number of the model's weights */
 export function mostBytes(parameterCount: number): number {
-  return parameterCount * 4 * parameterVectors.length + descriptionBytes;
+  return parameterCount * 4 * mostParameterVectors + descriptionBytes;
 }
 
 /** The position of a piece; `length` follows from the size of the file. */

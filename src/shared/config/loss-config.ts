@@ -1,7 +1,9 @@
-/** Schemas of losses and metrics. They are plain data; the user's functions appear as `custom`. */
+/** Schemas of losses. They are plain data; the user's functions appear as `custom`. */
 
 import { z } from 'zod';
-import { finite, positiveInt } from './numbers.js';
+import { isRecord } from './is-record.js';
+import { finite } from './numbers.js';
+import { lossOfTfjsName, type TfjsLossName } from './tfjs-names.js';
 
 /** Weight of this output's loss in the sum over all outputs. */
 const weight = finite.positive().default(1);
@@ -13,6 +15,7 @@ const lossNames = [
   'meanAbsoluteError',
   'huber',
 ] as const;
+const lossName = z.enum(lossNames);
 
 export const outputLossSchema = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -33,33 +36,26 @@ export const outputLossSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('custom'), weight }),
 ]);
 
-const oneLoss = z.union([z.enum(lossNames), outputLossSchema]);
+const named = z.union([lossName, outputLossSchema]);
+
+/** Takes tfjs's names as well, e.g. `categoricalCrossentropy`. */
+const oneLoss = z.preprocess<unknown, typeof named, z.input<typeof named> | TfjsLossName>(withOwnName, named);
+
+/** Replaces tfjs's name of a loss, alone or as a kind, by Lockstep's. */
+function withOwnName(value: unknown): unknown {
+  if (typeof value === 'string') return lossOfTfjsName(value)?.kind ?? value;
+  if (!isRecord(value) || typeof value['kind'] !== 'string') return value;
+  return { ...value, kind: lossOfTfjsName(value['kind'])?.kind ?? value['kind'] };
+}
 
 export const lossSchema = z.union([oneLoss, z.record(z.string().min(1).max(256), oneLoss)], {
   error: `must be one of ${lossNames.join(', ')}, such a { kind, ... }, or one for each output of the model by its name`,
 });
 
-const metricNames = ['accuracy', 'meanAbsoluteError', 'meanSquaredError'] as const;
-const metricName = z.string().regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots or dashes');
-/** Name of the output, for a model with several outputs. */
-const output = z.string().min(1).max(256).optional();
-
-export const metricSchema = z.union(
-  [
-    z.enum(metricNames),
-    z.strictObject({ kind: z.enum(metricNames), name: metricName.optional(), output }),
-    z.strictObject({ kind: z.literal('topK'), k: positiveInt(100_000), name: metricName.optional(), output }),
-    z.strictObject({ kind: z.literal('custom'), name: metricName, output }),
-  ],
-  { error: `must be ${metricNames.join(', ')}, { kind: 'topK', k: 5 }, or { name, compute }` },
-);
-
 export type LossName = (typeof lossNames)[number];
 export type OutputLossConfig = z.infer<typeof outputLossSchema>;
 export type LossConfig = z.infer<typeof lossSchema>;
-export type MetricConfig = z.infer<typeof metricSchema>;
 export type OutputLossInput = z.input<typeof outputLossSchema>;
-export type MetricInput = z.input<typeof metricSchema>;
 
 /** Returns the loss of each of the model's outputs, in order; undefined for an output without a loss. */
 export function lossOfOutputs(

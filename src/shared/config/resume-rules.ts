@@ -6,7 +6,8 @@ import { earlyStoppingSchema, scheduleSchema } from './schedule-config.js';
 
 /** Adam and AdamW keep the same vectors between steps; SGD keeps one if it has a momentum. */
 export const sameOptimizerState: ResumeRule = {
-  description: 'free; fixed: the choice between adam or adamw, sgd with momentum, and sgd without momentum',
+  description:
+    'free; fixed: the kind (adam and adamw count as one), whether sgd or rmsprop has a momentum, whether rmsprop is centered, and its arithmetic',
   refusal: (before, now) => {
     const [then, next] = [optimizerStateOf(before), optimizerStateOf(now)];
     return then === next
@@ -17,8 +18,19 @@ export const sameOptimizerState: ResumeRule = {
 
 function optimizerStateOf(value: unknown): string {
   const optimizer = optimizerSchema.parse(value);
-  if (optimizer.kind !== 'sgd') return 'adam';
-  return optimizer.momentum > 0 ? 'sgd with momentum' : 'sgd without momentum';
+  const { kind } = optimizer;
+  const momentum =
+    'momentum' in optimizer ? (optimizer.momentum > 0 ? ' with momentum' : ' without momentum') : '';
+  switch (kind) {
+    case 'adamw':
+      return 'adam';
+    case 'rmsprop': {
+      const rule = optimizer.arithmetic === 'tfjs' ? " by tfjs's rule" : '';
+      return `${optimizer.centered ? 'centered ' : ''}rmsprop${momentum}${rule}`;
+    }
+    default:
+      return `${kind}${momentum}`;
+  }
 }
 
 /** The scheduler state of `plateau` holds the reduced rate and the best value of its metric. */

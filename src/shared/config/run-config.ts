@@ -37,8 +37,9 @@ export type RunConfigInput = z.input<typeof runConfigSchema>;
 export type ConfigField = keyof RunConfig;
 export type { OptimizerConfig } from './optimizer-config.js';
 export type { EarlyStoppingConfig, ScheduleConfig, WarmupConfig } from './schedule-config.js';
+export type { CountMetricConfig, MeanMetricConfig, MetricConfig, MetricObject } from './metric-config.js';
 export type Precision = RunConfig['precision'];
-export type { LossConfig, LossName, MetricConfig, OutputLossConfig } from './loss-config.js';
+export type { LossConfig, LossName, OutputLossConfig } from './loss-config.js';
 
 /** A run configuration in which the numbers of workers, shards and threads are decided. */
 export const resolvedConfigSchema = runConfigSchema.extend({

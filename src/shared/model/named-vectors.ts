@@ -7,8 +7,25 @@ import { InvariantError } from '../errors.js';
 import type { PinnedVector } from '../memory/pinned-vector.js';
 
 /** Vectors with one element per trainable parameter, flat, in the order in which backward reaches the parameters. */
-export const parameterVectors = ['weights', 'sgd.momentum', 'adam.first', 'adam.second', 'ema'] as const;
+export const parameterVectors = [
+  'weights',
+  'sgd.momentum',
+  'adam.first',
+  'adam.second',
+  'rmsprop.square',
+  'rmsprop.mean',
+  'rmsprop.momentum',
+  'adagrad.sum',
+  'adadelta.square',
+  'adadelta.update',
+  'adamax.first',
+  'adamax.norm',
+  'ema',
+] as const;
 export type ParameterVector = (typeof parameterVectors)[number];
+
+/** Number of these vectors in one training state, at most: those of centered rmsprop with momentum, and the average. */
+export const mostParameterVectors = 5;
 
 /** Vectors with one element per weight that is not trainable (BatchNorm's running statistics), flat, in layout order. */
 export const statisticsVectors = ['statistics', 'ema.statistics'] as const;

@@ -8,15 +8,10 @@ import { foldTree, rootLevel } from '../../shared/sharding/tree.js';
 import type { Interruptible } from '../mailbox.js';
 import type { EvaluationContext } from '../training/generation-context.js';
 import type { AnswerSink } from './misclassified-collector.js';
+import type { Results } from '../objective/objective.js';
 import { shardTotals, type Evaluator, type Split } from './shard-totals.js';
 
-export interface Evaluation {
-  /** Mean over the split. */
-  readonly loss: number;
-  /** Mean of each metric over the split, by name. */
-  readonly metrics: Readonly<Record<string, number>>;
-  /** Number of correctly classified samples; null if `accuracy` is not among the metrics. */
-  readonly correct: number | null;
+export interface Evaluation extends Results {
   /** Number of samples. */
   readonly count: number;
 }
@@ -49,7 +44,7 @@ export async function evaluate(
   }
   evaluation.start(step);
   evaluation.wait();
-  return means(context, evaluation.output as Float64Array);
+  return resultsOf(context, evaluation.output as Float64Array);
 }
 
 /**
@@ -72,17 +67,10 @@ export async function evaluateAlone(
   const sums = foldTree(root, shards, leaf, (left, right) =>
     combine('sum-float64', portable, left, left, right),
   );
-  return means(evaluator, sums);
+  return resultsOf(evaluator, sums);
 }
 
-function means({ replica: { objective } }: Pick<Evaluator, 'replica'>, sums: Float64Array): Evaluation {
+function resultsOf({ replica: { objective } }: Pick<Evaluator, 'replica'>, sums: Float64Array): Evaluation {
   const count = sums.at(-1) ?? 0;
-  const names = objective.metricNames;
-  const accuracy = names.indexOf('accuracy');
-  return {
-    loss: (sums[0] ?? 0) / count,
-    metrics: Object.fromEntries(names.map((name, i) => [name, (sums[i + 1] ?? 0) / count])),
-    correct: accuracy < 0 ? null : (sums[accuracy + 1] ?? 0),
-    count,
-  };
+  return { ...objective.results(sums, count), count };
 }

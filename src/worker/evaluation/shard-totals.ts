@@ -16,16 +16,16 @@ export interface Evaluator {
   readonly executor: Pick<Executor, 'infer'>;
 }
 
-/** Number of totals per shard: the sum of the losses, the sum of each metric, and the number of samples. */
+/** Number of totals per shard: the sums of the objective, and the number of samples. */
 export function sumCount({ objective }: Pick<Replica, 'objective'>): number {
-  return objective.metricNames.length + 2;
+  return objective.sumCount + 1;
 }
 
 /**
  * Evaluates one shard in batches of `evalBatchSize`, with the running statistics. Leaves no tensors behind.
  * @param mailbox interrupts the evaluation while samples are read and after each batch; undefined: nothing interrupts it
  * @param answers receives the predictions of a model with one output [batch, classes]
- * @returns [sum of losses, sum of each metric ..., number of samples]
+ * @returns [sums of the objective ..., number of samples]
  */
 export async function shardTotals(
   evaluator: Evaluator,
@@ -61,7 +61,7 @@ function batchSums(
   indices: Int32Array,
   { inputs, targets, count }: Samples,
   answers: AnswerSink | undefined,
-): readonly number[] {
+): Float64Array {
   const { tf } = replica.engine;
   const data = replica.data[split];
   const context = {

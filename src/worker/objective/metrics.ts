@@ -1,11 +1,12 @@
 /**
- * Metrics are means over samples: each shard contributes a sum, and the sums are added in the fixed tree. Values that are no
- * mean over samples (an F1 score, an area under a curve) are not supported. Call inside a tidy.
+ * Metrics that are means over samples: each shard contributes a sum, and the sums are added in the fixed tree. count-metrics.ts has
+ * those that are computed from counts. Call inside a tidy.
  */
 
 import type { Tensor } from '@tensorflow/tfjs';
 import type { MetricFunction } from '../../api/objective.js';
-import type { MetricConfig, OutputLossConfig } from '../../shared/config/run-config.js';
+import type { MeanMetricConfig } from '../../shared/config/metric-config.js';
+import type { OutputLossConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';
 import { inUserCode } from '../../shared/user-code.js';
 import type { Tensorflow } from '../engine/native.js';
@@ -18,7 +19,7 @@ export type Metric = (prediction: Tensor, target: Tensor) => number;
 
 export function createMetric(
   tf: Tensorflow,
-  config: Exclude<MetricConfig, string>,
+  config: MeanMetricConfig,
   loss: OutputLossConfig,
   custom: MetricFunction | undefined,
   { form, activation }: PlannedOutput = { form: 'asIs', activation: 'linear' },
@@ -32,7 +33,7 @@ export function createMetric(
 
 function metricOf(
   tf: Tensorflow,
-  config: Exclude<MetricConfig, string>,
+  config: MeanMetricConfig,
   loss: OutputLossConfig,
   custom: MetricFunction | undefined,
   form: OutputForm,

@@ -5,8 +5,14 @@
 
 import type { LayersModel, SymbolicTensor, Tensor } from '@tensorflow/tfjs';
 import type { DefinitionFunctions } from '../../api/definition-functions.js';
-import { lossOfOutputs, namedOutputs, type MetricConfig } from '../../shared/config/loss-config.js';
-import type { OutputLossConfig, RunConfig } from '../../shared/config/run-config.js';
+import { lossOfOutputs, namedOutputs } from '../../shared/config/loss-config.js';
+import { isCountMetric, metricObject } from '../../shared/config/metric-config.js';
+import type {
+  MetricConfig,
+  MetricObject,
+  OutputLossConfig,
+  RunConfig,
+} from '../../shared/config/run-config.js';
 import type { TensorSpec } from '../../shared/data/training-data.js';
 import { ConfigError } from '../../shared/errors.js';
 import type { Tensorflow } from '../engine/native.js';
@@ -14,7 +20,8 @@ import type { Kernels } from '../kernels/kernels.js';
 import { planActivations } from './activation-plan.js';
 import { checkTargets } from './check-targets.js';
 import { createLoss, type Loss } from './losses.js';
-import { createMetric, type Metric } from './metrics.js';
+import { createCountMetric } from './count-metrics.js';
+import { createMetric } from './metrics.js';
 
 export interface ObjectiveOptions {
   readonly tf: Tensorflow;
@@ -30,7 +37,21 @@ export interface ObjectiveOptions {
 interface NamedMetric {
   readonly name: string;
   readonly output: number;
-  readonly measure: Metric;
+  /** Number of sums. */
+  readonly width: number;
+  /** Returns the sums over some samples. */
+  readonly measure: (prediction: Tensor, target: Tensor) => ArrayLike<number>;
+  /** Returns the metric of the sums over all samples. */
+  readonly value: (sums: Float64Array, count: number) => number;
+}
+
+/** The results of a data set. */
+export interface Results {
+  /** Mean over the samples. */
+  readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Number of correctly classified samples; null if `accuracy` is not among the metrics. */
+  readonly correct: number | null;
 }
 
 export class Objective {
@@ -69,17 +90,20 @@ export class Objective {
       ),
       weight: loss.weight,
     }));
-    this.#metrics = chooseMetrics(config.metrics, names, losses).map(({ name, output, config: metric }) => ({
-      name,
-      output,
-      measure: createMetric(
-        tf,
-        metric,
-        losses[output] as OutputLossConfig,
-        functions.metrics.get(name),
-        plan.outputs[output],
-      ),
-    }));
+    this.#metrics = chooseMetrics(config.metrics, names, losses).map((chosen): NamedMetric => {
+      const { name, output, config: metric } = chosen;
+      const loss = losses[output] as OutputLossConfig;
+      const planned = plan.outputs[output];
+      if (!isCountMetric(metric)) {
+        const measure = createMetric(tf, metric, loss, functions.metrics.get(name), planned);
+        const mean = (sums: Float64Array, count: number): number => (sums[0] ?? 0) / count;
+        return { name, output, width: 1, measure: (...given) => [measure(...given)], value: mean };
+      }
+      const units = unitsOf(model, output, loss);
+      const counted = { name: names[output] ?? '', units, loss, form: planned?.form ?? 'asIs' };
+      const { width, count, value } = createCountMetric(tf, metric, counted);
+      return { name, output, width, measure: count, value };
+    });
     const { schedule, earlyStopping } = config;
     const judged = [schedule.kind === 'plateau' ? schedule.metric : 'loss', earlyStopping?.metric ?? 'loss'];
     for (const metric of judged) {
@@ -112,16 +136,42 @@ export class Objective {
     return { sum: total, gradients };
   }
 
-  /** Returns [loss, metrics...], each summed over samples. */
-  measure(outputs: readonly Tensor[], targets: readonly Tensor[]): number[] {
-    const { sum } = this.compute(outputs, targets);
-    return [
-      sum,
-      ...this.#metrics.map(({ output, measure }) =>
-        measure(outputs[output] as Tensor, targets[output] as Tensor),
-      ),
-    ];
+  /** Number of sums of `measure`. */
+  get sumCount(): number {
+    return this.#metrics.reduce((total, { width }) => total + width, 1);
   }
+
+  /** Returns the sums of the loss and of each metric over the samples. `results` computes the values from the sums of all samples. */
+  measure(outputs: readonly Tensor[], targets: readonly Tensor[]): Float64Array {
+    const sums = new Float64Array(this.sumCount);
+    sums[0] = this.compute(outputs, targets).sum;
+    let at = 1;
+    for (const { output, width, measure } of this.#metrics) {
+      sums.set(measure(outputs[output] as Tensor, targets[output] as Tensor), at);
+      at += width;
+    }
+    return sums;
+  }
+
+  /** @param sums the sums of `measure` over `count` samples */
+  results(sums: Float64Array, count: number): Results {
+    const metrics: Record<string, number> = {};
+    let correct: number | null = null;
+    let at = 1;
+    for (const { name, width, value } of this.#metrics) {
+      if (name === 'accuracy') correct = sums[at] ?? 0;
+      metrics[name] = value(sums.subarray(at, at + width), count);
+      at += width;
+    }
+    return { loss: (sums[0] ?? 0) / count, metrics, correct };
+  }
+}
+
+/** Classes of an output, or the values of one sample. */
+function unitsOf(model: LayersModel, output: number, loss: OutputLossConfig): number {
+  const shape = (model.outputs[output]?.shape ?? []).slice(1);
+  if (loss.kind === 'softmaxCrossEntropy') return shape.at(-1) ?? 1;
+  return shape.reduce<number>((product, size) => product * (size ?? 1), 1);
 }
 
 /** Outputs are named after the layers that compute them. */
@@ -138,7 +188,7 @@ function noOutput(field: string, unknown: readonly string[], names: readonly str
 interface ChosenMetric {
   readonly name: string;
   readonly output: number;
-  readonly config: Exclude<MetricConfig, string>;
+  readonly config: MetricObject;
 }
 
 /** @throws ConfigError for an unknown output, or for two metrics of one name */
@@ -151,7 +201,7 @@ function chooseMetrics(
     loss.kind === 'softmaxCrossEntropy' || loss.kind === 'binaryCrossEntropy';
   const given = metrics ?? (['accuracy', 'meanAbsoluteError'] as const);
   const chosen = given.flatMap((metric): ChosenMetric[] => {
-    const config = typeof metric === 'string' ? { kind: metric } : metric;
+    const config = metricObject(metric);
     if (config.output !== undefined && !outputs.includes(config.output))
       throw noOutput('metrics', [config.output], outputs);
     const name = config.name ?? (config.kind === 'topK' ? `top${config.k}` : config.kind);
@@ -159,8 +209,13 @@ function chooseMetrics(
       if (config.kind === 'custom') return true;
       if (config.kind === 'topK') return loss.kind === 'softmaxCrossEntropy';
       if (loss.kind === 'custom') return metrics !== null;
-      return classes(loss) === (config.kind === 'accuracy');
+      return classes(loss) === (config.kind === 'accuracy' || isCountMetric(config));
     };
+    if (isCountMetric(config) && config.output === undefined && !losses.some(fits)) {
+      throw new ConfigError(
+        `metrics: ${config.kind} needs an output with the loss softmaxCrossEntropy or binaryCrossEntropy, got none. Leave it out.`,
+      );
+    }
     return losses.flatMap((loss, output) => {
       const wanted = config.output === undefined ? fits(loss) : config.output === outputs[output];
       const full = outputs.length === 1 ? name : `${outputs[output] ?? ''}.${name}`;

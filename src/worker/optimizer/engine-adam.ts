@@ -9,7 +9,7 @@ import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { AdamState, AdamStep, Kernels } from '../kernels/kernels.js';
 import type { UpdateRule } from './update-rule.js';
 
-export type AdamConfig = Exclude<OptimizerConfig, { kind: 'sgd' }>;
+export type AdamConfig = Extract<OptimizerConfig, { kind: 'adam' | 'adamw' }>;
 
 /** Computed in float64 from the step's number alone, so that a resumed run has the same coefficients. */
 export function adamStep(

@@ -10,11 +10,12 @@ import {
   type PinnedVectors,
   type ParameterVector,
 } from '../../shared/model/named-vectors.js';
+import { optimizerVectors } from '../../shared/model/optimizer-vectors.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
-import { copyOf, updateAdam, updateSgd } from '../kernels/host-updates.js';
-import { adamStep } from './engine-adam.js';
-import { ruleVectors, type UpdateRule } from './update-rule.js';
+import { copyOf } from '../kernels/host-updates.js';
+import { initialValue, updateRange } from './host-update.js';
+import type { UpdateRule } from './update-rule.js';
 
 export class HostRule implements UpdateRule {
   readonly #tf: Tensorflow;
@@ -31,7 +32,12 @@ export class HostRule implements UpdateRule {
     this.#tf = tf;
     this.#config = config;
     this.#parameters = parameters;
-    this.#vectors = new Map(ruleVectors(config).map((name) => [name, new Float32Array(initial.length)]));
+    this.#vectors = new Map(
+      optimizerVectors(config).map((name) => [
+        name,
+        new Float32Array(initial.length).fill(initialValue(config, name)),
+      ]),
+    );
     this.#vectors.set('weights', initial.slice());
   }
 
@@ -39,40 +45,14 @@ export class HostRule implements UpdateRule {
     for (const { offset, size, shape } of this.#parameters) {
       const decays = this.#config.weightDecayOf === 'all' || shape.length >= 2;
       const decay = decays ? this.#config.weightDecay : 0;
-      this.#update(gradient, [offset, offset + size], step, learningRate, decay);
+      const range = [offset, offset + size] as const;
+      updateRange(this.#config, this.#vectors, { gradient, range, step, learningRate, decay });
     }
     // Copies, since an engine may read a tensor's values later.
     const weights = vectorOf(this.#vectors, 'weights');
     const parts = this.#parameters.map(({ offset, size }) => weights.slice(offset, offset + size));
     if (hashes) hashEach(parts, hashes);
     return parts.map((part) => this.#tf.tensor1d(part));
-  }
-
-  #update(
-    gradient: Float32Array,
-    range: readonly [number, number],
-    step: number,
-    learningRate: number,
-    decay: number,
-  ): void {
-    const config = this.#config;
-    const weights = vectorOf(this.#vectors, 'weights');
-    if (config.kind === 'sgd') {
-      const coefficients = { ...config, learningRate, decay };
-      // Without momentum the buffer is neither read nor written.
-      const buffer = this.#vectors.get('sgd.momentum') ?? weights;
-      updateSgd(weights, buffer, gradient, range, step === 1, coefficients);
-      return;
-    }
-    const first = vectorOf(this.#vectors, 'adam.first');
-    const second = vectorOf(this.#vectors, 'adam.second');
-    updateAdam(weights, first, second, gradient, range, {
-      ...adamStep(config, step, learningRate),
-      beta1: config.beta1,
-      beta2: config.beta2,
-      coupledDecay: config.kind === 'adam' ? decay : 0,
-      decoupledDecay: config.kind === 'adamw' ? learningRate * decay : 0,
-    });
   }
 
   read(into?: PinnedVectors, only?: ParameterVector): NamedVectors {

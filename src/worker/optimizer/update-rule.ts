@@ -5,13 +5,7 @@
 
 import type { Tensor1D } from '@tensorflow/tfjs';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
-import type { OptimizerConfig } from '../../shared/config/run-config.js';
-import {
-  adamVectors,
-  type NamedVectors,
-  type PinnedVectors,
-  type ParameterVector,
-} from '../../shared/model/named-vectors.js';
+import type { NamedVectors, ParameterVector, PinnedVectors } from '../../shared/model/named-vectors.js';
 
 export interface UpdateRule {
   /**
@@ -20,15 +14,9 @@ export interface UpdateRule {
    * @param hashes receives the ledger's hash of each parameter, 8 bytes each; must be the same memory at every step
    */
   apply(gradient: PinnedVector, step: number, learningRate: number, hashes?: Uint8Array): Tensor1D[];
-  /** Copies the vectors named by `ruleVectors`, or `only` one of them, into the vectors of `into` if it is given. */
+  /** Copies the vectors named by `optimizerVectors`, or `only` one of them, into the vectors of `into` if it is given. */
   read(into?: PinnedVectors, only?: ParameterVector): NamedVectors;
-  /** Replaces the vectors named by `ruleVectors` by copies of those of `state`. */
+  /** Replaces the vectors named by `optimizerVectors` by copies of those of `state`. */
   write(state: NamedVectors): void;
   dispose(): void;
-}
-
-/** Names of the vectors of a rule: the weights, and the vectors that it keeps between steps. */
-export function ruleVectors(config: OptimizerConfig): readonly ParameterVector[] {
-  if (config.kind === 'sgd') return config.momentum > 0 ? ['weights', 'sgd.momentum'] : ['weights'];
-  return adamVectors;
 }

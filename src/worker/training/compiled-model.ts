@@ -11,6 +11,7 @@ import {
   type CompiledFields,
   type ResolvedConfig,
 } from '../../shared/config/run-config.js';
+import { withDefaultsOfTfjs } from '../../shared/config/optimizer-config.js';
 import { applyAssignments, assignmentsOf } from '../../shared/config/assignments.js';
 import { ConfigError } from '../../shared/errors.js';
 import { describeValue } from '../../shared/user-code.js';
@@ -95,9 +96,13 @@ export function takeOverCompile(
   };
 }
 
+/** Optimizers with tfjs's rules, and with the values that were given to tfjs. */
 function optimizerOf(optimizer: CompiledOptimizer): Record<string, unknown> {
   const name = optimizer.getClassName();
-  const { learningRate, beta1, beta2, epsilon, momentum, useNesterov } = optimizer.getConfig();
+  const config = optimizer.getConfig();
+  const { learningRate, beta1, beta2, epsilon, momentum, useNesterov } = config;
+  const own = (kind: string, fields: Record<string, unknown>) =>
+    withDefaultsOfTfjs({ kind, learningRate, ...fields }) as Record<string, unknown>;
   switch (name) {
     case 'SGD':
       return { kind: 'sgd', learningRate };
@@ -106,9 +111,23 @@ function optimizerOf(optimizer: CompiledOptimizer): Record<string, unknown> {
       return { kind: 'sgd', learningRate, momentum, nesterov: useNesterov === true && momentum !== 0 };
     case 'Adam':
       return { kind: 'adam', learningRate, beta1, beta2, epsilon };
+    case 'RMSProp':
+      return own('rmsprop', { decay: config['decay'], momentum, epsilon, centered: config['centered'] });
+    case 'Adagrad':
+      return own('adagrad', { initialAccumulatorValue: config['initialAccumulatorValue'] });
+    case 'Adadelta':
+      return own('adadelta', { rho: config['rho'], epsilon });
+    case 'Adamax':
+      if (config['decay'] !== 0) {
+        throw new ConfigError(
+          `model.compile: expected an adamax without decay, got decay ${String(config['decay'])}. ` +
+            "Leave it out, and set `schedule` in the definition, e.g. { kind: 'cosine' }.",
+        );
+      }
+      return own('adamax', { beta1, beta2, epsilon });
     default:
       throw new ConfigError(
-        `model.compile: expected the optimizer sgd, momentum or adam, got ${name}, which has no counterpart. ` +
+        `model.compile: expected an optimizer of tfjs, got ${name}, which has no counterpart. ` +
           "Set `optimizer` in the definition, e.g. { kind: 'adam', learningRate: 0.001 }.",
         { optimizer: name },
       );

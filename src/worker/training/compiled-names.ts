@@ -1,46 +1,20 @@
 /** The counterparts of tfjs's losses and metrics, by name or by function. */
 
+import { lossOfTfjsName, metricOfTfjsName } from '../../shared/config/tfjs-names.js';
 import type { Tensorflow } from '../engine/native.js';
 
-interface LossCounterpart {
+export interface TakenLoss {
   readonly kind: string;
   /** The activation before a loss of probabilities. */
   readonly activation?: 'softmax' | 'sigmoid';
+  /** tfjs's name of the loss. */
+  readonly name: string;
 }
 
-const losses: Readonly<Record<string, LossCounterpart>> = {
-  categoricalCrossentropy: { kind: 'softmaxCrossEntropy', activation: 'softmax' },
-  sparseCategoricalCrossentropy: { kind: 'softmaxCrossEntropy', activation: 'softmax' },
-  binaryCrossentropy: { kind: 'binaryCrossEntropy', activation: 'sigmoid' },
-  meanSquaredError: { kind: 'meanSquaredError' },
-  mse: { kind: 'meanSquaredError' },
-  MSE: { kind: 'meanSquaredError' },
-  meanAbsoluteError: { kind: 'meanAbsoluteError' },
-  mae: { kind: 'meanAbsoluteError' },
-  MAE: { kind: 'meanAbsoluteError' },
-};
-
-const metrics: Readonly<Record<string, string>> = {
-  acc: 'accuracy',
-  accuracy: 'accuracy',
-  binaryAccuracy: 'accuracy',
-  categoricalAccuracy: 'accuracy',
-  sparseCategoricalAccuracy: 'accuracy',
-  meanSquaredError: 'meanSquaredError',
-  mse: 'meanSquaredError',
-  MSE: 'meanSquaredError',
-  meanAbsoluteError: 'meanAbsoluteError',
-  mae: 'meanAbsoluteError',
-  MAE: 'meanAbsoluteError',
-};
-
-/** Returns undefined for a loss without a counterpart. `name` is tfjs's name of the loss. */
-export function lossOfTfjs(
-  tf: Tensorflow,
-  loss: unknown,
-): (LossCounterpart & { readonly name: string }) | undefined {
+/** Returns undefined for a loss without a counterpart. */
+export function lossOfTfjs(tf: Tensorflow, loss: unknown): TakenLoss | undefined {
   if (typeof loss === 'string') {
-    const found = Object.hasOwn(losses, loss) ? losses[loss] : undefined;
+    const found = lossOfTfjsName(loss);
     return found && { ...found, name: loss };
   }
   const ofLogits: readonly (readonly [unknown, string])[] = [
@@ -59,7 +33,7 @@ export function lossOfTfjs(
 /** Returns undefined for a metric without a counterpart. */
 export function metricOfTfjs(tf: Tensorflow, metric: unknown): string | undefined {
   const name = typeof metric === 'string' ? metric : nameInTfjs(tf, metric);
-  return name !== undefined && Object.hasOwn(metrics, name) ? metrics[name] : undefined;
+  return name === undefined ? undefined : metricOfTfjsName(name);
 }
 
 /** The name of a function of `tf.metrics`. */

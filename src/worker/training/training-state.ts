@@ -18,7 +18,7 @@ import { copyOf } from '../kernels/host-updates.js';
 import { clipNorm } from '../optimizer/clip.js';
 import { initialSchedulerState, type SchedulerState } from '../optimizer/evaluation-decisions.js';
 import { Optimizer } from '../optimizer/optimizer.js';
-import { ruleVectors } from '../optimizer/update-rule.js';
+import { optimizerVectors } from '../../shared/model/optimizer-vectors.js';
 import { WeightAverage } from '../optimizer/weight-average.js';
 import type { Replica } from './replica.js';
 import { readStatistics, statisticsSize, writeStatistics } from './weights.js';
@@ -48,7 +48,7 @@ export class TrainingState {
       ema === null ? undefined : new WeightAverage(ema, this.vector('weights'), this.vector('statistics'));
     this.#clipped = config.clipNorm === null ? undefined : allocatePinned(this.optimizer.size);
     this.schedulerState = initialSchedulerState(config);
-    const vectors = ruleVectors(config.optimizer);
+    const vectors = optimizerVectors(config.optimizer);
     this.parameterVectors = this.#average ? [...vectors, 'ema'] : vectors;
     this.statisticsVectors = this.#average ? ['statistics', 'ema.statistics'] : ['statistics'];
   }

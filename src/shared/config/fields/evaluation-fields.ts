@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { fieldMetadata } from '../field-metadata.js';
 import { stepIntervalPattern } from '../interval.js';
-import { metricSchema } from '../loss-config.js';
+import { metricSchema } from '../metric-config.js';
 import { positiveInt } from '../numbers.js';
 
 const stepInterval = z
@@ -37,7 +37,8 @@ export const evaluationFields = {
     resume: 'free',
   }),
   metrics: z.array(metricSchema).max(64).nullable().default(null).register(fieldMetadata, {
-    description: 'metrics of an evaluation besides the loss',
+    description:
+      'metrics of an evaluation besides the loss: accuracy, topK, precision, recall, f1, auc, meanAbsoluteError, meanSquaredError',
     defaultText: 'accuracy for classes, otherwise mean absolute error',
     resume: 'free',
   }),

@@ -59,7 +59,8 @@ export const trainingFields = {
     .default('pytorch')
     .register(fieldMetadata, {
       description:
-        "rules where PyTorch and tfjs differ: the default of Adam's epsilon (1e-8 or 1e-7), and the variance that enters " +
+        "rules where PyTorch and tfjs differ: the defaults of optimizers (Adam's epsilon is 1e-8 or 1e-7), the rules of rmsprop, " +
+        'adagrad, adadelta and adamax, and the variance that enters ' +
         "BatchNorm's running variance (unbiased or biased)",
       resume: 'fixed',
     }),
@@ -78,7 +79,8 @@ export const trainingFields = {
     resume: 'free',
   }),
   optimizer: optimizerSchema.prefault({ kind: 'adam' }).register(fieldMetadata, {
-    description: "optimizer: adam, adamw or sgd, with PyTorch's arithmetic",
+    description:
+      'optimizer, as { kind, ... } or by its name: adam, adamw, sgd, rmsprop, adagrad, adadelta or adamax',
     resume: sameOptimizerState,
   }),
   clipNorm: finite.positive().nullable().default(null).register(fieldMetadata, {

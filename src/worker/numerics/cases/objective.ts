@@ -1,7 +1,9 @@
 /** Losses and metrics of each kind, and what an evaluation and a prediction take from the outputs. */
 
 import type { Rank } from '@tensorflow/tfjs';
-import { metricSchema, outputLossSchema, type OutputLossConfig } from '../../../shared/config/loss-config.js';
+import { outputLossSchema, type OutputLossConfig } from '../../../shared/config/loss-config.js';
+import { isCountMetric, metricObject } from '../../../shared/config/metric-config.js';
+import { createCountMetric } from '../../objective/count-metrics.js';
 import { createLoss } from '../../objective/losses.js';
 import { createMetric } from '../../objective/metrics.js';
 import { normal, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
@@ -25,13 +27,17 @@ const metrics = [
   { kind: 'topK', k: 2 },
   { kind: 'meanAbsoluteError' },
   { kind: 'meanSquaredError' },
+  { kind: 'f1', threshold: 0.5 },
+  { kind: 'auc', bins: 200 },
 ] as const;
+
+const ofBinary = [{ kind: 'accuracy' }, { kind: 'f1', threshold: 0.5 }, { kind: 'auc', bins: 200 }] as const;
 
 export function objectiveCases(context: NumericsContext): NumericsCase[] {
   return shapes.flatMap((shape) => [
     ...losses.map((loss) => lossCase(context, loss, shape)),
     ...metrics.map((metric) => metricCase(context, metric, 'softmaxCrossEntropy', shape)),
-    metricCase(context, { kind: 'accuracy' }, 'binaryCrossEntropy', shape),
+    ...ofBinary.map((metric) => metricCase(context, metric, 'binaryCrossEntropy', shape)),
   ]);
 }
 
@@ -68,9 +74,13 @@ function metricCase(
     precision: 'float32',
     prepare: () => {
       const { prediction, labels, values } = dataOf(tf, shape);
-      const config = metricSchema.parse(metric);
+      const config = metricObject(metric);
       const loss = outputLossSchema.parse({ kind: lossKind });
-      if (typeof config === 'string') return () => [];
+      if (isCountMetric(config)) {
+        const output = { name: 'output', units: shape[1], loss, form: 'asIs' } as const;
+        const { count } = createCountMetric(tf, config, output);
+        return () => [count(prediction, binary === '' ? labels : values)];
+      }
       const measure = createMetric(tf, config, loss, undefined);
       const classes = binary === '' && (metric.kind === 'accuracy' || metric.kind === 'topK');
       return () => [Float64Array.of(measure(prediction, classes ? labels : values))];
