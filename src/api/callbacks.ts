@@ -18,15 +18,26 @@ export interface EpochEnd {
   readonly learningRate: number;
 }
 
+/** Passed to each callback of a running training. */
+export interface CallbackTools {
+  /**
+   * Logs values of the caller's own, such as `log({ 'my/metric': 0.5 })`, for the event's step or another one. They become events of the
+   * run (`scalars`), charts of TensorBoard, and values of the run's log.
+   * @throws TypeError for a name that is not 1 to 64 letters, digits, dots, dashes or slashes, or a value that is not a finite number
+   */
+  readonly log: (values: Readonly<Record<string, number>>, step?: number) => void;
+}
+
 /**
  * Functions called in the order of the events, each after the previous call has resolved. A function that throws is reported with
  * one warning and not called again; training continues.
  */
 export interface Callbacks {
-  readonly onStep?: (step: EventOf<'step'>) => void | Promise<void>;
+  readonly onStep?: (step: EventOf<'step'>, tools: CallbackTools) => void | Promise<void>;
   /** After the epoch's last step, before its evaluation. */
-  readonly onEpochEnd?: (epoch: EpochEnd) => void | Promise<void>;
-  readonly onEvaluation?: (evaluation: EventOf<'eval'>) => void | Promise<void>;
-  readonly onCheckpoint?: (checkpoint: EventOf<'checkpoint'>) => void | Promise<void>;
+  readonly onEpochEnd?: (epoch: EpochEnd, tools: CallbackTools) => void | Promise<void>;
+  readonly onEvaluation?: (evaluation: EventOf<'eval'>, tools: CallbackTools) => void | Promise<void>;
+  readonly onCheckpoint?: (checkpoint: EventOf<'checkpoint'>, tools: CallbackTools) => void | Promise<void>;
+  /** The run's log is complete by then, so that this callback can't log. */
   readonly onEnd?: (end: EventOf<'done'> | EventOf<'error'>) => void | Promise<void>;
 }

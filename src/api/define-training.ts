@@ -5,8 +5,8 @@
 
 import type * as tfjs from '@tensorflow/tfjs';
 import type { LayersModel } from '@tensorflow/tfjs';
-import type { RunConfigInput } from '../shared/config/run-config.js';
 import type { Callbacks } from './callbacks.js';
+import type { ConfigInput } from './config-input.js';
 import type { Augmentation } from './augment.js';
 import type { Loss, Metric } from './objective.js';
 import type { Preprocessing } from '../shared/data/preprocessing.js';
@@ -31,16 +31,14 @@ export interface DataSource {
   load(saved?: Preprocessing): Promise<TrainingData>;
 }
 
-type Scalars = Omit<RunConfigInput, 'set' | 'data' | 'loss' | 'metrics' | 'augment'>;
-
-export interface TrainingOptions extends Scalars {
+export interface TrainingOptions extends ConfigInput {
   /** Builds the model, once on each worker. All workers must obtain the same weights. */
   readonly model: (context: ModelContext) => LayersModel | Promise<LayersModel>;
   /** A folder with the four IDX files, or a data source; MNIST by default. `--data` takes precedence. */
   readonly data?: string | DataSource;
   /** One loss for every output of the model, or one per output by name; softmaxCrossEntropy by default. */
   readonly loss?: Loss;
-  /** Metrics of an evaluation besides the loss: means over samples. */
+  /** Metrics of an evaluation besides the loss: names, `{ kind, ... }`, or functions whose values are averaged over the samples. */
   readonly metrics?: readonly Metric[];
   /** Random changes to each training sample, in order. */
   readonly augment?: readonly Augmentation[];

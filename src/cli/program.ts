@@ -9,12 +9,13 @@ import { addDashboard, addDiff, addRuns } from './command-definitions/inspection
 import { addCompletion, addDoctor, addEngine, addInit } from './command-definitions/machine.js';
 import { addBench, addChaos } from './command-definitions/measurement.js';
 import { addDemo, addEval, addExport, addImport, addPredict } from './command-definitions/saved-models.js';
-import { addCoordinator, addKeygen, addTrain, addWorker } from './command-definitions/training.js';
+import { addCoordinator, addKeygen, addSweep, addTrain, addWorker } from './command-definitions/training.js';
 import { version } from './version.js';
 
 /** Commands in the order of `--help`. */
 const commands: readonly ((program: Command, run: RunCommand) => void)[] = [
   addTrain,
+  addSweep,
   addCoordinator,
   addWorker,
   addKeygen,

@@ -113,6 +113,7 @@ export class RunMetrics {
       case 'misclassified':
       case 'model':
       case 'histograms':
+      case 'scalars':
       case 'resumed':
       case 'changed':
       case 'timeline':

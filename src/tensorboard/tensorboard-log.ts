@@ -37,6 +37,8 @@ export class TensorboardLog {
         event,
         Object.fromEntries(means.map(([name, value]) => [`evaluation/${split}_${name}`, value])),
       );
+    } else if (event.event === 'scalars') {
+      this.#scalars(event, event.values);
     } else if (event.event === 'histograms') {
       this.#summary(event, event.histograms.map(histogramValue));
     } else if (event.event === 'model' && !this.#hasGraph) {

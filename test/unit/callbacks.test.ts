@@ -41,6 +41,42 @@ async function run(callbacks: readonly Callbacks[]): Promise<string[]> {
   return warnings;
 }
 
+it('callbacks log values of their own for a step, until the run has ended', async () => {
+  const logged: RunEvent[] = [];
+  const warnings: string[] = [];
+  const runner = new CallbackRunner(
+    [
+      {
+        onStep: ({ loss }, { log }) => log({ 'my/square': loss * loss }),
+        onEvaluation: ({ loss }, { log }) => log({ gap: loss - 2 }, 7),
+      },
+      { onEpochEnd: (_, { log }) => log({ 'a name': 1 }) },
+      { onEpochEnd: (_, { log }) => log({ share: 0 / 0 }) },
+    ],
+    (message) => warnings.push(message),
+    (event) => logged.push(event),
+  );
+  for (const event of events.slice(0, 5)) {
+    runner.emit(event);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  // The callback of the last step is called when the run has ended.
+  for (const event of events.slice(5)) runner.emit(event);
+  await runner.close();
+  const scalars = (step: number, values: Record<string, number>) => ({ event: 'scalars', step, values });
+  expect(logged).toEqual([
+    scalars(1, { 'my/square': 16 }),
+    scalars(2, { 'my/square': 4 }),
+    scalars(7, { gap: -1 }),
+    scalars(3, { 'my/square': 1 }),
+  ]);
+  expect(warnings).toEqual([
+    expect.stringMatching(/^Callback onEpochEnd failed .*log: expected a name of 1 to 64 letters.*"a name"/),
+    expect.stringMatching(/^Callback onEpochEnd failed .*log: expected a finite number for share, got NaN/),
+    'Callbacks logged 1 times after the end of the run; these values are not in its log.',
+  ]);
+});
+
 it('callbacks are called in the order of the events, each after the one before has resolved', async () => {
   const calls: string[] = [];
   const slow = async (text: string): Promise<void> => {

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { commandReference } from '../../scripts/command-reference.js';
 import { configurationPage } from '../../scripts/config-table.js';
+import { configTypes } from '../../scripts/config-types.js';
 import { layersPage } from '../../scripts/layer-table.js';
 import { errorCodes } from '../../src/shared/errors.js';
 
@@ -24,6 +25,11 @@ const anchor = (heading: string): string =>
 describe('the documentation', () => {
   it('has an up-to-date page of all configuration fields (npm run docs writes it)', () => {
     expect(squeeze(read('docs/configuration.md'))).toBe(squeeze(configurationPage()));
+  });
+
+  it('has up-to-date hover texts of all configuration fields (npm run docs writes them)', () => {
+    const written = (text: string): string => text.replaceAll(/\s+/g, ' ');
+    expect(written(read('src/api/config-input.ts'))).toBe(written(configTypes()));
   });
 
   it('has an up-to-date page of all commands and options (npm run docs writes it)', () => {

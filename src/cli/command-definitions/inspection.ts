@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { calls, type RunCommand } from './command-action.js';
-import { examples } from './shared-options.js';
+import { examples, repeatable } from './shared-options.js';
 
 export function addDashboard(program: Command, run: RunCommand): void {
   program
@@ -23,12 +23,34 @@ export function addRuns(program: Command, run: RunCommand): void {
     .description('list past runs, or compare some of them')
     .argument('[run...]', 'folders or names of runs; two or more are compared')
     .option('--dir <dir>', 'folder of the runs', 'runs')
+    .option(
+      '--sort <name>',
+      'order by a result (loss, accuracy, seconds) or a field of the configuration; -name: reversed',
+    )
+    .addOption(
+      repeatable(
+        '--filter <condition>',
+        'condition such as accuracy>0.99, optimizer.kind=sgd or tags=good; repeatable',
+      ),
+    )
+    .option(
+      '--best-by <name>',
+      'the run with the best value only: the lowest loss or error, the highest of any other',
+    )
+    .addOption(repeatable('--tag <name>', 'tag for the named runs; repeatable'))
+    .addOption(repeatable('--untag <name>', 'tag to remove from the named runs; repeatable'))
+    .option('--note <text>', 'note for the named runs; an empty text removes it')
     .option('--json', 'one JSON line on stdout')
     .addHelpText(
       'after',
       examples(
         ['lockstep runs', 'one line per run'],
         ['lockstep runs first second', 'a comparison of two runs'],
+        [
+          "lockstep runs --filter 'accuracy>0.5' --sort loss",
+          'the good runs, the one with the lowest loss first',
+        ],
+        ['lockstep runs first --tag good --note baseline', 'labels that later lists show'],
       ),
     )
     .action(calls(run, async () => (await import('../commands/runs.js')).showRuns));

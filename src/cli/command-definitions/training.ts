@@ -1,17 +1,19 @@
 /** Definitions of the commands that train, and of the one that creates keys for training on several hosts. */
 
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { addFaultOptions } from '../options/fault-options.js';
 import { addNetworkOptions } from '../options/network-options.js';
 import { addSecurityOptions } from '../options/security-options.js';
 import { addTrainOptions } from '../options/train-options.js';
 import { calls, type RunCommand } from './command-action.js';
-import { examples, healthOption, launchedOption } from './shared-options.js';
+import { examples, healthOption, launchedOption, repeatable } from './shared-options.js';
 
 export function addTrain(program: Command, run: RunCommand): void {
   const command = program.command('train').description('train a model on several workers of this machine');
-  addSecurityOptions(addFaultOptions(addTrainOptions(command)))
+  addTrainOptions(command).optionsGroup('Processes and security:');
+  addSecurityOptions(addFaultOptions(command))
     .addOption(healthOption())
+    .addOption(new Option('--stop-with-parent').hideHelp())
     .option('--single-process', 'everything in one process, without sockets; the result is the same')
     .addHelpText(
       'after',
@@ -29,12 +31,69 @@ export function addTrain(program: Command, run: RunCommand): void {
     .action(calls(run, async () => (await import('../commands/train.js')).train));
 }
 
+export function addSweep(program: Command, run: RunCommand): void {
+  const number = (value: string): number => {
+    if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError('expected a whole number.');
+    return Number(value);
+  };
+  program
+    .command('sweep')
+    .description('train one run for each combination of values, and compare them')
+    .usage('[options] [-- options of train...]')
+    .argument('[options...]', 'options of train that are the same in every run, after --')
+    .addOption(
+      repeatable(
+        '--grid <field=values>',
+        'field and its values, e.g. batchSize=32,64; all combinations are tried; repeatable',
+      ),
+    )
+    .addOption(
+      repeatable(
+        '--random <field=values>',
+        'field and values to draw from: a list, or low..high, log:low..high or int:low..high; repeatable',
+      ),
+    )
+    .addOption(
+      new Option('--trials <n>', 'number of draws for each combination of the grid (default: 1)').argParser(
+        number,
+      ),
+    )
+    .addOption(new Option('--seed <n>', 'seed of the draws (default: 1)').argParser(number))
+    .option(
+      '--best <metric>',
+      'result by which runs are compared: loss, or a metric of the test set (default: loss)',
+    )
+    .addOption(
+      new Option(
+        '--mode <min|max>',
+        'direction of the better result (default: min for losses and errors, else max)',
+      ).choices(['min', 'max']),
+    )
+    .option(
+      '--out <dir>',
+      'folder of the sweep, which the same command continues (default: runs/sweep-<time>)',
+    )
+    .option('--json', 'one JSON line with all results on stdout')
+    .addHelpText(
+      'after',
+      examples(
+        ['lockstep sweep --grid optimizer.learningRate=0.1,0.01 --grid batchSize=32,64', 'four runs'],
+        [
+          'lockstep sweep --random optimizer.learningRate=log:1e-4..1e-1 --trials 20 -- --epochs 2',
+          '20 short runs',
+        ],
+        ['lockstep sweep --out runs/sweep', 'continues an interrupted sweep'],
+      ),
+    )
+    .action(calls(run, async () => (await import('../commands/sweep.js')).sweep));
+}
+
 export function addCoordinator(program: Command, run: RunCommand): void {
-  addSecurityOptions(
-    addTrainOptions(
-      program.command('coordinator').description('coordinate a run whose workers are started separately'),
-    ),
-  )
+  const command = program
+    .command('coordinator')
+    .description('coordinate a run whose workers are started separately');
+  addTrainOptions(command).optionsGroup('Processes and security:');
+  addSecurityOptions(command)
     .option(
       '--listen <endpoint>',
       'address for the workers, tcp://host:port or ipc://path; tcp://*:port for all addresses of this machine (default: LOCKSTEP_COORDINATOR, else a socket in a private folder of this user)',

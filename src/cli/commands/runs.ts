@@ -1,16 +1,28 @@
-/** `lockstep runs`: lists the runs of a folder, or compares some of them. It reads their logs and changes nothing. */
+/**
+ * `lockstep runs`: lists the runs of a folder, or compares some of them. It reads their logs. It changes only the tags and notes that
+ * its options give.
+ */
 
 import { basename, dirname, resolve } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { formatRatio } from '../../shared/runs/effective-time.js';
 import { listRuns, summarizeRun, type RunSummary } from '../../shared/runs/run-list.js';
+import { tagPattern, writeLabels } from '../../shared/runs/labels.js';
+import { printableLines } from '../../shared/protocol/printable.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { formatDuration } from '../reporters/duration.js';
+import { bestRun, filterRuns, sortRuns } from '../runs/select-runs.js';
 import { textTable } from '../tables/text-table.js';
 
 export interface RunsFlags {
   readonly dir: string;
   readonly json?: boolean;
+  readonly sort?: string;
+  readonly filter?: readonly string[];
+  readonly bestBy?: string;
+  readonly tag?: readonly string[];
+  readonly untag?: readonly string[];
+  readonly note?: string;
 }
 
 /** Results of a run, in the order of a comparison. */
@@ -30,11 +42,16 @@ const results = [
  * @param names folders of runs, or names of runs in `--dir`; empty for all runs in `--dir`
  * @throws ConfigError if one of them is not a run
  */
-export async function showRuns(names: readonly string[], { dir, json = false }: RunsFlags): Promise<number> {
-  const runs =
+export async function showRuns(names: readonly string[], flags: RunsFlags): Promise<number> {
+  const { dir, json = false, filter = [], sort, bestBy } = flags;
+  const found =
     names.length === 0
       ? await listRuns(resolve(dir))
       : await Promise.all(names.map((name) => find(name, dir)));
+  await label(names, found, flags);
+  const kept = filterRuns(await Promise.all(found.map(({ path }) => summarizeRun(path))), filter);
+  const sorted = sort === undefined ? kept : sortRuns(kept, sort);
+  const runs = bestBy === undefined ? sorted : chooseBest(sorted, bestBy);
   if (json) {
     process.stdout.write(
       `${JSON.stringify(names.length > 1 ? { runs, differences: differences(runs) } : runs)}\n`,
@@ -48,6 +65,45 @@ export async function showRuns(names: readonly string[], { dir, json = false }: 
   const lines = names.length > 1 ? comparison(runs) : list(runs);
   process.stdout.write(`${lines.join('\n')}\n`);
   return exitStatus.done;
+}
+
+/** Adds and removes tags, and sets the note, of runs that are named. @throws ConfigError */
+async function label(
+  names: readonly string[],
+  runs: readonly RunSummary[],
+  { tag = [], untag = [], note }: RunsFlags,
+): Promise<void> {
+  if (tag.length === 0 && untag.length === 0 && note === undefined) return;
+  if (names.length === 0)
+    throw new ConfigError(
+      '--tag, --untag and --note: expected the names of runs, got none. Name the runs to change.',
+    );
+  const wrong = tag.find((one) => !tagPattern.test(one));
+  if (wrong !== undefined)
+    throw new ConfigError(`--tag: expected 1 to 64 letters, digits, dots or dashes, got "${wrong}".`);
+  for (const { path, tags, note: before } of runs) {
+    const next = [...new Set([...tags, ...tag])].filter((one) => !untag.includes(one));
+    const labels = {
+      tags: next,
+      note: note === undefined ? before : note === '' ? null : note.slice(0, 4096),
+    };
+    await writeLabels(path, labels).catch((cause: unknown) => {
+      throw new ConfigError(
+        `Run ${path} can't be written (${systemCode(cause) ?? String(cause)}).`,
+        { path },
+        cause,
+      );
+    });
+  }
+}
+
+function chooseBest(runs: readonly RunSummary[], name: string): RunSummary[] {
+  const best = bestRun(runs, name);
+  if (best) return [best];
+  const known = [...new Set(runs.flatMap(({ testMetrics }) => ['loss', ...Object.keys(testMetrics)]))];
+  throw new ConfigError(
+    `--best-by: expected a value that a run has${known.length > 0 ? ` (${known.join(', ')}, or a field of docs/configuration.md)` : ''}, got "${name}".`,
+  );
 }
 
 async function find(name: string, dir: string): Promise<RunSummary> {
@@ -67,6 +123,8 @@ async function find(name: string, dir: string): Promise<RunSummary> {
 }
 
 function list(runs: readonly RunSummary[]): string[] {
+  const hasTags = runs.some(({ tags }) => tags.length > 0);
+  const hasNotes = runs.some(({ note }) => note !== null);
   const header = [
     '-run',
     '-name',
@@ -81,6 +139,8 @@ function list(runs: readonly RunSummary[]): string[] {
     'duration',
     'ETTR',
     '-weights',
+    ...(hasTags ? ['-tags'] : []),
+    ...(hasNotes ? ['-note'] : []),
   ];
   const rows = runs.map((run) => [
     run.name,
@@ -96,6 +156,8 @@ function list(runs: readonly RunSummary[]): string[] {
     formatResult(run, 'seconds'),
     formatResult(run, 'ettr'),
     run.weightsSha256?.slice(0, 12) ?? '–',
+    ...(hasTags ? [run.tags.join(', ')] : []),
+    ...(hasNotes ? [printableLines(run.note ?? '').split('\n')[0] ?? ''] : []),
   ]);
   return textTable(header, rows);
 }

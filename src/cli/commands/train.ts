@@ -18,10 +18,14 @@ import { trainInOneProcess } from './single-process.js';
 
 export interface TrainCommandFlags extends TrainFlags, SecurityFlags, FaultFlags {
   readonly singleProcess?: boolean;
+  /** True to save and stop when the process that started this one ends. */
+  readonly stopWithParent?: boolean;
 }
 
 /** Resolves with the exit status. @throws ConfigError and other operational errors before any process is started */
 export async function train(flags: TrainCommandFlags): Promise<number> {
+  // The stop signal's own way, so that a run of a sweep that was killed is saved and can be continued.
+  if (flags.stopWithParent === true) process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
   const health = await openRunHealth(flags.health, 'training');
   try {
     return await trainObserved(flags, health);

@@ -10,7 +10,7 @@ export function addConfigOptions(command: Command): void {
 }
 
 function optionOf(field: FieldDescription, flag: string): Option {
-  const option = new Option(flag, helpText(field));
+  const option = new Option(flag, helpText(field)).helpGroup(`${field.group}:`);
   if (field.type === 'number') option.argParser(parseNumber);
   if (field.name === 'set')
     option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);

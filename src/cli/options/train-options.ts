@@ -28,12 +28,12 @@ export interface OutputFlags {
 }
 
 export function addTrainOptions(command: Command): Command {
-  command.option(
-    '--config <file>',
-    'training definition (default: ./lockstep.config.ts or .js, else the MNIST recipe)',
-  );
-  addConfigOptions(command);
-  return command
+  command
+    .optionsGroup('Run:')
+    .option(
+      '--config <file>',
+      'training definition (default: ./lockstep.config.ts or .js, else the MNIST recipe)',
+    )
     .option(
       '--resume <dir>',
       "resume from a run's newest checkpoint; auto: from --out or the latest run with checkpoints",
@@ -42,7 +42,10 @@ export function addTrainOptions(command: Command): Command {
       '--out <dir>',
       'folder of the run; an unfinished run in it is continued, a finished one is refused (default: runs/<time>, always new)',
     )
-    .option('--fresh', 'move an earlier run in --out aside, to <dir>.1, and start a new one')
+    .option('--fresh', 'move an earlier run in --out aside, to <dir>.1, and start a new one');
+  addConfigOptions(command);
+  return command
+    .optionsGroup('Output:')
     .option(
       '--dashboard [address]',
       'web page with live charts, and Prometheus metrics, at a port of this machine, or HOST:PORT; beyond loopback a token is required',

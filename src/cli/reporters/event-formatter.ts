@@ -4,6 +4,7 @@ import { describeChange } from '../../shared/config/resume-policy.js';
 import type { RunEvent } from '../../shared/runs/run-events.js';
 import { totalOf, waitingOf } from '../../shared/timeline/step-parts.js';
 import { timelineTable } from '../tables/timeline-table.js';
+import { EpochSummary } from './epoch-summary.js';
 import type { LogLevel } from './log-level.js';
 
 export interface LogLine {
@@ -21,6 +22,7 @@ const mostListedWorkers = 8;
 
 export class EventFormatter {
   readonly #withRate: boolean;
+  readonly #epochSummary = new EpochSummary();
   #logEvery = 100;
   #epochs = 1;
   #stepsPerEpoch = 1;
@@ -32,6 +34,14 @@ export class EventFormatter {
   }
 
   format(event: RunEvent): readonly LogLine[] {
+    const epoch = this.#epochSummary.next(event);
+    const lines = this.#linesOf(event);
+    if (epoch === undefined) return lines;
+    // The line of an epoch follows its evaluation, and precedes every later event.
+    return event.event === 'eval' ? [...lines, info(epoch)] : [info(epoch), ...lines];
+  }
+
+  #linesOf(event: RunEvent): readonly LogLine[] {
     switch (event.event) {
       case 'run':
         this.#logEvery = event.config.logEvery;
@@ -74,6 +84,7 @@ export class EventFormatter {
       case 'misclassified':
       case 'model':
       case 'histograms':
+      case 'scalars':
       case 'gap':
       // The address is printed with its token when the dashboard opens; the event does not contain the token.
       case 'dashboard':

@@ -68,7 +68,11 @@ export function openReporters({
       ? new StructuredLog(logLevel, stderr)
       : new TerminalReporter({ stream: stderr, level: json ? 'silent' : logLevel, dumb: dumbTerminal() });
   const warn = (message: string): void => reporters.emit({ event: 'warning', message });
-  const runner = new CallbackRunner(callbacks, warn);
+  const runner = new CallbackRunner(
+    callbacks,
+    (message) => reporters.notice(message),
+    (event) => reporters.emit(event),
+  );
   const elsewhere = `training continues, and its events are in ${join(out, eventsName)}.`;
   const stdout: StdoutListener = {
     closed: () => warn(`stdout is closed: ${elsewhere}`),

@@ -11,6 +11,7 @@ import { checkpointName, checkpointsFolder } from '../../shared/checkpoint/manif
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { ledgerName } from '../../shared/ledger/entries.js';
 import { definitionFolder } from '../../shared/runs/definition-record.js';
+import { labelsName } from '../../shared/runs/labels.js';
 import { bulky, eventsName, readEvents } from '../../shared/runs/read-events.js';
 import { exportNames } from '../../worker/export/formats.js';
 import { configName } from './saved-run.js';
@@ -26,6 +27,7 @@ const ownNames: readonly string[] = [
   'tensorboard',
   checkpointsFolder,
   earlierFolder,
+  labelsName,
   ledgerName,
   modelFolder,
   proofName,
@@ -69,11 +71,12 @@ async function stateOfLog(out: string): Promise<FolderState> {
 /**
  * Creates a folder for a new run in `runs/`, e.g. `runs/2026-01-31T12-00-00`. Of several runs that start in the same second, each
  * gets a folder of its own: the others are named `…-02`, `…-03` and so on.
+ * @param prefix of the name
  * @throws ConfigError if it cannot be written
  */
-export function createRunFolder(now: Date): string {
+export function createRunFolder(now: Date, prefix = ''): string {
   const root = resolve('runs');
-  const name = now.toISOString().slice(0, 19).replaceAll(':', '-');
+  const name = `${prefix}${now.toISOString().slice(0, 19).replaceAll(':', '-')}`;
   try {
     mkdirSync(root, { recursive: true });
     for (let number = 1; number < mostNames; number++) {

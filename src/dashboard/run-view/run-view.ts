@@ -114,9 +114,8 @@ export class RunView {
   note(event: TimedEvent): void {
     const { timeMs } = event;
     this.#version++;
-    if (this.#state.firstMs === 0) this.#set({ firstMs: timeMs });
     this.#time.note(event);
-    this.#set({ lastMs: timeMs, ettr: this.#time.ratio });
+    this.#set({ firstMs: this.#state.firstMs || timeMs, lastMs: timeMs, ettr: this.#time.ratio });
     switch (event.event) {
       case 'run':
         this.#set({ run: event, end: null });
@@ -175,6 +174,7 @@ export class RunView {
       case 'coordinator':
       case 'model':
       case 'histograms':
+      case 'scalars':
       case 'saved':
       case 'timeline':
       case 'dashboard':

@@ -18,35 +18,52 @@ const judged = {
 };
 
 export const scheduleSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('constant') }),
+  z.strictObject({
+    /** The same rate in every step. */
+    kind: z.literal('constant'),
+  }),
   /** rate * gamma ^ floor(epoch / stepSize) */
   z.strictObject({
+    /** The rate times `gamma` to the power of floor(epoch / stepSize). */
     kind: z.literal('step'),
     /** Epochs between two decays. */
     stepSize: positiveInt(1_000_000).default(6),
+    /** Factor of each decay. Default: 0.1. */
     gamma: finite.positive().max(1).default(0.1),
   }),
   /** Half a cosine per run, from the optimizer's rate down to `minimum` at the end of the run's epochs. */
-  z.strictObject({ kind: z.literal('cosine'), minimum: finite.min(0).default(0) }),
+  z.strictObject({
+    /** Half a cosine per run. */
+    kind: z.literal('cosine'),
+    /** Rate at the end of the run's epochs. Default: 0. */
+    minimum: finite.min(0).default(0),
+  }),
   /**
    * From rate / startDivisor up to the optimizer's rate and down again to rate / startDivisor / endDivisor at the
    * end of the run's epochs (Smith 2018; PyTorch's OneCycleLR without its cycle of momenta).
    */
   z.strictObject({
+    /** Up to the rate, and down again (PyTorch's OneCycleLR). */
     kind: z.literal('oneCycle'),
     /** Fraction of the steps in which the rate rises. */
     rise: finite.gt(0).lt(1).default(0.3),
+    /** The first rate is the rate divided by this. Default: 25. */
     startDivisor: finite.min(1).default(25),
+    /** The last rate is the first one divided by this. Default: 10,000. */
     endDivisor: finite.min(1).default(1e4),
+    /** Form of the curve. Default: `cosine`. */
     anneal: z.enum(['cosine', 'linear']).default('cosine'),
   }),
   /** Multiplies the rate by `factor` when evaluations stop improving (PyTorch's ReduceLROnPlateau). */
   z.strictObject({
+    /** Reduces the rate when evaluations stop improving. */
     kind: z.literal('plateau'),
     ...judged,
+    /** Factor of each reduction. Default: 0.1. */
     factor: finite.gt(0).lt(1).default(0.1),
     /** Number of evaluations after a decay that are ignored. */
     cooldown: z.int().min(0).max(1_000_000).default(0),
+    /** Smallest rate. Default: 0. */
     minimum: finite.min(0).default(0),
   }),
 ]);
@@ -54,8 +71,11 @@ export const scheduleSchema = z.discriminatedUnion('kind', [
 /** The rate rises linearly from `from` times the schedule's rate, for a number of steps or epochs; then the schedule begins. */
 export const warmupSchema = z
   .strictObject({
+    /** Length in steps; either this or `epochs`. */
     steps: positiveInt(0xffffffff).optional(),
+    /** Length in epochs, also a fraction of one. */
     epochs: finite.positive().max(1_000_000).optional(),
+    /** Fraction of the schedule's rate in the first step. Default: 0.01. */
     from: finite.min(0).max(1).default(0.01),
   })
   .refine(({ steps, epochs }) => (steps === undefined) !== (epochs === undefined), {

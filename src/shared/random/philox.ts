@@ -18,6 +18,7 @@ export const purposes = {
   faults: 5,
   /** Random layers other than a plain Dropout. The node's index is in the upper 24 bits of the key's high word. */
   layer: 6,
+  sweep: 7,
 } as const;
 export type Purpose = keyof typeof purposes;
 

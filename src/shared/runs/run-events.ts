@@ -125,6 +125,8 @@ export type RunEvent =
   | { event: 'model'; layers: readonly ModelLayer[] }
   /** With `--histogram-every`, histograms of weights and gradients after that step. A large model has several events. */
   | { event: 'histograms'; step: number; histograms: readonly NamedHistogram[] }
+  /** Values that a callback of the definition logged for a step, by name. */
+  | { event: 'scalars'; step: number; values: Readonly<Record<string, number>> }
   /** With `--trace`, the parts of each worker's median step. */
   | { event: 'timeline'; path: string; workers: readonly (StepTimes & { rank: number })[] }
   /** The address of `--dashboard`, without its token. */

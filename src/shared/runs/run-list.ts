@@ -4,6 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { ResolvedConfig } from '../config/run-config.js';
 import { EffectiveTime } from './effective-time.js';
+import { readLabels } from './labels.js';
 import type { TimedEvent } from './run-events.js';
 import { bulky, eventsName, readEvents } from './read-events.js';
 
@@ -20,12 +21,17 @@ export interface RunSummary {
   /** Result of the last evaluation on the test set. */
   readonly testLoss: number | null;
   readonly testAccuracy: number | null;
+  /** Metrics of that evaluation by name. */
+  readonly testMetrics: Readonly<Record<string, number>>;
   readonly imagesPerSecond: number | null;
   readonly recoveries: number;
   /** Effective training time ratio, from 0 to 1. */
   readonly ettr: number | null;
   readonly weightsSha256: string | null;
   readonly error: string | null;
+  /** Tags that a person gave the run. */
+  readonly tags: readonly string[];
+  readonly note: string | null;
 }
 
 /** Lists the runs, newest first. Folders without an event log are skipped. */
@@ -59,11 +65,12 @@ export async function summarizeRun(path: string): Promise<RunSummary> {
   const { size, mtimeMs, birthtimeMs } = await stat(join(path, eventsName));
   const stamp = `${size}/${mtimeMs}`;
   const held = cache.get(path);
-  if (held?.stamp === stamp) return held.summary;
+  const labels = await readLabels(path);
+  if (held?.stamp === stamp) return { ...held.summary, ...labels };
   let summary: RunSummary = {
     name: basename(path), path, outcome: 'open', config: null, startedMs: 0, seconds: null, steps: 0,
-    testLoss: null, testAccuracy: null, imagesPerSecond: null, recoveries: 0, ettr: null,
-    weightsSha256: null, error: null,
+    testLoss: null, testAccuracy: null, testMetrics: {}, imagesPerSecond: null, recoveries: 0, ettr: null,
+    weightsSha256: null, error: null, tags: [], note: null,
   };
   const time = new EffectiveTime();
   for await (const event of readEvents(path, bulky)) {
@@ -74,7 +81,7 @@ export async function summarizeRun(path: string): Promise<RunSummary> {
   // In old logs events have no time.
   if (summary.startedMs === 0) summary = { ...summary, startedMs: birthtimeMs };
   cache.set(path, { stamp, summary });
-  return summary;
+  return { ...summary, ...labels };
 }
 
 function changeBy(summary: RunSummary, event: TimedEvent): Partial<RunSummary> {
@@ -86,7 +93,9 @@ function changeBy(summary: RunSummary, event: TimedEvent): Partial<RunSummary> {
   if (event.event === 'generation')
     return event.reason === 'membership' ? { recoveries: summary.recoveries + 1 } : {};
   if (event.event === 'eval')
-    return event.split === 'test' ? { testLoss: event.loss, testAccuracy: event.accuracy ?? null } : {};
+    return event.split === 'test'
+      ? { testLoss: event.loss, testAccuracy: event.accuracy ?? null, testMetrics: event.metrics }
+      : {};
   if (event.event === 'done') {
     const { steps, seconds, imagesPerSecond, weightsSha256 } = event;
     return { outcome: 'done', steps, seconds, imagesPerSecond, weightsSha256 };

@@ -20,7 +20,12 @@ export const dataFields = {
     resume: 'free',
   }),
   normalize: z
-    .strictObject({ mean: finite, std: finite.positive() })
+    .strictObject({
+      /** Subtracted from x / 255. */
+      mean: finite,
+      /** Divisor after the subtraction. */
+      std: finite.positive(),
+    })
     .default({ mean: 0.5, std: 0.5 })
     .register(fieldMetadata, {
       description: 'normalization of pixels: (x / 255 - mean) / std',
