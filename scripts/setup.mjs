@@ -74,9 +74,8 @@ function installDependencies() {
 }
 
 function build() {
-  const page = 'src/dashboard/page/tsconfig.build.json';
-  const settings = ['tsconfig.json', 'tsconfig.build.json', 'src/dashboard/page/tsconfig.json', page];
-  const wanted = hashOf([...settings, 'scripts/build-wasm.mjs', ...sources()]);
+  const scripts = ['scripts/build-page.mjs', 'scripts/build-wasm.mjs'];
+  const wanted = hashOf(['tsconfig.json', 'tsconfig.build.json', ...scripts, ...sources()]);
   const results = ['cli/main.js', 'dashboard/page/main.js', 'wasm/kernels.wasm'].map((file) =>
     at('dist', file),
   );
@@ -85,8 +84,7 @@ function build() {
   rmSync(at('dist'), { recursive: true, force: true });
   const compilers = [
     [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
-    [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', page],
-    [at('scripts', 'build-wasm.mjs')],
+    ...scripts.map((script) => [at(script)]),
   ];
   if (!compilers.every((compiler) => run(process.execPath, compiler))) {
     fail("Setup: the build failed; the compiler's messages are above.");

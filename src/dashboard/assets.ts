@@ -1,7 +1,7 @@
-/** The page's files, read once: modules from this build, the page from `web/`, and the chart library from its package. */
+/** The page's files, read once: its script from this build, the page from `web/`, and the chart library's styles from its package. */
 
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,20 +18,16 @@ const types: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
 };
 
-/** Files by path: the page at `/`, and modules under their paths in the build, so that relative imports work. */
+/** Files by path: the page is at `/`. scripts/build-page.mjs bundles the script. */
 export function loadAssets(): ReadonlyMap<string, Asset> {
-  const build = fileURLToPath(new URL('../', import.meta.url));
+  const script = fileURLToPath(new URL('page/main.js', import.meta.url));
   const page = fileURLToPath(new URL('../../web/dashboard/', import.meta.url));
   const charts = join(dirname(createRequire(import.meta.url).resolve('uplot')), '..', 'dist');
-  const modules = readdirSync(join(build, 'dashboard', 'page')).map((name) => `dashboard/page/${name}`);
   const files: [string, string][] = [
     ['/', join(page, 'index.html')],
     ['/style.css', join(page, 'style.css')],
     ['/uplot.css', join(charts, 'uPlot.min.css')],
-    ['/dashboard/page/uplot.js', join(charts, 'uPlot.esm.js')],
-    ...[...modules, 'shared/timeline/step-parts.js']
-      .filter((module) => module.endsWith('.js'))
-      .map((module): [string, string] => [`/${module}`, join(build, module)]),
+    ['/page.js', script],
   ];
   return new Map(files.map(([path, file]) => [path, read(file)]));
 }

@@ -1,11 +1,11 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { TimedEvent } from '../../src/shared/runs/run-events.js';
 import { chromiumPath, noChromium, openBrowser, type BrowserOptions } from '../support/browser.js';
+import { seriousFindings, watchFaults } from '../support/dashboard-page.js';
 import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/free-port.js';
 import { encodeLabels } from '../support/idx-files.js';
@@ -13,14 +13,6 @@ import { Lockstep, temporaryFolder } from '../support/lockstep.js';
 import { parseMetrics } from '../support/prometheus.js';
 import { runEvent, startEvent, statusEvent, stepEvent, workerStatus } from '../support/run-events.js';
 import { writeSmallTraining } from '../support/small-training.js';
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-interface Violation {
-  readonly id: string;
-  readonly impact: string;
-  readonly nodes: readonly { readonly html: string }[];
-}
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -32,36 +24,13 @@ async function openPage(url: string, options: BrowserOptions = {}): Promise<Page
   const browser = await openBrowser(options);
   closing.push(() => browser.close());
   const page = await browser.newPage();
-  const wrong: string[] = [];
-  page.on('pageerror', (error) => wrong.push(error.stack ?? error.message));
-  page.on('console', (message) => {
-    if (message.type() === 'error') wrong.push(message.text());
-  });
-  page.on('request', (request) => {
-    if (new URL(request.url()).origin !== new URL(url).origin && !request.url().startsWith('data:'))
-      wrong.push(`asked ${request.url()}`);
-  });
+  const wrong = watchFaults(page, url);
   closing.push(() => {
     expect(wrong).toEqual([]);
     return Promise.resolve();
   });
   await page.goto(url);
   return page;
-}
-
-/** Returns axe's serious and critical findings. */
-async function seriousFindings(page: Page): Promise<string[]> {
-  // The debugger injects the script, since the page's policy allows no foreign script.
-  await page.evaluate(axe);
-  const violations = await page.evaluate(async () => {
-    const { axe: checker } = globalThis as unknown as {
-      axe: { run: () => Promise<{ violations: Violation[] }> };
-    };
-    return (await checker.run()).violations;
-  });
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
 }
 
 /** Writes a run of `steps` steps, in which a worker was lost, and another run to compare it with. */
@@ -249,7 +218,7 @@ describe.skipIf(chromiumPath === undefined)(
       await page.getByRole('checkbox', { name: 'Compare with two' }).press('Space');
       await page
         .getByRole('img', {
-          name: /^Loss over 50 points. At step 2: one 1, two 1, test set –, two, test set –/,
+          name: /^Loss over 50 points. At step 2: one 1, two 1, one, test set –, two, test set –/,
         })
         .waitFor();
     });

@@ -64,3 +64,22 @@ export const statusEvent = (...workers: WorkerStatus[]): EventOf<'status'> => ({
   workers,
   ...at,
 });
+
+/** An evaluation after `step`. */
+export const evalEvent = (
+  step: number,
+  accuracy: number,
+  change: Partial<EventOf<'eval'>> = {},
+): EventOf<'eval'> => ({
+  event: 'eval',
+  split: 'test',
+  epoch: 1,
+  step,
+  loss: 1 - accuracy,
+  metrics: { accuracy },
+  accuracy,
+  correct: Math.round(accuracy * 100),
+  count: 100,
+  timeMs: at.timeMs + 64 * step + 1,
+  ...change,
+});

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { valueAt } from '../../src/dashboard/page/value-at.js';
+import { valueAt } from '../../src/dashboard/page/chart/value-at.js';
 
 it.each([
   [9, undefined],

@@ -1,10 +1,14 @@
-/** The page's charts and the lines of each run in them. */
+/** The page's charts. */
 
 import { stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
-import { Chart, type Line } from './chart.js';
+import type { Address } from './address.js';
+import { Chart, type ChartOptions } from './chart/chart.js';
+import type { Line } from './chart/line.js';
 import { byId } from './dom.js';
-import { figure, metricFigure, metricTitle } from './format.js';
+import { metricBounds, metricFigure, metricTitle } from './format.js';
 import type { RunData } from './run-data.js';
+import { RunLines } from './run-lines.js';
+import { runAxes, type RunAxis } from './x-axis.js';
 
 const partNames: Readonly<Record<StepPart, string>> = {
   data: 'data',
@@ -17,11 +21,10 @@ const partNames: Readonly<Record<StepPart, string>> = {
   other: 'other',
 };
 
-/** Lines of the runs that are compared with the displayed one. */
-const otherColours = ['c1', 'c3', 'c4', 'c6', 'c5'];
 const mostMarks = 100;
 
 export class Charts {
+  readonly #address: Address;
   readonly #loss: Chart;
   readonly #learningRate: Chart;
   readonly #rate: Chart;
@@ -29,115 +32,120 @@ export class Charts {
   /** One chart per metric of the evaluations, by name. */
   readonly #metrics = new Map<string, Chart>();
   #run: RunData | undefined;
+  /** Position that the user has selected; null for the latest one. */
+  #selected: number | null = null;
 
-  constructor() {
-    const marks = this.#marks;
-    this.#loss = new Chart({ title: 'Loss', marks });
-    this.#rate = new Chart({ title: 'Images per second', format: figure, marks });
-    this.#parts = new Chart({
-      title: 'Time of a step by part',
-      unit: 'milliseconds',
-      stacked: true,
-      marks,
-    });
-    this.#learningRate = new Chart({ title: 'Learning rate', marks });
+  constructor(address: Address) {
+    this.#address = address;
+    this.#loss = this.#chart({ title: 'Loss' });
+    this.#rate = this.#chart({ title: 'Images per second' });
+    this.#parts = this.#chart({ title: 'Time of a step by part', unit: 'milliseconds', stacked: true });
+    this.#learningRate = this.#chart({ title: 'Learning rate' });
     byId('charts').append(...this.#all().map(({ element }) => element));
     const log = byId<HTMLInputElement>('log-scale');
-    log.addEventListener('change', () => (this.#loss.log = log.checked));
+    log.checked = this.#loss.log = address.settings.log;
+    log.addEventListener('change', () => {
+      this.#loss.log = log.checked;
+      address.change({ log: log.checked });
+    });
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
       for (const chart of this.#all()) chart.repaint();
     });
   }
 
-  readonly #marks = (): { step: number; bad: boolean }[] =>
-    (this.#run?.history.happenings ?? [])
-      .filter(({ kind }) => kind === 'lost' || kind === 'recovered')
-      .slice(-mostMarks)
-      // A loss and the next generation may be at the same step.
-      .sort((a, b) => Number(a.kind === 'lost') - Number(b.kind === 'lost'))
-      .map(({ step, kind }) => ({ step, bad: kind === 'lost' }));
+  get axis(): RunAxis {
+    return runAxes[this.#address.settings.x];
+  }
+
+  show(run: RunData, others: readonly RunData[]): void {
+    this.#run = run;
+    const { axis } = this;
+    const lines = new RunLines(run, others, axis);
+    this.#loss.show(
+      [...lines.steps('loss', ['lossMin', 'lossMax']), ...lines.evaluations(({ loss }) => loss)],
+      axis,
+    );
+    this.#learningRate.show(lines.steps('learningRate'), axis);
+    this.#rate.show(lines.steps('imagesPerSecond'), axis);
+    for (const metric of metricsOf([run, ...others]))
+      this.#metricChart(metric).show(
+        lines.evaluations(({ metrics }) => metrics[metric]),
+        axis,
+      );
+    const x = axis.positions(run, run.parts);
+    this.#parts.show(
+      stepParts.map((part, i): Line => ({
+        key: part,
+        name: partNames[part],
+        colour: `c${i}`,
+        pattern: 'solid',
+        x,
+        y: run.parts.column(part),
+      })),
+      axis,
+    );
+    byId('no-charts').hidden = this.#all().some(({ element }) => !element.hidden);
+  }
+
+  /** Selects a position in all charts; null for the latest one. */
+  look(x: number | null): void {
+    this.#selected = x;
+    for (const chart of this.#all()) chart.look(x);
+  }
+
+  readonly #marks = (): { x: number; bad: boolean }[] => {
+    const run = this.#run;
+    if (!run) return [];
+    return (
+      run.history.happenings
+        .filter(({ kind }) => kind === 'lost' || kind === 'recovered')
+        .slice(-mostMarks)
+        // A loss and the next generation may be at the same step.
+        .sort((a, b) => Number(a.kind === 'lost') - Number(b.kind === 'lost'))
+        .map((happening) => ({ x: this.axis.position(run, happening), bad: happening.kind === 'lost' }))
+    );
+  };
 
   #all(): Chart[] {
     return [this.#loss, ...this.#metrics.values(), this.#rate, this.#parts, this.#learningRate];
   }
 
-  show(run: RunData, others: readonly RunData[]): void {
-    this.#run = run;
-    const colourOf = (i: number): string => otherColours[i % otherColours.length] ?? 'c7';
-    const over = (column: string): Line[] =>
-      others.map((other, i) => ({
-        name: other.name,
-        colour: colourOf(i),
-        dashed: true,
-        x: other.steps.x,
-        y: other.steps.column(column),
-      }));
-    const own = (column: string): Line => ({
-      name: others.length > 0 ? run.name : 'this run',
-      colour: 'c0',
-      x: run.steps.x,
-      y: run.steps.column(column),
+  #chart(options: Pick<ChartOptions, 'title' | 'unit' | 'format' | 'bounds' | 'stacked'>): Chart {
+    const keyOf = (line: string): string => `${options.title}/${line}`;
+    return new Chart({
+      ...options,
+      marks: this.#marks,
+      hovered: (x) => {
+        for (const chart of this.#all()) chart.look(x ?? this.#selected);
+      },
+      isHidden: (line) => this.#address.settings.hidden.includes(keyOf(line)),
+      toggled: (line) => {
+        const { hidden } = this.#address.settings;
+        const others = hidden.filter((key) => key !== keyOf(line));
+        this.#address.change({
+          hidden: others.length < hidden.length ? others : [...hidden, keyOf(line)],
+        });
+      },
     });
-    const range = { low: run.steps.column('lossMin'), high: run.steps.column('lossMax') };
-    const evaluated = (value: (evaluation: Evaluation) => number | null): Line[] =>
-      [
-        evaluations(run, 'test', 'test set', 'c2', value),
-        evaluations(run, 'train', 'training set', 'c7', value),
-        ...others.map((other, i) => ({
-          ...evaluations(other, 'test', `${other.name}, test set`, colourOf(i), value),
-          dashed: true,
-        })),
-      ].filter(({ x }) => x.length > 0);
-    this.#loss.show([{ ...own('loss'), ...range }, ...over('loss'), ...evaluated(({ loss }) => loss)]);
-    this.#learningRate.show([own('learningRate'), ...over('learningRate')]);
-    this.#rate.show([own('imagesPerSecond'), ...over('imagesPerSecond')]);
-    for (const metric of metricsOf([run, ...others]))
-      this.#metricChart(metric).show(evaluated(({ metrics }) => metrics[metric] ?? null));
-    this.#parts.show(
-      stepParts.map((part, i) => ({
-        name: partNames[part],
-        colour: `c${i}`,
-        x: run.parts.x,
-        y: run.parts.column(part),
-      })),
-    );
-  }
-
-  look(step: number | null): void {
-    for (const chart of this.#all()) chart.look(step);
   }
 
   #metricChart(metric: string): Chart {
     const held = this.#metrics.get(metric);
     if (held) return held;
-    const chart = new Chart({ title: metricTitle(metric), format: metricFigure(metric), marks: this.#marks });
+    const bounds = metricBounds(metric);
+    const chart = this.#chart({
+      title: metricTitle(metric),
+      format: metricFigure(metric),
+      ...(bounds ? { bounds } : {}),
+    });
     this.#metrics.set(metric, chart);
     this.#rate.element.before(chart.element);
     return chart;
   }
 }
 
-type Evaluation = RunData['history']['evaluations'][number];
-
 function metricsOf(runs: readonly RunData[]): Set<string> {
   return new Set(
     runs.flatMap(({ history }) => history.evaluations.flatMap(({ metrics }) => Object.keys(metrics))),
   );
-}
-
-function evaluations(
-  run: RunData,
-  split: 'test' | 'train',
-  name: string,
-  paint: string,
-  value: (evaluation: Evaluation) => number | null,
-): Line {
-  const held = run.history.evaluations.filter((one) => one.split === split);
-  return {
-    name,
-    colour: paint,
-    dots: true,
-    x: held.map(({ step }) => step),
-    y: held.map(value),
-  };
 }

@@ -23,9 +23,14 @@ export function metricTitle(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** Returns true for metrics that are shown in percent. */
-export const metricFigure = (name: string): typeof figure =>
-  name === 'accuracy' || /^top\d+$/.test(name) ? percent : figure;
+const isShare = (name: string): boolean => name === 'accuracy' || /^top\d+$/.test(name);
+
+/** Returns the format of a metric: shares are shown in percent. */
+export const metricFigure = (name: string): typeof figure => (isShare(name) ? percent : figure);
+
+/** Returns the limits of a metric's values; undefined if it has none. */
+export const metricBounds = (name: string): { readonly min: number; readonly max: number } | undefined =>
+  isShare(name) ? { min: 0, max: 1 } : undefined;
 
 /** Formats seconds as `41 s`, `3 min 20 s`, `2 h 5 min`. */
 export function duration(seconds: number): string {
@@ -42,3 +47,11 @@ export const clock = (timeMs: number): string =>
 
 export const day = (timeMs: number): string =>
   timeMs > 0 ? new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ') : '–';
+
+/** Formats seconds as `0:41`, `3:20` or `2:05:00`. */
+export function clockTime(seconds: number): string {
+  const rounded = Math.max(0, Math.round(seconds));
+  const [hours, minutes] = [Math.floor(rounded / 3600), Math.floor(rounded / 60) % 60];
+  const two = (value: number): string => String(value).padStart(2, '0');
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(rounded % 60)}` : `${minutes}:${two(rounded % 60)}`;
+}

@@ -1,10 +1,11 @@
 /** The page: loads its run (live, or an earlier one) and schedules drawing. */
 
 import type { RunUpdate } from '../run-view/run-view.js';
+import { Address } from './address.js';
 import { Charts } from './charts.js';
-import { byId, setText } from './dom.js';
 import { Events } from './events.js';
-import { integer } from './format.js';
+import { showFailure } from './failure.js';
+import { LookSlider } from './look-slider.js';
 import { MistakeGrid } from './misclassified.js';
 import { RunData } from './run-data.js';
 import { fetchCurrent, fetchRun, fetchRuns, Runs } from './runs.js';
@@ -13,12 +14,14 @@ import { Workers } from './workers.js';
 
 const runsEveryMs = 30_000;
 
+const address = new Address();
 const summary = new Summary();
-const charts = new Charts();
+const charts = new Charts(address);
+const slider = new LookSlider((x) => charts.look(x));
 const workers = new Workers();
 const events = new Events();
 const grid = new MistakeGrid();
-const runs = new Runs(() => draw());
+const runs = new Runs(address, () => draw());
 let data = new RunData('…');
 let connection: string | null = 'Connecting';
 let scheduled = false;
@@ -30,30 +33,13 @@ function draw(): void {
   requestAnimationFrame(() => {
     scheduled = false;
     summary.show(data, connection);
-    charts.show(data, [...runs.chosen.values()]);
+    showFailure(data);
+    charts.show(data, runs.compared);
     workers.show(data);
     events.show(data.history.happenings);
     grid.show(data.misclassified);
-    showRange();
+    slider.show(charts.axis, charts.axis.positions(data, data.steps));
   });
-}
-
-const range = byId<HTMLInputElement>('look');
-let looking = false;
-range.addEventListener('input', () => {
-  looking = range.value !== range.max;
-  charts.look(looking ? Number(range.value) : null);
-  showRange();
-});
-
-function showRange(): void {
-  const [first, last] = [data.steps.x[0] ?? 0, data.steps.x.at(-1) ?? 1];
-  range.min = String(first);
-  range.max = String(last);
-  if (!looking) range.value = range.max;
-  const text = looking ? integer(Number(range.value)) : 'latest';
-  range.setAttribute('aria-valuetext', looking ? `step ${text}` : `latest step, ${integer(last)}`);
-  setText(byId('look-text'), text);
 }
 
 function follow(name: string): void {
@@ -77,9 +63,8 @@ function follow(name: string): void {
 }
 
 async function start(): Promise<void> {
-  const asked = new URLSearchParams(location.hash.slice(1)).get('run');
   const { live, newest } = await fetchCurrent();
-  const name = asked ?? live ?? newest;
+  const name = address.settings.run ?? live ?? newest;
   if (name === null) {
     connection = 'No runs yet';
   } else if (name === live) {
@@ -89,6 +74,7 @@ async function start(): Promise<void> {
     connection = null;
   }
   draw();
+  await runs.loadSelected();
   // Reading all logs may take time.
   const list = async (): Promise<void> => runs.show(await fetchRuns(), name ?? '');
   await list();

@@ -2,6 +2,7 @@
 
 import type { RunSummary } from '../../shared/runs/run-list.js';
 import type { RunUpdate } from '../run-view/run-view.js';
+import { maxCompared, type Address } from './address.js';
 import { byId, h, tableRows } from './dom.js';
 import { day, duration, figure, integer, percent } from './format.js';
 import { RunData } from './run-data.js';
@@ -29,12 +30,28 @@ async function fetched(path: string): Promise<Response> {
 }
 
 export class Runs {
-  /** Selected runs, in the order of their selection. */
-  readonly chosen = new Map<string, RunData>();
+  readonly #address: Address;
   readonly #changed: () => void;
+  /** Loaded runs, which stay here when they are deselected. */
+  readonly #loaded = new Map<string, RunData>();
 
-  constructor(changed: () => void) {
+  /** @param changed called when other runs are compared */
+  constructor(address: Address, changed: () => void) {
+    this.#address = address;
     this.#changed = changed;
+  }
+
+  /** Selected runs that are loaded, in the order of their selection. */
+  get compared(): RunData[] {
+    return this.#address.settings.compare.flatMap((name) => this.#loaded.get(name) ?? []);
+  }
+
+  /** Loads the runs that the address selects. A run that does not exist any more is deselected. */
+  async loadSelected(): Promise<void> {
+    for (const name of this.#address.settings.compare) {
+      if (!this.#loaded.has(name)) await this.#load(name).catch(() => this.#select(name, false));
+    }
+    this.#changed();
   }
 
   show(runs: readonly RunSummary[], looked: string): void {
@@ -68,7 +85,7 @@ export class Runs {
       } = run;
       return [
         name === looked ? 'shown' : this.#box(name),
-        h('a', { href: `/#run=${encodeURIComponent(name)}` }, name),
+        h('a', { href: this.#address.linkTo(name) }, name),
         config?.name ?? '–',
         day(startedMs),
         outcome,
@@ -89,17 +106,26 @@ export class Runs {
   }
 
   #box(name: string): HTMLElement {
+    const { compare } = this.#address.settings;
     const box = h('input', { type: 'checkbox', 'aria-label': `Compare with ${name}` });
-    box.checked = this.chosen.has(name);
+    box.checked = compare.includes(name);
+    if (!box.checked && compare.length >= maxCompared) {
+      box.disabled = true;
+      box.title = `At most ${maxCompared} runs are compared with this one. Deselect another one first.`;
+    }
     box.addEventListener('change', () => {
-      void this.#choose(name, box.checked).catch(() => (box.checked = false));
+      this.#select(name, box.checked);
+      void this.loadSelected();
     });
     return box;
   }
 
-  async #choose(name: string, wanted: boolean): Promise<void> {
-    if (wanted) this.chosen.set(name, await fetchRun(name));
-    else this.chosen.delete(name);
-    this.#changed();
+  #select(name: string, wanted: boolean): void {
+    const others = this.#address.settings.compare.filter((other) => other !== name);
+    this.#address.change({ compare: wanted ? [...others, name] : others });
+  }
+
+  async #load(name: string): Promise<void> {
+    this.#loaded.set(name, await fetchRun(name));
   }
 }

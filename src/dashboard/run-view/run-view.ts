@@ -61,7 +61,7 @@ export interface RunUpdate {
   readonly history: RunHistory | null;
   readonly misclassified: ShownMisclassified | null;
   readonly steps: SeriesPart | null;
-  /** Milliseconds of a step by part, as the mean over the workers; x is the step. */
+  /** Milliseconds of a step by part, as the mean over the workers; x is the step. Both series have the seconds since the first event. */
   readonly parts: SeriesPart | null;
   readonly cursor: RunCursor;
 }
@@ -82,11 +82,18 @@ const mostEvaluations = 2_000;
 
 export class RunView {
   readonly #steps = new Series({
-    ...({ loss: 'mean', lossMin: 'min', lossMax: 'max' } as const),
-    ...({ learningRate: 'last', imagesPerSecond: 'harmonicMean' } as const),
+    loss: 'mean',
+    lossMin: 'min',
+    lossMax: 'max',
+    learningRate: 'last',
+    imagesPerSecond: 'harmonicMean',
+    seconds: 'last',
   });
-  readonly #parts = new Series<StepPart>(
-    Object.fromEntries(stepParts.map((part) => [part, 'mean'])) as Record<StepPart, 'mean'>,
+  readonly #parts = new Series<StepPart | 'seconds'>(
+    {
+      ...(Object.fromEntries(stepParts.map((part) => [part, 'mean'])) as Record<StepPart, 'mean'>),
+      seconds: 'last',
+    },
     1024,
   );
   readonly #time = new EffectiveTime();
@@ -206,6 +213,11 @@ export class RunView {
     return this.#state.step?.step ?? 0;
   }
 
+  /** Seconds from the run's first event. */
+  #secondsAt({ timeMs }: TimedEvent): number {
+    return (timeMs - this.#state.firstMs) / 1000;
+  }
+
   #set(change: Partial<RunState>): void {
     this.#state = { ...this.#state, ...change };
   }
@@ -224,7 +236,8 @@ export class RunView {
     const { step, loss, learningRate, imagesPerSecond } = event;
     // In the log of a resumed run the event of the resume may be missing.
     if (step <= this.#step) this.#steps.truncate(step - 1);
-    this.#steps.append(step, { loss, lossMin: loss, lossMax: loss, learningRate, imagesPerSecond });
+    const seconds = this.#secondsAt(event);
+    this.#steps.append(step, { loss, lossMin: loss, lossMax: loss, learningRate, imagesPerSecond, seconds });
     this.#stepCount++;
     this.#set({ step: event });
   }
@@ -236,7 +249,7 @@ export class RunView {
     if (measured.length === 0) return;
     const mean = noTimes();
     for (const parts of measured) for (const part of stepParts) mean[part] += parts[part] / measured.length;
-    this.#parts.append(event.step, mean);
+    this.#parts.append(event.step, { ...mean, seconds: this.#secondsAt(event) });
     this.#partCount++;
   }
 

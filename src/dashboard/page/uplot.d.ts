@@ -1,2 +1,0 @@
-/** The chart library, under the path at which the server provides it. */
-export { default } from 'uplot';
