@@ -72,14 +72,8 @@ INLINE_SIMD void StoreFactors(float* row, int64_t c, Vector value) {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 namespace float32_avx2 {
-typedef __m256 Vector;
-constexpr int64_t kWidth = 8;
-constexpr int kTileRows = 6;  // with two vectors of columns, 12 of the 16 registers hold sums
-constexpr int kOuterTileRows = 4;
+#include "simd_avx2.h"
 constexpr int64_t kPack = 1;
-INLINE_SIMD Vector Load(const float* from) { return _mm256_loadu_ps(from); }
-INLINE_SIMD void Store(float* to, Vector value) { _mm256_storeu_ps(to, value); }
-INLINE_SIMD Vector Splat(float value) { return _mm256_set1_ps(value); }
 INLINE_SIMD Vector MultiplyAdd(Vector a, Vector b, Vector sum) { return _mm256_fmadd_ps(a, b, sum); }
 INLINE_SIMD Vector PackLanes(Vector value, Vector) { return value; }
 INLINE_SIMD void StoreFactors(float* row, int64_t c, Vector value) { Store(row + c, value); }

@@ -9,7 +9,7 @@ import type * as tfjs from '@tensorflow/tfjs';
 import type { Layer } from '../src/worker/executor/layer.js';
 import { innerLayers } from '../src/worker/executor/inner-layers.js';
 import { callRefusals } from '../src/worker/executor/layers/call-guard.js';
-import { implementedClasses } from '../src/worker/executor/layers/implementations.js';
+import { implementedClasses, nativeClasses } from '../src/worker/executor/layers/implementations.js';
 import { noiseClasses } from '../src/worker/executor/layers/random-layers.js';
 import { refusalOf, refusals, type Refusal } from '../src/worker/executor/layers/refusals.js';
 import { mergedMask } from '../src/worker/executor/masks.js';
@@ -65,6 +65,7 @@ function training(layer: Layer): string {
   if (refusalOf(layer) !== undefined) return 'refused';
   if (name === 'InputLayer') return 'no computation';
   if (name.endsWith('Cell') || name === 'StackedRNNCells') return 'as a part of a recurrent layer';
+  if (nativeClasses.includes(name)) return "Lockstep's kernels on native TensorFlow, else tfjs's tape";
   return implementedClasses.includes(name) ? "Lockstep's kernels" : "tfjs's tape";
 }
 

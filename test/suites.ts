@@ -16,6 +16,7 @@ const isolated: readonly string[] = [
   'test/oracle/layers.test.ts',
   'test/oracle/losses.test.ts',
   'test/oracle/optimizers.test.ts',
+  'test/oracle/recurrent.test.ts',
   'test/oracle/refused-models.test.ts',
   'test/oracle/some-models.test.ts',
   'test/oracle/teacher-forced.test.ts',

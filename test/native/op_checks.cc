@@ -188,8 +188,97 @@ void CheckDenseGradient() {
       "and dy [2, 16]");
 }
 
+double SigmoidOf(double x) { return 1 / (1 + std::exp(-x)); }
+
+// The hidden states of an LSTM or GRU with tanh and sigmoid, a mask and dropout of the state, in float64. `z` is
+// [samples, steps, gates * units]; the result is [samples, steps, units].
+Doubles RecurrenceOf(bool gru, const Doubles& z, const std::vector<Tensor>& in, int64_t samples, int64_t steps,
+                     int64_t units) {
+  const int64_t gates = gru ? 3 : 4;
+  const Floats &u = in[1].values, &bias = in[2].values, &mask = in[3].values, &dropout = in[4].values;
+  const Floats& initial = in[5].values;
+  Doubles out(samples * steps * units);
+  for (int64_t n = 0; n < samples; n++) {
+    Doubles h(initial.begin() + n * units, initial.begin() + (n + 1) * units), c(units);
+    if (!gru) c.assign(initial.begin() + (samples + n) * units, initial.begin() + (samples + n + 1) * units);
+    for (int64_t t = 0; t < steps; t++) {
+      Doubles before(units), sums(gates * units), next(units), carry = c;
+      for (int64_t j = 0; j < units; j++) before[j] = h[j] * dropout[n * units + j];
+      const auto add = [&](int64_t first, int64_t last_gate, const Doubles& state) {
+        for (int64_t k = first * units; k < last_gate * units; k++)
+          for (int64_t j = 0; j < units; j++) sums[k] += state[j] * u[j * gates * units + k];
+      };
+      for (int64_t k = 0; k < gates * units; k++) sums[k] = z[(n * steps + t) * gates * units + k] + bias[k];
+      add(0, gru ? 2 : 4, before);
+      if (gru) {
+        Doubles reset(units);
+        for (int64_t j = 0; j < units; j++) reset[j] = SigmoidOf(sums[units + j]) * before[j];
+        add(2, 3, reset);
+      }
+      for (int64_t j = 0; j < units; j++) {
+        const double candidate = std::tanh(sums[2 * units + j]), first = SigmoidOf(sums[j]);
+        if (gru) {
+          next[j] = first * before[j] + (1 - first) * candidate;
+        } else {
+          carry[j] = SigmoidOf(sums[units + j]) * c[j] + first * candidate;
+          next[j] = SigmoidOf(sums[3 * units + j]) * std::tanh(carry[j]);
+        }
+      }
+      if (mask[n * steps + t] != 0) {
+        h = next;
+        c = carry;
+      }
+      std::copy(h.begin(), h.end(), out.begin() + (n * steps + t) * units);
+    }
+  }
+  return out;
+}
+
+// Gradients are compared with central differences of the float64 recurrence.
+void CheckRecurrence(bool gru) {
+  const int64_t samples = 19, steps = 3, units = 5, gates = gru ? 3 : 4, states = gru ? 1 : 2;
+  const std::string name = gru ? "GRU" : "LSTM";
+  std::vector<Tensor> inputs = {UniformsOf({samples, steps, gates * units}, 11),
+                                UniformsOf({units, gates * units}, 12),
+                                UniformsOf({gates * units}, 13),
+                                EighthsOf({samples, steps}, 14),
+                                UniformsOf({samples, units}, 15),
+                                UniformsOf({states, samples, units}, 16)};
+  for (size_t i = 0; i < inputs[3].values.size(); i++) inputs[3].values[i] = i % 4 == 1 ? 0.0f : 1.0f;
+  const Attributes options = {{"kind", gru ? 1 : 0}, {"activation", 1}, {"recurrent_activation", 2}, {"backwards", 0}};
+  const std::vector<Tensor> given = inputs;
+  const Tensor record = MustRun("LockstepRecurrence", options, inputs);
+  Doubles z(given[0].values.begin(), given[0].values.end());
+  const Doubles hidden = RecurrenceOf(gru, z, given, samples, steps, units);
+  ExpectClose("LockstepRecurrence, " + name, Floats(record.values.begin(), record.values.begin() + hidden.size()),
+              hidden, 2e-6);
+
+  const Tensor dy = UniformsOf({samples, steps, units}, 17);
+  std::vector<Tensor> backward = given;
+  backward.insert(backward.end(), {record, dy, TensorOf({0}, {})});
+  const Floats gradients = MustRun("LockstepRecurrenceGradient", options, backward).values;
+  Doubles expected(z.size());
+  const double step = 1e-5;
+  for (size_t i = 0; i < z.size(); i++) {
+    Doubles above = z, below = z;
+    above[i] += step;
+    below[i] -= step;
+    const Doubles high = RecurrenceOf(gru, above, given, samples, steps, units);
+    const Doubles low = RecurrenceOf(gru, below, given, samples, steps, units);
+    for (size_t k = 0; k < high.size(); k++) expected[i] += (high[k] - low[k]) / (2 * step) * dy.values[k];
+  }
+  ExpectClose("LockstepRecurrenceGradient, " + name, Floats(gradients.begin(), gradients.begin() + z.size()), expected,
+              3e-6);
+  ExpectFailure("LockstepRecurrence", options,
+                {UniformsOf({2, 3, 5}, 1), given[1], given[2], given[3], given[4], given[5]},
+                "Lockstep recurrence: expected projected inputs [samples, steps, " + std::to_string(gates * units) +
+                    "], got [2, 3, 5]");
+}
+
 void CheckProducts() {
   if (!SupportsProducts()) return;
+  CheckRecurrence(false);
+  CheckRecurrence(true);
   CheckConvolutions();
   CheckDenseGradient();
   ExpectFailure("LockstepConv", {{"precision", 0}}, {UniformsOf({1, 2, 2, 16}, 1), UniformsOf({3, 3, 32, 16}, 1)},

@@ -55,6 +55,17 @@ const script = `
     results[precision + ' dense'] = sha(gradient);
   }
   results.dropout = sha(kernels.dropout(tf.ones([70, 3135]), 0.3, [1, 2], [3, 4, 5]).dataSync());
+  for (const kind of ['lstm', 'gru', 'simpleRnn']) {
+    const gates = { lstm: 4, gru: 3, simpleRnn: 1 }[kind];
+    const states = kind === 'lstm' ? 2 : 1;
+    const random = (shape, seed) => tf.randomNormal(shape, 0, 1, 'float32', seed);
+    const pass = kernels.recurrence(
+      { kind, activation: 'tanh', recurrentActivation: 'sigmoid', backwards: kind === 'gru' },
+      { projected: random([37, 5, gates * 19], 5), recurrentKernel: random([19, gates * 19], 6), bias: random([gates * 19], 7),
+        mask: tf.cast(tf.greater(random([37, 5], 8), 0), 'float32'), dropout: random([37, 19], 9), initial: random([states, 37, 19], 10) });
+    const { projected, initial } = pass.backward(random([37, 5, 19], 11), pass.last);
+    results[kind] = [pass.hidden, projected, initial].map((tensor) => sha(tensor.dataSync()));
+  }
   const size = 300_001;
   const values = (scale) => Float32Array.from({ length: size }, (_, i) => Math.sin(i * scale));
   const adam = kernels.adam(values(1), [size - 3, 3], 0.9, 0.999);
@@ -75,7 +86,7 @@ describe("Lockstep's own ops", () => {
   it('return identical bits for every number of threads', async () => {
     const one = await results(1);
     expect(one['name']).toMatch(/^own/);
-    expect(Object.keys(one)).toHaveLength(24);
+    expect(Object.keys(one)).toHaveLength(27);
     for (const threads of [2, 3, 7]) expect(await results(threads), `${threads} threads`).toEqual(one);
   });
 });

@@ -205,11 +205,11 @@ const recurrent: Record<string, [typeof sequences, Column, (tf: Tf) => layers.La
   ],
 };
 
-describe('the dropout of a recurrent cell', () => {
+describe.each(['wasm', 'tensorflow'] as const)('the dropout of a recurrent cell on %s', (choice) => {
   it.each(Object.entries(recurrent))(
     'has the numbers of Philox, in each gate: %s',
     async (_, [data, column, make]) => {
-      const engine = await engineFor('wasm');
+      const engine = await engineFor(choice);
       const { tf } = engine;
       const build: Build = ({ tf }) => {
         const model = tf.sequential({
@@ -247,7 +247,7 @@ describe('the dropout of a recurrent cell', () => {
   );
 
   it('leaves no mask behind', async () => {
-    const engine = await engineFor('wasm');
+    const engine = await engineFor(choice);
     const context = await regression(
       engine,
       behindDense((tf) => tf.layers.lstm({ units: 3, dropout: rate, returnSequences: true })),

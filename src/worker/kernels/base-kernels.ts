@@ -24,6 +24,7 @@ import type {
   PhiloxKey,
   PoolWindow,
 } from './kernels.js';
+import type { RunRecurrence } from './recurrence.js';
 
 /** See `Kernels` for the contract of each method. */
 export abstract class BaseKernels implements Kernels, BatchNormParts {
@@ -63,6 +64,10 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
     beta2: number,
     onVector?: () => void,
   ): AdamState;
+
+  get recurrence(): RunRecurrence | undefined {
+    return undefined;
+  }
 
   /** Returns `x`: by default an engine computes in float32 only. */
   operand<T extends Tensor>(x: T): T {

@@ -11,6 +11,7 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { NamedVectors, ParameterVector, PinnedVectors } from '../../shared/model/named-vectors.js';
+import type { RunRecurrence } from './recurrence.js';
 
 export interface Window2d {
   readonly strides: readonly [number, number];
@@ -193,6 +194,8 @@ export interface Kernels {
    * gradient.
    */
   dropout(x: Tensor, rate: number, key: PhiloxKey, counter: PhiloxCounter): Tensor;
+  /** Runs a recurrent layer over all of its time steps; undefined if the engine has no op for it. */
+  readonly recurrence: RunRecurrence | undefined;
   /**
    * Computes the gradient of a dense layer's matrix, the transpose of `x` times `dy`, [inputs, outputs]. `x` is [rows, inputs],
    * `dy` is [rows, outputs], and neither is a result of `operand`. Returns the gradient, or a function that writes it.

@@ -37,7 +37,8 @@ export class OwnOps {
   readonly #ops: RawOps;
   readonly #native: NativeMemory | undefined;
   readonly #precision: readonly Attribute[];
-  readonly #multiplies: boolean;
+  /** True if the CPU has the instructions of the ops that multiply. */
+  readonly multiplies: boolean;
 
   private constructor(
     tf: Tensorflow,
@@ -51,7 +52,7 @@ export class OwnOps {
     this.#precision = [ops.int('precision', convolutions === 'bfloat16' ? 1 : 0)];
     const { zeros } = tf;
     const convolve = (): Tensor => this.conv(zeros([1, 1, 1, lanes]), zeros([3, 3, lanes, lanes]));
-    this.#multiplies = failureOf('LockstepConv', tf, convolve) === undefined;
+    this.multiplies = failureOf('LockstepConv', tf, convolve) === undefined;
   }
 
   /**
@@ -75,7 +76,7 @@ export class OwnOps {
     const [height, width, inputs = 0, outputs = 0] = filterShape;
     const plain = [...window.strides, ...window.dilations].every((value) => value === 1);
     const same = window.padding === 'same' && height === 3 && width === 3;
-    return this.#multiplies && plain && same && inputs % lanes === 0 && outputs % lanes === 0;
+    return this.multiplies && plain && same && inputs % lanes === 0 && outputs % lanes === 0;
   }
 
   /** See `Kernels.conv2d` for the shapes; the convolution must be one for which `takesConvolution` returns true. */
@@ -108,7 +109,7 @@ export class OwnOps {
    */
   denseGradient(x: Tensor2D, dy: Tensor2D): GradientWriter | undefined {
     const whole = x.shape[1] % lanes === 0 && dy.shape[1] % lanes === 0 && x.size > 0 && dy.size > 0;
-    if (!whole || !this.#multiplies || !this.hasPinnedBuffers) return undefined;
+    if (!whole || !this.multiplies || !this.hasPinnedBuffers) return undefined;
     return (target) => {
       const attributes = [...this.#pinnedBuffer(target, 0, undefined), ...this.#precision];
       this.#ops.one('LockstepDenseGradient', attributes, [x, dy]).dispose();

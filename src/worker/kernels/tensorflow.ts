@@ -20,12 +20,14 @@ import type {
   ConvWindow,
   CrossEntropy,
   GradientWriter,
+  Kernels,
   MaxPool,
   PhiloxCounter,
   PhiloxKey,
   PoolWindow,
 } from './kernels.js';
 import { OwnOps, takesChannels } from './own-ops.js';
+import { ownRecurrence } from './own-recurrence.js';
 import { Products } from './products.js';
 import { RawOps, dtypes } from './raw-ops.js';
 import { TensorflowAdam } from './tensorflow-adam.js';
@@ -37,6 +39,7 @@ export class TensorflowKernels extends BaseKernels {
   readonly #own: OwnOps | undefined;
   readonly #products: Products;
   readonly #precision: Precision;
+  readonly #recurrence: Kernels['recurrence'];
 
   /**
    * `native` provides the addresses for the own ops that store and update in place; without it `store`
@@ -49,6 +52,7 @@ export class TensorflowKernels extends BaseKernels {
     this.#own = ownOps ? OwnOps.find(tf, this.#ops, native, precision) : undefined;
     this.#products = new Products(tf, this.#ops, precision);
     this.#precision = precision;
+    this.#recurrence = this.#own?.multiplies === true ? ownRecurrence(tf, this.#ops, this) : undefined;
   }
 
   override operand<T extends Tensor>(x: T, convolution?: Convolution): T {
@@ -190,6 +194,10 @@ export class TensorflowKernels extends BaseKernels {
 
   override dropout(x: Tensor, rate: number, key: PhiloxKey, counter: PhiloxCounter): Tensor {
     return this.#own?.dropout(x, rate, key, counter) ?? super.dropout(x, rate, key, counter);
+  }
+
+  override get recurrence(): Kernels['recurrence'] {
+    return this.#recurrence;
   }
 
   override denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter {

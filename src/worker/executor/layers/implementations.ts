@@ -8,22 +8,30 @@ import { conv2d } from './conv2d.js';
 import { dense } from './dense.js';
 import { dropout } from './dropout.js';
 import { inLayer, recorded } from './recorded-layer.js';
+import { bidirectional, recurrent } from './recurrent.js';
 import { activation, flatten, maxPooling2d, relu } from './simple.js';
 import { stackOp, unstackOp } from './time-steps.js';
 
 const implementations: Readonly<Record<string, LayerImplementation>> = {
   Activation: activation,
   BatchNormalization: batchNormalization,
+  Bidirectional: bidirectional,
   Conv2D: conv2d,
   Dense: dense,
   Dropout: dropout,
   Flatten: flatten,
+  GRU: recurrent,
+  LSTM: recurrent,
   MaxPooling2D: maxPooling2d,
   ReLU: relu,
+  SimpleRNN: recurrent,
 };
 
 /** Classes with an implementation of Lockstep's own, in the usual configurations. */
 export const implementedClasses: readonly string[] = Object.keys(implementations);
+
+/** Those of them that are recorded on every engine but native TensorFlow. */
+export const nativeClasses: readonly string[] = ['Bidirectional', 'GRU', 'LSTM', 'SimpleRNN'];
 
 /** @throws ModelError if the layer's options cannot be trained data-parallel */
 export function implementationOf(layer: Layer, services: LayerServices): LayerOp {
@@ -35,6 +43,7 @@ export function implementationOf(layer: Layer, services: LayerServices): LayerOp
 }
 
 interface Checks {
+  readonly inputSpec: readonly unknown[] | null | undefined;
   assertInputCompatibility(inputs: Tensor[]): void;
 }
 
@@ -46,8 +55,11 @@ function checkingInput(layer: Layer, op: LayerOp): LayerOp {
   let checked = false;
   const forward: LayerOp['forward'] = (context, inputs, masks) => {
     if (!checked && context.shards.length > 0) {
-      const first = inputs.map((perShard) => perShard[0] as Tensor);
-      inLayer(layer, 'call', () => fieldsOf<Checks>(layer).assertInputCompatibility(first));
+      const fields = fieldsOf<Checks>(layer);
+      // The initial states of a recurrent layer are inputs without a specification.
+      const specified = inputs.slice(0, fields.inputSpec?.length);
+      const first = specified.map((perShard) => perShard[0] as Tensor);
+      inLayer(layer, 'call', () => fields.assertInputCompatibility(first));
       checked = true;
     }
     return op.forward(context, inputs, masks);

@@ -59,6 +59,11 @@ export class RandomDraws {
     return tf.mul(radius, tf.cos(tf.mul(this.uniform(shape), 2 * Math.PI)));
   }
 
+  /** Leaves out draws whose numbers are not used. */
+  skip(draws: number): void {
+    this.#draw += draws;
+  }
+
   /** `x` with values kept with probability 1 - rate and scaled by 1 / (1 - rate); the mask of `shape` is broadcast. */
   dropped(x: Tensor, rate: number, shape: readonly number[] = x.shape): Tensor {
     const { tf } = this.#services;

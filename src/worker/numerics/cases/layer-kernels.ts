@@ -1,7 +1,8 @@
-/** The executor's other kernels: bias, ReLU, max-pool, Dropout and the cross-entropy. */
+/** The executor's other kernels: bias, ReLU, max-pool, Dropout, the cross-entropy and recurrences. */
 
 import type { Rank, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import type { PoolWindow } from '../../kernels/kernels.js';
+import { recurrenceCases } from './recurrences.js';
 import { normal, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
 
 type Shape4d = [number, number, number, number];
@@ -35,6 +36,7 @@ export function layerKernelCases(context: NumericsContext): NumericsCase[] {
     ...poolCases(context),
     ...dropoutCases(context),
     ...crossEntropyCases(context),
+    ...recurrenceCases(context),
   ];
 }
 
