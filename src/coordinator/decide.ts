@@ -5,11 +5,9 @@
 
 import { noActions, warn } from './actions.js';
 import { handleMessage } from './handle-message.js';
-import { interrupted } from './interrupt.js';
 import { onExit, onTimer, suspect } from './loss.js';
-import { reconfigure } from './reconfigure.js';
+import { onInterrupt } from './stop-request.js';
 import type { CoordinatorEvent, Decision, State } from './types.js';
-import { membersOf } from './workers.js';
 
 export function decide(state: State, event: CoordinatorEvent, nowMs: number): Decision {
   if (state.phase === 'done' || state.phase === 'failed') return noActions(state);
@@ -36,15 +34,4 @@ function onRefused(
 ): Decision {
   const reporting = { ...state.reporting, refused: state.reporting.refused + 1 };
   return { state: { ...state, reporting }, actions: count === 1 ? [warn(reason)] : [] };
-}
-
-/** A member writes a last checkpoint before the run ends. A repeated interrupt has no effect, unless it ends the run at once. */
-function onInterrupt(
-  state: State,
-  { signal, atOnce }: Extract<CoordinatorEvent, { kind: 'interrupt' }>,
-  nowMs: number,
-): Decision {
-  if (atOnce || membersOf(state).length === 0) return interrupted(state, signal, nowMs);
-  if (state.interruptedBy !== null) return noActions(state);
-  return reconfigure({ ...state, interruptedBy: signal }, nowMs);
 }

@@ -10,7 +10,7 @@ import { onJoin, onReady, onUnknownPeer } from './join.js';
 import { onFailed, suspect } from './loss.js';
 import { onConnected, onHeartbeat, onLastCommitted } from './member-reports.js';
 import { onCommitted, onEvaluated, toEvent } from './progress.js';
-import { leave } from './reconfigure.js';
+import { onLeave } from './stop-request.js';
 import { canTakeOver, takeOver } from './takeover.js';
 import { onTransfer } from './transfers.js';
 import type { Decision, State, WorkerRecord } from './types.js';
@@ -82,6 +82,6 @@ function handleOther(state: State, worker: WorkerRecord, message: OtherMessage, 
     case 'failed':
       return onFailed(state, worker, message.error, nowMs);
     case 'leave':
-      return leave(state, worker, nowMs);
+      return onLeave(state, worker, message, nowMs);
   }
 }

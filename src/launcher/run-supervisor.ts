@@ -37,6 +37,20 @@ export interface SupervisedRun extends Omit<CoordinatorStart, 'listen'> {
   readonly gpus: readonly number[];
   /** Additional arguments of every worker process. */
   readonly workerArguments: readonly string[];
+  /** Set if the other workers are tasks of a scheduler's job, so that this process starts only one. */
+  readonly task?: SupervisedTask | undefined;
+}
+
+/** Task 0 of a scheduler's job: a coordinator and one worker. */
+export interface SupervisedTask {
+  /** Address at which every coordinator of the run listens. */
+  readonly listen: string;
+  /** Address at which the workers of all tasks reach it. */
+  readonly endpoint: string;
+  /** Name of this host: a worker of another one may have the PID of the own worker. */
+  readonly host: string;
+  /** Called when workers can join. */
+  onListening(): void;
 }
 
 /** The destination of a run's events and of its processes' other output. */
@@ -64,7 +78,7 @@ export class RunSupervisor {
     this.#output = output;
     this.#inherited = new InheritedStateCollector(run.inherited);
     const directory = run.socketDirectory;
-    this.#listen = directory === null ? 'tcp://127.0.0.1:*' : addressIn(directory);
+    this.#listen = run.task?.listen ?? (directory === null ? 'tcp://127.0.0.1:*' : addressIn(directory));
     this.#coordinator = this.#startCoordinator(run.inherited);
   }
 
@@ -143,8 +157,9 @@ export class RunSupervisor {
       case 'listening':
         this.#emit({ event: 'coordinator', pid: coordinator.pid });
         // A later coordinator listens on the same address, to which the workers reconnect by themselves.
-        this.#listen = message.endpoint;
-        while (this.#workers.length < this.#run.config.workers) this.#workers.push(this.#startWorker());
+        this.#listen = this.#run.task?.listen ?? message.endpoint;
+        this.#run.task?.onListening();
+        while (this.#workers.length < this.#ownWorkers) this.#workers.push(this.#startWorker());
         break;
       case 'event':
         this.#emit(message.event);
@@ -160,17 +175,24 @@ export class RunSupervisor {
     this.#inherited.add(event);
     if (this.#inherited.ended) for (const worker of this.#workers) worker.retire();
     if (event.event === 'worker' && event.state === 'lost') {
-      for (const worker of this.#workers) worker.replace(event.pid);
+      const { task } = this.#run;
+      if (task === undefined || task.host === event.host)
+        for (const worker of this.#workers) worker.replace(event.pid);
       removeSocketsOf(this.#run.socketDirectory, event.pid);
     }
     this.#output.emit(event);
   }
 
+  get #ownWorkers(): number {
+    return this.#run.task === undefined ? this.#run.config.workers : 1;
+  }
+
   #startWorker(): WorkerSlot {
-    const { gpus, keys, workerArguments } = this.#run;
+    const { gpus, keys, task, workerArguments } = this.#run;
     const index = this.#workers.length;
     const device = gpus.length === 0 ? 'cpu' : String(gpus[index % gpus.length]);
-    const args = ['worker', '--launched', '--coordinator', this.#listen, '--device', device];
+    const args = ['worker', '--launched', '--coordinator', task?.endpoint ?? this.#listen];
+    args.push('--device', device);
     args.push('--slot', String(index));
     if (keys !== null) args.push('--keys', keys);
     return new WorkerSlot([...args, ...workerArguments], {

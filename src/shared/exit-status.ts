@@ -14,14 +14,19 @@ export const exitStatus = {
 } as const;
 
 /** A scheduler sends these signals as a notice that it is about to take the machine away. */
-const notices: readonly string[] = ['SIGUSR1', 'SIGUSR2'];
+export const stopNotices = ['SIGUSR1', 'SIGUSR2'] as const;
+export type StopNotice = (typeof stopNotices)[number];
+
+/** Returns true for the signals of `stopNotices`. */
+export const isStopNotice = (signal: string): signal is StopNotice =>
+  (stopNotices as readonly string[]).includes(signal);
 
 /**
  * Returns the exit status of a process that was stopped by `cause` and whose state is saved: 128 + n for the stop signal n, and 75
  * for a scheduler's notice and for a cause that is not a signal.
  */
 export function statusOfStop(cause: string): number {
-  const number = notices.includes(cause)
+  const number = isStopNotice(cause)
     ? undefined
     : (constants.signals as Partial<Record<string, number>>)[cause];
   return number === undefined ? exitStatus.saved : 128 + number;

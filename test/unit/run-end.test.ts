@@ -27,6 +27,21 @@ describe('the end of a run', () => {
     expect(run.sent('b')).toEqual(['finish']);
   });
 
+  it('ends with status 75 after a notice of the scheduler to any worker, which may be repeated', () => {
+    const run = Run.running();
+    run.commit('b', 1);
+    for (let i = 0; i < 2; i++) run.say('b', { type: 'leave', notice: 'SIGUSR1' });
+    expect([run.sent('a'), run.sent('b')]).toEqual([['stop_generation'], ['stop_generation']]);
+    for (const from of ['a', 'b']) run.say(from, { type: 'last_committed', generation: 1, step: 1 });
+    run.say('a', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });
+    expect(run.error).toMatchObject({
+      code: 'INTERRUPTED',
+      message: 'Interrupted by SIGUSR1 after step 1. Continue with --resume /out/checkpoints/step-1',
+    });
+    expect(run.status).toBe(75);
+    expect([run.sent('a').at(-1), run.sent('b').at(-1)]).toEqual(['abort', 'abort']);
+  });
+
   it('ends with status 130 if it is interrupted', () => {
     const run = Run.running();
     run.commit('b', 1);

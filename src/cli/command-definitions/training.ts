@@ -1,6 +1,7 @@
 /** Definitions of the commands that train, and of the one that creates keys for training on several hosts. */
 
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { launcherChoices } from '../../launcher/platforms/detect.js';
 import { addFaultOptions } from '../options/fault-options.js';
 import { addNetworkOptions } from '../options/network-options.js';
 import { addSecurityOptions } from '../options/security-options.js';
@@ -9,11 +10,21 @@ import { calls, type RunCommand } from './command-action.js';
 import { examples, healthOption, launchedOption, repeatable } from './shared-options.js';
 
 export function addTrain(program: Command, run: RunCommand): void {
-  const command = program.command('train').description('train a model on several workers of this machine');
+  const command = program
+    .command('train')
+    .description("train a model on several workers of this machine, or on the tasks of a scheduler's job");
   addTrainOptions(command).optionsGroup('Processes and security:');
   addSecurityOptions(addFaultOptions(command))
     .addOption(healthOption())
     .addOption(new Option('--stop-with-parent').hideHelp())
+    .addOption(
+      new Option(
+        '--launcher <name>',
+        'scheduler whose variables describe this process; auto: the one that is found; none: this machine only',
+      )
+        .choices(launcherChoices)
+        .default('auto'),
+    )
     .option('--single-process', 'everything in one process, without sockets; the result is the same')
     .addHelpText(
       'after',
@@ -25,6 +36,7 @@ export function addTrain(program: Command, run: RunCommand): void {
           'lockstep train --set optimizer.learningRate=0.01',
           'another value for any field of the configuration',
         ],
+        ['srun -n 4 lockstep train', 'in a Slurm job: one worker per task'],
         ['lockstep train --resume auto', 'resumes the latest run with checkpoints'],
       ),
     )

@@ -1,85 +1,57 @@
-/** `lockstep train`: trains on the workers of this machine, under a launcher or in one process. */
+/**
+ * `lockstep train`: the one command for one machine and for every scheduler. In a job with several tasks, each task is a worker, and task 0
+ * coordinates them as well.
+ */
 
-import { resolve } from 'node:path';
-import { openSocketDirectory } from '../../launcher/leadership.js';
-import { RunSupervisor } from '../../launcher/run-supervisor.js';
-import type { FaultOptions } from '../../worker/faults/fault-options.js';
-import { faultArguments, faultOptionsOf, type FaultFlags } from '../options/fault-options.js';
-import { readSetup, type RunSetup } from '../options/run-setup.js';
-import type { SecurityFlags } from '../options/security-options.js';
-import type { TrainFlags } from '../options/train-options.js';
-import { openRunHealth, type RunHealth } from '../health/run-health.js';
-import type { Reporters } from '../reporters/reporters.js';
-import { findMembersOfTrain } from '../runs/find-members.js';
-import { openRun, reportNotes, type OpenRun } from '../runs/open-run.js';
-import { openReportersOf } from '../runs/run-reporters.js';
-import { withKeys } from '../security/security.js';
-import { trainInOneProcess } from './single-process.js';
+import { requeue } from '../../launcher/job/requeue.js';
+import type { LauncherChoice } from '../../launcher/platforms/detect.js';
+import type { Placement } from '../../launcher/platforms/platform.js';
+import { exitStatus } from '../../shared/exit-status.js';
+import { placementOf } from '../environment/environment.js';
+import { machine } from '../environment/machine.js';
+import { describePlacement, flagsInJob, isFinishedAlready } from '../job/job-flags.js';
+import { joinJob } from '../job/join-job.js';
+import { withJobLead, type JobLead } from '../job/lead-job.js';
+import { printNotice } from '../reporters/notice.js';
+import { trainSupervised, type SupervisedFlags } from './train-supervised.js';
 
-export interface TrainCommandFlags extends TrainFlags, SecurityFlags, FaultFlags {
-  readonly singleProcess?: boolean;
+export interface TrainCommandFlags extends SupervisedFlags {
+  readonly launcher?: LauncherChoice;
   /** True to save and stop when the process that started this one ends. */
   readonly stopWithParent?: boolean;
 }
 
 /** Resolves with the exit status. @throws ConfigError and other operational errors before any process is started */
-export async function train(flags: TrainCommandFlags): Promise<number> {
+export async function train(given: TrainCommandFlags): Promise<number> {
   // The stop signal's own way, so that a run of a sweep that was killed is saved and can be continued.
-  if (flags.stopWithParent === true) process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
-  const health = await openRunHealth(flags.health, 'training');
-  try {
-    return await trainObserved(flags, health);
-  } finally {
-    await health?.close();
+  if (given.stopWithParent === true) process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+  const placement = placementOf(given.launcher);
+  const flags = flagsInJob(given, placement);
+  if (placement.role === 'worker') return joinJob(flags, placement);
+  const line = describePlacement(placement, flags.out);
+  if (line !== undefined) printNotice(line, 'info', flags);
+  if (placement.advice !== null) printNotice(placement.advice, 'warn', flags);
+  const status =
+    placement.role === 'coordinator'
+      ? await withJobLead(placement, flags, (lead) => trainOrSkip(flags, placement, lead))
+      : await trainOrSkip(flags, placement, undefined);
+  if (status === exitStatus.saved && placement.requeue !== null) {
+    const { isRequeued, message } = await requeue(placement.requeue);
+    printNotice(message, isRequeued ? 'info' : 'warn', flags);
   }
+  return status;
 }
 
-async function trainObserved(flags: TrainCommandFlags, health: RunHealth | undefined): Promise<number> {
-  const faults = faultOptionsOf(flags);
-  const givenKeys = flags.keys === undefined ? null : resolve(flags.keys);
-  const run = await openRun(
-    flags,
-    flags.singleProcess === true ? undefined : (past) => findMembersOfTrain(past, givenKeys),
-  );
-  try {
-    const setup = await readSetup(flags, run);
-    return await withKeys(flags, async (keys) => {
-      const reporters = await openReportersOf(setup, flags, health, run.inherited !== null);
-      try {
-        reportNotes(run, reporters);
-        return flags.singleProcess === true
-          ? await trainInOneProcess(setup, reporters, faults)
-          : await trainInChildren(setup, run, reporters, keys, faults);
-      } finally {
-        await reporters.close();
-      }
-    });
-  } finally {
-    await run.close();
-  }
-}
-
-function trainInChildren(
-  setup: RunSetup,
-  run: OpenRun,
-  reporters: Reporters,
-  keys: string | null,
-  faults: FaultOptions,
+/** A job that is started again after its run has finished has nothing left to do. */
+async function trainOrSkip(
+  flags: SupervisedFlags,
+  placement: Placement,
+  lead: JobLead | undefined,
 ): Promise<number> {
-  const { config, gpus, out } = setup;
-  const resume = setup.checkpoint;
-  return new RunSupervisor(
-    {
-      config,
-      ...setup.identity,
-      gpus,
-      keys,
-      out,
-      resume,
-      inherited: run.inherited,
-      socketDirectory: openSocketDirectory(run),
-      workerArguments: faultArguments(faults),
-    },
-    reporters,
-  ).ended();
+  if (!(await isFinishedAlready(placement, flags.out)))
+    return trainSupervised(flags, (devices) => machine(devices, placement), lead);
+  const reason = `The run in ${flags.out ?? ''} is finished already.`;
+  printNotice(reason, 'info', flags);
+  await lead?.end(exitStatus.done, reason);
+  return exitStatus.done;
 }

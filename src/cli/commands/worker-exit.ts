@@ -2,7 +2,7 @@
 
 import { stopSignalsOfProcess, type StopRequest } from '../../launcher/stop-signals.js';
 import { InterruptedError, PeerLostError } from '../../shared/errors.js';
-import { exitStatus, statusOfStop } from '../../shared/exit-status.js';
+import { exitStatus, isStopNotice, statusOfStop, type StopNotice } from '../../shared/exit-status.js';
 import { awakeTimeout } from '../../shared/time/awake-clock.js';
 import type { ThreadCommunicator } from '../../worker/communicator/thread-communicator.js';
 import { describeError, statusOf } from '../exit.js';
@@ -12,6 +12,9 @@ import { describeError, statusOf } from '../exit.js';
  */
 const leaveMs = 12_000;
 
+/** Time between two requests to stop the run. */
+const noticeMs = 2_000;
+
 /** Together with the error that ended the worker, this determines its exit status. */
 export interface WorkerExit {
   /** The worker has begun to load, and may have state soon. */
@@ -20,6 +23,8 @@ export interface WorkerExit {
   saving: boolean;
   /** The signal with which the worker leaves the run; undefined again if the coordinator did not let it go in time. */
   leftBy: string | undefined;
+  /** This process is a task of a job: a scheduler's notice stops the run, and not only this worker. */
+  readonly inJob: boolean;
 }
 
 /**
@@ -37,8 +42,10 @@ export async function participateUntilEnd(
     else await stopSignalsOfProcess().during((request) => leave(communicator, exit, request), session);
     return exitStatus.done;
   } catch (error) {
-    // The launcher prints the errors of its workers, except for bugs.
-    if (!launched || !('code' in (error as object))) process.stderr.write(`${describeError(error)}\n`);
+    // The launcher prints the errors of its workers, except for bugs, and task 0 of a job the end of the run.
+    const isPrinted =
+      'code' in (error as object) && (launched || (exit.inJob && error instanceof InterruptedError));
+    if (!isPrinted) process.stderr.write(`${describeError(error)}\n`);
     return statusAfter(error, exit);
   }
 }
@@ -58,9 +65,20 @@ function leave(communicator: ThreadCommunicator, exit: WorkerExit, { signal, atO
     return;
   }
   exit.leftBy = signal;
+  if (exit.inJob && exit.welcomed && isStopNotice(signal)) {
+    requestStop(communicator, signal);
+    return;
+  }
   communicator.send({ type: 'leave' });
   if (exit.welcomed) stopWithoutProgress(communicator, exit, stopUnsaved);
   else stop();
+}
+
+/** Repeated, because a request may be lost with a coordinator. The end of the run ends this worker. */
+function requestStop(communicator: ThreadCommunicator, notice: StopNotice): void {
+  const send = (): void => communicator.send({ type: 'leave', notice });
+  send();
+  setInterval(send, noticeMs).unref();
 }
 
 function stopWithoutProgress(communicator: ThreadCommunicator, exit: WorkerExit, stop: () => void): void {

@@ -31,6 +31,10 @@ export interface WorkerFlags extends SecurityFlags, FaultFlags, NetworkFlags {
   readonly slot?: string;
   /** Set by the launcher. An IPC channel alone does not indicate one: pm2 opens a channel as well. */
   readonly launched?: boolean;
+  /** Number of this process among those of its host, from 0; default: pm2's. */
+  readonly instance?: number;
+  /** True for a task of a scheduler's job: its notices concern the whole run. */
+  readonly inJob?: boolean;
 }
 
 /** Resolves with the exit status. @throws ConfigError */
@@ -43,7 +47,7 @@ export async function work(flags: WorkerFlags): Promise<number> {
   const faults = faultOptionsOf(flags);
   if (!launched) await backOff(restartCount());
   const { slot, number = 0, ...network } = await placeInNetwork(flags, coordinator);
-  const exit: WorkerExit = { welcomed: false, saving: false, leftBy: undefined };
+  const exit: WorkerExit = { welcomed: false, saving: false, leftBy: undefined, inJob: flags.inJob === true };
   const communicator = new ThreadCommunicator({
     coordinator,
     memoryAddon: findMemoryAddon(currentEngineHost()),

@@ -2,6 +2,9 @@
 
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
+import { detectPlatform, type LauncherChoice } from '../../launcher/platforms/detect.js';
+import type { Placement } from '../../launcher/platforms/platform.js';
+import { pm2 } from '../../launcher/platforms/pm2.js';
 import { privateEndpoint } from '../../launcher/socket-directory.js';
 import { completeEndpoint } from '../../shared/network/address.js';
 import { cacheRoot, engineHost, type EngineHost } from '../../worker/engine/cache.js';
@@ -29,14 +32,20 @@ export const defaultSecurity = environmentVariable('LOCKSTEP_SECURITY') ?? 'auto
 
 /** Returns the number of this process among equal processes, as pm2 numbers its instances; 0 without pm2. */
 export function instanceNumber(): number {
-  const value = Number(process.env['NODE_APP_INSTANCE'] ?? 0);
-  return Number.isInteger(value) && value >= 0 ? value : 0;
+  return pm2(process.env)?.localRank ?? 0;
 }
 
 /** Returns the number of times that pm2 has restarted this process; 0 without pm2. */
 export function restartCount(): number {
-  const count = process.env['pm_id'] === undefined ? 0 : Number(process.env['restart_time'] ?? 0);
-  return Number.isInteger(count) && count > 0 ? count : 0;
+  return pm2(process.env)?.restarts ?? 0;
+}
+
+/**
+ * Returns the place of this process in a scheduler's job.
+ * @throws ConfigError if the environment lacks the variables of the platform that the user has named
+ */
+export function placementOf(choice: LauncherChoice | undefined): Placement {
+  return detectPlatform(process.env, choice);
 }
 
 /** Returns the access token of a dashboard that listens beyond loopback; null if the dashboard generates one. */

@@ -4,6 +4,7 @@ import { Option, type Command } from 'commander';
 import { isIP } from 'node:net';
 import { ConfigError } from '../../shared/errors.js';
 import type { HttpAddress } from '../../shared/http/listen.js';
+import { isLocal } from '../../shared/security/endpoints.js';
 import { requireFreePort } from '../../shared/network/free-port.js';
 import type {
   PeerAddressOptions,
@@ -56,13 +57,19 @@ export interface NetworkPlace extends Pick<WorkerTransportOptions, 'peer' | 'con
 
 /** @throws ConfigError, also if the port for the other workers is taken */
 export async function placeInNetwork(
-  flags: NetworkFlags & { readonly slot?: string; readonly launched?: boolean },
+  flags: NetworkFlags & { readonly slot?: string; readonly launched?: boolean; readonly instance?: number },
   coordinator: string,
 ): Promise<NetworkPlace> {
   const { slot, number } = await placeOnHost(flags.slot, coordinator);
-  const health = workerHealthAddress(flags.health, instanceNumber());
-  // The workers of a launcher meet at sockets in a folder, and the launcher watches over their coordinator.
-  if (flags.launched === true) return { slot, number, health };
+  const health = workerHealthAddress(flags.health, flags.instance ?? instanceNumber());
+  // The launcher watches over the coordinator of its workers, which meet at sockets in a folder unless they belong to a job.
+  if (flags.launched === true)
+    return {
+      slot,
+      number,
+      health,
+      ...(isLocal(coordinator) ? {} : { peer: await peerAddressOf(flags, number) }),
+    };
   return {
     slot,
     number,

@@ -114,6 +114,8 @@ export interface Machine {
   readonly gpus: readonly number[];
   /** Number of workers of this host that have an adapter of WebGPU of their own; default: 1, which all workers share. */
   readonly adapters?: number;
+  /** Number of processors of each worker, if a scheduler gives every worker its own; null or absent: the workers share `cores`. */
+  readonly coresPerWorker?: number | null;
 }
 
 /**
@@ -124,7 +126,8 @@ export interface Machine {
 export function resolveConfig(config: RunConfig, machine: Machine): ResolvedConfig {
   const workers = config.workers ?? defaultWorkers(config, machine);
   const shards = config.shards ?? workers;
-  const shared = config.threads ?? Math.max(1, Math.floor(machine.cores / shards));
+  const share = machine.coresPerWorker ?? Math.max(1, Math.floor(machine.cores / shards));
+  const shared = config.threads ?? share;
   const threads = hasThreads(config.engine) ? shared : 1;
   return Object.freeze(resolvedConfigSchema.parse({ ...config, workers, shards, threads }));
 }

@@ -12,7 +12,7 @@ import { checkpointRefOf } from '../runs/resume-checkpoint.js';
 import { describeStart, type StartDescription } from '../runs/start-identity.js';
 import { environmentLayers, flagLayers } from './config-layers.js';
 import { definitionPath, resumedDefinition } from './definition-path.js';
-import { chooseGpus, mergeConfig, resolveConfig, type ConfigLayer } from './resolve.js';
+import { chooseGpus, mergeConfig, resolveConfig, type ConfigLayer, type Machine } from './resolve.js';
 import {
   checkResume,
   resumeRequest,
@@ -40,11 +40,13 @@ export interface RunSetup extends StartDescription {
 /**
  * Precedence: defaults < training definition (or checkpoint) < environment < flags. A run that is taken over keeps its configuration,
  * because its workers have it; other values are named in warnings.
+ * @param findMachine returns the hardware of this process; default: that of this machine
  * @throws ConfigError
  */
 export async function readSetup(
   flags: TrainFlags,
   { out, resume, inherited }: Pick<OpenRun, 'out' | 'resume' | 'inherited'>,
+  findMachine: typeof machine = machine,
 ): Promise<RunSetup> {
   const chosen = resume
     ? await resumedDefinition(flags.config, resume)
@@ -58,11 +60,11 @@ export async function readSetup(
   if (inherited !== null) request = await takeoverRequest(out);
   else if (resume !== null) request = await resumeRequest(resume, definition, copy);
   const merged = mergeFlags(flags, request.layers);
-  const { cores, present } = machine(merged.devices);
+  const { present, ...hardware } = findMachine(merged.devices);
   const gpus = chooseGpus(merged.devices, present);
   const requested = resolveConfig(
     { ...merged, data: absolute(merged.data), trace: absolute(merged.trace) },
-    { cores, gpus },
+    { ...hardware, gpus },
   );
   const { kept } = request;
   const config = kept ?? requested;
@@ -71,6 +73,7 @@ export async function readSetup(
   const warnings = [
     ...chosen.notes,
     ...request.warnings,
+    ...threadWarnings(config, hardware),
     ...(kept ? valuesWithoutEffect(kept, requested) : []),
     ...(incomplete === null ? [] : [`The run keeps no copy of its definition: ${incomplete}.`]),
   ];
@@ -88,6 +91,15 @@ function mergeFlags(flags: TrainFlags, layers: readonly ConfigLayer[]): RunConfi
     ...environmentLayers(),
     ...flagLayers({ ...flags }),
   ]);
+}
+
+/** In a job, each task has its own cores; more threads than that compete for them, or for those of another task. */
+function threadWarnings({ threads }: ResolvedConfig, { coresPerWorker = null }: Partial<Machine>): string[] {
+  if (coresPerWorker === null || threads <= coresPerWorker) return [];
+  return [
+    `Each task computes with ${threads} threads on ${coresPerWorker} of its cores. ` +
+      'Give the tasks more cores (srun --cpus-per-task), or start a new run with fewer --threads: their number is part of the bits.',
+  ];
 }
 
 const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));

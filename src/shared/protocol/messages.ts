@@ -19,13 +19,14 @@ import { printableLine } from './printable.js';
 import {
   coordinatorTransferSchemas,
   folderSchema,
+  stopNoticeSchema,
   textSchema,
   wireErrorSchema,
   workerTransferSchemas,
 } from './transfer-messages.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
-export const protocolVersion = 6;
+export const protocolVersion = 7;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
@@ -200,7 +201,8 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   /** The connection to another member broke. */
   z.strictObject({ type: z.literal('lost'), generation: uint32, rank: uint32, reason: shortText }),
   z.strictObject({ type: z.literal('failed'), error: wireErrorSchema }),
-  z.strictObject({ type: z.literal('leave') }),
+  /** The worker has received a signal to stop. `notice`: a scheduler's signal for the whole run, which the run ends with. */
+  z.strictObject({ type: z.literal('leave'), notice: stopNoticeSchema.optional() }),
 ]);
 
 /** Half-open range of shard ids. */

@@ -3,11 +3,15 @@
  * with other messages.
  */
 
+import { stopNotices } from '../exit-status.js';
 import { z } from 'zod';
 import { artefactSchema, pieceRequestSchema, pieceSchema } from '../artefacts/artefact.js';
 import { folderProofSchema } from '../artefacts/folder-proof.js';
 import { errorCodes } from '../errors.js';
 import { printableLines } from './printable.js';
+
+/** A signal by which a scheduler announces that it takes the machine away. */
+export const stopNoticeSchema = z.enum(stopNotices);
 
 /** Lines that are printed, so they contain no control characters once they have been parsed. */
 export const textSchema = z

@@ -1,0 +1,34 @@
+/** Finds the port at which the coordinator of a job listens. */
+
+import { createServer } from 'node:net';
+import { ConfigError, systemCode } from '../../shared/errors.js';
+import { portAttempts } from '../platforms/job-port.js';
+
+/** Returns undefined if the port can be bound, else the code of the system's error. */
+function bindingError(port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error) => resolve(systemCode(error) ?? error.message));
+    server.listen(port, () => server.close(() => resolve(undefined)));
+  });
+}
+
+/**
+ * Returns `first` or one of the ports after it. Task 0 publishes its choice, so all tasks use the same one.
+ * @param attempts 1 if the other tasks compute the port for themselves
+ * @throws ConfigError naming the ports, if none is free
+ */
+export async function freeJobPort(first: number, attempts = portAttempts): Promise<number> {
+  const last = Math.min(65_535, first + attempts - 1);
+  let code: string | undefined;
+  for (let port = first; port <= last; port++) {
+    code = await bindingError(port);
+    if (code === undefined) return port;
+  }
+  const range = first === last ? `Port ${first}` : `Ports ${first} to ${last}`;
+  const why = code === 'EADDRINUSE' ? 'other processes use them' : `they can't be bound (${code ?? ''})`;
+  throw new ConfigError(
+    `${range} for the coordinator of the job: expected a free port, got none: ${why}. Choose another one with MASTER_PORT.`,
+    { first, last },
+  );
+}
