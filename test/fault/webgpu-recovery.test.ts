@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ElasticRun } from '../support/elastic-run.js';
 import { temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
-import { gpuTitle, missingGpu, softwareGpuEnvironment } from '../support/software-gpu.js';
+import { gpuTitle, slowGpu, softwareGpuEnvironment } from '../support/software-gpu.js';
 
 /** Code for a definition: the first worker process of slot 1 loses its device once the file `signal` exists. */
 const losing = (signal: string): string => `
@@ -19,7 +19,7 @@ function losing(tf) {
 }
 `;
 
-describe.skipIf(missingGpu !== undefined)(gpuTitle('a run on the engine webgpu'), () => {
+describe.skipIf(slowGpu !== undefined)(gpuTitle('a run on the engine webgpu', slowGpu), () => {
   beforeAll(() => {
     for (const [name, value] of Object.entries(softwareGpuEnvironment)) vi.stubEnv(name, value);
     vi.stubEnv('LOCKSTEP_ENGINE', 'webgpu');

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/worker/engine/engine.js';
 import { engineFor } from '../support/in-process.js';
-import { gpuTitle, missingGpu } from '../support/software-gpu.js';
+import { gpuTitle, slowGpu } from '../support/software-gpu.js';
 import { drawingModels } from '../support/zoo/drawing-models.js';
 import { expectGradient, firstGradient, type Gradient } from '../support/zoo/first-gradient.js';
 import { layerClassesOf } from '../support/zoo/layer-classes.js';
@@ -63,7 +63,7 @@ const names: readonly string[] = [
 const cases =
   process.env['LOCKSTEP_TEST_MODELS'] === 'all' ? all : all.filter(({ name }) => names.includes(name));
 
-describe.skipIf(missingGpu !== undefined)(gpuTitle('each class of layers on the engine webgpu'), () => {
+describe.skipIf(slowGpu !== undefined)(gpuTitle('each class of layers on the engine webgpu', slowGpu), () => {
   const expected = new Map<string, Gradient>();
   let missing: readonly string[];
   let webgpu: Engine;

@@ -40,9 +40,16 @@ export const missingGpu: string | undefined = !isInstalled
     ? "needs a software Vulkan driver, such as that of Debian's package chromium"
     : undefined;
 
+/** The reason why tests that train many models or steps are skipped: SwiftShader compiles and computes much slower than lavapipe. */
+export const slowGpu: string | undefined =
+  missingGpu ??
+  (driver?.file.includes('swiftshader') === true
+    ? 'takes many minutes on SwiftShader; VK_DRIVER_FILES can name lavapipe'
+    : undefined);
+
 /** Returns `title`, with the reason if the tests are skipped. */
-export const gpuTitle = (title: string): string =>
-  missingGpu === undefined ? title : `${title} (skipped: ${missingGpu})`;
+export const gpuTitle = (title: string, reason = missingGpu): string =>
+  reason === undefined ? title : `${title} (skipped: ${reason})`;
 
 /** Variables for a process that uses the driver. */
 export const softwareGpuEnvironment: Readonly<Record<string, string>> = {
