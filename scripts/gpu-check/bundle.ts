@@ -1,0 +1,161 @@
+/**
+ * Makes one folder with all that the checks on a GPU need on a bare Linux x64 machine: Node, Lockstep with its packages, the packages of
+ * the engine webgpu, MNIST, and the Vulkan loader and glvnd libraries of this machine. The contents are in two archives, because Node
+ * alone has 100 MB.
+ */
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { engineHost } from '../../src/worker/engine/cache.js';
+import { findWebgpu, installWebgpuCommand } from '../../src/worker/engine/webgpu/packages.js';
+import { dependencyFolders, isNeeded } from './packages.js';
+
+/** Limit of the bundle's size. */
+export const maxBundleBytes = 45e6;
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Folders in which a library is looked for. Debian's chromium brings a Vulkan loader of its own. */
+const libraryFolders = [
+  '/usr/lib/x86_64-linux-gnu',
+  '/lib/x86_64-linux-gnu',
+  '/usr/lib64',
+  '/usr/lib/chromium',
+];
+/** The loader must be found; the others are needed by drivers that link with them, and replaced by the target's own where it has them. */
+const loader = 'libvulkan.so.1';
+const optionalLibraries =
+  'libstdc++.so.6 libgcc_s.so.1 libGLdispatch.so.0 libGLX.so.0 libEGL.so.1 libGL.so.1 libOpenGL.so.0 libX11.so.6 libXext.so.6 ' +
+  'libxcb.so.1 libXau.so.6 libXdmcp.so.6 libbsd.so.0 libmd.so.0';
+
+const findLibrary = (name: string): string | undefined =>
+  libraryFolders.map((folder) => path.join(folder, name)).find((file) => existsSync(file));
+
+/** Files and folders of the repository, besides `node_modules`, that the stages use. */
+const ownFiles = [
+  'package.json',
+  'LICENSE',
+  'dist',
+  'examples/mnist',
+  'scripts/gpu-check',
+  'bench/peers/torch_train.py',
+];
+
+/**
+ * @param level of the compression by xz, 0 to 9
+ * @throws Error if a part is missing on this machine, or if the bundle is too large
+ */
+export function makeBundle(target: string, level: string, log: (line: string) => void): { bytes: number } {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    throw new Error(
+      `Bundle: expected Linux on x64, whose Node is copied, got ${process.platform} on ${process.arch}.`,
+    );
+  const webgpu = findWebgpu(engineHost(process.env, os.homedir()));
+  if (webgpu === undefined)
+    throw new Error(
+      `Bundle: expected the packages of WebGPU on this machine, got none. Run \`${installWebgpuCommand}\`.`,
+    );
+  if (existsSync(target) && readdirSync(target).length > 0)
+    throw new Error(
+      `Bundle: expected an empty or absent folder, got ${target} with files. Choose another folder.`,
+    );
+  const staging = mkdtempSync(path.join(os.tmpdir(), 'lockstep-bundle-'));
+  try {
+    copyNode(path.join(staging, 'bin'));
+    copyLibraries(path.join(staging, 'lib'), log);
+    cpSync(webgpu, path.join(staging, 'cache/lockstep/engine', path.basename(webgpu)), {
+      recursive: true,
+      preserveTimestamps: true,
+    });
+    copyLockstep(path.join(staging, 'lockstep'));
+    mkdirSync(target, { recursive: true });
+    log('Bundle: compressing, which takes a minute ...');
+    // The filter for x86 makes programs about a tenth smaller.
+    const preset = `lzma2=preset=${level},dict=64MiB`;
+    compress(staging, ['bin', 'lib', 'cache'], path.join(target, 'programs.tar.xz'), [
+      '--x86',
+      `--${preset}`,
+    ]);
+    compress(staging, ['lockstep'], path.join(target, 'lockstep.tar.xz'), [`--${preset}`]);
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
+  }
+  cpSync(path.join(root, 'scripts/gpu-check/verify-gpu.sh'), path.join(target, 'verify-gpu.sh'));
+  writeFileSync(path.join(target, 'README.txt'), readme());
+  const bytes = readdirSync(target).reduce((sum, name) => sum + statSync(path.join(target, name)).size, 0);
+  if (bytes > maxBundleBytes)
+    throw new Error(`Bundle: expected at most ${maxBundleBytes} bytes, got ${bytes} in ${target}.`);
+  return { bytes };
+}
+
+function copyNode(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const file = path.join(folder, 'node');
+  // Debugging symbols are a seventh of the file. Without `strip` the bundle is larger.
+  if (spawnSync('strip', ['-o', file, process.execPath]).status !== 0) cpSync(process.execPath, file);
+}
+
+function copyLibraries(folder: string, log: (line: string) => void): void {
+  mkdirSync(folder, { recursive: true });
+  const missing: string[] = [];
+  for (const name of [loader, ...optionalLibraries.split(' ')]) {
+    const file = findLibrary(name);
+    if (file !== undefined) cpSync(file, path.join(folder, name), { dereference: true });
+    else if (name === loader)
+      throw new Error(
+        `Bundle: expected ${loader} on this machine, got none. Install Debian's package libvulkan1 or chromium.`,
+      );
+    else missing.push(name);
+  }
+  if (missing.length > 0) log(`Bundle: without ${missing.join(', ')}, which this machine does not have.`);
+}
+
+function copyLockstep(folder: string): void {
+  const isSource = (file: string): boolean => !file.endsWith('.map') && !file.endsWith('.d.ts');
+  for (const name of ownFiles)
+    cpSync(path.join(root, name), path.join(folder, name), { recursive: true, filter: isSource });
+  for (const dependency of dependencyFolders(path.resolve(root))) {
+    const destination = path.join(folder, path.relative(root, dependency));
+    cpSync(dependency, destination, {
+      recursive: true,
+      dereference: true,
+      filter: (file) => statSync(file).isDirectory() || isNeeded(dependency, path.relative(dependency, file)),
+    });
+  }
+}
+
+function compress(
+  folder: string,
+  names: readonly string[],
+  archive: string,
+  filters: readonly string[],
+): void {
+  const script = 'tar --sort=name --owner=0 --group=0 --numeric-owner -cf - "$@" | xz $FILTERS > "$ARCHIVE"';
+  execFileSync('bash', ['-o', 'pipefail', '-c', script, 'bash', ...names], {
+    cwd: folder,
+    env: { ...process.env, FILTERS: filters.join(' '), ARCHIVE: path.resolve(archive) },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}
+
+const readme =
+  (): string => `Checks of Lockstep's engine webgpu on a machine with a GPU, made on ${new Date().toISOString().slice(0, 10)}.
+
+    sh verify-gpu.sh [--out DIR] [--stages a,b] [--software] [--python FILE]
+
+The machine needs Linux on x64, glibc 2.28 or newer, sh, tar, xz or python3, and the driver of its GPU. It needs no network, no Node and no
+Vulkan library. The command unpacks 250 MB below TMPDIR, removes them at its end, and writes results.json and table.txt to --out, which
+is the working folder by default, after each stage. docs/gpu.md of Lockstep describes the stages.
+`;

@@ -1,0 +1,27 @@
+/**
+ * Makes the bundle that checks the engine webgpu on a machine with a GPU: `npm run verify:gpu -- --bundle DIR`. Copy the folder to such a
+ * machine and run `sh verify-gpu.sh` in it; docs/gpu.md describes the stages. The stages run on this machine with
+ * `sh DIR/verify-gpu.sh`, too. `--level N` sets the level of the compression by xz, from 0 to 9 (default: 6); with a low level, the bundle
+ * is made faster and is larger than the 45 MB that are permitted.
+ */
+import { parseArgs } from 'node:util';
+import { makeBundle } from './gpu-check/bundle.js';
+
+const { values } = parseArgs({
+  options: { bundle: { type: 'string' }, level: { type: 'string', default: '6' } },
+});
+if (values.bundle === undefined) {
+  console.error('verify:gpu: expected --bundle DIR, the folder to make, got none.');
+  process.exit(2);
+}
+try {
+  const { bytes } = makeBundle(values.bundle, values.level, (line) => {
+    console.error(line);
+  });
+  console.log(
+    `${values.bundle}: ${(bytes / 1e6).toFixed(1)} MB. Run \`sh verify-gpu.sh\` in it on a machine with a GPU.`,
+  );
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error));
+  process.exit(1);
+}
