@@ -30,6 +30,8 @@ async function loadTensorflow(options: LoadEngineOptions): Promise<Engine> {
   const memory = loadNativeMemory(findMemoryAddon(options.host));
   shieldFromSignals(memory, options.warn);
   const tf = requireNative(found.binding, packageDirectory(options.host));
+  // The package makes it the current backend when it is loaded for the first time.
+  await tf.setBackend('tensorflow');
   const backend = tf.backend() as unknown as {
     readonly isUsingGpuDevice: boolean;
     readonly binding: { readonly TF_Version: string };
