@@ -12,17 +12,17 @@ const others: readonly string[] = ['set', 'data', 'loss', 'metrics', 'augment'];
 function sentences({ description, unit, flag, environment, resume, ...field }: FieldDescription): string[] {
   const text = description.replaceAll('*/', '* /');
   const value = field.defaultInWords ? field.defaultText : `\`${field.defaultText}\``;
-  return [
-    `${text.charAt(0).toUpperCase()}${text.slice(1)}.`,
+  const facts = [
+    `Default: ${value}.`,
     ...(field.choices === undefined
       ? []
       : [`Values: ${field.choices.map((one) => `\`${one}\``).join(', ')}.`]),
-    `Default: ${value}.${unit === undefined ? '' : ` Unit: ${unit}.`}`,
-    ...(flag === undefined
-      ? []
-      : [`Option: \`${flag}\`.${environment === undefined ? '' : ` Environment: \`${environment}\`.`}`]),
+    ...(unit === undefined ? [] : [`Unit: ${unit}.`]),
+    ...(flag === undefined ? [] : [`Option: \`${flag}\`.`]),
+    ...(environment === undefined ? [] : [`Environment: \`${environment}\`.`]),
     `On resume: ${typeof resume === 'string' ? resume : resume.description}.`,
   ];
+  return [`${text.charAt(0).toUpperCase()}${text.slice(1)}.`, facts.join(' ')];
 }
 
 function member(field: FieldDescription): string {

@@ -40,6 +40,7 @@ const isolated: readonly string[] = [
   'test/unit/export.test.ts',
   'test/unit/final-activation.test.ts',
   'test/unit/first-step.test.ts',
+  'test/unit/formula-losses.test.ts',
   'test/unit/frozen-batch-norm.test.ts',
   'test/unit/hover-texts.test.ts',
   'test/unit/import.test.ts',

@@ -5,315 +5,227 @@ import type { RunConfigInput } from '../shared/config/run-config.js';
 export interface ConfigInput {
   /**
    * Seed of every random draw: initial weights, shuffles, dropout, augmentation.
-   * Default: `1`.
-   * Option: `--seed <n>`. Environment: `LOCKSTEP_SEED`.
-   * On resume: fixed.
+   * Default: `1`. Option: `--seed <n>`. Environment: `LOCKSTEP_SEED`. On resume: fixed.
    */
   readonly seed?: RunConfigInput['seed'];
   /**
    * Number of passes over the training set.
-   * Default: `3`. Unit: epochs.
-   * Option: `--epochs <n>`. Environment: `LOCKSTEP_EPOCHS`.
-   * On resume: free.
+   * Default: `3`. Unit: epochs. Option: `--epochs <n>`. Environment: `LOCKSTEP_EPOCHS`. On resume: free.
    */
   readonly epochs?: RunConfigInput['epochs'];
   /**
    * Maximum number of training steps in total.
-   * Default: no limit besides epochs. Unit: steps.
-   * Option: `--max-steps <n>`. Environment: `LOCKSTEP_MAX_STEPS`.
-   * On resume: free.
+   * Default: no limit besides epochs. Unit: steps. Option: `--max-steps <n>`. Environment: `LOCKSTEP_MAX_STEPS`. On resume: free.
    */
   readonly maxSteps?: RunConfigInput['maxSteps'];
   /**
    * Samples per step, summed over all workers.
-   * Default: `64`. Unit: samples.
-   * Option: `--batch-size <n>`.
-   * On resume: fixed.
+   * Default: `64`. Unit: samples. Option: `--batch-size <n>`. On resume: fixed.
    */
   readonly batchSize?: RunConfigInput['batchSize'];
   /**
    * Number of fixed slices of each batch; results depend on it and not on the number of workers.
-   * Default: the number of workers. Unit: shards.
-   * Option: `--shards <k>`.
-   * On resume: fixed.
+   * Default: the number of workers. Unit: shards. Option: `--shards <k>`. On resume: fixed.
    */
   readonly shards?: RunConfigInput['shards'];
   /**
    * Number of micro-batches per batch, computed one after another; memory holds one at a time.
-   * Default: `1`.
-   * On resume: fixed.
+   * Default: `1`. On resume: fixed.
    */
   readonly accumulate?: RunConfigInput['accumulate'];
   /**
    * Rules where PyTorch and tfjs differ: the defaults of optimizers (Adam's epsilon is 1e-8 or 1e-7), the rules of rmsprop, adagrad, adadelta and adamax, and the variance that enters BatchNorm's running variance (unbiased or biased).
-   * Values: `pytorch`, `tfjs`.
-   * Default: `pytorch`.
-   * On resume: fixed.
+   * Default: `pytorch`. Values: `pytorch`, `tfjs`. On resume: fixed.
    */
   readonly arithmetic?: RunConfigInput['arithmetic'];
   /**
    * Statistics with which a BatchNormalization that is not trainable normalizes in training: `batch` as in tfjs and PyTorch, `inference` (its running statistics, which then stay as they are) as in Keras.
-   * Values: `batch`, `inference`.
-   * Default: `batch`.
-   * On resume: fixed.
+   * Default: `batch`. Values: `batch`, `inference`. On resume: fixed.
    */
   readonly frozenBatchNorm?: RunConfigInput['frozenBatchNorm'];
   /**
    * Optimizer, as { kind, ... } or by its name: adam, adamw, sgd, rmsprop, adagrad, adadelta or adamax.
-   * Default: `{"kind":"adam","learningRate":0.001,"beta1":0.9,"beta2":0.999,"epsilon":1e-8,"weightDecay":0,"weightDecayOf":"all"}`.
-   * On resume: free; fixed: the kind (adam and adamw count as one), whether sgd or rmsprop has a momentum, whether rmsprop is centered, and its arithmetic.
+   * Default: `{"kind":"adam","learningRate":0.001,"beta1":0.9,"beta2":0.999,"epsilon":1e-8,"weightDecay":0,"weightDecayOf":"all"}`. On resume: free; fixed: the kind (adam and adamw count as one), whether sgd or rmsprop has a momentum, whether rmsprop is centered, and its arithmetic.
    */
   readonly optimizer?: RunConfigInput['optimizer'];
   /**
    * Maximum global gradient norm; larger gradients are scaled down.
-   * Default: no clipping.
-   * On resume: free.
+   * Default: no clipping. On resume: free.
    */
   readonly clipNorm?: RunConfigInput['clipNorm'];
   /**
    * Moving average of the weights, e.g. {"decay":0.999}, which is evaluated and saved instead of the latest weights.
-   * Default: none.
-   * On resume: free; fixed: whether it is on.
+   * Default: none. On resume: free; fixed: whether it is on.
    */
   readonly ema?: RunConfigInput['ema'];
   /**
    * Schedule of the learning rate: constant, step, cosine, oneCycle or plateau.
-   * Default: `{"kind":"step","stepSize":6,"gamma":0.1}`.
-   * On resume: free; fixed: whether the kind is plateau, and the metric of plateau.
+   * Default: `{"kind":"step","stepSize":6,"gamma":0.1}`. On resume: free; fixed: whether the kind is plateau, and the metric of plateau.
    */
   readonly schedule?: RunConfigInput['schedule'];
   /**
    * Linear warm-up of the learning rate before the schedule, {"steps":500} or {"epochs":1}.
-   * Default: none.
-   * On resume: free.
+   * Default: none. On resume: free.
    */
   readonly warmup?: RunConfigInput['warmup'];
   /**
    * Criterion for an early end: the test set has stopped improving, e.g. {"patience":5}.
-   * Default: none.
-   * On resume: free; fixed: whether it is on, and its metric.
+   * Default: none. On resume: free; fixed: whether it is on, and its metric.
    */
   readonly earlyStopping?: RunConfigInput['earlyStopping'];
   /**
    * A resumed run may have other data than its checkpoint: other content, another number of samples, or another name or version of `samples`.
-   * Default: `false`.
-   * Option: `--allow-other-data`.
-   * On resume: free.
+   * Default: `false`. Option: `--allow-other-data`. On resume: free.
    */
   readonly allowOtherData?: RunConfigInput['allowOtherData'];
   /**
    * Normalization of pixels: (x / 255 - mean) / std.
-   * Default: `{"mean":0.5,"std":0.5}`.
-   * On resume: fixed.
+   * Default: `{"mean":0.5,"std":0.5}`. On resume: fixed.
    */
   readonly normalize?: RunConfigInput['normalize'];
   /**
    * Number of worker processes.
-   * Default: one per GPU, 2 on CPU, 1 with the engine webgpu. Unit: workers.
-   * Option: `--workers <n>`. Environment: `LOCKSTEP_WORKERS`.
-   * On resume: free.
+   * Default: one per GPU, 2 on CPU, 1 with the engine webgpu. Unit: workers. Option: `--workers <n>`. Environment: `LOCKSTEP_WORKERS`. On resume: free.
    */
   readonly workers?: RunConfigInput['workers'];
   /**
    * Smallest number of connected workers; training pauses while there are fewer.
-   * Default: `1`. Unit: workers.
-   * Option: `--min-workers <n>`.
-   * On resume: free.
+   * Default: `1`. Unit: workers. Option: `--min-workers <n>`. On resume: free.
    */
   readonly minWorkers?: RunConfigInput['minWorkers'];
   /**
    * Devices of the workers: auto, cpu, or GPU numbers such as 0,1.
-   * Default: `auto`.
-   * Option: `--devices <list>`. Environment: `LOCKSTEP_DEVICES`.
-   * On resume: free.
+   * Default: `auto`. Option: `--devices <list>`. Environment: `LOCKSTEP_DEVICES`. On resume: free.
    */
   readonly devices?: RunConfigInput['devices'];
   /**
    * TensorFlow threads per worker on CPU; results depend on this number.
-   * Default: cores / shards. Unit: threads.
-   * Option: `--threads <n>`. Environment: `LOCKSTEP_THREADS`.
-   * On resume: free.
+   * Default: cores / shards. Unit: threads. Option: `--threads <n>`. Environment: `LOCKSTEP_THREADS`. On resume: free.
    */
   readonly threads?: RunConfigInput['threads'];
   /**
    * Tensor engine; auto: native TensorFlow if it is installed, otherwise WebAssembly; webgpu: the GPU of any vendor.
-   * Values: `auto`, `tensorflow`, `wasm`, `js`, `webgpu`.
-   * Default: `auto`.
-   * Option: `--engine <name>`. Environment: `LOCKSTEP_ENGINE`.
-   * On resume: free.
+   * Default: `auto`. Values: `auto`, `tensorflow`, `wasm`, `js`, `webgpu`. Option: `--engine <name>`. Environment: `LOCKSTEP_ENGINE`. On resume: free.
    */
   readonly engine?: RunConfigInput['engine'];
   /**
    * Permission for the engine webgpu to use a driver that simulates a GPU on the CPU, for tests.
-   * Default: `false`.
-   * Option: `--allow-software-gpu`. Environment: `LOCKSTEP_ALLOW_SOFTWARE_GPU`.
-   * On resume: free.
+   * Default: `false`. Option: `--allow-software-gpu`. Environment: `LOCKSTEP_ALLOW_SOFTWARE_GPU`. On resume: free.
    */
   readonly allowSoftwareGpu?: RunConfigInput['allowSoftwareGpu'];
   /**
    * Precision of convolutions and matrix products; weights, statistics, loss and optimizer stay in float32.
-   * Values: `float32`, `bfloat16`.
-   * Default: `float32`.
-   * Option: `--precision <type>`.
-   * On resume: free.
+   * Default: `float32`. Values: `float32`, `bfloat16`. Option: `--precision <type>`. On resume: free.
    */
   readonly precision?: RunConfigInput['precision'];
   /**
    * Shard assignment; speed: by each worker's measured throughput, so that fast workers wait less; results stay the same.
-   * Values: `off`, `speed`.
-   * Default: `off`.
-   * Option: `--balance <off|speed>`.
-   * On resume: free.
+   * Default: `off`. Values: `off`, `speed`. Option: `--balance <off|speed>`. On resume: free.
    */
   readonly balance?: RunConfigInput['balance'];
   /**
    * Reaction to workers that differ in engine, kernels, CPU family, threads or files of Lockstep and may therefore differ in results.
-   * Values: `fail`, `warn`.
-   * Default: `fail`.
-   * Option: `--on-mismatch <fail|warn>`.
-   * On resume: free.
+   * Default: `fail`. Values: `fail`, `warn`. Option: `--on-mismatch <fail|warn>`. On resume: free.
    */
   readonly onMismatch?: RunConfigInput['onMismatch'];
   /**
    * Transport between workers of one host; auto: shared memory where it is available, off: sockets.
-   * Values: `auto`, `off`.
-   * Default: `auto`.
-   * Option: `--shared-memory <auto|off>`.
-   * On resume: free.
+   * Default: `auto`. Values: `auto`, `off`. Option: `--shared-memory <auto|off>`. On resume: free.
    */
   readonly sharedMemory?: RunConfigInput['sharedMemory'];
   /**
    * All-reduce algorithm; hierarchical: within hosts first, then between hosts; auto: the one with the lower estimated cost.
-   * Values: `auto`, `direct`, `hierarchical`.
-   * Default: `auto`.
-   * Option: `--collective <auto|direct|hierarchical>`.
-   * On resume: free.
+   * Default: `auto`. Values: `auto`, `direct`, `hierarchical`. Option: `--collective <auto|direct|hierarchical>`. On resume: free.
    */
   readonly collective?: RunConfigInput['collective'];
   /**
    * Type of gradients in transit; bfloat16 halves the traffic and rounds each sum.
-   * Values: `float32`, `bfloat16`.
-   * Default: `float32`.
-   * Option: `--gradient-dtype <type>`.
-   * On resume: free.
+   * Default: `float32`. Values: `float32`, `bfloat16`. Option: `--gradient-dtype <type>`. On resume: free.
    */
   readonly gradientDtype?: RunConfigInput['gradientDtype'];
   /**
    * Size of a gradient bucket; small buckets start earlier, large ones need fewer messages.
-   * Default: `524288`. Unit: bytes.
-   * Option: `--bucket-bytes <n>`.
-   * On resume: free.
+   * Default: `524288`. Unit: bytes. Option: `--bucket-bytes <n>`. On resume: free.
    */
   readonly bucketBytes?: RunConfigInput['bucketBytes'];
   /**
    * Name of the run in logs and on the dashboard.
-   * Default: `training`.
-   * On resume: free.
+   * Default: `training`. On resume: free.
    */
   readonly name?: RunConfigInput['name'];
   /**
    * Data sets to evaluate; test: the test set; both: the test set, and the training set after the last step.
-   * Values: `both`, `test`, `none`.
-   * Default: `both`.
-   * Option: `--evaluate <sets>`.
-   * On resume: free.
+   * Default: `both`. Values: `both`, `test`, `none`. Option: `--evaluate <sets>`. On resume: free.
    */
   readonly evaluate?: RunConfigInput['evaluate'];
   /**
    * Interval between evaluations, e.g. 200steps or 1epoch; another evaluation follows the last step.
-   * Default: `1epoch`.
-   * Option: `--evaluate-every <interval>`.
-   * On resume: free.
+   * Default: `1epoch`. Option: `--evaluate-every <interval>`. On resume: free.
    */
   readonly evaluateEvery?: RunConfigInput['evaluateEvery'];
   /**
    * Samples per forward pass of an evaluation, on each shard.
-   * Default: `250`. Unit: samples.
-   * On resume: free.
+   * Default: `250`. Unit: samples. On resume: free.
    */
   readonly evalBatchSize?: RunConfigInput['evalBatchSize'];
   /**
    * Number of steps between two printed lines.
-   * Default: `100`. Unit: steps.
-   * Option: `--log-every <n>`.
-   * On resume: free.
+   * Default: `100`. Unit: steps. Option: `--log-every <n>`. On resume: free.
    */
   readonly logEvery?: RunConfigInput['logEvery'];
   /**
    * Interval between two status events, which the live view and the dashboard show.
-   * Default: `1000`. Unit: ms.
-   * Option: `--status-ms <n>`.
-   * On resume: free.
+   * Default: `1000`. Unit: ms. Option: `--status-ms <n>`. On resume: free.
    */
   readonly statusMs?: RunConfigInput['statusMs'];
   /**
    * Interval at which weight and gradient histograms are recorded, e.g. 200steps or 1epoch.
-   * Default: never, or 1epoch with --tensorboard.
-   * Option: `--histogram-every <interval>`.
-   * On resume: free.
+   * Default: never, or 1epoch with --tensorboard. Option: `--histogram-every <interval>`. On resume: free.
    */
   readonly histogramEvery?: RunConfigInput['histogramEvery'];
   /**
    * Hashes of every gradient and of the weights at each step, in ledger.ndjson.
-   * Default: `false`.
-   * Option: `--audit`.
-   * On resume: free.
+   * Default: `false`. Option: `--audit`. On resume: free.
    */
   readonly audit?: RunConfigInput['audit'];
   /**
    * File for a timeline of the first 1000 steps, in Chrome's trace format.
-   * Default: none.
-   * Option: `--trace <file>`.
-   * On resume: free.
+   * Default: none. Option: `--trace <file>`. On resume: free.
    */
   readonly trace?: RunConfigInput['trace'];
   /**
    * Interval between checkpoints, e.g. 200steps, 1epoch or 5min; another checkpoint follows the last step.
-   * Default: never.
-   * Option: `--checkpoint-every <interval>`.
-   * On resume: free.
+   * Default: never. Option: `--checkpoint-every <interval>`. On resume: free.
    */
   readonly checkpointEvery?: RunConfigInput['checkpointEvery'];
   /**
    * Number of checkpoints to keep; older ones are removed.
-   * Default: `3`. Unit: checkpoints.
-   * Option: `--keep <n>`.
-   * On resume: free.
+   * Default: `3`. Unit: checkpoints. Option: `--keep <n>`. On resume: free.
    */
   readonly keep?: RunConfigInput['keep'];
   /**
    * Interval between two heartbeats of a process.
-   * Default: `250`. Unit: ms.
-   * Option: `--heartbeat-ms <n>`.
-   * On resume: free.
+   * Default: `250`. Unit: ms. Option: `--heartbeat-ms <n>`. On resume: free.
    */
   readonly heartbeatMs?: RunConfigInput['heartbeatMs'];
   /**
    * Longest silence of a process before it is considered lost.
-   * Default: `10000`. Unit: ms.
-   * Option: `--peer-timeout-ms <n>`.
-   * On resume: free.
+   * Default: `10000`. Unit: ms. Option: `--peer-timeout-ms <n>`. On resume: free.
    */
   readonly peerTimeoutMs?: RunConfigInput['peerTimeoutMs'];
   /**
    * Longest time for which workers keep their state while they wait for a new coordinator.
-   * Default: `60000`. Unit: ms.
-   * Option: `--coordinator-timeout-ms <n>`.
-   * On resume: free.
+   * Default: `60000`. Unit: ms. Option: `--coordinator-timeout-ms <n>`. On resume: free.
    */
   readonly coordinatorTimeoutMs?: RunConfigInput['coordinatorTimeoutMs'];
   /**
    * Longest wait without progress within a step.
-   * Default: `30000`. Unit: ms.
-   * Option: `--step-timeout-ms <n>`.
-   * On resume: free.
+   * Default: `30000`. Unit: ms. Option: `--step-timeout-ms <n>`. On resume: free.
    */
   readonly stepTimeoutMs?: RunConfigInput['stepTimeoutMs'];
   /**
    * Longest wait for all workers to join and load.
-   * Default: `120000`. Unit: ms.
-   * Option: `--join-timeout-ms <n>`.
-   * On resume: free.
+   * Default: `120000`. Unit: ms. Option: `--join-timeout-ms <n>`. On resume: free.
    */
   readonly joinTimeoutMs?: RunConfigInput['joinTimeoutMs'];
 }

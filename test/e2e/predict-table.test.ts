@@ -141,6 +141,17 @@ export default defineTraining({
       /^new\.csv, line 2: price (\S+), zone (\d) \(\d+\.\d%; then \d \d/.exec(line) ?? [];
     expect(Number(shown), line).toBeCloseTo(prices[0]!, 3);
     expect(name).toBe(rows[0]!.targets[1]!.name);
+
+    // Prices that are 2 above and 4 below the predicted ones.
+    const answers = [prices[0]! - 2, prices[1]! + 4].map((value) => value.toFixed(6).replace('.', ','));
+    await write(folder, 'known.csv', [
+      'rooms;kind;area;price',
+      `7;Öl;2;${answers[0]}`,
+      `1;Käse;-1;${answers[1]}`,
+    ]);
+    expect((await predict(folder, 'known.csv')).stdout).toMatch(
+      /^price, 2 with a known answer: meanAbsoluteError: 3\.0000, meanSquaredError: 10\.0000$/m,
+    );
   });
 
   it.each<[string, readonly string[], RegExp]>([
@@ -234,5 +245,14 @@ export default defineTraining({
       expect(found['yes']).toBeCloseTo(yes, 5);
       expect(found['no']).toBeCloseTo(1 - yes, 5);
     }
+    // The file states an answer for the first row, and one that no class has for the second.
+    const summary = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as object;
+    const right = rowsOf(stdout)[0]!.targets[0]!.name === 'no' ? 1 : 0;
+    expect(summary).toMatchObject({
+      event: 'summary',
+      target: 'ill',
+      count: 2,
+      metrics: { accuracy: right / 2 },
+    });
   });
 });

@@ -125,7 +125,6 @@ it.each<[string, Compile, RegExp]>([
     () => ({ optimizer: tf.train.adamax(0.01, 0.9, 0.99, 1e-7, 0.1), loss: 'categoricalCrossentropy' }),
     /expected an adamax without decay, got decay 0\.1/,
   ],
-  ['hinge', () => ({ optimizer: 'sgd', loss: 'hinge' }), /the loss hinge has no counterpart/],
   [
     'a function',
     () => ({ optimizer: 'sgd', loss: (a, b) => tf.sub(a, b) }),

@@ -4,6 +4,7 @@ import { describesAsFragment } from '../../scripts/prose/fragments.js';
 import { environmentLayers, flagLayers } from '../../src/cli/options/config-layers.js';
 import { addConfigOptions } from '../../src/cli/options/config-options.js';
 import { mergeConfig, resolveConfig } from '../../src/cli/options/resolve.js';
+import { buildProgram } from '../../src/cli/program.js';
 import { configFields } from '../../src/shared/config/config-fields.js';
 import { compareConfigs, describeChange } from '../../src/shared/config/resume-policy.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
@@ -63,6 +64,25 @@ describe('the options of train', () => {
         { source: '--audit', values: { audit: true } },
       ]),
     );
+  });
+});
+
+describe('train --help', () => {
+  const command = buildProgram(() => undefined).commands.find((one) => one.name() === 'train');
+  const help = command?.helpInformation() ?? '';
+
+  it('lists the options in groups by subject', () => {
+    const groups = [...new Set(configFields.map(({ group }) => group))];
+    const headings = [...help.matchAll(/^([A-Z][\w ]+):$/gm)].map(([, heading]) => heading);
+    expect(headings).toEqual(['Run', ...groups, 'Output', 'Processes and security', 'Options']);
+  });
+
+  it('has each option of a field in the group of the field', () => {
+    for (const { flag, group } of configFields) {
+      if (flag === undefined) continue;
+      const before = help.slice(0, help.indexOf(`  ${flag} `));
+      expect(before.match(/^([A-Z][\w ]+):$/gm)?.at(-1), flag).toBe(`${group}:`);
+    }
   });
 });
 

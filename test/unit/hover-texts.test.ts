@@ -6,9 +6,10 @@ import { configFields } from '../../src/shared/config/config-fields.js';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const file = `${root}test/unit/hover-texts-example.ts`;
 
-/** The hover texts of the property names of a training definition, as an editor gets them from TypeScript. */
-function hoverTexts(lines: readonly string[]): ReadonlyMap<string, string> {
-  const text = `import { defineTraining } from '../../src/index.js';\nexport default defineTraining({\n${lines.join('\n')}\n});\n`;
+/** The hover texts of the property names of each training definition, by path, as an editor gets them from TypeScript. */
+function hoverTexts(definitions: readonly string[]): ReadonlyMap<string, string>[] {
+  const calls = definitions.map((fields) => `defineTraining({ ${fields} });`);
+  const text = ["import { defineTraining } from '../../src/index.js';", ...calls].join('\n');
   const options: ts.CompilerOptions = {
     target: ts.ScriptTarget.ES2023,
     module: ts.ModuleKind.NodeNext,
@@ -32,19 +33,22 @@ function hoverTexts(lines: readonly string[]): ReadonlyMap<string, string> {
     directoryExists: ts.sys.directoryExists,
     getDirectories: ts.sys.getDirectories,
   });
-  const texts = new Map<string, string>();
   const source = service.getProgram()?.getSourceFile(file);
-  const visit = (node: ts.Node, path: readonly string[]): void => {
+  const visit = (node: ts.Node, path: readonly string[], texts: Map<string, string>): void => {
     const own = ts.isPropertyAssignment(node) ? [...path, node.name.getText()] : path;
     if (ts.isPropertyAssignment(node)) {
       const info = service.getQuickInfoAtPosition(file, node.name.getStart());
       texts.set(own.join('.'), ts.displayPartsToString(info?.documentation));
     }
-    ts.forEachChild(node, (child) => visit(child, own));
+    ts.forEachChild(node, (child) => visit(child, own, texts));
   };
-  if (source) visit(source, []);
+  const found = (source?.statements ?? []).slice(1).map((statement) => {
+    const texts = new Map<string, string>();
+    visit(statement, [], texts);
+    return texts;
+  });
   service.dispose();
-  return texts;
+  return found;
 }
 
 /** Structured fields with all of their parts. */
@@ -58,18 +62,33 @@ const structures: Readonly<Record<string, string>> = {
     "{ kind: 'rmsprop', learningRate: 1, decay: 0.9, momentum: 0, epsilon: 1e-8, centered: false, arithmetic: 'tfjs', weightDecay: 0, weightDecayOf: 'all' }",
 };
 
+const defined = configFields.filter(({ name }) => name !== 'set');
+const values: Readonly<Record<string, string>> = {
+  model: 'undefined as never',
+  callbacks: '[]',
+  data: "'data'",
+  ...structures,
+};
+const everything = [...new Set([...defined.map(({ name }) => name), 'model', 'callbacks'])]
+  .map((name) => `${name}: ${values[name] ?? 'undefined as never'}`)
+  .join(', ');
+
+/** Further kinds, with the parts that the ones above lack. */
+const kinds = [
+  "optimizer: { kind: 'sgd', learningRate: 1, momentum: 0, dampening: 0, nesterov: false }",
+  "optimizer: { kind: 'adam', learningRate: 1, beta1: 0, beta2: 0, epsilon: 1 }",
+  "optimizer: { kind: 'adagrad', initialAccumulatorValue: 0 }",
+  "optimizer: { kind: 'adadelta', rho: 0.9 }",
+  "schedule: { kind: 'step', stepSize: 1, gamma: 0.5 }",
+  "schedule: { kind: 'cosine', minimum: 0 }",
+  "schedule: { kind: 'plateau', factor: 0.1, cooldown: 0, minimum: 0, patience: 1 }",
+];
+
 it('has a hover text for every field of a training definition, and for every part of a structured one', () => {
-  const defined = configFields.filter(({ name }) => name !== 'set');
-  const values: Readonly<Record<string, string>> = {
-    model: 'undefined as never',
-    callbacks: '[]',
-    data: "'data'",
-    ...structures,
-  };
-  const lines = [...new Set([...defined.map(({ name }) => name), 'model', 'callbacks'])].map(
-    (name) => `${name}: ${values[name] ?? 'undefined as never'},`,
-  );
-  const texts = hoverTexts(lines);
+  const [texts = new Map<string, string>(), ...ofKinds] = hoverTexts([
+    everything,
+    ...kinds.map((fields) => `model: undefined as never, ${fields}`),
+  ]);
   for (const { name, description } of defined) {
     const text = texts.get(name) ?? '';
     expect(text.length, name).toBeGreaterThan(20);
@@ -78,20 +97,10 @@ it('has a hover text for every field of a training definition, and for every par
       expect(text, name).toMatch(/Default: .*On resume: /s);
     }
   }
-  const empty = [...texts].filter(([, text]) => text === '').map(([name]) => name);
-  expect(empty).toEqual([]);
   expect(texts.size).toBeGreaterThan(defined.length + 20);
-});
-
-it.each([
-  ["optimizer: { kind: 'sgd', learningRate: 1, momentum: 0, dampening: 0, nesterov: false }"],
-  ["optimizer: { kind: 'adam', learningRate: 1, beta1: 0, beta2: 0, epsilon: 1 }"],
-  ["optimizer: { kind: 'adagrad', initialAccumulatorValue: 0 }"],
-  ["optimizer: { kind: 'adadelta', rho: 0.9 }"],
-  ["schedule: { kind: 'step', stepSize: 1, gamma: 0.5 }"],
-  ["schedule: { kind: 'cosine', minimum: 0 }"],
-  ["schedule: { kind: 'plateau', factor: 0.1, cooldown: 0, minimum: 0, patience: 1 }"],
-])('has a hover text for each part of %s', (line) => {
-  const empty = [...hoverTexts([`model: undefined as never, ${line}`])].filter(([, text]) => text === '');
+  const empty = [texts, ...ofKinds].flatMap((one) =>
+    [...one].filter(([, text]) => text === '').map(([name]) => name),
+  );
   expect(empty).toEqual([]);
+  for (const [i, fields] of kinds.entries()) expect(ofKinds[i]?.size, fields).toBeGreaterThan(3);
 });

@@ -22,6 +22,8 @@ export interface TableInputs {
   readonly lines: readonly number[];
   /** Values of each input of the model, row by row. */
   readonly inputs: readonly { readonly values: Float32Array; readonly width: number }[];
+  /** Cells of the targets' columns that the file has, in order of the rows. */
+  readonly answers: ReadonlyMap<string, readonly string[]>;
   /** Sentences about what was left out, replaced or not used. */
   readonly notes: readonly string[];
 }
@@ -101,6 +103,12 @@ async function read(
       for (let row = 0; row < set.rows.length; row++) writeInput(group, encoded, row, values, row * width);
       return { values, width };
     }),
+    answers: new Map(
+      targets
+        .map((name) => [name, table.names.indexOf(name)] as const)
+        .filter(([, column]) => column >= 0)
+        .map(([name, column]) => [name, set.rows.map(({ cells }) => (cells[column] ?? '').trim())]),
+    ),
     notes,
   };
 }

@@ -34,23 +34,33 @@ export function addEval(program: Command, run: RunCommand): void {
 export function addPredict(program: Command, run: RunCommand): void {
   program
     .command('predict')
-    .description('predict from pictures, or from the rows of CSV files, with a saved run or model')
+    .description(
+      'predict from pictures, from the rows of CSV files, or from samples in JSON files, with a saved run or model',
+    )
     .argument('<dir>', modelFolder)
     .argument(
       '<file...>',
-      'picture files, or CSV files for a run that was trained on a table; a model without saved preprocessing takes pictures of ' +
-        'one digit, as in MNIST',
+      'picture files; CSV files for a run that was trained on a table; or .json, .jsonl and .ndjson files with samples for a model of any ' +
+        'shape. A model of one channel without saved preprocessing takes pictures of one digit, as in MNIST',
     )
     .addOption(definitionOption())
     .addOption(fieldOption('engine', 'auto'))
     .addOption(fieldOption('allowSoftwareGpu'))
-    .option('--json', 'one JSON line per picture or row on stdout')
+    .option(
+      '--classes <names>',
+      'names of the classes in order, divided by commas (default: those of the run)',
+    )
+    .option('--json', 'one JSON line per picture, row or sample on stdout')
     .addOption(launchedOption())
     .addHelpText(
       'after',
       `${examples(
         ['lockstep predict runs/first seven.png two.jpg', 'one line per picture'],
         ['lockstep predict runs/first *.png --json', 'every class with its probability'],
+        [
+          'lockstep predict runs/iris flowers.json --classes setosa,versicolor,virginica',
+          'one line per sample',
+        ],
         ['lockstep predict runs/houses new.csv', 'one line per row, for a run that was trained on a table'],
       )}\n\nA file that cannot be read is reported, the others are used, and the exit status is 2.`,
     )

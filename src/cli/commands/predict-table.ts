@@ -7,6 +7,7 @@ import { exitStatus } from '../../shared/exit-status.js';
 import type { RankedClass } from '../../worker/predict/classify.js';
 import { predictRows, type TargetPrediction } from '../../worker/predict/predict-rows.js';
 import { describeError } from '../exit.js';
+import { PredictionSummary } from './predict-summary.js';
 import type { SavedRun } from '../runs/open-saved-run.js';
 
 export interface TableRequest {
@@ -19,7 +20,7 @@ export interface TableRequest {
   readonly json: boolean;
 }
 
-/** Prints one line per row. A file that cannot be read is reported, the others are used, and the status is 2. */
+/** Prints one line per row, and a summary of the rows with a known answer. A file that cannot be read is reported, the others are used, and the status is 2. */
 export async function predictTable({
   directory,
   run,
@@ -31,10 +32,11 @@ export async function predictTable({
   const { engine, config, model } = run;
   const encodings = new Map(preprocessing.columns.map((column) => [column.name, column]));
   const targets = reading.targets.flatMap((name) => encodings.get(name) ?? []);
+  const summary = new PredictionSummary();
   let status: number = exitStatus.done;
   for (const { file, path } of files) {
     try {
-      const { lines, inputs, notes } = await readTableInputs(path, preprocessing, reading);
+      const { lines, inputs, answers, notes } = await readTableInputs(path, preprocessing, reading);
       for (const note of notes) process.stderr.write(`Warning: ${note}\n`);
       const rows = predictRows(engine.tf, {
         model,
@@ -44,15 +46,40 @@ export async function predictTable({
         loss: config.loss,
         batchSize: config.evalBatchSize,
       });
-      for (const [i, predictions] of rows.entries())
+      for (const [i, predictions] of rows.entries()) {
+        for (const prediction of predictions) {
+          const answer = answers.get(prediction.target)?.[i] ?? '';
+          compare(summary, prediction, answer, encodings.get(prediction.target), reading.decimal);
+        }
         process.stdout.write(`${(json ? jsonOf : textOf)(file, lines[i] ?? 0, predictions, encodings)}\n`);
+      }
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       process.stderr.write(`${describeError(error)}\n`);
       status = exitStatus.usage;
     }
   }
+  for (const line of summary.lines(json)) process.stdout.write(`${line}\n`);
   return status;
+}
+
+/** Adds a prediction to the summary if the row states its answer. */
+function compare(
+  summary: PredictionSummary,
+  prediction: TargetPrediction,
+  answer: string,
+  encoding: ColumnEncoding | undefined,
+  decimal: string,
+): void {
+  if (answer === '') return;
+  if ('value' in prediction) {
+    const number = Number(answer.replace(decimal, '.'));
+    if (Number.isFinite(number)) summary.addNumber(prediction.target, prediction.value, number);
+    return;
+  }
+  // A name that the training did not have is a class of its own, which no prediction can be.
+  const label = encoding?.kind === 'category' ? encoding.values.indexOf(answer) : -1;
+  summary.addClass(prediction.target, prediction.ranked[0]?.label ?? 0, label);
 }
 
 type Encodings = ReadonlyMap<string, ColumnEncoding>;

@@ -1,14 +1,15 @@
-/** `lockstep predict`: classifies pictures, or predicts the targets of table rows, with a saved model. */
+/** `lockstep predict`: predicts from pictures, from the rows of tables, or from samples in JSON files, with a saved model. */
 
 import { resolve } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs';
 import { decodePicture } from '../../api/data/picture.js';
 import { normalizationOf, type Preprocessing } from '../../shared/data/preprocessing.js';
-import { DataError, ModelError } from '../../shared/errors.js';
+import { ConfigError, DataError, ModelError } from '../../shared/errors.js';
 import { classify, type Pixels, type RankedClass } from '../../worker/predict/classify.js';
 import { loadDigitImage } from '../../worker/predict/digit-image.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { describeError } from '../exit.js';
+import { predictJson } from './predict-json.js';
 import { predictTable } from './predict-table.js';
 import { openSavedRun } from '../runs/open-saved-run.js';
 
@@ -16,9 +17,14 @@ export interface PredictFlags {
   readonly config?: string;
   readonly engine: string;
   readonly json?: boolean;
+  /** Class names in order, divided by commas, for a run that has none. */
+  readonly classes?: string;
   /** Set in the child process; see launcher/quiet-child.ts. */
   readonly launched?: boolean;
 }
+
+/** Names of files with samples as JSON. */
+const jsonNames = /\.(json|jsonl|ndjson)$/i;
 
 /** Resolves with the exit status. A file that cannot be read is reported, the others are used, and the status is 2. */
 export async function predict(run: string, files: readonly string[], flags: PredictFlags): Promise<number> {
@@ -26,22 +32,35 @@ export async function predict(run: string, files: readonly string[], flags: Pred
   const given = files.map((file) => ({ file, path: resolve(file) }));
   const opened = await openSavedRun(directory, flags);
   const { engine, config, model, preprocessing } = opened;
+  const json = flags.json === true;
+  const own = preprocessing?.kind === 'pictures' ? preprocessing.classNames : [];
+  const names = flags.classes === undefined ? own : flags.classes.split(',').map((name) => name.trim());
+  const inJson = given.filter(({ path }) => jsonNames.test(path));
+  if (inJson.length === given.length && preprocessing?.kind !== 'table') {
+    const jsonStatus = await predictJson({ run: opened, files: given, names, json });
+    model.dispose();
+    return jsonStatus;
+  }
+  if (inJson.length > 0) {
+    throw new ConfigError(
+      `predict: expected JSON files alone, or ${preprocessing?.kind === 'table' ? 'CSV files' : 'pictures'} alone, got ` +
+        `${inJson.map(({ file }) => file).join(', ')}. Predict from them in a command of their own${preprocessing?.kind === 'table' ? ', as CSV' : ''}.`,
+    );
+  }
   if (preprocessing?.kind === 'table') {
-    const json = flags.json === true;
     const tableStatus = await predictTable({ directory, run: opened, preprocessing, files: given, json });
     model.dispose();
     return tableStatus;
   }
   const reader = pictureReader(directory, model, preprocessing);
   const normalize = normalizationOf(config, preprocessing);
-  const names = preprocessing?.kind === 'pictures' ? preprocessing.classNames : [];
   let status: number = exitStatus.done;
   for (const { file, path } of given) {
     try {
       const ranked = classify(engine.tf, model, await reader(path), normalize);
       const [best, ...others] = ranked;
       if (!best) throw new ModelError(`Model in ${directory} has no outputs.`);
-      if (flags.json === true) {
+      if (json) {
         process.stdout.write(
           `${JSON.stringify({ event: 'prediction', file, ...named(best, names), ranked: ranked.map((one) => named(one, names)) })}\n`,
         );
@@ -83,7 +102,7 @@ function pictureReader(
   const refuse = (expected: string): ModelError =>
     new ModelError(
       `Model in ${directory}: expected an input of ${expected}, got ${String(inputs[0]?.shape)}. ` +
-        'Only models of pictures and of tables can predict from files.',
+        'Write the samples as JSON (samples.json) to predict from any model.',
     );
   if (preprocessing?.kind === 'pictures') {
     const { height: rows, width: columns, channels: depth } = preprocessing;
@@ -92,8 +111,17 @@ function pictureReader(
     const size = { height: rows, width: columns, channels: depth };
     return async (file) => ({ pixels: await decodePicture(file, preprocessing), ...size });
   }
-  if (preprocessing || typeof height !== 'number' || typeof width !== 'number' || channels !== 1)
-    throw refuse('height x width x 1');
+  if (
+    preprocessing ||
+    typeof height !== 'number' ||
+    typeof width !== 'number' ||
+    (channels !== 1 && channels !== 3)
+  )
+    throw refuse('height x width x 1 or 3');
+  if (channels === 3) {
+    const format = { height, width, channels, background: '#ffffff' } as const;
+    return async (file) => ({ pixels: await decodePicture(file, format), height, width, channels });
+  }
   return async (file) => ({
     pixels: await loadDigitImage(file, { height, width }),
     height,

@@ -8,12 +8,27 @@ import { lossOfTfjsName, type TfjsLossName } from './tfjs-names.js';
 /** Weight of this output's loss in the sum over all outputs. */
 const weight = finite.positive().default(1);
 
+/** Losses with tfjs's names and formulas, which tfjs differentiates. */
+export const formulaLosses = [
+  'hinge',
+  'squaredHinge',
+  'categoricalHinge',
+  'logcosh',
+  'poisson',
+  'kullbackLeiblerDivergence',
+  'meanAbsolutePercentageError',
+  'meanSquaredLogarithmicError',
+  'cosineProximity',
+] as const;
+export type FormulaLoss = (typeof formulaLosses)[number];
+
 const lossNames = [
   'softmaxCrossEntropy',
   'binaryCrossEntropy',
   'meanSquaredError',
   'meanAbsoluteError',
   'huber',
+  ...formulaLosses,
 ] as const;
 const lossName = z.enum(lossNames);
 
@@ -33,6 +48,7 @@ export const outputLossSchema = z.discriminatedUnion('kind', [
     delta: finite.positive().default(1),
     weight,
   }),
+  z.strictObject({ kind: z.enum(formulaLosses), weight }),
   z.strictObject({ kind: z.literal('custom'), weight }),
 ]);
 

@@ -1,7 +1,8 @@
 /** The counterparts of tfjs's names of losses and metrics. */
 
 interface LossCounterpart {
-  readonly kind: 'softmaxCrossEntropy' | 'binaryCrossEntropy' | 'meanSquaredError' | 'meanAbsoluteError';
+  /** Lockstep's name of the loss. */
+  readonly kind: string;
   /** The activation before a loss of probabilities. */
   readonly activation?: 'softmax' | 'sigmoid';
 }
@@ -16,6 +17,22 @@ export const tfjsLosses = {
   meanAbsoluteError: { kind: 'meanAbsoluteError' },
   mae: { kind: 'meanAbsoluteError' },
   MAE: { kind: 'meanAbsoluteError' },
+  hinge: { kind: 'hinge' },
+  squaredHinge: { kind: 'squaredHinge' },
+  categoricalHinge: { kind: 'categoricalHinge' },
+  logcosh: { kind: 'logcosh' },
+  poisson: { kind: 'poisson' },
+  kullbackLeiblerDivergence: { kind: 'kullbackLeiblerDivergence' },
+  kld: { kind: 'kullbackLeiblerDivergence' },
+  KLD: { kind: 'kullbackLeiblerDivergence' },
+  meanAbsolutePercentageError: { kind: 'meanAbsolutePercentageError' },
+  mape: { kind: 'meanAbsolutePercentageError' },
+  MAPE: { kind: 'meanAbsolutePercentageError' },
+  meanSquaredLogarithmicError: { kind: 'meanSquaredLogarithmicError' },
+  msle: { kind: 'meanSquaredLogarithmicError' },
+  MSLE: { kind: 'meanSquaredLogarithmicError' },
+  cosineProximity: { kind: 'cosineProximity' },
+  cosine: { kind: 'cosineProximity' },
 } as const satisfies Readonly<Record<string, LossCounterpart>>;
 
 export const tfjsMetrics = {

@@ -11,6 +11,7 @@ import { inUserCode } from '../../shared/user-code.js';
 import { withoutMathRandom } from '../random/math-random.js';
 import type { Tensorflow } from '../engine/native.js';
 import type { Kernels } from '../kernels/kernels.js';
+import { lossFormula } from './formula-losses.js';
 import type { OutputForm } from './activation-plan.js';
 import { checkPerSample } from './check-per-sample.js';
 
@@ -61,6 +62,10 @@ export function createLoss(
       });
     case 'custom':
       return customLoss(tf, custom);
+    default: {
+      const formula = lossFormula(tf, config.kind);
+      return differentiated(tf, (p, t) => formula(p, tf.reshape(tf.cast(t, 'float32'), p.shape)));
+    }
   }
 }
 
@@ -82,11 +87,16 @@ function fromProbabilities(tf: Tensorflow, config: OutputLossConfig): Loss {
     const [own, other] = [tf.log(clipped(p)), tf.log(tf.sub(1, clipped(p)))];
     return tf.neg(tf.add(tf.mul(wanted, own), tf.mul(tf.sub(1, wanted), other)));
   };
+  return differentiated(tf, entropyOf);
+}
+
+/** The loss of a formula that returns one value per position of a sample; a sample's loss is their mean. */
+function differentiated(tf: Tensorflow, formula: (prediction: Tensor, target: Tensor) => Tensor): Loss {
   return (prediction, target) => {
     const [samples = 1] = prediction.shape;
     let total = Number.NaN;
     const { grad } = tf.valueAndGrad((p: Tensor) => {
-      const losses = entropyOf(p, target);
+      const losses = formula(p, target);
       const values = losses.size / samples;
       total = sum(losses) / values;
       return tf.mul(tf.sum(losses), 1 / values);

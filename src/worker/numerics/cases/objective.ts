@@ -1,7 +1,11 @@
 /** Losses and metrics of each kind, and what an evaluation and a prediction take from the outputs. */
 
 import type { Rank } from '@tensorflow/tfjs';
-import { outputLossSchema, type OutputLossConfig } from '../../../shared/config/loss-config.js';
+import {
+  formulaLosses,
+  outputLossSchema,
+  type OutputLossConfig,
+} from '../../../shared/config/loss-config.js';
 import { isCountMetric, metricObject } from '../../../shared/config/metric-config.js';
 import { createCountMetric } from '../../objective/count-metrics.js';
 import { createLoss } from '../../objective/losses.js';
@@ -20,6 +24,7 @@ const losses: readonly OutputLossConfig[] = [
   { kind: 'meanSquaredError' },
   { kind: 'meanAbsoluteError' },
   { kind: 'huber', delta: 0.7 },
+  ...formulaLosses.map((kind) => ({ kind })),
 ].map((loss) => outputLossSchema.parse(loss));
 
 const metrics = [
@@ -52,9 +57,12 @@ function lossCase({ tf, kernels }: NumericsContext, loss: OutputLossConfig, shap
     prepare: () => {
       const { prediction, labels, values } = dataOf(tf, shape);
       const compute = createLoss(tf, kernels.float32, loss, undefined);
+      // Several formulas take the logarithm of the prediction.
+      const positive = formulaLosses.some((kind) => kind === loss.kind);
+      const given = positive ? tf.sigmoid(prediction) : prediction;
       const target = loss.kind === 'softmaxCrossEntropy' ? labels : values;
       return () => {
-        const { sum, gradient } = compute(prediction, target);
+        const { sum, gradient } = compute(given, target);
         return [Float64Array.of(sum), gradient];
       };
     },

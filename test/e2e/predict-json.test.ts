@@ -1,0 +1,125 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { lockstep, temporaryFolder } from '../support/lockstep.js';
+
+const env = { LOCKSTEP_ENGINE: 'wasm' };
+
+/** A model whose weights are known: its logits are the three inputs of a sample. */
+const definition = `import { defineTraining, samples } from 'lockstep';
+const rows = [[2, 0, 0], [0, 1, 0], [0, 0, 3], [1, 0, 0]];
+const set = { count: 4, get: (i) => ({ inputs: [rows[i]], targets: [i % 3] }) };
+export default defineTraining({
+  data: samples({ name: 'rows', version: '1', inputs: [{ shape: [3], dtype: 'float32' }], targets: [{ shape: [], dtype: 'int32', classes: 3 }], train: set, test: set }),
+  optimizer: { kind: 'sgd', learningRate: 1e-30 },
+  model: ({ tf }) => tf.sequential({
+    layers: [tf.layers.dense({ units: 3, inputShape: [3], kernelInitializer: 'identity', useBias: false })],
+  }),
+});
+`;
+
+interface Prediction {
+  readonly event: string;
+  readonly sample?: number;
+  readonly outputs?: readonly {
+    readonly label: number;
+    readonly name?: string;
+    readonly ranked: readonly { readonly probability: number }[];
+  }[];
+  readonly metrics?: Readonly<Record<string, number>>;
+  readonly count?: number;
+}
+
+describe('lockstep predict with samples in JSON', () => {
+  it('predicts from a list, from lines, and from samples with labels, which it summarizes', async () => {
+    const cwd = await temporaryFolder();
+    await writeFile(join(cwd, 'lockstep.config.ts'), definition);
+    const train = [
+      'train',
+      '--single-process',
+      '--max-steps',
+      '1',
+      '--batch-size',
+      '4',
+      '--evaluate',
+      'none',
+      '--out',
+      'run',
+    ];
+    const trained = await lockstep(train, { cwd, env });
+    expect(trained.status, trained.stderr).toBe(0);
+    await writeFile(join(cwd, 'list.json'), '[[3, 1, 0], [0, 0, 2]]');
+    await writeFile(
+      join(cwd, 'lines.ndjson'),
+      '{"inputs":[3,1,0],"label":0}\n{"inputs":[0,2,0],"label":"cat"}\n{"inputs":[5,0,1],"label":2}\n',
+    );
+    const predict = (...args: string[]) => lockstep(['predict', 'run', ...args], { cwd, env });
+
+    const json = await predict('list.json', '--json');
+    expect(json.status, json.stderr).toBe(0);
+    const [first, second] = json.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Prediction);
+    expect(first).toMatchObject({ sample: 1, outputs: [{ label: 0 }] });
+    expect(second).toMatchObject({ sample: 2, outputs: [{ label: 2 }] });
+    // The softmax of (3, 1, 0) and of (0, 0, 2).
+    const e = Math.exp;
+    expect(first?.outputs?.[0]?.ranked[0]?.probability).toBeCloseTo(e(3) / (e(3) + e(1) + 1), 5);
+    expect(second?.outputs?.[0]?.ranked[0]?.probability).toBeCloseTo(e(2) / (e(2) + 2), 5);
+
+    const classes = ['--classes', 'dog, cat,bird'];
+    const text = await predict('lines.ndjson', ...classes);
+    expect(text.stdout).toMatch(/^lines\.ndjson, sample 1: dog \(84\.4%; then cat 11\.4%, bird 4\.2%\)$/m);
+    // Predicted dog, cat, dog for dog, cat, bird: precisions 1/2, 1, 0; recalls 1, 1, 0; F1 2/3, 1, 0.
+    expect(text.stdout).toMatch(
+      /^dense\S*, 3 with a known answer: accuracy: 0\.6667, precision: 0\.5000, recall: 0\.6667, f1: 0\.5556$/m,
+    );
+    const summary =
+      (await predict('lines.ndjson', ...classes, '--json')).stdout.trim().split('\n').at(-1) ?? '';
+    expect(JSON.parse(summary)).toMatchObject({ event: 'summary', count: 3 });
+
+    await writeFile(join(cwd, 'short.json'), '[[1, 2]]');
+    const wrong = await predict('short.json', 'list.json');
+    expect(wrong.stderr).toMatch(/short\.json, sample 1: expected 3 numbers for the input ".*", got 2\./);
+    expect(wrong.stdout).toMatch(/list\.json, sample 2: 2 /);
+    expect(wrong.status).toBe(2);
+  });
+
+  it('reads pictures of three channels for a model without saved preprocessing', async () => {
+    const cwd = await temporaryFolder();
+    const image = [8, 8, 3];
+    await writeFile(
+      join(cwd, 'lockstep.config.ts'),
+      definition
+        .replace('rows[i]', 'new Float32Array(192).fill(i % 3)')
+        .replace('shape: [3]', `shape: ${JSON.stringify(image)}`)
+        .replace(
+          /layers: \[.*\]/,
+          `layers: [tf.layers.globalAveragePooling2d({ inputShape: ${JSON.stringify(image)} }), tf.layers.dense({ units: 3, kernelInitializer: 'identity', useBias: false })]`,
+        ),
+    );
+    const train = [
+      'train',
+      '--single-process',
+      '--max-steps',
+      '1',
+      '--batch-size',
+      '4',
+      '--evaluate',
+      'none',
+      '--out',
+      'run',
+    ];
+    expect((await lockstep(train, { cwd, env })).status).toBe(0);
+    await sharp({
+      create: { width: 40, height: 20, channels: 3, background: { r: 10, g: 250, b: 20 } },
+    }).toFile(join(cwd, 'green.png'));
+    const predicted = await lockstep(['predict', 'run', 'green.png', '--classes', 'red,green,blue'], {
+      cwd,
+      env,
+    });
+    expect(predicted.stdout).toMatch(/^green\.png: green \(/);
+  });
+});
