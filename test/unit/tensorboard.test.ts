@@ -77,6 +77,14 @@ describe('event files', () => {
 });
 
 describe("a run's event file", () => {
+  it("contains the values that a callback logs, byte for byte as TensorBoard's own writer has them", async () => {
+    const directory = await temporaryFolder();
+    const log = new TensorboardLog({ directory, host: 'box', startMs: 1_500, notify });
+    log.emit({ event: 'scalars', step: 3, values: { 'train/loss': 0.5 }, timeMs: 2_500 });
+    await log.close();
+    expect(await written(directory)).toBe(golden.version + golden.scalar);
+  });
+
   it('contains the values of each step and evaluation, the histograms, and the step at which a run resumes', async () => {
     const directory = await temporaryFolder();
     const log = new TensorboardLog({ directory, host: 'box', startMs: 1_500, notify });
