@@ -19,6 +19,7 @@ const memberMessages: readonly WorkerMessage['type'][] = [
   'last_committed',
   'committed',
   'misclassified',
+  'confusion',
   'evaluated',
   'checkpointed',
   'offer',

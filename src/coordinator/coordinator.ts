@@ -19,7 +19,8 @@ import { ArtefactStore } from './artefacts/artefact-store.js';
 import { decide } from './decide.js';
 import { initialState } from './initial-state.js';
 import { canTakeOver } from './takeover.js';
-import type { Action, CoordinatorEvent, RunDescription, State } from './types.js';
+import type { CoordinatorEvent } from './coordinator-event.js';
+import type { Action, RunDescription, State } from './types.js';
 
 export interface CoordinatorOptions extends RunDescription {
   readonly server: ControlServer;

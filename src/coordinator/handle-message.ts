@@ -57,6 +57,7 @@ function handleOther(state: State, worker: WorkerRecord, message: OtherMessage, 
     case 'evaluated':
       return onEvaluated(state, message, nowMs);
     case 'misclassified':
+    case 'confusion':
     case 'model':
     case 'histograms':
       return { state, actions: current ? [toEvent(worker, message)] : [] };

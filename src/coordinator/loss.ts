@@ -7,7 +7,8 @@ import { detectFailure } from './liveness.js';
 import { lose, retryStep } from './reconfigure.js';
 import { emitStatus, statusIsDue } from './status.js';
 import { takeoverDue } from './takeover.js';
-import type { CoordinatorEvent, Decision, Failure, State, WorkerRecord } from './types.js';
+import type { CoordinatorEvent } from './coordinator-event.js';
+import type { Decision, Failure, State, WorkerRecord } from './types.js';
 import { describeWorker, isMember } from './workers.js';
 
 /** Errors in the configuration of a run: exit status 2 before the training has started. */

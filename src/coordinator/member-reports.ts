@@ -7,16 +7,23 @@ import { planNext } from './plan-next.js';
 import { startGeneration } from './start-generation.js';
 import { moveTo } from './transitions.js';
 import type { Decision, State, WorkerRecord } from './types.js';
+import { withUsage } from './usage.js';
 import { membersOf, withWorker } from './workers.js';
 
 export function onHeartbeat(
   state: State,
   worker: WorkerRecord,
-  { ticks, waitingFor }: MessageOf<WorkerMessage, 'heartbeat'>,
+  { ticks, waitingFor, usage }: MessageOf<WorkerMessage, 'heartbeat'>,
   nowMs: number,
 ): Decision {
   const tickedMs = ticks === worker.activity.ticks ? worker.activity.tickedMs : nowMs;
-  return noActions(withWorker(state, { ...worker, activity: { ticks, tickedMs, waitingFor } }));
+  return noActions(
+    withWorker(state, {
+      ...worker,
+      activity: { ticks, tickedMs, waitingFor },
+      usage: usage ? withUsage(worker.usage, usage, nowMs) : worker.usage,
+    }),
+  );
 }
 
 export function onConnected(

@@ -120,13 +120,17 @@ export function onEvaluated(
 /** The event of a message that is for display only. */
 export function toEvent(
   worker: WorkerRecord,
-  message: MessageOf<WorkerMessage, 'misclassified' | 'model' | 'histograms'>,
+  message: MessageOf<WorkerMessage, 'misclassified' | 'confusion' | 'model' | 'histograms'>,
 ): Action {
   switch (message.type) {
     case 'misclassified': {
       const { split, epoch, step, samples, picture } = message;
       const rank = rankOf(worker) ?? 0;
       return emit({ event: 'misclassified', split, epoch, step, rank, samples, picture });
+    }
+    case 'confusion': {
+      const { type: event, ...counts } = message;
+      return emit({ event, rank: rankOf(worker) ?? 0, ...counts });
     }
     case 'model':
       return emit({ event: 'model', layers: message.layers });

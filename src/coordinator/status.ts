@@ -5,6 +5,7 @@ import type { WorkerStatus } from '../shared/runs/run-events.js';
 import { stepParts, type PartTimes, type StepPart } from '../shared/timeline/step-parts.js';
 import { emit } from './actions.js';
 import type { Decision, State, WorkerRecord } from './types.js';
+import { measureCores } from './usage.js';
 import { isMember, rankOf, readyOf } from './workers.js';
 
 export function statusIsDue({ config, workers, reporting }: State, nowMs: number): boolean {
@@ -14,12 +15,13 @@ export function statusIsDue({ config, workers, reporting }: State, nowMs: number
 /** Emits the event and resets the sums. */
 export function emitStatus(state: State, nowMs: number): Decision {
   const { phase, generation, progress, reporting } = state;
-  const workers = [...state.workers.values()].map((worker) => statusOf(worker, phase));
+  const measured = state.workers.map((worker) => ({ ...worker, usage: measureCores(worker.usage) }));
+  const workers = [...measured.values()].map((worker) => statusOf(worker, phase));
   workers.sort((a, b) => (a.rank ?? workers.length) - (b.rank ?? workers.length));
   return {
     state: {
       ...state,
-      workers: state.workers.map((worker) => ({ ...worker, recent: null })),
+      workers: measured.map((worker) => ({ ...worker, recent: null })),
       reporting: { ...reporting, statusMs: nowMs },
     },
     actions: [
@@ -36,7 +38,7 @@ export function emitStatus(state: State, nowMs: number): Decision {
 }
 
 function statusOf(worker: WorkerRecord, phase: State['phase']): WorkerStatus {
-  const { join, lifecycle, committedStep, recent } = worker;
+  const { join, lifecycle, committedStep, recent, usage } = worker;
   const shards = isMember(worker) ? worker.lifecycle.shards : null;
   const training = isMember(worker) && phase === 'running';
   return {
@@ -48,6 +50,7 @@ function statusOf(worker: WorkerRecord, phase: State['phase']): WorkerStatus {
     shards: shards ? shards.end - shards.start : 0,
     step: committedStep,
     parts: recent && perStep(recent),
+    ...(usage ? { usage: { cores: usage.cores, memoryBytes: usage.memoryBytes } } : {}),
   };
 }
 

@@ -4,7 +4,8 @@ import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import { noActions } from './actions.js';
 import { interrupted } from './interrupt.js';
 import { leave, reconfigure } from './reconfigure.js';
-import type { CoordinatorEvent, Decision, State, WorkerRecord } from './types.js';
+import type { CoordinatorEvent } from './coordinator-event.js';
+import type { Decision, State, WorkerRecord } from './types.js';
 import { membersOf } from './workers.js';
 
 /** A member writes a last checkpoint before the run ends. A repeated request has no effect, unless it ends the run at once. */

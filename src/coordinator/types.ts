@@ -19,6 +19,7 @@ import type { PartTimes } from '../shared/timeline/step-parts.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
 import type { TransferAction } from './artefacts/transfer-action.js';
 import type { ComputeTimes } from './shard-assignment.js';
+import type { Usage } from './usage.js';
 import type { WorkerTable } from './worker-table.js';
 
 /**
@@ -84,6 +85,8 @@ export interface WorkerRecord<L extends Lifecycle = Lifecycle> {
   readonly computeTimes: ComputeTimes | null;
   /** Sums over the steps committed since the last status event; null if there are none. */
   readonly recent: { readonly steps: number; readonly times: PartTimes } | null;
+  /** CPU and memory of the worker's process; null before its first heartbeat. */
+  readonly usage: Usage | null;
 }
 
 export type Member = WorkerRecord<MemberLifecycle>;
@@ -271,17 +274,6 @@ export interface Progress {
   /** Smoothed images per second. */
   readonly rate: number;
 }
-
-export type CoordinatorEvent =
-  | { readonly kind: 'message'; readonly from: ConnectionId; readonly message: WorkerMessage }
-  /** A message was not decodable; `count`: messages refused for the same reason. */
-  | { readonly kind: 'refused'; readonly from: ConnectionId; readonly reason: string; readonly count: number }
-  | { readonly kind: 'disconnected' }
-  /** The launcher observed the exit of a worker process. `final`: the launcher will not start another one in its place. */
-  | { readonly kind: 'exited'; readonly pid: number; readonly how: string; readonly final: boolean }
-  /** `signal` names the cause, for messages and for the exit status. `atOnce`: end the run without a last checkpoint. */
-  | { readonly kind: 'interrupt'; readonly signal: string; readonly atOnce: boolean }
-  | { readonly kind: 'timer' };
 
 export type Action =
   | { readonly kind: 'send'; readonly to: ConnectionId; readonly message: CoordinatorMessage }

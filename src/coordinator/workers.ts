@@ -21,6 +21,7 @@ export function newWorker<L extends Lifecycle>(
     samples: { window: null, measuredTimes: [] },
     computeTimes: null,
     recent: null,
+    usage: null,
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * Access to the dashboard. On loopback every user of the machine has access, under a loopback name only (otherwise a page on
- * the Internet could read it by DNS rebinding). On any other address a token is required.
+ * the Internet could read it by DNS rebinding). On any other address a token is required. To control a run, a token is always required.
  */
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
@@ -31,31 +31,45 @@ export function hostNameIn(header: string | undefined): string {
   return (header ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
 }
 
-/** Checks requests: with a token if one is required. */
-export class Access {
-  readonly token: string | null;
-  readonly #digest: Buffer | undefined;
-  readonly #cookieValue: string;
-  readonly #cookieDigest: Buffer | undefined;
+/** The parts of a request that decide about its access. */
+export interface Credentials {
+  readonly bearer: string | undefined;
+  readonly cookie: string | undefined;
+}
 
-  /** @param token the user's token; null to generate one if it is required */
+/** Checks requests: with a token to read if one is required, and always with a token to control a run. */
+export class Access {
+  /** True if reading requires the token. */
+  readonly isPrivate: boolean;
+  readonly token: string;
+  readonly #digest: Buffer;
+  readonly #cookieValue: string;
+  readonly #cookieDigest: Buffer;
+
+  /** @param token the user's token; null to generate one */
   constructor(host: string, token: string | null) {
-    this.token = token ?? (isLoopback(host) ? null : randomBytes(18).toString('base64url'));
-    this.#digest = this.token === null ? undefined : sha256(this.token);
+    this.isPrivate = token !== null || !isLoopback(host);
+    this.token = token ?? randomBytes(18).toString('base64url');
+    this.#digest = sha256(this.token);
     // It stays valid if the dashboard is started again with the same token.
-    const secret = this.token ?? randomBytes(32);
-    this.#cookieValue = createHmac('sha256', secret).update('cookie of a dashboard').digest('base64url');
-    this.#cookieDigest = this.token === null ? undefined : sha256(this.#cookieValue);
+    this.#cookieValue = createHmac('sha256', this.token).update('cookie of a dashboard').digest('base64url');
+    this.#cookieDigest = sha256(this.#cookieValue);
   }
 
   /** Compares in constant time. */
-  admits(token: string | undefined): boolean {
-    return this.#digest === undefined || (token !== undefined && isEqual(token, this.#digest));
+  isToken(token: string): boolean {
+    return isEqual(token, this.#digest);
   }
 
-  /** Returns true for the value of `cookie`. */
-  admitsCookie(value: string | undefined): boolean {
-    return this.#cookieDigest === undefined || (value !== undefined && isEqual(value, this.#cookieDigest));
+  /** Returns true if a request with these credentials may read the runs. */
+  mayRead(credentials: Credentials): boolean {
+    return !this.isPrivate || this.mayControl(credentials);
+  }
+
+  /** Returns true if a request with these credentials may stop the run. */
+  mayControl({ bearer, cookie }: Credentials): boolean {
+    if (bearer !== undefined) return this.isToken(bearer);
+    return cookie !== undefined && isEqual(cookie, this.#cookieDigest);
   }
 
   /**
@@ -69,8 +83,7 @@ export class Access {
 
   /** Returns true if a request with this `Host` header may be answered. Any host is accepted if a token is required. */
   knows(hostHeader: string | undefined): boolean {
-    if (this.#digest !== undefined) return true;
-    return isLoopback(hostNameIn(hostHeader));
+    return this.isPrivate || isLoopback(hostNameIn(hostHeader));
   }
 }
 

@@ -5,7 +5,8 @@
 
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
-import type { RunCursor, RunView } from './run-view/run-view.js';
+import type { RunCursor } from './run-view/run-update.js';
+import type { RunView } from './run-view/run-view.js';
 
 const intervalMs = 250;
 /** Interval of comments that keep the connection alive through proxies. */

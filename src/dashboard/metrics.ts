@@ -111,6 +111,7 @@ export class RunMetrics {
         break;
       case 'coordinator':
       case 'misclassified':
+      case 'confusion':
       case 'model':
       case 'histograms':
       case 'scalars':

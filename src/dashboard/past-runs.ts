@@ -6,7 +6,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eventsName, readEvents } from '../shared/runs/read-events.js';
-import { RunView, type RunUpdate } from './run-view/run-view.js';
+import { RunView } from './run-view/run-view.js';
 
 const maxKept = 8;
 /** Requests beyond this number are refused until others are answered. */
@@ -14,7 +14,7 @@ const maxWaiting = 16;
 
 interface Kept {
   readonly stamp: string;
-  readonly view: Promise<RunUpdate>;
+  readonly view: Promise<RunView>;
 }
 
 export class PastRuns {
@@ -32,7 +32,7 @@ export class PastRuns {
    * Returns the view of a run; `busy` if too many logs are waiting to be read.
    * @throws the file system's error if there is no log
    */
-  async view(name: string): Promise<RunUpdate | 'busy'> {
+  async view(name: string): Promise<RunView | 'busy'> {
     const run = join(this.#folder, name);
     const { size, mtimeMs } = await stat(join(run, eventsName));
     const stamp = `${size}/${mtimeMs}`;
@@ -63,8 +63,8 @@ export class PastRuns {
   }
 }
 
-async function read(run: string): Promise<RunUpdate> {
+async function read(run: string): Promise<RunView> {
   const view = new RunView();
   for await (const event of readEvents(run)) view.note(event);
-  return view.since();
+  return view;
 }

@@ -5,19 +5,19 @@
 
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
-import { getCookie, setCookie } from 'hono/cookie';
-import { secureHeaders } from 'hono/secure-headers';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { httpUrl, listen } from '../shared/http/listen.js';
 import { RunView } from './run-view/run-view.js';
 import { isWildcard } from '../shared/network/address.js';
-import { listRuns, newestRun } from '../shared/runs/run-list.js';
 import type { TimedEvent } from '../shared/runs/run-events.js';
+import { newestRun } from '../shared/runs/run-list.js';
 import { Access, type DashboardAddress } from './access.js';
 import { loadAssets } from './assets.js';
+import { authorize, credentialsOf } from './authorize.js';
+import { addControls, type Controls } from './controls.js';
 import { streamRun } from './live-stream.js';
 import { RunMetrics } from './metrics.js';
-import { PastRuns } from './past-runs.js';
+import { addRuns } from './runs-api.js';
 
 export interface DashboardOptions {
   readonly address: DashboardAddress;
@@ -27,6 +27,8 @@ export interface DashboardOptions {
   readonly runs: string;
   /** Name of the live run; null if there is none. */
   readonly live: string | null;
+  /** Carries out the requests of a user who has the token; absent if there is no live run. */
+  readonly controls?: Controls;
   /** Receives errors of the server after its start, each reason once. */
   readonly warn: (message: string) => void;
 }
@@ -45,8 +47,6 @@ export interface Dashboard {
 
 /** Time limit for sending the last message to the clients, in ms. */
 const farewellMs = 1_000;
-const runName = /^[\w.:-]{1,200}$/;
-const year = 31_536_000;
 
 /** @throws ConfigError if the address cannot be bound */
 export async function openDashboard(options: DashboardOptions): Promise<Dashboard> {
@@ -60,9 +60,10 @@ export async function openDashboard(options: DashboardOptions): Promise<Dashboar
   const port = await bind(server, address, options.warn);
   const shown = isWildcard(address) ? 'localhost' : address.host;
   const url = httpUrl({ host: shown, port });
+  const needsToken = access.isPrivate || options.controls !== undefined;
   return {
     url,
-    entrance: access.token === null ? url : `${url}?token=${encodeURIComponent(access.token)}`,
+    entrance: needsToken ? `${url}?token=${encodeURIComponent(access.token)}` : url,
     emit: (event) => {
       view.note(event);
       metrics.note(event);
@@ -86,57 +87,27 @@ interface Sources {
   readonly over: AbortSignal;
 }
 
-function routes({ runs, live }: DashboardOptions, access: Access, { view, metrics, over }: Sources): Hono {
+function routes(
+  { runs, live, controls }: DashboardOptions,
+  access: Access,
+  { view, metrics, over }: Sources,
+): Hono {
   const assets = loadAssets();
   const app = new Hono();
-  app.use(
-    secureHeaders({
-      contentSecurityPolicy: {
-        defaultSrc: ["'none'"],
-        scriptSrc: ["'self'"],
-        styleSrc: ["'self'"],
-        connectSrc: ["'self'"],
-        imgSrc: ["'self'", 'data:'],
-        baseUri: ["'none'"],
-        formAction: ["'none'"],
-        frameAncestors: ["'none'"],
-      },
-      referrerPolicy: 'no-referrer',
-      strictTransportSecurity: false,
-    }),
-  );
-  app.use(async (context, next) => {
-    if (!access.knows(context.req.header('host'))) return context.text('Unknown host.\n', 421);
-    const entered = context.req.query('token');
-    if (entered !== undefined && access.admits(entered)) {
-      const { name, value } = access.cookie(context.req.header('host'));
-      setCookie(context, name, value, {
-        httpOnly: true,
-        sameSite: 'Strict',
-        path: '/',
-        maxAge: year,
-      });
-      return context.redirect('/');
-    }
-    const [, bearer] = /^Bearer (.+)$/.exec(context.req.header('authorization') ?? '') ?? [];
-    const { name } = access.cookie(context.req.header('host'));
-    if (bearer === undefined ? access.admitsCookie(getCookie(context, name)) : access.admits(bearer))
-      return next();
-    return context.text(
-      'This dashboard requires a token: open the address that the training printed.\n',
-      401,
-    );
-  });
+  authorize(app, access);
   app.get('/metrics', async (context) =>
     context.body(await metrics.text(), 200, { 'Content-Type': metrics.contentType }),
   );
   app.get('/api/live', (context) =>
     live === null ? context.body(null, 204) : streamRun(context, view, over),
   );
-  app.get('/api/current', async (context) => context.json({ live, newest: await newestRun(runs) }));
-  app.get('/api/runs', async (context) => context.json(await listRuns(runs)));
-  const past = new PastRuns(runs);
-  app.get('/api/runs/:name', (context) => pastRun(context, past));
+  const mayControl = (context: Context): boolean => access.mayControl(credentialsOf(context, access));
+  if (controls) addControls(app, controls, mayControl);
+  app.get('/api/current', async (context) => {
+    const control = controls === undefined ? 'none' : mayControl(context) ? 'permitted' : 'token';
+    return context.json({ live, newest: await newestRun(runs), control });
+  });
+  addRuns(app, runs, live === null ? null : { name: live, view });
   app.get('*', (context) => {
     const asset = assets.get(context.req.path);
     if (!asset) return context.text('Not found.\n', 404);
@@ -145,17 +116,6 @@ function routes({ runs, live }: DashboardOptions, access: Access, { view, metric
     return context.body(asset.body, 200, headers);
   });
   return app;
-}
-
-async function pastRun(context: Context, runs: PastRuns): Promise<Response> {
-  const name = context.req.param('name') ?? '';
-  if (!runName.test(name) || name.startsWith('.')) return context.text('Not found.\n', 404);
-  try {
-    const view = await runs.view(name);
-    return view === 'busy' ? context.text('Too many requests.\n', 503) : context.json(view);
-  } catch {
-    return context.text('Not found.\n', 404);
-  }
 }
 
 /** @returns the port */

@@ -24,7 +24,9 @@ export interface CoordinatorStart {
 export type ToCoordinator =
   | { kind: 'start'; start: CoordinatorStart }
   | { kind: 'exited'; pid: number; how: string; final: boolean }
-  | { kind: 'interrupt'; signal: string; atOnce: boolean };
+  | { kind: 'interrupt'; signal: string; atOnce: boolean }
+  /** A user asks for a checkpoint. */
+  | { kind: 'checkpoint' };
 
 export type FromCoordinator =
   | { kind: 'heartbeat' }

@@ -82,6 +82,11 @@ export class RunSupervisor {
     this.#coordinator = this.#startCoordinator(run.inherited);
   }
 
+  /** Asks the coordinator for a checkpoint, after which the training continues. */
+  requestCheckpoint(): void {
+    this.#send({ kind: 'checkpoint' });
+  }
+
   /** Waits for the end of the run and of all processes; resolves with the exit status. */
   async ended(): Promise<number> {
     await stopSignalsOfProcess().during(

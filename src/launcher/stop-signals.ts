@@ -12,6 +12,7 @@ import { constants } from 'node:os';
 import { exitStatus, statusOfStop } from '../shared/exit-status.js';
 
 export interface StopRequest {
+  /** The signal, or another cause, for messages and for the exit status. */
   readonly signal: string;
   /** True to stop without saving. */
   readonly atOnce: boolean;
@@ -59,6 +60,13 @@ export class StopSignals {
     } finally {
       this.#phase = 'ended';
     }
+  }
+
+  /** Requests the end of the run for another reason than a signal. Has no effect before the training begins and after its end. */
+  request(cause: string): void {
+    if (this.#phase !== 'running' || this.#firstMs !== undefined) return;
+    this.#firstMs = this.#source.now();
+    this.#onStop?.({ signal: cause, atOnce: false });
   }
 
   #receive(signal: NodeJS.Signals): void {

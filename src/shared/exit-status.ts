@@ -21,11 +21,15 @@ export type StopNotice = (typeof stopNotices)[number];
 export const isStopNotice = (signal: string): signal is StopNotice =>
   (stopNotices as readonly string[]).includes(signal);
 
+/** The cause of a stop that a user of the dashboard requests. It has the status of Ctrl-C, so that no supervisor starts the run again. */
+export const stoppedOnDashboard = 'the dashboard';
+
 /**
  * Returns the exit status of a process that was stopped by `cause` and whose state is saved: 128 + n for the stop signal n, and 75
- * for a scheduler's notice and for a cause that is not a signal.
+ * for a scheduler's notice and for another cause that is not a signal.
  */
 export function statusOfStop(cause: string): number {
+  if (cause === stoppedOnDashboard) return 128 + constants.signals.SIGINT;
   const number = isStopNotice(cause)
     ? undefined
     : (constants.signals as Partial<Record<string, number>>)[cause];

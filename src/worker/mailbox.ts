@@ -30,6 +30,9 @@ export class Mailbox {
   /** The step after which the current generation drains. */
   #drain: { readonly generation: number; readonly after: number } | undefined;
 
+  /** The generation in which a checkpoint was requested. */
+  #checkpointRequest: number | undefined;
+
   constructor(communicator: Pick<Communicator, 'listen'>) {
     communicator.listen({
       message: (message) => this.#deliver(message),
@@ -88,6 +91,13 @@ export class Mailbox {
     return this.#drain !== undefined && step >= this.#drain.after;
   }
 
+  /** Returns true once for each request of a checkpoint in the current generation. */
+  takeCheckpointRequest(): boolean {
+    const isRequested = this.#checkpointRequest !== undefined;
+    this.#checkpointRequest = undefined;
+    return isRequested;
+  }
+
   /** Waits for the end of the generation. @throws GenerationEnded, or the error that ended the run */
   waitForEnd(): Promise<never> {
     return this.receive<never>();
@@ -123,6 +133,8 @@ export class Mailbox {
       return;
     } else if (message.type === 'drain') {
       this.#drain = message;
+    } else if (message.type === 'request_checkpoint') {
+      this.#checkpointRequest = message.generation;
     } else if (this.#waiter?.types.includes(message.type)) {
       const { resolve } = this.#waiter;
       this.#waiter = undefined;
@@ -141,13 +153,21 @@ export class Mailbox {
   #dropEnded(): void {
     this.#arrived = this.#arrived.filter((message) => !this.#hasEnded(message));
     if (this.#drain && this.#drain.generation <= this.#ended) this.#drain = undefined;
+    if (this.#checkpointRequest !== undefined && this.#checkpointRequest <= this.#ended)
+      this.#checkpointRequest = undefined;
   }
 
   /** Returns true if the message belongs to a generation that has ended. */
   #hasEnded(message: CoordinatorMessage): boolean {
     if (message.type === 'plan') return message.plan.generation <= this.#ended;
-    if (message.type === 'start_generation' || message.type === 'save' || message.type === 'drain')
-      return message.generation <= this.#ended;
-    return false;
+    switch (message.type) {
+      case 'start_generation':
+      case 'save':
+      case 'drain':
+      case 'request_checkpoint':
+        return message.generation <= this.#ended;
+      default:
+        return false;
+    }
   }
 }

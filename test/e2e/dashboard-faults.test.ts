@@ -1,11 +1,13 @@
 /** Faults that the dashboard's page once had, each with the right figure or form in Chromium. */
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TimedEvent } from '../../src/shared/runs/run-events.js';
 import { chromiumPath, noChromium } from '../support/browser.js';
 import { DashboardPages, drawingOf, writeLog } from '../support/dashboard-page.js';
-import { temporaryFolder } from '../support/lockstep.js';
 import { evalEvent, runEvent, startEvent, stepEvent } from '../support/run-events.js';
 
 const steps = (count: number) => Array.from({ length: count }, (_, i) => stepEvent(i + 1));
@@ -16,10 +18,13 @@ describe.skipIf(chromiumPath === undefined)(
     let pages: DashboardPages;
     let folder: string;
     beforeAll(async () => {
-      folder = await temporaryFolder();
+      folder = await mkdtemp(join(tmpdir(), 'lockstep-runs-'));
       pages = await DashboardPages.open({ runs: folder });
     });
-    afterAll(() => pages.close());
+    afterAll(async () => {
+      await pages.close();
+      await rm(folder, { recursive: true });
+    });
 
     const image = (page: Page, name: RegExp) => page.getByRole('img', { name });
 

@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { NamedHistogram } from '../../src/shared/runs/histogram.js';
 import type { TimedEvent } from '../../src/shared/runs/run-events.js';
 import { chromiumPath, noChromium, openBrowser, type BrowserOptions } from '../support/browser.js';
 import { seriousFindings, watchFaults } from '../support/dashboard-page.js';
@@ -47,6 +48,11 @@ async function writeRuns(folder: string, steps: number): Promise<void> {
     reason: 'Worker lost: rank 1 was killed by SIGKILL.',
     timeMs: 1_002_000,
   };
+  const histogram: NamedHistogram = {
+    kind: 'weights',
+    name: 'dense/kernel',
+    histogram: { min: -1, max: 1, count: 4, sum: 0, sumOfSquares: 2, buckets: [1, 2, 1] },
+  };
   const sample = {
     index: 7,
     label: 3,
@@ -67,9 +73,10 @@ async function writeRuns(folder: string, steps: number): Promise<void> {
       startEvent(steps),
       ...Array.from({ length: steps }, (_, i) => stepEvent(i + 1)),
       statusEvent(
-        workerStatus(0, { forward: 20, backward: 30 }),
-        workerStatus(1, { forward: 20, waitGradients: 30 }),
+        { ...workerStatus(0, { forward: 20, backward: 30 }), usage: { cores: 0.9, memoryBytes: 7e8 } },
+        { ...workerStatus(1, { forward: 20, waitGradients: 30 }), usage: { cores: 0.8, memoryBytes: 6e8 } },
       ),
+      { event: 'histograms', step: 50, histograms: [histogram], timeMs: 1_001_000 },
       lost,
       {
         event: 'generation',
@@ -90,6 +97,21 @@ async function writeRuns(folder: string, steps: number): Promise<void> {
         accuracy: 0.99,
         correct: 99,
         count: 100,
+        timeMs: 1_003_000,
+      },
+      {
+        event: 'confusion',
+        split: 'test',
+        epoch: 1,
+        step: steps,
+        rank: 0,
+        generation: 1,
+        classes: ['0', '1'],
+        cells: [
+          { label: 0, predicted: 0, count: 49 },
+          { label: 0, predicted: 1, count: 1 },
+          { label: 1, predicted: 1, count: 50 },
+        ],
         timeMs: 1_003_000,
       },
       {
@@ -188,6 +210,10 @@ describe.skipIf(chromiumPath === undefined)(
         const page = await openPage(`${url}#run=one`, { width, dark, touch: width < 500 });
         await page.getByRole('img', { name: /^Loss over 50 points/ }).waitFor();
         await page.getByText('Loss as a table').click();
+        await page.getByText('Histograms of weights and gradients').click();
+        await page.getByRole('img', { name: /^Histograms of weights dense\/kernel/ }).waitFor();
+        await page.getByRole('checkbox', { name: 'Compare with two' }).check();
+        await page.getByText('0 fields differ between these runs.').waitFor();
         expect(await seriousFindings(page)).toEqual([]);
         const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
         expect(overflow).toBeLessThanOrEqual(0);

@@ -1,7 +1,8 @@
 /** The coordinator's state machine with a clock that a test advances and workers whose messages a test sends. */
 import { decide } from '../../src/coordinator/decide.js';
 import { initialState } from '../../src/coordinator/initial-state.js';
-import type { Action, CoordinatorEvent, InheritedState, State } from '../../src/coordinator/types.js';
+import type { CoordinatorEvent } from '../../src/coordinator/coordinator-event.js';
+import type { Action, InheritedState, State } from '../../src/coordinator/types.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
 import type { Fingerprint } from '../../src/shared/identity/fingerprint.js';

@@ -88,7 +88,10 @@ export class DashboardPages {
       warn: (message) => expect.unreachable(message),
       ...options,
     });
-    return new DashboardPages(server, await openBrowser(browser));
+    const opened = await openBrowser(browser);
+    // Guards against a hang, never a measure of speed.
+    opened.setDefaultTimeout(120_000);
+    return new DashboardPages(server, opened);
   }
 
   /** @param settings what follows the `#` of the address */

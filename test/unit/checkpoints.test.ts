@@ -61,6 +61,24 @@ describe('the checkpoints of a worker', () => {
     ]);
   });
 
+  it('are written after the next step on request, also without an interval', async () => {
+    const sent: WorkerMessage[] = [];
+    const checkpoints = new Checkpoints({ layout, config: { ...config, checkpointEvery: null } }, context, {
+      send: (message) => sent.push(message),
+      tick: () => undefined,
+    });
+    const state = stateOf(() => {
+      throw new RangeError('the copy was begun');
+    });
+    const folder = await temporaryFolder();
+    checkpoints.after(1, 10, state, folder);
+    checkpoints.request();
+    checkpoints.after(2, 10, state, folder);
+    checkpoints.after(3, 10, state, folder);
+    await checkpoints.close();
+    expect(sent).toMatchObject([{ type: 'checkpointed', step: 2 }]);
+  });
+
   it('copy the state before the next step can change it', async () => {
     const checkpoints = new Checkpoints({ layout, config }, context, {
       send: () => undefined,

@@ -21,10 +21,13 @@ describe("the dashboard's address", () => {
 });
 
 describe('access', () => {
-  it('requires no token on loopback, under a loopback name only', () => {
+  const anyone = { bearer: undefined, cookie: undefined };
+  const withBearer = (bearer: string) => ({ bearer, cookie: undefined });
+
+  it('requires no token to read on loopback, under a loopback name only', () => {
     const access = new Access('127.0.0.1', null);
-    expect(access.token).toBeNull();
-    expect(access.admits(undefined)).toBe(true);
+    expect(access.isPrivate).toBe(false);
+    expect(access.mayRead(anyone)).toBe(true);
     for (const host of ['127.0.0.1:80', 'localhost:80', '[::1]:80', 'localhost'])
       expect(access.knows(host), host).toBe(true);
     for (const host of ['evil.example', 'evil.example:80', '', undefined])
@@ -35,11 +38,26 @@ describe('access', () => {
     const access = new Access('0.0.0.0', null);
     expect(access.token).toMatch(/^[\w-]{24}$/);
     expect(new Access('0.0.0.0', null).token).not.toBe(access.token);
-    expect(access.admits(access.token ?? '')).toBe(true);
-    for (const wrong of [undefined, '', 'x', `${access.token ?? ''}x`])
-      expect(access.admits(wrong)).toBe(false);
-    expect(new Access('box', 'own').admits('own')).toBe(true);
+    expect(access.mayRead(withBearer(access.token))).toBe(true);
+    expect(access.mayRead(anyone)).toBe(false);
+    for (const wrong of ['', 'x', `${access.token}x`]) expect(access.mayRead(withBearer(wrong))).toBe(false);
+    expect(new Access('box', 'own').mayRead(withBearer('own'))).toBe(true);
     // One that was given is asked for everywhere.
-    expect(new Access('127.0.0.1', 'own').admits(undefined)).toBe(false);
+    expect(new Access('127.0.0.1', 'own').mayRead(anyone)).toBe(false);
+  });
+
+  it('requires the token to control a run, also on loopback', () => {
+    for (const access of [
+      new Access('127.0.0.1', null),
+      new Access('127.0.0.1', 'own'),
+      new Access('box', null),
+    ]) {
+      expect(access.mayControl(anyone)).toBe(false);
+      expect(access.mayControl(withBearer('x'))).toBe(false);
+      expect(access.mayControl(withBearer(access.token))).toBe(true);
+      const { value } = access.cookie('localhost:80');
+      expect(access.mayControl({ bearer: undefined, cookie: value })).toBe(true);
+      expect(access.mayControl({ bearer: undefined, cookie: access.token })).toBe(false);
+    }
   });
 });

@@ -39,6 +39,19 @@ describe('membership', () => {
     expect(run.sent('a').at(-1)).toBe('start_generation');
   });
 
+  it('asks the writer for a checkpoint that a user requests, and only while the run trains', () => {
+    const run = Run.running();
+    run.on({ kind: 'checkpoint' });
+    expect(run.sent('a')).toEqual(['request_checkpoint']);
+    expect(run.sent('b')).toEqual([]);
+    expect(run.phase).toBe('running');
+    const gathering = new Run();
+    gathering.on({ kind: 'checkpoint' });
+    expect(gathering.warnings).toEqual([
+      'The requested checkpoint is not written, because the run is in phase gathering.',
+    ]);
+  });
+
   it('refuses another protocol, a repeated join, and unknown peers', () => {
     const run = new Run(2);
     run.join('old', 3, 'box', protocolVersion + 1);

@@ -39,6 +39,23 @@ function viewOf(...events: TimedEvent[]): RunView {
 }
 
 describe('the view of a run', () => {
+  it('keeps at most 24 histograms per tensor, evenly spaced, and always the last one', () => {
+    const view = viewOf(runEvent());
+    for (let step = 1; step <= 1000; step++) {
+      const histogram = { min: 0, max: step, count: 1, sum: 0, sumOfSquares: 0, buckets: [1] };
+      const recorded = [{ kind: 'weights', name: 'w', histogram } as const];
+      view.note({ event: 'histograms', step, timeMs: step, histograms: recorded });
+      const kept = view.histograms.of('weights/w')?.entries.map((entry) => entry.step) ?? [];
+      expect(kept[0]).toBe(1);
+      expect(kept.at(-1)).toBe(step);
+      expect(kept.length).toBeLessThanOrEqual(24);
+      const gaps = kept.slice(1, -1).map((at, k) => at - (kept[k] ?? 0));
+      expect(new Set(gaps).size).toBeLessThanOrEqual(1);
+    }
+    expect(view.histograms.names).toEqual(['weights/w']);
+    expect(view.since().state?.histogramStep).toBe(1000);
+  });
+
   it('holds its figures, evaluations, workers and events', () => {
     const view = viewOf(
       runEvent(),

@@ -3,6 +3,7 @@ import { initialState } from '../../src/coordinator/initial-state.js';
 import { emitStatus, statusIsDue, withTimes } from '../../src/coordinator/status.js';
 import type { State, WorkerRecord } from '../../src/coordinator/types.js';
 import { WorkerTable } from '../../src/coordinator/worker-table.js';
+import { withUsage } from '../../src/coordinator/usage.js';
 import { newWorker } from '../../src/coordinator/workers.js';
 import type { MessageOf, WorkerMessage } from '../../src/shared/protocol/messages.js';
 import { noTimes } from '../../src/shared/timeline/step-parts.js';
@@ -73,6 +74,31 @@ describe('the status', () => {
       { kind: 'emit', event: { event: 'status', workers: [{ rank: 0, parts }] } },
     ]);
     expect(emitStatus(state, 2000).actions).toMatchObject([{ event: { workers: [{ parts: null }] } }]);
+  });
+
+  it('contains the memory of a worker, and the cores that it has kept busy since the last status', () => {
+    const usedOf = (state: State): unknown => {
+      const [action] = emitStatus(state, 0).actions;
+      return action?.kind === 'emit' && action.event.event === 'status' && action.event.workers[0]?.usage;
+    };
+    const beat = (state: State, cpuMs: number, nowMs: number): State => ({
+      ...state,
+      workers: state.workers.map((record) => ({
+        ...record,
+        usage: withUsage(record.usage, { cpuMs, memoryBytes: 5_000 + cpuMs }, nowMs),
+      })),
+    });
+    const first = beat(stateOf(worker('a', 1, 0)), 7_000, 1_000);
+    expect(usedOf(stateOf(worker('a', 1, 0)))).toBeUndefined();
+    // One report of a total says nothing about a rate.
+    expect(usedOf(first)).toEqual({ cores: null, memoryBytes: 12_000 });
+    // 1,500 ms of CPU time in 1,000 ms, and then 100 ms in 500 ms.
+    const second = beat(beat(first, 7_800, 1_500), 8_500, 2_000);
+    expect(usedOf(second)).toEqual({ cores: 1.5, memoryBytes: 13_500 });
+    const third = beat(emitStatus(second, 2_000).state, 8_600, 2_500);
+    expect(usedOf(third)).toEqual({ cores: 0.2, memoryBytes: 13_600 });
+    // Without a heartbeat since then, the last measurement stays.
+    expect(usedOf(emitStatus(third, 2_500).state)).toEqual({ cores: 0.2, memoryBytes: 13_600 });
   });
 
   it('contains the shards of each member, and lists workers without a rank last', () => {

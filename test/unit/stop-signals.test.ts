@@ -46,6 +46,26 @@ async function requests(...signals: readonly (readonly [string, number])[]): Pro
 const save = (signal: string): StopRequest => ({ signal, atOnce: false });
 
 describe('the signals that stop a run', () => {
+  it('have the same effect as a request for another cause, once and while the run trains', async () => {
+    const source = new Source();
+    const signals = new StopSignals(source);
+    const received: StopRequest[] = [];
+    signals.request('early');
+    await signals.during(
+      (request) => received.push(request),
+      () => {
+        signals.request('the dashboard');
+        signals.request('the dashboard');
+        // Ctrl-C after a request ends the run at once.
+        source.send(['SIGTERM', 500], ['SIGINT', 2_000]);
+        return Promise.resolve();
+      },
+    );
+    signals.request('late');
+    expect(received).toEqual([save('the dashboard'), { signal: 'SIGINT', atOnce: true }]);
+    expect(source.exits).toEqual([]);
+  });
+
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],

@@ -73,7 +73,10 @@ async function lead(
           reporters.emit(event);
           if (event.event === 'worker' && event.state === 'lost') removeSocketsOf(socketDirectory, event.pid);
         },
-        onListening: () => health?.listening(),
+        onListening: (coordinator) => {
+          health?.listening();
+          reporters.controls.connect(() => coordinator.handle({ kind: 'checkpoint' }));
+        },
       },
     );
   } finally {

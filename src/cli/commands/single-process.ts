@@ -45,6 +45,7 @@ export async function trainInOneProcess(
     server,
     ...files.sinks,
   });
+  reporters.controls.connect(() => coordinator.handle({ kind: 'checkpoint' }));
   return stopSignalsOfProcess().during(
     (request) => coordinator.handle({ kind: 'interrupt', ...request }),
     async () => {

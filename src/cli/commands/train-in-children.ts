@@ -18,7 +18,7 @@ export function trainInChildren(
 ): Promise<number> {
   const { config, gpus, out } = setup;
   const resume = setup.checkpoint;
-  return new RunSupervisor(
+  const supervisor = new RunSupervisor(
     {
       config,
       ...setup.identity,
@@ -32,5 +32,7 @@ export function trainInChildren(
       task,
     },
     reporters,
-  ).ended();
+  );
+  reporters.controls.connect(() => supervisor.requestCheckpoint());
+  return supervisor.ended();
 }

@@ -48,7 +48,7 @@ export function placementOf(choice: LauncherChoice | undefined): Placement {
   return detectPlatform(process.env, choice);
 }
 
-/** Returns the access token of a dashboard that listens beyond loopback; null if the dashboard generates one. */
+/** Returns the access token of the dashboard; null if the dashboard generates one. */
 export function dashboardToken(): string | null {
   return environmentVariable('LOCKSTEP_DASHBOARD_TOKEN') ?? null;
 }

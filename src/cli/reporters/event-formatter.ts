@@ -82,6 +82,7 @@ export class EventFormatter {
         return [{ level: 'error', text: `Error (${event.code}): ${event.message}` }];
       case 'coordinator':
       case 'misclassified':
+      case 'confusion':
       case 'model':
       case 'histograms':
       case 'scalars':

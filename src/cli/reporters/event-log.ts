@@ -18,7 +18,14 @@ import type { RunEvent, TimedEvent } from '../../shared/runs/run-events.js';
 export type LogMode = 'append' | 'resume';
 
 /** Frequent events, of which a log may lack some. */
-const droppable: readonly RunEvent['event'][] = ['step', 'status', 'histograms', 'misclassified', 'scalars'];
+const droppable: readonly RunEvent['event'][] = [
+  'step',
+  'status',
+  'histograms',
+  'misclassified',
+  'confusion',
+  'scalars',
+];
 
 const lineOf = (event: TimedEvent): string => `${JSON.stringify(event)}\n`;
 

@@ -10,6 +10,7 @@ import { readEvents } from '../../shared/runs/read-events.js';
 import type { TensorboardLog } from '../../tensorboard/tensorboard-log.js';
 import { dashboardToken, host } from '../environment/environment.js';
 import type { RunHealth } from '../health/run-health.js';
+import { RunControls } from './run-controls.js';
 import { openReporters, type Observer, type ReporterOptions, type Reporters } from './reporters.js';
 
 export interface RunReporterOptions extends Omit<ReporterOptions, 'observers'> {
@@ -28,14 +29,16 @@ export async function openRunReporters(options: RunReporterOptions): Promise<Rep
     if (opened) opened.notice(message);
     else process.stderr.write(`Warning: ${message}\n`);
   };
-  const dashboard = address === undefined ? undefined : await openRunDashboard(address, options, notify);
+  const controls = new RunControls();
+  const dashboard =
+    address === undefined ? undefined : await openRunDashboard(address, options, controls, notify);
   const observers: Observer[] = dashboard ? [dashboard] : [];
   try {
     const tensorboard = folder === undefined ? undefined : await openTensorboard(folder, out, notify);
     if (tensorboard) observers.push(tensorboard);
     // The server answers until the process ends.
     if (health) observers.push({ emit: (event) => health.emit(event), close: () => Promise.resolve() });
-    const reporters = (opened = openReporters({ ...options, observers }));
+    const reporters = (opened = openReporters({ ...options, observers, controls }));
     if (health) reporters.printLine(`Health: ${health.url}healthz and ${health.url}readyz`);
     if (tensorboard) reporters.printLine(`TensorBoard: tensorboard --logdir ${dirname(tensorboard.path)}`);
     if (dashboard) {
@@ -66,6 +69,7 @@ async function openTensorboard(
 async function openRunDashboard(
   address: string | true,
   { out, resume, takenOver }: RunReporterOptions,
+  controls: RunControls,
   warn: (message: string) => void,
 ): Promise<Dashboard> {
   const { openDashboard } = await import('../../dashboard/server.js');
@@ -74,6 +78,7 @@ async function openRunDashboard(
     token: dashboardToken(),
     runs: dirname(out),
     live: basename(out),
+    controls,
     warn,
   });
   // The charts of a continued run contain its earlier events.

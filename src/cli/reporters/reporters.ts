@@ -11,10 +11,13 @@ import { dumbTerminal } from '../environment/environment.js';
 import { CallbackRunner } from './callback-runner.js';
 import { openEventLog } from './event-log.js';
 import type { LogLevel } from './log-level.js';
+import { RunControls } from './run-controls.js';
 import { StructuredLog } from './structured-log.js';
 import { TerminalReporter } from './terminal-reporter.js';
 
 export interface Reporters {
+  /** Requests of the users of the run's dashboard. */
+  readonly controls: RunControls;
   emit(event: RunEvent): void;
   /** Reports an outage of a file. After the run's last event it is only printed, so that this event is the last one of the log. */
   notice(message: string): void;
@@ -44,6 +47,7 @@ export interface ReporterOptions {
   readonly warnings?: readonly string[];
   /** Called when training starts, and awaited at the end. */
   readonly onStart?: (warn: (message: string) => void) => Promise<void>;
+  readonly controls?: RunControls;
 }
 
 /** @throws ConfigError if the folder cannot be written */
@@ -58,6 +62,7 @@ export function openReporters({
   changes = [],
   warnings = [],
   onStart,
+  controls = new RunControls(),
 }: ReporterOptions): Reporters {
   const log = openEventLog(out, resume === null ? 'append' : 'resume', (message) =>
     reporters.notice(message),
@@ -81,6 +86,7 @@ export function openReporters({
   let started: Promise<void> | undefined;
   let isOver = false;
   const reporters: Reporters = {
+    controls,
     emit: (event) => {
       if (event.event === 'start') started = onStart?.(warn);
       if (event.event === 'done' || event.event === 'error') isOver = true;

@@ -31,7 +31,7 @@ export interface ControlPlane {
 export interface CoordinatorListener {
   emit(event: RunEvent): void;
   /** Called when workers can join. */
-  onListening(): void;
+  onListening(coordinator: Coordinator): void;
 }
 
 /** @throws ConfigError if the address cannot be bound, or if a file cannot be written */
@@ -84,8 +84,8 @@ export function coordinateUntilEnd(
       );
     },
     async () => {
-      const { ended } = await starting;
-      onListening();
+      const { ended, coordinator } = await starting;
+      onListening(coordinator);
       return ended;
     },
   );

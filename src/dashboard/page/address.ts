@@ -22,6 +22,8 @@ export interface PageSettings {
   readonly sort: string;
   /** Text of the search field of the runs. */
   readonly search: string;
+  /** The outcome of the listed runs; empty for any. */
+  readonly outcome: string;
   /** True to list only the fields of the configuration that differ between the runs. */
   readonly differences: boolean;
 }
@@ -40,6 +42,7 @@ const defaults: PageSettings = {
   hidden: [],
   sort: '-startedMs',
   search: '',
+  outcome: '',
   differences: false,
 };
 
@@ -57,9 +60,10 @@ export function parseSettings(hash: string): PageSettings {
     x: axisNames.find((name) => name === x) ?? defaults.x,
     smoothing: smoothing >= 0 && smoothing <= maxSmoothing ? smoothing : defaults.smoothing,
     log: found.get('log') === '1',
-    hidden: listIn(found.get('hidden')).map(decodeURIComponent),
+    hidden: listIn(found.get('hidden')).map((key) => key.replaceAll('%2C', ',')),
     sort: found.get('sort') ?? defaults.sort,
     search: found.get('search') ?? defaults.search,
+    outcome: found.get('outcome') ?? defaults.outcome,
     differences: found.get('differences') === '1',
   };
 }
@@ -68,7 +72,7 @@ const listIn = (text: string | null): string[] => (text ?? '').split(',').filter
 
 /** Returns the address of these settings, from its `#`. Settings with their default value are left out. */
 export function formatSettings(settings: PageSettings): string {
-  const { run, compare, x, smoothing, log, hidden, sort, search, differences } = settings;
+  const { run, compare, x, smoothing, log, hidden, sort, search, outcome, differences } = settings;
   const entries: [string, string, boolean][] = [
     ['run', run ?? '', run === defaults.run],
     ['compare', compare.join(','), compare.length === 0],
@@ -76,9 +80,10 @@ export function formatSettings(settings: PageSettings): string {
     ['smoothing', String(smoothing), smoothing === defaults.smoothing],
     ['log', '1', !log],
     // A name of a line may contain a comma.
-    ['hidden', hidden.map(encodeURIComponent).join(','), hidden.length === 0],
+    ['hidden', hidden.map((key) => key.replaceAll(',', '%2C')).join(','), hidden.length === 0],
     ['sort', sort, sort === defaults.sort],
     ['search', search, search === defaults.search],
+    ['outcome', outcome, outcome === defaults.outcome],
     ['differences', '1', !differences],
   ];
   const given = entries.filter(([, , isDefault]) => !isDefault).map(([name, value]) => [name, value]);

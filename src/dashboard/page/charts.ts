@@ -29,6 +29,8 @@ export class Charts {
   readonly #learningRate: Chart;
   readonly #rate: Chart;
   readonly #parts: Chart;
+  readonly #cores: Chart;
+  readonly #memory: Chart;
   /** One chart per metric of the evaluations, by name. */
   readonly #metrics = new Map<string, Chart>();
   #run: RunData | undefined;
@@ -41,16 +43,18 @@ export class Charts {
     this.#rate = this.#chart({ title: 'Images per second' });
     this.#parts = this.#chart({ title: 'Time of a step by part', unit: 'milliseconds', stacked: true });
     this.#learningRate = this.#chart({ title: 'Learning rate' });
+    this.#cores = this.#chart({ title: 'CPU of each worker', unit: 'busy cores' });
+    this.#memory = this.#chart({ title: 'Memory of each worker', unit: 'gigabytes' });
     byId('charts').append(...this.#all().map(({ element }) => element));
-    const log = byId<HTMLInputElement>('log-scale');
-    log.checked = this.#loss.log = address.settings.log;
-    log.addEventListener('change', () => {
-      this.#loss.log = log.checked;
-      address.change({ log: log.checked });
-    });
+    this.#loss.log = address.settings.log;
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
       for (const chart of this.#all()) chart.repaint();
     });
+  }
+
+  /** Selects a linear or a logarithmic loss axis. */
+  set log(on: boolean) {
+    this.#loss.log = on;
   }
 
   get axis(): RunAxis {
@@ -60,7 +64,7 @@ export class Charts {
   show(run: RunData, others: readonly RunData[]): void {
     this.#run = run;
     const { axis } = this;
-    const lines = new RunLines(run, others, axis);
+    const lines = new RunLines(run, others, axis, this.#address.settings.smoothing);
     this.#loss.show(
       [...lines.steps('loss', ['lossMin', 'lossMax']), ...lines.evaluations(({ loss }) => loss)],
       axis,
@@ -84,6 +88,8 @@ export class Charts {
       })),
       axis,
     );
+    this.#cores.show(usageLines(run, axis, 'cores', 1), axis);
+    this.#memory.show(usageLines(run, axis, 'memoryBytes', 1e-9), axis);
     byId('no-charts').hidden = this.#all().some(({ element }) => !element.hidden);
   }
 
@@ -107,7 +113,15 @@ export class Charts {
   };
 
   #all(): Chart[] {
-    return [this.#loss, ...this.#metrics.values(), this.#rate, this.#parts, this.#learningRate];
+    return [
+      this.#loss,
+      ...this.#metrics.values(),
+      this.#rate,
+      this.#parts,
+      this.#learningRate,
+      this.#cores,
+      this.#memory,
+    ];
   }
 
   #chart(options: Pick<ChartOptions, 'title' | 'unit' | 'format' | 'bounds' | 'stacked'>): Chart {
@@ -142,6 +156,18 @@ export class Charts {
     this.#rate.element.before(chart.element);
     return chart;
   }
+}
+
+/** One line per rank of the displayed run. */
+function usageLines(run: RunData, axis: RunAxis, column: string, scale: number): Line[] {
+  return [...run.usage].map(([rank, points]) => ({
+    key: `rank ${rank}`,
+    name: `rank ${rank}`,
+    colour: `c${rank % 8}`,
+    pattern: 'solid',
+    x: axis.positions(run, points),
+    y: points.column(column).map((value) => (value === null ? null : value * scale)),
+  }));
 }
 
 function metricsOf(runs: readonly RunData[]): Set<string> {

@@ -1,6 +1,6 @@
 /** The list of events, newest first. */
 
-import type { Happening } from '../run-view/run-view.js';
+import type { Happening } from '../run-view/run-update.js';
 import { byId, h } from './dom.js';
 import { clock, integer } from './format.js';
 

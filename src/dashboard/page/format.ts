@@ -55,3 +55,7 @@ export function clockTime(seconds: number): string {
   const two = (value: number): string => String(value).padStart(2, '0');
   return hours > 0 ? `${hours}:${two(minutes)}:${two(rounded % 60)}` : `${minutes}:${two(rounded % 60)}`;
 }
+
+/** Formats a number of bytes as `640 MB` or `1.2 GB`. */
+export const bytes = (count: number): string =>
+  count < 1e9 ? `${Math.round(count / 1e6)} MB` : `${(count / 1e9).toFixed(1)} GB`;

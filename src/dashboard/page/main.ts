@@ -1,27 +1,20 @@
 /** The page: loads its run (live, or an earlier one) and schedules drawing. */
 
-import type { RunUpdate } from '../run-view/run-view.js';
+import type { RunUpdate } from '../run-view/run-update.js';
 import { Address } from './address.js';
-import { Charts } from './charts.js';
-import { Events } from './events.js';
-import { showFailure } from './failure.js';
-import { LookSlider } from './look-slider.js';
-import { MistakeGrid } from './misclassified.js';
+import { PageView } from './page-view.js';
+import { connectRunControls, endRunControls } from './run-controls.js';
 import { RunData } from './run-data.js';
-import { fetchCurrent, fetchRun, fetchRuns, Runs } from './runs.js';
-import { Summary } from './summary.js';
-import { Workers } from './workers.js';
+import { fetchCurrent, fetchRun, fetchRuns } from './runs/fetch.js';
+import { RunsTable } from './runs/runs-table.js';
+import { Selection } from './runs/selection.js';
 
 const runsEveryMs = 30_000;
 
 const address = new Address();
-const summary = new Summary();
-const charts = new Charts(address);
-const slider = new LookSlider((x) => charts.look(x));
-const workers = new Workers();
-const events = new Events();
-const grid = new MistakeGrid();
-const runs = new Runs(address, () => draw());
+const view = new PageView(address, () => draw());
+const selection = new Selection(address, () => draw());
+const runs = new RunsTable(address, selection);
 let data = new RunData('…');
 let connection: string | null = 'Connecting';
 let scheduled = false;
@@ -32,13 +25,7 @@ function draw(): void {
   scheduled = true;
   requestAnimationFrame(() => {
     scheduled = false;
-    summary.show(data, connection);
-    showFailure(data);
-    charts.show(data, runs.compared);
-    workers.show(data);
-    events.show(data.history.happenings);
-    grid.show(data.misclassified);
-    slider.show(charts.axis, charts.axis.positions(data, data.steps));
+    view.show(data, selection.compared, connection);
   });
 }
 
@@ -53,6 +40,7 @@ function follow(name: string): void {
   source.addEventListener('over', () => {
     // The server ends with the run; the page keeps its data.
     source.close();
+    endRunControls();
     draw();
   });
   source.addEventListener('error', () => {
@@ -63,18 +51,19 @@ function follow(name: string): void {
 }
 
 async function start(): Promise<void> {
-  const { live, newest } = await fetchCurrent();
+  const { live, newest, control } = await fetchCurrent();
   const name = address.settings.run ?? live ?? newest;
   if (name === null) {
     connection = 'No runs yet';
   } else if (name === live) {
     follow(name);
+    connectRunControls(control);
   } else {
     data = await fetchRun(name);
     connection = null;
   }
   draw();
-  await runs.loadSelected();
+  await selection.load();
   // Reading all logs may take time.
   const list = async (): Promise<void> => runs.show(await fetchRuns(), name ?? '');
   await list();

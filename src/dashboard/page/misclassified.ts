@@ -1,6 +1,6 @@
 /** Misclassified examples of the last evaluation, those with the highest confidence first. */
 
-import type { ShownMisclassified } from '../run-view/run-view.js';
+import type { ShownMisclassified } from '../run-view/run-update.js';
 import { byId, h, setText } from './dom.js';
 import { integer } from './format.js';
 

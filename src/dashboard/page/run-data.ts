@@ -1,6 +1,12 @@
 /** A run's data in the page, assembled from the server's updates. */
 
-import type { RunHistory, RunState, RunUpdate, ShownMisclassified } from '../run-view/run-view.js';
+import type {
+  RunHistory,
+  RunState,
+  RunUpdate,
+  ShownConfusion,
+  ShownMisclassified,
+} from '../run-view/run-update.js';
 import type { SeriesPart } from '../run-view/series.js';
 
 export class Points {
@@ -26,18 +32,27 @@ export class RunData {
   readonly steps = new Points();
   readonly parts = new Points();
   state: RunState | null = null;
+  /** The use of CPU and memory, by rank. */
+  readonly usage = new Map<number, Points>();
   misclassified: ShownMisclassified | null = null;
+  confusion: ShownConfusion | null = null;
   history: RunHistory = { evaluations: [], happenings: [], lives: [] };
 
   constructor(name: string) {
     this.name = name;
   }
 
-  apply({ state, history, misclassified, steps, parts }: RunUpdate): void {
+  apply({ state, history, misclassified, confusion, steps, parts, usage }: RunUpdate): void {
     if (state) this.state = state;
     if (history) this.history = history;
     if (misclassified) this.misclassified = misclassified;
+    if (confusion) this.confusion = confusion;
     if (steps) this.steps.apply(steps);
     if (parts) this.parts.apply(parts);
+    for (const { rank, part } of usage ?? []) {
+      const points = this.usage.get(rank) ?? new Points();
+      points.apply(part);
+      this.usage.set(rank, points);
+    }
   }
 }

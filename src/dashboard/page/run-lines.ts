@@ -4,6 +4,7 @@
  */
 
 import type { Line, Pattern } from './chart/line.js';
+import { smoothed } from './chart/smoothing.js';
 import type { RunData } from './run-data.js';
 import type { RunAxis } from './x-axis.js';
 
@@ -34,21 +35,26 @@ interface ShownRun {
 export class RunLines {
   readonly #runs: readonly ShownRun[];
   readonly #axis: RunAxis;
+  readonly #smoothing: number;
 
-  constructor(run: RunData, others: readonly RunData[], axis: RunAxis) {
+  /** @param smoothing weight of the previous values in the lines over steps */
+  constructor(run: RunData, others: readonly RunData[], axis: RunAxis, smoothing: number) {
     const compared = others.map((other, i) => ({ run: other, colour: otherColours[i] ?? 'c7' }));
     this.#runs = [{ run, colour: 'c0' }, ...compared];
     this.#axis = axis;
+    this.#smoothing = smoothing;
   }
 
-  /** One line per run over its steps. @param range columns with the smallest and largest values, drawn for the displayed run */
+  /** One line per run over its steps. @param range columns with the smallest and largest values, drawn for the displayed run unless it is smoothed */
   steps(column: string, range?: readonly [low: string, high: string]): Line[] {
     return this.#runs.map(({ run, colour }, i): Line => {
       const { steps } = run;
       const x = this.#axis.positions(run, steps);
       const line = { key: this.#key(run, 'steps'), name: this.#compares ? run.name : 'this run', colour, x };
+      const raw = steps.column(column);
+      if (this.#smoothing > 0) return { ...line, pattern: 'solid', y: smoothed(raw, this.#smoothing), raw };
       const [low, high] = i === 0 && range ? range.map((name) => steps.column(name)) : [];
-      return { ...line, pattern: 'solid', y: steps.column(column), ...(low && high ? { low, high } : {}) };
+      return { ...line, pattern: 'solid', y: raw, ...(low && high ? { low, high } : {}) };
     });
   }
 

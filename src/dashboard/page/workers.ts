@@ -1,9 +1,9 @@
 /** The workers: the present state of each, and the timeline of their processes. */
 
-import type { Life, RunState } from '../run-view/run-view.js';
+import type { Life, RunState } from '../run-view/run-update.js';
 import { totalOf, waitingOf } from '../../shared/timeline/step-parts.js';
 import { byId, h, svg, tableRows } from './dom.js';
-import { clock, integer } from './format.js';
+import { bytes, clock, integer } from './format.js';
 import type { RunData } from './run-data.js';
 
 const rowHeight = 18;
@@ -23,7 +23,7 @@ export class Workers {
 
 function rows({ workers, run }: RunState): HTMLElement[] {
   const all = run?.config.shards ?? 0;
-  const cells = workers.map(({ rank, pid, host, device, state, shards, step, parts }) => {
+  const cells = workers.map(({ rank, pid, host, device, state, shards, step, parts, usage }) => {
     const total = parts ? totalOf(parts) : 0;
     return [
       rank === null ? 'standby' : String(rank),
@@ -34,9 +34,20 @@ function rows({ workers, run }: RunState): HTMLElement[] {
       integer(step),
       total > 0 ? total.toFixed(1) : '–',
       parts && total > 0 ? `${Math.round((100 * waitingOf(parts)) / total)} %` : '–',
+      typeof usage?.cores === 'number' ? usage.cores.toFixed(2) : '–',
+      usage ? bytes(usage.memoryBytes) : '–',
     ];
   });
-  const header = ['-Rank', '-State', '-Device', '-Process', 'Shards', 'Step', 'ms per step', 'Waiting'];
+  const header = [
+    '-Rank',
+    '-State',
+    '-Device',
+    '-Process',
+    'Shards',
+    'Step',
+    'ms per step',
+    'Waiting',
+  ].concat('Busy cores', 'Memory');
   return [h('caption', { class: 'unseen' }, 'Present state of each worker'), ...tableRows(header, cells)];
 }
 

@@ -6,75 +6,22 @@
 import { describeChange } from '../../shared/config/resume-policy.js';
 import { maxMisclassified } from '../../shared/evaluation/misclassified.js';
 import { EffectiveTime } from '../../shared/runs/effective-time.js';
-import type { RunEvent, TimedEvent, WorkerStatus } from '../../shared/runs/run-events.js';
+import type { TimedEvent } from '../../shared/runs/run-events.js';
 import { noTimes, stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
-import { Series, type SeriesCursor, type SeriesPart } from './series.js';
-
-type EventOf<Name extends RunEvent['event']> = Extract<TimedEvent, { event: Name }>;
-
-/** An entry of the list of events. */
-export interface Happening {
-  readonly timeMs: number;
-  readonly step: number;
-  readonly kind: 'joined' | 'lost' | 'left' | 'recovered' | 'checkpoint' | 'warning' | 'error' | 'run';
-  readonly text: string;
-}
-
-/** A worker process from its join to its end. */
-export interface Life {
-  readonly rank: number | null;
-  readonly pid: number;
-  readonly host: string;
-  readonly fromMs: number;
-  readonly toMs: number | null;
-  readonly end: 'lost' | 'left' | null;
-}
-
-export interface RunState {
-  readonly run: EventOf<'run'> | null;
-  readonly start: EventOf<'start'> | null;
-  readonly step: EventOf<'step'> | null;
-  readonly phase: string;
-  readonly generation: number;
-  readonly refused: number;
-  readonly workers: readonly WorkerStatus[];
-  readonly end: EventOf<'done'> | EventOf<'error'> | null;
-  /** Effective training time ratio, from 0 to 1; null before the first step. */
-  readonly ettr: number | null;
-  readonly firstMs: number;
-  readonly lastMs: number;
-}
-
-/** Data that changes rarely. */
-export interface RunHistory {
-  readonly evaluations: readonly EventOf<'eval'>[];
-  readonly happenings: readonly Happening[];
-  readonly lives: readonly Life[];
-}
-
-/** Result of the last evaluation on the test set. */
-export type ShownMisclassified = Omit<EventOf<'misclassified'>, 'rank' | 'event' | 'timeMs'>;
-
-/** Changes since a cursor; a part without changes is null. */
-export interface RunUpdate {
-  readonly state: RunState | null;
-  readonly history: RunHistory | null;
-  readonly misclassified: ShownMisclassified | null;
-  readonly steps: SeriesPart | null;
-  /** Milliseconds of a step by part, as the mean over the workers; x is the step. Both series have the seconds since the first event. */
-  readonly parts: SeriesPart | null;
-  readonly cursor: RunCursor;
-}
-
-export interface RunCursor {
-  readonly version: number;
-  readonly historyVersion: number;
-  readonly mistakeVersion: number;
-  readonly steps: SeriesCursor;
-  readonly stepCount: number;
-  readonly parts: SeriesCursor;
-  readonly partCount: number;
-}
+import { HistogramHistory } from './histogram-history.js';
+import type {
+  EventOf,
+  Happening,
+  Life,
+  RunCursor,
+  RunHistory,
+  RunState,
+  RunUpdate,
+  ShownConfusion,
+  ShownMisclassified,
+} from './run-update.js';
+import { Series } from './series.js';
+import { UsageHistory } from './usage-history.js';
 
 const mostHappenings = 400;
 const mostLives = 200;
@@ -96,6 +43,8 @@ export class RunView {
     },
     1024,
   );
+  readonly #usage = new UsageHistory();
+  readonly #histograms = new HistogramHistory();
   readonly #time = new EffectiveTime();
   #version = 0;
   #historyVersion = 0;
@@ -114,7 +63,9 @@ export class RunView {
     ettr: null,
     firstMs: 0,
     lastMs: 0,
+    histogramStep: null,
   };
+  #confusion: (ShownConfusion & { readonly generation: number }) | null = null;
   #misclassified: ShownMisclassified | null = null;
   #history: RunHistory = { evaluations: [], happenings: [], lives: [] };
 
@@ -151,12 +102,29 @@ export class RunView {
       case 'misclassified':
         this.#onMisclassified(event);
         break;
+      case 'confusion':
+        this.#onConfusion(event);
+        break;
+      case 'histograms':
+        this.#histograms.note(event);
+        this.#set({ histogramStep: event.step });
+        break;
       case 'checkpoint':
         this.#happen(event, 'checkpoint', `Checkpoint of step ${event.step}`);
         break;
+      default:
+        this.#noteTurn(event);
+    }
+  }
+
+  /** Notes the events that change the course of the run, and warnings. */
+  #noteTurn(event: TimedEvent): void {
+    switch (event.event) {
       case 'resumed':
         this.#steps.truncate(event.step);
         this.#parts.truncate(event.step);
+        this.#usage.truncate(event.step);
+        this.#histograms.truncate(event.step);
         this.#set({ end: null });
         this.#keep({ evaluations: this.#history.evaluations.filter(({ step }) => step <= event.step) });
         this.#happen(event, 'run', `Continues from the checkpoint of step ${event.step}`);
@@ -178,13 +146,7 @@ export class RunView {
         this.#happen(event, 'run', `Done after ${event.steps} steps`);
         this.#set({ end: event, phase: 'done' });
         break;
-      case 'coordinator':
-      case 'model':
-      case 'histograms':
-      case 'scalars':
-      case 'saved':
-      case 'timeline':
-      case 'dashboard':
+      default:
         break;
     }
   }
@@ -195,8 +157,10 @@ export class RunView {
       state: cursor?.version === this.#version ? null : this.#state,
       history: cursor?.historyVersion === this.#historyVersion ? null : this.#history,
       misclassified: cursor?.mistakeVersion === this.#misclassifiedVersion ? null : this.#misclassified,
+      confusion: cursor?.mistakeVersion === this.#misclassifiedVersion ? null : this.#confusion,
       steps: cursor?.stepCount === this.#stepCount ? null : this.#steps.since(cursor?.steps),
       parts: cursor?.partCount === this.#partCount ? null : this.#parts.since(cursor?.parts),
+      usage: cursor?.usageCount === this.#usage.count ? null : this.#usage.since(cursor?.usage),
       cursor: {
         version: this.#version,
         historyVersion: this.#historyVersion,
@@ -205,8 +169,15 @@ export class RunView {
         stepCount: this.#stepCount,
         parts: this.#parts.cursor,
         partCount: this.#partCount,
+        usage: this.#usage.cursor,
+        usageCount: this.#usage.count,
       },
     };
+  }
+
+  /** The recorded histograms, which are not part of the updates because of their size. */
+  get histograms(): Pick<HistogramHistory, 'names' | 'of'> {
+    return this.#histograms;
   }
 
   get #step(): number {
@@ -245,6 +216,7 @@ export class RunView {
   #onStatus(event: EventOf<'status'>): void {
     const { phase, generation, refused, workers } = event;
     this.#set({ phase, generation, refused, workers });
+    this.#usage.note(event, this.#secondsAt(event));
     const measured = workers.flatMap(({ parts }) => (parts ? [parts] : []));
     if (measured.length === 0) return;
     const mean = noTimes();
@@ -261,6 +233,22 @@ export class RunView {
     const all = [...held, ...samples.filter(({ index }) => !known.has(index))];
     all.sort((a, b) => b.confidence - a.confidence || a.index - b.index);
     this.#misclassified = { split, epoch, step, samples: all.slice(0, maxMisclassified), picture };
+    this.#misclassifiedVersion++;
+  }
+
+  /** Each worker reports its part separately. A new generation repeats an evaluation that it interrupts. */
+  #onConfusion({ split, step, generation, classes, cells }: EventOf<'confusion'>): void {
+    if (split !== 'test') return;
+    const held = this.#confusion;
+    const continues = held?.step === step && held.generation === generation;
+    const counts = new Map(
+      (continues ? held.cells : []).map((cell) => [`${cell.label} ${cell.predicted}`, cell]),
+    );
+    for (const cell of cells) {
+      const key = `${cell.label} ${cell.predicted}`;
+      counts.set(key, { ...cell, count: cell.count + (counts.get(key)?.count ?? 0) });
+    }
+    this.#confusion = { step, generation, classes, cells: [...counts.values()] };
     this.#misclassifiedVersion++;
   }
 

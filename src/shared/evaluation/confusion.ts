@@ -8,6 +8,9 @@ import { z } from 'zod';
 /** Maximum number of classes whose matrix is included in the JSON. Larger ones have megabytes of mostly zeros. */
 export const maxRows = 1000;
 
+/** Maximum number of classes whose predictions are counted during training. */
+export const maxCountedClasses = 100;
+
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const share = z.number().min(0).max(1).nullable();
 
@@ -35,11 +38,8 @@ export const confusionReportSchema = z.strictObject({
 export type ConfusionReport = Readonly<z.infer<typeof confusionReportSchema>>;
 
 /** The number of samples of class `label` that were predicted as class `predicted`. */
-export interface ConfusionCell {
-  readonly label: number;
-  readonly predicted: number;
-  readonly count: number;
-}
+export const confusionCellSchema = z.strictObject({ label: count, predicted: count, count });
+export type ConfusionCell = Readonly<z.infer<typeof confusionCellSchema>>;
 
 export interface Confusion {
   readonly classes: readonly string[];

@@ -10,11 +10,9 @@ import { addressPattern } from '../memory/shared-memory.js';
 import { compiledFieldsSchema, resolvedConfigSchema } from '../config/run-config.js';
 import { preprocessingSchema } from '../data/preprocessing.js';
 import { keyPattern } from '../security/curve-key.js';
-import { maxHistograms, namedHistogramSchema } from '../runs/histogram.js';
-import { modelLayerSchema, maxLayers } from '../model/model-layer.js';
-import { misclassifiedSampleSchema, maxMisclassified, pictureSchema } from '../evaluation/misclassified.js';
 import { relativePathSchema } from '../runs/definition-record.js';
 import { maxSpans, spanSchema } from '../timeline/spans.js';
+import { displaySchemas } from './display-messages.js';
 import { printableLine } from './printable.js';
 import {
   coordinatorTransferSchemas,
@@ -155,29 +153,7 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     correct: z.number().min(0).nullable(),
     count,
   }),
-  /** Misclassified examples of the worker's part of an evaluation; sent before `evaluated`. */
-  z.strictObject({
-    type: z.literal('misclassified'),
-    generation: uint32,
-    split: z.enum(['train', 'test']),
-    epoch: uint32,
-    step: uint32,
-    samples: z.array(misclassifiedSampleSchema).max(maxMisclassified),
-    picture: pictureSchema.nullable(),
-  }),
-  /** The layers of the model; sent once by rank 0. */
-  z.strictObject({
-    type: z.literal('model'),
-    generation: uint32,
-    layers: z.array(modelLayerSchema).max(maxLayers),
-  }),
-  /** Histograms of weights and gradients; sent by rank 0 before `committed` of the step. */
-  z.strictObject({
-    type: z.literal('histograms'),
-    generation: uint32,
-    step: uint32,
-    histograms: z.array(namedHistogramSchema).max(maxHistograms),
-  }),
+  ...displaySchemas,
   z.strictObject({ type: z.literal('finished'), generation: uint32, steps: uint32, weightsSha256: sha256 }),
   z.strictObject({ type: z.literal('saved'), path: z.string().max(4_096) }),
   /** A checkpoint was written, or failed with `error`. If a checkpoint fails with the same error as the previous one, `error` is empty. */
@@ -197,7 +173,14 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
   }),
   /** Spans of the timeline; sent with `--trace` only. */
   z.strictObject({ type: z.literal('spans'), spans: z.array(spanSchema).max(maxSpans) }),
-  z.strictObject({ type: z.literal('heartbeat'), generation: uint32, ticks: count, waitingFor: textSchema }),
+  z.strictObject({
+    type: z.literal('heartbeat'),
+    generation: uint32,
+    ticks: count,
+    waitingFor: textSchema,
+    /** CPU time of the worker's process since its start, and its resident memory. */
+    usage: z.strictObject({ cpuMs: count, memoryBytes: count }).optional(),
+  }),
   /** The connection to another member broke. */
   z.strictObject({ type: z.literal('lost'), generation: uint32, rank: uint32, reason: shortText }),
   z.strictObject({ type: z.literal('failed'), error: wireErrorSchema }),
@@ -275,6 +258,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('start_generation'), generation: uint32, sharesMemory: z.boolean() }),
   /** Write a checkpoint of the last committed step and answer `checkpointed`. */
   z.strictObject({ type: z.literal('checkpoint'), generation: uint32, directory: path }),
+  /** Write a checkpoint after the step in progress. The training continues. */
+  z.strictObject({ type: z.literal('request_checkpoint'), generation: uint32 }),
   z.strictObject({ type: z.literal('save'), generation: uint32, directory: z.string().max(4_096) }),
   ...coordinatorTransferSchemas,
   /** Sent by a new coordinator to a connection that it does not recognize. A worker that has been a member answers `rejoin`. */

@@ -8,7 +8,14 @@ import type { RunEvent, TimedEvent } from './run-events.js';
 export const eventsName = 'events.ndjson';
 
 /** Frequent events that no summary needs. */
-export const bulky: readonly RunEvent['event'][] = ['status', 'misclassified', 'histograms', 'model', 'scalars'];
+export const bulky: readonly RunEvent['event'][] = [
+  'status',
+  'misclassified',
+  'confusion',
+  'histograms',
+  'model',
+  'scalars',
+];
 
 /**
  * @param skip kinds of events that are not parsed, which makes long logs fast to read; events of logs from before events had

@@ -4,7 +4,7 @@
  */
 
 import type { ResolvedConfig } from '../config/run-config.js';
-import type { ConfusionReport } from '../evaluation/confusion.js';
+import type { ConfusionCell, ConfusionReport } from '../evaluation/confusion.js';
 import type { NamedHistogram } from './histogram.js';
 import type { ModelLayer } from '../model/model-layer.js';
 import type { MisclassifiedSample, Picture } from '../evaluation/misclassified.js';
@@ -24,6 +24,15 @@ export interface WorkerStatus {
   readonly step: number;
   /** Milliseconds of the parts of its mean step since the last status; null if it committed none. */
   readonly parts: PartTimes | null;
+  /** CPU and memory of its process; absent until they are known. */
+  readonly usage?: WorkerUsage;
+}
+
+export interface WorkerUsage {
+  /** Mean number of busy cores since the last status; null until measured. */
+  readonly cores: number | null;
+  /** Resident memory. */
+  readonly memoryBytes: number;
 }
 
 export type RunEvent =
@@ -120,6 +129,21 @@ export type RunEvent =
       rank: number;
       samples: readonly MisclassifiedSample[];
       picture: Picture | null;
+    }
+  /**
+   * Predictions of a worker's part of an evaluation of a classifier with at most 100 classes, counted by label and predicted class.
+   * The events of a step's last generation add up to the confusion matrix.
+   */
+  | {
+      event: 'confusion';
+      split: 'test' | 'train';
+      epoch: number;
+      step: number;
+      rank: number;
+      generation: number;
+      /** Names of the classes, in order of class number. */
+      classes: readonly string[];
+      cells: readonly ConfusionCell[];
     }
   /** The model's layers in order of computation; repeated when another process becomes rank 0. */
   | { event: 'model'; layers: readonly ModelLayer[] }

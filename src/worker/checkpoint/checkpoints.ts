@@ -91,11 +91,17 @@ export class Checkpoints {
    * background. A checkpoint that is due while another one is being written is written after a later step.
    */
   after(step: number, stepsPerEpoch: number, state: CheckpointedState, out: string | null): void {
-    if (this.#interval === undefined || out === null) return;
-    this.#due = this.#isDue(this.#interval, step, stepsPerEpoch) || this.#due;
+    if (out === null) return;
+    const interval = this.#interval;
+    this.#due = (interval !== undefined && this.#isDue(interval, step, stepsPerEpoch)) || this.#due;
     if (!this.#due || this.#current) return;
     this.#due = false;
     void this.#begin(step, state, out);
+  }
+
+  /** Makes a checkpoint due after the next step, also if the run has none at intervals. */
+  request(): void {
+    this.#due = true;
   }
 
   /** Writes the checkpoint after the last step and waits for it, if the run has checkpoints. */

@@ -24,7 +24,7 @@ import { permits, type CommunicatorState } from './communicator-state.js';
 import type { CoreEvents, CoreTransports } from './core-environment.js';
 import { EarlyFrames } from './early-frames.js';
 import { GenerationEnded } from './generation-ended.js';
-import { Heartbeat } from './heartbeat.js';
+import { Heartbeat, type ProcessUsage } from './heartbeat.js';
 import { InFlightSpans } from './in-flight-spans.js';
 import { JoinedGeneration } from './joined-generation.js';
 import { SuccessorReport } from './successor-report.js';
@@ -91,7 +91,7 @@ export class CommunicatorCore {
     const heartbeat = new Heartbeat({
       intervalMs: request.heartbeatMs,
       timeoutMs: request.coordinatorTimeoutMs,
-      send: () => this.#beat(),
+      send: (usage) => this.#beat(usage),
       silent: (ms) => this.#onCoordinatorLost(`has not answered for ${Math.round(ms / 1000)} s`),
     });
     const plane: Plane = { request, heartbeat, spans, data: undefined };
@@ -267,13 +267,14 @@ export class CommunicatorCore {
     setTimeout(() => this.#onCoordinatorLost('closed the connection'), lastMessagesMs).unref();
   }
 
-  #beat(): void {
+  #beat(usage: ProcessUsage): void {
     if (this.#state.kind === 'leaving' || this.#state.kind === 'closed') return;
     this.send({
       type: 'heartbeat',
       generation: this.generation?.plan.generation ?? 0,
       ticks: this.#events.ticks() + this.#frames,
       waitingFor: this.#waitingFor(),
+      usage,
     });
   }
 

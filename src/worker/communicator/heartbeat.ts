@@ -5,11 +5,19 @@ import { AwakeClock } from '../../shared/time/awake-clock.js';
 /** A shorter gap between two ticks is no suspension of this process. */
 const minGapMs = 1_000;
 
+/** CPU and memory of this process, with all of its threads. */
+export interface ProcessUsage {
+  /** CPU time since the start of the process. */
+  readonly cpuMs: number;
+  /** Resident memory. */
+  readonly memoryBytes: number;
+}
+
 export interface HeartbeatOptions {
   readonly intervalMs: number;
   /** Silence of the coordinator after which `silent` is called. */
   readonly timeoutMs: number;
-  readonly send: () => void;
+  readonly send: (usage: ProcessUsage) => void;
   /** Called at each interval once the coordinator has been silent for `timeoutMs`. */
   readonly silent: (silentMs: number) => void;
 }
@@ -38,8 +46,13 @@ export class Heartbeat {
 
   #beat(): void {
     const { send, silent, timeoutMs } = this.#options;
-    send();
+    send(processUsage());
     const silentMs = this.#clock.now() - this.#lastHeardMs;
     if (silentMs > timeoutMs) silent(silentMs);
   }
+}
+
+function processUsage(): ProcessUsage {
+  const { user, system } = process.cpuUsage();
+  return { cpuMs: Math.round((user + system) / 1000), memoryBytes: process.memoryUsage.rss() };
 }

@@ -2,10 +2,11 @@
 
 import { endsWith, parseInterval, type Interval } from '../../shared/config/interval.js';
 import type { BatchPlan } from '../../shared/data/sampler.js';
-import { maxMisclassified, pictureOf } from '../../shared/evaluation/misclassified.js';
+import { maxMisclassified } from '../../shared/evaluation/misclassified.js';
 import type { Plan } from '../../shared/protocol/messages.js';
+import { Answers } from '../evaluation/answers.js';
 import { evaluate } from '../evaluation/evaluate.js';
-import { classifies, MisclassifiedCollector } from '../evaluation/misclassified-collector.js';
+import { classifies } from '../evaluation/misclassified-collector.js';
 import type { Split } from '../evaluation/shard-totals.js';
 import type { Interruptible } from '../mailbox.js';
 import { dependsOnEvaluation, hasStopped, onEvaluation } from '../optimizer/evaluation-decisions.js';
@@ -61,18 +62,14 @@ export class ScheduledEvaluations {
     // An evaluation that was reported before is skipped, unless it changes the scheduler state. It is then repeated, because its generation
     // may have ended before every worker had applied the result.
     if (reported && !decides) return;
-    const misclassified = classifies(replica.data[split])
-      ? new MisclassifiedCollector(Math.ceil(maxMisclassified / workers.length))
+    const answers = classifies(replica.data[split])
+      ? new Answers(Math.ceil(maxMisclassified / workers.length))
       : undefined;
-    const result = await state.withResult(() =>
-      evaluate(this.#context, split, step, this.#mailbox, misclassified),
-    );
+    const result = await state.withResult(() => evaluate(this.#context, split, step, this.#mailbox, answers));
     if (!reported) {
       const at = { generation, split, epoch: epoch + 1, step };
-      if (misclassified) {
-        const picture = pictureOf(replica.data[split].inputs[0]?.shape ?? []);
-        communicator.send({ type: 'misclassified', ...at, samples: [...misclassified.worst], picture });
-      }
+      for (const report of answers?.reports(replica.data[split]) ?? [])
+        communicator.send({ ...report, ...at });
       communicator.send({ type: 'evaluated', ...at, ...result });
     }
     if (decides) {

@@ -54,7 +54,10 @@ export async function trainSteps(
       times,
     });
 
-    if (rank === writer) checkpoints.after(step, sampler.stepsPerEpoch, state, progress.out);
+    if (rank === writer) {
+      if (mailbox.takeCheckpointRequest()) checkpoints.request();
+      checkpoints.after(step, sampler.stepsPerEpoch, state, progress.out);
+    }
     await mailbox.yieldToEventLoop();
     await evaluations.after(batch);
     await faults?.afterStep(() => replica.engine.tf.memory().numTensors);

@@ -6,6 +6,7 @@
 import UPlot from 'uplot';
 import { h, tableRows } from '../dom.js';
 import { figure, integer } from '../format.js';
+import { csvOfLines, pngOf, save } from './download.js';
 import { Legend } from './legend.js';
 import type { Line } from './line.js';
 import { drawMarks, plotData, plotHeight, plotOptions, type Mark, type XAxis } from './plot-options.js';
@@ -61,7 +62,7 @@ export class Chart {
     this.element = h(
       'figure',
       {},
-      h('figcaption', {}, heading),
+      h('figcaption', {}, heading, this.#tools()),
       this.#plot,
       this.#legend.element,
       this.#details,
@@ -79,10 +80,11 @@ export class Chart {
     this.#lines = lines.filter((line) => line.x.length > 0);
     this.#x = x;
     this.element.hidden = this.#lines.length === 0;
-    const forms = this.#lines.map(({ key, name, low, colour }) => [
+    const forms = this.#lines.map(({ key, name, raw, low, colour }) => [
       key,
       name,
       colour,
+      raw !== undefined,
       low !== undefined,
       this.#options.isHidden(key),
     ]);
@@ -111,6 +113,28 @@ export class Chart {
     this.#legend.show(this.#lines, this.#options.isHidden, this.#options.stacked === true);
     this.#rebuild();
     this.look(this.#look);
+  }
+
+  /** The buttons that download the visible lines. */
+  #tools(): HTMLElement {
+    const { title } = this.#options;
+    const button = (kind: string, action: () => void): HTMLElement => {
+      const element = h('button', { type: 'button', 'aria-label': `${title} as ${kind}` }, kind);
+      element.addEventListener('click', action);
+      return element;
+    };
+    return h(
+      'span',
+      { class: 'tools' },
+      button('CSV', () => {
+        const csv = csvOfLines(this.#visible, this.#x.label);
+        save(`${title}.csv`, new Blob([csv], { type: 'text/csv' }));
+      }),
+      button('PNG', () => {
+        const canvas = this.#chart?.ctx.canvas;
+        if (canvas) void pngOf(canvas, title, this.#visible).then((picture) => save(`${title}.png`, picture));
+      }),
+    );
   }
 
   get #visible(): readonly Line[] {
@@ -183,8 +207,8 @@ export class Chart {
       isHidden(key) ? '' : format(valueAt(x, y, this.#look)),
     );
     this.#legend.setValues(shown);
-    const what = this.#x.label.toLowerCase();
-    const at = this.#look === null ? `the last ${what}` : `${what} ${this.#x.format(this.#look)}`;
+    const at =
+      this.#look === null ? 'the last step' : `${this.#x.label.toLowerCase()} ${this.#x.format(this.#look)}`;
     const words = this.#lines
       .flatMap(({ key, name }, i) => (isHidden(key) ? [] : [`${name} ${shown[i] ?? ''}`]))
       .join(', ');

@@ -12,6 +12,8 @@ export interface Line {
   /** Ascending. */
   readonly x: readonly number[];
   readonly y: readonly (number | null)[];
+  /** The values of a smoothed line before smoothing, drawn faintly. */
+  readonly raw?: readonly (number | null)[];
   /** True for a line of few points, which are drawn as dots. */
   readonly dots?: boolean;
   /** Range around the line, over the same x. */

@@ -9,7 +9,7 @@ export const plotHeight = 210;
 
 /** An axis of steps, times or epochs. */
 export interface XAxis {
-  /** What a value of the axis is, e.g. `Step`. */
+  /** Name of the axis's values, e.g. `Step`. */
   readonly label: string;
   readonly format: (x: number) => string;
   /** Distances between labels from which the axis chooses; undefined for multiples of 1, 2 and 5. */
@@ -80,7 +80,7 @@ export function plotOptions(request: PlotRequest): UPlot.Options {
 function seriesOf({ lines, stacked }: PlotRequest): Pick<UPlot.Options, 'series' | 'bands'> {
   const series: UPlot.Series[] = [{}];
   const bands: UPlot.Band[] = [];
-  for (const { name, colour: paint, pattern, dots = false, low } of lines) {
+  for (const { name, colour: paint, pattern, dots = false, raw, low } of lines) {
     const stroke = colour(paint);
     series.push({
       label: name,
@@ -91,6 +91,7 @@ function seriesOf({ lines, stacked }: PlotRequest): Pick<UPlot.Options, 'series'
       dash: [...dashes[pattern]],
       ...(stacked ? { fill: stroke } : {}),
     });
+    if (raw) series.push({ stroke: `${stroke}55`, width: 1, spanGaps: true, points: { show: false } });
     if (!low) continue;
     const invisible: UPlot.Series = {
       width: 0,
@@ -107,9 +108,10 @@ function seriesOf({ lines, stacked }: PlotRequest): Pick<UPlot.Options, 'series'
 
 /** The values of all lines over their common x, as uPlot takes them. */
 export function plotData(lines: readonly Line[], stacked: boolean): UPlot.AlignedData {
-  const tables = lines.map(({ x, y, low, high }): UPlot.AlignedData => {
-    return low && high ? [[...x], [...y], [...low], [...high]] : [[...x], [...y]];
-  });
+  const tables = lines.map(({ x, y, raw, low, high }): UPlot.AlignedData => [
+    [...x],
+    ...[y, raw, low, high].flatMap((column) => (column ? [[...column]] : [])),
+  ]);
   if (stacked) return stack(tables);
   return tables.length === 1 && tables[0] ? tables[0] : UPlot.join(tables);
 }
