@@ -40,6 +40,18 @@ LOCKSTEP_INLINE void Store(float* to, Vector value) { __builtin_memcpy(to, &valu
 LOCKSTEP_INLINE Vector Splat(float value) { return Vector{} + value; }
 LOCKSTEP_INLINE Vector Select(Mask mask, Vector yes, Vector no) { return mask ? yes : no; }
 
+// The lanes of elements [c, c + kLanes) of a row with `columns` elements; `missing` in lanes beyond its end.
+LOCKSTEP_INLINE Vector LoadLanes(const float* row, int64_t c, int64_t columns, float missing = 0) {
+  if (c + kLanes <= columns) return Load(row + c);
+  float part[kLanes];
+  for (int i = 0; i < kLanes; i++) part[i] = c + i < columns ? row[c + i] : missing;
+  return Load(part);
+}
+LOCKSTEP_INLINE void StoreLanes(float* row, int64_t c, int64_t columns, Vector value) {
+  if (c + kLanes <= columns) return Store(row + c, value);
+  for (int64_t i = c; i < columns; i++) row[i] = value[i - c];
+}
+
 // Adds the 16 lanes of `block` to sums[0..15] in float64.
 LOCKSTEP_INLINE void AddInDouble(double* sums, Vector block) {
   for (int i = 0; i < kLanes; i++) sums[i] += block[i];

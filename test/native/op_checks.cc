@@ -92,6 +92,74 @@ void CheckBatchNorm() {
   ExpectClose("LockstepBatchNormGradient", MustRun("LockstepBatchNormGradient", relu, gradient).values, dx, 0);
 }
 
+void CheckLayerNorm() {
+  const int64_t rows = 3000, columns = 21;
+  const Tensor x = UniformsOf({rows, columns}, 1), dy = UniformsOf({rows, columns}, 2);
+  const Tensor gamma = UniformsOf({columns}, 3), beta = UniformsOf({columns}, 4), epsilon = TensorOf({1}, {1e-3f});
+  Doubles y(rows * columns), gradients(rows * columns + 2 * columns);
+  for (int64_t r = 0; r < rows; r++) {
+    double mean = 0, variance = 0, sum = 0, sum_normalized = 0;
+    for (int64_t c = 0; c < columns; c++) mean += x.values[r * columns + c] / static_cast<double>(columns);
+    for (int64_t c = 0; c < columns; c++)
+      variance += std::pow(x.values[r * columns + c] - mean, 2) / static_cast<double>(columns);
+    const double inverse = 1 / std::sqrt(variance + 1e-3);
+    Doubles normalized(columns), scaled(columns);
+    for (int64_t c = 0; c < columns; c++) {
+      const double d = dy.values[r * columns + c];
+      normalized[c] = (x.values[r * columns + c] - mean) * inverse;
+      scaled[c] = d * gamma.values[c];
+      y[r * columns + c] = normalized[c] * gamma.values[c] + beta.values[c];
+      gradients[rows * columns + c] += d * normalized[c];
+      gradients[rows * columns + columns + c] += d;
+      sum += scaled[c] / columns;
+      sum_normalized += scaled[c] * normalized[c] / columns;
+    }
+    for (int64_t c = 0; c < columns; c++)
+      gradients[r * columns + c] = inverse * (scaled[c] - sum - normalized[c] * sum_normalized);
+  }
+  std::vector<Tensor> forward = {x, gamma, beta, epsilon}, backward = {dy, x, gamma, epsilon};
+  ExpectClose("LockstepLayerNorm", MustRun("LockstepLayerNorm", {}, forward).values, y, 1e-6);
+  ExpectClose("LockstepLayerNormGradient", MustRun("LockstepLayerNormGradient", {}, backward).values, gradients, 3e-6);
+  ExpectFailure("LockstepLayerNorm", {}, {x, TensorOf({2}, {1, 1}), beta, epsilon},
+                "Lockstep LayerNorm: expected gamma and beta with 21 values or none, got [2] and [21]");
+}
+
+// Geometry: height and width of x and y, strides, padding above and to the left.
+void CheckDepthwise(int64_t kernel, const std::vector<int32_t>& geometry) {
+  const int64_t images = 20, channels = 21;
+  const int64_t height = geometry[0], width = geometry[1], out_height = geometry[2], out_width = geometry[3];
+  const Tensor x = UniformsOf({images, height, width, channels}, 1),
+               filter = UniformsOf({kernel, kernel, channels, 1}, 2);
+  const Tensor dy = UniformsOf({images, out_height, out_width, channels}, 3);
+  Tensor sizes = {{8}, Floats(8)};
+  std::memcpy(sizes.values.data(), geometry.data(), 8 * sizeof(float));
+  Doubles y(dy.values.size()), dx(x.values.size()), gradient(filter.values.size());
+  for (int64_t pixel = 0; pixel < images * out_height * out_width; pixel++)
+    for (int64_t tap = 0; tap < kernel * kernel; tap++) {
+      const int64_t row = pixel / out_width % out_height * geometry[4] + tap / kernel - geometry[6];
+      const int64_t column = pixel % out_width * geometry[5] + tap % kernel - geometry[7];
+      if (row < 0 || column < 0 || row >= height || column >= width) continue;
+      const int64_t from = (pixel / out_width / out_height * height + row) * width + column;
+      for (int64_t c = 0; c < channels; c++) {
+        const double a = x.values[from * channels + c], b = filter.values[tap * channels + c];
+        const double d = dy.values[pixel * channels + c];
+        y[pixel * channels + c] += a * b;
+        dx[from * channels + c] += d * b;
+        gradient[tap * channels + c] += d * a;
+      }
+    }
+  std::vector<Tensor> forward = {x, filter, sizes}, backward = {dy, filter, sizes};
+  std::vector<Tensor> filters = {x, dy, sizes, UniformsOf({kernel, kernel}, 4)};
+  ExpectClose("LockstepDepthwise", MustRun("LockstepDepthwise", {}, forward).values, y, 1e-6);
+  ExpectClose("LockstepDepthwiseInputGradient", MustRun("LockstepDepthwiseInputGradient", {}, backward).values, dx,
+              1e-6);
+  ExpectClose("LockstepDepthwiseFilterGradient", MustRun("LockstepDepthwiseFilterGradient", {}, filters).values,
+              gradient, 3e-6);
+  ExpectFailure(
+      "LockstepDepthwise", {}, {x, UniformsOf({2, 2, channels}, 1), sizes},
+      "Lockstep depthwise convolution: expected a filter [3, 3, C] or [5, 5, C] and its geometry, got 4 taps");
+}
+
 void CheckDropout() {
   const int64_t rows = 300, columns = 131;
   Tensor counter = {{5}, Floats(5)};
@@ -307,6 +375,10 @@ int main(int argc, char** argv) {
     return 0;
   }
   CheckBatchNorm();
+  CheckLayerNorm();
+  CheckDepthwise(3, {6, 5, 6, 5, 1, 1, 1, 1});
+  CheckDepthwise(3, {8, 7, 4, 4, 2, 2, 0, 1});
+  CheckDepthwise(5, {7, 9, 3, 5, 1, 1, 0, 0});
   CheckDropout();
   CheckUpdates();
   CheckProducts();

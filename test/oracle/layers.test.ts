@@ -69,6 +69,19 @@ describe.each<EngineChoice>(['tensorflow', 'wasm', 'js'])(
       near(kernels.reluGradient(given('relu_dy'), y), 'relu_gx');
     });
 
+    it.each(['norm', 'thin'])('LayerNorm has the output and gradients of PyTorch: %s', (name) => {
+      const [gamma, beta] = [given<Tensor1D>(`${name}_g`), given<Tensor1D>(`${name}_b`)];
+      const pass = kernels.layerNorm(given(`${name}_x`), { gamma, beta, epsilon: 1e-3 });
+      const { dx, dGamma, dBeta } = pass.gradients(given(`${name}_dy`));
+      // The inputs are six deviations from 0, so float32 loses three bits of what is left of them.
+      const close = (tensor: Tensor, part: string): void =>
+        expect(error(tensor.dataSync(), `${name}_${part}`), part).toBeLessThan(8 * bound);
+      close(pass.y, 'y');
+      close(dx, 'gx');
+      close(dGamma, 'gg');
+      near(dBeta, `${name}_gb`);
+    });
+
     it('Linear has the output and gradients of PyTorch', () => {
       const [x, k, dy] = [
         given<Tensor2D>('linear_x'),

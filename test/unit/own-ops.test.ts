@@ -66,6 +66,21 @@ const script = `
     const { projected, initial } = pass.backward(random([37, 5, 19], 11), pass.last);
     results[kind] = [pass.hidden, projected, initial].map((tensor) => sha(tensor.dataSync()));
   }
+  for (const columns of [19, 512]) {
+    const random = (shape, seed) => tf.randomNormal(shape, 0.3, 2, 'float32', seed);
+    const parameters = { gamma: random([columns], 5), beta: random([columns], 6), epsilon: 1e-3 };
+    const pass = kernels.layerNorm(random([700, columns], 7), parameters);
+    const { dx, dGamma, dBeta } = pass.gradients(random([700, columns], 8));
+    results['layer norm ' + columns] = [pass.y, dx, dGamma, dBeta].map((tensor) => sha(tensor.dataSync()));
+  }
+  for (const [height, strides] of [[3, [1, 1]], [5, [2, 2]]]) {
+    const random = (shape, seed) => tf.randomNormal(shape, 0, 1, 'float32', seed);
+    const [x, filter] = [random([21, 9, 8, 19], 5), random([height, height, 19, 1], 6)];
+    const convolution = kernels.depthwise({ filterShape: filter.shape, window: { ...window, strides } });
+    const y = convolution.forward(x, filter);
+    const gradients = [convolution.inputGradient(x.shape, filter, y), convolution.filterGradient(x, y)];
+    results['depthwise ' + height] = [y, ...gradients].map((tensor) => sha(tensor.dataSync()));
+  }
   const size = 300_001;
   const values = (scale) => Float32Array.from({ length: size }, (_, i) => Math.sin(i * scale));
   const adam = kernels.adam(values(1), [size - 3, 3], 0.9, 0.999);
@@ -86,7 +101,7 @@ describe("Lockstep's own ops", () => {
   it('return identical bits for every number of threads', async () => {
     const one = await results(1);
     expect(one['name']).toMatch(/^own/);
-    expect(Object.keys(one)).toHaveLength(27);
+    expect(Object.keys(one)).toHaveLength(31);
     for (const threads of [2, 3, 7]) expect(await results(threads), `${threads} threads`).toEqual(one);
   });
 });

@@ -15,8 +15,10 @@ import type {
   BatchMoments,
   BatchNormPass,
   BatchNormTail,
+  Convolution,
   ConvWindow,
   CrossEntropy,
+  DepthwiseConvolution,
   GradientWriter,
   Kernels,
   MaxPool,
@@ -24,6 +26,8 @@ import type {
   PhiloxKey,
   PoolWindow,
 } from './kernels.js';
+import { composedLayerNorm } from './composed-layer-norm.js';
+import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';
 import type { RunRecurrence } from './recurrence.js';
 
 /** See `Kernels` for the contract of each method. */
@@ -85,6 +89,23 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
 
   batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail): BatchNormPass {
     return composedBatchNorm(this.tf, this, x, affine, tail);
+  }
+
+  depthwise(_convolution: Convolution): DepthwiseConvolution | undefined {
+    return undefined;
+  }
+
+  relu6(x: Tensor): Tensor {
+    return this.tf.clipByValue(x, 0, 6);
+  }
+
+  relu6Gradient(dy: Tensor, y: Tensor): Tensor {
+    const { tf } = this;
+    return tf.tidy(() => tf.mul(dy, tf.cast(tf.logicalAnd(tf.greater(y, 0), tf.less(y, 6)), 'float32')));
+  }
+
+  layerNorm(x: Tensor, parameters: LayerNormParameters): LayerNormPass {
+    return composedLayerNorm(this.tf, this, x, parameters);
   }
 
   dropout(x: Tensor, rate: number, key: PhiloxKey, counter: PhiloxCounter): Tensor {

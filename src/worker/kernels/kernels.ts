@@ -11,6 +11,7 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { NamedVectors, ParameterVector, PinnedVectors } from '../../shared/model/named-vectors.js';
+import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';
 import type { RunRecurrence } from './recurrence.js';
 
 export interface Window2d {
@@ -28,6 +29,13 @@ export interface Convolution {
 }
 export interface PoolWindow extends Window2d {
   readonly size: readonly [number, number];
+}
+
+/** A depthwise convolution of [images, height, width, channels] with a filter [kernelHeight, kernelWidth, channels, 1]. */
+export interface DepthwiseConvolution {
+  forward(x: Tensor4D, filter: Tensor4D): Tensor4D;
+  inputGradient(xShape: readonly number[], filter: Tensor4D, dy: Tensor4D): Tensor4D;
+  filterGradient(x: Tensor4D, dy: Tensor4D): Tensor4D;
 }
 
 /** The result of `Kernels.maxPool`. */
@@ -157,6 +165,8 @@ export interface Kernels {
     dy: Tensor4D,
     window: ConvWindow,
   ): Tensor4D;
+  /** Returns undefined if the engine has no kernels for the depthwise convolution. */
+  depthwise(convolution: Convolution): DepthwiseConvolution | undefined;
   /** Returns x + bias; `bias` [channels] is added along the last axis. */
   biasAdd(x: Tensor, bias: Tensor1D): Tensor;
   /** Returns the sums over all axes but the last, [channels]. */
@@ -164,6 +174,9 @@ export interface Kernels {
   relu(x: Tensor): Tensor;
   /** Returns dy if y > 0 and 0 otherwise, per element; `y` is the result of `relu`. */
   reluGradient(dy: Tensor, y: Tensor): Tensor;
+  /** Returns x clipped to [0, 6], and dy where 0 < y < 6 and 0 elsewhere; `y` is the result of `relu6`. */
+  relu6(x: Tensor): Tensor;
+  relu6Gradient(dy: Tensor, y: Tensor): Tensor;
   /**
    * Takes the maximum over each window of `x` [images, height, width, channels]. On ties the gradient goes to the first maximum
    * in row-major order, as in PyTorch.
@@ -176,6 +189,8 @@ export interface Kernels {
    * channel. Must run inside a tidy, which also frees what the backward pass needs. Without `training` only `y` may be used.
    */
   batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail, training: boolean): BatchNormPass;
+  /** Normalizes each row of `x` [..., columns]. Must run inside a tidy, which also frees what the backward pass needs. */
+  layerNorm(x: Tensor, parameters: LayerNormParameters): LayerNormPass;
   /** Returns the matrix product of `a` and `b`, each transposed first if its flag is set. */
   matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D;
   /**

@@ -13,6 +13,7 @@ import type {
   BatchNormPass,
   BatchNormTail,
   Convolution,
+  DepthwiseConvolution,
   GradientWriter,
   Kernels,
 } from './kernels.js';
@@ -21,6 +22,8 @@ import { invariant } from '../../shared/errors.js';
 import { hashPlace } from '../../shared/ledger/hash.js';
 import { adamVectors, readAdamVectors, vectorOf } from '../../shared/model/named-vectors.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
+import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';
+import { ownDepthwise } from './own-depthwise.js';
 import { dtypes, type Attribute, type RawOps } from './raw-ops.js';
 
 /** Channel counts are multiples of this. */
@@ -139,6 +142,29 @@ export class OwnOps {
             this.#tf.tensor1d(coefficients),
           ]),
         ),
+    };
+  }
+
+  depthwise(convolution: Convolution): DepthwiseConvolution | undefined {
+    return ownDepthwise(this.#tf, this.#ops, convolution);
+  }
+
+  layerNorm(x: Tensor, { gamma, beta, epsilon }: LayerNormParameters): LayerNormPass {
+    const tf = this.#tf;
+    const none = tf.tensor1d([]);
+    const columns = x.shape.at(-1) ?? 0;
+    const small = tf.tensor1d([epsilon]);
+    return {
+      y: this.#ops.one('LockstepLayerNorm', [], [x, gamma ?? none, beta ?? none, small]),
+      gradients: (dy) => {
+        const inputs = [dy, x, gamma ?? none, small];
+        const gradients = this.#ops.one<Tensor1D>('LockstepLayerNormGradient', [], inputs);
+        return {
+          dx: tf.reshape(tf.slice(gradients, 0, x.size), x.shape),
+          dGamma: tf.slice(gradients, x.size, columns),
+          dBeta: tf.slice(gradients, x.size + columns, columns),
+        };
+      },
     };
   }
 

@@ -19,6 +19,7 @@ import type {
   Convolution,
   ConvWindow,
   CrossEntropy,
+  DepthwiseConvolution,
   GradientWriter,
   Kernels,
   MaxPool,
@@ -90,6 +91,10 @@ export class TensorflowKernels extends BaseKernels {
     return this.#ops.one('Conv2DBackpropInput', this.#conv(window), [shape, filter, dy]);
   }
 
+  override depthwise(convolution: Convolution): DepthwiseConvolution | undefined {
+    return this.#own?.depthwise(convolution);
+  }
+
   biasAdd(x: Tensor, bias: Tensor1D): Tensor {
     return this.#ops.one('BiasAdd', [this.#float(), this.#nhwc()], [x, bias]);
   }
@@ -104,6 +109,14 @@ export class TensorflowKernels extends BaseKernels {
 
   reluGradient(dy: Tensor, y: Tensor): Tensor {
     return this.#ops.one('ReluGrad', [this.#float()], [dy, y]);
+  }
+
+  override relu6(x: Tensor): Tensor {
+    return this.#ops.one('Relu6', [this.#float()], [x]);
+  }
+
+  override relu6Gradient(dy: Tensor, y: Tensor): Tensor {
+    return this.#ops.one('Relu6Grad', [this.#float()], [dy, y]);
   }
 
   /**
@@ -163,6 +176,10 @@ export class TensorflowKernels extends BaseKernels {
   override batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail): BatchNormPass {
     if (this.#own && takesChannels(x)) return this.#own.batchNorm(x, affine, tail);
     return super.batchNorm(x, affine, tail);
+  }
+
+  override layerNorm(...given: Parameters<Kernels['layerNorm']>): ReturnType<Kernels['layerNorm']> {
+    return this.#own?.layerNorm(...given) ?? super.layerNorm(...given);
   }
 
   /** Uses FusedBatchNormV3 with variance 1 and epsilon 0, which computes the expression in one pass. */

@@ -6,7 +6,9 @@ import type { LayerImplementation, LayerOp, LayerServices } from '../layer-op.js
 import { batchNormalization } from './batch-normalization.js';
 import { conv2d } from './conv2d.js';
 import { dense } from './dense.js';
+import { depthwiseConv2d } from './depthwise-conv2d.js';
 import { dropout } from './dropout.js';
+import { layerNormalization } from './layer-normalization.js';
 import { inLayer, recorded } from './recorded-layer.js';
 import { bidirectional, recurrent } from './recurrent.js';
 import { activation, flatten, maxPooling2d, relu } from './simple.js';
@@ -18,10 +20,12 @@ const implementations: Readonly<Record<string, LayerImplementation>> = {
   Bidirectional: bidirectional,
   Conv2D: conv2d,
   Dense: dense,
+  DepthwiseConv2D: depthwiseConv2d,
   Dropout: dropout,
   Flatten: flatten,
   GRU: recurrent,
   LSTM: recurrent,
+  LayerNormalization: layerNormalization,
   MaxPooling2D: maxPooling2d,
   ReLU: relu,
   SimpleRNN: recurrent,
@@ -31,7 +35,13 @@ const implementations: Readonly<Record<string, LayerImplementation>> = {
 export const implementedClasses: readonly string[] = Object.keys(implementations);
 
 /** Those of them that are recorded on every engine but native TensorFlow. */
-export const nativeClasses: readonly string[] = ['Bidirectional', 'GRU', 'LSTM', 'SimpleRNN'];
+export const nativeClasses: readonly string[] = [
+  'Bidirectional',
+  'DepthwiseConv2D',
+  'GRU',
+  'LSTM',
+  'SimpleRNN',
+];
 
 /** @throws ModelError if the layer's options cannot be trained data-parallel */
 export function implementationOf(layer: Layer, services: LayerServices): LayerOp {

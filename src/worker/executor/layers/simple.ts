@@ -1,4 +1,4 @@
-/** Layers without weights that have an implementation for speed: ReLU, linear activations, Flatten, MaxPooling2D. */
+/** Layers without weights that have an implementation for speed: ReLU and ReLU6, linear activations, Flatten, MaxPooling2D. */
 
 import type { Tensor4D } from '@tensorflow/tfjs';
 import { fieldsOf } from '../layer.js';
@@ -13,6 +13,7 @@ export const activation: LayerImplementation = (layer, services) => {
 
 export const relu: LayerImplementation = (layer, services) => {
   const { maxValue } = fieldsOf<{ maxValue: number | null | undefined }>(layer);
+  if (maxValue === 6) return relu6Op(services);
   return maxValue === null || maxValue === undefined ? reluOp(services) : undefined;
 };
 
@@ -20,6 +21,12 @@ const reluOp = ({ kernels }: Parameters<LayerImplementation>[1]) =>
   shardwise((x) => {
     const y = kernels.relu(x);
     return [y, (dy) => kernels.reluGradient(dy, y)];
+  });
+
+const relu6Op = ({ kernels }: Parameters<LayerImplementation>[1]) =>
+  shardwise((x) => {
+    const y = kernels.relu6(x);
+    return [y, (dy) => kernels.relu6Gradient(dy, y)];
   });
 
 export const flatten: LayerImplementation = (layer, { tf }) => {

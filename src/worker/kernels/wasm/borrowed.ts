@@ -11,7 +11,6 @@ const lacking = [
   'DepthwiseConv2dNativeBackpropFilter',
   'DepthwiseConv2dNativeBackpropInput',
   'Einsum',
-  'UnsortedSegmentSum',
 ] as const;
 
 /**

@@ -152,9 +152,13 @@ export class WasmModule {
     this.#backend.wasm._free(address);
   }
 
-  /** Returns a view of `count` float32 values; it is invalid after the next allocation. So are the two below. */
+  /** Returns a view of `count` float32 values; it is invalid after the next allocation. So are the three below. */
   floats(address: number, count: number): Float32Array {
     return new Float32Array(this.#backend.wasm.asm.memory.buffer, address, count);
+  }
+
+  integers(address: number, count: number): Int32Array {
+    return new Int32Array(this.#backend.wasm.asm.memory.buffer, address, count);
   }
 
   doubles(address: number, count: number): Float64Array {

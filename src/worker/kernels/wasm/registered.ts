@@ -2,7 +2,7 @@
  * Registers Lockstep's kernels with tfjs's WebAssembly backend, so that every layer runs and trains on it:
  * - convolutions, matrix products and max-pools on Lockstep's module; XNNPACK, which the backend uses, selects its kernels by the
  *   processor;
- * - gradients that the backend has no kernel for;
+ * - gradients that the backend has no kernel for, among them that of an Embedding;
  * - MaxPoolGrad; the backend's own gives no gradient to a maximum that is not positive.
  */
 
@@ -14,6 +14,7 @@ import { borrowForWasm } from './borrowed.js';
 import type { ConvGeometry, PoolGeometry } from './geometry.js';
 import { WasmModule } from './module.js';
 import { maxPool, maxPoolGradient } from './pool.js';
+import { segmentSum } from './segment-sum.js';
 import { convolve, filterGradient, inputGradient, multiply } from './products.js';
 
 type Inputs = Readonly<Record<string, TensorInfo | undefined>>;
@@ -116,6 +117,10 @@ export function registerWasmKernels(tf: Tensorflow): void {
   register('MaxPoolGrad', ({ inputs, attrs }) => {
     const [x, dy] = [inputs['input'] as TensorInfo, inputs['dy'] as TensorInfo];
     return maxPoolGradient(module, x, dy, poolGeometry(tf, x.shape, attrs as PoolAttributes));
+  });
+  register('UnsortedSegmentSum', ({ inputs, attrs }) => {
+    const [x, ids] = [inputs['x'] as TensorInfo, inputs['segmentIds'] as TensorInfo];
+    return segmentSum(module, x, ids, (attrs as { numSegments: number }).numSegments);
   });
   borrowForWasm(tf);
 }

@@ -36,6 +36,8 @@ export function layerKernelCases(context: NumericsContext): NumericsCase[] {
     ...poolCases(context),
     ...dropoutCases(context),
     ...crossEntropyCases(context),
+    ...layerNormCases(context),
+    ...depthwiseCases(context),
     ...recurrenceCases(context),
   ];
 }
@@ -68,6 +70,17 @@ function activationCases({ tf, kernels: { float32: kernels } }: NumericsContext)
           return () => {
             const y = kernels.relu(x);
             return [y, kernels.reluGradient(dy, y)];
+          };
+        },
+        ...fixed,
+      },
+      {
+        operation: 'relu6 and its gradient',
+        prepare: () => {
+          const [x, dy] = [normal(tf, [...shape], 1), normal(tf, [...shape], 2)];
+          return () => {
+            const y = kernels.relu6(x);
+            return [y, kernels.relu6Gradient(dy, y)];
           };
         },
         ...fixed,
@@ -129,4 +142,58 @@ function crossEntropyCases({ tf, kernels: { float32: kernels } }: NumericsContex
       };
     },
   }));
+}
+
+function layerNormCases({ tf, kernels, composed }: NumericsContext): NumericsCase[] {
+  return [kernels.float32, composed.float32].flatMap((used) =>
+    [
+      [1, 1],
+      [5, 19],
+      [3, 40, 64],
+    ].map((shape): NumericsCase => ({
+      operation: 'layer normalization and its gradients',
+      shapes: times(shape),
+      precision: 'float32',
+      prepare: () => {
+        const [x, dy] = [normal(tf, [...shape], 1), normal(tf, [...shape], 2)];
+        const columns = shape.at(-1) ?? 0;
+        const [gamma, beta] = [normal<Rank.R1>(tf, [columns], 3), normal<Rank.R1>(tf, [columns], 4)];
+        return () => {
+          const { y, gradients } = used.layerNorm(x, { gamma, beta, epsilon: 1e-3 });
+          const { dx, dGamma, dBeta } = gradients(dy);
+          return [y, dx, dGamma, dBeta];
+        };
+      },
+    })),
+  );
+}
+
+function depthwiseCases({ tf, kernels: { float32: kernels } }: NumericsContext): NumericsCase[] {
+  const cases = [
+    { xShape: [1, 4, 4, 1], size: 3, strides: [1, 1] },
+    { xShape: [3, 7, 6, 19], size: 3, strides: [2, 2] },
+    { xShape: [2, 9, 8, 32], size: 5, strides: [1, 1] },
+  ] as const;
+  return cases.flatMap(({ xShape, size, strides }): NumericsCase[] => {
+    const filterShape: Shape4d = [size, size, xShape[3], 1];
+    const convolution = kernels.depthwise({
+      filterShape,
+      window: { strides, padding: 'same', dilations: [1, 1] },
+    });
+    if (!convolution) return [];
+    return [
+      {
+        operation: 'depthwise convolution and its gradients',
+        shapes: `${times(xShape)} by ${times(filterShape)}`,
+        precision: 'float32',
+        prepare: () => {
+          const [x, filter] = [normal<Rank.R4>(tf, [...xShape], 1), normal<Rank.R4>(tf, filterShape, 2)];
+          return () => {
+            const y = convolution.forward(x, filter);
+            return [y, convolution.inputGradient(xShape, filter, y), convolution.filterGradient(x, y)];
+          };
+        },
+      },
+    ];
+  });
 }
