@@ -50,6 +50,7 @@ const isolated: readonly string[] = [
   'test/unit/leak-watch.test.ts',
   'test/unit/load-model.test.ts',
   'test/unit/masks.test.ts',
+  'test/unit/memory-data.test.ts',
   'test/unit/numerics.test.ts',
   'test/unit/onnx-windows.test.ts',
   'test/unit/numerics-detector.test.ts',

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { holdOut, samples, type DataSource, type SampleSet, type TensorSpec } from '../../src/index.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { Sampler } from '../../src/shared/data/sampler.js';
-import type { TrainingData } from '../../src/shared/data/training-data.js';
+import { withTestSet, type TrainingData } from '../../src/shared/data/training-data.js';
 import { createAugment } from '../../src/worker/data/augmentation.js';
 import { BatchReader, readSamples } from '../../src/worker/data/batch-reader.js';
 import { checkAhead, withChecks } from '../../src/worker/data/checked-data.js';
@@ -24,7 +24,11 @@ async function check(
   model: tf.LayersModel,
   loss: 'softmaxCrossEntropy' | 'binaryCrossEntropy' | 'meanSquaredError' = 'softmaxCrossEntropy',
 ): Promise<TrainingData> {
-  const data = withChecks(await source.load(), model, runConfigSchema.parse({ workers: 1, loss }));
+  const data = withChecks(
+    withTestSet(await source.load()),
+    model,
+    runConfigSchema.parse({ workers: 1, loss }),
+  );
   await checkAhead(data);
   return data;
 }

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { DataSplit, SampleBuffers, TensorSpec } from '../../shared/data/training-data.js';
+import type { DataSplit, SampleBuffers, TensorSpec, TrainingData } from '../../shared/data/training-data.js';
 import {
   jsonBytes,
   maxPreprocessingBytes,
@@ -33,7 +33,7 @@ import { readText } from './csv-text.js';
 
 export type { CsvOptions } from './csv-options.js';
 
-export function csv(options: CsvOptions): DataSource {
+export function csv(options: CsvOptions): DataSource<TrainingData> {
   checkCsvOptions(options);
   return { load: (saved) => load(options, saved) };
 }

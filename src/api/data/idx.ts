@@ -2,7 +2,7 @@
 
 import { loadIdxDirectory, loadMnist } from '../../shared/data/dataset.js';
 import type { Normalization } from '../../shared/data/normalize.js';
-import { imageData } from '../../shared/data/training-data.js';
+import { imageData, type TrainingData } from '../../shared/data/training-data.js';
 import type { DataSource } from '../define-training.js';
 import { checkNormalization, checkOptionNames } from './known-options.js';
 
@@ -13,7 +13,7 @@ export interface IdxOptions {
   readonly normalize?: Normalization;
 }
 
-export function idx(options: IdxOptions = {}): DataSource {
+export function idx(options: IdxOptions = {}): DataSource<TrainingData> {
   checkOptionNames('idx', options, ['folder', 'normalize']);
   const { folder, normalize = { mean: 0.5, std: 0.5 } } = options;
   checkNormalization('idx', normalize);

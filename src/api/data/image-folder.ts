@@ -13,7 +13,7 @@ import {
   type PicturePreprocessing,
   type Preprocessing,
 } from '../../shared/data/preprocessing.js';
-import type { DataSplit } from '../../shared/data/training-data.js';
+import type { DataSplit, TrainingData } from '../../shared/data/training-data.js';
 import { ConfigError, DataError } from '../../shared/errors.js';
 import type { DataSource } from '../define-training.js';
 import { classFolders, notesOf, picturesIn, type LeftOut, type PictureFile } from './class-folders.js';
@@ -39,7 +39,7 @@ export interface ImageFolderOptions {
 
 const names = ['train', 'test', 'height', 'width', 'channels', 'background', 'normalize', 'cacheBytes'];
 
-export function imageFolder(options: ImageFolderOptions): DataSource {
+export function imageFolder(options: ImageFolderOptions): DataSource<TrainingData> {
   checkOptions(options);
   return { load: (saved) => load(options, saved) };
 }

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { DataSplit, TensorSpec } from '../../shared/data/training-data.js';
+import type { DataSplit, TensorSpec, TrainingData } from '../../shared/data/training-data.js';
 import { ConfigError, DataError, UserCodeError } from '../../shared/errors.js';
 import { describeValue } from '../../shared/user-code.js';
 import type { DataSource } from '../define-training.js';
@@ -36,7 +36,8 @@ export interface SamplesOptions {
   readonly inputs: readonly TensorSpec[];
   readonly targets: readonly TensorSpec[];
   readonly train: SampleSet;
-  readonly test: SampleSet;
+  /** Default: none; only the training set is evaluated then. */
+  readonly test?: SampleSet;
 }
 
 /**
@@ -44,11 +45,13 @@ export interface SamplesOptions {
  * because other workers compute the shards of a lost one: each worker must be able to read any sample at any time. A stream can be
  * stored (in an array or in files) and indexed.
  */
+export function samples(options: SamplesOptions & { readonly test: SampleSet }): DataSource<TrainingData>;
+export function samples(options: SamplesOptions): DataSource;
 export function samples(options: SamplesOptions): DataSource {
   checkOptionNames('samples', options, ['name', 'version', 'inputs', 'targets', 'train', 'test']);
   const { name, version, train, test } = options;
   checkSet('samples: train', train);
-  checkSet('samples: test', test);
+  if (test !== undefined) checkSet('samples: test', test);
   const sha256 = createHash('sha256')
     .update(JSON.stringify([name, version]))
     .digest('hex');
@@ -58,7 +61,7 @@ export function samples(options: SamplesOptions): DataSource {
         name,
         sha256,
         train: splitOf(options, 'training', train),
-        test: splitOf(options, 'test', test),
+        ...(test && { test: splitOf(options, 'test', test) }),
       }),
   };
 }

@@ -53,11 +53,23 @@ export interface TrainingData {
   /** Identifies the data; must be the same on all workers of a run. */
   readonly sha256: string;
   readonly train: DataSplit;
+  /** Has no samples if the source has no test set. */
   readonly test: DataSplit;
   /** Sentences about what the source left out or replaced; printed once per run. */
   readonly notes?: readonly string[];
   /** The conversion of a file to an input; saved with the model, so that `predict` does the same. */
   readonly preprocessing?: Preprocessing;
+}
+
+/** The data of a source. Without a test set, nothing but the training set is evaluated. */
+export interface SourceData extends Omit<TrainingData, 'test'> {
+  readonly test?: DataSplit;
+}
+
+/** Returns the data with a test set, which is empty if the source has none. */
+export function withTestSet({ test, ...data }: SourceData): TrainingData {
+  const { inputs, targets } = data.train;
+  return { ...data, test: test ?? { count: 0, inputs, targets, fill: () => undefined, verified: true } };
 }
 
 /** The same split with another `fill`. */

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { DataError } from '../../shared/errors.js';
-import type { TrainingData } from '../../shared/data/training-data.js';
+import type { SourceData } from '../../shared/data/training-data.js';
 
 const specSchema = z
   .looseObject({
@@ -40,18 +40,18 @@ const dataSchema = z.looseObject({
   name: z.string().min(1).max(256),
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hex digits'),
   train: splitSchema,
-  test: splitSchema,
+  test: splitSchema.optional(),
   notes: z.array(z.string()).optional(),
 });
 
 /** Returns `data` itself. @throws DataError naming the first invalid field */
-export function checkData(data: TrainingData): TrainingData {
+export function checkData<Data extends SourceData>(data: Data): Data {
   const parsed = dataSchema.safeParse(data);
   if (parsed.success) return data;
   const [issue] = parsed.error.issues;
   const field = issue?.path.join('.') ?? '';
   throw new DataError(
-    `Data source: expected { name, sha256, train, test } as DataSource describes it, got at "${field}": ` +
+    `Data source: expected { name, sha256, train, test? } as DataSource describes it, got at "${field}": ` +
       `${issue?.message ?? 'something else'}. See docs/own-model.md.`,
     { field },
   );

@@ -5,8 +5,16 @@ import type { DataSource } from '../../api/define-training.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../../shared/data/dataset.js';
 import type { Preprocessing } from '../../shared/data/preprocessing.js';
-import { imageData, withFill, type DataSplit, type TrainingData } from '../../shared/data/training-data.js';
+import {
+  imageData,
+  withFill,
+  withTestSet,
+  type DataSplit,
+  type TrainingData,
+} from '../../shared/data/training-data.js';
+import { ConfigError } from '../../shared/errors.js';
 import { inUserCode } from '../../shared/user-code.js';
+import { dependsOnEvaluation } from '../optimizer/evaluation-decisions.js';
 import { checkData } from './check-data.js';
 import { checkAhead, withChecks } from './checked-data.js';
 
@@ -21,22 +29,34 @@ export async function loadData(
   saved?: Preprocessing,
 ): Promise<TrainingData> {
   if (config.data !== null) return imageData(await loadIdxDirectory(config.data), config.normalize);
-  if (source) return attributed(checkData(await inUserCode('data', () => source.load(saved))));
+  if (source) return attributed(withTestSet(checkData(await inUserCode('data', () => source.load(saved)))));
   return imageData(await loadMnist(), config.normalize);
 }
 
 /**
  * Returns the data with a check of each sample that is read. Reads the samples in memory once.
  * @throws DataError naming the first sample with a wrong value
+ * @throws ConfigError if there is no test set, and early stopping or the schedule needs one
  */
 export async function checkSamples(
   loaded: TrainingData,
   model: LayersModel,
-  config: Pick<ResolvedConfig, 'loss'>,
+  config: Pick<ResolvedConfig, 'loss' | 'schedule' | 'earlyStopping'>,
 ): Promise<TrainingData> {
+  checkDecides(config, loaded);
   const data = withChecks(loaded, model, config);
   await checkAhead(data);
   return data;
+}
+
+/** @throws ConfigError if a decision depends on evaluations of a test set that the data do not have */
+function checkDecides(config: Parameters<typeof dependsOnEvaluation>[0], { name, test }: TrainingData): void {
+  if (test.count > 0 || !dependsOnEvaluation(config)) return;
+  const field = config.earlyStopping === null ? 'schedule' : 'earlyStopping';
+  throw new ConfigError(
+    `${field}: expected a test set, which it evaluates, and ${name} has none. Hold a part of the training set out (holdOut).`,
+    { field },
+  );
 }
 
 /** The same data; errors of the source's own functions are reported as the user's. */

@@ -22,6 +22,7 @@ export function openSamples({
     batchSize: config.batchSize,
     shards: config.shards,
     microBatches: config.accumulate,
+    shuffle: config.shuffle,
   });
   const augment = createAugment(config, data.train, functions.augmentations);
   return { sampler, reader: new BatchReader(data.train, sampler, augment) };

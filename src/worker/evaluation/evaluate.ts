@@ -4,6 +4,7 @@
  */
 
 import { combine, portable } from '../../shared/collectives/reduction.js';
+import { DataError } from '../../shared/errors.js';
 import { foldTree, rootLevel } from '../../shared/sharding/tree.js';
 import type { Interruptible } from '../mailbox.js';
 import type { EvaluationContext } from '../training/generation-context.js';
@@ -56,7 +57,12 @@ export async function evaluateAlone(
   split: Split,
   answers?: AnswerSink,
 ): Promise<Evaluation> {
-  const { shards } = evaluator.replica.config;
+  const { data, config } = evaluator.replica;
+  const { shards } = config;
+  if (data[split].count === 0)
+    throw new DataError(
+      `${data.name}: expected a ${split} set to evaluate, got none. Evaluate its training set with --split train.`,
+    );
   const totals: Float64Array[] = [];
   for (let shard = 0; shard < shards; shard++) {
     totals.push(await shardTotals(evaluator, split, shard, undefined, answers));

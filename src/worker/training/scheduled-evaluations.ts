@@ -42,14 +42,14 @@ export class ScheduledEvaluations {
    */
   async after(batch: BatchPlan): Promise<void> {
     const { replica, sampler, state } = this.#context;
-    const { config } = replica;
+    const { config, data } = replica;
     if (config.evaluate === 'none') return;
     const intervalEnds = endsWith(this.#interval, batch.step, sampler.stepsPerEpoch);
     const runEnds = batch.step === this.#lastStep;
     if (!runEnds && !intervalEnds) return;
     // The last step can lie inside an interval. If the run is later resumed with more steps, its result must equal that of a run that had
     // more steps from the start. Such a run has no evaluation at this step. This evaluation must therefore not change the scheduler state.
-    await this.#evaluate('test', batch, intervalEnds && dependsOnEvaluation(config));
+    if (data.test.count > 0) await this.#evaluate('test', batch, intervalEnds && dependsOnEvaluation(config));
     const stops = runEnds || hasStopped(config, state.schedulerState);
     if (stops && config.evaluate === 'both') await this.#evaluate('train', batch, false);
   }
