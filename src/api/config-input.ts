@@ -24,6 +24,12 @@ export interface ConfigInput {
    */
   readonly batchSize?: RunConfigInput['batchSize'];
   /**
+   * A new order of the training samples in each epoch, from the seed; false: the order of the data, as in `fit` of tfjs with shuffle: false.
+   * Default: `true`.
+   * On resume: fixed.
+   */
+  readonly shuffle?: RunConfigInput['shuffle'];
+  /**
    * Number of fixed slices of each batch; results depend on it and not on the number of workers.
    * Default: the number of workers. Unit: shards. Option: `--shards <k>`. On resume: fixed.
    */
@@ -168,6 +174,12 @@ export interface ConfigInput {
    * Default: `250`. Unit: samples. On resume: free.
    */
   readonly evalBatchSize?: RunConfigInput['evalBatchSize'];
+  /**
+   * Metrics of each step on its own batch, before the update and in training mode, as `fit` of tfjs reports them; in the event `step`.
+   * Default: `false`.
+   * On resume: free.
+   */
+  readonly trainMetrics?: RunConfigInput['trainMetrics'];
   /**
    * Number of steps between two printed lines.
    * Default: `100`. Unit: steps. Option: `--log-every <n>`. On resume: free.

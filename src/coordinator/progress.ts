@@ -37,7 +37,7 @@ export function onCommitted(state: State, worker: WorkerRecord, message: Committ
 function applyCommitted(
   state: State,
   worker: WorkerRecord,
-  { step, epoch, loss, learningRate, times }: Committed,
+  { step, epoch, loss, learningRate, times, metrics }: Committed,
   nowMs: number,
 ): Decision {
   const { progress, reconfiguration } = state;
@@ -77,6 +77,7 @@ function applyCommitted(
         imagesPerSecond: smoothed,
         seconds: elapsedMs / 1000,
         samples,
+        ...(metrics && { metrics }),
       }),
     ],
   };

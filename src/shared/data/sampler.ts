@@ -4,7 +4,7 @@
  */
 
 import { invariant } from '../errors.js';
-import { epochPermutation } from '../random/permutation.js';
+import { epochPermutation, inOrder } from '../random/permutation.js';
 import { partition } from '../sharding/ranges.js';
 import type { Range } from '../sharding/identifiers.js';
 
@@ -25,22 +25,28 @@ export class Sampler {
   readonly #batchSize: number;
   readonly #shards: number;
   readonly #microBatches: number;
+  readonly #shuffle: boolean;
   #epoch = -1;
   #order: Int32Array = new Int32Array(0);
 
-  /** @param options.microBatches number of micro-batches that each batch is computed in, one after another; default 1 */
+  /**
+   * @param options.microBatches number of micro-batches that each batch is computed in, one after another; default 1
+   * @param options.shuffle false to keep the order of the data in every epoch; default true
+   */
   constructor(options: {
     seed: number;
     count: number;
     batchSize: number;
     shards: number;
     microBatches?: number;
+    shuffle?: boolean;
   }) {
     this.#seed = options.seed;
     this.#count = options.count;
     this.#batchSize = options.batchSize;
     this.#shards = options.shards;
     this.#microBatches = options.microBatches ?? 1;
+    this.#shuffle = options.shuffle ?? true;
   }
 
   get stepsPerEpoch(): number {
@@ -73,7 +79,9 @@ export class Sampler {
   /** Indices in the training set of the samples at these positions of the batch. A view, valid until the epoch changes. */
   indices(batch: BatchPlan, positions: Range): Int32Array {
     if (batch.epoch !== this.#epoch) {
-      this.#order = epochPermutation(this.#seed, batch.epoch, this.#count);
+      this.#order = this.#shuffle
+        ? epochPermutation(this.#seed, batch.epoch, this.#count)
+        : inOrder(this.#count);
       this.#epoch = batch.epoch;
     }
     const start = (batch.stepInEpoch - 1) * this.#batchSize;

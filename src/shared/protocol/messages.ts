@@ -44,6 +44,10 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 /** NaN and infinities are permitted, since a diverged run must be able to report them. */
 const loss = z.custom<number>((value) => typeof value === 'number', 'must be a number');
 
+const metricsSchema = z
+  .record(z.string().max(320), loss)
+  .refine((metrics) => Object.keys(metrics).length <= 256);
+
 /** The properties of a worker's machine and engine that determine the bits (see worker/engine/identity.ts). */
 export const identitySchema = z.strictObject({
   engine: shortText,
@@ -140,6 +144,8 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     learningRate: z.number(),
     /** The worker's time by part of the step. */
     times: partTimesSchema.optional(),
+    /** Means over the batch; with `trainMetrics` only. */
+    metrics: metricsSchema.optional(),
   }),
   z.strictObject({
     type: z.literal('evaluated'),
@@ -148,7 +154,7 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     split: z.enum(['train', 'test']),
     epoch: uint32,
     loss,
-    metrics: z.record(z.string().max(320), loss).refine((metrics) => Object.keys(metrics).length <= 256),
+    metrics: metricsSchema,
     /** Number of correct samples; null if the model does not classify; fractional if a sample has several classes. */
     correct: z.number().min(0).nullable(),
     count,

@@ -4,8 +4,7 @@ import { PhiloxSequence, philoxKey } from './philox.js';
 
 /** Fisher-Yates shuffle of 0..count-1; a function of its arguments alone. `epoch` counts from 0. */
 export function epochPermutation(seed: number, epoch: number, count: number): Int32Array {
-  const order = new Int32Array(count);
-  for (let i = 0; i < count; i++) order[i] = i;
+  const order = inOrder(count);
   const random = new PhiloxSequence(philoxKey(seed, 'permutation'), epoch);
   for (let i = count - 1; i > 0; i--) {
     const j = random.below(i + 1);
@@ -13,5 +12,12 @@ export function epochPermutation(seed: number, epoch: number, count: number): In
     order[i] = order[j] ?? 0;
     order[j] = swapped;
   }
+  return order;
+}
+
+/** 0..count-1 in order. */
+export function inOrder(count: number): Int32Array {
+  const order = new Int32Array(count);
+  for (let i = 0; i < count; i++) order[i] = i;
   return order;
 }

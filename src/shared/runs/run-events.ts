@@ -68,6 +68,8 @@ export type RunEvent =
       /** Seconds since the previous step. The first step of a generation: seconds of the step itself. */
       seconds: number;
       samples: number;
+      /** Means over the batch, before the update; with `trainMetrics` only. */
+      metrics?: Readonly<Record<string, number>>;
     }
   /** Once per `statusMs` (1 s by default): the workers, and the parts of their time. */
   | {

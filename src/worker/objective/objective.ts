@@ -143,8 +143,14 @@ export class Objective {
 
   /** Returns the sums of the loss and of each metric over the samples. `results` computes the values from the sums of all samples. */
   measure(outputs: readonly Tensor[], targets: readonly Tensor[]): Float64Array {
-    const sums = new Float64Array(this.sumCount);
+    const sums = this.metricSums(outputs, targets);
     sums[0] = this.compute(outputs, targets).sum;
+    return sums;
+  }
+
+  /** Returns the sums of `measure` with 0 as the loss, for a step that computes the loss itself. */
+  metricSums(outputs: readonly Tensor[], targets: readonly Tensor[]): Float64Array {
+    const sums = new Float64Array(this.sumCount);
     let at = 1;
     for (const { output, width, measure } of this.#metrics) {
       sums.set(measure(outputs[output] as Tensor, targets[output] as Tensor), at);

@@ -45,7 +45,9 @@ export interface GenerationContext {
   readonly histograms: Histograms | undefined;
   /** Global indices of this worker's shards. */
   readonly localShards: Range;
-  /** One float64: the sum of the sample losses of a batch, divided by the size of the batch. */
+  /**
+   * Float64: the sum of the sample losses of a batch, divided by the size of the batch, and with `trainMetrics` the sums of each metric.
+   */
   readonly loss: CollectiveHandle;
   /** Float32 values of all weights that are not trainable, broadcast to a worker that joins. */
   readonly statistics: CollectiveHandle;

@@ -18,7 +18,11 @@ export function registerCollectives(
   schedulerSize: number,
 ): SmallCollectives {
   return {
-    loss: registrar.register({ name: 'loss', reduction: 'sum-float64', elementCount: 1 }),
+    loss: registrar.register({
+      name: 'loss',
+      reduction: 'sum-float64',
+      elementCount: replica.config.trainMetrics ? replica.objective.sumCount : 1,
+    }),
     // A collective has at least one element.
     statistics: registrar.register({
       name: 'statistics',

@@ -18,6 +18,8 @@ export interface StepResult {
   /** The mean loss over the global batch plus the penalties of regularizers, before the update. */
   readonly loss: number;
   readonly learningRate: number;
+  /** Means over the global batch, before the update; only with `trainMetrics`. */
+  readonly metrics?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -35,13 +37,15 @@ export function trainStep(context: TrainStepContext, batch: BatchPlan): StepResu
   const microBatches = activeShards(context, batch);
   const shardLosses = computeGradients(context, batch, microBatches);
   const { gradient, loss, isFinite } = reduceGradients(context);
+  const sums = Float64Array.from(context.loss.output);
   if (!isFinite) throw diagnose(context, batch, microBatches, loss);
 
   const position = { ...batch, stepsPerEpoch: sampler.stepsPerEpoch };
   const learningRate = learningRateAt(replica.config, position, reducedRate(state.schedulerState));
   commitStep(context, { step, learningRate, gradient, shardLosses });
   histograms?.after(step, gradient);
-  return { loss, learningRate };
+  if (!replica.config.trainMetrics) return { loss, learningRate };
+  return { loss, learningRate, metrics: replica.objective.results(sums, batch.count).metrics };
 }
 
 /** This worker's shards that have samples, for each micro-batch: [micro-batch][shard]. */
@@ -93,7 +97,7 @@ function forwardAndBackward(
   samples: readonly Samples[],
   afterLoss: () => void,
 ): void {
-  const { data, objective } = replica;
+  const { config, data, objective } = replica;
   const { tf } = replica.engine;
   const context: StepContext = {
     training: true,
@@ -108,9 +112,12 @@ function forwardAndBackward(
     const gradients = shards.map(({ local }, i): readonly Tensor[] => {
       const { targets = [], count = 0 } = samples[i] ?? {};
       const predictions = outputs.map((shardOutputs) => shardOutputs[i] as Tensor);
-      const result = objective.compute(predictions, toTensors(tf, data.train.targets, targets, count));
-      const total = loss.inputs[local];
-      if (total) total[0] = (total[0] ?? 0) + result.sum / batch.count;
+      const expected = toTensors(tf, data.train.targets, targets, count);
+      const result = objective.compute(predictions, expected);
+      const total = loss.inputs[local] ?? [];
+      const metrics = config.trainMetrics ? objective.metricSums(predictions, expected) : [];
+      for (const [at, value] of metrics.entries()) total[at] = (total[at] ?? 0) + value;
+      total[0] = (total[0] ?? 0) + result.sum / batch.count;
       // The factor is 1 / global batch size, so that the gradients of all shards sum to the gradient of the mean loss.
       return result.gradients.map((gradient) => tf.mul(gradient, 1 / batch.count));
     });

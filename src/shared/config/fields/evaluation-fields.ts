@@ -42,6 +42,11 @@ export const evaluationFields = {
     defaultText: 'accuracy for classes, otherwise mean absolute error',
     resume: 'free',
   }),
+  trainMetrics: z.boolean().default(false).register(fieldMetadata, {
+    description:
+      'metrics of each step on its own batch, before the update and in training mode, as `fit` of tfjs reports them; in the event `step`',
+    resume: 'free',
+  }),
   logEvery: positiveInt(1_000_000).default(100).register(fieldMetadata, {
     description: 'number of steps between two printed lines',
     flag: '--log-every <n>',

@@ -42,6 +42,11 @@ export const trainingFields = {
     unit: 'samples',
     resume: 'fixed',
   }),
+  shuffle: z.boolean().default(true).register(fieldMetadata, {
+    description:
+      'a new order of the training samples in each epoch, from the seed; false: the order of the data, as in `fit` of tfjs with shuffle: false',
+    resume: 'fixed',
+  }),
   shards: positiveInt(4096).nullable().default(null).register(fieldMetadata, {
     description:
       'number of fixed slices of each batch; results depend on it and not on the number of workers',
