@@ -1,20 +1,46 @@
 /** The public API of the package `lockstep`. */
 
 export { defineTraining } from './api/define-training.js';
-export type { DataSource, ModelContext, TrainingDefinition, TrainingOptions } from './api/define-training.js';
-export type { Augmentation, AugmentFunction, Draws, SampleToAugment } from './api/augment.js';
-export type { Callbacks, CallbackTools, EpochEnd } from './api/callbacks.js';
+export type {
+  Augmentation,
+  AugmentFunction,
+  Callbacks,
+  CallbackTools,
+  ConfigInput,
+  DataSource,
+  Draws,
+  EpochEnd,
+  Loss,
+  LossFunction,
+  Metric,
+  MetricFunction,
+  ModelContext,
+  OutputLoss,
+  Prediction,
+  SampleToAugment,
+  TrainingDefinition,
+  TrainingOptions,
+} from './api/define-training.js';
+export { arrays } from './api/data/arrays.js';
+export type { ArrayColumns, ArraySet, ArraysOptions, NestedNumbers } from './api/data/arrays.js';
 export { csv, type CsvOptions } from './api/data/csv.js';
-export { holdOut } from './api/data/hold-out.js';
+export { holdOut, type HoldOutOptions } from './api/data/hold-out.js';
 export { idx, type IdxOptions } from './api/data/idx.js';
 export { imageFolder, type ImageFolderOptions } from './api/data/image-folder.js';
+export { fromDataset, tensors } from './api/data/tensors.js';
+export type {
+  ElementSource,
+  FromDatasetOptions,
+  TensorColumns,
+  TensorSet,
+  TensorsOptions,
+} from './api/data/tensors.js';
 export { samples } from './api/data/samples.js';
 export type { Sample, SampleSet, SamplesOptions, SampleValues } from './api/data/samples.js';
-export type { ConfigInput } from './api/config-input.js';
-export type { Loss, LossFunction, Metric, MetricFunction, OutputLoss, Prediction } from './api/objective.js';
 export type {
   DataSplit,
   SampleBuffers,
+  SourceData,
   TensorSpec,
   TensorValues,
   TrainingData,
@@ -25,5 +51,17 @@ export type {
   Preprocessing,
   TablePreprocessing,
 } from './shared/data/preprocessing.js';
-export type { RunEvent } from './shared/runs/run-events.js';
+export { fit, fitDataset } from './api/runs/fit.js';
+export type {
+  BatchSource,
+  FitArguments,
+  FitDatasetArguments,
+  FitTensors,
+  WorkerArguments,
+} from './api/runs/fit.js';
+export { train, type TrainOptions, type TrainingRun } from './api/runs/train.js';
+export { listRuns, loadRun, readEvents } from './api/runs/run.js';
+export type { EpochRecord, Evaluation, Run, RunEvent, RunSummary, TimedEvent } from './api/runs/run.js';
+export { evaluate, exportModel, predict } from './api/runs/saved.js';
+export type { EvaluateOptions, ExportOptions, PredictionEvent, SavedRunOptions } from './api/runs/saved.js';
 export { OperationalError, type ErrorCode } from './shared/errors.js';

@@ -26,6 +26,13 @@ export const layers: readonly Layer[] = [
     packages: ['node:*', 'csv-parse', 'jiti', 'sharp'],
     types: [tfjs],
   },
+  // The functions that train and that use saved runs start commands as child processes, and load tfjs only to open a model.
+  {
+    path: 'src/api/runs',
+    imports: ['src/api', 'src/launcher', 'src/shared', 'src/worker'],
+    packages: ['node:*'],
+    types: [tfjs],
+  },
   // The coordinator holds no tensors and opens no socket of its own.
   { path: 'src/coordinator', imports: ['src/shared'], packages: ['node:*'] },
   {
@@ -65,7 +72,7 @@ export const layers: readonly Layer[] = [
     packages: ['node:*', 'commander', 'log-update', 'picocolors', 'pino', 'sharp'],
     types: [tfjs, 'zod'],
   },
-  { path: 'src/index.ts', imports: ['src/api', 'src/shared'], packages: [] },
+  { path: 'src/index.ts', imports: ['src/api', 'src/api/runs', 'src/shared'], packages: [] },
 ];
 
 /** Files and packages that one file imports, at most. */

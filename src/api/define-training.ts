@@ -3,6 +3,7 @@
  * run's configuration; its functions run on every worker.
  */
 
+import { fileURLToPath } from 'node:url';
 import type * as tfjs from '@tensorflow/tfjs';
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { Callbacks } from './callbacks.js';
@@ -10,7 +11,12 @@ import type { ConfigInput } from './config-input.js';
 import type { Augmentation } from './augment.js';
 import type { Loss, Metric } from './objective.js';
 import type { Preprocessing } from '../shared/data/preprocessing.js';
-import type { TrainingData } from '../shared/data/training-data.js';
+import type { SourceData } from '../shared/data/training-data.js';
+
+export type { Augmentation, AugmentFunction, Draws, SampleToAugment } from './augment.js';
+export type { Callbacks, CallbackTools, EpochEnd } from './callbacks.js';
+export type { ConfigInput } from './config-input.js';
+export type { Loss, LossFunction, Metric, MetricFunction, OutputLoss, Prediction } from './objective.js';
 
 export interface ModelContext {
   /** The worker's tfjs, to be used instead of an import. */
@@ -26,9 +32,9 @@ export interface ModelContext {
 }
 
 /** A custom data set, loaded once on each worker. */
-export interface DataSource {
+export interface DataSource<Data extends SourceData = SourceData> {
   /** @param saved the conversion with which a saved model was trained, when the model is evaluated; a source that has one uses it */
-  load(saved?: Preprocessing): Promise<TrainingData>;
+  load(saved?: Preprocessing): Promise<Data>;
 }
 
 export interface TrainingOptions extends ConfigInput {
@@ -47,14 +53,29 @@ export interface TrainingOptions extends ConfigInput {
 }
 
 const mark = Symbol.for('lockstep.training');
+const place = Symbol.for('lockstep.place');
 
 export interface TrainingDefinition extends TrainingOptions {
   readonly [mark]: true;
+  /** File in which `defineTraining` was called; undefined if it is not known. */
+  readonly [place]: string | undefined;
 }
 
 /** Marks and types a training definition. It is validated when the file is loaded, so that every error names the file. */
 export function defineTraining(options: TrainingOptions): TrainingDefinition {
-  return Object.freeze({ ...options, [mark]: true as const });
+  return Object.freeze({ ...options, [mark]: true as const, [place]: callerOf(new Error()) });
+}
+
+/** Returns the file in which the definition was made; undefined if it is not known. */
+export function placeOfDefinition(definition: TrainingDefinition): string | undefined {
+  return definition[place];
+}
+
+/** Returns the file of the second frame of a stack, whose first frame is this file. */
+function callerOf({ stack = '' }: Error): string | undefined {
+  const [, frame = ''] = stack.split('\n').filter((line) => line.startsWith('    at '));
+  const [, url, path] = /(file:\/\/[^()]+?|((?:\/|[A-Za-z]:[\\/])[^()]+?)):\d+:\d+\)?$/.exec(frame) ?? [];
+  return path ?? (url === undefined ? undefined : fileURLToPath(url));
 }
 
 export function isTrainingDefinition(value: unknown): value is TrainingDefinition {

@@ -38,7 +38,9 @@ export function separateFunctions(values: Readonly<Record<string, unknown>>): {
   const plain: Record<string, unknown> = { ...values };
   const { loss, metrics: given, augment } = values;
   if (loss !== undefined) {
-    const single = !isObject(loss) || 'kind' in loss || typeof loss['compute'] === 'function';
+    // An output may have the name `kind`.
+    const single =
+      !isObject(loss) || typeof loss['kind'] === 'string' || typeof loss['compute'] === 'function';
     plain['loss'] = single
       ? plainLoss(loss, '')
       : Object.fromEntries(Object.entries(loss).map(([output, one]) => [output, plainLoss(one, output)]));

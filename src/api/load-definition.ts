@@ -16,6 +16,7 @@ import { copyAt, verifiedCopy, type OriginalPlace } from './definition-place.js'
 import { isCacheTrouble, usableCache } from './transpile-cache.js';
 import { isTrainingDefinition, type DataSource, type ModelContext } from './define-training.js';
 import { separateFunctions, type DefinitionFunctions } from './definition-functions.js';
+import { hooksOf, type TrainingHooks } from './training-hooks.js';
 import type { LayersModel } from '@tensorflow/tfjs';
 
 export interface LoadedDefinition {
@@ -28,6 +29,8 @@ export interface LoadedDefinition {
   readonly callbacks: readonly Callbacks[];
   /** Losses, metrics and augmentations that are functions. */
   readonly functions: DefinitionFunctions;
+  /** Present in the definition of `fit`. */
+  readonly hooks?: TrainingHooks;
   /** The plain values; functions are replaced by `custom`. */
   readonly values: Readonly<Record<string, unknown>>;
 }
@@ -79,7 +82,8 @@ export async function loadDefinition(
   const source = typeof data === 'object' ? data : undefined;
   const { plain, functions } = separateFunctions(values);
   if (typeof data === 'string') plain['data'] = data;
-  return { path, sha256, model, source, callbacks, functions, values: plain };
+  const hooks = hooksOf(exported);
+  return { path, sha256, model, source, callbacks, functions, values: plain, ...(hooks && { hooks }) };
 }
 
 /** Returns the default export. */
@@ -89,7 +93,13 @@ async function evaluate(
   original: OriginalPlace | undefined,
 ): Promise<unknown> {
   // `import { defineTraining } from 'lockstep'` must work in any folder.
-  const alias = { ...original?.packages, lockstep: fileURLToPath(new URL('../index.js', import.meta.url)) };
+  const own = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+  const alias = {
+    ...original?.packages,
+    lockstep: own('../index.js'),
+    // The generated definition of `fit` imports it.
+    'lockstep-fit': own('fit/definition.js'),
+  };
   const options = { alias, moduleCache: false, fsCache: cache ?? false };
   const jiti = createJiti(import.meta.url, {
     ...options,

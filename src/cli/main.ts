@@ -3,6 +3,7 @@
 
 import { CommanderError } from 'commander';
 import { installStopSignals, leaveSignalsToLauncher } from '../launcher/stop-signals.js';
+import { reportFailure, takeCalled } from '../launcher/called-process.js';
 import { exitStatus } from '../shared/exit-status.js';
 import { collectGarbageEvery, collectVariable } from '../shared/memory/garbage-collection.js';
 import { attributeError } from '../shared/user-code.js';
@@ -15,6 +16,7 @@ if (stoppable.includes(process.argv[2] ?? '')) {
   if (process.argv.includes('--launched')) leaveSignalsToLauncher();
   else installStopSignals();
 }
+const isCalled = takeCalled(process.argv);
 guardOutput(stoppable.includes(process.argv[2] ?? ''));
 collectGarbageEvery(Number(process.env[collectVariable]));
 let status: Promise<number> | undefined;
@@ -30,6 +32,7 @@ try {
     process.exitCode = error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
   } else {
     const attributed = attributeError(error);
+    if (isCalled) await reportFailure(attributed);
     process.stderr.write(`${describeError(attributed)}\n`);
     process.exitCode = statusOf(attributed);
   }

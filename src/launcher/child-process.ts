@@ -16,9 +16,13 @@ const noise =
   /^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} \d\d:|[IW]0000 |\d{4}-\d\d-\d\d .*: [IW] )/;
 
 export interface ChildOptions {
-  readonly stdout?: 'ignore' | 'inherit';
+  readonly stdout?: 'ignore' | 'inherit' | 'pipe';
   /** Receives the lines of the child's stderr. */
   readonly onLine?: (line: string) => void;
+  /** Receives the lines of the child's stdout, which is then `pipe`. */
+  readonly onOutput?: (line: string) => void;
+  /** Options of Node for the child; default: those of this process. */
+  readonly execArgv?: readonly string[];
 }
 
 export interface ChildExit {
@@ -33,12 +37,18 @@ export class Child {
   readonly #process: ChildProcess;
   readonly ended: Promise<ChildExit>;
 
-  constructor(args: readonly string[], { stdout = 'ignore', onLine = toStderr }: ChildOptions = {}) {
+  constructor(args: readonly string[], options: ChildOptions = {}) {
+    const { stdout = 'ignore', onLine = toStderr, onOutput, execArgv } = options;
     this.#process = fork(main, [...args], {
       stdio: ['ignore', stdout, 'pipe', 'ipc'],
       serialization: 'advanced',
+      ...(execArgv && { execArgv: [...execArgv] }),
     });
-    const { stderr } = this.#process;
+    const { stderr, stdout: output } = this.#process;
+    if (output && onOutput) {
+      output.on('error', (error) => onLine(`Output of process ${this.pid} can't be read: ${error.message}`));
+      createInterface({ input: output }).on('line', onOutput);
+    }
     if (stderr) {
       // An error of the pipe only ends the forwarding of lines.
       stderr.on('error', (error) => onLine(`Output of process ${this.pid} can't be read: ${error.message}`));
@@ -83,8 +93,8 @@ export class Child {
     cancel();
   }
 
-  kill(): void {
-    this.#process.kill('SIGKILL');
+  kill(signal: NodeJS.Signals = 'SIGKILL'): void {
+    this.#process.kill(signal);
   }
 }
 

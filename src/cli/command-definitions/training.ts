@@ -19,6 +19,12 @@ export function addTrain(program: Command, run: RunCommand): void {
     .addOption(new Option('--stop-with-parent').hideHelp())
     .addOption(
       new Option(
+        '--values <json>',
+        'values of configuration fields, passed by the function train()',
+      ).hideHelp(),
+    )
+    .addOption(
+      new Option(
         '--launcher <name>',
         'scheduler whose variables describe this process; auto: the one that is found; none: this machine only',
       )

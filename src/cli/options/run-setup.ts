@@ -90,6 +90,9 @@ function mergeFlags(flags: TrainFlags, layers: readonly ConfigLayer[]): RunConfi
     ...layers,
     ...environmentLayers(),
     ...flagLayers({ ...flags }),
+    ...(flags.values === undefined
+      ? []
+      : [{ source: 'train()', values: JSON.parse(flags.values) as ConfigLayer['values'] }]),
   ]);
 }
 

@@ -16,6 +16,8 @@ export interface TrainFlags extends Partial<Record<ConfigField, unknown>> {
   readonly logLevel?: LogLevel;
   readonly logFormat?: 'text' | 'json';
   readonly resume?: string;
+  /** Values of configuration fields as JSON, passed by the function `train()`. */
+  readonly values?: string;
 }
 
 /** The flags about the output of a run, with their defaults. */

@@ -50,6 +50,7 @@ export async function buildReplica(
     functions,
     warnings,
     compiled: taken.compiled,
+    ...(definition.hooks && { hooks: definition.hooks }),
   };
 }
 

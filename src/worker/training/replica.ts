@@ -2,6 +2,7 @@
 
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { DefinitionFunctions } from '../../api/definition-functions.js';
+import type { TrainingHooks } from '../../api/training-hooks.js';
 import type { CompiledFields, ResolvedConfig } from '../../shared/config/run-config.js';
 import type { TrainingData } from '../../shared/data/training-data.js';
 import type { Layout } from '../../shared/model/layout.js';
@@ -25,6 +26,8 @@ export interface Replica {
   readonly layout: Layout;
   readonly objective: Objective;
   readonly functions: DefinitionFunctions;
+  /** Present in a run of `fit`. */
+  readonly hooks?: TrainingHooks;
   /** The fields of `config` with choices of the definition's `model.compile`, which the coordinator does not know; null: none. */
   readonly compiled: CompiledFields | null;
   /** Notes on the model for the user, the same on every worker. */

@@ -4,6 +4,7 @@ import { totalSteps, type BatchPlan } from '../../shared/data/sampler.js';
 import type { Plan } from '../../shared/protocol/messages.js';
 import type { Range } from '../../shared/sharding/identifiers.js';
 import { hasStopped } from '../optimizer/evaluation-decisions.js';
+import type { Interruptible } from '../mailbox.js';
 import type { GenerationContext } from './generation-context.js';
 import { LeakWatch } from './leak-watch.js';
 import { ScheduledEvaluations } from './scheduled-evaluations.js';
@@ -34,11 +35,14 @@ export async function trainSteps(
   for (let step = progress.step + 1; step <= lastStep; step++) {
     if (hasStopped(config, state.schedulerState)) break;
     const batch = sampler.plan(step);
+    if (batch.stepInEpoch === 1 && (await mayBegin(context, batch, mailbox)) === 'stop') break;
     const next = step < lastStep ? sampler.plan(step + 1) : undefined;
     await mailbox.during(reader.prepare(batch, next, rangesOf));
 
     const compute = (): ReturnType<typeof trainStep> => trainStep(context, batch);
-    const { loss, learningRate } = clock.step(() => (tracer ? tracer.step(step, compute) : compute()));
+    const { loss, learningRate, metrics } = clock.step(() =>
+      tracer ? tracer.step(step, compute) : compute(),
+    );
     progress.step = step;
     faults?.faultPointHit('commit', step);
     const leak = leaks.after(replica.engine.tf.memory().numTensors);
@@ -52,6 +56,7 @@ export async function trainSteps(
       loss,
       learningRate,
       times,
+      ...(metrics && { metrics }),
     });
 
     if (rank === writer) {
@@ -65,6 +70,25 @@ export async function trainSteps(
       communicator.send({ type: 'drained', generation, step });
       await mailbox.waitForEnd();
     }
+  }
+}
+
+/** Interval between two questions for the permission to begin an epoch. */
+const permissionMs = 3;
+
+/** Waits for the permission to begin the epoch of `batch`, which a run of `fit` needs. The wait counts as progress. */
+async function mayBegin(
+  { replica: { hooks }, communicator }: GenerationContext,
+  { epoch }: BatchPlan,
+  mailbox: Interruptible,
+): Promise<'begin' | 'stop'> {
+  const { beforeEpoch } = hooks ?? {};
+  if (epoch === 0 || beforeEpoch === undefined) return 'begin';
+  for (;;) {
+    const decision = beforeEpoch(epoch);
+    if (decision !== 'wait') return decision;
+    communicator.tick();
+    await mailbox.during(new Promise<void>((resolve) => setTimeout(resolve, permissionMs)));
   }
 }
 

@@ -13,6 +13,8 @@ import {
   type PinnedVectors,
 } from '../../shared/model/named-vectors.js';
 import { allocatePinned, type PinnedVector } from '../../shared/memory/pinned-vector.js';
+import type { OptimizerState } from '../../api/training-hooks.js';
+import { ModelError } from '../../shared/errors.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import { copyOf } from '../kernels/host-updates.js';
 import { clipNorm } from '../optimizer/clip.js';
@@ -34,6 +36,8 @@ export class TrainingState {
   /** Decisions from the evaluations so far, by name. Only evaluations change them; see ../optimizer/evaluation-decisions.ts. */
   readonly schedulerState: SchedulerState;
   readonly #clipped: PinnedVector | undefined;
+  /** Updates that the optimizer has made before step 1. */
+  readonly #updatesBefore: number;
 
   /**
    * @param parameters the model's trainable parameters, in backward order
@@ -44,6 +48,8 @@ export class TrainingState {
     const { engine, kernels, model, config } = replica;
     const { ema } = config;
     this.optimizer = new Optimizer(engine.tf, kernels, model, parameters, config.optimizer, onPart);
+    this.#updatesBefore = replica.hooks?.optimizerState?.updates ?? 0;
+    if (replica.hooks?.optimizerState) this.#continueFrom(replica.hooks.optimizerState);
     this.#average =
       ema === null ? undefined : new WeightAverage(ema, this.vector('weights'), this.vector('statistics'));
     this.#clipped = config.clipNorm === null ? undefined : allocatePinned(this.optimizer.size);
@@ -66,11 +72,12 @@ export class TrainingState {
       applied = this.#clipped;
     }
     const average = this.#average;
+    const update = this.#updatesBefore + step;
     if (!average) {
-      this.optimizer.apply(applied, step, learningRate, hashes);
+      this.optimizer.apply(applied, update, learningRate, hashes);
       return;
     }
-    this.optimizer.apply(applied, step, learningRate, hashes, ({ offset }, values) =>
+    this.optimizer.apply(applied, update, learningRate, hashes, ({ offset }, values) =>
       average.add(step, offset, values),
     );
     average.addStatistics(step, readStatistics(this.#replica));
@@ -134,6 +141,28 @@ export class TrainingState {
       this.#average.statistics = statistics('ema.statistics');
     }
     for (const [name, value] of schedulerState) this.schedulerState.set(name, value);
+  }
+
+  /** @throws ModelError if the state is not that of this optimizer and this model */
+  #continueFrom({ vectors }: OptimizerState): void {
+    const { layout, config } = this.#replica;
+    const trainable = layout.flatMap(({ trainable: isTrained }, weight) => (isTrained ? [weight] : []));
+    const state = new Map<VectorName, Float32Array>([['weights', this.vector('weights')]]);
+    for (const name of optimizerVectors(config.optimizer)) {
+      const values = vectors[name];
+      if (name === 'weights' || values === undefined) continue;
+      state.set(
+        name,
+        this.optimizer.flatten(({ weight, size }) => {
+          const found = values[trainable.indexOf(weight)];
+          if (found?.length === size) return found;
+          throw new ModelError(
+            `Optimizer state "${name}": expected ${size} values for weight ${weight}, got ${found?.length ?? 'none'}.`,
+          );
+        }),
+      );
+    }
+    if (optimizerVectors(config.optimizer).every((name) => state.has(name))) this.optimizer.restore(state);
   }
 
   dispose(): void {

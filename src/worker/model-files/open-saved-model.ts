@@ -1,0 +1,19 @@
+/** Opens the model of a run with the tfjs of a process that is not a worker: its backend stays as it is. */
+
+import type { LayersModel } from '@tensorflow/tfjs';
+import { requireJavaScript, type Tensorflow } from '../engine/native.js';
+import { openModel, readModelFiles } from './load-model.js';
+
+/**
+ * The caller disposes the model.
+ * @param folder of a run or of a model
+ * @throws ModelError naming the file
+ */
+export async function openSavedModel(
+  folder: string,
+  tf: Tensorflow = requireJavaScript(),
+): Promise<LayersModel> {
+  const files = await readModelFiles(folder);
+  await tf.ready();
+  return openModel(tf, files);
+}
