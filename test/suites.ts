@@ -42,6 +42,7 @@ const isolated: readonly string[] = [
   'test/unit/first-step.test.ts',
   'test/unit/formula-losses.test.ts',
   'test/unit/frozen-batch-norm.test.ts',
+  'test/unit/gpu-kernels.test.ts',
   'test/unit/hover-texts.test.ts',
   'test/unit/import.test.ts',
   'test/unit/keras-import.test.ts',

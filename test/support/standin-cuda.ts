@@ -88,7 +88,7 @@ async function compileTensorflow(folder: string): Promise<{ library: string; fra
       code,
       output,
       `-Wl,-soname,${soname}`,
-      `-Wl,-rpath,${paths}`,
+      `-Wl,-rpath,$ORIGIN:${paths}`,
       '-Wl,--no-as-needed',
       '-Wl,--enable-new-dtags',
       '-x',
