@@ -5,7 +5,7 @@
 
 import { Command } from 'commander';
 import type { RunCommand } from './command-definitions/command-action.js';
-import { addDashboard, addDiff, addRuns } from './command-definitions/inspection.js';
+import { addDashboard, addDiff, addRuns, addStatus } from './command-definitions/inspection.js';
 import { addCompletion, addDoctor, addEngine, addInit } from './command-definitions/machine.js';
 import { addBench, addChaos } from './command-definitions/measurement.js';
 import { addDemo, addEval, addExport, addImport, addPredict } from './command-definitions/saved-models.js';
@@ -23,6 +23,7 @@ const commands: readonly ((program: Command, run: RunCommand) => void)[] = [
   addPredict,
   addDashboard,
   addRuns,
+  addStatus,
   addDemo,
   addExport,
   addImport,

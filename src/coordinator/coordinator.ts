@@ -10,11 +10,12 @@ import {
   encodeMessage,
   unknownPeerMessageBytes,
 } from '../shared/protocol/codec.js';
+import type { CoordinatorMessage } from '../shared/protocol/messages.js';
 import { Refusals } from '../shared/protocol/refusals.js';
 import type { RunEvent } from '../shared/runs/run-events.js';
 import type { Span } from '../shared/timeline/spans.js';
 import { AwakeClock } from '../shared/time/awake-clock.js';
-import type { ControlServer } from '../shared/transport/transport.js';
+import type { ConnectionId, ControlServer } from '../shared/transport/transport.js';
 import { ArtefactStore } from './artefacts/artefact-store.js';
 import { decide } from './decide.js';
 import { initialState } from './initial-state.js';
@@ -36,6 +37,11 @@ export interface CoordinatorOptions extends RunDescription {
 const timerMs = 100;
 /** Delay before a probe. Connections that break within this time share the probe. */
 const probeMs = 25;
+
+interface EncodedMessage {
+  readonly message: CoordinatorMessage;
+  readonly bytes: Buffer;
+}
 
 export class Coordinator {
   readonly #options: CoordinatorOptions;
@@ -88,14 +94,22 @@ export class Coordinator {
   handle(event: CoordinatorEvent): void {
     const { state, actions } = decide(this.#state, event, this.#now());
     this.#state = state;
-    for (const action of actions) this.#perform(action);
+    let encoded: EncodedMessage | undefined;
+    for (const action of actions) {
+      if (action.kind === 'send') encoded = this.#send(action.to, action.message, encoded);
+      else this.#perform(action);
+    }
   }
 
-  #perform(action: Action): void {
+  /** A message to all workers is encoded once. Returns the message with its bytes. */
+  #send(to: ConnectionId, message: CoordinatorMessage, last: EncodedMessage | undefined): EncodedMessage {
+    const encoded = last?.message === message ? last : { message, bytes: encodeMessage(message) };
+    this.#options.server.send(to, encoded.bytes);
+    return encoded;
+  }
+
+  #perform(action: Exclude<Action, { kind: 'send' }>): void {
     switch (action.kind) {
-      case 'send':
-        this.#options.server.send(action.to, encodeMessage(action.message));
-        break;
       case 'emit':
         this.#options.emit(action.event);
         break;

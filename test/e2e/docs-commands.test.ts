@@ -20,6 +20,7 @@ const notRun: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^engine install --cuda/, 'needs a GPU'],
   [/^train --engine webgpu$/, 'needs a GPU; test/e2e/webgpu.test.ts trains on a software driver'],
   [/^predict runs\/mine new\.csv$/, 'needs a run of a table; test/e2e/predict-table.test.ts has one'],
+  [/^status /, 'needs a process with --health; test/unit/status-command.test.ts has one'],
   [/^chaos/, 'minutes; test/e2e/chaos.test.ts runs shorter ones'],
   [/--config examples\//, 'minutes; test/e2e/examples.test.ts trains them for some steps'],
 ];

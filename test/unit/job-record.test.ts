@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { freeJobPort } from '../../src/launcher/job/free-job-port.js';
 import { JobRecord, jobFolder, waitForJobRecord } from '../../src/launcher/job/job-record.js';
 import { ownAddress } from '../../src/launcher/job/own-address.js';
-import { requeue } from '../../src/launcher/job/requeue.js';
+import { isPreempted, requeue } from '../../src/launcher/job/requeue.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
 const open = { state: 'open', endpoint: 'tcp://head:20000', encrypted: true } as const;
@@ -145,6 +145,17 @@ describe('the requeue of a job', () => {
     await scontrol(`echo "$@" > ${folder}/called`);
     expect(await requeue('10_3')).toMatchObject({ isRequeued: true });
     expect(await readFile(join(folder, 'called'), 'utf8')).toBe('requeue 10_3\n');
+  });
+
+  it.each([
+    ['JobId=12 JobState=RUNNING PreemptTime=2026-11-30T14:39:22', true],
+    ['JobId=12 JobState=RUNNING PreemptTime=None', false],
+    ['JobId=12 JobState=COMPLETING PreemptTime=2026-11-30T14:39:22', false],
+  ])('follows a preemption and no cancellation: %s', async (text, expected) => {
+    await scontrol(`[ "$*" = 'show job -o 12' ] && echo '${text}'`);
+    expect(await isPreempted('12')).toBe(expected);
+    process.env['PATH'] = await temporaryFolder();
+    expect(await isPreempted('12')).toBe(false);
   });
 
   it('reports a refusal, and a missing scontrol, with the remedy', async () => {

@@ -66,3 +66,19 @@ export function addDiff(program: Command, run: RunCommand): void {
     .addHelpText('after', examples(['lockstep diff runs/one runs/two', 'both trained with --audit']))
     .action(calls(run, async () => (await import('../commands/diff.js')).diff));
 }
+
+export function addStatus(program: Command, run: RunCommand): void {
+  program
+    .command('status')
+    .description('ask a running process whether it is alive and takes part in its run')
+    .requiredOption(
+      '--address <address>',
+      'address of --health of the process: a port of this machine, or HOST:PORT',
+    )
+    .option('--live', 'exit with 0 if the process is alive, also if it is not ready')
+    .addHelpText(
+      'after',
+      examples(['lockstep status --address 8086', 'status 0 if the process is ready, else 1']),
+    )
+    .action(calls(run, async () => (await import('../commands/status.js')).status));
+}

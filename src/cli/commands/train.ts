@@ -3,10 +3,10 @@
  * coordinates them as well.
  */
 
-import { requeue } from '../../launcher/job/requeue.js';
+import { isPreempted, requeue } from '../../launcher/job/requeue.js';
 import type { LauncherChoice } from '../../launcher/platforms/detect.js';
 import type { Placement } from '../../launcher/platforms/platform.js';
-import { exitStatus } from '../../shared/exit-status.js';
+import { exitStatus, statusOfStop } from '../../shared/exit-status.js';
 import { placementOf } from '../environment/environment.js';
 import { machine } from '../environment/machine.js';
 import { describePlacement, flagsInJob, isFinishedAlready } from '../job/job-flags.js';
@@ -35,11 +35,16 @@ export async function train(given: TrainCommandFlags): Promise<number> {
     placement.role === 'coordinator'
       ? await withJobLead(placement, flags, (lead) => trainOrSkip(flags, placement, lead))
       : await trainOrSkip(flags, placement, undefined);
-  if (status === exitStatus.saved && placement.requeue !== null) {
+  if (placement.requeue !== null && (await isTakenAway(status, placement.requeue))) {
     const { isRequeued, message } = await requeue(placement.requeue);
     printNotice(message, isRequeued ? 'info' : 'warn', flags);
   }
   return status;
+}
+
+/** Returns true if the scheduler has stopped the run: by its notice, or by SIGTERM, which a person may send as well. */
+async function isTakenAway(status: number, job: string): Promise<boolean> {
+  return status === exitStatus.saved || (status === statusOfStop('SIGTERM') && (await isPreempted(job)));
 }
 
 /** A job that is started again after its run has finished has nothing left to do. */

@@ -1,4 +1,4 @@
-/** Asks Slurm to start a job again that was stopped by its scheduler's notice. */
+/** Asks Slurm to start a job again that was stopped by its scheduler. */
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -23,6 +23,20 @@ export async function requeue(id: string): Promise<RequeueResult> {
   } catch (error) {
     const message = `Slurm job ${id} is not requeued: ${reasonOf(error)}. Start it again: scontrol requeue ${id}`;
     return { isRequeued: false, message };
+  }
+}
+
+/**
+ * Returns true if the scheduler takes the job's nodes away, and false if it does not, or if that cannot be found out. A job that was
+ * cancelled must not start again. Slurm requeues a preempted job only if it still runs at the end of its grace time, and a job that ends
+ * earlier counts as failed.
+ */
+export async function isPreempted(id: string): Promise<boolean> {
+  try {
+    const { stdout } = await promisify(execFile)('scontrol', ['show', 'job', '-o', id], { timeout: limitMs });
+    return /\bJobState=RUNNING\b/.test(stdout) && /\bPreemptTime=\d/.test(stdout);
+  } catch {
+    return false;
   }
 }
 
