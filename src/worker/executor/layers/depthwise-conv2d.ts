@@ -6,6 +6,7 @@
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
 import { fieldsOf, type LayerVariable } from '../layer.js';
 import { shardwise, type LayerImplementation } from '../layer-op.js';
+import { inLayer } from './recorded-layer.js';
 
 interface DepthwiseFields {
   readonly depthwiseKernel: LayerVariable;
@@ -28,7 +29,8 @@ export const depthwiseConv2d: LayerImplementation = (layer, { kernels, weightInd
 
   return shardwise((x, shard, context) => {
     const filter = depthwiseKernel.read() as Tensor4D;
-    const product = convolution.forward(x as Tensor4D, filter);
+    // tfjs checks the number of channels only when it computes.
+    const product = inLayer(layer, 'call', () => convolution.forward(x as Tensor4D, filter));
     const sum = bias ? kernels.biasAdd(product, bias.read() as Tensor1D) : product;
     const y = activation === 'relu' ? kernels.relu(sum) : sum;
     const backward = (gradient: Tensor): Tensor | undefined => {

@@ -3,6 +3,7 @@
 import type { Tensor1D } from '@tensorflow/tfjs';
 import { fieldsOf, type LayerVariable } from '../layer.js';
 import { shardwise, type LayerImplementation } from '../layer-op.js';
+import { inLayer } from './recorded-layer.js';
 
 interface LayerNormFields {
   readonly axis: number | readonly number[];
@@ -23,7 +24,9 @@ export const layerNormalization: LayerImplementation = (
     variable ? (variable.read() as Tensor1D) : undefined;
 
   return shardwise((x, shard, context) => {
-    const pass = kernels.layerNorm(x, { gamma: read(gamma), beta: read(beta), epsilon });
+    const parameters = { gamma: read(gamma), beta: read(beta), epsilon };
+    // tfjs checks the size of the last axis only when it computes.
+    const pass = inLayer(layer, 'call', () => kernels.layerNorm(x, parameters));
     return [
       pass.y,
       (dy) => {
