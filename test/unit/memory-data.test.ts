@@ -4,8 +4,11 @@ import { arrays } from '../../src/api/data/arrays.js';
 import { holdOut } from '../../src/api/data/hold-out.js';
 import { samples } from '../../src/api/data/samples.js';
 import { fromDataset, tensors } from '../../src/api/data/tensors.js';
-import type { DataSplit, SourceData } from '../../src/shared/data/training-data.js';
+import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
+import { Sampler } from '../../src/shared/data/sampler.js';
+import { withTestSet, type DataSplit, type SourceData } from '../../src/shared/data/training-data.js';
 import { checkData } from '../../src/worker/data/check-data.js';
+import { checkSamples } from '../../src/worker/data/load-data.js';
 import { readSamples } from '../../src/worker/data/batch-reader.js';
 
 /** The inputs and targets of some samples. */
@@ -131,5 +134,37 @@ describe('data sets in memory', () => {
       train: { count: 4, get },
     });
     expect((await load(alone)).test).toBeUndefined();
+  });
+
+  it('are refused for a decision that needs a test set', async () => {
+    const data = withTestSet(await load(arrays({ inputs, targets: [2, 0, 1] })));
+    const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [2] })] });
+    const config = (fields: RunConfigInput) => runConfigSchema.parse({ loss: 'meanSquaredError', ...fields });
+    await expect(checkSamples(data, model, config({}))).resolves.toMatchObject({ test: { count: 0 } });
+    await expect(checkSamples(data, model, config({ earlyStopping: { patience: 1 } }))).rejects.toThrow(
+      /earlyStopping: expected a test set, which it evaluates, and arrays has none.*holdOut/,
+    );
+    await expect(checkSamples(data, model, config({ schedule: { kind: 'plateau' } }))).rejects.toThrow(
+      /schedule: expected a test set/,
+    );
+    model.dispose();
+  });
+
+  it('are visited in their order in every epoch with shuffle: false, and otherwise in another one', () => {
+    const visited = (shuffle: boolean): number[][] => {
+      const sampler = new Sampler({ seed: 1, count: 10, batchSize: 4, shards: 1, shuffle });
+      return [0, 1].map((epoch) =>
+        [1, 2, 3].flatMap((step) => {
+          const batch = sampler.plan(3 * epoch + step);
+          return [...sampler.indices(batch, { start: 0, end: batch.count })];
+        }),
+      );
+    };
+    const inOrder = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+    expect(visited(false)).toEqual([inOrder, inOrder]);
+    const [first, second] = visited(true);
+    expect(first).not.toEqual(inOrder);
+    expect(second).not.toEqual(first);
+    expect([...(first ?? [])].sort((a, b) => a - b)).toEqual(inOrder);
   });
 });

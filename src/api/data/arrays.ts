@@ -73,7 +73,8 @@ function columnsOf(place: string, columns: ArrayColumns, dtype: Column['dtype'])
 }
 
 function shapeOf(sample: NestedNumbers): number[] {
-  if (typeof sample === 'number') return [];
+  // A text has a first character, which is a text again.
+  if (typeof sample !== 'object') return [];
   const [first = 0] = sample as readonly NestedNumbers[];
   return [sample.length, ...shapeOf(first)];
 }
