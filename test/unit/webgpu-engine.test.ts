@@ -41,6 +41,17 @@ describe.skipIf(missingGpu !== undefined)(gpuTitle('the engine webgpu on a softw
     );
   });
 
+  it('names the adapters that exist if none has the wanted name', async () => {
+    const host = engineHost(process.env, os.homedir());
+    const adapter = { kind: 'name', name: 'no such GPU' } as const;
+    const warn = (): void => undefined;
+    await expect(
+      loadEngine({ choice: 'webgpu', threads: 1, host, allowSoftwareGpu: true, adapter, warn }),
+    ).rejects.toThrow(
+      /name contains "no such GPU", got "(SwiftShader|llvmpipe).*"\. Correct LOCKSTEP_WEBGPU_ADAPTERS/,
+    );
+  });
+
   it('refuses bfloat16 by name', () => {
     expect(() => kernelsOf(engine, 'bfloat16')).toThrow(
       /engine "webgpu" computes in float32 only, got "bfloat16"/,
