@@ -25,8 +25,7 @@ export interface ConfigInput {
   readonly batchSize?: RunConfigInput['batchSize'];
   /**
    * A new order of the training samples in each epoch, from the seed; false: the order of the data, as in `fit` of tfjs with shuffle: false.
-   * Default: `true`.
-   * On resume: fixed.
+   * Default: `true`. On resume: fixed.
    */
   readonly shuffle?: RunConfigInput['shuffle'];
   /**
@@ -176,8 +175,7 @@ export interface ConfigInput {
   readonly evalBatchSize?: RunConfigInput['evalBatchSize'];
   /**
    * Metrics of each step on its own batch, before the update and in training mode, as `fit` of tfjs reports them; in the event `step`.
-   * Default: `false`.
-   * On resume: free.
+   * Default: `false`. On resume: free.
    */
   readonly trainMetrics?: RunConfigInput['trainMetrics'];
   /**

@@ -3,6 +3,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Tensor } from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import type * as api from '../../src/index.js';
 import { alive, descendants, lockstep, temporaryFolder } from '../support/lockstep.js';
@@ -80,7 +81,7 @@ describe('train()', () => {
     const { memory, tensor2d } = await import('@tensorflow/tfjs');
     const model = await one!.model();
     const input = tensor2d([[Math.sin(4), Math.cos(8)]]);
-    const output = model.predict(input) as import('@tensorflow/tfjs').Tensor;
+    const output = model.predict(input) as Tensor;
     expect(output.shape).toEqual([1, 3]);
     input.dispose();
     output.dispose();
@@ -105,7 +106,7 @@ describe('train()', () => {
   it('rejects with the reason of a signal that was aborted before, and for a definition without a file', async () => {
     const signal = AbortSignal.abort(new Error('no longer wanted'));
     await expect(train(example('lockstep.config.ts'), { signal })).rejects.toThrow('no longer wanted');
-    const { defineTraining } = (await import('../../src/index.js')) as typeof api;
+    const { defineTraining } = await import('../../src/index.js');
     const made = defineTraining({ model: ({ tf }) => tf.sequential() });
     const key = Object.getOwnPropertySymbols(made).find(
       ({ description }) => description === 'lockstep.place',

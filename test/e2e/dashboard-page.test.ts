@@ -18,7 +18,7 @@ const steps = (count: number) => Array.from({ length: count }, (_, i) => stepEve
 function runWith(change: object, learningRate = 0.001): TimedEvent {
   const run = runEvent();
   const config = { ...run.config, ...change, optimizer: { ...run.config.optimizer, learningRate } };
-  return { ...run, config: config as typeof run.config };
+  return { ...run, config: config };
 }
 
 describe.skipIf(chromiumPath === undefined)(
@@ -220,7 +220,7 @@ describe.skipIf(chromiumPath === undefined)(
       };
       const loss = await download('Loss as CSV');
       expect(loss.name).toBe('Loss.csv');
-      const rows = parse(loss.bytes, { columns: true }) as Record<string, string>[];
+      const rows = parse<Record<string, string>>(loss.bytes, { columns: true });
       expect(rows).toHaveLength(20);
       expect(rows[9]).toEqual({
         step: '10',
@@ -242,10 +242,9 @@ describe.skipIf(chromiumPath === undefined)(
       for (let i = 0; i < data.length; i += 4) colours.add(data.readUInt32BE(i));
       expect(colours).toContain(0xff_ff_ff_ff);
       expect(colours).toContain(0x0b_6b_bd_ff);
-      const runs = parse((await download('Runs as CSV')).bytes, { columns: true }) as Record<
-        string,
-        string
-      >[];
+      const runs = parse<Record<string, string>>((await download('Runs as CSV')).bytes, {
+        columns: true,
+      });
       expect(runs.find(({ run }) => run === 'beta')).toMatchObject({
         name: 'mnist',
         batchSize: '128',

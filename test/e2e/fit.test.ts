@@ -126,7 +126,7 @@ describe('fit()', () => {
         onBatchBegin: (batch) => void calls.push(['batch', batch]),
         onBatchEnd: (batch, logs) => void calls.push(['batch end', batch, logs?.['size']]),
       });
-      const callbacks = [recorder, stopping] as tf.CustomCallback[];
+      const callbacks = [recorder, stopping];
       const history = await train(model, { batchSize, epochs: 6, shuffle: false, callbacks });
       return { model, calls, sums, history };
     };
@@ -176,6 +176,7 @@ describe('fit()', () => {
         })
         .batch(batchSize);
     const [own, reference] = [classifier(), classifier()];
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- tfjs declares the class twice
     const expected = await reference.fitDataset(dataset(), { epochs: 2, validationData: [x, y] });
     const { workers, shards, threads, engine } = fast;
     const found = await fitDataset(own, dataset(), {

@@ -96,7 +96,7 @@ describe('the platform of a process', () => {
       advice: null,
     });
     expect(detectPlatform({ ...slurmTask, SLURM_PROCID: '0' }).role).toBe('coordinator');
-    const { SLURM_STEP_NODELIST: _, ...jobOnly } = slurmTask;
+    const jobOnly = { ...slurmTask, SLURM_STEP_NODELIST: undefined };
     expect(detectPlatform(jobOnly).nodes).toBe('n[1-4]');
     expect(detectPlatform({ ...jobOnly, SLURM_JOB_NODELIST: '', SLURM_NODELIST: 'm7' }).nodes).toBe('m7');
   });

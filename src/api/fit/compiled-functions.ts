@@ -35,7 +35,7 @@ export function compile(tf: Tensorflow, model: LayersModel, spec: CompileSpec): 
     loss: (isNamed(loss) ? named(loss) : mapped(loss, named)) as tfjs.ModelCompileArgs['loss'],
     metrics: mapped(metrics, (value) => (isNamed(value) ? named(value) : value.map(named))) as string[],
   });
-  return trainedModel(model) as unknown as Compiled;
+  return trainedModel(model);
 }
 
 /** Returns the model that tfjs compiles and trains: a Sequential contains another one. */

@@ -79,7 +79,7 @@ async function runTraining(
     const { runCommand } = await import('./command-child.js');
     let folder: string | undefined;
     let error: Extract<RunEvent, { event: 'error' }> | undefined;
-    let hasStarted = false;
+    let hasStarted = false as boolean;
     const end = await runCommand(args, {
       signal,
       stopWith: 'SIGTERM',
@@ -93,7 +93,7 @@ async function runTraining(
         onEvent?.(event);
       },
     });
-    if (signal?.aborted === true && !hasStarted) throw signal.reason;
+    if (!hasStarted) signal?.throwIfAborted();
     if (error && error.code !== 'INTERRUPTED')
       throw fromWireError({ code: error.code as ErrorCode, message: error.message });
     if (folder === undefined || (end.status !== 0 && !error)) throw await reasonOf(end);

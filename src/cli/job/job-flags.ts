@@ -35,7 +35,7 @@ export function flagsInJob<Flags extends TrainFlags & { readonly singleProcess?:
     throw new ConfigError(`--single-process: expected one task, got ${size} (${job}). Leave the option out.`);
   if (flags.workers !== undefined && Number(flags.workers) !== size)
     throw new ConfigError(
-      `--workers: expected ${size}, the number of tasks (${job}), got ${String(flags.workers)}. Leave the option out.`,
+      `--workers: expected ${size}, the number of tasks (${job}), got ${flags.workers as number | string}. Leave the option out.`,
     );
   return { ...common, workers: size };
 }

@@ -25,12 +25,13 @@ export async function joinJob(flags: TrainFlags & SecurityFlags, placement: Plac
   };
   if (flags.keys !== undefined)
     return work({ ...common, keys: resolve(flags.keys), coordinator: givenEndpoint(placement).endpoint });
+  const waitMs = flags.joinTimeoutMs ?? defaultWaitMs;
   const content = await waitForJobRecord({
     out,
     start: placement.start,
     job: placement.job,
     host,
-    limitMs: wholeNumber('--join-timeout-ms', String(flags.joinTimeoutMs ?? defaultWaitMs), 1, 86_400_000),
+    limitMs: wholeNumber('--join-timeout-ms', `${waitMs as number | string}`, 1, 86_400_000),
     print: (line) => void process.stderr.write(`${line}\n`),
   });
   if (content.state === 'ended') return content.status;

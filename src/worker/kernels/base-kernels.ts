@@ -91,7 +91,8 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
     return composedBatchNorm(this.tf, this, x, affine, tail);
   }
 
-  depthwise(_convolution: Convolution): DepthwiseConvolution | undefined {
+  depthwise(convolution: Convolution): DepthwiseConvolution | undefined;
+  depthwise(): DepthwiseConvolution | undefined {
     return undefined;
   }
 

@@ -3,7 +3,7 @@
  * for LayerNormalization, and has no gradient beyond four axes.
  */
 
-import type { NamedAttrMap, Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../engine/native.js';
 
 const replaced = new WeakSet<Tensorflow>();
@@ -17,7 +17,7 @@ export function replaceTileGradient(tf: Tensorflow): void {
     kernelName: tf.Tile,
     inputsToSave: ['x'],
     gradFunc: (dy, [x], attributes) => ({
-      x: () => sumOfTiles(tf, dy as Tensor, x as Tensor, (attributes as NamedAttrMap)['reps'] as number[]),
+      x: () => sumOfTiles(tf, dy as Tensor, x as Tensor, attributes['reps'] as number[]),
     }),
   });
 }

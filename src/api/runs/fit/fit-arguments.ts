@@ -3,6 +3,7 @@
 import type {
   ClassWeight,
   ClassWeightMap,
+  CallbackList,
   CustomCallbackArgs,
   LayersModel,
   ModelFitArgs,
@@ -16,7 +17,7 @@ import { trainedModel } from '../../fit/compiled-functions.js';
 /** Inputs or targets: one tensor, a list, or tensors by the names of the model's inputs or outputs. */
 export type FitTensors = Tensor | Tensor[] | Readonly<Record<string, Tensor>>;
 
-type Callback = Extract<ModelFitArgs['callbacks'], { onEpochEnd: unknown; setModel: unknown }>;
+type Callback = NonNullable<ConstructorParameters<typeof CallbackList>[0]>[number];
 
 /** Fields of the configuration that `fit` takes, besides those that tfjs's arguments determine. */
 type WorkerFields = Pick<

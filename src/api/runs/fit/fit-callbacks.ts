@@ -1,6 +1,6 @@
 /** Prepares tfjs's callbacks and its `History` for a training whose steps are computed by other processes. */
 
-import type { CallbackList, CustomCallbackArgs, History, LayersModel } from '@tensorflow/tfjs';
+import type { CallbackList, History, LayersModel } from '@tensorflow/tfjs';
 import type { Tensorflow } from '../../../worker/engine/native.js';
 import { trainedModel } from '../../fit/compiled-functions.js';
 import type { FitArguments } from './fit-arguments.js';
@@ -18,14 +18,14 @@ export interface CallbackParameters {
 export function callbackListOf(
   tf: Tensorflow,
   model: LayersModel,
-  { callbacks, yieldEvery, epochs = 1, initialEpoch = 0, batchSize = 32, verbose = 0 }: FitArguments,
+  { callbacks, yieldEvery, epochs = 1, initialEpoch = 0, batchSize = 32, verbose }: FitArguments,
   { labels, samples, validates }: CallbackParameters,
 ): { list: CallbackList; history: History } {
   const given = callbacks === undefined ? [] : [callbacks].flat();
   const history = new tf.History();
   const list = new tf.CallbackList([
     ...given.map((one) =>
-      isCallback(one) ? one : new tf.CustomCallback(one as CustomCallbackArgs, yieldEvery ?? 'auto'),
+      isCallback(one) ? one : new tf.CustomCallback(one, yieldEvery ?? 'auto'),
     ),
     history,
   ]);
@@ -34,7 +34,7 @@ export function callbackListOf(
     initialEpoch,
     samples,
     batchSize,
-    verbose,
+    verbose: verbose ?? 0,
     doValidation: validates,
     metrics: validates ? [...labels, ...labels.map((name) => `val_${name}`)] : [...labels],
   });

@@ -80,7 +80,7 @@ const ofBatches = ['precision', 'recall', 'r2Score'];
 /** @throws ConfigError for a metric that shards cannot compute */
 function checkMetrics(metrics: CompileSpec['metrics'], shards: unknown): void {
   if (shards === 1) return;
-  const all = Object.values(metrics).flat() as NamedFunction[];
+  const all: readonly NamedFunction[] = Object.values(metrics).flat();
   const found = all.map((one) => (typeof one === 'string' ? one : one.name)).find((name) => ofBatches.includes(name));
   if (found === undefined) return;
   throw new ConfigError(
