@@ -17,6 +17,23 @@ definitions, [from-tfjs.md](from-tfjs.md) explains \`fit\`, and [configuration.m
 a configuration.
 `;
 
+/** Replaces links to rows of tables, which have no anchor of their own, by their texts. */
+function withoutDeadLinks(page: string): string {
+  // Headings have anchors by GitHub's rules.
+  const anchors = new Set(
+    [...page.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+      title
+        .toLowerCase()
+        .replaceAll(/[^\w\s-]/g, '')
+        .trim()
+        .replaceAll(' ', '-'),
+    ),
+  );
+  return page.replaceAll(/\[([^\]]*)\]\(#([^)\s]+)\)/g, (link: string, text: string, anchor: string) =>
+    anchors.has(anchor) ? link : text,
+  );
+}
+
 /** @throws if TypeDoc reports an error */
 export async function apiReference(): Promise<string> {
   const out = mkdtempSync(join(tmpdir(), 'lockstep-typedoc-'));
@@ -48,7 +65,7 @@ export async function apiReference(): Promise<string> {
     await app.generateOutputs(project);
     if (app.logger.hasErrors()) throw new Error('TypeDoc: expected no errors; they are printed above.');
     const page = readFileSync(join(out, 'README.md'), 'utf8');
-    return `${introduction}\n${page.replaceAll('README.md#', '#').trim()}\n`;
+    return withoutDeadLinks(`${introduction}\n${page.replaceAll('README.md#', '#').trim()}\n`);
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
