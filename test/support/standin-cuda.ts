@@ -178,7 +178,7 @@ export async function standinNvidiaSmi(
   gpus: readonly number[],
   version: string,
 ): Promise<{ PATH: string }> {
-  const programs = join(folder, `programs-${version}`);
+  const programs = join(folder, `programs-${version}-${gpus.join('-')}`);
   await mkdir(programs, { recursive: true });
   const file = join(programs, 'nvidia-smi');
   const lines = (text: (gpu: number) => string): string =>
