@@ -90,6 +90,7 @@ const trainingOnWasm = ['test/e2e/training.test.ts', 'test/fault/killed-processe
 const patient = [
   'test/oracle/layers-on-webgpu.test.ts',
   'test/oracle/models.test.ts',
+  'test/oracle/models-on-gpu-kernels.test.ts',
   'test/oracle/models-on-webgpu.test.ts',
   'test/oracle/models-on-workers.test.ts',
   'test/property/random-models.test.ts',
