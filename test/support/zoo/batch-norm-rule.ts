@@ -71,12 +71,13 @@ interface AffineFields {
   gamma?: unknown;
   beta?: unknown;
   center: boolean;
+  scale: boolean;
   movingMean?: { readonly shape: number[] };
 }
 
 /**
- * Gives each BatchNormalization the scale 1 and each normalization the offset 0 that it lacks: tfjs's training of a
- * BatchNormalization reads both in any case, and its gradient of a LayerNormalization reads the offset.
+ * Gives each normalization the scale 1 and the offset 0 that it lacks: tfjs's training of a BatchNormalization reads both in any
+ * case, and that of a LayerNormalization fails without one of them.
  */
 export function completeNormalizations(tf: Tensorflow, model: LayersModel): void {
   for (const layer of layersOf(model)) {
@@ -85,10 +86,15 @@ export function completeNormalizations(tf: Tensorflow, model: LayersModel): void
       const shape = fields.movingMean?.shape ?? [];
       fields.gamma ??= { read: () => tf.ones(shape) };
       fields.beta ??= { read: () => tf.zeros(shape) };
-    } else if (layer.getClassName() === 'LayerNormalization' && !fields.center) {
-      const gamma = fields.gamma as { read(): Tensor };
-      fields.center = true;
-      fields.beta = { read: () => tf.zerosLike(gamma.read()) };
+    } else if (layer.getClassName() === 'LayerNormalization') {
+      const { gamma, beta } = fields as Record<'gamma' | 'beta', { read(): Tensor } | undefined>;
+      if (gamma && !fields.center) {
+        fields.center = true;
+        fields.beta = { read: () => tf.zerosLike(gamma.read()) };
+      } else if (beta && !fields.scale) {
+        fields.scale = true;
+        fields.gamma = { read: () => tf.onesLike(beta.read()) };
+      }
     }
   }
 }

@@ -49,6 +49,9 @@ const activationLayers: readonly ModelCase[] = [
   perceptron('numbers: LayerNormalization without offset', ({ layers }) => [
     layers.layerNormalization({ center: false }),
   ]),
+  perceptron('numbers: LayerNormalization without scale', ({ layers }) => [
+    layers.layerNormalization({ scale: false }),
+  ]),
   perceptron('numbers: scale of the inputs', ({ layers }) => [layers.rescaling({ scale: 0.5, offset: 0.1 })]),
   perceptron('numbers: logistic regression', () => [], { loss: 'binaryCrossEntropy' }),
 ];

@@ -48,13 +48,6 @@ const statefulLstm: RefusedCase = {
 };
 
 export const refusedModels: readonly RefusedCase[] = [
-  refused(
-    'LayerNormalization',
-    /failed in tfjs/,
-    features,
-    ({ layers }) => layers.layerNormalization({ scale: false }),
-    'LayerNormalization without scale',
-  ),
   refused('ThresholdedReLU', /no gradient/, features, ({ layers }) => layers.thresholdedReLU({ theta: 0.1 })),
   refused('Conv3DTranspose', /no gradient/, [2, 2, 2, 1], ({ layers }) =>
     layers.conv3dTranspose({ filters: 2, kernelSize: 2 }),
