@@ -53,7 +53,7 @@ describe('earlier runs', () => {
     await appendFile(log, warning('second'));
     const later = await past.view('run');
     expect(later).not.toBe(views[0]);
-    expect(JSON.stringify(later)).toContain('second');
+    expect(JSON.stringify(later === 'busy' ? later : later.since())).toContain('second');
   });
 
   it('are refused when too many are asked for at once, and answered afterwards', async () => {

@@ -1,6 +1,6 @@
 /**
  * The displayed state of a run, collected from its events, live or from its log. Its size is bounded for any length of run and any
- * number of workers. Plain data that can be sent to a page.
+ * number of workers. `since` returns what a page does not have yet, as plain data.
  */
 
 import { describeChange } from '../../shared/config/resume-policy.js';
