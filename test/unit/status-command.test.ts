@@ -27,7 +27,11 @@ describe('lockstep status', () => {
   });
 
   it('names an address at which nothing, or another program, answers', async () => {
-    other = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>'));
+    other = createServer((socket) => {
+      // A socket whose request nobody reads does not close.
+      socket.on('error', () => socket.destroy()).resume();
+      socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>');
+    });
     await new Promise<void>((resolve) => other?.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
     await expect(status({ address: String(port) })).rejects.toThrow(
