@@ -25,7 +25,7 @@ describe('the record of a job', () => {
     expect(await readdir(out)).toEqual([]);
   });
 
-  it('of an earlier start is not read by a later one, and is removed by its task 0', async () => {
+  it('is not read by a later start, and is removed by its task 0', async () => {
     const out = await temporaryFolder();
     const earlier = new JobRecord(out, 'slurm-12.0.0');
     earlier.create(out);
@@ -38,7 +38,7 @@ describe('the record of a job', () => {
     expect(await received).toEqual(open);
   });
 
-  it('of a start without a name counts only once it has been renewed', async () => {
+  it('counts only once it has been renewed, if its start has no name', async () => {
     const out = await temporaryFolder();
     await mkdir(jobFolder(out, null), { mode: 0o700 });
     const stale = { format: 1, renewals: 7, content: { ...open, endpoint: 'tcp://old:20000' } };
