@@ -44,7 +44,8 @@ it('a run whose processes are all killed resumes in mid-epoch, on another number
   // The last that was announced, or one that was written and not announced any more.
   const announced = first.events.findLast((event) => event.event === 'checkpoint')?.step;
   expect(from).toBeGreaterThanOrEqual(announced ?? Infinity);
-  expect(from % 7).toBe(0);
+  // A checkpoint that is due while the one before is being written is written after a later step than a seventh.
+  expect(from).toBeLessThanOrEqual(newest);
   expect(stepsIn(second.events)).toEqual(range(from + 1, end));
   // The log of the run goes on as well, and the last checkpoint is that of the end.
   const log = (await readFile(join(out, 'events.ndjson'), 'utf8')).trim().split('\n');
