@@ -121,9 +121,7 @@ describe('data sets in memory', () => {
     ];
     expect([...first, ...second].sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect(() => holdOut(source, { share: 1.5 })).toThrow(/share: expected a number above 0 and below 1/);
-    expect(() => holdOut(source, { share: 0.5, count: 2 } as never)).toThrow(
-      /either count or share, got both/,
-    );
+    expect(() => holdOut(source, { share: 0.5, count: 2 })).toThrow(/either count or share, got both/);
     const get = (i: number): { inputs: number[]; targets: number[] } => ({ inputs: [i], targets: [i] });
     const spec = { shape: [], dtype: 'float32' } as const;
     const alone = samples({
