@@ -29,7 +29,7 @@ export class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }
 
-/** What was thrown, if it is an error; otherwise an error with its text. */
+/** Returns `thrown` if it is an error, and otherwise a new error with its text as the message. */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

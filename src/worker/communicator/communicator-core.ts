@@ -29,7 +29,7 @@ import { InFlightSpans } from './in-flight-spans.js';
 import { JoinedGeneration } from './joined-generation.js';
 import { SuccessorReport } from './successor-report.js';
 
-/** How long the last messages of a connection that has ended may take to arrive, after which its end is final. */
+/** Time for the last messages of a connection to arrive after ZeroMQ has reported the end of the connection. */
 const lastMessagesMs = 500;
 
 /** The data plane. Exists from the moment at which it is requested. */
@@ -263,8 +263,9 @@ export class CommunicatorCore {
    * and one of them may say why the coordinator ended.
    */
   #onDisconnected(): void {
-    if (this.#report.hasBeenMember) return;
-    setTimeout(() => this.#onCoordinatorLost('closed the connection'), lastMessagesMs).unref();
+    setTimeout(() => {
+      if (!this.#report.hasBeenMember) this.#onCoordinatorLost('closed the connection');
+    }, lastMessagesMs).unref();
   }
 
   #beat(usage: ProcessUsage): void {

@@ -13,7 +13,7 @@ import { EngineError } from '../../../shared/errors.js';
 /** A lock that a killed process holds expires after this time. A running process renews its lock. */
 const staleMs = 60_000;
 
-/** How often a process that waits looks whether the other one has finished. */
+/** Interval at which a waiting process checks whether the other installation has ended. */
 const pollMs = 500;
 
 const lockOf = (directory: string): string => `${directory}.lock`;
