@@ -24,7 +24,7 @@ export const launcherChoices = ['auto', 'none', 'slurm', 'mpi', 'torchrun'] as c
 export type LauncherChoice = (typeof launcherChoices)[number];
 
 /** Variables whose absence explains why a platform that the user has named was not found. */
-const expected: Readonly<Record<string, string>> = {
+const expected: Readonly<Record<Exclude<LauncherChoice, 'auto' | 'none'>, string>> = {
   slurm: 'SLURM_JOB_ID',
   mpi: 'OMPI_COMM_WORLD_RANK and OMPI_COMM_WORLD_SIZE, or PMI_RANK and PMI_SIZE',
   torchrun: 'RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT',
@@ -40,7 +40,7 @@ export function detectPlatform(environment: Environment, choice: LauncherChoice 
   }
   if (choice === 'auto') return alone;
   throw new ConfigError(
-    `--launcher ${choice}: expected the environment variables ${expected[choice] ?? ''}, got none. ` +
+    `--launcher ${choice}: expected the environment variables ${expected[choice]}, got none. ` +
       'Start the command in a task of the job, or choose --launcher none.',
   );
 }

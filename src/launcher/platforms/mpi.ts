@@ -4,64 +4,47 @@ import {
   alone,
   folderName,
   givenAddress,
-  roleOf,
+  ranksIn,
   textIn,
-  wholeNumberIn,
   type Environment,
   type Placement,
+  type RankVariables,
 } from './platform.js';
 
 export function openMpi(environment: Environment): Placement | undefined {
-  const size = wholeNumberIn(environment, 'OMPI_COMM_WORLD_SIZE');
-  const rank = wholeNumberIn(environment, 'OMPI_COMM_WORLD_RANK');
-  if (size === undefined || rank === undefined || rank >= size) return undefined;
   const job = textIn(environment, 'PMIX_NAMESPACE') ?? textIn(environment, 'OMPI_MCA_ess_base_jobid');
-  return placementOf(environment, {
-    rank,
-    size,
-    localRank: wholeNumberIn(environment, 'OMPI_COMM_WORLD_LOCAL_RANK'),
-    localSize: wholeNumberIn(environment, 'OMPI_COMM_WORLD_LOCAL_SIZE'),
-    job,
+  return placementOf(environment, job, {
+    rank: 'OMPI_COMM_WORLD_RANK',
+    size: 'OMPI_COMM_WORLD_SIZE',
+    localRank: 'OMPI_COMM_WORLD_LOCAL_RANK',
+    localSize: 'OMPI_COMM_WORLD_LOCAL_SIZE',
   });
 }
 
 /** The process manager interface. `srun --mpi=pmi2` sets its variables as well, so Slurm's own are asked first. */
 export function pmi(environment: Environment): Placement | undefined {
-  const size = wholeNumberIn(environment, 'PMI_SIZE');
-  const rank = wholeNumberIn(environment, 'PMI_RANK');
-  if (size === undefined || rank === undefined || rank >= size) return undefined;
-  return placementOf(environment, {
-    rank,
-    size,
-    localRank: wholeNumberIn(environment, 'MPI_LOCALRANKID'),
-    localSize: wholeNumberIn(environment, 'MPI_LOCALNRANKS'),
-    job: undefined,
+  return placementOf(environment, undefined, {
+    rank: 'PMI_RANK',
+    size: 'PMI_SIZE',
+    localRank: 'MPI_LOCALRANKID',
+    localSize: 'MPI_LOCALNRANKS',
   });
-}
-
-interface Ranks {
-  readonly rank: number;
-  readonly size: number;
-  readonly localRank: number | undefined;
-  readonly localSize: number | undefined;
-  readonly job: string | undefined;
 }
 
 /** MPI does not state the host of rank 0. */
 function placementOf(
   environment: Environment,
-  { rank, size, localRank = 0, localSize = 1, job }: Ranks,
-): Placement {
+  job: string | undefined,
+  names: RankVariables,
+): Placement | undefined {
+  const ranks = ranksIn(environment, names);
+  if (ranks === undefined) return undefined;
   return {
     ...alone,
+    ...ranks,
+    ...givenAddress(environment),
     launcher: 'mpi',
     job: job === undefined ? 'MPI' : `MPI job ${job}`,
-    role: roleOf(rank, size),
-    rank,
-    size,
-    localRank,
-    localSize,
-    ...givenAddress(environment),
     folder: job === undefined ? null : folderName('mpi', job),
   };
 }

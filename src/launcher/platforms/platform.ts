@@ -6,8 +6,7 @@
 /** The variables of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-export const launchers = ['none', 'pm2', 'slurm', 'mpi', 'torchrun'] as const;
-export type LauncherName = (typeof launchers)[number];
+export type LauncherName = 'none' | 'pm2' | 'slurm' | 'mpi' | 'torchrun';
 
 export interface Placement {
   readonly launcher: LauncherName;
@@ -87,6 +86,26 @@ export function textIn(environment: Environment, name: string): string | undefin
 export function roleOf(rank: number, size: number): Placement['role'] {
   if (size === 1) return 'launcher';
   return rank === 0 ? 'coordinator' : 'worker';
+}
+
+/** Names of the variables that number the processes of a job. */
+export type RankVariables = Readonly<Record<'rank' | 'size' | 'localRank' | 'localSize', string>>;
+
+/** Returns the numbers of this process; undefined if the environment has no rank, no size, or a rank that is not below the size. */
+export function ranksIn(
+  environment: Environment,
+  names: RankVariables,
+): Pick<Placement, 'role' | 'rank' | 'size' | 'localRank' | 'localSize'> | undefined {
+  const size = wholeNumberIn(environment, names.size);
+  const rank = wholeNumberIn(environment, names.rank);
+  if (size === undefined || rank === undefined || rank >= size) return undefined;
+  return {
+    role: roleOf(rank, size),
+    rank,
+    size,
+    localRank: wholeNumberIn(environment, names.localRank) ?? 0,
+    localSize: wholeNumberIn(environment, names.localSize) ?? 1,
+  };
 }
 
 /** A name of a folder that the texts of a scheduler form. */

@@ -4,7 +4,7 @@ import {
   alone,
   folderName,
   givenAddress,
-  roleOf,
+  ranksIn,
   textIn,
   wholeNumberIn,
   type Environment,
@@ -12,24 +12,23 @@ import {
 } from './platform.js';
 
 export function torchrun(environment: Environment): Placement | undefined {
-  const size = wholeNumberIn(environment, 'WORLD_SIZE');
-  const rank = wholeNumberIn(environment, 'RANK');
+  const ranks = ranksIn(environment, {
+    rank: 'RANK',
+    size: 'WORLD_SIZE',
+    localRank: 'LOCAL_RANK',
+    localSize: 'LOCAL_WORLD_SIZE',
+  });
   const { coordinatorHost, coordinatorPort } = givenAddress(environment);
-  if (size === undefined || rank === undefined || rank >= size) return undefined;
-  if (coordinatorHost === null || coordinatorPort === null) return undefined;
+  if (ranks === undefined || coordinatorHost === null || coordinatorPort === null) return undefined;
   const given = textIn(environment, 'TORCHELASTIC_RUN_ID');
   // The id of a static rendezvous without --rdzv-id.
   const id = given === 'none' ? undefined : given;
   const restarts = wholeNumberIn(environment, 'TORCHELASTIC_RESTART_COUNT') ?? 0;
   return {
     ...alone,
+    ...ranks,
     launcher: 'torchrun',
     job: id === undefined ? 'torchrun' : `torchrun job ${id}`,
-    role: roleOf(rank, size),
-    rank,
-    size,
-    localRank: wholeNumberIn(environment, 'LOCAL_RANK') ?? 0,
-    localSize: wholeNumberIn(environment, 'LOCAL_WORLD_SIZE') ?? 1,
     coordinatorHost,
     hostIsGiven: true,
     coordinatorPort: usesPortItself(environment) ? coordinatorPort + 1 : coordinatorPort,
