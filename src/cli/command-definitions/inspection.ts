@@ -1,8 +1,9 @@
 /** Definitions of the commands that read runs without changing them. */
 
 import type { Command } from 'commander';
+import { repeatable } from '../options/repeatable.js';
 import { calls, type RunCommand } from './command-action.js';
-import { examples, repeatable } from './shared-options.js';
+import { examples } from './shared-options.js';
 
 export function addDashboard(program: Command, run: RunCommand): void {
   program

@@ -15,13 +15,6 @@ export const healthOption = (): Option =>
     'address of /healthz and /readyz for the probes of a supervisor; a port on loopback, or HOST:PORT, e.g. 0.0.0.0:8086 in a pod',
   );
 
-/** An option that may be given several times; its value is the list of all. */
-export const repeatable = (flags: string, description: string): Option =>
-  new Option(flags, description).argParser((value: string, before: readonly string[] | undefined) => [
-    ...(before ?? []),
-    value,
-  ]);
-
 /** The option that names the training definition, for commands that open a saved model. */
 export const definitionOption = (): Option =>
   new Option('--config <file>', 'training definition (default: the copy of it in the run, if it is needed)');

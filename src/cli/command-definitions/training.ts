@@ -4,10 +4,11 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { launcherChoices } from '../../launcher/platforms/detect.js';
 import { addFaultOptions } from '../options/fault-options.js';
 import { addNetworkOptions } from '../options/network-options.js';
+import { repeatable } from '../options/repeatable.js';
 import { addSecurityOptions } from '../options/security-options.js';
 import { addTrainOptions } from '../options/train-options.js';
 import { calls, type RunCommand } from './command-action.js';
-import { examples, healthOption, launchedOption, repeatable } from './shared-options.js';
+import { examples, healthOption, launchedOption } from './shared-options.js';
 
 export function addTrain(program: Command, run: RunCommand): void {
   const command = program

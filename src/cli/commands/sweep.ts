@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { constants } from 'node:os';
+import { isAlive } from '../../launcher/lease-holder.js';
 import { ConfigError } from '../../shared/errors.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { summarizeRun, type RunSummary } from '../../shared/runs/run-list.js';
@@ -101,14 +102,6 @@ async function openSweep(
 async function endOf(pid: number | undefined): Promise<void> {
   const deadline = Date.now() + endOfRunMs;
   while (pid !== undefined && isAlive(pid) && Date.now() < deadline) await delay(100);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 /** Runs `lockstep train` and resolves with its exit status. The run ends if this process does. */

@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { configFields, type FieldDescription } from '../../shared/config/config-fields.js';
+import { repeatable } from './repeatable.js';
 
 export function addConfigOptions(command: Command): void {
   for (const field of configFields) {
@@ -10,10 +11,10 @@ export function addConfigOptions(command: Command): void {
 }
 
 function optionOf(field: FieldDescription, flag: string): Option {
-  const option = new Option(flag, helpText(field)).helpGroup(`${field.group}:`);
+  const text = helpText(field);
+  const option = field.name === 'set' ? repeatable(flag, text) : new Option(flag, text);
+  option.helpGroup(`${field.group}:`);
   if (field.type === 'number') option.argParser(parseNumber);
-  if (field.name === 'set')
-    option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
   // Only for the help and for completion: the schema checks the value, so that one message lists every invalid field.
   if (field.choices) option.argChoices = [...field.choices];
   return option;

@@ -1,17 +1,8 @@
 /** Finds the port at which the coordinator of a job listens. */
 
-import { createServer } from 'node:net';
-import { ConfigError, systemCode } from '../../shared/errors.js';
+import { ConfigError } from '../../shared/errors.js';
+import { bindingError } from '../../shared/network/free-port.js';
 import { portAttempts } from '../platforms/job-port.js';
-
-/** Returns undefined if the port can be bound, else the code of the system's error. */
-function bindingError(port: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', (error) => resolve(systemCode(error) ?? error.message));
-    server.listen(port, () => server.close(() => resolve(undefined)));
-  });
-}
 
 /**
  * Returns `first` or one of the ports after it. Task 0 publishes its choice, so all tasks use the same one.

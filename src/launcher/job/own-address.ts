@@ -3,6 +3,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
+import { isLinkLocal } from '../../shared/network/address.js';
 
 /** The parts of the system that are used, replaced in tests. */
 export interface NameService {
@@ -28,7 +29,7 @@ export const systemNames = (): NameService => ({
 function ownAddresses(): string[] {
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
-    .filter(({ internal, address }) => !internal && !/^fe[89ab]/i.test(address))
+    .filter(({ internal, address }) => !internal && !isLinkLocal({ host: address }))
     .map(({ address }) => address)
     .sort((a, b) => isIP(a) - isIP(b));
 }

@@ -87,7 +87,7 @@ export function completeEndpoint(endpoint: string): string {
 export const isWildcard = ({ host }: Host): boolean => ['*', '0.0.0.0', '::'].includes(host);
 
 /** An address of fe80::/10, which means something only together with an interface. */
-export const isLinkLocal = ({ host }: TcpAddress): boolean => isIP(host) === 6 && /^fe[89ab]/i.test(host);
+export const isLinkLocal = ({ host }: Host): boolean => isIP(host) === 6 && /^fe[89ab]/i.test(host);
 
 /** Returns true if only this machine can reach the address. */
 export function isLoopback({ host }: TcpAddress): boolean {

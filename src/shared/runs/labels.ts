@@ -1,8 +1,9 @@
 /** Tags and a note that a person gives a run, in `labels.json` in the run's folder. */
 
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { writeFileAtomically } from '../files/write-whole.js';
 
 export const labelsName = 'labels.json';
 
@@ -26,7 +27,5 @@ export async function readLabels(run: string): Promise<RunLabels> {
 
 /** Replaces the labels of a run. @throws the file system's error */
 export async function writeLabels(run: string, labels: RunLabels): Promise<void> {
-  const file = join(run, labelsName);
-  await writeFile(`${file}.new`, `${JSON.stringify(labels, null, 2)}\n`);
-  await rename(`${file}.new`, file);
+  await writeFileAtomically(join(run, labelsName), `${JSON.stringify(labels, null, 2)}\n`);
 }
