@@ -56,6 +56,26 @@ describe('the view of a run', () => {
     expect(view.since().state?.histogramStep).toBe(1000);
   });
 
+  it('keeps all histograms up to the step to which the run goes back', () => {
+    const view = viewOf(runEvent());
+    const histogram = { min: 0, max: 1, count: 1, sum: 0, sumOfSquares: 0, buckets: [1] };
+    const record = (step: number): void =>
+      view.note({
+        event: 'histograms',
+        step,
+        timeMs: step,
+        histograms: [{ kind: 'weights', name: 'w', histogram }],
+      });
+    const kept = (): number[] => view.histograms.of('weights/w')?.entries.map((entry) => entry.step) ?? [];
+    // From the 25th histogram on every second one is kept, and from the 48th on every fourth one.
+    for (let step = 1; step <= 60; step++) record(step);
+    const before = kept().filter((step) => step <= 30);
+    view.note({ event: 'resumed', step: 30, path: '/runs/a', skipped: [], timeMs: 61 });
+    expect(kept()).toEqual(before);
+    record(31);
+    expect(kept()).toEqual([...before, 31]);
+  });
+
   it('holds its figures, evaluations, workers and events', () => {
     const view = viewOf(
       runEvent(),

@@ -37,8 +37,13 @@ export class HistogramHistory {
 
   /** Removes histograms after a step, to which the run went back. */
   truncate(step: number): void {
-    for (const held of this.#tensors.values())
-      held.entries = held.entries.filter((entry) => entry.step <= step);
+    for (const held of this.#tensors.values()) {
+      const entries = held.entries.filter((entry) => entry.step <= step);
+      if (entries.length === held.entries.length) continue;
+      held.entries = entries;
+      // Without the last entry all are `stride` apart, and the next one must not replace any of them.
+      held.recorded = Math.max(0, (entries.length - 1) * held.stride + 1);
+    }
   }
 
   /** Names of the tensors with their kinds, e.g. `weights/dense/kernel`, in the order of the model. */
