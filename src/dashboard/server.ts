@@ -1,13 +1,12 @@
 /**
- * The HTTP server of a run: the dashboard's page, the run's changes, earlier runs, and Prometheus metrics. It reads events and
- * event logs and never writes; training never waits for it.
+ * The HTTP server of a run: the dashboard's page, the run's changes, earlier runs, Prometheus metrics, and the requests of a user who
+ * controls the run. It reads events and event logs and never writes; training never waits for it.
  */
 
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 import { ConfigError, systemCode } from '../shared/errors.js';
 import { httpUrl, listen } from '../shared/http/listen.js';
-import { RunView } from './run-view/run-view.js';
 import { isWildcard } from '../shared/network/address.js';
 import type { TimedEvent } from '../shared/runs/run-events.js';
 import { newestRun } from '../shared/runs/run-list.js';
@@ -17,7 +16,7 @@ import { authorize, credentialsOf } from './authorize.js';
 import { addControls, type Controls } from './controls.js';
 import { streamRun } from './live-stream.js';
 import { RunMetrics } from './metrics.js';
-import { addRuns } from './runs-api.js';
+import { addRuns, LiveRun } from './runs-api.js';
 
 export interface DashboardOptions {
   readonly address: DashboardAddress;
@@ -50,12 +49,12 @@ const farewellMs = 1_000;
 
 /** @throws ConfigError if the address cannot be bound */
 export async function openDashboard(options: DashboardOptions): Promise<Dashboard> {
-  const { address, token } = options;
+  const { address, token, runs, live } = options;
   const access = new Access(address.host, token);
   const over = new AbortController();
-  const view = new RunView();
+  const run = live === null ? null : new LiveRun(runs, live);
   const metrics = new RunMetrics();
-  const app = routes(options, access, { view, metrics, over: over.signal });
+  const app = routes(options, access, { run, metrics, over: over.signal });
   const server = createAdaptorServer({ fetch: app.fetch });
   const port = await bind(server, address, options.warn);
   const shown = isWildcard(address) ? 'localhost' : address.host;
@@ -65,10 +64,10 @@ export async function openDashboard(options: DashboardOptions): Promise<Dashboar
     url,
     entrance: needsToken ? `${url}?token=${encodeURIComponent(access.token)}` : url,
     emit: (event) => {
-      view.note(event);
+      run?.note(event);
       metrics.note(event);
     },
-    recall: (event) => view.note(event),
+    recall: (event) => run?.note(event),
     close: async () => {
       over.abort();
       const timer = setTimeout(
@@ -82,16 +81,12 @@ export async function openDashboard(options: DashboardOptions): Promise<Dashboar
 }
 
 interface Sources {
-  readonly view: RunView;
+  readonly run: LiveRun | null;
   readonly metrics: RunMetrics;
   readonly over: AbortSignal;
 }
 
-function routes(
-  { runs, live, controls }: DashboardOptions,
-  access: Access,
-  { view, metrics, over }: Sources,
-): Hono {
+function routes({ runs, controls }: DashboardOptions, access: Access, { run, metrics, over }: Sources): Hono {
   const assets = loadAssets();
   const app = new Hono();
   authorize(app, access);
@@ -99,15 +94,15 @@ function routes(
     context.body(await metrics.text(), 200, { 'Content-Type': metrics.contentType }),
   );
   app.get('/api/live', (context) =>
-    live === null ? context.body(null, 204) : streamRun(context, view, over),
+    run === null ? context.body(null, 204) : streamRun(context, run.view, over),
   );
   const mayControl = (context: Context): boolean => access.mayControl(credentialsOf(context, access));
   if (controls) addControls(app, controls, mayControl);
   app.get('/api/current', async (context) => {
     const control = controls === undefined ? 'none' : mayControl(context) ? 'permitted' : 'token';
-    return context.json({ live, newest: await newestRun(runs), control });
+    return context.json({ live: run?.name ?? null, newest: await newestRun(runs), control });
   });
-  addRuns(app, runs, live === null ? null : { name: live, view });
+  addRuns(app, runs, run);
   app.get('*', (context) => {
     const asset = assets.get(context.req.path);
     if (!asset) return context.text('Not found.\n', 404);

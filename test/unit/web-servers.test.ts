@@ -1,11 +1,14 @@
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Hono } from 'hono';
 import { afterEach, describe, expect, it } from 'vitest';
 import { serveFiles } from '../../src/cli/demo/static-server.js';
 import { PastRuns } from '../../src/dashboard/past-runs.js';
+import { addRuns, LiveRun } from '../../src/dashboard/runs-api.js';
 import { pictureSchema } from '../../src/shared/evaluation/misclassified.js';
 import { get } from '../support/http-get.js';
 import { temporaryFolder } from '../support/lockstep.js';
+import { evalEvent, runEvent, startEvent, stepEvent } from '../support/run-events.js';
 
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -35,6 +38,31 @@ describe('the dashboard', () => {
       { height: Number.MAX_SAFE_INTEGER, width: 1, channels: 1 },
     ])
       expect(pictureSchema.safeParse(wrong).success).toBe(false);
+  });
+});
+
+describe('the live run', () => {
+  it('is listed and shown from its events, with its labels, while its log lags behind', async () => {
+    const runs = await temporaryFolder();
+    const written = `${JSON.stringify(runEvent())}\n`;
+    for (const name of ['live', 'earlier']) {
+      await mkdir(join(runs, name));
+      await writeFile(join(runs, name, 'events.ndjson'), written);
+    }
+    await writeFile(join(runs, 'live', 'labels.json'), JSON.stringify({ tags: ['new'], note: null }));
+    const live = new LiveRun(runs, 'live');
+    for (const event of [runEvent(), startEvent(9), stepEvent(1), stepEvent(2), evalEvent(2, 0.75)])
+      live.note(event);
+    const app = new Hono();
+    addRuns(app, runs, live);
+    const answer = async (path: string): Promise<unknown> => (await app.request(path)).json();
+    expect(await answer('/api/runs')).toMatchObject([
+      { name: 'live', outcome: 'open', steps: 2, testAccuracy: 0.75, tags: ['new'] },
+      { name: 'earlier', outcome: 'open', steps: 0, testAccuracy: null, tags: [] },
+    ]);
+    expect(await answer('/api/runs/live')).toMatchObject({ steps: { x: [1, 2] } });
+    expect(await answer('/api/runs/earlier')).toMatchObject({ steps: { x: [] } });
+    expect((await app.request('/api/runs/none')).status).toBe(404);
   });
 });
 

@@ -34,12 +34,18 @@ export interface RunSummary {
   readonly note: string | null;
 }
 
-/** Lists the runs, newest first. Folders without an event log are skipped. */
-export async function listRuns(folder: string): Promise<RunSummary[]> {
+/**
+ * Lists the runs, newest first. Folders without an event log are skipped.
+ * @param live a run whose events are at hand, so that its log is not read
+ */
+export async function listRuns(folder: string, live?: RunSummarizer): Promise<RunSummary[]> {
   const names = await readdir(folder).catch((): string[] => []);
   const runs: RunSummary[] = [];
   for (const name of names) {
-    const summary = await summarizeRun(join(folder, name)).catch(() => undefined);
+    const path = join(folder, name);
+    const summary = await (live?.path === path ? labelled(live.summary) : summarizeRun(path)).catch(
+      () => undefined,
+    );
     if (summary) runs.push(summary);
   }
   return runs.sort((a, b) => b.startedMs - a.startedMs || b.name.localeCompare(a.name));
@@ -65,23 +71,45 @@ export async function summarizeRun(path: string): Promise<RunSummary> {
   const { size, mtimeMs, birthtimeMs } = await stat(join(path, eventsName));
   const stamp = `${size}/${mtimeMs}`;
   const held = cache.get(path);
-  const labels = await readLabels(path);
-  if (held?.stamp === stamp) return { ...held.summary, ...labels };
-  let summary: RunSummary = {
-    name: basename(path), path, outcome: 'open', config: null, startedMs: 0, seconds: null, steps: 0,
-    testLoss: null, testAccuracy: null, testMetrics: {}, imagesPerSecond: null, recoveries: 0, ettr: null,
-    weightsSha256: null, error: null, tags: [], note: null,
-  };
-  const time = new EffectiveTime();
-  for await (const event of readEvents(path, bulky)) {
-    time.note(event);
-    summary = { ...summary, ...changeBy(summary, event) };
-  }
-  summary = { ...summary, ettr: time.ratio };
+  if (held?.stamp === stamp) return labelled(held.summary);
+  const summarizer = new RunSummarizer(path);
+  for await (const event of readEvents(path, bulky)) summarizer.note(event);
   // In old logs events have no time.
-  if (summary.startedMs === 0) summary = { ...summary, startedMs: birthtimeMs };
+  const startedMs = summarizer.summary.startedMs || birthtimeMs;
+  const summary = { ...summarizer.summary, startedMs };
   cache.set(path, { stamp, summary });
-  return { ...summary, ...labels };
+  return labelled(summary);
+}
+
+const labelled = async (summary: RunSummary): Promise<RunSummary> => ({
+  ...summary,
+  ...(await readLabels(summary.path)),
+});
+
+/** Collects the summary of a run, without its labels, from its events. */
+export class RunSummarizer {
+  readonly path: string;
+  readonly #time = new EffectiveTime();
+  #summary: RunSummary;
+
+  /** @param path the run's folder */
+  constructor(path: string) {
+    this.path = path;
+    this.#summary = {
+      name: basename(path), path, outcome: 'open', config: null, startedMs: 0, seconds: null, steps: 0,
+      testLoss: null, testAccuracy: null, testMetrics: {}, imagesPerSecond: null, recoveries: 0, ettr: null,
+      weightsSha256: null, error: null, tags: [], note: null,
+    };
+  }
+
+  note(event: TimedEvent): void {
+    this.#time.note(event);
+    this.#summary = { ...this.#summary, ...changeBy(this.#summary, event) };
+  }
+
+  get summary(): RunSummary {
+    return { ...this.#summary, ettr: this.#time.ratio };
+  }
 }
 
 function changeBy(summary: RunSummary, event: TimedEvent): Partial<RunSummary> {
