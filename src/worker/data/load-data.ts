@@ -43,14 +43,17 @@ export async function checkSamples(
   model: LayersModel,
   config: Pick<ResolvedConfig, 'loss' | 'schedule' | 'earlyStopping'>,
 ): Promise<TrainingData> {
-  checkDecides(config, loaded);
+  requireTestSet(config, loaded);
   const data = withChecks(loaded, model, config);
   await checkAhead(data);
   return data;
 }
 
 /** @throws ConfigError if a decision depends on evaluations of a test set that the data do not have */
-function checkDecides(config: Parameters<typeof dependsOnEvaluation>[0], { name, test }: TrainingData): void {
+function requireTestSet(
+  config: Parameters<typeof dependsOnEvaluation>[0],
+  { name, test }: TrainingData,
+): void {
   if (test.count > 0 || !dependsOnEvaluation(config)) return;
   const field = config.earlyStopping === null ? 'schedule' : 'earlyStopping';
   throw new ConfigError(

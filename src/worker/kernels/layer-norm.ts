@@ -11,7 +11,7 @@ export interface LayerNormParameters {
 }
 
 export interface LayerNormGradients {
-  /** Of the shape of the input. */
+  /** The gradient of the input, with its shape. */
   readonly dx: Tensor;
   /** [columns], also if the layer has no gamma or beta. */
   readonly dGamma: Tensor1D;

@@ -1,7 +1,7 @@
 /**
  * Takes over the choices of `model.compile(...)` in a training definition, which are in tfjs's names. A field of the definition outranks a
- * choice of compile, and a value of `--set` outranks both. An optimizer or a loss without a counterpart is refused by name. A metric without a counterpart is left out with a
- * warning.
+ * choice of compile, and a value of `--set` outranks both. An optimizer or a loss without a counterpart is refused by name. A metric
+ * without a counterpart is left out with a warning.
  */
 
 import type { LayersModel } from '@tensorflow/tfjs';

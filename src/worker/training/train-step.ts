@@ -89,7 +89,7 @@ function computeGradients(
   return shardLosses;
 }
 
-/** Must run inside a tidy. Adds the loss of each shard to `loss.inputs` and its gradients to the buckets. */
+/** Must run inside a tidy. Adds the loss and the metrics of each shard to `loss.inputs` and its gradients to the buckets. */
 function forwardAndBackward(
   { replica, executor, buckets, loss, measure }: TrainStepContext,
   batch: BatchPlan,

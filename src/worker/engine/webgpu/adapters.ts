@@ -5,7 +5,7 @@
 
 import { ConfigError, EngineError } from '../../../shared/errors.js';
 
-/** How a worker's adapter is found; `number` counts the workers of the host from 0. */
+/** The rule that selects a worker's adapter; `number` counts the workers of the host from 0. */
 export type AdapterChoice =
   | { readonly kind: 'number'; readonly number: number }
   | { readonly kind: 'name'; readonly name: string }

@@ -34,7 +34,7 @@ const implementations: Readonly<Record<string, LayerImplementation>> = {
 /** Classes with an implementation of Lockstep's own, in the usual configurations. */
 export const implementedClasses: readonly string[] = Object.keys(implementations);
 
-/** Those of them that are recorded on every engine but native TensorFlow. */
+/** Implemented classes whose kernels only native TensorFlow has. Every other engine records these layers. */
 export const nativeClasses: readonly string[] = [
   'Bidirectional',
   'DepthwiseConv2D',
