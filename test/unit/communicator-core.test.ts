@@ -31,6 +31,21 @@ const request = {
   coordinatorTimeoutMs: 60_000,
 } as const;
 
+const plan: Plan = {
+  generation: 1,
+  rank: 0,
+  shards: 1,
+  workers: [
+    { rank: 0, shards: { start: 0, end: 1 }, endpoint: 'memory://0', memory: null, pid: 1, host: 'box' },
+  ],
+  step: 0,
+  source: null,
+  restore: null,
+  out: null,
+  writer: 0,
+  evaluated: { step: 0, splits: [] },
+};
+
 it('reports why the coordinator ended, even if the end of the connection arrives before the reason', async () => {
   const failed = vi.fn<(error: Error) => void>();
   const core = new CommunicatorCore(
@@ -51,6 +66,31 @@ it('reports why the coordinator ended, even if the end of the connection arrives
   await eventually('the failure', () => failed.mock.calls.length > 0);
   expect(failed.mock.calls).toEqual([[new ConfigError('Model refused: it has no layer.')]]);
   await core.close();
+});
+
+it('waits for a new coordinator if it becomes a member just after the end of the connection', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const failed = vi.fn<(error: Error) => void>();
+  let disconnect = (): void => undefined;
+  const core = new CommunicatorCore(
+    {
+      control: {
+        connect: ({ disconnected }) => (disconnect = disconnected),
+        send: () => undefined,
+        close: () => Promise.resolve(),
+      },
+      openDataPlane: () => Promise.resolve(new MemoryNetwork().open()),
+    },
+    { ...unheard, failed },
+  );
+  onTestFinished(() => core.close());
+  await core.openDataPlane(request);
+  disconnect();
+  // The plan was one of the last messages of the connection.
+  expect(await core.join(plan)).toBe(true);
+  vi.advanceTimersByTime(request.coordinatorTimeoutMs / 2);
+  expect(failed).not.toHaveBeenCalled();
 });
 
 it('leaves no socket open if it is closed while it opens one', async () => {
@@ -118,20 +158,6 @@ it('reports the first failure only, and joins no generation after it', async () 
   );
   onTestFinished(() => core.close());
   await core.openDataPlane(request);
-  const plan: Plan = {
-    generation: 1,
-    rank: 0,
-    shards: 1,
-    workers: [
-      { rank: 0, shards: { start: 0, end: 1 }, endpoint: 'memory://0', memory: null, pid: 1, host: 'box' },
-    ],
-    step: 0,
-    source: null,
-    restore: null,
-    out: null,
-    writer: 0,
-    evaluated: { step: 0, splits: [] },
-  };
   expect(await core.join(plan)).toBe(true);
   const abort = (message: string): Uint8Array =>
     encodeMessage({ type: 'abort', error: { code: 'PEER_LOST', message } });

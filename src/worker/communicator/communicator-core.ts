@@ -259,8 +259,8 @@ export class CommunicatorCore {
 
   /**
    * Waits for a new coordinator if this worker has been a member. A worker that has never been a member has no training state, so it fails
-   * once the last messages of the connection have had time to arrive: ZeroMQ may report the end of a connection before it delivers them,
-   * and one of them may say why the coordinator ended.
+   * once the last messages of the connection have had time to arrive: ZeroMQ may report the end of a connection before it delivers them.
+   * One of them may give the reason why the coordinator ended, or may be the plan that makes this worker a member.
    */
   #onDisconnected(): void {
     setTimeout(() => {
