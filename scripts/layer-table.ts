@@ -65,7 +65,8 @@ function training(layer: Layer): string {
   if (refusalOf(layer) !== undefined) return 'refused';
   if (name === 'InputLayer') return 'no computation';
   if (name.endsWith('Cell') || name === 'StackedRNNCells') return 'as a part of a recurrent layer';
-  if (nativeClasses.includes(name)) return "Lockstep's kernels on native TensorFlow, else tfjs's tape";
+  if (nativeClasses.includes(name))
+    return "Lockstep's kernels on native TensorFlow on the CPU, else tfjs's tape";
   return implementedClasses.includes(name) ? "Lockstep's kernels" : "tfjs's tape";
 }
 
@@ -103,6 +104,8 @@ export function layersPage(): string {
       "backward pass of Lockstep's own; all others, and custom layers, run through tfjs and are differentiated by its tape. " +
       '[own-model.md](own-model.md#masks-and-random-layers) explains masks and random numbers.',
     '## Layers of tfjs',
+    "The third column is for usual options. With an option that Lockstep's kernels do not have, such as `dataFormat: 'channelsFirst'` or " +
+      'an activation other than `linear` and `relu` in a Conv2D or Dense, the layer runs through tfjs as well.',
     table(['class', '`tf.layers`', 'computed by', 'random numbers'], rows),
     '## Refused before the first step',
     'These rules also apply to layers inside wrappers, models and custom layers.',

@@ -18,7 +18,8 @@ export type {
 
 /**
  * Trains a compiled model like `model.fit(xs, ys, args)`, on worker processes of this machine. The optimizer, the loss and the metrics
- * are those of `model.compile`. The weights of the model and the state of its optimizer are updated in place.
+ * are those of `model.compile`. The weights of the model are updated in place, and so is the state of its optimizer if this is sgd,
+ * momentum or adam. With another optimizer, a further call is refused until the model is compiled again.
  *
  * With `shuffle: false`, the batches are those of tfjs, and the losses equal tfjs's up to rounding, for any number of workers. The
  * random numbers of dropout and of the shuffle come from `seed` instead of `Math.random`.
