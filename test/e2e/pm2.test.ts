@@ -131,7 +131,7 @@ describe('pm2 start ecosystem.config.js', () => {
     };
     expect(documented.map(({ words }) => words.join(' '))).toEqual(Object.keys(then));
     for (const { words, environment } of documented) {
-      // One that goes on until it is interrupted. By default, pm2 prints the last 15 lines; every epoch adds one.
+      // `pm2 logs` runs until it is interrupted. By default, it first prints the last 15 lines; every epoch adds one.
       const more = words[0] === 'logs' ? ['--nostream', '--lines', '5000'] : [];
       const args = words.map((word) => (word === inPackage ? ecosystem : word));
       await then[words.join(' ')]?.(await pm2.withEnvironment(environment).command(...args, ...more));

@@ -68,12 +68,12 @@ describe('a worker', () => {
       const pids = [run.pid, ...(await descendants(run.pid))];
       return new Map(await Promise.all(pids.map(async (pid) => [pid, await residentBytes(pid)] as const)));
     };
-    // By then V8 has settled the sizes of its heaps.
+    // V8 enlarges its heaps during the first 1500 steps.
     const before = await memory(1500);
     const after = await memory(3000);
     expect(before.size).toBe(4);
     for (const [pid, bytes] of after) {
-      // V8's heap breathes by some MB; a leak of one activation a step would be ten times as much.
+      // V8's heap varies by some MB. A leak of one activation per step would be ten times as much.
       expect(bytes - before.get(pid)!, `pid ${pid}`).toBeLessThan(24 * 2 ** 20);
     }
     expect((await run.ended).status).toBe(0);

@@ -44,7 +44,7 @@ it('a run whose processes are all killed resumes in mid-epoch, on another number
   // The last that was announced, or one that was written and not announced any more.
   const announced = first.events.findLast((event) => event.event === 'checkpoint')?.step;
   expect(from).toBeGreaterThanOrEqual(announced ?? Infinity);
-  // A checkpoint that is due while the one before is being written is written after a later step than a seventh.
+  // A checkpoint that is due while the previous one is being written is taken after a later step, which need not be a multiple of 7.
   expect(from).toBeLessThanOrEqual(newest);
   expect(stepsIn(second.events)).toEqual(range(from + 1, end));
   // The log of the run goes on as well, and the last checkpoint is that of the end.

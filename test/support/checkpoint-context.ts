@@ -1,7 +1,7 @@
 import type { CheckpointDescription } from '../../src/shared/checkpoint/manifest.js';
 import type { ResolvedConfig } from '../../src/shared/config/run-config.js';
 
-/** What a checkpoint of a test says about its run. The hashes belong to no real definition, model or data. */
+/** Returns the description of the run that a test writes into a checkpoint. The hashes belong to no real definition, model or data. */
 export const checkpointContext = (config: ResolvedConfig): Omit<CheckpointDescription, 'step'> => ({
   runId: '00000000-0000-4000-8000-000000000000',
   config,

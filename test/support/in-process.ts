@@ -1,4 +1,4 @@
-/** One worker in this process, with nobody to talk to: the training step itself, for tests that look inside. */
+/** Runs one worker without peers in this process, so that tests can inspect a training step. */
 import os from 'node:os';
 import { noFunctions } from '../../src/api/definition-functions.js';
 import type { LoadedDefinition } from '../../src/api/load-definition.js';

@@ -1,4 +1,4 @@
-/** The real pm2 with a daemon of its own in a temporary PM2_HOME. Whoever starts one must call `kill`. */
+/** The real pm2 with a daemon of its own in a temporary PM2_HOME. A test that starts one must call `kill`. */
 import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';

@@ -28,7 +28,7 @@ describe('lockstep status', () => {
 
   it('names an address at which nothing, or another program, answers', async () => {
     other = createServer((socket) => {
-      // A socket whose request nobody reads does not close.
+      // The socket does not close before its request has been read.
       socket.on('error', () => socket.destroy()).resume();
       socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>');
     });
