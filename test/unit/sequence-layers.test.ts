@@ -56,12 +56,17 @@ const models: Record<string, [typeof sequences, (tf: Tf) => layers.Layer[]]> = {
   ],
 };
 
+/**
+ * On native TensorFlow, tfjs's own fit of this model is inexact: after three steps, its last biases, which are still near zero, differ by
+ * 2.4e-5 from those of tfjs's engine in JavaScript, which computes in float64. Lockstep's differ by less than 1e-6.
+ */
+const inexactInFit = 'Dense and BatchNormalization on sequences';
+
 describe.each(['wasm', 'tensorflow'] as const)('layers on %s', (choice) => {
-  it.each(Object.entries(models))('train as in fit: %s', async (_, [data, make]) => {
+  it.each(Object.entries(models))('train as in fit: %s', async (name, [data, make]) => {
     // The running variance is unbiased here and biased in tfjs.
-    const only = (name: string): boolean => !name.includes('moving_variance');
-    // Both sides round to float32; a bias that is counted twice changes the running mean by its whole size.
-    const tolerance = 1e-4;
+    const only = (weight: string): boolean => !weight.includes('moving_variance');
+    const tolerance = choice === 'tensorflow' && name === inexactInFit ? 1e-4 : 1e-5;
     await expectTrainsLikeFit(await engineFor(choice), stack(make), data, { only, shards: 3, tolerance });
   });
 
