@@ -31,24 +31,19 @@ interface Prediction {
   readonly count?: number;
 }
 
+/** Trains a definition for one step. Returns the working folder, in which the run is `run`. */
+async function trainedIn(text: string): Promise<string> {
+  const cwd = await temporaryFolder();
+  await writeFile(join(cwd, 'lockstep.config.ts'), text);
+  const options = '--single-process --max-steps 1 --batch-size 4 --evaluate none --out run';
+  const { status, stderr } = await lockstep(['train', ...options.split(' ')], { cwd, env });
+  expect(status, stderr).toBe(0);
+  return cwd;
+}
+
 describe('lockstep predict with samples in JSON', () => {
   it('predicts from a list, from lines, and from samples with labels, which it summarizes', async () => {
-    const cwd = await temporaryFolder();
-    await writeFile(join(cwd, 'lockstep.config.ts'), definition);
-    const train = [
-      'train',
-      '--single-process',
-      '--max-steps',
-      '1',
-      '--batch-size',
-      '4',
-      '--evaluate',
-      'none',
-      '--out',
-      'run',
-    ];
-    const trained = await lockstep(train, { cwd, env });
-    expect(trained.status, trained.stderr).toBe(0);
+    const cwd = await trainedIn(definition);
     await writeFile(join(cwd, 'list.json'), '[[3, 1, 0], [0, 0, 2]]');
     await writeFile(
       join(cwd, 'lines.ndjson'),
@@ -88,10 +83,8 @@ describe('lockstep predict with samples in JSON', () => {
   });
 
   it('reads pictures of three channels for a model without saved preprocessing', async () => {
-    const cwd = await temporaryFolder();
     const image = [8, 8, 3];
-    await writeFile(
-      join(cwd, 'lockstep.config.ts'),
+    const cwd = await trainedIn(
       definition
         .replace('rows[i]', 'new Float32Array(192).fill(i % 3)')
         .replace('shape: [3]', `shape: ${JSON.stringify(image)}`)
@@ -100,19 +93,6 @@ describe('lockstep predict with samples in JSON', () => {
           `layers: [tf.layers.globalAveragePooling2d({ inputShape: ${JSON.stringify(image)} }), tf.layers.dense({ units: 3, kernelInitializer: 'identity', useBias: false })]`,
         ),
     );
-    const train = [
-      'train',
-      '--single-process',
-      '--max-steps',
-      '1',
-      '--batch-size',
-      '4',
-      '--evaluate',
-      'none',
-      '--out',
-      'run',
-    ];
-    expect((await lockstep(train, { cwd, env })).status).toBe(0);
     await sharp({
       create: { width: 40, height: 20, channels: 3, background: { r: 10, g: 250, b: 20 } },
     }).toFile(join(cwd, 'green.png'));

@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/worker/engine/engine.js';
+import { innerLayers } from '../../src/worker/executor/inner-layers.js';
 import { engineFor } from '../support/in-process.js';
 import { gpuTitle, slowGpu } from '../support/software-gpu.js';
 import { drawingModels } from '../support/zoo/drawing-models.js';
 import { expectGradient, firstGradient, type Gradient } from '../support/zoo/first-gradient.js';
-import { layerClassesOf } from '../support/zoo/layer-classes.js';
 import type { ModelCase } from '../support/zoo/model-case.js';
 import { modelCases } from '../support/zoo/model-cases.js';
 
@@ -70,7 +70,7 @@ describe.skipIf(slowGpu !== undefined)(gpuTitle('each class of layers on the eng
   beforeAll(async () => {
     const wasm = await engineFor('wasm');
     const classesOf = (models: readonly ModelCase[]): string[] =>
-      models.flatMap(({ build }) => [...layerClassesOf(build(wasm.tf))]);
+      models.flatMap(({ build }) => innerLayers(build(wasm.tf)).map((layer) => layer.getClassName()));
     const covered = new Set(classesOf(cases));
     missing = classesOf(all).filter((name) => !covered.has(name));
     for (const one of cases) expected.set(one.name, await firstGradient(wasm, one));
