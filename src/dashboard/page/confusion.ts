@@ -1,7 +1,7 @@
 /** The confusion matrix of the last evaluation on the test set: rows are true classes, columns are predicted classes. */
 
 import type { ShownConfusion } from '../run-view/run-update.js';
-import { byId, h, setText } from './dom.js';
+import { byId, h, setText, tableRows } from './dom.js';
 import { integer, percent } from './format.js';
 
 /** Larger matrices are listed as their most frequent confusions alone. */
@@ -80,26 +80,13 @@ function cell(count: number, all: number, isRight: boolean): HTMLElement {
 function pairs({ classes, cells }: ShownConfusion): HTMLElement[] {
   const wrong = cells.filter(({ label, predicted }) => label !== predicted);
   const most = [...wrong].sort((a, b) => b.count - a.count).slice(0, listed);
-  const heading = (text: string, kind: string): HTMLElement => h('th', { scope: 'col', class: kind }, text);
+  const rows = most.map(({ label, predicted, count }) => [
+    classes[label] ?? String(label),
+    classes[predicted] ?? String(predicted),
+    integer(count),
+  ]);
   return [
     h('caption', { class: 'unseen' }, 'The most frequent confusions of the test set'),
-    h(
-      'thead',
-      {},
-      h('tr', {}, heading('Class', 'text'), heading('Predicted', 'text'), heading('Samples', '')),
-    ),
-    h(
-      'tbody',
-      {},
-      ...most.map(({ label, predicted, count }) =>
-        h(
-          'tr',
-          {},
-          h('td', { class: 'text' }, classes[label] ?? String(label)),
-          h('td', { class: 'text' }, classes[predicted] ?? String(predicted)),
-          h('td', {}, integer(count)),
-        ),
-      ),
-    ),
+    ...tableRows(['-Class', '-Predicted', 'Samples'], rows),
   ];
 }

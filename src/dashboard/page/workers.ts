@@ -47,7 +47,9 @@ function rows({ workers, run }: RunState): HTMLElement[] {
     'Step',
     'ms per step',
     'Waiting',
-  ].concat('Busy cores', 'Memory');
+    'Busy cores',
+    'Memory',
+  ];
   return [h('caption', { class: 'unseen' }, 'Present state of each worker'), ...tableRows(header, cells)];
 }
 
