@@ -4,6 +4,7 @@
  */
 
 import type { Context, Hono } from 'hono';
+import { controlHeader } from '../shared/http/control-header.js';
 
 export interface Controls {
   /** Stops the run after a checkpoint. */
@@ -11,9 +12,6 @@ export interface Controls {
   /** Asks for a checkpoint, after which the training continues. */
   checkpoint(): void;
 }
-
-/** The page sends this header with each request. */
-export const controlHeader = 'x-lockstep-control';
 
 export function addControls(app: Hono, controls: Controls, mayControl: (context: Context) => boolean): void {
   for (const request of ['stop', 'checkpoint'] as const) {

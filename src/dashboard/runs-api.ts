@@ -2,12 +2,12 @@
 
 import { join } from 'node:path';
 import type { Context, Hono } from 'hono';
+import { isRunName } from '../shared/runs/run-name.js';
 import type { TimedEvent } from '../shared/runs/run-events.js';
 import { listRuns, RunSummarizer } from '../shared/runs/run-list.js';
 import { PastRuns } from './past-runs.js';
+import type { HistogramsAnswer } from './run-view/run-update.js';
 import { RunView } from './run-view/run-view.js';
-
-const runName = /^[\w.:-]{1,200}$/;
 
 /** The run that trains now. Its data come from its events, so that its log is not read. */
 export class LiveRun {
@@ -33,7 +33,7 @@ export function addRuns(app: Hono, folder: string, live: LiveRun | null): void {
   const answer = async (context: Context, content: (view: RunView) => unknown): Promise<Response> => {
     const name = context.req.param('name') ?? '';
     if (name === live?.name) return context.json(content(live.view));
-    if (!runName.test(name) || name.startsWith('.')) return context.text('Not found.\n', 404);
+    if (!isRunName(name)) return context.text('Not found.\n', 404);
     try {
       const view = await past.view(name);
       return view === 'busy' ? context.text('Too many requests.\n', 503) : context.json(content(view));
@@ -45,7 +45,7 @@ export function addRuns(app: Hono, folder: string, live: LiveRun | null): void {
   app.get('/api/runs/:name', (context) => answer(context, (view) => view.since()));
   app.get('/api/runs/:name/histograms', (context) => {
     const tensor = context.req.query('tensor') ?? '';
-    return answer(context, ({ histograms }) => {
+    return answer(context, ({ histograms }): HistogramsAnswer => {
       const { names } = histograms;
       return { names, shown: histograms.of(names.includes(tensor) ? tensor : (names[0] ?? '')) ?? null };
     });

@@ -3,6 +3,8 @@
  * Unknown or invalid values of an address are ignored.
  */
 
+import { isRunName } from '../../shared/runs/run-name.js';
+
 export const axisNames = ['step', 'time', 'epoch'] as const;
 export type AxisName = (typeof axisNames)[number];
 
@@ -31,7 +33,6 @@ export interface PageSettings {
 export const maxSmoothing = 0.99;
 /** Number of runs that have colours of their own beside the displayed one. */
 export const maxCompared = 7;
-const runName = /^[\w.:-]{1,200}$/;
 
 const defaults: PageSettings = {
   run: null,
@@ -53,9 +54,9 @@ export function parseSettings(hash: string): PageSettings {
   const x = found.get('x');
   const smoothing = Number(found.get('smoothing') ?? 0);
   return {
-    run: run !== null && runName.test(run) ? run : null,
+    run: run !== null && isRunName(run) ? run : null,
     compare: [...new Set(listIn(found.get('compare')))]
-      .filter((name) => runName.test(name) && name !== run)
+      .filter((name) => isRunName(name) && name !== run)
       .slice(0, maxCompared),
     x: axisNames.find((name) => name === x) ?? defaults.x,
     smoothing: smoothing >= 0 && smoothing <= maxSmoothing ? smoothing : defaults.smoothing,

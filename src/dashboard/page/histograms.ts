@@ -1,14 +1,10 @@
 /** The histograms of one tensor over the steps, as ridges: the latest one is in front. */
 
-import type { RunData } from './run-data.js';
 import type { TensorHistograms } from '../run-view/run-update.js';
 import { byId, h, setText, svg } from './dom.js';
 import { figure, integer } from './format.js';
-
-interface Answer {
-  readonly names: readonly string[];
-  readonly shown: TensorHistograms | null;
-}
+import type { RunData } from './run-data.js';
+import { fetchHistograms } from './runs/fetch.js';
 
 const [width, ridge, rowGap, bottom, labels] = [640, 70, 11, 24, 70];
 
@@ -45,9 +41,7 @@ export class Histograms {
   }
 
   async #load(run: string): Promise<void> {
-    const query = new URLSearchParams({ tensor: this.#select.value });
-    const response = await fetch(`/api/runs/${encodeURIComponent(run)}/histograms?${query.toString()}`);
-    const { names, shown } = (await response.json()) as Answer;
+    const { names, shown } = await fetchHistograms(run, this.#select.value);
     if (names.length !== this.#select.options.length)
       this.#select.replaceChildren(...names.map((name) => h('option', { value: name }, name)));
     if (!shown) return;
@@ -74,32 +68,27 @@ function ridges({ kind, name, entries }: TensorHistograms): SVGElement {
   const high = Math.max(...filled.map(({ histogram }) => histogram.max));
   const span = high > low ? high - low : 1;
   const x = (value: number): number => ((value - low) / span) * (width - labels - 10) + 5;
-  // Densities, so that histograms with wider buckets are not higher.
-  const density = ({ histogram }: (typeof filled)[number]): number[] => {
-    const size = Math.max((histogram.max - histogram.min) / histogram.buckets.length, span / 1000);
-    return histogram.buckets.map((count) => count / histogram.count / size);
-  };
-  const peak = Math.max(...filled.flatMap(density), Number.MIN_VALUE);
-  const height = ridge + filled.length * rowGap + bottom;
-  const rows = filled.map((entry, i) => {
-    const base = ridge + (i + 1) * rowGap;
-    const { min, max, buckets } = entry.histogram;
+  const curves = filled.map(({ step, histogram: { min, max, count: all, buckets } }) => {
     const size = Math.max((max - min) / buckets.length, span / 1000);
-    const points = density(entry).map(
+    // Densities, so that histograms with wider buckets are not higher.
+    return { step, min, size, densities: buckets.map((count) => count / all / size) };
+  });
+  const peak = Math.max(...curves.flatMap(({ densities }) => densities), Number.MIN_VALUE);
+  const height = ridge + curves.length * rowGap + bottom;
+  const rows = curves.map(({ step, min, size, densities }, i) => {
+    const base = ridge + (i + 1) * rowGap;
+    const isLast = i === curves.length - 1;
+    const points = densities.map(
       (value, bucket) =>
         `${x(min + (bucket + 0.5) * size).toFixed(1)},${(base - (value / peak) * ridge).toFixed(1)}`,
     );
-    const line = `${x(min).toFixed(1)},${base} ${points.join(' ')} ${x(min + buckets.length * size).toFixed(1)},${base}`;
+    const line = `${x(min).toFixed(1)},${base} ${points.join(' ')} ${x(min + densities.length * size).toFixed(1)},${base}`;
     return svg(
       'g',
       {},
-      svg('polygon', { points: line, class: i === filled.length - 1 ? 'ridge latest' : 'ridge' }),
-      svg(
-        'text',
-        { x: width - labels + 4, y: base + 3 },
-        i % 3 === 0 || i === filled.length - 1 ? integer(entry.step) : '',
-      ),
-      svg('title', {}, `Step ${integer(entry.step)}`),
+      svg('polygon', { points: line, class: isLast ? 'ridge latest' : 'ridge' }),
+      svg('text', { x: width - labels + 4, y: base + 3 }, i % 3 === 0 || isLast ? integer(step) : ''),
+      svg('title', {}, `Step ${integer(step)}`),
     );
   });
   const ticks = [low, low + span / 2, low + span].map((value, i) =>
@@ -109,7 +98,7 @@ function ridges({ kind, name, entries }: TensorHistograms): SVGElement {
       figure(value),
     ),
   );
-  const label = `Histograms of ${kind} ${name} at ${filled.length} steps, from ${figure(low)} to ${figure(low + span)}`;
+  const label = `Histograms of ${kind} ${name} at ${curves.length} steps, from ${figure(low)} to ${figure(low + span)}`;
   return svg(
     'svg',
     { viewBox: `0 0 ${width} ${height}`, class: 'ridges', role: 'img', 'aria-label': label },

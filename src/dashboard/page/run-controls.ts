@@ -1,5 +1,6 @@
 /** The buttons that stop a live run or ask for a checkpoint. They work for a user who has opened the address with the token. */
 
+import { controlHeader } from '../../shared/http/control-header.js';
 import { byId, setText } from './dom.js';
 
 /** @param control what this user may do: `none` if there is no live run, `token` if the token is missing */
@@ -29,7 +30,7 @@ async function request(name: 'stop' | 'checkpoint', done: string): Promise<void>
   try {
     const response = await fetch(`/api/control/${name}`, {
       method: 'POST',
-      headers: { 'x-lockstep-control': '1' },
+      headers: { [controlHeader]: '1' },
     });
     say(response.ok ? done : await response.text());
   } catch {

@@ -97,3 +97,11 @@ export interface TensorHistograms {
   readonly name: string;
   readonly entries: readonly { readonly step: number; readonly histogram: Histogram }[];
 }
+
+/** The answer to a request for the histograms of a run. */
+export interface HistogramsAnswer {
+  /** All tensors with histograms, by name with their kinds, e.g. `weights/dense/kernel`. */
+  readonly names: readonly string[];
+  /** The requested tensor, else the first one; null if there is none. */
+  readonly shown: TensorHistograms | null;
+}
