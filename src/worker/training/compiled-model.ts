@@ -69,10 +69,11 @@ export function takeOverCompile(
   const listed = listedMetrics(metrics, names);
   if (listed.length > 0) take('metrics', () => metricsOf(tf, listed, notes));
   // tfjs has no schedule: the rate is constant unless the definition has one.
-  const setsSchedule = Object.keys(config.set).some((name) => name.split('.')[0] === 'schedule');
+  const assigned = assignmentsOf(config.set);
+  const setsSchedule = assigned.some(({ path: [field] }) => field === 'schedule');
   if (taken['optimizer'] !== undefined && given['schedule'] === undefined && !setsSchedule)
     taken['schedule'] = { kind: 'constant' };
-  const set = assignmentsOf(config.set).filter(({ path: [field = ''] }) => field in taken);
+  const set = assigned.filter(({ path: [field = ''] }) => field in taken);
   const chosen = applyAssignments({ ...config, ...taken }, set);
   const parsed = resolvedConfigSchema.safeParse(chosen);
   if (!parsed.success) {

@@ -4,13 +4,14 @@
  */
 
 import type { TensorInfo } from '@tensorflow/tfjs';
+import { elementCount } from '../../../shared/model/layout.js';
 import type { WasmModule } from './module.js';
 
 /** @param ids int32, with the shape of the leading axes of `x`; a number outside [0, segments) belongs to no segment */
 export function segmentSum(module: WasmModule, x: TensorInfo, ids: TensorInfo, segments: number): TensorInfo {
-  const count = ids.shape.reduce((product, size) => product * size, 1);
+  const count = elementCount(ids.shape);
   const inner = x.shape.slice(ids.shape.length);
-  const columns = inner.reduce((product, size) => product * size, 1);
+  const columns = elementCount(inner);
   const result = module.info([segments, ...inner]);
   const values = module.floats(module.address(x), count * columns);
   const sums = module.floats(module.address(result), segments * columns);
