@@ -27,8 +27,7 @@ export function ownDepthwise(
     filterGradient: (x, dy) => {
       const inputs = [x, dy, geometryOf(x.shape), taps()];
       const gradient = ops.one('LockstepDepthwiseFilterGradient', [], inputs);
-      const shape = [height, width, channels, 1] as const;
-      return tf.reshape<Rank.R4>(gradient, [...shape]);
+      return tf.reshape<Rank.R4>(gradient, [height, width, channels, 1]);
     },
   };
 }

@@ -49,10 +49,9 @@ export function ownRecurrence(
           dLast ? tf.stack([...dLast]) : none,
         ]);
         const size = samples * time * gates * units;
-        const initialShape = [statesOf[kind], samples, units] as const;
         return {
           projected: tf.reshape(tf.slice(gradients, 0, size), [samples, time, gates * units]),
-          initial: tf.reshape(tf.slice(gradients, size), [...initialShape]),
+          initial: tf.reshape(tf.slice(gradients, size), [statesOf[kind], samples, units]),
         };
       },
       recurrentKernelGradient: (projected) => {

@@ -64,16 +64,16 @@ export function createCountMetric(
         'Use fewer bins, or name one class.',
     );
   }
-  const table = { columns, perColumn };
   const answers = kind === 'auc' ? histogram(config.bins) : decisions;
-  const thresholds = { threshold: kind === 'auc' ? 0.5 : config.threshold };
-  const read = classes ? ofClasses(tf, kind, output) : ofValues(tf, kind, output, thresholds.threshold);
+  const threshold = kind === 'auc' ? 0.5 : config.threshold;
+  const read = classes ? ofClasses(tf, kind, output) : ofValues(tf, kind, output, threshold);
+  const width = columns * perColumn;
   return {
-    width: columns * perColumn,
+    width,
     count: (prediction, target) => {
-      const counts = new Float64Array(columns * perColumn);
+      const counts = new Float64Array(width);
       read(prediction, target, (unit, score, isTrue) =>
-        answers(counts, (columns === 1 ? 0 : unit) * table.perColumn, score, isTrue),
+        answers(counts, (columns === 1 ? 0 : unit) * perColumn, score, isTrue),
       );
       return counts;
     },
@@ -81,7 +81,7 @@ export function createCountMetric(
       const chosen =
         config.class === undefined
           ? counts
-          : counts.subarray(config.class * perColumn).subarray(0, perColumn);
+          : counts.subarray(config.class * perColumn, (config.class + 1) * perColumn);
       const score = kind === 'auc' ? areaUnderCurve : (one: Float64Array) => scoreOf(kind, one);
       return combineClasses(chosen, perColumn, average, score);
     },

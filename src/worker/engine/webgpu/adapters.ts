@@ -97,13 +97,10 @@ export function nameFor(number: number, names: readonly string[], preferred: str
   const name = ordered[number % ordered.length] ?? '';
   // Dawn takes the first adapter whose name contains the given one.
   const alike = names.filter((other) => other.includes(name));
-  if (alike.length === 1 || (names.find((other) => other.includes(name)) === name && unique(name, names)))
-    return name;
+  const isFirstAndOnly = alike.lastIndexOf(name) === 0;
+  if (isFirstAndOnly) return name;
   throw new EngineError(
     `WebGPU: expected adapters with different names for the workers of this host, got ${alike.map((one) => `"${one}"`).join(' and ')}. ` +
       `Set ${adaptersVariable} to one entry per worker (docs/gpu.md), or train with one worker per host.`,
   );
 }
-
-const unique = (name: string, names: readonly string[]): boolean =>
-  names.indexOf(name) === names.lastIndexOf(name);

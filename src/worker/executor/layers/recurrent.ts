@@ -90,11 +90,8 @@ export const recurrent: LayerImplementation = (layer, services) => {
 export const bidirectional: LayerImplementation = (layer, services) => {
   const { forwardLayer, backwardLayer, mergeMode, returnSequences, returnState } =
     fieldsOf<BidirectionalFields>(layer);
-  const cells = [
-    RecurrentCell.of(forwardLayer, services),
-    RecurrentCell.of(backwardLayer, services),
-  ] as const;
-  const [ahead, back] = cells;
+  const ahead = RecurrentCell.of(forwardLayer, services);
+  const back = RecurrentCell.of(backwardLayer, services);
   if (!ahead || !back) return undefined;
   const { tf, needsInputGradient } = services;
   const directions = [
