@@ -81,8 +81,8 @@ const identityFields = Object.keys(remedies) as (keyof WorkerIdentity)[];
 const shown = (value: string): string => (value === '' ? 'none' : value);
 
 /**
- * Returns the first file of Lockstep or of the engine that differs. Another engine has other binaries; its name says more than their
- * hashes, so there is no difference of files then.
+ * Returns the first file of Lockstep or of the engine that differs. Returns undefined if the workers have different engines: all files of
+ * the engine differ then, and the comparison of the engines' names gives the better message.
  */
 function otherBuild(
   identity: WorkerIdentity | null,
@@ -176,9 +176,9 @@ export function resumeMismatch(
 }
 
 /**
- * Compares what `model.compile` chose for the checkpoint with what it chooses now. If the model was compiled only then or only now, the
- * choice is compared with the configuration of the other time.
- * The configuration itself was compared before the run started.
+ * Compares what `model.compile` chose for the checkpoint with what it chooses now. If the model was compiled in only one
+ * of the two runs, its choice is compared with the configuration of the other run. The configurations themselves were compared before the
+ * run started.
  */
 export function compileChange(
   { path, step, trained }: ResumeCheckpoint,

@@ -25,7 +25,7 @@ export const sampleWindowMs = 250;
 export const sampleWindows = 9;
 /** Smallest relative reduction of the slowest worker's time that justifies a rebalance. */
 const margin = 0.1;
-/** The time saved until the end of the run must be at least this multiple of the cost of a new generation. */
+/** The time saved until the end of the run must be more than this multiple of the cost of a new generation. */
 const minGainPerCost = 4;
 /** Cost of a new generation until it has been measured. */
 const assumedCostMs = 500;

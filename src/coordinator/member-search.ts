@@ -12,13 +12,13 @@ import type { ConnectionId, ControlServer, ControlServerEvents } from '../shared
 import { abortMessage } from './actions.js';
 import { otherRunMessage } from './takeover.js';
 
-/** Largest number of workers that have joined and are handed over. Further ones get no answer, and end when they are stopped. */
+/** Largest number of workers that have joined and are handed over. Further ones get no answer, and end after their connect timeout. */
 const mostHeld = 2_048;
 
 export interface MemberSearchOptions {
   /** The earlier run. */
   readonly runId: string;
-  /** Time in which a living member answers, unless the way to it has changed. */
+  /** Time in which a living member usually answers. It takes longer if a host name has to be resolved again. */
   readonly usualMs: number;
   /** Longest search: later no member waits for a coordinator any more. */
   readonly mostMs: number;

@@ -1,6 +1,7 @@
 /**
  * Converts the workers' reports about training to the run's events. Pure. The first report of a step or of an evaluation becomes an
- * event. A later report with another loss for the same step ends the run.
+ * event. Another report of the newest step with a different loss ends the run. Reports of older steps
+ * are not compared.
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';

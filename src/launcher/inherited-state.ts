@@ -26,7 +26,7 @@ const initial: InheritedState = { runId: '', step: 0, evaluated: { step: 0, spli
 export class InheritedStateCollector {
   #state: InheritedState;
   #ended = false;
-  /** The next run continues from the checkpoint of the last `resumed`. */
+  /** True between an event `resumed` and the event `run` that follows it: this run continues from the checkpoint of `resumed`. */
   #isResumed = false;
 
   /** @param state what an earlier collector had; null for a run that has not started */

@@ -41,7 +41,10 @@ export async function takeSlot(folder: string, group: string): Promise<number | 
   }
 }
 
-/** One process at a time removes the files of killed ones: another would remove the file that replaces such a file. */
+/**
+ * Locks the folder, so that one process at a time removes the files of killed processes and makes its own. A second process could
+ * otherwise remove the file that the first one has just made in place of an old one.
+ */
 async function lockFolder(folder: string, group: string): Promise<(() => Promise<void>) | undefined> {
   const lockfilePath = join(folder, `s-${group}.lock`);
   const options = { lockfilePath, realpath: false, stale: staleMs, retries, onCompromised: () => undefined };

@@ -47,7 +47,7 @@ export interface SupervisedTask {
   readonly listen: string;
   /** Address at which the workers of all tasks reach it. */
   readonly endpoint: string;
-  /** Name of this host: a worker of another one may have the PID of the own worker. */
+  /** Name of this host. It tells the workers of this launcher from workers of other hosts, which may have the same PIDs. */
   readonly host: string;
   /** Called when workers can join. */
   onListening(): void;

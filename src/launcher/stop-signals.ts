@@ -4,7 +4,8 @@
  * - Before the training begins there is nothing to save, and a signal ends the process.
  * - While it runs, the first signal is a request to save and to stop. Repetitions of it have no effect, because a terminal, npm, a
  *   supervisor and a scheduler may each send one. A SIGINT at least a second after the first signal is a request to stop at once.
- * - After the end of the run, the process ends by itself with the run's status.
+ * - After the end of the run, the process ends by itself with the run's status. A SIGINT at least a second after the first signal ends it
+ *   at once, with the status of a failure.
  */
 
 import { readFileSync } from 'node:fs';

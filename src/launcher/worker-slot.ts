@@ -1,6 +1,6 @@
 /**
- * A worker slot: one worker process at a time at a fixed index of this host. A worker that ends before the run does is
- * restarted after a growing pause, up to a limit.
+ * A worker slot: one worker process at a time at a fixed index of this host. A worker that ends with another status
+ * than 0 before the run ends is restarted after a growing pause, up to a limit.
  */
 
 import { Child } from './child-process.js';

@@ -37,7 +37,7 @@ export interface SessionOptions {
   readonly definitionSource?: DefinitionSource;
   /** Folder of transpiled definitions; see loadDefinition. */
   readonly definitionCache?: string;
-  /** Receives what a data source left out or replaced. */
+  /** Receives warnings: samples that a data source left out or replaced, and tensors that the training does not dispose. */
   readonly warn?: (message: string) => void;
   /** Called when a save that the coordinator waits for begins and ends. */
   readonly onSaving?: (isSaving: boolean) => void;

@@ -181,7 +181,7 @@ export async function waitForJobRecord(wait: JobWait): Promise<JobContent> {
 function readRecord(out: string, folder: string): z.infer<typeof recordSchema> | undefined {
   let text: string;
   try {
-    // A network file system looks for names that were missing again when their folder is listed.
+    // A network file system may remember that a file did not exist. It asks the server again after the folder has been listed.
     readdirSync(out);
     text = readFileSync(join(folder, recordName), 'utf8');
   } catch {

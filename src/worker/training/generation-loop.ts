@@ -56,7 +56,7 @@ async function trainGeneration(session: TrainingSession, plan: Plan, progress: P
   const { replica, communicator, mailbox, faults, checkpoints } = session;
   const { rank, generation, restore } = plan;
   progress.out = plan.out;
-  // This check precedes the training, so that other data or another model end the run as a usage error.
+  // Compares the checkpoint with the present data and model. A difference ends the run as a usage error, before the training starts.
   if (restore !== null && rank === plan.source) await mailbox.during(checkpoints.check(plan.step, restore));
   const sharesMemory = await communicator.join(plan);
   faults?.joinedGeneration({ rank, worldSize: plan.workers.length });

@@ -8,7 +8,7 @@ import type { LedgerEntry } from '../../shared/ledger/entries.js';
 import { invariant } from '../../shared/errors.js';
 
 const stepsPerMessage = 8;
-/** Entries with more hash characters than this are sent at once, so that a message stays below its limit of a megabyte. */
+/** A message is sent before its last step if its hashes have more characters than this, because a message is limited to a megabyte. */
 const maxCharacters = 400_000;
 
 export interface LedgerOptions {
@@ -74,14 +74,14 @@ export class Ledger {
     const { all } = this.#hashesOf(local);
     const gradients = all.toString('hex');
     all.fill(0);
-    this.#add({ type: 'shard', step, shard: this.#options.firstShard + local, loss, gradients });
-    this.#characters += gradients.length;
+    this.#add({ type: 'shard', step, shard: this.#options.firstShard + local, loss, gradients }, gradients);
   }
 
   /** Completes a step. The optimizer must have written the hashes of the parameters. @param statistics 8 bytes */
   weights(step: number, statistics: Uint8Array): void {
     this.#after.set(statistics, this.#after.length - hashBytes);
-    this.#add({ type: 'weights', step, rank: this.#options.rank, hash: this.#after.toString('hex') });
+    const hash = this.#after.toString('hex');
+    this.#add({ type: 'weights', step, rank: this.#options.rank, hash }, hash);
     if (++this.#steps >= stepsPerMessage) this.flush();
   }
 
@@ -93,8 +93,9 @@ export class Ledger {
     this.#characters = 0;
   }
 
-  #add(entry: LedgerEntry): void {
+  #add(entry: LedgerEntry, hashes: string): void {
     this.#entries.push(entry);
+    this.#characters += hashes.length;
     if (this.#characters > maxCharacters) this.flush();
   }
 

@@ -1,7 +1,8 @@
 /**
  * Everything that training changes. The replica's model holds the weights and BatchNorm's running statistics. This object holds the
- * optimizer's vectors, the moving average of the weights and the scheduler state. `save` and `restore` convert the whole training state to
- * and from named vectors. These vectors are broadcast to workers that join and written to checkpoints.
+ * optimizer's vectors, the moving average of the weights and the scheduler state. `save` copies all of it except the
+ * scheduler state to named vectors, for checkpoints. `restore` takes such vectors and the scheduler state. Workers that join receive the same
+ * vectors one by one (`vector`).
  */
 
 import {
