@@ -80,7 +80,7 @@ function brokenConnection(state: State, nowMs: number): Verdict | undefined {
       `Connection lost: rank ${suspicion.reporter ?? '?'} can't reach ${accused ? describeWorker(accused) : `rank ${suspicion.rank}`}, ` +
       `although both are alive (step ${state.progress.step}). Check the network between them.`;
     const failure = { code: 'PEER_LOST', message } as const;
-    // At first, the members open new connections. If a connection breaks again at the same step, the coordinator removes the member that
+    // At first, the members open new connections. If an attempt at the same step has failed before, the coordinator removes the member that
     // the reporting member cannot reach.
     return accused && state.reconfiguration.failedAttempts > 0
       ? { failure, action: 'lose', worker: accused }

@@ -179,7 +179,7 @@ export interface State extends RunDescription {
   /** Number of the current generation, or of the last one; 0 before the first. */
   readonly generation: number;
   readonly workers: WorkerTable<WorkerRecord>;
-  /** The report of a worker that has trained, with which workers are compared if no other one is ready; null: none has trained. */
+  /** The `ready` message of a worker that has trained. A worker is compared with it if no other worker is ready; null: none has trained. */
   readonly trained: ReadyMessage | null;
   readonly progress: Progress;
   /** The newest checkpoint, from which the run continues if all workers are lost. */

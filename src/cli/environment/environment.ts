@@ -1,4 +1,6 @@
-/** The process environment, read in one place. No module outside src/cli reads process.env. */
+/**
+ * The process environment, read in one place. The few modules elsewhere that read process.env are listed in docs/architecture.md.
+ */
 
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';

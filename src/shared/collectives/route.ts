@@ -40,8 +40,8 @@ export interface Route {
   /** The owned ranges of each rank. They lie inside its reduce range. */
   readonly ownedRanges: readonly (readonly Range[])[];
   /**
-   * True if the vector is not divided into chunks. Every worker with a reduce range then computes the sums of all elements by itself, and
-   * no sum is sent between groups.
+   * True if the vector is not divided into chunks. Every worker with a reduce range then computes the result for all elements by itself, so
+   * no result is sent between groups.
    */
   readonly replicated: boolean;
 }

@@ -2,7 +2,7 @@
 
 import { AwakeClock } from '../../shared/time/awake-clock.js';
 
-/** A shorter gap between two ticks is no suspension of this process. */
+/** A shorter gap between two calls of the timer is no suspension of this process. */
 const minGapMs = 1_000;
 
 /** CPU and memory of this process, with all of its threads. */

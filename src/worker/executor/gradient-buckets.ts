@@ -91,8 +91,9 @@ export class GradientBuckets {
   /** Number of gradients added in this step so far, by `weight/shard`. */
   readonly #seen = new Map<string, number>();
   /**
-   * A scratch vector per weight, the same in every step. If a shard has several gradients of one weight and a `GradientWriter`
-   * supplies the second or a later one, it fills this vector. The vector is then added to the sum of the previous gradients.
+   * A scratch vector per weight, the same in every step. A layer may supply a gradient as a function that writes it
+   * (`GradientWriter`). If it is not the first gradient of this weight and shard, the function writes to this vector, which is then added to
+   * the sum of the previous ones.
    */
   readonly #scratch = new Map<number, PinnedVector>();
   #step = 0;
