@@ -7,7 +7,7 @@
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 import { evaluationEvent } from '../shared/runs/run-events.js';
 import { totalOf } from '../shared/timeline/step-parts.js';
-import { andThen, emit, fail, noActions } from './actions.js';
+import { andThen, emit, fail, noActions, warn } from './actions.js';
 import { rebalanceIfWorthwhile, withMeasurement, withComputeTimes } from './balance.js';
 import { withTimes } from './status.js';
 import type { Action, Decision, State, WorkerRecord } from './types.js';
@@ -69,6 +69,7 @@ function applyCommitted(
       },
     },
     actions: [
+      ...missingSteps(progress.step, step),
       emit({
         event: 'step',
         epoch,
@@ -82,6 +83,20 @@ function applyCommitted(
       }),
     ],
   };
+}
+
+/**
+ * A warning if steps lie between the last report and this one. A worker keeps a limited number of reports for a new coordinator, so
+ * those of a long time without a coordinator can be lost.
+ */
+function missingSteps(last: number, step: number): Action[] {
+  if (step === last + 1) return [];
+  return [
+    warn(
+      `The log lacks steps ${last + 1} to ${step - 1}: they were committed while there was no coordinator, and the workers no longer have ` +
+        'their reports. The weights are not affected.',
+    ),
+  ];
 }
 
 /**

@@ -78,6 +78,22 @@ describe('a coordinator that takes over a run', () => {
     expect(run.sent('b')).not.toContain('abort');
   });
 
+  it('warns of steps whose reports no worker has kept', () => {
+    const run = successor();
+    for (const name of 'ab') run.beat(name, 5);
+    run.rejoin('a', 0);
+    for (const step of [2, 5, 6]) run.commit('a', step);
+    const shown = run.actions.flatMap((action) =>
+      action.kind === 'emit' && ['step', 'warning'].includes(action.event.event) ? [action.event] : [],
+    );
+    expect(shown).toMatchObject([
+      { event: 'step', step: 2 },
+      { event: 'warning', message: expect.stringContaining('lacks steps 3 to 4') },
+      { event: 'step', step: 5 },
+      { event: 'step', step: 6 },
+    ]);
+  });
+
   it('accepts a `last_committed` that is sent again', () => {
     const run = successor();
     run.rejoin('a', 0);

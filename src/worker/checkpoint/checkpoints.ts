@@ -1,6 +1,7 @@
 /**
  * Decides when a worker writes a checkpoint, and restores the replica from one. All replicas have the same bits after a step, so
- * any worker could write it; the writer of the plan does. A failure is reported to the coordinator and never ends the run.
+ * any worker could write it; the writer of the plan does. A failed write is reported to the coordinator, which warns, or ends the
+ * run if the checkpoint was its last.
  */
 
 import { join } from 'node:path';
@@ -99,7 +100,7 @@ export class Checkpoints {
     void this.#begin(step, state, out);
   }
 
-  /** Makes a checkpoint due after the next step, also if the run has none at intervals. */
+  /** Makes a checkpoint due at the next call of `after`, also if the run has none at intervals. */
   request(): void {
     this.#due = true;
   }

@@ -9,7 +9,8 @@ import type { MessageOf, Plan, WorkerMessage } from '../../shared/protocol/messa
 type Report = MessageOf<WorkerMessage, 'committed' | 'evaluated' | 'checkpointed'>;
 
 /**
- * At least this many of the latest reports are kept. It is assumed that a worker sends fewer reports while a coordinator is being replaced.
+ * At least this many of the latest reports are kept. The new coordinator warns if a worker
+ * has sent more of them meanwhile.
  */
 const keptReports = 4_096;
 /** Number of characters of hashes in the kept messages of the ledger, about that of their bytes. The latest message is always kept. */

@@ -43,7 +43,7 @@ export interface StepContext {
 export interface PassContext extends StepContext {
   /**
    * Defers work of a backward pass whose result no other layer needs: the gradients of the layer's own weights. The work runs
-   * when the backward pass reaches the next layer with weights, which precedes this layer in the model, or at the end. If that
+   * when the backward pass reaches the preceding layer with weights, or at the end. If that
    * layer waits for other workers, it runs the work during the wait (`runDeferred`). The inputs and output gradients of this
    * layer stay alive until then.
    */

@@ -2,9 +2,10 @@
  * Masks (tf.layers.masking, maskZero of an embedding, a custom layer's computeMask), computed and passed on as tfjs's Container does:
  *
  * - A layer that supports masking computes its output's mask from its inputs and their masks. All of its outputs have that mask.
- * - A layer is called with the mask of its first input. If no input of it has a mask, it is called with the mask of the layer
- *   called last that had one, because tfjs keeps one set of call arguments during a pass.
- * - A nested model is called with a mask like a layer, but the mask neither belongs to its inputs nor leaves it.
+ * - A layer is called with the mask of its first input. If no input of it has a mask, it is called with the mask with which
+ *   an earlier layer was called last, because tfjs keeps one set of call arguments during a pass.
+ * - A nested model is called with a mask as any layer is. Its own layers do not see this mask as a mask of its inputs, and its outputs
+ *   have no mask.
  *
  * The loss and the metrics ignore masks, as in tfjs. Gradients do not flow through masks.
  */

@@ -24,8 +24,8 @@ export interface StepResult {
 
 /**
  * Trains on one global batch together with all other workers. A batch of several micro-batches (`accumulate`) is still one step. Each
- * micro-batch is divided into the same shards. The worker that owns a shard sums its gradients over the micro-batches in order, and one
- * all-reduce follows. The result depends on the numbers of micro-batches and shards, and not on the number of workers. Leaves no tensors
+ * micro-batch is divided into as many slices as there are shards, and each slice belongs to one shard. The worker that owns a shard sums
+ * its gradients over the micro-batches in order, and one all-reduce follows. The result depends on the numbers of micro-batches and shards, and not on the number of workers. Leaves no tensors
  * behind. If the function throws, the replica is as it was before the step.
  * @throws GenerationEnded, or the error that ended the run, while this worker waits for the others
  * @throws DivergedError if the loss or the gradient is not finite

@@ -94,7 +94,7 @@ export class RandomLayers {
         return training === true ? noise(x, draws, this.#tf) : x;
       };
     }
-    // A cell multiplies by the mask that dropping its ones gives.
+    // tfjs's cell calls `dropoutFunc` with a tensor of ones, and multiplies its inputs by the result.
     for (const cell of this.#cells) {
       forgetMasks(this.#tf, cell);
       cell.dropoutFunc = (ones, rate) => draws.dropped(ones, rate);
