@@ -88,7 +88,7 @@ describe('a coordinator that takes over a run', () => {
     );
     expect(shown).toMatchObject([
       { event: 'step', step: 2 },
-      { event: 'warning', message: expect.stringContaining('lacks steps 3 to 4') },
+      { event: 'warning', message: expect.stringContaining('lacks steps 3 to 4') as string },
       { event: 'step', step: 5 },
       { event: 'step', step: 6 },
     ]);
