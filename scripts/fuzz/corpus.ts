@@ -174,7 +174,7 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
     type: 'plan',
     plan: {
       generation,
-      rank: 0,
+      memberIds: workers.map((_, rank) => `00000000-0000-4000-8000-00000000000${rank}`),
       shards,
       workers,
       step: 0,

@@ -8,6 +8,7 @@ import { enter } from './transitions.js';
 import type { Decision, State } from './types.js';
 import {
   describeWorker,
+  everyMember,
   isLeaving,
   lastCommittedOf,
   lastCommittedStep,
@@ -20,8 +21,8 @@ import {
 export function planNext(state: State, nowMs: number): Decision {
   const { phase } = state;
   if (phase !== 'gathering' && phase !== 'reconfiguring' && phase !== 'stopping') return noActions(state);
+  if (!everyMember(state, (member) => lastCommittedOf(member) !== null)) return noActions(state);
   const members = membersOf(state);
-  if (members.some((member) => lastCommittedOf(member) === null)) return noActions(state);
   if (state.interruptedBy !== null || (members.length > 0 && members.every(isLeaving)))
     return lastCheckpoint(state, nowMs);
   // The last member was leaving, and it was lost before it had written its checkpoint. The run continues with other workers.

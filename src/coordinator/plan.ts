@@ -1,16 +1,16 @@
 /** The plan of the next generation: its members, their ranks and shards, and the source of the training state. Pure. */
 
 import { invariant } from '../shared/errors.js';
-import type { CoordinatorMessage, Plan } from '../shared/protocol/messages.js';
+import type { CommonPlan, CoordinatorMessage } from '../shared/protocol/messages.js';
 import type { Range } from '../shared/sharding/identifiers.js';
 import { consecutiveRanges, shardRanges } from '../shared/sharding/ranges.js';
-import { workerEvent } from './actions.js';
+import { sendTo, workerEvent } from './actions.js';
 import { assignShards, type ComputeTimes } from './shard-assignment.js';
 import { enter, moveTo } from './transitions.js';
 import type { CheckpointRef, Decision, Member, ReadyMessage, State, WorkerRecord } from './types.js';
 import { isMember, lastCommittedOf, rankOf, readyOf, writerOf } from './workers.js';
 
-/** Plans a generation of these workers, all of which are ready. Cost: one message of size O(members) to each member. */
+/** Plans a generation of these workers, all of which are ready. Cost: one message of size O(members), which is encoded once and sent to each member. */
 export function planGeneration(state: State, candidates: readonly WorkerRecord[], nowMs: number): Decision {
   const { config } = state;
   // Workers beyond the number of shards stand by.
@@ -37,17 +37,10 @@ export function planGeneration(state: State, candidates: readonly WorkerRecord[]
     reporting: { ...state.reporting, waitingReported: false },
   };
   const newcomers = chosen.flatMap((worker, rank) => (isMember(worker) ? [] : (members[rank] ?? [])));
-  const message = planMessages(next, members, start, writer);
+  const message = planMessage(next, members, start, writer);
   return {
     state: next,
-    actions: [
-      ...newcomers.map((worker) => workerEvent(next, worker, 'joined')),
-      ...members.map(({ connection, lifecycle }) => ({
-        kind: 'send' as const,
-        to: connection,
-        message: message(lifecycle.rank),
-      })),
-    ],
+    actions: [...newcomers.map((worker) => workerEvent(next, worker, 'joined')), ...sendTo(members, message)],
   };
 }
 
@@ -123,13 +116,13 @@ function shardAssignment({ balance, shards }: State['config'], chosen: readonly 
   );
 }
 
-function planMessages(
+function planMessage(
   { generation, config, out, progress }: State,
   members: readonly Member[],
   { step, source, restore }: StateSource,
   writer: number,
-): (rank: number) => CoordinatorMessage {
-  const workers: Plan['workers'] = members.map(({ join, lifecycle: { rank, ready, shards } }) => ({
+): CoordinatorMessage {
+  const workers: CommonPlan['workers'] = members.map(({ join, lifecycle: { rank, ready, shards } }) => ({
     rank,
     shards: shards ?? { start: 0, end: 0 },
     endpoint: ready.endpoint,
@@ -139,11 +132,11 @@ function planMessages(
     host: join.host,
   }));
   const evaluated = { step: progress.evaluated.step, splits: [...progress.evaluated.splits] };
-  return (rank) => ({
+  return {
     type: 'plan',
     plan: {
       generation,
-      rank,
+      memberIds: members.map(({ join }) => join.workerId),
       shards: config.shards,
       workers,
       step,
@@ -153,5 +146,5 @@ function planMessages(
       writer,
       evaluated,
     },
-  });
+  };
 }

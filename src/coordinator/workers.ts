@@ -42,6 +42,15 @@ export function membersOf(state: State): Member[] {
   return [...state.workers.values()].filter(isMember);
 }
 
+/**
+ * Returns true if all members of the current generation pass the test. It stops at the first one that does not: each of n members reports
+ * that it is connected, and each report asks whether all are.
+ */
+export function everyMember(state: State, test: (member: Member) => boolean): boolean {
+  for (const worker of state.workers.values()) if (isMember(worker) && !test(worker)) return false;
+  return true;
+}
+
 /** The members in order of rank. */
 export function rankedMembers(state: State): Member[] {
   return membersOf(state).sort((a, b) => a.lifecycle.rank - b.lifecycle.rank);

@@ -49,17 +49,18 @@ export interface SessionOptions {
 export async function runSession(options: SessionOptions): Promise<void> {
   const { communicator, host, workerSlot } = options;
   const mailbox = new Mailbox(communicator);
+  const workerId = randomUUID();
   const ignoreStrayErrors = onStrayUserError((error) => mailbox.fail(error));
   try {
     communicator.send({
       type: 'join',
       protocol: protocolVersion,
-      workerId: randomUUID(),
+      workerId,
       pid: process.pid,
       host,
       workerSlot,
     });
-    await participate(options, mailbox);
+    await participate(options, mailbox, workerId);
   } catch (thrown) {
     const { error, wire } = failureOf(thrown);
     communicator.send({ type: 'failed', error: wire });
@@ -70,7 +71,7 @@ export async function runSession(options: SessionOptions): Promise<void> {
   }
 }
 
-async function participate(options: SessionOptions, mailbox: Mailbox): Promise<void> {
+async function participate(options: SessionOptions, mailbox: Mailbox, workerId: string): Promise<void> {
   const { communicator, loadEngine, faults: faultOptions = {} } = options;
   const welcome = await mailbox.receive('welcome');
   const { runId, config, definition: expected, preprocessing: saved } = welcome;
@@ -132,7 +133,8 @@ async function participate(options: SessionOptions, mailbox: Mailbox): Promise<v
   };
   const checkpoints = new Checkpoints(replica, context, reports, requests, storage);
   try {
-    await trainGenerations({ replica, communicator, mailbox, checkpoints, storage, faults, bitFlip, warn });
+    const shared = { workerId, replica, communicator, mailbox, checkpoints, storage, faults, bitFlip, warn };
+    await trainGenerations(shared);
   } finally {
     await storage.close();
   }

@@ -13,7 +13,7 @@ import {
   verifyPayload,
   writeHeader,
 } from '../../src/shared/protocol/frame.js';
-import type { Plan, WorkerMessage } from '../../src/shared/protocol/messages.js';
+import type { CommonPlan, WorkerMessage } from '../../src/shared/protocol/messages.js';
 import { consecutiveRanges } from '../../src/shared/sharding/ranges.js';
 
 const uint32 = fc.integer({ min: 0, max: 0xffffffff });
@@ -69,7 +69,7 @@ function planOf(counts: readonly number[]) {
   const ranges = consecutiveRanges(counts);
   return {
     generation: 1,
-    rank: 0,
+    memberIds: counts.map((_, rank) => `00000000-0000-4000-8000-00000000000${rank}`),
     shards: ranges.at(-1)?.end ?? 0,
     step: 0,
     source: null,
@@ -166,7 +166,7 @@ describe('control messages', () => {
   });
 
   it('contain only plans that assign every shard once, to ranges in order of rank', () => {
-    const decode = (plan: Plan): void =>
+    const decode = (plan: CommonPlan): void =>
       void decodeCoordinatorMessage(encodeMessage({ type: 'plan', plan }), 'test');
     fc.assert(
       fc.property(

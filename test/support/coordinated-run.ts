@@ -6,7 +6,7 @@ import type { Action, InheritedState, State } from '../../src/coordinator/types.
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema, type RunConfigInput } from '../../src/shared/config/run-config.js';
 import type { Fingerprint } from '../../src/shared/identity/fingerprint.js';
-import { protocolVersion, type WorkerMessage } from '../../src/shared/protocol/messages.js';
+import { protocolVersion, type CommonPlan, type WorkerMessage } from '../../src/shared/protocol/messages.js';
 
 const times = { heartbeatMs: 100, peerTimeoutMs: 1000, stepTimeoutMs: 5000, joinTimeoutMs: 9000 };
 export const sha = (digit: string): string => digit.repeat(64);
@@ -16,6 +16,8 @@ export class CoordinatedRun {
   nowMs = 0;
   #state: State;
   actions: Action[] = [];
+  /** The ids of all workers that have joined, by connection. */
+  readonly #ids = new Map<string, string>();
 
   /** @param own the fingerprint of the coordinator */
   constructor(
@@ -60,6 +62,8 @@ export class CoordinatedRun {
   }
 
   say(from: string, message: WorkerMessage): void {
+    if (message.type === 'join') this.#ids.set(from, message.workerId);
+    if (message.type === 'rejoin') this.#ids.set(from, message.join.workerId);
     this.on({ kind: 'message', from, message });
   }
 
@@ -118,11 +122,16 @@ export class CoordinatedRun {
     this.say(from, { type: 'committed', generation: 1, step, epoch: 1, loss: 1, learningRate: 0.1 });
   }
 
+  /** The rank of a worker in a plan. */
+  rankIn({ memberIds }: CommonPlan, connection: string): number {
+    return memberIds.indexOf(this.#ids.get(connection) ?? '');
+  }
+
   /** The plans of a generation, by rank. */
   plans(generation: number) {
     const plans = this.actions.flatMap((action) =>
       action.kind === 'send' && action.message.type === 'plan'
-        ? [{ to: action.to, ...action.message.plan }]
+        ? [{ to: action.to, rank: this.rankIn(action.message.plan, action.to), ...action.message.plan }]
         : [],
     );
     return plans

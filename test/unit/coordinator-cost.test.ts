@@ -67,6 +67,18 @@ describe('the cost of messages', () => {
     expect(copied).toBeLessThanOrEqual(1024 * 64);
   });
 
+  it('includes one plan for all members, which is encoded once', () => {
+    const run = new CoordinatedRun(64, { shards: 64, batchSize: 64 });
+    const names = Array.from({ length: 64 }, (_, i) => `w${i}`);
+    for (const [i, name] of names.entries()) run.join(name, i + 1);
+    for (const name of names) run.ready(name);
+    const plans = run.actions.flatMap((action) =>
+      action.kind === 'send' && action.message.type === 'plan' ? [action] : [],
+    );
+    expect(plans.map(({ to }) => to)).toEqual(names);
+    expect(new Set(plans.map(({ message }) => message)).size).toBe(1);
+  });
+
   it('does not include an evaluation of the assignment per message with --balance speed', () => {
     const { run, names } = runningWith(128, { shards: 256, batchSize: 256, balance: 'speed' });
     const times = { ...noTimes(), forward: 10 };

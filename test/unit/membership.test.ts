@@ -25,7 +25,9 @@ describe('membership', () => {
     expect(run.phase).toBe('gathering');
     run.ready('b');
     const plans = run.actions.flatMap((action) =>
-      action.kind === 'send' && action.message.type === 'plan' ? [[action.to, action.message.plan.rank]] : [],
+      action.kind === 'send' && action.message.type === 'plan'
+        ? [[action.to, run.rankIn(action.message.plan, action.to)]]
+        : [],
     );
     // Rank 0 saves the model, so it is a worker on the coordinator's host.
     expect(plans).toEqual([

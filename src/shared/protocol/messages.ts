@@ -24,7 +24,7 @@ import {
 } from './transfer-messages.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
-export const protocolVersion = 7;
+export const protocolVersion = 8;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
@@ -211,7 +211,8 @@ const plannedWorkerSchema = z.strictObject({
 export const planSchema = z
   .strictObject({
     generation: uint32,
-    rank: uint32,
+    /** The ids of the members in order of rank. A member finds its own rank here, so all members receive the same bytes. */
+    memberIds: z.array(z.uuid()),
     shards: uint32.min(1),
     /** All members in order of rank. */
     workers: z.array(plannedWorkerSchema).min(1).max(4_096),
@@ -229,9 +230,12 @@ export const planSchema = z
     evaluated: z.strictObject({ step: uint32, splits: z.array(z.enum(['train', 'test'])).max(2) }),
   })
   .refine(
-    ({ rank, writer, shards, workers }) =>
-      Math.max(rank, writer) < workers.length && assignsAll(workers, shards),
-    'must contain its own rank and the writer, and assign every shard once, in order of rank',
+    ({ memberIds, writer, shards, workers }) =>
+      writer < workers.length &&
+      new Set(memberIds).size === workers.length &&
+      memberIds.length === workers.length &&
+      assignsAll(workers, shards),
+    'must contain the writer and an id of its own for each member, and assign every shard once, in order of rank',
   );
 
 function assignsAll(workers: readonly z.infer<typeof plannedWorkerSchema>[], shards: number): boolean {
@@ -277,5 +281,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion('type', [
 
 export type WorkerMessage = z.infer<typeof workerMessageSchema>;
 export type CoordinatorMessage = z.infer<typeof coordinatorMessageSchema>;
-export type Plan = z.infer<typeof planSchema>;
+/** The plan of a generation as all members receive it. */
+export type CommonPlan = z.infer<typeof planSchema>;
+/** The plan of a generation with the rank of one member. */
+export type Plan = Omit<CommonPlan, 'memberIds'> & { readonly rank: number };
 export type MessageOf<M extends { type: string }, T extends M['type']> = Extract<M, { type: T }>;

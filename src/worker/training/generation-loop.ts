@@ -13,6 +13,7 @@ import { topologyOf } from '../model-files/topology.js';
 import { finishRun } from './finish-run.js';
 import type { GenerationContext } from './generation-context.js';
 import { joinGeneration } from './join-generation.js';
+import { ownPlan } from './own-plan.js';
 import { shareState } from './share-state.js';
 import { trainSteps } from './train-steps.js';
 import type { Progress, TrainingSession } from './training-session.js';
@@ -32,7 +33,7 @@ export async function trainGenerations(session: TrainingSession): Promise<void> 
           if (progress.state) await checkpoints.write(progress.step, progress.state, message.directory);
           continue;
         }
-        await trainGeneration(session, message.plan, progress);
+        await trainGeneration(session, ownPlan(message.plan, session.workerId), progress);
         return;
       } catch (error) {
         // A checkpoint that is being written has finite weights. The run can be continued from this checkpoint, so the checkpoint is

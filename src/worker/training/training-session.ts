@@ -10,6 +10,8 @@ import type { Replica } from './replica.js';
 import type { TrainingState } from './training-state.js';
 
 export interface TrainingSession {
+  /** The id with which this worker has joined. */
+  readonly workerId: string;
   readonly replica: Replica;
   readonly communicator: Communicator;
   readonly mailbox: Mailbox;
