@@ -27,8 +27,12 @@ export async function train(given: TrainCommandFlags): Promise<number> {
   if (given.stopWithParent === true) process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
   const placement = placementOf(given.launcher);
   const flags = flagsInJob(given, placement);
-  if (placement.role === 'worker') return joinJob(flags, placement);
   const line = describePlacement(placement, flags.out);
+  if (placement.role === 'worker') {
+    // Each pod has a log of its own. On other platforms the output of all tasks is one text.
+    if (line !== undefined && placement.launcher === 'kubernetes') printNotice(line, 'info', flags);
+    return joinJob(flags, placement);
+  }
   if (line !== undefined) printNotice(line, 'info', flags);
   if (placement.advice !== null) printNotice(placement.advice, 'warn', flags);
   const status =

@@ -29,6 +29,10 @@ export function flagsInJob<Flags extends TrainFlags & { readonly singleProcess?:
   const out = runFolderOf(flags, placement);
   // A job that is started again continues its run.
   const fresh = flags.fresh === true && restarts === 0;
+  if (flags.fresh === true && restarts === null)
+    throw new ConfigError(
+      `--fresh (${job}): expected no such option, got it. A pod that is started again would move its own run aside. Name a new folder with --out.`,
+    );
   const common = { ...flags, ...(out === undefined ? {} : { out }), fresh };
   if (size === 1) return common;
   if (flags.singleProcess === true)
@@ -42,15 +46,16 @@ export function flagsInJob<Flags extends TrainFlags & { readonly singleProcess?:
 
 /** The first line that is printed; undefined if nothing was detected. */
 export function describePlacement(placement: Placement, out: string | undefined): string | undefined {
-  const { launcher, job, size, nodes } = placement;
+  const { launcher, job, role, rank, size, nodes } = placement;
   if (launcher === 'none' || launcher === 'pm2') return undefined;
   const where = nodes === null ? '' : ` on ${nodes}`;
-  const tasks = size === 1 ? `1 task${where}` : `${size} tasks${where}, task 0 coordinates`;
+  const self = role === 'worker' ? `, this is task ${rank}` : '';
+  const tasks = size === 1 ? `1 task${where}` : `${size} tasks${where}, task 0 coordinates${self}`;
   const folder = out === undefined ? '' : `, run folder ${out}`;
   return `${job}: ${tasks}${folder} (--launcher none ignores the job).`;
 }
 
 /** Returns true if a job that is started again has nothing left to do. */
 export async function isFinishedAlready({ restarts }: Placement, out: string | undefined): Promise<boolean> {
-  return restarts > 0 && out !== undefined && (await stateOfFolder(out)).kind === 'finished';
+  return restarts !== 0 && out !== undefined && (await stateOfFolder(out)).kind === 'finished';
 }

@@ -11,7 +11,7 @@
  * A file contains one line per key, `lockstep-public KEY NAME` or `lockstep-secret KEY NAME`.
  */
 
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { changeableByOthers } from '../../shared/files/ownership.js';
@@ -98,7 +98,7 @@ class AuthorizedKeys {
 function readPair(file: string): KeyPair {
   const text = readSmall(file);
   const mode = statSync(file).mode & 0o777;
-  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0 && !isMountedSecret(file)) {
     throw unusable(
       file,
       'a secret that only its owner can read',
@@ -106,6 +106,15 @@ function readPair(file: string): KeyPair {
     );
   }
   return { publicKey: keyIn(text, 'public', file), secretKey: keyIn(text, 'secret', file) };
+}
+
+/**
+ * Returns true for a file of a Secret that Kubernetes has mounted: a link to a file of root in a folder such as `..2026_01_31_12_00_00.1`.
+ * Root owns it, so the user of the pod reads it as a member of its group or as anybody else. No other user has a process in the container.
+ */
+function isMountedSecret(file: string): boolean {
+  const target = realpathSync(file);
+  return /\/\.\.\d{4}_[^/]+\//.test(target) && statSync(target).uid === 0;
 }
 
 const readPublic = (file: string): string => keyIn(readSmall(file), 'public', file);

@@ -6,7 +6,7 @@
 /** The variables of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-export type LauncherName = 'none' | 'pm2' | 'slurm' | 'mpi' | 'torchrun';
+export type LauncherName = 'none' | 'pm2' | 'slurm' | 'mpi' | 'torchrun' | 'kubernetes';
 
 export interface Placement {
   readonly launcher: LauncherName;
@@ -37,8 +37,8 @@ export interface Placement {
   readonly folder: string | null;
   /** Distinguishes this start of the job from every other one; null if the environment cannot. */
   readonly start: string | null;
-  /** Number of times that the job has been started before. */
-  readonly restarts: number;
+  /** Number of times that the job has been started before; null if the scheduler starts processes again without stating it. */
+  readonly restarts: number | null;
   /** Number of cores that the scheduler grants to each task; null if it is not stated. */
   readonly cores: number | null;
   /** The argument of `scontrol requeue`; null if the job cannot be requeued. */
