@@ -55,6 +55,26 @@ export function dashboardToken(): string | null {
   return environmentVariable('LOCKSTEP_DASHBOARD_TOKEN') ?? null;
 }
 
+/** The server and the files that Kubeflow names in the environment of a pod. */
+export interface KubeflowServer {
+  readonly url: string;
+  /** File with the certificate of the server's authority; undefined: those of the system. */
+  readonly caFile: string | undefined;
+  /** File with the token, which Kubernetes replaces before it expires. */
+  readonly tokenFile: string | undefined;
+}
+
+/** Returns where the progress of a TrainJob is reported; undefined outside of Kubeflow, or if its feature is not enabled. */
+export function kubeflowServer(): KubeflowServer | undefined {
+  const url = environmentVariable('KUBEFLOW_TRAINER_SERVER_URL');
+  if (url === undefined) return undefined;
+  return {
+    url,
+    caFile: environmentVariable('KUBEFLOW_TRAINER_SERVER_CA_CERT'),
+    tokenFile: environmentVariable('KUBEFLOW_TRAINER_SERVER_TOKEN'),
+  };
+}
+
 /** Returns true if the terminal cannot move its cursor, or if a program reads the output. */
 export function dumbTerminal(): boolean {
   return process.env['TERM'] === 'dumb' || environmentVariable('CI') !== undefined;

@@ -8,8 +8,9 @@ import { parseAddress } from '../../dashboard/access.js';
 import type { Dashboard } from '../../dashboard/server.js';
 import { readEvents } from '../../shared/runs/read-events.js';
 import type { TensorboardLog } from '../../tensorboard/tensorboard-log.js';
-import { dashboardToken, host } from '../environment/environment.js';
+import { dashboardToken, host, kubeflowServer } from '../environment/environment.js';
 import type { RunHealth } from '../health/run-health.js';
+import { KubeflowProgress } from './kubeflow-progress.js';
 import { RunControls } from './run-controls.js';
 import { openReporters, type Observer, type ReporterOptions, type Reporters } from './reporters.js';
 
@@ -33,6 +34,8 @@ export async function openRunReporters(options: RunReporterOptions): Promise<Rep
   const dashboard =
     address === undefined ? undefined : await openRunDashboard(address, options, controls, notify);
   const observers: Observer[] = dashboard ? [dashboard] : [];
+  const kubeflow = kubeflowServer();
+  if (kubeflow) observers.push(new KubeflowProgress(kubeflow, notify));
   try {
     const tensorboard = folder === undefined ? undefined : await openTensorboard(folder, out, notify);
     if (tensorboard) observers.push(tensorboard);

@@ -8,10 +8,13 @@ export interface HttpAddress {
   readonly port: number;
 }
 
-/** Parses PORT, which is on loopback, or HOST:PORT. Returns undefined for other text. */
+/**
+ * Parses PORT, which is on loopback, or HOST:PORT. The host `*` stands for all addresses of this machine, of IPv4 and of IPv6. Returns
+ * undefined for other text.
+ */
 export function parseHttpAddress(text: string): HttpAddress | undefined {
   const [, bracketed, plain, digits = ''] =
-    /^(?:(?:\[([\da-fA-F:.]+)\]|([\w.-]+)):)?(\d{1,5})$/.exec(text) ?? [];
+    /^(?:(?:\[([\da-fA-F:.]+)\]|([\w.-]+|\*)):)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
   if (digits === '' || port > 65_535) return undefined;
   return { host: bracketed ?? plain ?? '127.0.0.1', port };
@@ -35,7 +38,8 @@ export function listen(
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, host, () => {
+    // Without a host, Node listens on IPv6 and IPv4, or on IPv4 alone if the system has no IPv6.
+    server.listen({ port, ...(host !== '*' && { host }) }, () => {
       server.off('error', reject);
       server.on('error', onError);
       resolve((server.address() as AddressInfo).port);
