@@ -69,7 +69,7 @@ export const layers: readonly Layer[] = [
       'src/tensorboard',
       'src/worker',
     ],
-    packages: ['node:*', 'commander', 'log-update', 'picocolors', 'pino', 'sharp'],
+    packages: ['node:*', 'commander', 'log-update', 'picocolors', 'pino', 'sharp', 'yaml'],
     types: [tfjs, 'zod'],
   },
   { path: 'src/index.ts', imports: ['src/api', 'src/api/runs', 'src/shared'], packages: [] },

@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import type { RunCommand } from './command-definitions/command-action.js';
 import { addDashboard, addDiff, addRuns, addStatus } from './command-definitions/inspection.js';
 import { addCompletion, addDoctor, addEngine, addInit } from './command-definitions/machine.js';
+import { addManifest } from './command-definitions/manifest.js';
 import { addBench, addChaos } from './command-definitions/measurement.js';
 import { addDemo, addEval, addExport, addImport, addPredict } from './command-definitions/saved-models.js';
 import { addCoordinator, addKeygen, addSweep, addTrain, addWorker } from './command-definitions/training.js';
@@ -19,6 +20,7 @@ const commands: readonly ((program: Command, run: RunCommand) => void)[] = [
   addCoordinator,
   addWorker,
   addKeygen,
+  addManifest,
   addEval,
   addPredict,
   addDashboard,
