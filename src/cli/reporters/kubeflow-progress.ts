@@ -59,6 +59,8 @@ export class KubeflowProgress implements Observer {
       case 'done':
         this.#last = this.#status(100, 0);
         break;
+      default:
+        break;
     }
   }
 
