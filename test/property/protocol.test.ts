@@ -182,7 +182,9 @@ describe('control messages', () => {
             const workers = plan.workers.with(worker.rank, { ...worker, shards });
             expect(() => decode({ ...plan, workers })).toThrow(ProtocolError);
           }
-          expect(() => decode({ ...plan, rank: plan.workers.length })).toThrow(ProtocolError);
+          expect(() => decode({ ...plan, writer: plan.workers.length })).toThrow(ProtocolError);
+          const memberIds = plan.memberIds.map(() => plan.memberIds[0]!);
+          if (memberIds.length > 1) expect(() => decode({ ...plan, memberIds })).toThrow(ProtocolError);
           expect(() => decode({ ...plan, workers: plan.workers.slice(1) })).toThrow(ProtocolError);
         },
       ),
