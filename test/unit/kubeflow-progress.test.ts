@@ -11,7 +11,8 @@ import { temporaryFolder } from '../support/lockstep.js';
 
 /** Kubeflow's server, with a certificate of an authority of its own. */
 class StatusServer {
-  readonly requests: { readonly token: string | undefined; readonly url: string; readonly body: string }[] = [];
+  readonly requests: { readonly token: string | undefined; readonly url: string; readonly body: string }[] =
+    [];
   status = 200;
   readonly #server: Server;
 
@@ -91,7 +92,16 @@ it('reports the progress with the certificate and the present token, at most eve
   clock.nowMs += 9_999;
   progress.emit(step(20));
   clock.nowMs += 1;
-  progress.emit({ event: 'eval', split: 'test', epoch: 1, step: 20, loss: 0.5, metrics: {}, accuracy: 0.75, count: 4 });
+  progress.emit({
+    event: 'eval',
+    split: 'test',
+    epoch: 1,
+    step: 20,
+    loss: 0.5,
+    metrics: {},
+    accuracy: 0.75,
+    count: 4,
+  });
   await vi.waitFor(() => {
     progress.emit(step(200));
     expect(server.requests).toHaveLength(2);
