@@ -25,7 +25,7 @@ import { moveTo } from './transitions.js';
 import type { Action, Decision, ReadyMessage, State, WorkerRecord } from './types.js';
 import { describeWorker, membersOf, newWorker, readyOf, withWorker } from './workers.js';
 
-/** Handles a message of a peer that never joined this run or was removed from it. */
+/** Handles a message of a peer that has not joined this coordinator, or was removed from the run. In a takeover, it may be a member. */
 export function onUnknownPeer(state: State, from: ConnectionId, message: WorkerMessage): Decision {
   if (message.type === 'failed' || message.type === 'leave') return noActions(state);
   if (canTakeOver(state)) return identify(state, from);

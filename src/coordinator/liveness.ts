@@ -4,7 +4,15 @@
  */
 
 import type { Failure, State, WorkerRecord } from './types.js';
-import { describeWorker, lastCommittedOf, membersOf, rankOf, readyOf } from './workers.js';
+import {
+  describeWorker,
+  lastCommittedOf,
+  membersOf,
+  rankedMembers,
+  rankOf,
+  readyOf,
+  writerOf,
+} from './workers.js';
 
 export interface Verdict {
   readonly failure: Failure;
@@ -25,6 +33,7 @@ export function detectFailure(state: State, nowMs: number): Verdict | undefined 
     brokenConnection(state, nowMs) ??
     reconfigurationTimeout(state, nowMs) ??
     lastCheckpointTimeout(state, nowMs) ??
+    modelTimeout(state, nowMs) ??
     stalledStep(state, nowMs)
   );
 }
@@ -97,6 +106,21 @@ function lastCheckpointTimeout(state: State, nowMs: number): Verdict | undefined
   if (nowMs - Math.max(state.phaseSinceMs, ...tickedMs) <= stepTimeoutMs) return undefined;
   const message = `Stopped, but the last checkpoint made no progress for ${seconds(stepTimeoutMs)}.`;
   return { failure: { code: 'DEADLINE', message }, action: 'fail' };
+}
+
+/**
+ * Finds out whether the writer makes no progress while it saves the model. Another member then saves it. The size of the model and the speed
+ * of the disk do not matter.
+ */
+function modelTimeout(state: State, nowMs: number): Verdict | undefined {
+  if (state.phase !== 'saving') return undefined;
+  const { stepTimeoutMs } = state.config;
+  const members = rankedMembers(state);
+  const worker = members[writerOf(members)];
+  if (!worker || nowMs - Math.max(state.phaseSinceMs, worker.activity.tickedMs) <= stepTimeoutMs)
+    return undefined;
+  const message = `Worker lost: ${describeWorker(worker)} made no progress with the model for ${seconds(stepTimeoutMs)}.`;
+  return { failure: { code: 'DEADLINE', message }, action: 'lose', worker };
 }
 
 /**

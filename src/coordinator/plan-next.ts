@@ -32,14 +32,23 @@ export function planNext(state: State, nowMs: number): Decision {
   );
   const { config, progress } = state;
   if (phase === 'gathering' && ready.length < config.workers) return noActions(state);
-  if (members.length === 0 && progress.step > 0 && !state.checkpoint) {
+  if (isStateLost(state) && !state.checkpoint) {
     const message =
-      `All workers were lost: expected a worker or a checkpoint with the state after step ${progress.step}, got neither. ` +
+      `All workers that had the training state were lost: expected a worker or a checkpoint with the state after step ${progress.step}, got neither. ` +
       'Start the run again.';
     return fail(state, { code: 'PEER_LOST', message }, 1, nowMs);
   }
   if (ready.length < config.minWorkers) return waitForWorkers(state, ready.length);
   return planGeneration(state, ready, nowMs);
+}
+
+/**
+ * True if no member has the training state. A member that has never committed a step has it only before step 2, because the last committed
+ * steps of members that have the state differ by at most one. Later, such a member joined the run and has not received the state yet.
+ */
+function isStateLost(state: State): boolean {
+  const { step } = state.progress;
+  return membersOf(state).length === 0 ? step > 0 : step > 1 && lastCommittedStep(state) === 0;
 }
 
 /** Reports once that workers are missing. */

@@ -58,7 +58,7 @@ function unplanned(worker: WorkerRecord): WorkerRecord {
 /**
  * The order in which workers are chosen; `groupByHost` then gives the chosen ones consecutive ranks on each host. Members precede new
  * workers, because members have the training state. Among the members, and among the new workers, those of the coordinator's host come
- * first. If no worker shares the run's folder, rank 0 sends the files there.
+ * first: if no worker shares the run's folder, rank 0 sends the files to the coordinator.
  */
 function candidateOrder(host: string): (a: WorkerRecord, b: WorkerRecord) => number {
   const keys = (worker: WorkerRecord): readonly [number, number, number] => [

@@ -34,19 +34,26 @@ export function onCommitted(state: State, worker: WorkerRecord, message: Committ
   );
 }
 
+function withoutFailedAttempts(state: State): State {
+  if (state.reconfiguration.failedAttempts === 0) return state;
+  return { ...state, reconfiguration: { ...state.reconfiguration, failedAttempts: 0 } };
+}
+
 /** Applies a committed step that `worker`, a member, has reported. Fails the run if another worker reported another loss. */
 function applyCommitted(
   state: State,
   worker: WorkerRecord,
-  { step, epoch, loss, learningRate, times, metrics }: Committed,
+  { generation, step, epoch, loss, learningRate, times, metrics }: Committed,
   nowMs: number,
 ): Decision {
-  const { progress, reconfiguration } = state;
+  const { progress } = state;
   if (step === progress.step && progress.loss !== null && !Object.is(loss, progress.loss)) {
     const message = `Workers report different losses for step ${step}: expected ${progress.loss}, got ${loss}.`;
     return fail(state, { code: 'INVARIANT', message }, 1, nowMs);
   }
-  if (step <= progress.step) return noActions(state);
+  // A step that is repeated from a checkpoint is progress of its generation, too.
+  if (step <= progress.step)
+    return noActions(generation === state.generation ? withoutFailedAttempts(state) : state);
   const samples = samplesOf(step, readyOf(worker)?.trainCount ?? 0, state.config.batchSize);
   const sinceMarkMs = Math.max(nowMs - progress.markMs, 1e-3);
   // The time in which the members shared their state belongs to no step.
@@ -55,8 +62,7 @@ function applyCommitted(
   const smoothed = smoothRate(progress.rate, samples, elapsedMs, state.config.batchSize);
   return {
     state: {
-      ...state,
-      reconfiguration: { ...reconfiguration, failedAttempts: 0 },
+      ...withoutFailedAttempts(state),
       progress: {
         ...progress,
         step,

@@ -1,6 +1,6 @@
 /**
- * The end of a generation. Pure. Each member aborts the step in flight and reports the last step that it committed. The reported steps
- * differ by at most one. The next generation continues after the latest of these steps, so no sample is skipped. If all workers that had
+ * The end of a generation. Pure. Each member aborts the step in flight and reports the last step that it committed. The steps of
+ * members that have the training state differ by at most one; a member that has not received it yet reports 0. The next generation continues after the latest of these steps, so no sample is skipped. If all workers that had
  * committed a step are lost, the step is computed again, with the same bits.
  */
 

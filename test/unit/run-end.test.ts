@@ -88,9 +88,34 @@ describe('the end of a run', () => {
     });
   });
 
+  it('replaces a writer that makes no progress while it saves the model', () => {
+    const run = Run.running(2, { maxSteps: 1 });
+    const finished = { type: 'finished', generation: 1, steps: 1, weightsSha256: sha('f') } as const;
+    for (const from of ['a', 'b']) run.commit(from, 1);
+    for (const from of ['a', 'b']) run.say(from, finished);
+    expect(run.phase).toBe('saving');
+    // The timeout is 5 s. A piece takes 4 s, and the whole model 40 s.
+    const wait = (ms: number, ticks: number): void => {
+      for (let passed = 0; passed < ms; passed += 500) {
+        run.nowMs += 500;
+        const beat = { type: 'heartbeat', generation: 1, waitingFor: '' } as const;
+        run.say('a', { ...beat, ticks });
+        run.say('b', { ...beat, ticks: 0 });
+        run.on({ kind: 'timer' });
+      }
+    };
+    for (let piece = 1; piece <= 10; piece++) wait(4_000, piece);
+    expect(run.phase).toBe('saving');
+    run.actions = [];
+    wait(6_000, 10);
+    expect(run.sent('a')).toContain('abort');
+    expect(run.sent('b')).toContain('stop_generation');
+    expect(run.phase).toBe('reconfiguring');
+  });
+
   it('waits for the checkpoint of the last step while an earlier one is in progress', () => {
     const run = Run.running();
-    run.commit('a', 2);
+    for (const step of [1, 2]) run.commit('a', step);
     run.on({ kind: 'interrupt', signal: 'SIGINT', atOnce: false });
     for (const from of ['a', 'b']) run.say(from, { type: 'last_committed', generation: 1, step: 2 });
     run.say('a', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });

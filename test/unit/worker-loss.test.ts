@@ -74,11 +74,50 @@ describe('the loss of workers', () => {
     const run = Run.running();
     run.commit('a', 1);
     for (const pid of [1, 2]) run.on({ kind: 'exited', pid, how: 'died', final: false });
-    expect(run.error?.message).toMatch(/All workers were lost/);
+    expect(run.error?.message).toMatch(/All workers that had the training state were lost/);
     expect(run.status).toBe(1);
     const early = new Run();
     early.on({ kind: 'exited', pid: 7, how: 'exited with status 1', final: true });
     expect(early.error?.message).toMatch(/pid 7 exited with status 1 before it had joined\. It was started/);
+  });
+
+  it('ends the run if only workers without the state are left, and there is no checkpoint', () => {
+    const run = Run.running(1, { shards: 2 });
+    for (const step of [1, 2]) run.commit('a', step);
+    run.join('b', 2);
+    run.ready('b');
+    run.say('a', { type: 'last_committed', generation: 1, step: 2 });
+    expect(run.plans(2)).toMatchObject([{ to: 'a' }, { to: 'b', step: 2, source: 0 }]);
+    for (const name of 'ab') run.say(name, { type: 'connected', generation: 2, sharesMemory: true });
+    // The only worker with the state dies before b has received it.
+    run.on({ kind: 'exited', pid: 1, how: 'died', final: false });
+    run.say('b', { type: 'last_committed', generation: 2, step: 0 });
+    expect(run.error?.message).toMatch(/All workers that had the training state were lost.* after step 2/);
+    expect(run.status).toBe(1);
+  });
+
+  it('counts failed attempts anew after a step that is repeated from a checkpoint', () => {
+    const run = Run.running(1, { shards: 2 });
+    run.say('a', { type: 'checkpointed', step: 1, path: '/out/checkpoints/step-1', error: null });
+    for (const step of [1, 2, 3]) run.commit('a', step);
+    run.join('b', 2);
+    run.ready('b');
+    run.say('a', { type: 'last_committed', generation: 1, step: 3 });
+    run.on({ kind: 'exited', pid: 1, how: 'died', final: false });
+    run.say('b', { type: 'last_committed', generation: 2, step: 0 });
+    expect(run.plans(3)).toMatchObject([{ to: 'b', step: 1 }]);
+    run.say('b', { type: 'connected', generation: 3, sharesMemory: true });
+    // A stall ends generation 3.
+    run.say('b', { type: 'heartbeat', generation: 3, ticks: 1, waitingFor: 'loss' });
+    for (let waitedMs = 0; waitedMs < 4_000; waitedMs += 500) {
+      run.say('b', { type: 'heartbeat', generation: 3, ticks: 1, waitingFor: 'loss' });
+      run.tick(run.nowMs + 500);
+    }
+    expect(run.state.reconfiguration.failedAttempts).toBe(1);
+    run.say('b', { type: 'last_committed', generation: 3, step: 1 });
+    run.say('b', { type: 'connected', generation: 4, sharesMemory: true });
+    run.say('b', { type: 'committed', generation: 4, step: 2, epoch: 1, loss: 1, learningRate: 0.1 });
+    expect(run.state.reconfiguration.failedAttempts).toBe(0);
   });
 
   it('removes the silent worker after a broken connection, not the reporter', () => {

@@ -3,7 +3,7 @@
  * that it has in checkpoints (`executor/model-weights.ts`).
  */
 
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LayersModel, io } from '@tensorflow/tfjs';
 import { topologyName, weightsName } from '../../shared/artefacts/artefact.js';
@@ -12,13 +12,21 @@ import { weightPaths, weightsOf } from '../executor/model-weights.js';
 import type { LayerConfig } from './layer-config.js';
 import { uniqueTopology } from './unique-topology.js';
 
+/** The weights are written in pieces of this many bytes. */
+const pieceBytes = 4 * 2 ** 20;
+
 /**
  * Writes the folder `target` and replaces an existing one. Writes to a temporary folder first and renames it, so that a crash leaves no
  * incomplete model. The caller keeps the model.
+ * @param onPiece called after each piece of at most 4 MiB of the weights has been written
  * @returns the path of model.json
  * @throws CheckpointError if the model cannot be written
  */
-export async function saveModel(model: LayersModel, target: string): Promise<string> {
+export async function saveModel(
+  model: LayersModel,
+  target: string,
+  onPiece: () => void = () => undefined,
+): Promise<string> {
   const draft = `${target}.partial`;
   try {
     await rm(draft, { recursive: true, force: true });
@@ -27,7 +35,7 @@ export async function saveModel(model: LayersModel, target: string): Promise<str
       save: async (artifacts: io.ModelArtifacts) => {
         const { specs, parts } = encodeWeights(model);
         const manifest = [{ paths: [weightsName], weights: specs }];
-        await writeFile(join(draft, weightsName), Buffer.concat(parts));
+        await writePieces(join(draft, weightsName), parts, onPiece);
         await writeFile(
           join(draft, topologyName),
           JSON.stringify({
@@ -55,6 +63,20 @@ export async function saveModel(model: LayersModel, target: string): Promise<str
     );
   }
   return join(target, topologyName);
+}
+
+async function writePieces(file: string, parts: readonly Buffer[], onPiece: () => void): Promise<void> {
+  const handle = await open(file, 'w');
+  try {
+    for (const part of parts) {
+      for (let start = 0; start < part.length; start += pieceBytes) {
+        await handle.writeFile(part.subarray(start, start + pieceBytes));
+        onPiece();
+      }
+    }
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Returns the entry of each weight in the manifest, and their bytes in the same order, as tfjs encodes them. */

@@ -36,7 +36,8 @@ export async function finishRun(
     communicator.send({ type: 'finished', generation, steps: step, weightsSha256: sha256 });
     if (rank === writer) {
       const { directory } = await mailbox.receive('save');
-      const saved = directory === '' ? '' : await save(replica, storage.folderFor(directory));
+      const saved =
+        directory === '' ? '' : await save(replica, storage.folderFor(directory), () => communicator.tick());
       const path = saved === '' ? '' : await mailbox.during(storage.deliverModel(saved, step));
       communicator.send({ type: 'saved', path });
     }
@@ -45,8 +46,12 @@ export async function finishRun(
 }
 
 /** Saves the model in a folder and returns the path of its model.json. @throws CheckpointError if it cannot be written */
-async function save({ model, data, compiled, config }: Replica, folder: string): Promise<string> {
-  const path = await saveModel(model, join(folder, modelFolder));
+async function save(
+  { model, data, compiled, config }: Replica,
+  folder: string,
+  onPiece: () => void,
+): Promise<string> {
+  const path = await saveModel(model, join(folder, modelFolder), onPiece);
   if (data.preprocessing) await savePreprocessing(path, data.preprocessing);
   // Evaluations of the saved model read the loss and the metrics from this file.
   if (compiled !== null) await writeConfig(join(folder, modelFolder, compiledName), config);

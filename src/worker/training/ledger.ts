@@ -8,7 +8,7 @@ import type { LedgerEntry } from '../../shared/ledger/entries.js';
 import { invariant } from '../../shared/errors.js';
 
 const stepsPerMessage = 8;
-/** A message is sent before its last step if its hashes have more characters than this, because a message is limited to a megabyte. */
+/** A message with more characters of hashes than this is sent before it has `stepsPerMessage` steps. A message is limited to a megabyte. */
 const maxCharacters = 400_000;
 
 export interface LedgerOptions {

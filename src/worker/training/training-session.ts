@@ -32,6 +32,6 @@ export interface Progress {
   state: TrainingState | undefined;
   /** The run's folder; null if the run writes no files. */
   out: string | null;
-  /** True once this worker has been rank 0 and has sent the model's layers, unless there are more than `maxLayers`. */
+  /** True once this worker has been rank 0. It has then sent the model's layers, if there are at most `maxLayers`. */
   topologySent: boolean;
 }

@@ -1,5 +1,5 @@
 /**
- * Runs the passes of a training step once on zeros, before the worker joins the run, for engines that compile their kernels at the first
+ * Runs the passes of a training step once on zeros, before the worker is ready, for engines that compile their kernels at the first
  * use. The other workers would otherwise wait for the compiler in the first step. Changes nothing and communicates nothing.
  */
 
