@@ -1,6 +1,7 @@
 /**
- * The suites and the files of each. `npm run test:unit` runs `unit`; `npm test` runs `unit` and `core`; `npm run test:all` runs
- * `long`, which is everything else. A folder under test/ states the kind of a test; its suite states when the test runs.
+ * The suites and the files of each. `npm run test:unit` runs `unit`; `npm test` runs `unit`, `core` and `core-wasm`;
+ * `npm run test:all` runs `long` and `long-wasm`, which are everything else. A folder under test/ states the kind of a test; its suite
+ * states when the test runs.
  * test/unit/suites.test.ts asserts that every file is in exactly one suite.
  */
 

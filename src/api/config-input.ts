@@ -105,7 +105,7 @@ export interface ConfigInput {
   readonly devices?: RunConfigInput['devices'];
   /**
    * TensorFlow threads per worker on CPU; results depend on this number.
-   * Default: cores / shards. Unit: threads. Option: `--threads <n>`. Environment: `LOCKSTEP_THREADS`. On resume: free.
+   * Default: cores / shards; in a job of several tasks, the cores of a task. Unit: threads. Option: `--threads <n>`. Environment: `LOCKSTEP_THREADS`. On resume: free.
    */
   readonly threads?: RunConfigInput['threads'];
   /**

@@ -119,8 +119,8 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
 }
 
 /**
- * The first worker to join can be the last one to be ready, so the reference is any other ready worker. If there is none, the
- * reference is a worker that has trained before and is gone, because its replacement must compute the same values.
+ * The `ready` message with which that of `worker` is compared: that of any other ready worker. If no other worker is ready, it is that of a
+ * worker that has trained before and is gone, because its replacement must compute the same values.
  */
 function referenceReady(state: State, worker: WorkerRecord): ReadyMessage | null {
   for (const other of state.workers.values()) {
@@ -130,7 +130,7 @@ function referenceReady(state: State, worker: WorkerRecord): ReadyMessage | null
   return state.trained;
 }
 
-/** Before the first generation, a disagreement ends the run. Later, only the new worker is refused. */
+/** In phase `gathering`, a disagreement ends the run. Later, only the new worker is refused. */
 function disagree(state: State, worker: WorkerRecord, error: Disagreement, nowMs: number): Decision {
   if (state.phase === 'gathering') return fail(withWorker(state, worker), error, 2, nowMs);
   const message = `Worker ${worker.join.pid} on ${worker.join.host} refused: ${error.message}`;

@@ -43,8 +43,8 @@ export function planNext(state: State, nowMs: number): Decision {
 }
 
 /**
- * True if no member has the training state. A member that has never committed a step has it only before step 2, because the last committed
- * steps of members that have the state differ by at most one. Later, such a member joined the run and has not received the state yet.
+ * True if no member has the training state. The last committed steps of members that have the state differ by at most one. So once step 2
+ * has been reported, a member that has not committed any step does not have the state: it has joined the run and not received it yet.
  */
 function isStateLost(state: State): boolean {
   const { step } = state.progress;

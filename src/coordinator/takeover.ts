@@ -1,9 +1,10 @@
 /**
  * The takeover of a run whose coordinator is gone. Pure. The workers hold the training state and continue to train. The new coordinator
- * sends `identify` to each connection that it does not recognize. A worker that has been a member answers with `rejoin`. The new
- * coordinator waits until all members have rejoined, but for at most `patienceBeats` heartbeats after the first `rejoin`. It also stops
- * waiting when a worker that has rejoined is lost (`lose` in reconfigure.ts). After the wait, the coordinator ends the generation of the
- * workers that have rejoined and plans the next one.
+ * sends `identify` to each connection that it does not recognize, unless its message is `join`, `failed` or `leave`. A worker that has
+ * been a member answers with `rejoin`. The new coordinator waits until all members have rejoined, but for at most `patienceBeats`
+ * heartbeats after the first `rejoin`. It also stops waiting when the generation has to end for another reason, for example the loss of a
+ * worker that has rejoined (reconfigure.ts). After the wait, the coordinator ends the generation of the workers that have rejoined and
+ * plans the next one.
  */
 
 import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';

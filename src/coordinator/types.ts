@@ -25,7 +25,7 @@ import type { WorkerTable } from './worker-table.js';
 /**
  * The phase of a run.
  *
- * - `gathering`: fewer workers are ready than the config asks for, and no generation has been planned.
+ * - `gathering`: fewer workers are ready than the config asks for, and this coordinator has planned no generation.
  * - `connecting`: the members of a generation open their connections to each other.
  * - `running`: the members train.
  * - `saving`: all members have finished, and the writer of the generation saves the model.

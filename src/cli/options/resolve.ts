@@ -120,7 +120,7 @@ export interface Machine {
 
 /**
  * Fills in the numbers that the configuration leaves open: workers = GPUs or 2, see `defaultWorkers`; shards = workers; threads = cores / shards, at
- * least 1. Threads are derived from the shards and not from the workers because results depend on the number of threads: a run
+ * least 1, or the cores of a task in a job of several tasks. Threads are derived from the shards and not from the workers because results depend on the number of threads: a run
  * of 2 shards must compute the same on one worker and on two.
  */
 export function resolveConfig(config: RunConfig, machine: Machine): ResolvedConfig {

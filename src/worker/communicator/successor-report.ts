@@ -13,7 +13,7 @@ type Report = MessageOf<WorkerMessage, 'committed' | 'evaluated' | 'checkpointed
  * has sent more of them meanwhile.
  */
 const keptReports = 4_096;
-/** Number of characters of hashes in the kept messages of the ledger, about that of their bytes. The latest message is always kept. */
+/** Limit for the characters of all hashes in the kept messages of the ledger. The latest message is always kept. */
 const keptLedgerCharacters = 8 * 2 ** 20;
 
 type LedgerMessage = MessageOf<WorkerMessage, 'ledger'>;

@@ -35,7 +35,7 @@ export const workerFields = {
     flag: '--threads <n>',
     environment: 'LOCKSTEP_THREADS',
     unit: 'threads',
-    defaultText: 'cores / shards',
+    defaultText: 'cores / shards; in a job of several tasks, the cores of a task',
     resume: 'free',
   }),
   engine: z
