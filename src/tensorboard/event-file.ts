@@ -23,7 +23,8 @@ export interface Histogram {
 
 export type SummaryValue =
   | { readonly tag: string; readonly simpleValue: number }
-  | { readonly tag: string; readonly histo: Histogram };
+  | { readonly tag: string; readonly histo: Histogram }
+  | { readonly tag: string; readonly tensor: object; readonly metadata: object };
 
 /** An event's content, with TensorFlow's field names in camel case. */
 export type EventContent =

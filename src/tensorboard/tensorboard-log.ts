@@ -1,20 +1,24 @@
-/** Writes a run's events for TensorBoard: scalars over steps, histograms, and the model's graph. */
+/** Writes a run's events for TensorBoard: scalars over steps, histograms, the model's graph, and the hyperparameters. */
 
 import { bucketLimits, type NamedHistogram } from '../shared/runs/histogram.js';
 import type { TimedEvent } from '../shared/runs/run-events.js';
 import { EventFile, encodeGraph, type EventFileOptions, type SummaryValue } from './event-file.js';
+import { hyperparametersOf } from './hyperparameters.js';
 import { graphOf } from './model-graph.js';
+import { SplitComparison } from './split-comparison.js';
 
 /** Status value of TensorFlow's SessionLog. */
 const sessionStart = 1;
 
 export class TensorboardLog {
   readonly #file: EventFile;
+  readonly #comparison: SplitComparison;
   #hasGraph = false;
 
   /** @throws ConfigError if the folder cannot be written */
   constructor(options: EventFileOptions) {
     this.#file = new EventFile(options);
+    this.#comparison = new SplitComparison(options);
   }
 
   get path(): string {
@@ -23,6 +27,9 @@ export class TensorboardLog {
 
   emit(event: TimedEvent): void {
     const { timeMs } = event;
+    this.#comparison.emit(event);
+    const hyperparameters = hyperparametersOf(event);
+    if (hyperparameters) this.#summary({ timeMs, step: 0 }, [hyperparameters]);
     if (event.event === 'step') {
       const { loss, learningRate, imagesPerSecond } = event;
       this.#scalars(event, {
@@ -52,8 +59,8 @@ export class TensorboardLog {
   }
 
   /** Resolves when everything is written, or after a bounded time. */
-  close(): Promise<void> {
-    return this.#file.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#file.close(), this.#comparison.close()]);
   }
 
   #scalars(at: { timeMs: number; step: number }, values: Readonly<Record<string, number>>): void {

@@ -5,6 +5,7 @@ import { histogramOf } from '../../src/shared/runs/histogram.js';
 import { ConfigError } from '../../src/shared/errors.js';
 import type { TimedEvent } from '../../src/shared/runs/run-events.js';
 import { EventFile, encodeGraph } from '../../src/tensorboard/event-file.js';
+import { hyperparametersOf } from '../../src/tensorboard/hyperparameters.js';
 import { graphOf } from '../../src/tensorboard/model-graph.js';
 import { TensorboardLog } from '../../src/tensorboard/tensorboard-log.js';
 import { temporaryFolder } from '../support/lockstep.js';
@@ -22,6 +23,14 @@ const golden = {
     '0000000000000840190000000000000840210000000000001840290000000000002c40321000000000000000400000000000' +
     '0008403a10000000000000f03f0000000000000040a8ab00cf',
   start: '0f000000000000006d532b0909000000000000084010073a02080167edf0c3',
+  /** A session of the plugin for hyperparameters: `optimizer.kind` = adam in group g, started at 1.5 s; its success at 3.5 s. */
+  sessionStart:
+    '6a00000000000000af81ed670900000000000004402a5f0a5d0a1c5f68706172616d735f2f73657373696f6e5f73746172745f696e66' +
+    '6f42060801120212004a350a330a0768706172616d7312281a260a180a0e6f7074696d697a65722e6b696e6412061a046164616d2201' +
+    '6729000000000000f83f78ccaae0',
+  sessionEnd:
+    '4d000000000000003d63d4a6090000000000000c402a420a400a1a5f68706172616d735f2f73657373696f6e5f656e645f696e666f42' +
+    '060801120212004a1a0a180a0768706172616d73120d220b0801110000000000000c40621fe013',
   /** GraphDef: `dense` of op Dense, fed from `in`, shape [-1, 10]. */
   graph:
     '0a3b0a0564656e7365120544656e73651a02696e2a270a0e5f6f75747075745f73686170657312150a133a11120b08ffff' +
@@ -33,7 +42,7 @@ const notify = (message: string): never => {
 };
 
 async function written(directory: string): Promise<string> {
-  const [name = ''] = await readdir(directory);
+  const name = (await readdir(directory)).find((one) => one.startsWith('events')) ?? '';
   return (await readFile(join(directory, name))).toString('hex');
 }
 
@@ -83,6 +92,47 @@ describe("a run's event file", () => {
     log.emit({ event: 'scalars', step: 3, values: { 'train/loss': 0.5 }, timeMs: 2_500 });
     await log.close();
     expect(await written(directory)).toBe(golden.version + golden.scalar);
+  });
+
+  it('contains the configuration and the outcome for the plugin of hyperparameters, byte for byte as TensorBoard writes them', async () => {
+    const directory = await temporaryFolder();
+    const file = new EventFile({ directory, host: 'box', startMs: 1_500, notify });
+    // Only the fields that influence the weights are hyperparameters.
+    const config = { optimizer: { kind: 'adam' }, clipNorm: null, workers: 2, heartbeatMs: 500 };
+    const start = { event: 'run', runId: 'g', config, out: null, timeMs: 1_500 } as unknown as TimedEvent;
+    const end: TimedEvent = {
+      event: 'done',
+      steps: 1,
+      seconds: 1,
+      imagesPerSecond: 1,
+      weightsSha256: '',
+      timeMs: 3_500,
+    };
+    file.write(2_500, 0, { summary: { value: [hyperparametersOf(start)!] } });
+    file.write(3_500, 0, { summary: { value: [hyperparametersOf(end)!] } });
+    await file.close();
+    expect(await written(directory)).toBe(golden.version + golden.sessionStart + golden.sessionEnd);
+  });
+
+  it('compares training and validation in two folders: at each evaluation, the mean of the steps since the last one', async () => {
+    const directory = await temporaryFolder();
+    const log = new TensorboardLog({ directory, host: 'box', startMs: 1_500, notify });
+    log.emit({ ...stepEvent(2, { loss: 0.75, samples: 1 }), timeMs: 2_400 });
+    log.emit({ ...stepEvent(3, { loss: 0.375, samples: 2 }), timeMs: 2_450 });
+    const result = { split: 'test', epoch: 1, step: 3, loss: 0.5, metrics: {}, count: 10 } as const;
+    log.emit({ event: 'eval', ...result, timeMs: 2_500 });
+    await log.close();
+    for (const split of ['train', 'validation']) {
+      const file = new EventFile({
+        directory: join(directory, `${split}-alone`),
+        host: 'box',
+        startMs: 1_500,
+        notify,
+      });
+      file.write(2_500, 3, { summary: { value: [{ tag: 'loss', simpleValue: 0.5 }] } });
+      await file.close();
+      expect(await written(join(directory, split))).toBe(await written(join(directory, `${split}-alone`)));
+    }
   });
 
   it('contains the values of each step and evaluation, the histograms, and the step at which a run resumes', async () => {

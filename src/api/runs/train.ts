@@ -32,6 +32,8 @@ export interface TrainOptions extends ConfigInput {
   readonly dashboard?: boolean | string;
   /** True, or the folder of TensorBoard's event files. */
   readonly tensorboard?: boolean | string;
+  /** Sends metrics and a trace to an OpenTelemetry collector, at its address or at the default one. */
+  readonly otlp?: boolean | string;
   /** Folder of CURVE keys. */
   readonly keys?: string;
   /** True to train in one process of its own, without worker processes. The result is the same. */
@@ -115,7 +117,7 @@ function argumentsOf(
   definition: string | URL | TrainingDefinition | undefined,
   options: Omit<TrainOptions, 'signal' | 'onEvent' | 'onLog'>,
 ): string[] {
-  const { out, resume, fresh, dashboard, tensorboard, keys, singleProcess, ...values } = options;
+  const { out, resume, fresh, dashboard, tensorboard, otlp, keys, singleProcess, ...values } = options;
   const args = ['train', '--json', '--stop-with-parent', '--launcher', 'none', '--values', JSON.stringify(values)];
   const add = (flag: string, value: string | boolean | undefined): void => {
     if (value === undefined || value === false) return;
@@ -128,6 +130,7 @@ function argumentsOf(
   add('--fresh', fresh);
   add('--dashboard', dashboard);
   add('--tensorboard', tensorboard);
+  add('--otlp', otlp);
   add('--keys', keys);
   add('--single-process', singleProcess);
   return args;

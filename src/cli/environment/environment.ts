@@ -75,6 +75,20 @@ export function kubeflowServer(): KubeflowServer | undefined {
   };
 }
 
+/** Returns the address and the headers of the OpenTelemetry collector, from OpenTelemetry's own variables. */
+export function otlpDestination(): { readonly endpoint: string; readonly headers: Record<string, string> } {
+  const pairs = (environmentVariable('OTEL_EXPORTER_OTLP_HEADERS') ?? '').split(',').filter(Boolean);
+  return {
+    endpoint: environmentVariable('OTEL_EXPORTER_OTLP_ENDPOINT') ?? 'http://localhost:4318',
+    headers: Object.fromEntries(
+      pairs.map((pair) => {
+        const [name = '', ...value] = pair.split('=');
+        return [name.trim(), decodeURIComponent(value.join('=').trim())];
+      }),
+    ),
+  };
+}
+
 /** Returns true if the terminal cannot move its cursor, or if a program reads the output. */
 export function dumbTerminal(): boolean {
   return process.env['TERM'] === 'dumb' || environmentVariable('CI') !== undefined;

@@ -12,6 +12,7 @@ export interface TrainFlags extends Partial<Record<ConfigField, unknown>> {
   readonly json?: boolean;
   readonly dashboard?: string | true;
   readonly tensorboard?: string | true;
+  readonly otlp?: string | true;
   readonly health?: string;
   readonly logLevel?: LogLevel;
   readonly logFormat?: 'text' | 'json';
@@ -27,6 +28,7 @@ export interface OutputFlags {
   readonly logFormat: 'text' | 'json';
   readonly dashboard: string | true | undefined;
   readonly tensorboard: string | true | undefined;
+  readonly otlp: string | true | undefined;
 }
 
 export function addTrainOptions(command: Command): Command {
@@ -56,6 +58,10 @@ export function addTrainOptions(command: Command): Command {
       '--tensorboard [dir]',
       "folder of TensorBoard's event files (default: tensorboard/ in the folder of the run)",
     )
+    .option(
+      '--otlp [url]',
+      'address of an OpenTelemetry collector for metrics and a trace, by OTLP over HTTP (default: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4318)',
+    )
     .option('--json', 'one JSON object per event on stdout')
     .addOption(
       new Option('--log-level <level>', 'lowest level of the log on stderr')
@@ -75,4 +81,5 @@ export const outputFlags = ({
   logFormat = 'text',
   dashboard,
   tensorboard,
-}: TrainFlags): OutputFlags => ({ json, logLevel, logFormat, dashboard, tensorboard });
+  otlp,
+}: TrainFlags): OutputFlags => ({ json, logLevel, logFormat, dashboard, tensorboard, otlp });

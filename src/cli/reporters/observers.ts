@@ -8,8 +8,9 @@ import { parseAddress } from '../../dashboard/access.js';
 import type { Dashboard } from '../../dashboard/server.js';
 import { readEvents } from '../../shared/runs/read-events.js';
 import type { TensorboardLog } from '../../tensorboard/tensorboard-log.js';
-import { dashboardToken, host, kubeflowServer } from '../environment/environment.js';
+import { dashboardToken, host, kubeflowServer, otlpDestination } from '../environment/environment.js';
 import type { RunHealth } from '../health/run-health.js';
+import { version } from '../version.js';
 import { KubeflowProgress } from './kubeflow-progress.js';
 import { RunControls } from './run-controls.js';
 import { openReporters, type Observer, type ReporterOptions, type Reporters } from './reporters.js';
@@ -17,6 +18,7 @@ import { openReporters, type Observer, type ReporterOptions, type Reporters } fr
 export interface RunReporterOptions extends Omit<ReporterOptions, 'observers'> {
   readonly dashboard: string | true | undefined;
   readonly tensorboard: string | true | undefined;
+  readonly otlp: string | true | undefined;
   readonly health: RunHealth | undefined;
   /** True for a run that is taken over: the dashboard shows its earlier events, as those of a resumed run. */
   readonly takenOver: boolean;
@@ -39,6 +41,7 @@ export async function openRunReporters(options: RunReporterOptions): Promise<Rep
   try {
     const tensorboard = folder === undefined ? undefined : await openTensorboard(folder, out, notify);
     if (tensorboard) observers.push(tensorboard);
+    if (options.otlp !== undefined) observers.push(await openOtlp(options.otlp, notify));
     // The server answers until the process ends.
     if (health) observers.push({ emit: (event) => health.emit(event), close: () => Promise.resolve() });
     const reporters = (opened = openReporters({ ...options, observers, controls }));
@@ -65,6 +68,18 @@ async function openTensorboard(
     directory: folder === true ? join(out, 'tensorboard') : resolve(folder),
     host,
     startMs: Date.now(),
+    notify,
+  });
+}
+
+async function openOtlp(address: string | true, notify: (message: string) => void): Promise<Observer> {
+  const { OtlpExporter } = await import('../../otlp/otlp-exporter.js');
+  const { endpoint, headers } = otlpDestination();
+  return new OtlpExporter({
+    endpoint: address === true ? endpoint : address,
+    headers,
+    host,
+    version,
     notify,
   });
 }

@@ -2,7 +2,7 @@
 
 import type { Address } from './address.js';
 import { byId, h, setText } from './dom.js';
-import { flatten, type Leaf } from './flatten.js';
+import { flatten, type Leaf } from '../../shared/config/flatten.js';
 import type { RunData } from './run-data.js';
 
 export class Configuration {

@@ -39,6 +39,10 @@ const ofLength: readonly ConfigField[] = ['epochs', 'maxSteps'];
 /** Fields of evaluations. They influence the weights only if the learning rate or the last step depends on an evaluation. */
 const ofEvaluations: readonly ConfigField[] = ['evaluate', 'evaluateEvery', 'evalBatchSize', 'metrics'];
 
+/** Returns true for a field that can influence the weights, the length of a run or its evaluations. */
+export const influencesWeights = (field: string): boolean =>
+  !(withoutInfluence as readonly string[]).includes(field);
+
 /** Returns the fields that differ and can make the weights of the two runs differ, in the order of `a`. */
 export function weightDifferences(a: ResolvedConfig, b: ResolvedConfig): ConfigField[] {
   const runs = [a, b];

@@ -5,7 +5,7 @@
  */
 
 import type { RunSummary } from '../../../shared/runs/run-list.js';
-import { flatten } from '../flatten.js';
+import { flatten } from '../../../shared/config/flatten.js';
 import { runColumns, type CellValue } from './columns.js';
 
 type Test = (run: RunSummary) => boolean;
