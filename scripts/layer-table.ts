@@ -2,10 +2,10 @@
  * Generates docs/layers.md: how each class of tf.layers is trained, and what is refused for which reason. `npm run docs` writes it; a
  * test compares it.
  */
-import { createRequire } from 'node:module';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type * as tfjs from '@tensorflow/tfjs';
+import type { Tensorflow } from '../src/api/tensorflow.js';
+import { requireTfjs } from '../src/worker/engine/tfjs.js';
 import type { Layer } from '../src/worker/executor/layer.js';
 import { innerLayers } from '../src/worker/executor/inner-layers.js';
 import { callRefusals } from '../src/worker/executor/layers/call-guard.js';
@@ -20,7 +20,7 @@ type Factory = (args: Record<string, unknown>) => Layer;
 const notLayers = ['Layer', 'RNN', 'RNNCell', 'input'];
 
 /** Arguments with which every factory of tf.layers makes a layer; each takes those that it has. */
-const argumentsFor = (tf: typeof tfjs): Record<string, unknown> => ({
+const argumentsFor = (tf: Tensorflow): Record<string, unknown> => ({
   inputShape: [4],
   units: 2,
   filters: 2,
@@ -46,9 +46,7 @@ const argumentsFor = (tf: typeof tfjs): Record<string, unknown> => ({
 });
 
 /** One layer per class of tf.layers, with the names of the functions that make it. */
-function layersByClass(
-  tf: typeof tfjs,
-): Map<string, { readonly layer: Layer; readonly factories: string[] }> {
+function layersByClass(tf: Tensorflow): Map<string, { readonly layer: Layer; readonly factories: string[] }> {
   const classes = new Map<string, { readonly layer: Layer; readonly factories: string[] }>();
   for (const [name, factory] of Object.entries(tf.layers)) {
     if (notLayers.includes(name)) continue;
@@ -88,7 +86,7 @@ function refusalTable(all: readonly Refusal[]): string {
 }
 
 export function layersPage(): string {
-  const tf = createRequire(import.meta.url)('@tensorflow/tfjs') as typeof tfjs;
+  const tf = requireTfjs();
   const rows = [...layersByClass(tf)]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, { layer, factories }]) => [

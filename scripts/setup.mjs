@@ -74,11 +74,14 @@ function installDependencies() {
 }
 
 function build() {
-  const scripts = ['scripts/build-page.mjs', 'scripts/build-wasm.mjs'];
+  const scripts = ['scripts/build-page.mjs', 'scripts/build-wasm.mjs', 'scripts/build-tfjs.mjs'];
   const wanted = hashOf(['tsconfig.json', 'tsconfig.build.json', ...scripts, ...sources()]);
-  const results = ['cli/main.js', 'dashboard/page/main.js', 'wasm/kernels.wasm'].map((file) =>
-    at('dist', file),
-  );
+  const results = [
+    'cli/main.js',
+    'dashboard/page/main.js',
+    'wasm/kernels.wasm',
+    'tfjs/registrations.cjs',
+  ].map((file) => at('dist', file));
   if (stamp().build === wanted && results.every((file) => existsSync(file))) return;
   log('Setup: building ...');
   rmSync(at('dist'), { recursive: true, force: true });

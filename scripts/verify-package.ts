@@ -1,22 +1,25 @@
 /**
  * Verifies the packed package in an empty folder as a new user would use it: `npm run verify:package`.
  *
- * Each stage is one command, without editing a file: install, init, type check, engine, one epoch with the dashboard, predict, demo, eval
- * and export. The caches of npm, pip and the engine start empty, so the package registries must be reachable.
+ * Each stage is one command, without editing a file: install, init, MNIST, type check, engine, one epoch with the dashboard, predict, demo,
+ * eval and export. The caches of npm, pip and the engine start empty, so the package registries must be reachable; with `--warm`, the
+ * caches of this machine are used.
  */
 import { mkdtempSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { visitDashboard, visitDemo } from './package-check/pages.js';
+import { diskBytes, maxInstalledBytes } from './package-check/installed-size.js';
 import { expectIn, StageRunner } from './package-check/stages.js';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-empty-'));
 const project = join(folder, 'project');
 const runner = new StageRunner({
-  XDG_CACHE_HOME: join(folder, 'cache'),
-  npm_config_cache: join(folder, 'npm'),
+  ...(process.argv.includes('--warm')
+    ? {}
+    : { XDG_CACHE_HOME: join(folder, 'cache'), npm_config_cache: join(folder, 'npm') }),
   NO_COLOR: '1',
 });
 const lockstep = (...args: string[]): Promise<string> => runner.stage(project, ['npx', 'lockstep', ...args]);
@@ -26,8 +29,13 @@ try {
   const [tarball = ''] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
   mkdirSync(project);
   await runner.stage(project, ['npm', 'install', join(folder, tarball)], { label: `npm install ${tarball}` });
+  const installed = diskBytes([join(project, 'node_modules')]);
+  process.stderr.write(`    ${(installed / 1e6).toFixed(1)} MB\n`);
+  if (installed >= maxInstalledBytes)
+    throw new Error(`node_modules: expected less than ${maxInstalledBytes} bytes, got ${installed}.`);
   expectIn(await lockstep('init', '.'), /Written: .*lockstep\.config\.ts/);
-  await runner.stage(project, ['npx', '--yes', '--package', 'typescript@5.9', 'tsc', '--noEmit']);
+  expectIn(await lockstep('data', 'mnist'), /60000 training and 10000 test pictures/);
+  await runner.stage(project, ['npm', 'run', 'check']);
   await lockstep('engine', 'install');
   await lockstep('doctor');
 

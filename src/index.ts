@@ -18,6 +18,7 @@ export type {
   OutputLoss,
   Prediction,
   SampleToAugment,
+  Tensorflow,
   TrainingDefinition,
   TrainingOptions,
 } from './api/define-training.js';

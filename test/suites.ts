@@ -66,6 +66,7 @@ const isolated: readonly string[] = [
   'test/unit/recorded-layers.test.ts',
   'test/unit/resize-gradient.test.ts',
   'test/unit/sequence-layers.test.ts',
+  'test/unit/tfjs-parts.test.ts',
   'test/unit/transpile-cache.test.ts',
   'test/unit/trusted-files.test.ts',
   'test/unit/wasm-kernels.test.ts',

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Classifies a drawn digit with a model that Lockstep trained. Requires the files that `lockstep demo` serves with this page: tf.min.js,
+ * Classifies a drawn digit with a model that Lockstep trained. Requires the files that `lockstep demo` serves with this page: tfjs,
  * model/ and about.json.
  */
 
@@ -48,6 +48,8 @@ async function start() {
  * @returns {Promise<Model>}
  */
 async function localModel(normalize) {
+  tf.wasm.setWasmPaths('./');
+  if (!(await tf.setBackend('wasm'))) await tf.setBackend('cpu');
   const model = await tf.loadLayersModel('model/model.json');
   const [, height, width, channels] = model.inputs[0].shape;
   if (channels !== 1)

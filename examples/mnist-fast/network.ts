@@ -4,7 +4,7 @@
  * most of the time.
  */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { ModelContext } from 'lockstep';
 
 export function network({ tf, seed }: ModelContext): LayersModel {

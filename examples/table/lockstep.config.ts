@@ -4,7 +4,7 @@
  */
 
 import { fileURLToPath } from 'node:url';
-import type { SymbolicTensor } from '@tensorflow/tfjs';
+import type { SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { csv, defineTraining, type ModelContext } from 'lockstep';
 
 const features = ['radius', 'texture', 'perimeter', 'area', 'smoothness', 'compactness', 'concavity'];

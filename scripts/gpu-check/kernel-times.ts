@@ -3,7 +3,7 @@
  * the mean of calls that follow each other without a read, so the time of the GPU, or of submitting the commands if that is longer.
  */
 import os from 'node:os';
-import type { Rank, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Rank, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type * as cache from '../../src/worker/engine/cache.js';
 import type * as load from '../../src/worker/engine/load.js';
 import type * as choose from '../../src/worker/kernels/choose.js';

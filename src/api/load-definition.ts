@@ -17,7 +17,7 @@ import { isCacheTrouble, usableCache } from './transpile-cache.js';
 import { isTrainingDefinition, type DataSource, type ModelContext } from './define-training.js';
 import { separateFunctions, type DefinitionFunctions } from './definition-functions.js';
 import { hooksOf, type TrainingHooks } from './training-hooks.js';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 
 export interface LoadedDefinition {
   readonly path: string;

@@ -1,15 +1,15 @@
 /** Losses and metrics in a training definition: names, plain objects, or custom functions. */
 
-import type * as tfjs from '@tensorflow/tfjs';
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type { LossName, OutputLossInput } from '../shared/config/loss-config.js';
 import type { MetricInput } from '../shared/config/metric-config.js';
 import type { TfjsLossName } from '../shared/config/tfjs-names.js';
+import type { Tensorflow } from './tensorflow.js';
 
 /** Prediction and target of one output for one shard of the batch; the first dimension of both is the samples. */
 export interface Prediction {
   /** The worker's tfjs; use this one and no import of your own. */
-  readonly tf: typeof tfjs;
+  readonly tf: Tensorflow;
   /** Output of the model: logits if its last layer has no activation. */
   readonly prediction: Tensor;
   readonly target: Tensor;

@@ -6,7 +6,7 @@
 import { Command } from 'commander';
 import type { RunCommand } from './command-definitions/command-action.js';
 import { addDashboard, addDiff, addRuns, addStatus } from './command-definitions/inspection.js';
-import { addCompletion, addDoctor, addEngine, addInit } from './command-definitions/machine.js';
+import { addCompletion, addData, addDoctor, addEngine, addInit } from './command-definitions/machine.js';
 import { addManifest } from './command-definitions/manifest.js';
 import { addBench, addChaos } from './command-definitions/measurement.js';
 import { addDemo, addEval, addExport, addImport, addPredict } from './command-definitions/saved-models.js';
@@ -34,6 +34,7 @@ const commands: readonly ((program: Command, run: RunCommand) => void)[] = [
   addChaos,
   addEngine,
   addInit,
+  addData,
   addDoctor,
   addCompletion,
 ];

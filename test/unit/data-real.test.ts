@@ -48,7 +48,7 @@ describe('loadMnist', () => {
     const { fields, message } = error as DataError;
     expect(fields['expected']).toBe('ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2');
     expect(fields['found']).toMatch(/^[0-9a-f]{64}$/);
-    expect(message).toMatch(/t10k-labels-idx1-ubyte: SHA-256 .*npm ci/);
+    expect(message).toMatch(/t10k-labels-idx1-ubyte: SHA-256 .*lockstep data mnist/);
   });
 });
 

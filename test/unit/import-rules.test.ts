@@ -52,15 +52,15 @@ describe('the import rules of src', () => {
     const root = await tree(
       new Map([
         ['src/shared/a.ts', ['zeromq']],
-        ['src/coordinator/a.ts', ['@tensorflow/tfjs']],
-        ['src/cli/a.ts', ['@tensorflow/tfjs', 'commander', 'node:fs']],
+        ['src/coordinator/a.ts', ['@tensorflow/tfjs-core']],
+        ['src/cli/a.ts', ['@tensorflow/tfjs-core', 'commander', 'node:fs']],
         ['src/dashboard/page/a.ts', ['node:fs', 'uplot']],
         ['src/shared/transport/zmq/a.ts', ['zeromq']],
       ]),
     );
     expect(await checkImports(root)).toEqual([
-      'src/cli/a.ts: src/cli must not import @tensorflow/tfjs.',
-      'src/coordinator/a.ts: src/coordinator must not import @tensorflow/tfjs.',
+      'src/cli/a.ts: src/cli must not import @tensorflow/tfjs-core.',
+      'src/coordinator/a.ts: src/coordinator must not import @tensorflow/tfjs-core.',
       'src/dashboard/page/a.ts: src/dashboard/page must not import node:fs.',
       'src/shared/a.ts: src/shared must not import zeromq.',
     ]);
@@ -70,7 +70,7 @@ describe('the import rules of src', () => {
     const root = await tree(new Map());
     await writeFile(
       join(root, 'src/cli/a.ts'),
-      "import type { Tensor } from '@tensorflow/tfjs';\nexport type A = Tensor;\n",
+      "import type { Tensor } from '@tensorflow/tfjs-core';\nexport type A = Tensor;\n",
     );
     expect(await checkImports(root)).toEqual([]);
   });

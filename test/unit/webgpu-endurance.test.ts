@@ -2,7 +2,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { DeviceLostError, EngineError } from '../../src/shared/errors.js';
 import type { Engine } from '../../src/worker/engine/engine.js';
-import type { Tensorflow } from '../../src/worker/engine/native.js';
+import type { Tensorflow } from '../../src/api/tensorflow.js';
 import type { GpuBackend } from '../../src/worker/engine/webgpu/gpu-types.js';
 import type { GenerationContext } from '../../src/worker/training/generation-context.js';
 import { trainStep } from '../../src/worker/training/train-step.js';

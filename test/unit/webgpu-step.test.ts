@@ -1,7 +1,7 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/worker/engine/engine.js';
-import type { Tensorflow } from '../../src/worker/engine/native.js';
+import type { Tensorflow } from '../../src/api/tensorflow.js';
 import type { GpuBackend } from '../../src/worker/engine/webgpu/gpu-types.js';
 import { readCounters } from '../../src/worker/engine/webgpu/read-batch.js';
 import { PortableKernels } from '../../src/worker/kernels/portable.js';

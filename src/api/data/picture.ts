@@ -5,6 +5,7 @@
 
 import { stat } from 'node:fs/promises';
 import { DataError, systemCode } from '../../shared/errors.js';
+import { loadSharp } from './load-sharp.js';
 import { pictureFormatOf } from './picture-format.js';
 import type { PicturePreprocessing } from '../../shared/data/preprocessing.js';
 
@@ -25,7 +26,7 @@ type PictureFormat = Pick<PicturePreprocessing, 'height' | 'width' | 'channels' 
 export async function decodePicture(path: string, format: PictureFormat): Promise<Uint8Array> {
   const { height, width, channels, background } = format;
   // Imported with the data, because the coordinator loads the definition but no data.
-  const { default: sharp } = await import('sharp');
+  const sharp = await loadSharp(`Picture ${path}`);
   await checkFile(path);
   try {
     if ((await pictureFormatOf(path)) === undefined) {

@@ -1,6 +1,6 @@
 /** `tensors` and `fromDataset`: samples in tfjs's tensors, and the elements of a `tf.data.Dataset`. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { DataError } from '../../shared/errors.js';
 import type { DataSource } from '../define-training.js';
 import { checkInteger, checkOptionNames, show } from './known-options.js';

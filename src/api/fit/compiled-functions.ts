@@ -1,11 +1,11 @@
 /** Loss and metric functions of tfjs per sample, for a model that was compiled with tfjs's names. */
 
-import type * as tfjs from '@tensorflow/tfjs';
-import type { LayersModel, Tensor, Tensor1D } from '@tensorflow/tfjs';
+import type { Optimizer, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type { LayersModel, ModelCompileArgs } from '@tensorflow/tfjs-layers';
 import { ConfigError } from '../../shared/errors.js';
+import type { Tensorflow } from '../tensorflow.js';
 import type { CompileSpec, FitSpec, NamedFunction } from './fit-spec.js';
 
-type Tensorflow = typeof tfjs;
 /** A loss or a metric of tfjs: values of any shape whose mean is the result. */
 export type TfjsFunction = (target: Tensor, prediction: Tensor) => Tensor;
 
@@ -16,7 +16,7 @@ interface Compiled {
 }
 
 interface OptimizerClass {
-  fromConfig(constructor: unknown, config: object): tfjs.Optimizer;
+  fromConfig(constructor: unknown, config: object): Optimizer;
 }
 
 /** Compiles the model with functions that compute one value per sample. */
@@ -32,7 +32,7 @@ export function compile(tf: Tensorflow, model: LayersModel, spec: CompileSpec): 
   const { loss, metrics } = spec;
   model.compile({
     optimizer,
-    loss: (isNamed(loss) ? named(loss) : mapped(loss, named)) as tfjs.ModelCompileArgs['loss'],
+    loss: (isNamed(loss) ? named(loss) : mapped(loss, named)) as ModelCompileArgs['loss'],
     metrics: mapped(metrics, (value) => (isNamed(value) ? named(value) : value.map(named))) as string[],
   });
   return trainedModel(model);

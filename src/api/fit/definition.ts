@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { InvariantError } from '../../shared/errors.js';
 import type { DataSplit, SampleBuffers, SourceData, TensorValues } from '../../shared/data/training-data.js';
 import { elementCount } from '../../shared/model/layout.js';

@@ -1,6 +1,6 @@
 /** `fit` and `fitDataset`: tfjs's training methods, on worker processes. */
 
-import type { History, LayersModel } from '@tensorflow/tfjs';
+import type { History, LayersModel } from '@tensorflow/tfjs-layers';
 import type {
   BatchSource,
   FitArguments,

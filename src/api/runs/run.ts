@@ -1,13 +1,13 @@
 /** A run that is saved in a folder: its configuration, its history, its evaluations and its model. */
 
 import { join, resolve } from 'node:path';
-import type * as tfjs from '@tensorflow/tfjs';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { bulky, eventsName, readEvents as readLog } from '../../shared/runs/read-events.js';
 import type { TimedEvent } from '../../shared/runs/run-events.js';
 import { listRuns as listFolder, summarizeRun, type RunSummary } from '../../shared/runs/run-list.js';
+import type { Tensorflow } from '../tensorflow.js';
 import { HistoryCollector, type EpochRecord, type Evaluation } from './history.js';
 
 export type { EpochRecord, Evaluation } from './history.js';
@@ -37,7 +37,7 @@ export interface Run {
    * @param options.tf the tfjs that builds the model; default: the one that Lockstep has installed
    * @throws ModelError if there is no model, or if it has a layer of a class that is not registered
    */
-  model(options?: { readonly tf?: typeof tfjs }): Promise<LayersModel>;
+  model(options?: { readonly tf?: Tensorflow }): Promise<LayersModel>;
 }
 
 /**

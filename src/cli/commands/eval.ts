@@ -1,7 +1,7 @@
 /** `lockstep eval`: evaluates a saved model on the test set or on the training set. */
 
 import { basename, resolve } from 'node:path';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { DataSplit } from '../../shared/data/training-data.js';
 import { ConfigError } from '../../shared/errors.js';
 import { confusionReport, type Confusion } from '../../shared/evaluation/confusion.js';

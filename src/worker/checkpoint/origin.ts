@@ -1,7 +1,7 @@
 /** Describes the data and the model of a run for its checkpoints, and compares them when a run resumes. */
 
 import { createHash } from 'node:crypto';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { CheckpointDescription, Manifest, Origin } from '../../shared/checkpoint/manifest.js';
 import { DataError, ModelError } from '../../shared/errors.js';
 import { maxLayers } from '../../shared/model/model-layer.js';

@@ -3,13 +3,13 @@
  * ahead of the step; any other split is read during the step.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { DataSplit, SampleBuffers, TensorSpec, TensorValues } from '../../shared/data/training-data.js';
 import type { BatchPlan, Sampler } from '../../shared/data/sampler.js';
 import { invariant } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import type { Range } from '../../shared/sharding/identifiers.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 
 /** `count` samples, one after the other in each buffer. */
 export interface Samples extends SampleBuffers {

@@ -3,7 +3,7 @@
  * the first step, so that a wrong value ends the run before it starts.
  */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { RunConfig } from '../../shared/config/run-config.js';
 import {
   withFill,

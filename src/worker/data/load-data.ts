@@ -1,6 +1,6 @@
 /** Loads the training and test set that the configuration names. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { DataSource } from '../../api/define-training.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { loadIdxDirectory, loadMnist } from '../../shared/data/dataset.js';

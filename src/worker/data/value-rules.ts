@@ -1,6 +1,6 @@
 /** The range of each value of a sample, as the data's description, the model and the loss define it, and the check of one value. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { float32Max } from '../../shared/arithmetic/finite.js';
 import { lossOfOutputs } from '../../shared/config/loss-config.js';
 import type { RunConfig } from '../../shared/config/run-config.js';

@@ -3,7 +3,7 @@
 import os from 'node:os';
 import type { Engine, EngineDeviceDescription } from './engine.js';
 import { tfjsVersions } from './engine-files.js';
-import type { Tensorflow } from './native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 
 /** @param title the engine's name and version for users, for example `TensorFlow 2.21.0` */
 export function describeEngine(

@@ -7,7 +7,7 @@ import { sha256File } from '../../shared/files/sha256-file.js';
 import { shortHash, type Entries } from '../../shared/identity/fingerprint.js';
 import { memoryPrefix } from './cache.js';
 import type { EngineManifest } from './manifest.js';
-import type { Tensorflow } from './native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 
 const ownRequire = createRequire(import.meta.url);
 const isBinary = /\.(node|so|dylib|dll)(\.\d+)*$/;

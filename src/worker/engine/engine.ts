@@ -8,7 +8,7 @@ import type { WorkerIdentity } from '../../shared/protocol/messages.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { EngineHost } from './cache.js';
 import type { EngineDevice } from './environment.js';
-import type { Tensorflow } from './native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { AdapterChoice } from './webgpu/adapters.js';
 
 export type EngineChoice = 'auto' | EngineKind;

@@ -4,7 +4,7 @@ import { correctResizeGradient } from '../kernels/resize-gradient.js';
 import { PortableKernels } from '../kernels/portable.js';
 import { describeEngine, oneThread, withoutBanner } from './describe-engine.js';
 import type { Engine, EngineDefinition } from './engine.js';
-import { requireJavaScript } from './native.js';
+import { requireTfjs } from './tfjs.js';
 import { thisProcessor } from './processor.js';
 
 export const javascript: EngineDefinition = {
@@ -18,7 +18,7 @@ export const javascript: EngineDefinition = {
 };
 
 async function loadJavaScript(): Promise<Engine> {
-  const tf = requireJavaScript();
+  const tf = requireTfjs();
   await tf.setBackend('cpu');
   await tf.ready();
   withoutBanner(tf);

@@ -1,14 +1,13 @@
 /**
- * Loads tfjs-node-gpu with a binding outside node_modules, which takes two workarounds; nothing in node_modules is written.
- * Call it once per process, before any other code imports tfjs-node-gpu.
+ * Loads tfjs-node-gpu with a binding outside node_modules; nothing in node_modules is written. Call it once per process, before any
+ * other code imports tfjs-node-gpu.
  */
 import { createRequire, Module } from 'node:module';
 import path from 'node:path';
 import util from 'node:util';
-import type * as tfjs from '@tensorflow/tfjs';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { EngineError, InvariantError } from '../../shared/errors.js';
-
-export type Tensorflow = typeof tfjs;
+import { requireTfjs } from './tfjs.js';
 
 const ownRequire = createRequire(import.meta.url);
 
@@ -22,27 +21,31 @@ interface Resolver {
   _resolveFilename(request: string, ...rest: unknown[]): string;
 }
 
-const finderName = '@mapbox/node-pre-gyp';
-
 /**
- * Answers tfjs-node-gpu's question to `@mapbox/node-pre-gyp` for the path of its binding, with or without that package, so
- * that the same instance serves every later `import '@tensorflow/tfjs'` of user code.
+ * Loads tfjs-node-gpu. Its question to `@mapbox/node-pre-gyp` for the path of the binding is answered here, with or without that
+ * package, and its import of `@tensorflow/tfjs` gives the module of `requireTfjs`.
  * @param directory the package's folder
  */
 export function requireNative(binding: string, directory: string | undefined): Tensorflow {
   if (directory === undefined) throw new InvariantError('an engine without its package was found');
   provideIsNullOrUndefined();
   const entry = path.join(directory, 'dist', 'index.js');
-  const finder = `${entry}#${finderName}`;
-  const stub = new Module(finder);
-  stub.filename = finder;
-  stub.loaded = true;
-  stub.exports = { find: () => binding };
-  ownRequire.cache[finder] = stub;
+  const answers: Readonly<Record<string, unknown>> = {
+    '@mapbox/node-pre-gyp': { find: () => binding },
+    '@tensorflow/tfjs': requireTfjs(),
+  };
+  const place = (request: string): string => `${entry}#${request}`;
+  for (const [request, exported] of Object.entries(answers)) {
+    const answer = new Module(place(request));
+    answer.filename = place(request);
+    answer.loaded = true;
+    answer.exports = exported;
+    ownRequire.cache[place(request)] = answer;
+  }
   const resolver = Module as unknown as Resolver;
   const resolve = resolver._resolveFilename;
   resolver._resolveFilename = (request, ...rest) =>
-    request === finderName ? finder : resolve.call(resolver, request, ...rest);
+    request in answers ? place(request) : resolve.call(resolver, request, ...rest);
   try {
     return ownRequire(entry) as Tensorflow;
   } catch (error) {
@@ -53,18 +56,13 @@ export function requireNative(binding: string, directory: string | undefined): T
       error,
     );
   } finally {
-    // The replacement is visible only during tfjs-node-gpu's load: other packages use the real node-pre-gyp.
+    // The replacement is visible only during tfjs-node-gpu's load: other packages use the real ones.
     resolver._resolveFilename = resolve;
-    Reflect.deleteProperty(ownRequire.cache, finder);
+    for (const request of Object.keys(answers)) Reflect.deleteProperty(ownRequire.cache, place(request));
   }
 }
 
-/** Loads tfjs with its pure JavaScript backend; the caller selects a backend. */
-export function requireJavaScript(): Tensorflow {
-  return ownRequire('@tensorflow/tfjs') as Tensorflow;
-}
-
-/** Registers the WebAssembly backend with the tfjs of `requireJavaScript`. */
+/** Registers the WebAssembly backend with the tfjs of `requireTfjs`. */
 export function requireWasm(): void {
   ownRequire('@tensorflow/tfjs-backend-wasm');
 }

@@ -9,7 +9,9 @@ import { findEngine, findMemoryAddon } from './cache.js';
 import { describeEngine, oneThread, withoutBanner } from './describe-engine.js';
 import type { Engine, EngineDefinition, LoadEngineOptions } from './engine.js';
 import { wasmFiles } from './engine-files.js';
-import { requireJavaScript, requireWasm, type Tensorflow } from './native.js';
+import { requireTfjs } from './tfjs.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
+import { requireWasm } from './native.js';
 import { anyProcessor } from './processor.js';
 import { engineFault } from './trust.js';
 
@@ -27,7 +29,7 @@ async function loadWasm({ host, warn }: LoadEngineOptions): Promise<Engine> {
   const fault = cached?.from === 'cache' ? engineFault(cached.directory) : undefined;
   if (fault !== undefined)
     warn(`Workers of this host do not share memory: the addon is not loaded, since ${fault}.`);
-  const tf = requireJavaScript();
+  const tf = requireTfjs();
   // Some kernels run in tfjs's JavaScript backend, which greets as well.
   await tf.setBackend('cpu');
   withoutBanner(tf);

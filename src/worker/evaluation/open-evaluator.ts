@@ -1,6 +1,6 @@
 /** Prepares the evaluation of a saved model in one process, without an optimizer and without other workers. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { LoadedDefinition } from '../../api/load-definition.js';
 import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';

@@ -1,6 +1,6 @@
 /** Evaluates the samples of one shard of a split and sums their losses and metrics. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { partition } from '../../shared/sharding/ranges.js';
 import { readSamples, toTensors, type Samples } from '../data/batch-reader.js';
 import type { Executor } from '../executor/executor.js';

@@ -6,10 +6,10 @@
  * All calls must run inside a tf.tidy. Activations and gradients are freed as soon as no later node needs them.
  */
 
-import type { LayersModel, Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { ModelError, invariant } from '../../shared/errors.js';
 import type { CollectiveRegistrar } from '../communicator/communicator.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { unmeasured, type Measure } from '../timing/tracer.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { graphForLoss } from './final-activation.js';
@@ -25,7 +25,7 @@ import { MaskFlow, hasMasks } from './masks.js';
 export interface ExecutorOptions {
   readonly tf: Tensorflow;
   readonly kernels: Kernels;
-  readonly model: LayersModel;
+  readonly model: InstanceType<Tensorflow['LayersModel']>;
   readonly communicator: CollectiveRegistrar;
   readonly seed: number;
   /** Statistics of a frozen BatchNormalization in training; by default those of the batch. */

@@ -3,8 +3,9 @@
  * which is more accurate than the logarithm of probabilities. The model itself is not changed.
  */
 
-import type { LayersModel, SymbolicTensor, Tensor } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { buildGraph, type Graph, type GraphNode } from './graph.js';
 import { fieldsOf, type Layer } from './layer.js';
 import { isContainer } from './model-weights.js';

@@ -7,7 +7,7 @@
  * that stay in a core's cache while they are copied and summed. BatchNorm's small vectors can be sent between two pieces.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { InvariantError, invariant } from '../../shared/errors.js';
 import { elementCount, type Layout } from '../../shared/model/layout.js';
 import { addFloat32, reductionOf, type VectorReduction } from '../../shared/collectives/reduction.js';

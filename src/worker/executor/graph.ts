@@ -4,7 +4,7 @@
  * TimeDistributed around a BatchNormalization. The model is only read.
  */
 
-import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs';
+import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { InvariantError, ModelError } from '../../shared/errors.js';
 import { containsBatchNorm } from './inner-layers.js';
 import { fieldsOf, type Layer } from './layer.js';

@@ -5,10 +5,10 @@
  * tfjs tidy. An op must not keep a tensor beyond its backward pass. It must not return one of its inputs, but a clone of it.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import type { CollectiveHandle } from '../communicator/communicator.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { GradientWriter, Kernels } from '../kernels/kernels.js';
 import type { FusedNode } from './fusion.js';
 import type { Layer, LayerVariable } from './layer.js';

@@ -1,6 +1,7 @@
 /** The parts of tfjs's layers and variables that the executor reads, which tfjs declares protected or not at all. */
 
-import type { Tensor, layers } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { layers } from '@tensorflow/tfjs-layers';
 
 export type Layer = layers.Layer;
 

@@ -10,9 +10,9 @@
  * The loss and the metrics ignore masks, as in tfjs. Gradients do not flow through masks.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { ModelError } from '../../shared/errors.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { Graph, GraphNode } from './graph.js';
 import { innerLayers } from './inner-layers.js';
 import type { Layer } from './layer.js';

@@ -4,7 +4,7 @@
  * is named after the models and wrappers that contain it: `b1/fc/kernel`, `b2/fc/kernel`.
  */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { ModelError } from '../../shared/errors.js';
 import { fieldsOf, type Layer, type LayerVariable } from './layer.js';
 

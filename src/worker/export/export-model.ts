@@ -4,7 +4,7 @@
  */
 
 import { join } from 'node:path';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { encodeSafetensors, type NamedTensor } from '../../shared/checkpoint/safetensors.js';
 import { CheckpointError, ModelError, systemCode } from '../../shared/errors.js';
 import { writeFileAtomically } from '../../shared/files/write-whole.js';

@@ -1,6 +1,6 @@
 /** Maps each class of layer to calls of a GraphWriter. A class that is missing here cannot be exported. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { fieldsOf, type LayerVariable } from '../executor/layer.js';
 import type { ActivationKind, Constant } from './graph-writer.js';
 import {

@@ -1,6 +1,6 @@
 /** Translates a tf.LayersModel into calls of a GraphWriter, layer by layer, and refuses layers that cannot be exported. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { InvariantError, ModelError } from '../../shared/errors.js';
 import { buildGraph } from '../executor/graph.js';
 import type { Layer, LayerVariable } from '../executor/layer.js';

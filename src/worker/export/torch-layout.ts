@@ -4,7 +4,7 @@
  * last in tfjs; both are reordered. This module handles no files and no names.
  */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { InvariantError, ModelError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
 import { buildGraph, type SymbolicShape } from '../executor/graph.js';

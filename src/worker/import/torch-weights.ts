@@ -3,10 +3,10 @@
  * with layers by kind, shape and order. Nothing is written unless everything fits.
  */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Safetensors, NamedTensor } from '../../shared/checkpoint/safetensors.js';
 import { DataError } from '../../shared/errors.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { fromTorch, torchModules, type TorchModule } from '../export/torch-layout.js';
 
 export interface Pairing {

@@ -4,10 +4,10 @@
  * precision of its own: each follows `operand` and `matMul` of the implementation.
  */
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import { hashFloats } from '../../shared/ledger/hash.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { composedBatchNorm, type BatchNormParts } from './composed-batch-norm.js';
 import { composedDropout } from './composed-dropout.js';
 import type {

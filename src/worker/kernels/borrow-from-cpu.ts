@@ -3,8 +3,8 @@
  * the other backend lacks or computes incorrectly and that are rare.
  */
 
-import type { TensorInfo, TypedArray } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { TensorInfo, TypedArray } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { replaceKernel } from './tfjs-kernels.js';
 
 interface DataStore {

@@ -3,8 +3,8 @@
  * support. It makes more passes over memory than a fused kernel.
  */
 
-import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { BatchNormPass, BatchNormTail, Kernels } from './kernels.js';
 
 /** The kernels that BatchNorm is composed from. */

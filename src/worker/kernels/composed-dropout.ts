@@ -1,7 +1,7 @@
 /** Dropout composed from an engine's ordinary functions, for kernels without a fused one. */
 
-import type { Tensor } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { Kernels } from './kernels.js';
 
 /** Number of Philox blocks, of four numbers each, per row of `columns` values. Every row begins with a new block. */

@@ -1,7 +1,7 @@
 /** Layer normalization composed from tfjs functions, for engines without an op for it. */
 
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { Kernels } from './kernels.js';
 import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';
 

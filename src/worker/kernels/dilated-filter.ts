@@ -3,8 +3,8 @@
  * convolution ignore dilations.
  */
 
-import type { Tensor, Tensor4D } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { ConvWindow } from './kernels.js';
 
 type Dilations = ConvWindow['dilations'];

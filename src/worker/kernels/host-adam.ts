@@ -1,6 +1,6 @@
 /** Adam's state in JavaScript vectors, for kernels whose backend has no fused update. */
 
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { hashEach } from '../../shared/ledger/hash.js';
 import { adamVectors, readAdamVectors, vectorOf } from '../../shared/model/named-vectors.js';
 import { copyOf, updateAdam } from './host-updates.js';

@@ -8,7 +8,7 @@
  * given thread count.
  */
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { NamedVectors, ParameterVector, PinnedVectors } from '../../shared/model/named-vectors.js';
 import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';

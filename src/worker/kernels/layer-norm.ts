@@ -1,6 +1,6 @@
 /** The contract of layer normalization over the last axis. */
 
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 
 export interface LayerNormParameters {
   /** [columns]; by default ones. */

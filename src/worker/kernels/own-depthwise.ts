@@ -1,7 +1,7 @@
 /** Depthwise convolutions by Lockstep's TensorFlow ops (native/depthwise_ops.cc). */
 
-import type { Rank, Tensor4D } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { Rank, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { Convolution, DepthwiseConvolution } from './kernels.js';
 import type { RawOps } from './raw-ops.js';
 import { convGeometry } from './wasm/geometry.js';

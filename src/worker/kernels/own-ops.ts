@@ -3,9 +3,9 @@
  * `TensorflowKernels` decides when TensorFlow's ops are used instead.
  */
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { pinnedSlice, type PinnedVector } from '../../shared/memory/pinned-vector.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { ownOpFailure, type OwnOpFailure } from '../engine/own-op-failure.js';
 import type {
   AdamState,

@@ -1,7 +1,7 @@
 /** The recurrence by Lockstep's TensorFlow ops (native/recurrence_ops.cc), on a CPU with AVX2 or AVX-512. */
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { Kernels } from './kernels.js';
 import type { Attribute, RawOps } from './raw-ops.js';
 import {

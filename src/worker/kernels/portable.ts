@@ -1,6 +1,6 @@
 /** Kernels from ordinary tfjs functions, which run on any backend but slowly. The JavaScript engine uses them. */
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { philoxBlock, unitFloat } from '../../shared/random/philox.js';
 import { BaseKernels } from './base-kernels.js';
 import { spreadFilter, spreadShape, withoutZeros } from './dilated-filter.js';

@@ -1,8 +1,8 @@
 /** Matrix products on TensorFlow in the run's precision, and the rounding of operands to bfloat16. */
 
-import type { Rank, Tensor, Tensor2D } from '@tensorflow/tfjs';
+import type { Rank, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Precision } from '../../shared/config/run-config.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { dtypes, type RawOps } from './raw-ops.js';
 
 /** All roundings are to nearest, ties to even. See `Kernels.operand` for who owns the results. */

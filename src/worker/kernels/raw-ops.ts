@@ -3,9 +3,9 @@
  * resources). Values of such a dtype are ids, which are deleted explicitly. No other module depends on the binding's interface.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { invariant } from '../../shared/errors.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 
 export interface Attribute {
   readonly name: string;

@@ -1,6 +1,6 @@
 /** Lists the TensorFlow ops that a function executes, for checks and tests. It slows down every op. */
 
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { Attribute, Binding } from './raw-ops.js';
 
 export interface ExecutedOp {

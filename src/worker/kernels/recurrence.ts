@@ -3,7 +3,7 @@
  * the order of the input's time, also if the recurrence runs backwards.
  */
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 
 /** The numbers are those of native/recurrence.h. */

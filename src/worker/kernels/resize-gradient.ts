@@ -3,8 +3,8 @@
  * computes their offset from the size of the input in place of that of the output.
  */
 
-import type { TensorInfo, TypedArray } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { TensorInfo, TypedArray } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { replaceKernel } from './tfjs-kernels.js';
 
 const kernelName = 'ResizeNearestNeighborGrad';

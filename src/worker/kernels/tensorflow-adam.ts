@@ -6,7 +6,7 @@
  * 1 - power in float32, where 1 - 0.999 has only five correct digits.
  */
 
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { hashEach } from '../../shared/ledger/hash.js';
 import {
   adamVectors,
@@ -15,7 +15,7 @@ import {
   type NamedVectors,
   type ParameterVector,
 } from '../../shared/model/named-vectors.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { copyOf } from './host-updates.js';
 import type { AdamState, AdamStep } from './kernels.js';
 import { dtypes, type Attribute, type RawId, type RawOps } from './raw-ops.js';

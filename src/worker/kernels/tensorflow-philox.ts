@@ -1,7 +1,7 @@
 /** Random numbers of the Philox generator from TensorFlow's StatelessRandomUniformV2. */
 
-import type { Tensor2D } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { PhiloxCounter, PhiloxKey } from './kernels.js';
 import { dtypes, type RawId, type RawOps } from './raw-ops.js';
 

@@ -3,13 +3,13 @@
  * ops otherwise. The choices are measured in docs/performance.md.
  */
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { Precision } from '../../shared/config/run-config.js';
 import { elementCount } from '../../shared/model/layout.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import { nativeHash } from '../engine/native-sources.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { BaseKernels } from './base-kernels.js';
 import type {
   AdamState,

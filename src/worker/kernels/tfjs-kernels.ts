@@ -1,7 +1,7 @@
 /** tfjs's table of kernels by name and backend, and tensors made from the results of kernels. */
 
-import type { KernelConfig, Tensor, TensorInfo } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { KernelConfig, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 
 interface TensorMaker {
   makeTensorFromTensorInfo(info: TensorInfo): Tensor;

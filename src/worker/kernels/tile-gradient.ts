@@ -3,8 +3,8 @@
  * for LayerNormalization, and has no gradient beyond four axes.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../api/tensorflow.js';
 
 const replaced = new WeakSet<Tensorflow>();
 

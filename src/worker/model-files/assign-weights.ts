@@ -1,9 +1,10 @@
 /** Copies the weights of a file into a model. The names in the file are those of Lockstep, of tfjs, or of a converter. */
 
-import type { LayersModel, Tensor, io } from '@tensorflow/tfjs';
+import type { Tensor, io } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { ModelError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { LayerVariable } from '../executor/layer.js';
 import { weightPaths, weightsOf } from '../executor/model-weights.js';
 

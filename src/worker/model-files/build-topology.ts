@@ -1,7 +1,7 @@
 /** Builds a model from the JSON of its topology, with weights that are still to be set. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../engine/native.js';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { Tensorflow } from '../../api/tensorflow.js';
 
 /** Name of the only tensor of a load by `buildTopology`. */
 const marker = 'lockstep/no-weights';

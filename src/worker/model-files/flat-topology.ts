@@ -1,6 +1,6 @@
 /** The topology of a model as one functional model, nested models dissolved. A layer that is called several times is there once. */
 
-import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs';
+import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { InvariantError } from '../../shared/errors.js';
 import { fieldsOf, type Layer } from '../executor/layer.js';
 import { isContainer, layersOf, UniqueNames } from '../executor/model-weights.js';

@@ -2,13 +2,14 @@
 
 import { open, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
-import type { LayersModel, io } from '@tensorflow/tfjs';
+import type { io } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { z } from 'zod';
 import { modelFolder } from '../../shared/artefacts/artefact.js';
 import { ModelError, OperationalError, systemCode } from '../../shared/errors.js';
 import { readInFull } from '../../shared/files/in-full.js';
 import { elementCount } from '../../shared/model/layout.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { convertKeras, layerClasses } from '../import/keras-topology.js';
 import { assignWeights, bytesPerElement } from './assign-weights.js';
 import { buildTopology } from './build-topology.js';

@@ -1,7 +1,8 @@
 /** Opens the model of a run with the tfjs of a process that is not a worker: its backend stays as it is. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
-import { requireJavaScript, type Tensorflow } from '../engine/native.js';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { requireTfjs } from '../engine/tfjs.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { openModel, readModelFiles } from './load-model.js';
 
 /**
@@ -9,10 +10,7 @@ import { openModel, readModelFiles } from './load-model.js';
  * @param folder of a run or of a model
  * @throws ModelError naming the file
  */
-export async function openSavedModel(
-  folder: string,
-  tf: Tensorflow = requireJavaScript(),
-): Promise<LayersModel> {
+export async function openSavedModel(folder: string, tf: Tensorflow = requireTfjs()): Promise<LayersModel> {
   const files = await readModelFiles(folder);
   await tf.ready();
   return openModel(tf, files);

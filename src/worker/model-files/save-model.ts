@@ -5,7 +5,8 @@
 
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LayersModel, io } from '@tensorflow/tfjs';
+import type { io } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { topologyName, weightsName } from '../../shared/artefacts/artefact.js';
 import { CheckpointError, InvariantError, systemCode } from '../../shared/errors.js';
 import { weightPaths, weightsOf } from '../executor/model-weights.js';

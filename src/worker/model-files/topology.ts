@@ -1,6 +1,6 @@
 /** Describes a model for the dashboard: its layers in order of computation and the inputs of each. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { shortName } from '../../shared/model/layout.js';
 import { maxLayerName, type ModelLayer } from '../../shared/model/model-layer.js';
 import { buildGraph } from '../executor/graph.js';

@@ -3,7 +3,7 @@
  * takes a layer's name for the name of its weights. Layers are therefore saved under their paths (`executor/model-weights.ts`).
  */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { InvariantError } from '../../shared/errors.js';
 import type { Layer } from '../executor/layer.js';
 import { isContainer, layerPaths, layersOf, placesOf, wrappedModel } from '../executor/model-weights.js';

@@ -1,6 +1,6 @@
 /** Refuses topologies whose layers have more weights than their file, before the memory of the weights is allocated. */
 
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 
 type AddWeight = (
   this: unknown,

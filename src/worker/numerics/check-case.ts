@@ -1,7 +1,7 @@
 /** Calls one operation again and again with equal inputs, and compares every bit of its outputs. */
 
 import type { Precision } from '../../shared/config/run-config.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { recordOps } from '../kernels/record-ops.js';
 import { DistinctOutputs, type Values } from './distinct-outputs.js';
 import type { FreeMemory } from './free-memory.js';

@@ -3,9 +3,9 @@
  * TensorFlow's allocator on the CPU is malloc, so this reaches what an operation takes from malloc as well.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { PhiloxSequence } from '../../shared/random/philox.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { dtypes, RawOps, type Attribute } from '../kernels/raw-ops.js';
 
 /** Block sizes in floats: eight per power of two, from 32 bytes to 256 KB. */

@@ -1,8 +1,8 @@
 /** The unit of the numerics check: one operation on one class of shapes, with fixed inputs. */
 
-import type { Rank, ShapeMap, Tensor } from '@tensorflow/tfjs';
+import type { Rank, ShapeMap, Tensor } from '@tensorflow/tfjs-core';
 import type { Precision } from '../../shared/config/run-config.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { Kernels } from '../kernels/kernels.js';
 
 export type Output = Tensor | Float32Array | Float64Array | Int32Array | Uint8Array;

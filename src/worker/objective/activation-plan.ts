@@ -1,6 +1,6 @@
 /** Decides for each output how its loss treats the activation of the model's last layer, and what the user is told about it. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { OutputLossConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';
 import { finalActivations, separableOutputs } from '../executor/final-activation.js';

@@ -1,6 +1,6 @@
 /** Builds the objective of a run and checks that the model, the data and the objective fit each other. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { noFunctions, type DefinitionFunctions } from '../../api/definition-functions.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import type { DataSplit, TrainingData } from '../../shared/data/training-data.js';

@@ -1,6 +1,6 @@
 /** Checks that each loss fits the shape of the model's output and of the data's target. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { OutputLossConfig } from '../../shared/config/run-config.js';
 import type { TensorSpec } from '../../shared/data/training-data.js';
 import { ModelError } from '../../shared/errors.js';

@@ -4,11 +4,11 @@
  * set has the same bits for any number of shards. `count` runs inside a tidy.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { CountMetricConfig, OutputLossConfig } from '../../shared/config/run-config.js';
 import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import { ConfigError } from '../../shared/errors.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { OutputForm } from './activation-plan.js';
 import { areaUnderCurve, combineClasses, scoreOf } from './count-scores.js';
 

@@ -1,9 +1,9 @@
 /** Losses with the formulas of tfjs's layers API, which tfjs differentiates. Call inside a tidy. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import type { FormulaLoss } from '../../shared/config/loss-config.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 
 /** tfjs's `epsilon()`. */
 const least = 1e-7;

@@ -3,13 +3,13 @@
  * PyTorch's `reduction='mean'` for samples of one size. Call inside a tidy.
  */
 
-import type { Rank, Tensor } from '@tensorflow/tfjs';
+import type { Rank, Tensor } from '@tensorflow/tfjs-core';
 import type { LossFunction } from '../../api/objective.js';
 import type { OutputLossConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';
 import { inUserCode } from '../../shared/user-code.js';
 import { withoutMathRandom } from '../random/math-random.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { lossFormula } from './formula-losses.js';
 import type { OutputForm } from './activation-plan.js';

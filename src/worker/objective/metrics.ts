@@ -3,13 +3,13 @@
  * those that are computed from counts. Call inside a tidy.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { MetricFunction } from '../../api/objective.js';
 import type { MeanMetricConfig } from '../../shared/config/metric-config.js';
 import type { OutputLossConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';
 import { inUserCode } from '../../shared/user-code.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { OutputForm, PlannedOutput } from './activation-plan.js';
 import { checkPerSample } from './check-per-sample.js';
 import { sum } from './losses.js';

@@ -3,7 +3,8 @@
  * the data. Every value is a sum over samples, so that the shards' values can be added.
  */
 
-import type { LayersModel, SymbolicTensor, Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import type { DefinitionFunctions } from '../../api/definition-functions.js';
 import { lossOfOutputs, namedOutputs } from '../../shared/config/loss-config.js';
 import { isCountMetric, metricObject } from '../../shared/config/metric-config.js';
@@ -15,7 +16,7 @@ import type {
 } from '../../shared/config/run-config.js';
 import type { TensorSpec } from '../../shared/data/training-data.js';
 import { ConfigError } from '../../shared/errors.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { planActivations } from './activation-plan.js';
 import { checkTargets } from './check-targets.js';

@@ -1,7 +1,7 @@
 /** Chooses the implementation of an optimizer's update rule. */
 
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { EngineAdam } from './engine-adam.js';

@@ -1,6 +1,6 @@
 /** Adam (Kingma & Ba 2015), computed by the engine's own kernel. */
 
-import type { Tensor1D } from '@tensorflow/tfjs';
+import type { Tensor1D } from '@tensorflow/tfjs-core';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import { exactMath } from '../../shared/arithmetic/exact-math.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';

@@ -1,6 +1,6 @@
 /** Every update rule in JavaScript: the same arithmetic on every engine, in one pass over memory, on one core. */
 
-import type { Tensor1D } from '@tensorflow/tfjs';
+import type { Tensor1D } from '@tensorflow/tfjs-core';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
 import { hashEach } from '../../shared/ledger/hash.js';
@@ -11,7 +11,7 @@ import {
   type ParameterVector,
 } from '../../shared/model/named-vectors.js';
 import { optimizerVectors } from '../../shared/model/optimizer-vectors.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import { copyOf } from '../kernels/host-updates.js';
 import { initialValue, updateRange } from './host-update.js';

@@ -3,7 +3,7 @@
  * Every worker keeps the whole state and takes the same step.
  */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { OptimizerConfig } from '../../shared/config/run-config.js';
 import {
@@ -12,7 +12,7 @@ import {
   type ParameterVector,
   type PinnedVectors,
 } from '../../shared/model/named-vectors.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import type { LayerVariable } from '../executor/layer.js';
 import { weightsOf } from '../executor/model-weights.js';

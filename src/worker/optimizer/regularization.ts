@@ -4,9 +4,10 @@
  */
 
 import { allocatePinned, type PinnedVector } from '../../shared/memory/pinned-vector.js';
-import type { LayersModel, Scalar, Tensor, Variable } from '@tensorflow/tfjs';
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { withoutMathRandom } from '../random/math-random.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import type { FlatParameter } from '../executor/gradient-buckets.js';
 import { buildGraph } from '../executor/graph.js';
 import { fieldsOf } from '../executor/layer.js';

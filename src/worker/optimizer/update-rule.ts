@@ -3,7 +3,7 @@
  * moments). A rule keeps these vectors in the memory that its arithmetic uses; `read` returns copies.
  */
 
-import type { Tensor1D } from '@tensorflow/tfjs';
+import type { Tensor1D } from '@tensorflow/tfjs-core';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { NamedVectors, ParameterVector, PinnedVectors } from '../../shared/model/named-vectors.js';
 

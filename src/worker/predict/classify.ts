@@ -1,8 +1,9 @@
 /** Classifies a picture's pixels. */
 
-import type { LayersModel, Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { normalizePixels, type Normalization } from '../../shared/data/normalize.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { finalActivations } from '../executor/final-activation.js';
 
 /** Bytes of one picture, channels last. */

@@ -5,7 +5,7 @@
  *     file -> upright 8 bit RGBA, at most 1024 per side -> ink (0 none, 255 full) -> bounding box -> scaled, centred
  */
 import { stat } from 'node:fs/promises';
-import sharp from 'sharp';
+import { loadSharp } from '../../api/data/load-sharp.js';
 import { DataError, systemCode } from '../../shared/errors.js';
 import { findInk, isMnistLike, toGrey } from './ink.js';
 import { type FieldSize, layOut } from './mnist-field.js';
@@ -53,6 +53,7 @@ export async function loadDigitImage(file: string, size: FieldSize): Promise<Uin
 }
 
 async function decode(file: string): Promise<{ rgba: Uint8Array; height: number; width: number }> {
+  const sharp = await loadSharp(`Picture ${file}`);
   try {
     const { data, info } = await sharp(file, { limitInputPixels: MAX_INPUT_PIXELS, failOn: 'error' })
       .autoOrient()

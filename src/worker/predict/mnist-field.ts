@@ -1,7 +1,7 @@
 /**
  * Lays ink out in a network's input field like MNIST: bounding box, scale, centre of mass. Does not decide what is ink.
  */
-import sharp from 'sharp';
+import { loadSharp } from '../../api/data/load-sharp.js';
 
 export interface FieldSize {
   readonly height: number;
@@ -43,6 +43,7 @@ async function scaleToFit(plane: Plane, size: FieldSize): Promise<Plane> {
   const scale = INNER * Math.min(size.height / box.height, size.width / box.width);
   const height = Math.max(1, Math.round(box.height * scale));
   const width = Math.max(1, Math.round(box.width * scale));
+  const sharp = await loadSharp('Pictures of digits');
   const resized = await sharp(plane.pixels, {
     raw: { height: plane.height, width: plane.width, channels: 1 },
   })

@@ -1,11 +1,12 @@
 /** Predicts the targets of table rows. */
 
-import type { LayersModel, Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { lossOfOutputs, type LossConfig } from '../../shared/config/loss-config.js';
 import type { ColumnEncoding } from '../../shared/data/preprocessing.js';
 import { ModelError } from '../../shared/errors.js';
 import { elementCount } from '../../shared/model/layout.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { finalActivations } from '../executor/final-activation.js';
 import { outputNames } from '../objective/objective.js';
 import { rankedClasses, type RankedClass } from './classify.js';

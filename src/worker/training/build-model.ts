@@ -1,6 +1,6 @@
 /** Builds the model of a training definition. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { LoadedDefinition } from '../../api/load-definition.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { ModelError } from '../../shared/errors.js';

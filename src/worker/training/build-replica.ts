@@ -1,6 +1,6 @@
 /** Builds a worker's replica: its data, its model with the seed's weights, and its objective. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { LoadedDefinition } from '../../api/load-definition.js';
 import { useExactMath } from '../../shared/arithmetic/exact-math.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';

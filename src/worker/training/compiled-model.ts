@@ -4,7 +4,7 @@
  * without a counterpart is left out with a warning.
  */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import {
   compiledFieldsOf,
   resolvedConfigSchema,
@@ -15,7 +15,7 @@ import { withDefaultsOfTfjs } from '../../shared/config/optimizer-config.js';
 import { applyAssignments, assignmentsOf } from '../../shared/config/assignments.js';
 import { ConfigError } from '../../shared/errors.js';
 import { describeValue } from '../../shared/user-code.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 import { fieldsOf } from '../executor/layer.js';
 import { finalActivations } from '../executor/final-activation.js';
 import { outputNames } from '../objective/objective.js';

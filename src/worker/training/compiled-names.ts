@@ -1,7 +1,7 @@
 /** The counterparts of tfjs's losses and metrics, by name or by function. */
 
 import { lossOfTfjsName, metricOfTfjsName } from '../../shared/config/tfjs-names.js';
-import type { Tensorflow } from '../engine/native.js';
+import type { Tensorflow } from '../../api/tensorflow.js';
 
 export interface TakenLoss {
   readonly kind: string;

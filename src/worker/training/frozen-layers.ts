@@ -4,7 +4,7 @@
  * reads only the flags of the weights.
  */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { fieldsOf, type Layer } from '../executor/layer.js';
 
 interface Container {

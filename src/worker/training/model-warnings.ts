@@ -1,6 +1,6 @@
 /** Warnings about layers whose training can differ from what the user expects. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
 import { innerLayers, isBatchNorm } from '../executor/inner-layers.js';
 import { fieldsOf, type Layer } from '../executor/layer.js';

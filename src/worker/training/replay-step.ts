@@ -1,6 +1,6 @@
 /** Computes a training step again and examines its values. Changes no weight and sends no gradient. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { allFinite } from '../../shared/arithmetic/finite.js';
 import type { BatchPlan } from '../../shared/data/sampler.js';
 import { allocatePinned } from '../../shared/memory/pinned-vector.js';

@@ -1,6 +1,6 @@
 /** The objects of a worker's training that exist before the worker joins a generation. Types only. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { DefinitionFunctions } from '../../api/definition-functions.js';
 import type { TrainingHooks } from '../../api/training-hooks.js';
 import type { CompiledFields, ResolvedConfig } from '../../shared/config/run-config.js';

@@ -3,7 +3,7 @@
  */
 
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { BatchPlan } from '../../shared/data/sampler.js';
 import { allFinite } from '../../shared/arithmetic/finite.js';
 import { toTensors, type Samples } from '../data/batch-reader.js';

@@ -3,7 +3,7 @@
  * use. The other workers would otherwise wait for the compiler in the first step. Changes nothing and communicates nothing.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { CollectiveSpec } from '../../shared/collectives/collective-spec.js';
 import { bytesPerElement, vectorOver } from '../../shared/collectives/reduction.js';
 import { InvariantError } from '../../shared/errors.js';

@@ -2,7 +2,7 @@
 
 import type { LayersModel, Tensor } from '@tensorflow/tfjs';
 import { seeded } from '../../../scripts/fuzz/mutate.js';
-import type { Tensorflow } from '../../../src/worker/engine/native.js';
+import type { Tensorflow } from '../../../src/api/tensorflow.js';
 import type { SampleBuffers, TensorSpec, TrainingData } from '../../../src/shared/data/training-data.js';
 import { elementCount } from '../../../src/shared/model/layout.js';
 

@@ -1,15 +1,7 @@
 /** The arguments of `fit`: those of tfjs's `model.fit`, and what the workers need. */
 
-import type {
-  ClassWeight,
-  ClassWeightMap,
-  CallbackList,
-  CustomCallbackArgs,
-  LayersModel,
-  ModelFitArgs,
-  ModelFitDatasetArgs,
-  Tensor,
-} from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { ClassWeight, ClassWeightMap, CallbackList, CustomCallbackArgs, LayersModel, ModelFitArgs, ModelFitDatasetArgs } from '@tensorflow/tfjs-layers';
 import type { RunConfigInput } from '../../../shared/config/run-config.js';
 import { ConfigError } from '../../../shared/errors.js';
 import { trainedModel } from '../../fit/compiled-functions.js';

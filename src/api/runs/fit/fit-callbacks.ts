@@ -1,7 +1,7 @@
 /** Prepares tfjs's callbacks and its `History` for a training whose steps are computed by other processes. */
 
-import type { CallbackList, History, LayersModel } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../../../worker/engine/native.js';
+import type { CallbackList, History, LayersModel } from '@tensorflow/tfjs-layers';
+import type { Tensorflow } from '../../tensorflow.js';
 import { trainedModel } from '../../fit/compiled-functions.js';
 import type { FitArguments } from './fit-arguments.js';
 

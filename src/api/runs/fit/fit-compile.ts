@@ -1,8 +1,8 @@
 /** Describes what `model.compile` was given, for the workers, which compile their model in the same way. */
 
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { ConfigError } from '../../../shared/errors.js';
-import type { Tensorflow } from '../../../worker/engine/native.js';
+import type { Tensorflow } from '../../tensorflow.js';
 import { lossNames } from '../../fit/compiled-functions.js';
 import type { CompileSpec, FitSpec, NamedFunction } from '../../fit/fit-spec.js';
 

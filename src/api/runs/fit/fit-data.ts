@@ -3,7 +3,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ClassWeight, LayersModel, Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { ClassWeight, LayersModel } from '@tensorflow/tfjs-layers';
 import { DataError } from '../../../shared/errors.js';
 import { elementCount } from '../../../shared/model/layout.js';
 import type { FitSpec, SplitFiles, TensorFile } from '../../fit/fit-spec.js';

@@ -3,7 +3,7 @@
  * callbacks, for the epoch's checkpoint, copies the weights into the caller's model, and permits the next epoch.
  */
 
-import type { CallbackList } from '@tensorflow/tfjs';
+import type { CallbackList } from '@tensorflow/tfjs-layers';
 import type { TimedEvent } from '../../../shared/runs/run-events.js';
 import { metricName, type FitPermission } from '../../fit/fit-spec.js';
 import { readState } from './fit-weights.js';

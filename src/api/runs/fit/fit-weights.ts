@@ -2,11 +2,12 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LayersModel, Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { stateName } from '../../../shared/artefacts/artefact.js';
 import { decodeSafetensors } from '../../../shared/checkpoint/safetensors.js';
 import { CheckpointError, ConfigError } from '../../../shared/errors.js';
-import type { Tensorflow } from '../../../worker/engine/native.js';
+import type { Tensorflow } from '../../tensorflow.js';
 import { weightsOf } from '../../../worker/executor/model-weights.js';
 import type { FitSpec } from '../../fit/fit-spec.js';
 import { optimizerOf } from './fit-compile.js';

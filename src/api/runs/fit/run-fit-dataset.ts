@@ -1,8 +1,10 @@
 /** A call of `fitDataset`: joins the batches of a dataset and trains on them like `fit`. */
 
-import type { History, LayersModel, Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { History, LayersModel } from '@tensorflow/tfjs-layers';
 import { ConfigError, DataError } from '../../../shared/errors.js';
-import { requireJavaScript, type Tensorflow } from '../../../worker/engine/native.js';
+import { requireTfjs } from '../../../worker/engine/tfjs.js';
+import type { Tensorflow } from '../../tensorflow.js';
 import type { BatchSource, FitDatasetArguments, FitTensors } from './fit-arguments.js';
 import { runFit } from './run-fit.js';
 
@@ -19,7 +21,7 @@ export async function runFitDataset(
   dataset: BatchSource,
   args: FitDatasetArguments,
 ): Promise<History> {
-  const tf = requireJavaScript();
+  const tf = requireTfjs();
   const { batchesPerEpoch, validationBatches, validationData, ...rest } = args;
   const { epochs = 1, initialEpoch = 0 } = args;
   const several = epochs - initialEpoch > 1;

@@ -3,9 +3,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { History, LayersModel } from '@tensorflow/tfjs';
+import type { History, LayersModel } from '@tensorflow/tfjs-layers';
 import { ConfigError, OperationalError } from '../../../shared/errors.js';
-import { requireJavaScript, type Tensorflow } from '../../../worker/engine/native.js';
+import { requireTfjs } from '../../../worker/engine/tfjs.js';
+import type { Tensorflow } from '../../tensorflow.js';
 import { trainedModel } from '../../fit/compiled-functions.js';
 import { train } from '../train.js';
 import { checkArguments, checkModel, type FitArguments, type FitTensors } from './fit-arguments.js';
@@ -36,7 +37,7 @@ export async function runFit(
   marks.isTraining = true;
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-fit-'));
   try {
-    return await trainIn(folder, requireJavaScript(), model, [xs, ys], args);
+    return await trainIn(folder, requireTfjs(), model, [xs, ys], args);
   } finally {
     marks.isTraining = false;
     await rm(folder, { recursive: true, force: true });

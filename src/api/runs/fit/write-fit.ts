@@ -3,9 +3,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { writeFileAtomically } from '../../../shared/files/write-whole.js';
-import type { Tensorflow } from '../../../worker/engine/native.js';
+import type { Tensorflow } from '../../tensorflow.js';
 import { checkSavable } from '../../../worker/executor/model-weights.js';
 import { saveModel } from '../../../worker/model-files/save-model.js';
 import { modelName, permissionName, specName, type FitPermission, type FitSpec } from '../../fit/fit-spec.js';

@@ -6,7 +6,7 @@
 import { createRequire, Module } from 'node:module';
 import path from 'node:path';
 import { EngineError, InvariantError } from '../../../shared/errors.js';
-import type { Tensorflow } from '../native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import type { OpenDevice } from './device.js';
 import type { GpuAdapterInfo, GpuBackend, GpuDevice } from './gpu-types.js';
 import { backendEntry } from './packages.js';
@@ -56,7 +56,7 @@ export async function startBackend(
 
 /** Loads tfjs's backend with the tfjs-core that Lockstep's tfjs uses; the cache of engines contains none. */
 function requireBackend(directory: string): BackendModule {
-  const core = createRequire(ownRequire.resolve('@tensorflow/tfjs')).resolve('@tensorflow/tfjs-core');
+  const core = ownRequire.resolve('@tensorflow/tfjs-core');
   const resolver = Module as unknown as Resolver;
   const resolve = resolver._resolveFilename;
   resolver._resolveFilename = (request, ...rest) =>

@@ -1,6 +1,6 @@
 /** The parts of the WebGPU interface and of tfjs's WebGPU backend that Lockstep uses. */
 
-import type { KernelBackend, TensorInfo, TypedArray } from '@tensorflow/tfjs';
+import type { KernelBackend, TensorInfo, TypedArray } from '@tensorflow/tfjs-core';
 
 export interface GpuBuffer {
   readonly size: number;

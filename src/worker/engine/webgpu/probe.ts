@@ -1,7 +1,7 @@
 /** Checks after loading that the GPU computes and that values can be read without a turn of the event loop. */
 
 import { EngineError } from '../../../shared/errors.js';
-import type { Tensorflow } from '../native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 
 /** Multiplies two matrices of whole numbers, whose product is exact in float32 in any order of sums. @throws EngineError */
 export function probeProduct(tf: Tensorflow, adapter: string): void {

@@ -3,7 +3,7 @@
  * may be disposed before its values are read.
  */
 
-import type { TypedArray } from '@tensorflow/tfjs';
+import type { TypedArray } from '@tensorflow/tfjs-core';
 import type { GpuBackend, GpuBuffer } from './gpu-types.js';
 import { waitUntilMapped } from './pump.js';
 

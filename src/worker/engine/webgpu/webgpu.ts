@@ -7,7 +7,7 @@ import { WebgpuKernels } from '../../kernels/webgpu/webgpu.js';
 import { findMemoryAddon } from '../cache.js';
 import { describeEngine, withoutBanner } from '../describe-engine.js';
 import type { Engine, EngineDefinition, LoadEngineOptions } from '../engine.js';
-import { requireJavaScript } from '../native.js';
+import { requireTfjs } from '../tfjs.js';
 import { anyProcessor, thisProcessor } from '../processor.js';
 import { startBackend } from './backend.js';
 import { adapterName, isSoftware, openDevice } from './device.js';
@@ -39,7 +39,7 @@ async function loadWebgpu({
   const manifest = await verifiedWebgpuManifest(directory);
   const opened = await openDevice(directory, { allowSoftware, adapter });
   const name = adapterName(opened.info);
-  const tf = requireJavaScript();
+  const tf = requireTfjs();
   // Some kernels run in tfjs's JavaScript backend.
   await tf.setBackend('cpu');
   withoutBanner(tf);

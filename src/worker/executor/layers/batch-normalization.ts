@@ -11,7 +11,7 @@
  * pass. With tfjs's arithmetic, the running variance is the biased one. With PyTorch's rule, it is the unbiased one.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { ModelError } from '../../../shared/errors.js';
 import type { CollectiveHandle } from '../../communicator/communicator.js';
 import type { BatchNormPass } from '../../kernels/kernels.js';

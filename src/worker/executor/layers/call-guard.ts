@@ -1,9 +1,9 @@
 /** Detects what a layer's call must not do: draw random numbers by itself, write a weight, or keep other state. */
 
-import type { DataId, Tensor, Variable } from '@tensorflow/tfjs';
+import type { DataId, Tensor, Variable } from '@tensorflow/tfjs-core';
 import { ModelError } from '../../../shared/errors.js';
 import { withoutMathRandom } from '../../random/math-random.js';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import type { GraphNode } from '../graph.js';
 import type { Layer, LayerVariable } from '../layer.js';
 import type { Refusal } from './refusals.js';

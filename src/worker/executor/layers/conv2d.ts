@@ -1,6 +1,6 @@
 /** Conv2D on [batch, height, width, channels] with a linear or ReLU activation. Other options are recorded. */
 
-import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { ConvWindow } from '../../kernels/kernels.js';
 import { fieldsOf, type LayerVariable } from '../layer.js';
 import { shardwise, type LayerImplementation } from '../layer-op.js';

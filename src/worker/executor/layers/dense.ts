@@ -1,6 +1,6 @@
 /** Dense on [batch, ..., features] with a linear or ReLU activation. Other options are recorded. */
 
-import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { fieldsOf, type LayerVariable } from '../layer.js';
 import { shardwise, type LayerImplementation } from '../layer-op.js';
 

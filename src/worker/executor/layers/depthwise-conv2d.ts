@@ -3,7 +3,7 @@
  * kernels for it. Otherwise it is recorded.
  */
 
-import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core';
 import { fieldsOf, type LayerVariable } from '../layer.js';
 import { shardwise, type LayerImplementation } from '../layer-op.js';
 import { inLayer } from './recorded-layer.js';

@@ -3,7 +3,7 @@
  * mask on every worker. Values are kept with probability 1 - rate and scaled by 1 / (1 - rate). A Dropout with a noiseShape is recorded.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { philoxKey } from '../../../shared/random/philox.js';
 import { blocksOf } from '../../kernels/composed-dropout.js';
 import { fieldsOf } from '../layer.js';

@@ -1,6 +1,6 @@
 /** Selects the implementation of a layer: Lockstep's own by class name, else the recorded one. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { fieldsOf, type Layer } from '../layer.js';
 import type { LayerImplementation, LayerOp, LayerServices } from '../layer-op.js';
 import { batchNormalization } from './batch-normalization.js';

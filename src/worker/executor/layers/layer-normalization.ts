@@ -1,6 +1,6 @@
 /** LayerNormalization over the last axis. Other axes are recorded. */
 
-import type { Tensor1D } from '@tensorflow/tfjs';
+import type { Tensor1D } from '@tensorflow/tfjs-core';
 import { fieldsOf, type LayerVariable } from '../layer.js';
 import { shardwise, type LayerImplementation } from '../layer-op.js';
 import { inLayer } from './recorded-layer.js';

@@ -3,7 +3,7 @@
  * a sample has the same numbers on every worker and in every division into shards.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { ModelError } from '../../../shared/errors.js';
 import { philoxKey } from '../../../shared/random/philox.js';
 import { blocksOf } from '../../kernels/composed-dropout.js';

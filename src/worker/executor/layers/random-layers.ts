@@ -3,8 +3,8 @@
  * generator instead of Math.random. Their formulas are those of tfjs-layers 4.22 (noise.ts, core.ts, recurrent.ts).
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import { innerLayers } from '../inner-layers.js';
 import { fieldsOf, type Layer } from '../layer.js';
 import type { RandomDraws } from './random-draws.js';

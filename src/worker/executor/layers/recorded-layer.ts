@@ -4,7 +4,7 @@
  * order instead of tree order.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { ModelError } from '../../../shared/errors.js';
 import { attributeError, isTyped } from '../../../shared/user-code.js';
 import type { Layer, LayerVariable } from '../layer.js';

@@ -3,7 +3,7 @@
  * the layer would draw, in the same order.
  */
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { GradientWriter } from '../../kernels/kernels.js';
 import {
   cellActivations,

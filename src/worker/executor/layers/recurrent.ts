@@ -3,7 +3,7 @@
  * engine without a recurrence, with an activation that it does not have, and with a mask other than [samples, time].
  */
 
-import type { Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { fieldsOf, type Layer } from '../layer.js';
 import {
   perTensor,

@@ -1,6 +1,6 @@
 /** Layers without weights that have an implementation for speed: ReLU and ReLU6, linear activations, Flatten, MaxPooling2D. */
 
-import type { Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor4D } from '@tensorflow/tfjs-core';
 import { fieldsOf } from '../layer.js';
 import { shardwise, type LayerImplementation } from '../layer-op.js';
 

@@ -3,9 +3,9 @@
  * that record.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { ModelError } from '../../../shared/errors.js';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import type { Layer } from '../layer.js';
 
 /** A kernel call on tfjs's tape (tfjs-core's TapeNode; the version is pinned). */

@@ -1,6 +1,6 @@
 /** The ends of a dissolved TimeDistributed: [samples, time, ...] to one value per time step, and back. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { LayerOp, LayerServices } from '../layer-op.js';
 
 /** One input [samples, time, ...]; as many outputs [samples, ...] as there are time steps. */

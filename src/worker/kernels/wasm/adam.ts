@@ -1,6 +1,6 @@
 /** Adam's state on the WebAssembly heap, updated in place. The state owns its memory until it is disposed. */
 
-import type { Tensor1D } from '@tensorflow/tfjs';
+import type { Tensor1D } from '@tensorflow/tfjs-core';
 import { hashPlace } from '../../../shared/ledger/hash.js';
 import { adamVectors, readAdamVectors, vectorOf } from '../../../shared/model/named-vectors.js';
 import type { AdamState } from '../kernels.js';

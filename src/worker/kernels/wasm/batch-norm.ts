@@ -3,8 +3,8 @@
  * and the results are cut, which does not change the arithmetic of any channel.
  */
 
-import type { Tensor } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import type { BatchMoments, BatchNormPass, BatchNormTail } from '../kernels.js';
 import type { WasmModule } from './module.js';
 

@@ -3,7 +3,7 @@
  * multiply and compare, so that the results are bit-for-bit identical in every JavaScript engine.
  */
 
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import { borrowFromCpu } from '../borrow-from-cpu.js';
 import { isRegistered } from '../tfjs-kernels.js';
 

@@ -7,10 +7,10 @@
 
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { DataType, Tensor, TensorInfo } from '@tensorflow/tfjs';
+import type { DataType, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { EngineError, invariant } from '../../../shared/errors.js';
 import { elementCount } from '../../../shared/model/layout.js';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import { tensorOf } from '../tfjs-kernels.js';
 
 /** This path is the same from src/worker/kernels/wasm and from dist/worker/kernels/wasm. */

@@ -1,6 +1,6 @@
 /** Max-pools on tensors' data, for the executor's kernels and for tfjs's registry. The arithmetic is in native/wasm/kernels/pool.ts. */
 
-import type { TensorInfo } from '@tensorflow/tfjs';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { PoolGeometry } from './geometry.js';
 import type { WasmModule } from './module.js';
 

@@ -4,7 +4,7 @@
  * the results. Every function throws an EngineError if the heap has no memory left.
  */
 
-import type { TensorInfo } from '@tensorflow/tfjs';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { invariant } from '../../../shared/errors.js';
 import { elementCount } from '../../../shared/model/layout.js';
 import type { ConvGeometry } from './geometry.js';

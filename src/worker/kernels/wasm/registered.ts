@@ -6,9 +6,9 @@
  * - MaxPoolGrad; the backend's own gives no gradient to a maximum that is not positive.
  */
 
-import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
+import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs-core';
 import { EngineError } from '../../../shared/errors.js';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import { replaceKernel } from '../tfjs-kernels.js';
 import { borrowForWasm } from './borrowed.js';
 import type { ConvGeometry, PoolGeometry } from './geometry.js';

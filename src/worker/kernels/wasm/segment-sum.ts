@@ -3,7 +3,7 @@
  * JavaScript backend, whose bits these are, passes over all of `x` once per segment. It sums in float64 and rounds once.
  */
 
-import type { TensorInfo } from '@tensorflow/tfjs';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { elementCount } from '../../../shared/model/layout.js';
 import type { WasmModule } from './module.js';
 

@@ -3,8 +3,8 @@
  * every machine: WebAssembly without relaxed SIMD is fully specified, and no kernel depends on the processor.
  */
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D, TensorInfo } from '@tensorflow/tfjs';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import { BaseKernels } from '../base-kernels.js';
 import type {
   AdamState,

@@ -3,7 +3,7 @@
  * in float32. The ledger's hash is computed there as well, up to the last sum over its lanes, which the host computes.
  */
 
-import type { Tensor1D, TensorInfo, TypedArray } from '@tensorflow/tfjs';
+import type { Tensor1D, TensorInfo, TypedArray } from '@tensorflow/tfjs-core';
 import { foldLanes, hashLanes, hashPlace } from '../../../shared/ledger/hash.js';
 import type { PinnedVector } from '../../../shared/memory/pinned-vector.js';
 import {

@@ -4,7 +4,7 @@
  * with those of the other shards.
  */
 
-import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
+import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { elementCount } from '../../../shared/model/layout.js';
 import type { ReadBatch } from '../../engine/webgpu/read-batch.js';
 import type { BatchMoments, BatchNormPass, BatchNormTail } from '../kernels.js';

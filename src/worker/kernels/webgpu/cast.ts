@@ -3,9 +3,9 @@
  * its shaders (Transpose) and all of Lockstep's read as float32.
  */
 
-import type { TensorInfo } from '@tensorflow/tfjs';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { elementCount } from '../../../shared/model/layout.js';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import { replaceKernel } from '../tfjs-kernels.js';
 import { int, Shaders } from './shaders.js';
 

@@ -1,6 +1,6 @@
 /** Philox4x32-10 on the GPU (see shared/random/philox.ts): uniform numbers and the masks of Dropout. */
 
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { blocksOf } from '../composed-dropout.js';
 import type { PhiloxCounter, PhiloxKey } from '../kernels.js';
 import { float, int, word, type Shaders } from './shaders.js';

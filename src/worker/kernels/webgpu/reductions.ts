@@ -3,7 +3,7 @@
  * tree, so the order of the sums depends on the shape alone.
  */
 
-import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { CrossEntropy } from '../kernels.js';
 import { workgroupInvocations } from './program.js';
 import { int, type Shaders } from './shaders.js';

@@ -4,7 +4,7 @@
  * copies of the inputs. They only add, multiply and compare.
  */
 
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import { borrowFromCpu } from '../borrow-from-cpu.js';
 import { registerCast } from './cast.js';
 import { registerSegmentSum } from './segment-sum.js';

@@ -3,9 +3,9 @@
  * Embedding and of `gather`. The first shader finds the next row of the same segment for each row; the second one follows these links.
  */
 
-import type { TensorInfo } from '@tensorflow/tfjs';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { elementCount } from '../../../shared/model/layout.js';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import type { GpuBackend, GpuProgram } from '../../engine/webgpu/gpu-types.js';
 import { replaceKernel } from '../tfjs-kernels.js';
 import { flatProgram } from './program.js';

@@ -1,8 +1,8 @@
 /** Runs Lockstep's shaders on tfjs's WebGPU backend and makes their results tensors. */
 
-import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
+import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { InvariantError } from '../../../shared/errors.js';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import type { GpuBackend, GpuUniform } from '../../engine/webgpu/gpu-types.js';
 import { tensorOf } from '../tfjs-kernels.js';
 import { flatProgram, type FlatProgram } from './program.js';

@@ -1,9 +1,9 @@
 /** Kernels on tfjs's WebGPU backend. Products and convolutions are tfjs's own shaders; the others are Lockstep's where they save reads. */
 
-import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { hashFloats } from '../../../shared/ledger/hash.js';
 import type { PinnedVector } from '../../../shared/memory/pinned-vector.js';
-import type { Tensorflow } from '../../engine/native.js';
+import type { Tensorflow } from '../../../api/tensorflow.js';
 import { ReadBatch } from '../../engine/webgpu/read-batch.js';
 import type {
   AdamState,

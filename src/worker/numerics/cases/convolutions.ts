@@ -1,6 +1,6 @@
 /** The convolutions of the executor: forward, and the gradients by the filter and by the input. */
 
-import type { Rank, Tensor4D } from '@tensorflow/tfjs';
+import type { Rank, Tensor4D } from '@tensorflow/tfjs-core';
 import type { ConvWindow, Kernels } from '../../kernels/kernels.js';
 import {
   normal,

@@ -1,6 +1,6 @@
 /** A case of a tfjs function: its value and its gradient by each input, as recorded layers compute them. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { normal, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
 
 export interface DifferentiableOptions {

@@ -1,6 +1,6 @@
 /** Elementwise functions of tfjs: activations, the arithmetic of recorded layers and losses, and comparisons. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { normal, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
 import { differentiable } from './differentiable.js';
 

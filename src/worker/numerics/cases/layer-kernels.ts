@@ -1,6 +1,6 @@
 /** The executor's other kernels: bias, ReLU, max-pool, Dropout, the cross-entropy and recurrences. */
 
-import type { Rank, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import type { Rank, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { PoolWindow } from '../../kernels/kernels.js';
 import { recurrenceCases } from './recurrences.js';
 import { normal, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';

@@ -1,6 +1,6 @@
 /** Losses and metrics of each kind, and what an evaluation and a prediction take from the outputs. */
 
-import type { Rank } from '@tensorflow/tfjs';
+import type { Rank } from '@tensorflow/tfjs-core';
 import {
   formulaLosses,
   outputLossSchema,

@@ -1,7 +1,7 @@
 /** Matrix products: those of Dense layers in each precision, and the batched ones of recorded layers. */
 
 import { allocatePinned } from '../../../shared/memory/pinned-vector.js';
-import type { Rank, Tensor2D } from '@tensorflow/tfjs';
+import type { Rank, Tensor2D } from '@tensorflow/tfjs-core';
 import { normal, precisions, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
 import { differentiable } from './differentiable.js';
 

@@ -1,6 +1,6 @@
 /** Functions of tfjs that move values: gathers, slices, pads, transposes and their gradients. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
 import { differentiable } from './differentiable.js';
 

@@ -1,6 +1,6 @@
 /** Convolutions and pools of recorded layers, which tfjs computes and differentiates. */
 
-import type { Tensor, Tensor3D, Tensor4D, Tensor5D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor3D, Tensor4D, Tensor5D } from '@tensorflow/tfjs-core';
 import type { NumericsCase, NumericsContext } from '../numerics-case.js';
 import { differentiable } from './differentiable.js';
 

@@ -1,6 +1,6 @@
 /** Recurrent layers by Lockstep's op, forward and backward; none on an engine that records them. */
 
-import type { Rank } from '@tensorflow/tfjs';
+import type { Rank } from '@tensorflow/tfjs-core';
 import { gatesOf, statesOf, type CellKind } from '../../kernels/recurrence.js';
 import { normal, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
 

@@ -1,6 +1,6 @@
 /** Reductions of tfjs, and the softmax functions, which reduce as well. */
 
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { normal, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
 import { differentiable } from './differentiable.js';
 
