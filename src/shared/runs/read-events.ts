@@ -26,15 +26,20 @@ export async function* readEvents(
   run: string,
   skip: readonly RunEvent['event'][] = [],
 ): AsyncGenerator<TimedEvent> {
-  const starts = skip.map((name) => `{"event":"${name}"`);
+  const starts = startsOf(skip);
   for await (const line of createInterface({ input: createReadStream(join(run, eventsName)) })) {
     if (starts.some((start) => line.startsWith(start))) continue;
-    const event = parse(line);
+    const event = parseEvent(line);
     if (event) yield event;
   }
 }
 
-function parse(line: string): TimedEvent | undefined {
+/** Returns how the lines of these events start. */
+export const startsOf = (kinds: readonly RunEvent['event'][]): readonly string[] =>
+  kinds.map((name) => `{"event":"${name}"`);
+
+/** Returns undefined if the line is no event. */
+export function parseEvent(line: string): TimedEvent | undefined {
   try {
     const value = JSON.parse(line) as Partial<TimedEvent> | null;
     return typeof value?.event === 'string' ? ({ timeMs: 0, ...value } as TimedEvent) : undefined;

@@ -6,7 +6,8 @@ import type { ResolvedConfig } from '../config/run-config.js';
 import { EffectiveTime } from './effective-time.js';
 import { readLabels } from './labels.js';
 import type { TimedEvent } from './run-events.js';
-import { bulky, eventsName, readEvents } from './read-events.js';
+import { LogFollower } from './log-follower.js';
+import { bulky, eventsName } from './read-events.js';
 
 export interface RunSummary {
   /** Name of the run's folder. */
@@ -64,21 +65,51 @@ export async function newestRun(folder: string): Promise<string | null> {
   return newest.name;
 }
 
-const cache = new Map<string, { stamp: string; summary: RunSummary }>();
+const logs = new Map<string, RunLog>();
 
-/** @throws the file system's error if there is no log */
+/** Reads what the log has received since the last call. @throws the file system's error if there is no log */
 export async function summarizeRun(path: string): Promise<RunSummary> {
-  const { size, mtimeMs, birthtimeMs } = await stat(join(path, eventsName));
-  const stamp = `${size}/${mtimeMs}`;
-  const held = cache.get(path);
-  if (held?.stamp === stamp) return labelled(held.summary);
-  const summarizer = new RunSummarizer(path);
-  for await (const event of readEvents(path, bulky)) summarizer.note(event);
-  // In old logs events have no time.
-  const startedMs = summarizer.summary.startedMs || birthtimeMs;
-  const summary = { ...summarizer.summary, startedMs };
-  cache.set(path, { stamp, summary });
-  return labelled(summary);
+  const log = logs.get(path) ?? new RunLog(path);
+  logs.set(path, log);
+  try {
+    return await labelled(await log.summary());
+  } catch (error) {
+    logs.delete(path);
+    throw error;
+  }
+}
+
+/** The summary of a run whose log may still grow. */
+class RunLog {
+  readonly #path: string;
+  readonly #follower: LogFollower;
+  #summarizer: RunSummarizer;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#follower = new LogFollower(path, bulky);
+    this.#summarizer = new RunSummarizer(path);
+  }
+
+  /** Two readings at once would count events twice, so they follow each other. */
+  summary(): Promise<RunSummary> {
+    const result = this.#last.then(() => this.#read());
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #read(): Promise<RunSummary> {
+    await this.#follower.read(
+      (event) => this.#summarizer.note(event),
+      () => (this.#summarizer = new RunSummarizer(this.#path)),
+    );
+    const { summary } = this.#summarizer;
+    if (summary.startedMs > 0) return summary;
+    // In old logs events have no time.
+    const { birthtimeMs } = await stat(join(this.#path, eventsName));
+    return { ...summary, startedMs: birthtimeMs };
+  }
 }
 
 const labelled = async (summary: RunSummary): Promise<RunSummary> => ({
