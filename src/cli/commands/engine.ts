@@ -61,7 +61,7 @@ export async function showStatus({ json }: { readonly json?: boolean }): Promise
       ['Folder', status.directory],
       ['Own kernels', describeOwnKernels(status)],
       ['Device', status.device],
-      ['GPUs', gpus.length > 0 ? gpus.join(', ') : 'none listed by the NVIDIA driver'],
+      ['GPUs', gpus.length > 0 ? gpus.join(', ') : 'none that this process may use'],
       ['WebGPU', describeWebgpu(webgpu)],
       ['Cores', String(status.cores)],
       ['Instructions', status.instructionSets.join(' ') || 'unknown'],

@@ -30,10 +30,13 @@ export const resourceChecks: readonly Check[] = [
 ];
 
 function checkGpus(): Finding {
-  const gpus = presentGpus();
-  const found =
-    gpus.length > 0 ? gpus.join(', ') : 'none listed by the NVIDIA driver; workers compute on the CPU';
-  return { name: 'GPUs', state: 'ok', found };
+  try {
+    const gpus = presentGpus();
+    const found = gpus.length > 0 ? gpus.join(', ') : 'none that this process may use; workers compute on the CPU';
+    return { name: 'GPUs', state: 'ok', found };
+  } catch (error) {
+    return { name: 'GPUs', state: 'problem', found: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 function checkCores(): Finding {

@@ -97,6 +97,9 @@ export function dumbTerminal(): boolean {
 /** Name of this host. Workers with the same name share memory, and the hierarchical all-reduce combines them first. */
 export const host: string = process.env['LOCKSTEP_HOST'] ?? hostname();
 
+/** The GPUs that this process was given; a worker replaces the variable by its own GPU before the engine loads. */
+export const givenGpus: string | undefined = process.env['CUDA_VISIBLE_DEVICES'];
+
 /** A user without an account has no home folder unless HOME names one. There are no caches then, unless XDG_CACHE_HOME names a folder. */
 function homeFolder(): string {
   try {

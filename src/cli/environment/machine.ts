@@ -5,26 +5,33 @@ import { cpus } from 'node:os';
 import { alone, type Placement } from '../../launcher/platforms/platform.js';
 import { adaptersVariable, parseAdapters } from '../../worker/engine/webgpu/adapters.js';
 import { usableCores } from './cgroup.js';
-import { environmentVariable } from './environment.js';
+import { environmentVariable, givenGpus } from './environment.js';
+import { visibleGpus } from './visible-gpus.js';
 import type { Machine } from '../options/resolve.js';
 
-/** Returns the numbers of the GPUs that the NVIDIA driver lists; empty without a driver. */
+/**
+ * Returns the numbers of the GPUs that this process may use; empty without a driver.
+ * @throws ConfigError if CUDA_VISIBLE_DEVICES names another one
+ */
 export function presentGpus(): number[] {
+  return visibleGpus(listedGpus(), givenGpus);
+}
+
+function listedGpus(): string {
   try {
-    const list = execFileSync('nvidia-smi', ['--query-gpu=index', '--format=csv,noheader'], {
+    return execFileSync('nvidia-smi', ['--query-gpu=index,uuid', '--format=csv,noheader'], {
       encoding: 'utf8',
       timeout: 10_000,
       stdio: ['ignore', 'pipe', 'ignore'],
     });
-    return list.split('\n').filter(Boolean).map(Number).filter(Number.isInteger);
   } catch {
-    return [];
+    return '';
   }
 }
 
 /**
  * @param placement of a process in a scheduler's job; default: none
- * @throws ConfigError if the list of WebGPU's adapters is not valid
+ * @throws ConfigError if the list of WebGPU's adapters or CUDA_VISIBLE_DEVICES is not valid
  */
 export function machine(
   devices: string,
