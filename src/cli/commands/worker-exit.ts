@@ -43,8 +43,7 @@ export async function participateUntilEnd(
     return exitStatus.done;
   } catch (error) {
     // The launcher prints the errors of its workers, except for bugs, and task 0 of a job the end of the run.
-    const isPrinted =
-      'code' in (error as object) && (launched || (exit.inJob && error instanceof InterruptedError));
+    const isPrinted = 'code' in (error as object) && (launched || (exit.inJob && isExpected(error, exit)));
     if (!isPrinted) process.stderr.write(`${describeError(error)}\n`);
     return statusAfter(error, exit);
   }
@@ -90,7 +89,10 @@ function stopWithoutProgress(communicator: ThreadCommunicator, exit: WorkerExit,
   });
 }
 
-function statusAfter(error: unknown, { leftBy }: WorkerExit): number {
-  const isRelease = error instanceof PeerLostError || error instanceof InterruptedError;
-  return leftBy !== undefined && isRelease ? statusOfStop(leftBy) : statusOf(error);
+function statusAfter(error: unknown, exit: WorkerExit): number {
+  return exit.leftBy !== undefined && isExpected(error, exit) ? statusOfStop(exit.leftBy) : statusOf(error);
 }
+
+/** Returns true if the run was stopped, or if the coordinator has let this worker go. */
+const isExpected = (error: unknown, { leftBy }: WorkerExit): boolean =>
+  error instanceof InterruptedError || (error instanceof PeerLostError && leftBy !== undefined);
