@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../src/shared/runs/run-events.js';
 import { eventually } from '../support/eventually.js';
+import { startHosts } from '../support/hosts-of-test.js';
 import { stepsIn, range, training, endless } from '../support/elastic-run.js';
 import { Lockstep, descendants, lockstep, temporaryFolder, type Ended } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
-import { canHaveHosts, startHosts, type TestHost } from '../support/test-hosts.js';
+import { canHaveHosts, type TestHost } from '../support/test-hosts.js';
 
 const eventsOf = <Name extends RunEvent['event']>(events: readonly RunEvent[], name: Name) =>
   events.filter((event): event is Extract<RunEvent, { event: Name }> => event.event === name);

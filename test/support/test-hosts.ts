@@ -5,16 +5,24 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { afterEach } from 'vitest';
 import { eventually } from './eventually.js';
 
-const namespaces = ['-m', '-n', '--pid', '--fork', '--kill-child', '--mount-proc'];
+const namespaces = ['-m', '-n', '-u', '--pid', '--fork', '--kill-child', '--mount-proc'];
 
 const isPermitted =
   spawnSync('unshare', [...namespaces, 'ip', 'link', 'add', 'switch', 'type', 'bridge']).status === 0;
 
 /** True where the kernel and the user's privileges allow such hosts. */
 export const canHaveHosts = isPermitted;
+
+export interface HostSetup {
+  /** Folder in which this host sees an empty folder of its own; default: it sees what the test sees. */
+  readonly hidden?: string | undefined;
+  /** Name of the host; default: that of the machine. */
+  readonly name?: string;
+  /** File that the host sees as /etc/hosts. */
+  readonly hostsFile?: string;
+}
 
 export class TestHost {
   readonly address: string;
@@ -28,14 +36,20 @@ export class TestHost {
     this.#pid = pid;
   }
 
-  /** @param hidden folder in which this host sees an empty folder of its own; undefined: it sees what the test sees */
-  static async start(number: number, hidden: string | undefined): Promise<TestHost> {
-    const mount = hidden === undefined ? '' : `mount -t tmpfs tmpfs ${hidden} && `;
-    const script = `${mount}ip link set lo up && echo up && exec sleep 3600`;
+  /** Starts host `number` of its network, without a link to the others. */
+  static async start(number: number, { hidden, name, hostsFile }: HostSetup): Promise<TestHost> {
+    const steps = [
+      ...(hidden === undefined ? [] : [`mount -t tmpfs tmpfs ${hidden}`]),
+      ...(hostsFile === undefined ? [] : [`mount --bind ${hostsFile} /etc/hosts`]),
+      ...(name === undefined ? [] : [`hostname ${name}`]),
+      'ip link set lo up',
+      'echo up',
+    ];
+    // The host ends with this process, whose end closes the pipe. The shell reaps what daemons leave.
+    const script = `exec 3<&0; ${steps.join(' && ')} && { cat <&3 & wait; }`;
     const holder = spawn('unshare', [...namespaces, 'sh', '-c', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'inherit'],
     });
-    started.push(holder);
     await once(holder.stdout, 'data');
     const children = `/proc/${holder.pid}/task/${holder.pid}/children`;
     const pid = await eventually('the first process of a host', async () =>
@@ -46,7 +60,12 @@ export class TestHost {
 
   /** The command that starts a process on this host. */
   get within(): string[] {
-    return ['nsenter', '-t', String(this.#pid), '-m', '-n', '-p', '--'];
+    return ['nsenter', '-t', String(this.#pid), '-m', '-n', '-u', '-p', '--'];
+  }
+
+  /** The command that starts a process in this folder on this host. */
+  in(folder: string): string[] {
+    return [...this.within.slice(0, -1), `--wd=${folder}`, '--'];
   }
 
   /** Runs a command on this host and returns its output. */
@@ -78,19 +97,10 @@ function output([program = '', ...args]: readonly string[]): string {
   return stdout;
 }
 
-const started: ChildProcess[] = [];
-
-afterEach(() => {
-  for (const holder of started.splice(0)) holder.kill('SIGKILL');
-});
-
-/**
- * Starts `count` hosts on one network. The first one sees `folder`; each other one has an empty folder in its place.
- */
-export async function startHosts(count: number, folder: string): Promise<TestHost[]> {
+/** Starts hosts on one network. The caller kills them; they also end with this process. */
+export async function startNetwork(setups: readonly HostSetup[]): Promise<TestHost[]> {
   const hosts: TestHost[] = [];
-  for (let number = 1; number <= count; number++)
-    hosts.push(await TestHost.start(number, number === 1 ? undefined : folder));
+  for (const [i, setup] of setups.entries()) hosts.push(await TestHost.start(i + 1, setup));
   const [first, ...others] = hosts;
   first?.ip('link', 'add', 'switch', 'type', 'bridge');
   first?.ip('addr', 'add', `${first.address}/24`, 'dev', 'switch');
