@@ -98,7 +98,7 @@ describe('lockstep train', () => {
       expect(await first.ended, first.output).toBe(75);
       const second = new Shell(command.replace('-n 3', '-n 2'));
       expect(await second.ended, second.output).toBe(0);
-      expect(first.output).toMatch(/^MPI job \d+: 3 tasks, task 0 coordinates, run folder /);
+      expect(first.output).toMatch(/^MPI job \d+: 3 tasks, task 0 coordinates, run folder /m);
       await expectSameWeights('open', 2);
     },
   );

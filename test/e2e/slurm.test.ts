@@ -170,7 +170,7 @@ srun --label --gpus=0 env CUDA_VISIBLE_DEVICES=4 ${train}
       );
       expect(await job.ended()).toMatchObject({ JobState: 'COMPLETED', ExitCode: '0:0' });
       const output = await job.output();
-      expect(output).toMatch(/^MPI job \d+: 3 tasks, task 0 coordinates/);
+      expect(output).toMatch(/^MPI job \d+: 3 tasks, task 0 coordinates/m);
       const hosts = [...output.matchAll(/^rank \d \(pid \d+ on (n\d)\)/gm)].map(([, host]) => host);
       expect(hosts.sort()).toEqual(['n1', 'n2', 'n3']);
       expect(output).toContain(`weights ${alone.slice(0, 16)}`);

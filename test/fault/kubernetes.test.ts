@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { keyOf, secretFiles } from '../../src/cli/manifest/pod-template.js';
 import { eventually } from '../support/eventually.js';
 import { parseManifest, podsOf, type PodTemplate } from '../support/kubernetes-schemas.js';
+import { startHosts } from '../support/hosts-of-test.js';
 import { lockstep, temporaryFolder, type Ended, type Lockstep } from '../support/lockstep.js';
 import { wasmRun, writeSmallTraining } from '../support/small-training.js';
-import { startHosts, type TestHost } from '../support/test-hosts.js';
+import type { TestHost } from '../support/test-hosts.js';
 import { noPods, podProcess, startPod } from '../support/test-pod.js';
 
 /** The pods of a printed manifest, and a way to start them on hosts of their own. */
