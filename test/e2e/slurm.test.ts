@@ -38,7 +38,7 @@ describe.skipIf(skip !== undefined)(
       home = join(project, 'home');
       expect((await lockstep(['keygen', '--out', join(home, 'keys')])).status).toBe(0);
     });
-    afterAll(() => cluster?.stop());
+    afterAll(() => cluster.stop());
 
     const submit = (script: string, ...options: readonly string[]): Promise<SlurmJob> =>
       SlurmJob.submit(cluster, project, script, { env, options });

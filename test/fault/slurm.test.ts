@@ -37,7 +37,7 @@ describe.skipIf(skip !== undefined)(`a job of Slurm${skip === undefined ? '' : `
     const rate = (value: string): string[] => ['--shards', '2', '--set', `optimizer.learningRate=${value}`];
     swept = [await trainAlone(project, rate('0.003')), await trainAlone(project, rate('0.001'))];
   });
-  afterAll(() => cluster?.stop());
+  afterAll(() => cluster.stop());
 
   /** Submits a job to the three nodes of a partition. */
   const submit = (script: string, partition: string, ...options: readonly string[]): Promise<SlurmJob> =>
