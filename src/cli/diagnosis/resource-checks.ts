@@ -32,7 +32,8 @@ export const resourceChecks: readonly Check[] = [
 function checkGpus(): Finding {
   try {
     const gpus = presentGpus();
-    const found = gpus.length > 0 ? gpus.join(', ') : 'none that this process may use; workers compute on the CPU';
+    const found =
+      gpus.length > 0 ? gpus.join(', ') : 'none that this process may use; workers compute on the CPU';
     return { name: 'GPUs', state: 'ok', found };
   } catch (error) {
     return { name: 'GPUs', state: 'problem', found: error instanceof Error ? error.message : String(error) };
