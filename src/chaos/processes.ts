@@ -21,7 +21,20 @@ function lineOf(pid: number): Line | undefined {
   return state === undefined || state === 'Z' ? undefined : { pid, parent: Number(parent) };
 }
 
-export const isAlive = (pid: number): boolean => lineOf(pid) !== undefined;
+/**
+ * The start time of a process in clock ticks since the boot, the 22nd field of /proc/PID/stat; undefined for processes that have ended,
+ * zombies included. A PID names a process only together with it, because the system gives PIDs of ended processes to others.
+ */
+export function startOf(pid: number): string | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  // The second field, the command in parentheses, may contain spaces.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields[0] === 'Z' ? undefined : fields[19];
+}
+
+/** The PIDs of those processes that are alive. @param processes start times by PID */
+export const survivors = (processes: ReadonlyMap<number, string>): number[] =>
+  [...processes].filter(([pid, start]) => startOf(pid) === start).map(([pid]) => pid);
 
 /** All descendants of a process. */
 export function descendants(pid: number): number[] {

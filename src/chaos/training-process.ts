@@ -8,7 +8,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { RunEvent } from '../shared/runs/run-events.js';
-import { descendants, isAlive } from './processes.js';
+import { descendants, startOf, survivors } from './processes.js';
 
 const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 
@@ -35,7 +35,8 @@ export class Training {
   /** Pids of the current generation's workers, by rank. */
   members: ReadonlyMap<number, number> = new Map();
   step = 0;
-  readonly #everyone = new Set<number>();
+  /** Start times of all processes of the run that were seen, by PID. */
+  readonly #everyone = new Map<number, string>();
 
   /** @param sockets folder for the sockets of this command alone; created if it does not exist */
   constructor(
@@ -124,8 +125,14 @@ export class Training {
     if (event.event === 'generation')
       this.members = new Map(event.workers.map(({ rank, pid }) => [rank, pid]));
     if (event.event === 'step') this.step = event.step;
-    if (event.event === 'worker' || event.event === 'coordinator') this.#everyone.add(event.pid);
+    if (event.event === 'worker' || event.event === 'coordinator') this.#remember(event.pid);
     for (const listener of this.#listeners) listener(event);
+  }
+
+  /** A later event about a process that has ended does not replace its start time by that of another process with its PID. */
+  #remember(pid: number): void {
+    const start = startOf(pid);
+    if (start !== undefined && descendants(this.pid).includes(pid)) this.#everyone.set(pid, start);
   }
 
   async #leftovers(): Promise<string[]> {
@@ -133,7 +140,7 @@ export class Training {
     const deadlineMs = performance.now() + 15_000;
     let alive: number[] = [];
     do {
-      alive = [...this.#everyone].filter(isAlive);
+      alive = survivors(this.#everyone);
       if (alive.length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
     } while (alive.length > 0 && performance.now() < deadlineMs);
     const left = alive.map((pid) => `process ${pid}`);

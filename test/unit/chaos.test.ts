@@ -1,5 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { startOf, survivors } from '../../src/chaos/processes.js';
 import { nobodySurvived, recoveryMs } from '../../src/chaos/recovery.js';
 import { chaosFaults, drawScenario, type PlannedFault } from '../../src/chaos/scenario.js';
 import { tableOf, summarize } from '../../src/chaos/chaos-table.js';
@@ -24,6 +28,28 @@ const options = {
   steps: 100,
   together: 1,
 } as const;
+
+describe('the processes that a run leaves behind', () => {
+  it.runIf(process.platform === 'linux')(
+    'do not include a stranger that has the PID of a process of the run',
+    async () => {
+      const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+      const pid = child.pid ?? 0;
+      try {
+        const start = startOf(pid) ?? '';
+        const bootSeconds = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
+        expect(Math.abs(bootSeconds - Number(start) / 100)).toBeLessThan(30);
+        expect(survivors(new Map([[pid, start]]))).toEqual([pid]);
+        expect(survivors(new Map([[pid, String(Number(start) - 1)]]))).toEqual([]);
+      } finally {
+        const ended = once(child, 'exit');
+        child.kill('SIGKILL');
+        await ended;
+      }
+      expect(startOf(pid)).toBeUndefined();
+    },
+  );
+});
 
 describe('the faults of a soak that do not fire', () => {
   const [planned] = drawScenario({ ...options, faults: ['kill'], points: ['reduce'] }, 0).faults;
