@@ -46,68 +46,71 @@ function distance(got: ArrayLike<number>, name: string): number {
   return norm(Array.from(values, (value, i) => value - (got[i] ?? NaN))) / norm(Array.from(values));
 }
 
-describe('a recurrence on native TensorFlow is as close to float64 as PyTorch', () => {
-  let engine: Engine;
-  let run: RunRecurrence;
-  beforeAll(async () => {
-    engine = await engineFor('tensorflow');
-    const { recurrence } = kernelsOf(engine);
-    expect(recurrence).toBeDefined();
-    if (recurrence) run = recurrence;
-  });
-
-  it.each(Object.entries(cases))('%s', (name, { kind, backwards, masked, errors, ...of }) => {
-    const { tf } = engine;
-    const given = <T extends Tensor>(part: string): T => {
-      const { values, shape } = fixture(`${name}_${part}`);
-      return tf.tensor(Array.from(values), [...shape], 'float32') as T;
-    };
-    const found = tf.tidy(() => {
-      const [x, k, h] = [given('x'), given('k'), given('h')];
-      const carries = kind === 'lstm';
-      const [samples = 0, time = 0, features = 0] = x.shape;
-      const rows = tf.reshape(x, [samples * time, features]);
-      const options: RecurrenceOptions = {
-        kind: kind === 'simpleRNN' ? 'simpleRnn' : kind,
-        activation: of.activation as CellActivation,
-        recurrentActivation: of.recurrentActivation as CellActivation,
-        backwards,
-      };
-      const pass = run(options, {
-        projected: tf.reshape(tf.matMul(rows, k), [samples, time, k.shape[1] ?? 0]),
-        recurrentKernel: given('u'),
-        bias: given('b'),
-        mask: masked ? given('mask') : undefined,
-        dropout: undefined,
-        initial: tf.stack(carries ? [h, given('c')] : [h]) as never,
-      });
-      const dLast = carries ? [given('dlast_h'), given('dlast_c')] : [given('dlast_h')];
-      const { projected, initial } = pass.backward(given('dhidden'), dLast);
-      const dy = tf.reshape(projected, [samples * time, k.shape[1] ?? 0]);
-      const recurrent = pass.recurrentKernelGradient(projected);
-      const gu = new Float32Array(given('u').size);
-      if (typeof recurrent === 'function') recurrent(gu as never);
-      else gu.set(recurrent.dataSync<'float32'>());
-      const [gh, gc] = tf.unstack(initial);
-      const results: Record<string, Tensor | Float32Array | undefined> = {
-        hidden: pass.hidden,
-        last_h: pass.last[0],
-        last_c: pass.last[1],
-        gx: tf.matMul(dy, k, false, true),
-        gk: tf.matMul(rows, dy, true, false),
-        gu,
-        gb: tf.sum(dy, 0),
-        gh,
-        gc,
-      };
-      return Object.entries(results).flatMap(([part, value]) =>
-        value ? [[part, value instanceof Float32Array ? value : value.dataSync()] as const] : [],
-      );
+describe.each(['tensorflow', 'wasm'] as const)(
+  'a recurrence on %s is as close to float64 as PyTorch',
+  (choice) => {
+    let engine: Engine;
+    let run: RunRecurrence;
+    beforeAll(async () => {
+      engine = await engineFor(choice);
+      const { recurrence } = kernelsOf(engine);
+      expect(recurrence).toBeDefined();
+      if (recurrence) run = recurrence;
     });
-    expect(found.map(([part]) => part).sort()).toEqual(Object.keys(errors).sort());
-    for (const [part, values] of found)
-      expect(distance(values, `${name}_${part}`), part).toBeLessThan(
-        Math.max(2 * (errors[part] ?? 0), least),
-      );
-  });
-});
+
+    it.each(Object.entries(cases))('%s', (name, { kind, backwards, masked, errors, ...of }) => {
+      const { tf } = engine;
+      const given = <T extends Tensor>(part: string): T => {
+        const { values, shape } = fixture(`${name}_${part}`);
+        return tf.tensor(Array.from(values), [...shape], 'float32') as T;
+      };
+      const found = tf.tidy(() => {
+        const [x, k, h] = [given('x'), given('k'), given('h')];
+        const carries = kind === 'lstm';
+        const [samples = 0, time = 0, features = 0] = x.shape;
+        const rows = tf.reshape(x, [samples * time, features]);
+        const options: RecurrenceOptions = {
+          kind: kind === 'simpleRNN' ? 'simpleRnn' : kind,
+          activation: of.activation as CellActivation,
+          recurrentActivation: of.recurrentActivation as CellActivation,
+          backwards,
+        };
+        const pass = run(options, {
+          projected: tf.reshape(tf.matMul(rows, k), [samples, time, k.shape[1] ?? 0]),
+          recurrentKernel: given('u'),
+          bias: given('b'),
+          mask: masked ? given('mask') : undefined,
+          dropout: undefined,
+          initial: tf.stack(carries ? [h, given('c')] : [h]) as never,
+        });
+        const dLast = carries ? [given('dlast_h'), given('dlast_c')] : [given('dlast_h')];
+        const { projected, initial } = pass.backward(given('dhidden'), dLast);
+        const dy = tf.reshape(projected, [samples * time, k.shape[1] ?? 0]);
+        const recurrent = pass.recurrentKernelGradient(projected);
+        const gu = new Float32Array(given('u').size);
+        if (typeof recurrent === 'function') recurrent(gu as never);
+        else gu.set(recurrent.dataSync<'float32'>());
+        const [gh, gc] = tf.unstack(initial);
+        const results: Record<string, Tensor | Float32Array | undefined> = {
+          hidden: pass.hidden,
+          last_h: pass.last[0],
+          last_c: pass.last[1],
+          gx: tf.matMul(dy, k, false, true),
+          gk: tf.matMul(rows, dy, true, false),
+          gu,
+          gb: tf.sum(dy, 0),
+          gh,
+          gc,
+        };
+        return Object.entries(results).flatMap(([part, value]) =>
+          value ? [[part, value instanceof Float32Array ? value : value.dataSync()] as const] : [],
+        );
+      });
+      expect(found.map(([part]) => part).sort()).toEqual(Object.keys(errors).sort());
+      for (const [part, values] of found)
+        expect(distance(values, `${name}_${part}`), part).toBeLessThan(
+          Math.max(2 * (errors[part] ?? 0), least),
+        );
+    });
+  },
+);

@@ -14,3 +14,4 @@ export { hash } from './hash';
 export { softmaxCrossEntropy } from './loss';
 export { maxPool } from './pool';
 export { philoxUniform } from './random';
+export { recurrenceBackward, recurrenceForward } from './recurrence';

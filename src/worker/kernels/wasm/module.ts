@@ -37,6 +37,8 @@ export type FunctionName =
   | 'packPanels'
   | 'packRotatedFilter'
   | 'philoxUniform'
+  | 'recurrenceBackward'
+  | 'recurrenceForward'
   | 'pooledGradientSums'
   | 'pooledInputGradient'
   | 'relu'

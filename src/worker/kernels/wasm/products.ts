@@ -11,11 +11,14 @@ import type { ConvGeometry } from './geometry.js';
 import type { WasmModule } from './module.js';
 
 /** Addresses of `blockRows` rows (native/wasm/kernels/panels.ts), and up to three that the kernels add. */
-const tableBytes = (64 + 3) * 4;
+export const tableBytes = (64 + 3) * 4;
 /** Number of bytes that a load of four elements may read beyond the last run of elements. */
 const slackBytes = 12;
 
 const panelsOf = (columns: number): number => Math.ceil(columns / 8);
+
+/** Bytes of a right factor [rows, columns] in panels. */
+export const panelBytes = (rows: number, columns: number): number => panelsOf(columns) * rows * 32;
 
 type Data = Pick<TensorInfo, 'dataId'>;
 

@@ -18,23 +18,32 @@ import type {
   PhiloxKey,
   PoolWindow,
 } from '../kernels.js';
+import { recurrenceBy } from '../recurrence-pass.js';
+import type { RunRecurrence } from '../recurrence.js';
 import { wasmAdam } from './adam.js';
 import { batchNorm, columnSums, moments } from './batch-norm.js';
 import { convGeometry, poolGeometry } from './geometry.js';
 import { hashAt } from './hash.js';
 import type { WasmModule } from './module.js';
 import { maxPool, maxPoolGradient } from './pool.js';
+import { wasmRecurrence } from './recurrence.js';
 import { convolve, filterGradient, inputGradient, multiply } from './products.js';
 
 /** See `Kernels` for the contract of each method. */
 export class WasmKernels extends BaseKernels {
   readonly name: string;
   readonly #module: WasmModule;
+  readonly #recurrence: RunRecurrence;
 
   constructor(tf: Tensorflow, module: WasmModule) {
     super(tf);
     this.#module = module;
+    this.#recurrence = recurrenceBy(tf, this, wasmRecurrence(module));
     this.name = `own wasm ${module.hash}`;
+  }
+
+  override get recurrence(): RunRecurrence {
+    return this.#recurrence;
   }
 
   conv2d(x: Tensor4D, filter: Tensor4D, window: ConvWindow): Tensor4D {
