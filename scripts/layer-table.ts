@@ -4,12 +4,13 @@
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { multiHeadAttention } from '../src/api/layers/multi-head-attention.js';
 import type { Tensorflow } from '../src/api/tensorflow.js';
 import { requireTfjs } from '../src/worker/engine/tfjs.js';
 import type { Layer } from '../src/worker/executor/layer.js';
 import { innerLayers } from '../src/worker/executor/inner-layers.js';
 import { callRefusals } from '../src/worker/executor/layers/call-guard.js';
-import { implementedClasses, nativeClasses } from '../src/worker/executor/layers/implementations.js';
+import { enginesOf, implementedClasses } from '../src/worker/executor/layers/implementations.js';
 import { noiseClasses } from '../src/worker/executor/layers/random-layers.js';
 import { refusalOf, refusals, type Refusal } from '../src/worker/executor/layers/refusals.js';
 import { mergedMask } from '../src/worker/executor/masks.js';
@@ -45,7 +46,7 @@ const argumentsFor = (tf: Tensorflow): Record<string, unknown> => ({
   mergeMode: 'concat',
 });
 
-/** One layer per class of tf.layers, with the names of the functions that make it. */
+/** One layer per class of tf.layers, and Lockstep's MultiHeadAttention, with the names of the functions that make it. */
 function layersByClass(tf: Tensorflow): Map<string, { readonly layer: Layer; readonly factories: string[] }> {
   const classes = new Map<string, { readonly layer: Layer; readonly factories: string[] }>();
   for (const [name, factory] of Object.entries(tf.layers)) {
@@ -55,6 +56,8 @@ function layersByClass(tf: Tensorflow): Map<string, { readonly layer: Layer; rea
     if (known) known.factories.push(name);
     else classes.set(layer.getClassName(), { layer, factories: [name] });
   }
+  const attention = multiHeadAttention(tf, { numHeads: 2, keyDim: 2 });
+  classes.set(attention.getClassName(), { layer: attention, factories: ['multiHeadAttention(tf, ...)'] });
   return classes;
 }
 
@@ -63,13 +66,15 @@ function training(layer: Layer): string {
   if (refusalOf(layer) !== undefined) return 'refused';
   if (name === 'InputLayer') return 'no computation';
   if (name.endsWith('Cell') || name === 'StackedRNNCells') return 'as a part of a recurrent layer';
-  if (nativeClasses.includes(name))
-    return "Lockstep's kernels on native TensorFlow on the CPU, else tfjs's tape";
+  const engines = enginesOf(name);
+  if (engines !== undefined) return `Lockstep's kernels on ${engines}, else tfjs's tape`;
   return implementedClasses.includes(name) ? "Lockstep's kernels" : "tfjs's tape";
 }
 
 function randomNumbers(layer: Layer): string {
-  if (noiseClasses.includes(layer.getClassName())) return "the run's generator";
+  const name = layer.getClassName();
+  if (noiseClasses.includes(name)) return "the run's generator";
+  if (name === 'MultiHeadAttention') return "`dropout`: the run's generator";
   const recurrent = innerLayers(layer).some((part) => 'dropoutMask' in part);
   return recurrent ? "`dropout` and `recurrentDropout`: the run's generator" : '';
 }
@@ -101,10 +106,10 @@ export function layersPage(): string {
     'Every layer of tfjs trains with equal bits for any number of workers, or is refused by name. Some layers have a forward and a ' +
       "backward pass of Lockstep's own; all others, and custom layers, run through tfjs and are differentiated by its tape. " +
       '[own-model.md](own-model.md#masks-and-random-layers) explains masks and random numbers.',
-    '## Layers of tfjs',
+    '## Layers of tfjs, and MultiHeadAttention',
     "The third column is for usual options. With an option that Lockstep's kernels do not have, such as `dataFormat: 'channelsFirst'` or " +
       'an activation other than `linear` and `relu` in a Conv2D or Dense, the layer runs through tfjs as well.',
-    table(['class', '`tf.layers`', 'computed by', 'random numbers'], rows),
+    table(['class', 'function', 'computed by', 'random numbers'], rows),
     '## Refused before the first step',
     'These rules also apply to layers inside wrappers, models and custom layers.',
     refusalTable(refusals),

@@ -6,6 +6,7 @@ export type {
   AugmentFunction,
   Callbacks,
   CallbackTools,
+  ColumnEncoding,
   ConfigInput,
   DataSource,
   Draws,
@@ -16,8 +17,11 @@ export type {
   MetricFunction,
   ModelContext,
   OutputLoss,
+  PicturePreprocessing,
   Prediction,
+  Preprocessing,
   SampleToAugment,
+  TablePreprocessing,
   Tensorflow,
   TrainingDefinition,
   TrainingOptions,
@@ -46,12 +50,6 @@ export type {
   TensorValues,
   TrainingData,
 } from './shared/data/training-data.js';
-export type {
-  ColumnEncoding,
-  PicturePreprocessing,
-  Preprocessing,
-  TablePreprocessing,
-} from './shared/data/preprocessing.js';
 export { fit, fitDataset } from './api/runs/fit.js';
 export type {
   BatchSource,
@@ -65,4 +63,6 @@ export { listRuns, loadRun, readEvents } from './api/runs/run.js';
 export type { EpochRecord, Evaluation, Run, RunEvent, RunSummary, TimedEvent } from './api/runs/run.js';
 export { evaluate, exportModel, predict } from './api/runs/saved.js';
 export type { EvaluateOptions, ExportOptions, PredictionEvent, SavedRunOptions } from './api/runs/saved.js';
+export { multiHeadAttention, registerLayers } from './api/layers/multi-head-attention.js';
+export type { MultiHeadAttentionArguments } from './api/layers/multi-head-attention.js';
 export { OperationalError, type ErrorCode } from './shared/errors.js';

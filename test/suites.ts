@@ -13,6 +13,7 @@ const unit = ['contract', 'oracle', 'property', 'unit'].map((folder) => `test/${
  * seconds of CPU time: in `core`. The files of `unit` share their processes, which halves the time of that suite.
  */
 const isolated: readonly string[] = [
+  'test/oracle/attention.test.ts',
   'test/oracle/export-readers.test.ts',
   'test/oracle/layers.test.ts',
   'test/oracle/losses.test.ts',

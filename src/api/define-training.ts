@@ -18,6 +18,12 @@ export type { Callbacks, CallbackTools, EpochEnd } from './callbacks.js';
 export type { ConfigInput } from './config-input.js';
 export type { Loss, LossFunction, Metric, MetricFunction, OutputLoss, Prediction } from './objective.js';
 export type { Tensorflow } from './tensorflow.js';
+export type {
+  ColumnEncoding,
+  PicturePreprocessing,
+  Preprocessing,
+  TablePreprocessing,
+} from '../shared/data/preprocessing.js';
 
 export interface ModelContext {
   /** The worker's tfjs, to be used instead of an import. */

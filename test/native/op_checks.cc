@@ -343,8 +343,138 @@ void CheckRecurrence(bool gru) {
                     "], got [2, 3, 5]");
 }
 
+// Attention in float64. `in` is query [samples, queries, heads, size], key and value [samples, keys, heads, size], mask
+// [samples, keys], dropout [samples, heads, queries, keys] and the scale.
+Doubles AttentionOf(const std::vector<Doubles>& in, int64_t samples, int64_t queries, int64_t keys, int64_t heads,
+                    int64_t size, int64_t value_size) {
+  Doubles y(samples * queries * heads * value_size);
+  for (int64_t b = 0; b < samples; b++)
+    for (int64_t h = 0; h < heads; h++)
+      for (int64_t t = 0; t < queries; t++) {
+        Doubles p(keys);
+        double sum = 0;
+        for (int64_t s = 0; s < keys && s <= t; s++) {
+          if (in[3][b * keys + s] == 0) continue;
+          double score = 0;
+          for (int64_t i = 0; i < size; i++)
+            score += in[0][((b * queries + t) * heads + h) * size + i] * in[1][((b * keys + s) * heads + h) * size + i];
+          sum += p[s] = std::exp(score * in[5][0]);
+        }
+        for (int64_t s = 0; s < keys && sum > 0; s++)
+          for (int64_t i = 0; i < value_size; i++)
+            y[((b * queries + t) * heads + h) * value_size + i] += p[s] / sum *
+                                                                   in[4][((b * heads + h) * queries + t) * keys + s] *
+                                                                   in[2][((b * keys + s) * heads + h) * value_size + i];
+      }
+  return y;
+}
+
+// A causal attention with a mask and dropout, and more queries than are computed at a time. Gradients are compared with
+// central differences of the float64 attention, at every seventh value.
+void CheckAttention() {
+  const int64_t samples = 2, queries = 101, keys = 19, heads = 2, size = 5, value_size = 3;
+  std::vector<Tensor> inputs = {
+      UniformsOf({samples, queries, heads, size}, 21),    UniformsOf({samples, keys, heads, size}, 22),
+      UniformsOf({samples, keys, heads, value_size}, 23), EighthsOf({samples, 1, keys}, 24),
+      UniformsOf({samples, heads, queries, keys}, 25),    TensorOf({1}, {0.5f})};
+  for (size_t i = 0; i < inputs[3].values.size(); i++) inputs[3].values[i] = i % 5 == 0 ? 0.0f : 1.0f;
+  const Attributes options = {{"causal", 1}};
+  const std::vector<Tensor> given = inputs;
+  std::vector<Doubles> exact;
+  for (const Tensor& tensor : given) exact.emplace_back(tensor.values.begin(), tensor.values.end());
+  const auto of = [&](const std::vector<Doubles>& in) {
+    return AttentionOf(in, samples, queries, keys, heads, size, value_size);
+  };
+  const Tensor y = MustRun("LockstepAttention", options, inputs);
+  ExpectClose("LockstepAttention", y.values, of(exact), 2e-6);
+
+  const Tensor dy = UniformsOf({samples, queries, heads, value_size}, 26);
+  std::vector<Tensor> backward = given;
+  backward.push_back(dy);
+  const Floats gradients = MustRun("LockstepAttentionGradient", options, backward).values;
+  Floats found;
+  Doubles expected;
+  size_t first = 0;
+  for (size_t input = 0; input < 3; first += exact[input].size(), input++)
+    for (size_t i = 0; i < exact[input].size(); i += 7) {
+      const double step = 1e-5, value = exact[input][i];
+      exact[input][i] = value + step;
+      const Doubles high = of(exact);
+      exact[input][i] = value - step;
+      const Doubles low = of(exact);
+      exact[input][i] = value;
+      double sum = 0;
+      for (size_t k = 0; k < high.size(); k++) sum += (high[k] - low[k]) / (2 * step) * dy.values[k];
+      found.push_back(gradients[first + i]);
+      expected.push_back(sum);
+    }
+  ExpectClose("LockstepAttentionGradient", found, expected, 3e-6);
+  ExpectFailure("LockstepAttention", options, {given[0], given[1], given[2], UniformsOf({3}, 1), given[4], given[5]},
+                "Lockstep attention: expected a mask with 38 or 3838 values or none, got [3]");
+}
+
+// Products of matrices in eighths, whose sums are exact.
+void CheckBatchProduct(int64_t rows, int64_t inner, int64_t columns, bool transpose_a, bool transpose_b) {
+  const int64_t batch = 3;
+  const Tensor a =
+      EighthsOf(transpose_a ? std::vector<int64_t>{batch, inner, rows} : std::vector<int64_t>{batch, rows, inner}, 31);
+  const Tensor b = EighthsOf(
+      transpose_b ? std::vector<int64_t>{batch, columns, inner} : std::vector<int64_t>{batch, inner, columns}, 32);
+  Doubles expected(batch * rows * columns);
+  for (int64_t m = 0; m < batch; m++)
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < columns; c++)
+        for (int64_t i = 0; i < inner; i++)
+          expected[(m * rows + r) * columns + c] +=
+              static_cast<double>(a.values[m * rows * inner + (transpose_a ? i * rows + r : r * inner + i)]) *
+              b.values[m * inner * columns + (transpose_b ? c * inner + i : i * columns + c)];
+  std::vector<Tensor> inputs = {a, b};
+  const Tensor product =
+      MustRun("LockstepBatchProduct", {{"transpose_a", transpose_a}, {"transpose_b", transpose_b}}, inputs);
+  ExpectClose("LockstepBatchProduct", product.values, expected, 1e-6);
+}
+
+void CheckBatchProducts() {
+  for (const bool transpose_a : {false, true})
+    for (const bool transpose_b : {false, true}) {
+      CheckBatchProduct(16, 7, 32, transpose_a, transpose_b);
+      CheckBatchProduct(401, 5, 19, transpose_a, transpose_b);
+      CheckBatchProduct(1, 1, 1, transpose_a, transpose_b);
+    }
+  ExpectFailure("LockstepBatchProduct", {{"transpose_a", 0}, {"transpose_b", 0}},
+                {EighthsOf({2, 3, 4}, 1), EighthsOf({2, 5, 3}, 1)},
+                "LockstepBatchProduct: expected matrices that can be multiplied, got [2, 3, 4] and [2, 5, 3]");
+}
+
+void CheckSoftmax() {
+  const int64_t rows = 2000, columns = 19;
+  std::vector<Tensor> inputs = {UniformsOf({rows, columns}, 33)};
+  inputs[0].values[3] = -1e9f;
+  const Tensor x = inputs[0], dy = UniformsOf({rows, columns}, 34);
+  const Tensor y = MustRun("LockstepSoftmax", {}, inputs);
+  Doubles expected(rows * columns), gradient(rows * columns);
+  for (int64_t r = 0; r < rows; r++) {
+    double sum = 0, mean = 0;
+    for (int64_t c = 0; c < columns; c++) sum += std::exp(static_cast<double>(x.values[r * columns + c]));
+    for (int64_t c = 0; c < columns; c++) {
+      expected[r * columns + c] = std::exp(static_cast<double>(x.values[r * columns + c])) / sum;
+      mean += static_cast<double>(y.values[r * columns + c]) * dy.values[r * columns + c];
+    }
+    for (int64_t c = 0; c < columns; c++)
+      gradient[r * columns + c] = y.values[r * columns + c] * (dy.values[r * columns + c] - mean);
+  }
+  ExpectClose("LockstepSoftmax", y.values, expected, 1e-6);
+  std::vector<Tensor> backward = {y, dy};
+  ExpectClose("LockstepSoftmaxGradient", MustRun("LockstepSoftmaxGradient", {}, backward).values, gradient, 1e-6);
+  ExpectFailure("LockstepSoftmaxGradient", {}, {y, EighthsOf({2, 19}, 1)},
+                "LockstepSoftmaxGradient: expected y [..., C] and dy of its shape, got [2000, 19] and [2, 19]");
+}
+
 void CheckProducts() {
   if (!SupportsProducts()) return;
+  CheckBatchProducts();
+  CheckSoftmax();
+  CheckAttention();
   CheckRecurrence(false);
   CheckRecurrence(true);
   CheckConvolutions();

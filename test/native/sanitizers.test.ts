@@ -27,9 +27,12 @@ async function output(program: string, args: string[] = [], environment: Record<
 
 const ops = [
   'LockstepAdam',
+  'LockstepAttention',
+  'LockstepAttentionGradient',
   'LockstepBatchNorm',
   'LockstepBatchNormGradient',
   'LockstepBatchNormSums',
+  'LockstepBatchProduct',
   'LockstepConv',
   'LockstepConvFilterGradient',
   'LockstepConvInputGradient',
@@ -43,9 +46,11 @@ const ops = [
   'LockstepMoments',
   'LockstepRecurrence',
   'LockstepRecurrenceGradient',
+  'LockstepSoftmax',
+  'LockstepSoftmaxGradient',
   'LockstepStore',
 ];
-const withoutProducts = ops.filter((name) => !/Conv|Dense|Recurrence/.test(name));
+const withoutProducts = ops.filter((name) => !/Attention|Product|Conv|Dense|Recurrence|Softmax/.test(name));
 const expectedOps = process.arch === 'x64' ? ops : withoutProducts;
 
 describe.skipIf(missing)(`native code with sanitizers${missing === undefined ? '' : ` (${missing})`}`, () => {

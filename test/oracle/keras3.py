@@ -90,6 +90,23 @@ def translation():
     return keras.Model([source, target], y)
 
 
+def attention():
+    x = keras.Input((6,))
+    # Keras's result of a query that is masked itself depends on the path that Keras takes, so the queries have no mask.
+    y, masked = layers.Embedding(10, 4)(x), layers.Embedding(10, 5, mask_zero=True)(x)
+    y = layers.Add()([y, layers.MultiHeadAttention(2, 3)(y, masked)])
+    y = layers.Add()([y, layers.MultiHeadAttention(2, 3, value_dim=5)(y, y, use_causal_mask=True)])
+    y = layers.LayerNormalization()(y)
+    y = layers.Dense(6)(layers.MultiHeadAttention(1, 2, output_shape=5, use_bias=False)(y, y))
+    return keras.Model(x, layers.Flatten()(y))
+
+
+def cross_attention():
+    query, value, key = keras.Input((3, 4)), keras.Input((5, 6)), keras.Input((5, 2))
+    y = layers.MultiHeadAttention(3, 2, value_dim=4)(query, value, key=key)
+    return keras.Model([query, value, key], layers.MultiHeadAttention(2, 2, dropout=0.5)(y, value))
+
+
 def inputs_of(model):
     if model.layers and any(isinstance(layer, layers.Embedding) for layer in model.layers):
         return [np.array([[1, 2, 3, 0, 0, 0], [4, 5, 6, 7, 8, 9]], "float32")]
@@ -133,5 +150,5 @@ def write(folder, make):
         json.dump({"inputs": flat(inputs), "outputs": flat(outputs)}, file)
 
 
-for function in [sequential, pictures, branches, nested, text, masked, translation]:
+for function in [sequential, pictures, branches, nested, text, masked, translation, attention, cross_attention]:
     write(os.path.join(sys.argv[1], function.__name__), function)

@@ -12,7 +12,16 @@ import { temporaryFolder } from '../support/lockstep.js';
 
 const tf = createRequire(import.meta.url)('@tensorflow/tfjs') as typeof tfjs;
 const fixtures = fileURLToPath(new URL('../fixtures/keras3/', import.meta.url));
-const names = ['sequential', 'pictures', 'branches', 'nested', 'text', 'masked', 'translation'];
+const names = [
+  'sequential',
+  'pictures',
+  'branches',
+  'nested',
+  'text',
+  'masked',
+  'translation',
+  'cross_attention',
+];
 
 interface Predictions {
   readonly inputs: readonly { readonly shape: number[]; readonly values: number[] }[];
@@ -147,8 +156,26 @@ const refusals: [string, string, (changed: LayerJson) => void, RegExp][] = [
   [
     'text',
     'GRU',
-    (gru) => (gru.class_name = 'MultiHeadAttention'),
-    /\(MultiHeadAttention\), field "class_name": tfjs has no such/,
+    (gru) => (gru.class_name = 'EinsumDense'),
+    /\(EinsumDense\), field "class_name": tfjs has no such/,
+  ],
+  [
+    'cross_attention',
+    'MultiHeadAttention',
+    ({ config }) => (config['attention_axes'] = [1, 2]),
+    /\(MultiHeadAttention\), argument "attentionAxes": expected 1 or none, got \[1,2\]/,
+  ],
+  [
+    'cross_attention',
+    'MultiHeadAttention',
+    ({ config }) => (config['sliding_window'] = 3),
+    /\(MultiHeadAttention\), argument "slidingWindow": expected none, since it is not supported, got 3/,
+  ],
+  [
+    'cross_attention',
+    'MultiHeadAttention',
+    ({ inbound_nodes: [call] = [] }) => (call!.kwargs['attention_mask'] = true),
+    /\(MultiHeadAttention\), field "inbound_nodes": the argument "attention_mask" is not supported/,
   ],
   [
     'nested',

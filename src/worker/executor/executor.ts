@@ -227,7 +227,8 @@ function forward(
 ): Forward {
   if (masks.length === 0) return op.forward(context, inputs);
   const shardMasks = masks.map((flow) => flow.enter(node));
-  const pass = op.forward(context, inputs, shardMasks);
+  const inputMasks = masks.map((flow) => flow.inputMasks(node));
+  const pass = op.forward(context, inputs, shardMasks, inputMasks);
   for (const [i, flow] of masks.entries())
     flow.leave(
       node,

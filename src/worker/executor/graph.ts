@@ -78,7 +78,7 @@ export function buildGraph(model: LayersModel, dissolveTimeDistributed = false):
 
 /** Classes of layers that compute something else in training than in inference. */
 const dependsOnTraining =
-  /^(BatchNormalization|Dropout|SpatialDropout1D|AlphaDropout|GaussianDropout|GaussianNoise|Random\w*|RNN|SimpleRNN|GRU|LSTM|ConvLSTM2D|Bidirectional|TimeDistributed)$/;
+  /^(BatchNormalization|Dropout|SpatialDropout1D|AlphaDropout|GaussianDropout|GaussianNoise|Random\w*|RNN|SimpleRNN|GRU|LSTM|ConvLSTM2D|Bidirectional|MultiHeadAttention|TimeDistributed)$/;
 
 /** A node without its outputs. */
 interface Call extends Omit<GraphNode, 'kind' | 'outputs'> {

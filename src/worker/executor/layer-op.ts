@@ -64,8 +64,16 @@ export interface Forward {
 export interface LayerOp {
   /** True if the backward pass calls `runDeferred`. */
   readonly overlapsCommunication?: boolean;
-  /** @param masks the mask that tfjs would call the layer with, per active shard; absent in a model without masks */
-  forward(context: PassContext, inputs: ShardedTensors, masks?: readonly (Tensor | undefined)[]): Forward;
+  /**
+   * @param masks the mask that tfjs would call the layer with, per active shard; absent in a model without masks
+   * @param inputMasks the masks of all inputs, [active shard][input]; absent in a model without masks
+   */
+  forward(
+    context: PassContext,
+    inputs: ShardedTensors,
+    masks?: readonly (Tensor | undefined)[],
+    inputMasks?: readonly (readonly (Tensor | undefined)[])[],
+  ): Forward;
   /** Makes the step's side effects (running statistics) permanent. Called before the optimizer's update. */
   commit?(): void;
 }

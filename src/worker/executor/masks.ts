@@ -92,6 +92,11 @@ export class MaskFlow {
     return mask;
   }
 
+  /** Returns the mask of each input of the node. */
+  inputMasks({ inputs, scope }: GraphNode): (Tensor | undefined)[] {
+    return inputs.map((valueId) => this.#maskOf(scope, valueId));
+  }
+
   /** Computes the masks of the node's outputs; `values` are its inputs. */
   leave({ layer, kind, inputs, outputs, scope }: GraphNode, values: readonly Tensor[]): void {
     if (kind === 'unstack') {

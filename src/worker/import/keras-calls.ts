@@ -1,13 +1,8 @@
 /** Converts the calls of a layer from Keras 3 to the form of tfjs and Keras 2. */
 
 import type { CallConfig, LayerConfig } from '../model-files/layer-config.js';
-import type { JsonObject, KerasFile, Refuse } from './keras-file.js';
-
-/** A call as Keras 3 writes it. */
-interface Keras3Call {
-  readonly args: readonly unknown[];
-  readonly kwargs?: JsonObject;
-}
+import { convertAttentionCall, isAttention } from './keras-attention.js';
+import type { Keras3Call, KerasFile, Refuse } from './keras-file.js';
 
 export type AnyCall = CallConfig | Keras3Call;
 
@@ -34,14 +29,19 @@ export function convertCalls(
 
 /** @throws ModelError if the layer computes something else with this argument than without */
 function checkTraining(training: unknown, layer: LayerConfig, refuse: Refuse): void {
-  if (!dependsOnTraining(layer)) return;
+  if (training === null || !dependsOnTraining(layer)) return;
   refuse(
     'inbound_nodes',
     `it is called with training=${JSON.stringify(training)}. Set \`trainable\` to false on the layers that must not change instead`,
   );
 }
 
-function convertCall({ args, kwargs = {} }: Keras3Call, layer: LayerConfig, refuse: Refuse): CallConfig {
+function convertCall(call: Keras3Call, layer: LayerConfig, refuse: Refuse): CallConfig {
+  if (isAttention(layer)) {
+    checkTraining(call.kwargs?.['training'] ?? null, layer, refuse);
+    return convertAttentionCall(call, layer, tensorsOf, refuse);
+  }
+  const { args, kwargs = {} } = call;
   const field = 'inbound_nodes';
   const [first, ...others] = args;
   const inputs = tensorsOf(first);

@@ -16,5 +16,11 @@ export interface KerasFile {
   readonly knows: (className: string) => boolean;
 }
 
+/** A call of a layer as Keras 3 writes it. */
+export interface Keras3Call {
+  readonly args: readonly unknown[];
+  readonly kwargs?: JsonObject;
+}
+
 /** Throws the ModelError for a field of a layer. */
 export type Refuse = (field: string, problem: string) => never;

@@ -8,6 +8,8 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import { hashFloats } from '../../shared/ledger/hash.js';
 import type { Tensorflow } from '../../api/tensorflow.js';
+import type { AttentionInputs, AttentionPass } from './attention.js';
+import { composedAttention } from './composed-attention.js';
 import { composedBatchNorm, type BatchNormParts } from './composed-batch-norm.js';
 import { composedDropout } from './composed-dropout.js';
 import type {
@@ -107,6 +109,10 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
 
   layerNorm(x: Tensor, parameters: LayerNormParameters): LayerNormPass {
     return composedLayerNorm(this.tf, this, x, parameters);
+  }
+
+  attention(inputs: AttentionInputs): AttentionPass {
+    return composedAttention(this.tf, inputs);
   }
 
   dropout(x: Tensor, rate: number, key: PhiloxKey, counter: PhiloxCounter): Tensor {

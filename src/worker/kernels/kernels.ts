@@ -11,6 +11,7 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { NamedVectors, ParameterVector, PinnedVectors } from '../../shared/model/named-vectors.js';
+import type { AttentionInputs, AttentionPass } from './attention.js';
 import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';
 import type { RunRecurrence } from './recurrence.js';
 
@@ -191,6 +192,8 @@ export interface Kernels {
   batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail, training: boolean): BatchNormPass;
   /** Normalizes each row of `x` [..., columns]. Must run inside a tidy, which also frees what the backward pass needs. */
   layerNorm(x: Tensor, parameters: LayerNormParameters): LayerNormPass;
+  /** Must run inside a tidy, which also frees what the backward pass needs. */
+  attention(inputs: AttentionInputs): AttentionPass;
   /** Returns the matrix product of `a` and `b`, each transposed first if its flag is set. */
   matMul(a: Tensor2D, b: Tensor2D, transposeA: boolean, transposeB: boolean): Tensor2D;
   /**

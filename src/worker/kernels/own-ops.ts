@@ -23,7 +23,9 @@ import { hashPlace } from '../../shared/ledger/hash.js';
 import { adamVectors, readAdamVectors, vectorOf } from '../../shared/model/named-vectors.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
 import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';
+import { ownAttention } from './own-attention.js';
 import { ownDepthwise } from './own-depthwise.js';
+import { useOwnProducts } from './own-products.js';
 import { dtypes, type Attribute, type RawOps } from './raw-ops.js';
 
 /** Channel counts are multiples of this. */
@@ -56,6 +58,7 @@ export class OwnOps {
     const { zeros } = tf;
     const convolve = (): Tensor => this.conv(zeros([1, 1, 1, lanes]), zeros([3, 3, lanes, lanes]));
     this.multiplies = failureOf('LockstepConv', tf, convolve) === undefined;
+    if (this.multiplies) useOwnProducts(tf, ops);
   }
 
   /**
@@ -147,6 +150,11 @@ export class OwnOps {
 
   depthwise(convolution: Convolution): DepthwiseConvolution | undefined {
     return ownDepthwise(this.#tf, this.#ops, convolution);
+  }
+
+  /** Undefined if the CPU lacks the instructions. */
+  attention(...[inputs]: Parameters<Kernels['attention']>): ReturnType<Kernels['attention']> | undefined {
+    return this.multiplies ? ownAttention(this.#tf, this.#ops, inputs) : undefined;
   }
 
   layerNorm(x: Tensor, { gamma, beta, epsilon }: LayerNormParameters): LayerNormPass {

@@ -182,6 +182,10 @@ export class TensorflowKernels extends BaseKernels {
     return this.#own?.layerNorm(...given) ?? super.layerNorm(...given);
   }
 
+  override attention(...given: Parameters<Kernels['attention']>): ReturnType<Kernels['attention']> {
+    return this.#own?.attention(...given) ?? super.attention(...given);
+  }
+
   /** Uses FusedBatchNormV3 with variance 1 and epsilon 0, which computes the expression in one pass. */
   override affine(x: Tensor, mean: Tensor1D, scale: Tensor1D, shift: Tensor1D): Tensor {
     return this.tf.tidy(() => {

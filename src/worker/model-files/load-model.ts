@@ -5,6 +5,7 @@ import { dirname, join, resolve, sep } from 'node:path';
 import type { io } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { z } from 'zod';
+import { registerLayers } from '../../api/layers/multi-head-attention.js';
 import { modelFolder } from '../../shared/artefacts/artefact.js';
 import { ModelError, OperationalError, systemCode } from '../../shared/errors.js';
 import { readInFull } from '../../shared/files/in-full.js';
@@ -85,6 +86,7 @@ export async function openModel(
   register?: () => Promise<void>,
 ): Promise<LayersModel> {
   try {
+    registerLayers(tf);
     const classes = layerClasses(artifacts.modelTopology as object);
     if (register && classes.some((name) => !isRegistered(tf, name))) await register();
     const topology = convertKeras(artifacts.modelTopology as object, {

@@ -9,6 +9,7 @@ import { dense } from './dense.js';
 import { depthwiseConv2d } from './depthwise-conv2d.js';
 import { dropout } from './dropout.js';
 import { layerNormalization } from './layer-normalization.js';
+import { multiHeadAttention } from './multi-head-attention.js';
 import { inLayer, recorded } from './recorded-layer.js';
 import { bidirectional, recurrent } from './recurrent.js';
 import { activation, flatten, maxPooling2d, relu } from './simple.js';
@@ -27,6 +28,7 @@ const implementations: Readonly<Record<string, LayerImplementation>> = {
   LSTM: recurrent,
   LayerNormalization: layerNormalization,
   MaxPooling2D: maxPooling2d,
+  MultiHeadAttention: multiHeadAttention,
   ReLU: relu,
   SimpleRNN: recurrent,
 };
@@ -34,14 +36,15 @@ const implementations: Readonly<Record<string, LayerImplementation>> = {
 /** Classes with an implementation of Lockstep's own, in the usual configurations. */
 export const implementedClasses: readonly string[] = Object.keys(implementations);
 
-/** Implemented classes whose kernels only native TensorFlow has. Every other engine records these layers. */
-export const nativeClasses: readonly string[] = [
-  'Bidirectional',
-  'DepthwiseConv2D',
-  'GRU',
-  'LSTM',
-  'SimpleRNN',
-];
+/** Implemented classes whose kernels only some engines have. Every other engine records these layers. */
+const nativeClasses: readonly string[] = ['DepthwiseConv2D'];
+const recurrentClasses: readonly string[] = ['Bidirectional', 'GRU', 'LSTM', 'SimpleRNN'];
+
+/** Returns the engines that have the kernels of an implemented class; undefined for all engines. */
+export function enginesOf(className: string): string | undefined {
+  if (nativeClasses.includes(className)) return 'native TensorFlow on the CPU';
+  return recurrentClasses.includes(className) ? 'native TensorFlow on the CPU and WebAssembly' : undefined;
+}
 
 /** @throws ModelError if the layer's options cannot be trained data-parallel */
 export function implementationOf(layer: Layer, services: LayerServices): LayerOp {
@@ -63,7 +66,7 @@ interface Checks {
  */
 function checkingInput(layer: Layer, op: LayerOp): LayerOp {
   let checked = false;
-  const forward: LayerOp['forward'] = (context, inputs, masks) => {
+  const forward: LayerOp['forward'] = (context, inputs, ...masks) => {
     if (!checked && context.shards.length > 0) {
       const fields = fieldsOf<Checks>(layer);
       // The initial states of a recurrent layer are inputs without a specification.
@@ -72,7 +75,7 @@ function checkingInput(layer: Layer, op: LayerOp): LayerOp {
       inLayer(layer, 'call', () => fields.assertInputCompatibility(first));
       checked = true;
     }
-    return op.forward(context, inputs, masks);
+    return op.forward(context, inputs, ...masks);
   };
   return { overlapsCommunication: op.overlapsCommunication ?? false, forward, commit: () => op.commit?.() };
 }

@@ -1,7 +1,8 @@
-/** The executor's other kernels: bias, ReLU, max-pool, Dropout, the cross-entropy and recurrences. */
+/** The executor's other kernels: bias, ReLU, max-pool, Dropout, the cross-entropy, recurrences and attention. */
 
 import type { Rank, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { PoolWindow } from '../../kernels/kernels.js';
+import { attentionCases } from './attentions.js';
 import { recurrenceCases } from './recurrences.js';
 import { normal, times, type NumericsCase, type NumericsContext } from '../numerics-case.js';
 
@@ -39,6 +40,7 @@ export function layerKernelCases(context: NumericsContext): NumericsCase[] {
     ...layerNormCases(context),
     ...depthwiseCases(context),
     ...recurrenceCases(context),
+    ...attentionCases(context),
   ];
 }
 
