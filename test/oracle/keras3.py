@@ -90,17 +90,6 @@ def translation():
     return keras.Model([source, target], y)
 
 
-def attention():
-    x = keras.Input((6,))
-    # Keras's result of a query that is masked itself depends on the path that Keras takes, so the queries have no mask.
-    y, masked = layers.Embedding(10, 4)(x), layers.Embedding(10, 5, mask_zero=True)(x)
-    y = layers.Add()([y, layers.MultiHeadAttention(2, 3)(y, masked)])
-    y = layers.Add()([y, layers.MultiHeadAttention(2, 3, value_dim=5)(y, y, use_causal_mask=True)])
-    y = layers.LayerNormalization()(y)
-    y = layers.Dense(6)(layers.MultiHeadAttention(1, 2, output_shape=5, use_bias=False)(y, y))
-    return keras.Model(x, layers.Flatten()(y))
-
-
 def cross_attention():
     query, value, key = keras.Input((3, 4)), keras.Input((5, 6)), keras.Input((5, 2))
     y = layers.MultiHeadAttention(3, 2, value_dim=4)(query, value, key=key)
@@ -150,5 +139,5 @@ def write(folder, make):
         json.dump({"inputs": flat(inputs), "outputs": flat(outputs)}, file)
 
 
-for function in [sequential, pictures, branches, nested, text, masked, translation, attention, cross_attention]:
+for function in [sequential, pictures, branches, nested, text, masked, translation, cross_attention]:
     write(os.path.join(sys.argv[1], function.__name__), function)
