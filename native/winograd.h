@@ -2,9 +2,13 @@
 // F(2x2, 3x3): 16 products give four outputs where the direct sum takes 36 (Lavin & Gray, "Fast Algorithms for
 // Convolutional Neural Networks", CVPR 2016). The arithmetic is in simd_winograd.h.
 //
-//   forward          Y  = A^T [ (G g G^T) * (B^T d B) ] A, with a 4x4 patch d of the input and a 2x2 tile Y of the
-//   output input gradient   the forward pass of dY, with the filter rotated by 180 degrees and its channels exchanged
-//   filter gradient  dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G
+// Forward, with a 4x4 patch d of the input and a 2x2 tile Y of the output:
+//   Y = A^T [ (G g G^T) * (B^T d B) ] A
+//
+// The input gradient is the forward pass of dY, with the filter rotated by 180 degrees and its channels exchanged.
+//
+// Filter gradient:
+//   dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G
 //
 // The transforms' constants are 0, 1 and 1/2, so only sums and products round. Each is summed in a fixed order: over
 // channels within a tile, and for a filter gradient over blocks of tiles and partitions of images that the shape alone
