@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { contradictions } from '../../src/cli/options/contradictions.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
@@ -102,6 +102,9 @@ describe('a package of WebGPU', () => {
 });
 
 describe('an installation of an engine', () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
   const log = (): void => undefined;
   it.each([
     ['TensorFlow', (host: EngineHost) => engineDirectory(host, 'cpu'), installEngine],
@@ -118,6 +121,24 @@ describe('an installation of an engine', () => {
       expect(await readdir(root)).toEqual(['other.draft-2']);
     },
   );
+
+  it.each([
+    ['a file of another size', 'quick', 'another'],
+    ['with --verify, a file with other content', 'full', 'other'],
+  ])('replaces a folder of WebGPU that is damaged: %s', async (_, mode, content) => {
+    const host = { home: await temporaryFolder() };
+    await writeWebgpu(host);
+    await writeFile(join(webgpuDirectory(host), 'index.js'), content);
+    const lines: string[] = [];
+    // Without npm, the installation ends when it starts to download.
+    vi.stubEnv('PATH', await temporaryFolder());
+    const installing = installWebgpu({ host, verify: mode === 'full', log: (line) => lines.push(line) });
+    await expect(installing).rejects.toThrow(/expected `npm pack webgpu@0\.6\.2/);
+    expect(lines).toEqual([
+      expect.stringMatching(/is not usable, installing it again: .*index\.js: expected/),
+      expect.stringContaining('downloading webgpu@0.6.2'),
+    ]);
+  });
 
   it('waits for another process that installs, and uses its result', async () => {
     const host = { home: await temporaryFolder() };

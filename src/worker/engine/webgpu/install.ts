@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { EngineError, systemCode } from '../../../shared/errors.js';
+import { EngineError, OperationalError, systemCode } from '../../../shared/errors.js';
 import { manifestName, type EngineHost } from '../cache.js';
 import { draftOf, exclusively, publishDraft } from '../install/exclusive.js';
 import { describeFiles } from '../manifest.js';
@@ -31,19 +31,32 @@ export interface InstallWebgpuOptions {
 }
 
 /**
- * Waits while another process installs, and then uses what it has installed. Returns the engine's folder.
+ * Waits while another process installs, and then uses what it has installed. Replaces a damaged folder. Returns the engine's folder.
  * @throws EngineError if a package cannot be had or has another hash
  */
 export async function installWebgpu(options: InstallWebgpuOptions): Promise<string> {
-  const { host, from, force, verify, log } = options;
+  const { host, from, force, log } = options;
   const directory = webgpuDirectory(host);
   return exclusively(directory, async () => {
-    const present = force || from !== undefined ? undefined : findWebgpu(host);
-    if (present === undefined) return installNew(directory, from, log);
-    await verifiedWebgpuManifest(present, verify ? 'full' : 'quick');
+    const isUsable = !force && from === undefined && (await isPresent(options));
+    if (!isUsable) return installNew(directory, from, log);
     log(`Engine: the packages of WebGPU are there already, in ${directory}.`);
     return directory;
   });
+}
+
+/** Returns false without the packages, and with the reason in the log if they are damaged. */
+async function isPresent({ host, verify, log }: InstallWebgpuOptions): Promise<boolean> {
+  const directory = findWebgpu(host);
+  if (directory === undefined) return false;
+  try {
+    await verifiedWebgpuManifest(directory, verify ? 'full' : 'quick');
+    return true;
+  } catch (error) {
+    if (!(error instanceof OperationalError)) throw error;
+    log(`Engine in ${directory} is not usable, installing it again: ${error.message}`);
+    return false;
+  }
 }
 
 async function installNew(
