@@ -73,6 +73,7 @@ const isolated: readonly string[] = [
   'test/unit/wasm-kernels.test.ts',
   'test/unit/webgpu-engine.test.ts',
   'test/unit/webgpu-packages.test.ts',
+  'test/unit/webgpu-shard-sums.test.ts',
   'test/unit/weight-paths.test.ts',
 ];
 

@@ -68,8 +68,17 @@ interface GradientTarget {
 }
 
 export interface GradientHooks {
-  /** Copies a tensor's values. Called for the first gradient that a weight gets on a local shard. Most weights get only one. */
-  readonly store: (value: Tensor, target: PinnedVector, weight: number, local: number) => void;
+  /**
+   * Copies a tensor's values to `targets[local]`. Called for the first gradient that a weight gets on a local shard. Most weights
+   * get only one; `isOnly` is false if others follow.
+   */
+  readonly store: (
+    value: Tensor,
+    targets: readonly PinnedVector[],
+    weight: number,
+    local: number,
+    isOnly: boolean,
+  ) => void;
   /** Completes all copies of `store`, which may be pending until then. Called before a target is read. */
   readonly completeStores: () => void;
   /** Forgets the copies that are pending. Called when a step begins: those of an aborted step have targets of an old generation. */
@@ -176,7 +185,7 @@ export class GradientBuckets {
     const target = targets[shard.local];
     invariant(target, `shard ${shard.local} does not belong to this worker`);
     const stored = seen === 1 && typeof value !== 'function' && !(value instanceof Float32Array);
-    if (stored) this.#hooks.store(value, target, weight, shard.local);
+    if (stored) this.#hooks.store(value, targets, weight, shard.local, expected === 1);
     else if (seen > 1) this.#addTo(target, this.#valuesOf(value, weight, size));
     else if (typeof value === 'function') value(target);
     else target.set(value as Float32Array);

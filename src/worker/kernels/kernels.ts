@@ -10,6 +10,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
+import type { Range } from '../../shared/sharding/identifiers.js';
 import type { NamedVectors, ParameterVector, PinnedVectors } from '../../shared/model/named-vectors.js';
 import type { AttentionInputs, AttentionPass } from './attention.js';
 import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';
@@ -125,6 +126,14 @@ export interface AdamState {
   dispose(): void;
 }
 
+/** The targets of one parameter's gradients, whose sum along the fixed tree over the shards (sharding/tree.ts) follows. */
+export interface ShardTargets {
+  /** One per shard of this worker; the same array for all shards of a parameter. */
+  readonly targets: readonly PinnedVector[];
+  /** The maximal subtrees of these shards, as ranges of `targets`. */
+  readonly subtrees: readonly Range[];
+}
+
 /**
  * Writes a gradient to `target`, which has as many elements as the gradient and is the same buffer at every step. Must be called
  * once, inside the tidy in which the writer was made.
@@ -222,9 +231,10 @@ export interface Kernels {
   /**
    * Copies the values of a float32 tensor to `target`, which has as many elements. With `hash`, the ledger's hash of the values is
    * written there, 8 bytes. `target` and `hash` must be the same buffers at every step. Both may be written as late as in
-   * `completeStores`.
+   * `completeStores`. With `shards`, of which `target` is one, the engine may write the sum of the vectors of a subtree to the target of
+   * its first shard, and -0 to its other targets.
    */
-  store(value: Tensor, target: PinnedVector, hash?: Uint8Array): void;
+  store(value: Tensor, target: PinnedVector, hash?: Uint8Array, shards?: ShardTargets): void;
   /** Completes all stores. An engine may read their values together. */
   completeStores(): void;
   /** Forgets the stores that are not complete: their targets are not written. */

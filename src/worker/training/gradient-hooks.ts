@@ -1,7 +1,10 @@
 /** Handles each shard's gradient between the backward pass and the all-reduce: stores it, hashes it and, in tests, flips a bit. */
 
 import { hashFloats } from '../../shared/ledger/hash.js';
+import { invariant } from '../../shared/errors.js';
 import type { Plan } from '../../shared/protocol/messages.js';
+import type { Range } from '../../shared/sharding/identifiers.js';
+import { maximalSubtrees } from '../../shared/sharding/tree.js';
 import type { Communicator } from '../communicator/communicator.js';
 import type { FlatParameter, GradientHooks } from '../executor/gradient-buckets.js';
 import { bitFlipper, type BitFlip } from '../faults/bit-flip.js';
@@ -31,17 +34,28 @@ export function openLedger(
   });
 }
 
-/** @param firstShard global index of the worker's first shard */
+/** @param localShards the worker's shards */
 export function gradientHooks(
-  { kernels, layout }: Replica,
+  { kernels, layout, config }: Replica,
   ledger: Ledger | undefined,
-  firstShard: number,
+  localShards: Range,
   bitFlip: BitFlip | undefined,
 ): GradientHooks {
   const flipBit = bitFlip && bitFlipper(bitFlip, layout);
+  const { start: firstShard } = localShards;
+  const subtrees = maximalSubtrees(localShards, config.shards).map(({ level, index }) => ({
+    start: index * 2 ** level - firstShard,
+    end: Math.min((index + 1) * 2 ** level, config.shards) - firstShard,
+  }));
+  // In bfloat16, the gradient of each shard is rounded before it is added.
+  const mayAdd = !flipBit && config.gradientDtype === 'float32';
   return {
-    store: (value, target, weight, local) =>
-      kernels.store(value, target, ledger?.gradientHash(weight, local)),
+    store: (value, targets, weight, local, isOnly) => {
+      const target = targets[local];
+      invariant(target, `shard ${firstShard + local} does not belong to this worker`);
+      const shards = mayAdd && isOnly ? { targets, subtrees } : undefined;
+      kernels.store(value, target, ledger?.gradientHash(weight, local), shards);
+    },
     completeStores: () => kernels.completeStores(),
     discardStores: () => kernels.discardStores(),
     complete:

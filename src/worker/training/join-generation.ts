@@ -53,7 +53,7 @@ export function joinGeneration(
   communicator.tick();
   const state = previous ?? new TrainingState(replica, parameters, () => communicator.tick());
   const ledger = openLedger(replica, communicator, plan, parameters, localShards.start);
-  const hooks = gradientHooks(replica, ledger, localShards.start, bitFlip);
+  const hooks = gradientHooks(replica, ledger, localShards, bitFlip);
   const buckets = new GradientBuckets(registrar, parameters, executor.uses, config, hooks);
   communicator.tick();
   const { sampler, reader } = openSamples(replica);

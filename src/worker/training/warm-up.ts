@@ -69,6 +69,17 @@ export function warmUp(replica: Replica): void {
     kernels.completeStores();
   });
   warmUpAdam(kernels);
+  warmUpSums(tf, kernels);
+}
+
+/** A worker with several shards may add their gradients on the device. */
+function warmUpSums(tf: Replica['engine']['tf'], kernels: Kernels): void {
+  const targets = [allocatePinned(1), allocatePinned(1)];
+  const shards = { targets, subtrees: [{ start: 0, end: targets.length }] };
+  tf.tidy(() => {
+    for (const target of targets) kernels.store(tf.ones([1]), target, undefined, shards);
+    kernels.completeStores();
+  });
 }
 
 /** The kernels of Adam do not depend on the number of parameters. */

@@ -4,6 +4,7 @@
  */
 
 import type { TypedArray } from '@tensorflow/tfjs-core';
+import type { Range } from '../../../shared/sharding/identifiers.js';
 import type { GpuBackend, GpuBuffer } from './gpu-types.js';
 import { waitUntilMapped } from './pump.js';
 
@@ -43,24 +44,26 @@ export class ReadBatch {
   /**
    * Adds a tensor. Returns a function that returns its values; its first call reads all tensors of the batch. The values belong to
    * the caller, who must not change those of a tensor that was never used on the GPU.
+   * @param range elements to read of a tensor that is on the GPU; default: all
    */
-  add(dataId: object): () => TypedArray {
+  add(dataId: object, range?: Range): () => TypedArray {
     const backend = this.#backend;
     const { values, resource, dtype } = backend.tensorMap.get(dataId);
     if (values) return () => values;
     if (!resource) return () => new Float32Array(0);
-    const staging = this.#stagingFor(resource.size);
+    const [from, bytes] = range ? [4 * range.start, 4 * (range.end - range.start)] : [0, resource.size];
+    const staging = this.#stagingFor(bytes);
     const entry: Entry = {
       staging,
       offset: staging.used,
-      bytes: resource.size,
+      bytes,
       isInteger: dtype !== 'float32',
       values: undefined,
     };
     backend.ensureCommandEncoderReady();
     backend.endComputePassEncoder();
-    backend.commandEncoder?.copyBufferToBuffer(resource, 0, staging.buffer, staging.used, resource.size);
-    staging.used += resource.size;
+    backend.commandEncoder?.copyBufferToBuffer(resource, from, staging.buffer, staging.used, bytes);
+    staging.used += bytes;
     this.#entries.push(entry);
     return () => {
       if (!entry.values) this.#read();

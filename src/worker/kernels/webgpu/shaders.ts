@@ -38,18 +38,23 @@ export class Shaders {
   }
 
   /** Copies elements of a float32 tensor that is on the GPU. The caller disposes the result's data. */
-  part({ dataId }: TensorInfo, offset: number, size: number): TensorInfo {
-    const { backend } = this;
-    const info = backend.makeTensorInfo([size], 'float32');
+  part(source: TensorInfo, offset: number, size: number): TensorInfo {
+    const info = this.backend.makeTensorInfo([size], 'float32');
     if (size === 0) return info;
-    backend.uploadToGPU(info.dataId);
-    const [from, to] = [dataId, info.dataId].map((id) => backend.tensorMap.get(id).resource);
-    if (!from || !to) throw new InvariantError('a part of a tensor that is not on the GPU');
+    this.backend.uploadToGPU(info.dataId);
+    this.copy(source, offset, info, 0, size);
+    return info;
+  }
+
+  /** Copies `size` elements of 4 bytes between two tensors that are on the GPU. */
+  copy(source: TensorInfo, sourceOffset: number, target: TensorInfo, offset: number, size: number): void {
+    const { backend } = this;
+    const [from, to] = [source, target].map(({ dataId }) => backend.tensorMap.get(dataId).resource);
+    if (!from || !to) throw new InvariantError('a copy of a tensor that is not on the GPU');
     backend.ensureCommandEncoderReady();
     backend.endComputePassEncoder();
     const bytes = Float32Array.BYTES_PER_ELEMENT;
-    backend.commandEncoder?.copyBufferToBuffer(from, offset * bytes, to, 0, size * bytes);
-    return info;
+    backend.commandEncoder?.copyBufferToBuffer(from, sourceOffset * bytes, to, offset * bytes, size * bytes);
   }
 
   /** Makes `info` a tensor in the current tfjs scope. */

@@ -13,18 +13,21 @@ import type {
   CrossEntropy,
   PhiloxCounter,
   PhiloxKey,
+  ShardTargets,
 } from '../kernels.js';
 import { PortableKernels } from '../portable.js';
 import { WebgpuAdam, adamBytes } from './adam.js';
 import { batchNorm, moments } from './batch-norm.js';
 import { dropout, philoxUniform } from './random.js';
 import { columnSums, softmaxCrossEntropy } from './reductions.js';
+import { ShardSums } from './shard-sums.js';
 import { Shaders, int } from './shaders.js';
 
 interface PendingStore {
   readonly values: () => Float32Array;
   readonly target: PinnedVector;
-  readonly hash: Uint8Array | undefined;
+  readonly hash?: Uint8Array | undefined;
+  readonly added?: readonly PinnedVector[];
 }
 
 /** See `Kernels` for the contract of each method. */
@@ -33,6 +36,7 @@ export class WebgpuKernels extends PortableKernels {
   readonly #shaders: Shaders;
   readonly #statistics: ReadBatch;
   readonly #gradients: ReadBatch;
+  readonly #sums: ShardSums;
   #stores: PendingStore[] = [];
 
   constructor(tf: Tensorflow) {
@@ -40,6 +44,7 @@ export class WebgpuKernels extends PortableKernels {
     this.#shaders = new Shaders(tf);
     this.#statistics = new ReadBatch(this.#shaders.backend);
     this.#gradients = new ReadBatch(this.#shaders.backend);
+    this.#sums = new ShardSums(this.#shaders);
   }
 
   override moments(x: Tensor): BatchMoments {
@@ -88,23 +93,27 @@ export class WebgpuKernels extends PortableKernels {
     return new WebgpuAdam(this.#shaders, parameters, sizes, [beta1, beta2]);
   }
 
-  override store(value: Tensor, target: PinnedVector, hash?: Uint8Array): void {
+  override store(value: Tensor, target: PinnedVector, hash?: Uint8Array, shards?: ShardTargets): void {
+    // The ledger contains the hash of each shard's gradient.
+    if (shards && !hash && this.#sums.add(value, target, shards)) return;
     const values = this.#gradients.add(value.dataId);
     this.#stores.push({ values: () => values() as Float32Array, target, hash });
   }
 
   /** Reads all gradients that were stored since the last call at once. */
   override completeStores(): void {
-    const stores = this.#stores;
+    const stores: PendingStore[] = [...this.#stores, ...this.#sums.complete(this.#gradients)];
     this.#stores = [];
-    for (const { values, target, hash } of stores) {
+    for (const { values, target, hash, added = [] } of stores) {
       target.set(values());
+      for (const vector of added) vector.fill(-0);
       if (hash) hashFloats(target, hash);
     }
   }
 
   override discardStores(): void {
     this.#stores = [];
+    this.#sums.discard();
     this.#gradients.discard();
   }
 }
