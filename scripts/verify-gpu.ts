@@ -1,8 +1,8 @@
 /**
  * Makes the bundle that checks the engine webgpu on a machine with a GPU: `npm run verify:gpu -- --bundle DIR`. Copy the folder to such a
  * machine and run `sh verify-gpu.sh` in it; docs/gpu.md describes the stages. The stages run on this machine with
- * `sh DIR/verify-gpu.sh`, too. `--level N` sets the level of the compression by xz, from 0 to 9 (default: 6); with a low level, the bundle
- * is made faster and is larger than the 45 MB that are permitted.
+ * `sh DIR/verify-gpu.sh`, too. `--level N` sets the level at which xz compresses the programs, from 0 to 9 (default: 6); with a low level,
+ * the bundle is made faster and is larger than the 45 MB that are permitted.
  */
 import { parseArgs } from 'node:util';
 import { makeBundle } from './gpu-check/bundle.js';
@@ -15,7 +15,7 @@ if (values.bundle === undefined) {
   process.exit(2);
 }
 try {
-  const { bytes } = makeBundle(values.bundle, values.level, (line) => {
+  const { bytes } = await makeBundle(values.bundle, values.level, (line) => {
     console.error(line);
   });
   console.log(

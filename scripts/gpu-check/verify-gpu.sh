@@ -8,18 +8,21 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/lockstep-gpu-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-unpack() {
-  if command -v xz >/dev/null 2>&1; then
-    xz -dc "$1" | tar -xf - -C "$work"
-  elif command -v python3 >/dev/null 2>&1; then
-    python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1], "r:xz").extractall(sys.argv[2])' "$1" "$work"
-  else
-    echo "verify-gpu: expected the program xz or python3, which unpack the bundle, got neither. Install one of them." >&2
-    exit 2
-  fi
+# The bundle's own xz needs glibc 2.34. A copy of the folder may have lost the permission to execute it, which the loader does not need.
+own_xz() {
+  /lib64/ld-linux-x86-64.so.2 --library-path "$here/xz" "$here/xz/xz" "$@"
 }
-unpack "$here/programs.tar.xz"
-unpack "$here/lockstep.tar.xz"
+if command -v xz >/dev/null 2>&1; then
+  decompress=xz
+elif own_xz --version >/dev/null 2>&1; then
+  decompress=own_xz
+else
+  echo "verify-gpu: expected the program xz, which unpacks the bundle, got none, and the bundle's own one needs glibc 2.34. Install xz." >&2
+  exit 2
+fi
+for archive in programs lockstep; do
+  "$decompress" -dc "$here/$archive.tar.xz" | tar -xf - -C "$work"
+done
 
 # Only the libraries that this system does not have come from the bundle.
 present=$(ldconfig -p 2>/dev/null || /sbin/ldconfig -p 2>/dev/null || true)
