@@ -16,6 +16,14 @@ static void PackColumns(const float* from, int64_t rows, int64_t stride, int64_t
   }
 }
 
+// Copies the transpose of `from` [columns, rows] to `to` [rows, padded]; the columns after them become 0.
+static void PackTransposed(const float* from, int64_t rows, int64_t columns, int64_t padded, float* to) {
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t c = 0; c < columns; c++) to[r * padded + c] = from[c * rows + r];
+    std::fill(to + r * padded + columns, to + (r + 1) * padded, 0.0f);
+  }
+}
+
 // out [rows, columns] = a^T * b for whole tiles: rows are a multiple of kOuterTileRows, columns of kWidth. a is the
 // first `rows` columns of [inner, stride].
 static void OuterProducts(const float* a, const float* b, int64_t inner, int64_t stride, int64_t rows, int64_t columns,
@@ -45,11 +53,7 @@ static void BatchProductBlocks(const BatchProduct& p, const float* a, const floa
     const float* factor = b + matrix * p.inner * p.columns;
     if (pack_b && packed != matrix) {
       if (p.transpose_b) {
-        PackColumns(factor, p.columns, p.inner, 0, p.inner, 0, true, product);
-        for (int64_t r = 0; r < p.inner; r++) {
-          std::memcpy(packed_b + r * padded, product + r * p.columns, static_cast<size_t>(p.columns) * sizeof(float));
-          std::fill(packed_b + r * padded + p.columns, packed_b + (r + 1) * padded, 0.0f);
-        }
+        PackTransposed(factor, p.inner, p.columns, padded, packed_b);
       } else {
         PackColumns(factor, p.inner, p.columns, 0, p.columns, padded, false, packed_b);
       }

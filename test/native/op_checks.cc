@@ -439,6 +439,7 @@ void CheckBatchProducts() {
     for (const bool transpose_b : {false, true}) {
       CheckBatchProduct(16, 7, 32, transpose_a, transpose_b);
       CheckBatchProduct(401, 5, 19, transpose_a, transpose_b);
+      CheckBatchProduct(2, 400, 19, transpose_a, transpose_b);
       CheckBatchProduct(1, 1, 1, transpose_a, transpose_b);
     }
   ExpectFailure("LockstepBatchProduct", {{"transpose_a", 0}, {"transpose_b", 0}},

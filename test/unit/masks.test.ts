@@ -125,7 +125,7 @@ const models: Record<string, [typeof texts, Build]> = {
     stack((tf) => [
       embedding(tf),
       tf.layers.timeDistributed({ layer: tf.layers.batchNormalization() }),
-      tf.layers.gru({ units: 3 }),
+      tf.layers.gru({ units: 2 }),
     ]),
   ],
   'Flatten after a mask': [texts, stack((tf) => [embedding(tf), tf.layers.flatten()])],

@@ -53,7 +53,9 @@ describe('the cache of transpiled definitions', () => {
     await mkdir(cache, { mode: 0o700 });
     for (let i = 0; i <= 400; i++) await writeFile(join(cache, `old-${i}.mjs`), '');
     expect(await name()).toBe('first');
-    expect((await readdir(cache)).length).toBeLessThan(250);
+    // The files of this load, Lockstep's own among them, come after the sweep, which keeps half of 400 files.
+    const old = (await readdir(cache)).filter((file) => file.startsWith('old-'));
+    expect(old.length).toBeLessThanOrEqual(200);
   });
 
   it('is read by the search for imported files, which does without if it fails', async () => {
