@@ -186,8 +186,14 @@ const cases: readonly Case[] = [
   },
 ];
 
-describe.each(['--single-process', '--workers=2'])('with %s, the user is told about', (workers) => {
-  it.each(cases)('$what', async ({ field, code, says, hasLine = true }) => {
+/** An error of a worker reaches the command by a way of its own, which is the same for all errors of a field. */
+const onePerField = cases.filter(({ field }, i) => cases.findIndex((one) => one.field === field) === i);
+
+describe.each([
+  ['--single-process', cases],
+  ['--workers=2', onePerField],
+] as const)('with %s, the user is told about', (workers, told) => {
+  it.each(told)('$what', async ({ field, code, says, hasLine = true }) => {
     const all = { ...fields, [field]: code };
     // An interface and a type in front, which the transpiled file does not contain.
     const text = `import { defineTraining, samples } from 'lockstep';
