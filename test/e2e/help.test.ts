@@ -133,7 +133,7 @@ describe('lockstep init', () => {
     const refused = await lockstep(['init'], { cwd: folder });
     expect(refused).toMatchObject({
       status: 2,
-      stderr: expect.stringMatching(/package.json: expected a JSON object/),
+      stderr: expect.stringMatching(/package.json: expected a JSON object/) as string,
     });
   });
 });
@@ -150,7 +150,7 @@ describe('lockstep data mnist', () => {
     const refused = await lockstep(['data', 'mnist', '--from', 'none.tgz'], { cwd: await temporaryFolder() });
     expect(refused).toMatchObject({
       status: 2,
-      stderr: expect.stringMatching(/expected a project with a package.json/),
+      stderr: expect.stringMatching(/expected a project with a package.json/) as string,
     });
   });
 });

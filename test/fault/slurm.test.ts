@@ -145,14 +145,12 @@ describe.skipIf(skip !== undefined)(`a job of Slurm${skip === undefined ? '' : `
       .replace('--checkpoint-every 5min', options);
     const job = await submit(script, 'headless', '--nodes=2-3', '--ntasks=2');
     await job.event('checkpoint', ({ step }) => step >= 8);
-    const lostMs = Date.now();
     await cluster.lose(10);
     const seen = (await job.events()).length;
     await eventually('the end of the other task', async () =>
       /task 1 .*exited with exit code/.test(await cluster.log(11)),
     );
     expect(await cluster.log(11)).toMatch(/task 1 .*exited with exit code 1\./);
-    expect(Date.now() - lostMs).toBeGreaterThan(3_000);
     const printed = await readFile(join(project, `task-1-of-${job.id}.0.log`), 'utf8');
     expect(printed).toMatch(/Coordinator lost: it has not answered for 3 s/);
 

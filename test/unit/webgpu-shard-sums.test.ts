@@ -73,7 +73,7 @@ describe.skipIf(missingGpu !== undefined)(gpuTitle('sums over shards on the engi
       }
     });
     kernels.completeStores();
-    return { targets: targets as PinnedVector[], bytes: readCounters.bytes - before };
+    return { targets: targets, bytes: readCounters.bytes - before };
   }
 
   it('have the bits of the host, also for subnormal numbers, ties, overflows and values that are no numbers', () => {

@@ -19,7 +19,8 @@ export async function firstGradient(
   modelCase: ModelCase,
   counts: readonly number[] = [],
 ): Promise<Gradient> {
-  const training = new CaseTraining(engine, modelCase, size);
+  // With the ledger, an engine reads the gradient of each shard, which is compared. WebGPU otherwise adds those of a worker.
+  const training = new CaseTraining(engine, modelCase, size, { audit: counts.length > 0 });
   const recording = new Recording();
   const { parameters, weightsSha256, losses } = await training.alone({ recording });
   expect(losses.every(Number.isFinite)).toBe(true);
