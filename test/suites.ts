@@ -122,7 +122,7 @@ const multiWorker = [
 /**
  * Tests that start processes or compile native code. They are in `long` unless `training` names them. The table of signals
  * (test/fault/signals.test.ts, every role at every moment) takes 40 seconds of two cores. The jobs on Slurm (test/e2e/slurm.test.ts,
- * test/fault/slurm.test.ts) took 67 and 116 s beside other work, most of which they wait: Slurm starts a requeued job after 6 s, and a
+ * test/fault/slurm.test.ts) took 34 and 118 s beside other work, most of which they wait: Slurm starts a requeued job after 6 s, and a
  * lost coordinator's lease ends after 12 s.
  */
 const processes = ['e2e', 'fault', 'native'].map((folder) => `test/${folder}/**/*.test.ts`);
