@@ -17,7 +17,8 @@ import { slowDisk } from '../test/support/slow-disk.js';
 import { machineLine } from './measure.js';
 
 const [kills = 20] = process.argv.slice(2).map(Number);
-const steps = 16;
+/** Enough for a replacement to load while the other worker trains. */
+const steps = 32;
 /** A checkpoint takes 24 s at this speed. */
 const slowMbPerS = 50;
 const root = mkdtempSync(path.join(os.tmpdir(), 'lockstep-large-'));
