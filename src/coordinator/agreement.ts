@@ -78,6 +78,13 @@ const remedies: Readonly<Record<keyof WorkerIdentity, string>> = {
 };
 const identityFields = Object.keys(remedies) as (keyof WorkerIdentity)[];
 
+/** The engine `webgpu` has no numbers of devices, so `--devices` is refused with it. */
+const webgpuDevice =
+  'Select the same adapter for every worker with LOCKSTEP_WEBGPU_ADAPTERS (docs/gpu.md), or start fewer workers per host';
+
+const remedyOf = (field: keyof WorkerIdentity, { engine }: WorkerIdentity): string =>
+  field === 'device' && engine.startsWith('webgpu ') ? webgpuDevice : remedies[field];
+
 const shown = (value: string): string => (value === '' ? 'none' : value);
 
 /**
@@ -117,7 +124,7 @@ export function mismatch(reference: Reference, ready: ReadyMessage, from: string
     code: 'ENGINE',
     message:
       `Workers differ in their ${field}: expected ${shown(identity[field])}, got ${shown(ready.identity[field])} ` +
-      `from ${from}, so the weights would depend on the assignment of shards to workers. ${remedies[field]}; ` +
+      `from ${from}, so the weights would depend on the assignment of shards to workers. ${remedyOf(field, ready.identity)}; ` +
       'or accept different bits with --on-mismatch warn.',
   };
 }

@@ -132,18 +132,23 @@ describe('membership', () => {
     expect(run.error).toMatchObject({ code: 'ENGINE' });
   });
 
-  it('refuses a worker with another adapter and names both', () => {
+  it.each([
+    ['tensorflow 2.21.0', /Choose the same kind of device for every worker with --devices/],
+    [
+      'webgpu 0.6.2, tfjs-backend-webgpu 4.22.0',
+      /same adapter for every worker with LOCKSTEP_WEBGPU_ADAPTERS/,
+    ],
+  ])('refuses a worker with another adapter, names both, and names a remedy for %s', (engine, remedy) => {
     const run = new Run();
     run.join('a', 1);
     run.join('b', 2);
-    run.ready('a', { identity: { ...identity, device: 'gpu nvidia, hopper, H200' } });
-    run.ready('b', { identity: { ...identity, device: 'gpu intel, gen-12lp, Iris Xe' } });
-    expect(run.error).toMatchObject({
-      code: 'ENGINE',
-      message: expect.stringMatching(
-        /differ in their device: expected gpu nvidia, hopper, H200, got gpu intel, gen-12lp, Iris Xe/,
-      ) as string,
-    });
+    run.ready('a', { identity: { ...identity, engine, device: 'gpu nvidia, hopper, H200' } });
+    run.ready('b', { identity: { ...identity, engine, device: 'gpu intel, gen-12lp, Iris Xe' } });
+    expect(run.error).toMatchObject({ code: 'ENGINE' });
+    expect(run.error?.message).toMatch(
+      /differ in their device: expected gpu nvidia, hopper, H200, got gpu intel, gen-12lp, Iris Xe/,
+    );
+    expect(run.error?.message).toMatch(remedy);
   });
 
   it('refuses a worker whose machine would change the bits, or warns and continues', () => {
