@@ -71,6 +71,7 @@ const isolated: readonly string[] = [
   'test/unit/transpile-cache.test.ts',
   'test/unit/trusted-files.test.ts',
   'test/unit/wasm-kernels.test.ts',
+  'test/unit/webgpu-device.test.ts',
   'test/unit/webgpu-engine.test.ts',
   'test/unit/webgpu-packages.test.ts',
   'test/unit/webgpu-shard-sums.test.ts',
