@@ -1,8 +1,10 @@
 import { connect } from 'node:net';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { MemoryNetwork } from '../../src/shared/transport/memory.js';
+import type { ControlClientEvents, DataPlaneEvents } from '../../src/shared/transport/transport.js';
 import { openDataPlane } from '../../src/shared/transport/zmq/data-plane.js';
 import { encodeMessage } from '../../src/shared/protocol/codec.js';
+import { headerBytes, writeHeader } from '../../src/shared/protocol/frame.js';
 import { ConfigError, toWireError } from '../../src/shared/errors.js';
 import type { Plan } from '../../src/shared/protocol/messages.js';
 import { GenerationEnded } from '../../src/worker/communicator/generation-ended.js';
@@ -169,4 +171,65 @@ it('reports the first failure only, and joins no generation after it', async () 
   core.send({ type: 'failed', error: { code: 'PEER_LOST', message: 'first' } });
   deliver(abort('third'));
   expect(failures).toEqual(['first']);
+});
+
+it('drops late frames of a generation that has ended, and reports frames of later generations and of other runs', async () => {
+  const refused = vi.fn<(error: Error) => void>();
+  let control: ControlClientEvents | undefined;
+  let data: DataPlaneEvents | undefined;
+  const core = new CommunicatorCore(
+    {
+      control: {
+        connect: (events) => (control = events),
+        send: () => undefined,
+        close: () => Promise.resolve(),
+      },
+      openDataPlane: () =>
+        Promise.resolve({
+          endpoint: 'memory://0',
+          publicKey: undefined,
+          connect: (_peers, events) => (data = events),
+          send: () => undefined,
+          close: () => Promise.resolve(),
+        }),
+    },
+    { ...unheard, refused },
+  );
+  onTestFinished(() => core.close());
+  await core.openDataPlane(request);
+  const member = (rank: number) => ({
+    rank,
+    shards: { start: rank, end: rank + 1 },
+    endpoint: `memory://${rank}`,
+    memory: null,
+    pid: 1 + rank,
+    host: 'box',
+  });
+  const joining = core.join({ ...plan, shards: 2, workers: [member(0), member(1)] });
+  control?.message(encodeMessage({ type: 'stop_generation', generation: 1 }));
+  await expect(joining).rejects.toThrow(GenerationEnded);
+
+  const receive = (generation: number, runTag: bigint): void => {
+    const frame = [Buffer.alloc(headerBytes)];
+    writeHeader(frame, {
+      phase: 'all-gather',
+      sender: 1,
+      runTag,
+      generation,
+      collective: 1,
+      sequence: 1,
+      step: 1,
+    });
+    data?.frame(frame);
+  };
+  // The first eight bytes of a run's id.
+  const [ownRun, otherRun] = [0x4000n, 0x5000n];
+  receive(1, ownRun);
+  expect(refused).not.toHaveBeenCalled();
+  receive(2, ownRun);
+  receive(1, otherRun);
+  expect(refused.mock.calls.map(([{ message }]) => message)).toEqual([
+    'Frame from rank 1 refused: no generation has been joined.',
+    'Frame from rank 1 refused: no generation has been joined.',
+  ]);
 });

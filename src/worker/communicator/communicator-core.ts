@@ -6,15 +6,7 @@
  * coordinator receives the reports and heartbeats of all workers and decides which worker is lost.
  */
 
-import { runTagOf } from '../../shared/collectives/generation-identity.js';
-import {
-  OperationalError,
-  PeerLostError,
-  StaleGenerationError,
-  fromWireError,
-  invariant,
-  asError,
-} from '../../shared/errors.js';
+import { OperationalError, PeerLostError, fromWireError, invariant, asError } from '../../shared/errors.js';
 import { decodeCoordinatorMessage, encodeMessage } from '../../shared/protocol/codec.js';
 import type { Frame } from '../../shared/protocol/frame.js';
 import type { CoordinatorMessage, Plan, WorkerMessage } from '../../shared/protocol/messages.js';
@@ -27,6 +19,7 @@ import { GenerationEnded } from './generation-ended.js';
 import { Heartbeat, type ProcessUsage } from './heartbeat.js';
 import { InFlightSpans } from './in-flight-spans.js';
 import { JoinedGeneration } from './joined-generation.js';
+import { isLate, withoutGeneration } from './late-frames.js';
 import { SuccessorReport } from './successor-report.js';
 
 /** Time for the last messages of a connection to arrive after ZeroMQ has reported the end of the connection. */
@@ -206,21 +199,18 @@ export class CommunicatorCore {
     try {
       if (this.#keepEarly(frame)) return;
       const { generation } = this;
-      if (!generation)
-        throw new StaleGenerationError('Frame refused: no generation has been joined.', {
-          kind: 'stale-generation',
-        });
+      if (!generation) throw withoutGeneration(frame);
       generation.receive(frame);
     } catch (error) {
-      this.#refuse(error);
+      const request = this.#plane?.request;
+      if (!request || !isLate(error, frame, request.runId, this.#ended)) this.#refuse(error);
     }
   }
 
   #keepEarly(frame: Frame): boolean {
     if (!this.#plane) return false;
-    const runTag = runTagOf(this.#plane.request.runId);
-    const generation = Math.max(this.#ended, this.generation?.plan.generation ?? 0);
-    return this.#early.keep(frame, { runTag, generation });
+    const { runId } = this.#plane.request;
+    return this.#early.keep(frame, runId, Math.max(this.#ended, this.generation?.plan.generation ?? 0));
   }
 
   #refuse(error: unknown): void {

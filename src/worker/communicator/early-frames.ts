@@ -3,7 +3,7 @@
  * before this worker.
  */
 
-import type { GenerationIdentity } from '../../shared/collectives/generation-identity.js';
+import { runTagOf } from '../../shared/collectives/generation-identity.js';
 import { readHeader, type Frame } from '../../shared/protocol/frame.js';
 import { helloBytes } from './hello.js';
 
@@ -14,14 +14,14 @@ export class EarlyFrames {
   #frames: Frame[] = [];
 
   /**
-   * If the frame is a hello of the run for a later generation than `latest`, keeps it and returns true.
+   * If the frame is a hello of the run for a later generation than `latest`, keeps it and returns true. Cheap for all other frames.
    * @throws ProtocolError when the frame has no valid header
    */
-  keep(frame: Frame, latest: Pick<GenerationIdentity, 'runTag'> & { generation: number }): boolean {
+  keep(frame: Frame, runId: string, latest: number): boolean {
     if (frame.length !== 1 || frame[0]?.length !== helloBytes || this.#frames.length >= maxFrames)
       return false;
     const { phase, generation, runTag } = readHeader(frame);
-    if (runTag !== latest.runTag || phase !== 'hello' || generation <= latest.generation) return false;
+    if (phase !== 'hello' || generation <= latest || runTag !== runTagOf(runId)) return false;
     this.#frames.push(frame);
     return true;
   }
