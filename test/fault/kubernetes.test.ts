@@ -75,7 +75,7 @@ describe.skipIf(noPods !== undefined)(
   `the containers of a manifest${noPods === undefined ? '' : ` (${noPods})`}`,
   () => {
     it('train as a JobSet with late names, and end with the hash of a single process', async () => {
-      const { machines, start, resolveNames } = await cluster(2, ['--kind', 'jobset']);
+      const { machines, start, resolveNames } = await cluster(2, ['--kind', 'jobset', '--claim', 'runs']);
       const host = 'mnist-coordinator-0-0.mnist';
       const given = { JOBSET_COORDINATOR: host };
       const workers = [1, 2].map((index) =>
@@ -85,7 +85,9 @@ describe.skipIf(noPods !== undefined)(
         Promise.resolve(probe(machines[1] as TestHost, '/readyz') === 'connecting' || undefined),
       );
       expect(probe(machines[1] as TestHost, '/healthz')).toBe('ok');
-      const coordinator = start('coordinator', 0, 'mnist-coordinator-0-0', { JOB_COMPLETION_INDEX: '0' });
+      const startCoordinator = (): Lockstep =>
+        start('coordinator', 0, 'mnist-coordinator-0-0', { JOB_COMPLETION_INDEX: '0' });
+      const coordinator = startCoordinator();
       await resolveNames({ localhost: '127.0.0.1', [host]: (machines[0] as TestHost).address });
       const ended = await coordinator.ended;
       expect(hashOf(ended)).toBe(wasmRun.weightsSha256);
@@ -96,6 +98,10 @@ describe.skipIf(noPods !== undefined)(
       const lines = ended.stdout.trimEnd().split('\n');
       expect(lines.every((line) => line.startsWith('{"event":'))).toBe(true);
       expect(`${ended.stdout}${ended.stderr}`).not.toContain('\u001B');
+      // The pod is created again if its status is lost, for example with its node.
+      const again = await startCoordinator().ended;
+      expect(again).toMatchObject({ status: 0, events: [] });
+      expect(again.stderr).toBe('The run in /work/run is finished already.\n');
     });
 
     it('keep the hash as a TrainJob if a pod is evicted and replaced, by IPv6 alone', async () => {
@@ -139,12 +145,13 @@ describe.skipIf(noPods !== undefined)(
       expect(probe(machines[0] as TestHost, '/readyz')).toBe('ok');
       // The first signal may end all of them, so their processes are found before.
       for (const pid of await Promise.all(before.map(podProcess))) terminate(pid);
-      const [status, ...others] = (await Promise.all(before.map((pod) => pod.ended))).map(
-        (end) => end.status,
-      );
+      const ends = await Promise.all(before.map((pod) => pod.ended));
+      const [status, ...others] = ends.map((end) => end.status);
       expect(status).toBe(143);
       // A worker that the coordinator releases first ends with its status for that.
       for (const other of others) expect([75, 143]).toContain(other);
+      // An orderly stop prints no warning of Node or of Lockstep.
+      for (const { stderr } of ends) expect(stderr).not.toMatch(/warning/i);
       const after = all();
       expect(hashOf(await after[0].ended)).toBe(wasmRun.weightsSha256);
     });

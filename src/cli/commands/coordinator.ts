@@ -5,6 +5,7 @@ import type { CoordinatorStart } from '../../launcher/launch-messages.js';
 import { openSocketDirectory } from '../../launcher/leadership.js';
 import { removeSocketDirectory, removeSocketsOf } from '../../launcher/socket-directory.js';
 import { restartCount } from '../environment/environment.js';
+import { statusIfFinished } from '../job/repeated-coordinator.js';
 import { readSetup } from '../options/run-setup.js';
 import type { SecurityFlags } from '../options/security-options.js';
 import type { TrainFlags } from '../options/train-options.js';
@@ -24,6 +25,8 @@ export interface CoordinatorFlags extends TrainFlags, SecurityFlags {
 /** Resolves with the exit status. @throws ConfigError and other operational errors before the run has begun */
 export async function coordinate(flags: CoordinatorFlags): Promise<number> {
   if (flags.launched === true) return coordinateLaunched();
+  const finished = await statusIfFinished(flags);
+  if (finished !== undefined) return finished;
   const address = new CoordinatorAddress(flags);
   const health = await openRunHealth(flags.health, 'listening');
   try {

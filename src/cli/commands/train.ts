@@ -9,7 +9,7 @@ import type { Placement } from '../../launcher/platforms/platform.js';
 import { exitStatus, statusOfStop } from '../../shared/exit-status.js';
 import { placementOf } from '../environment/environment.js';
 import { machine } from '../environment/machine.js';
-import { describePlacement, flagsInJob, isFinishedAlready } from '../job/job-flags.js';
+import { describePlacement, finishedAlready, flagsInJob } from '../job/job-flags.js';
 import { joinJob } from '../job/join-job.js';
 import { withJobLead, type JobLead } from '../job/lead-job.js';
 import { printNotice } from '../reporters/notice.js';
@@ -57,9 +57,8 @@ async function trainOrSkip(
   placement: Placement,
   lead: JobLead | undefined,
 ): Promise<number> {
-  if (!(await isFinishedAlready(placement, flags.out)))
-    return trainSupervised(flags, (devices) => machine(devices, placement), lead);
-  const reason = `The run in ${flags.out ?? ''} is finished already.`;
+  const reason = await finishedAlready(placement, flags.out);
+  if (reason === undefined) return trainSupervised(flags, (devices) => machine(devices, placement), lead);
   printNotice(reason, 'info', flags);
   await lead?.end(exitStatus.done, reason);
   return exitStatus.done;

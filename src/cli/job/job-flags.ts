@@ -27,12 +27,9 @@ export function flagsInJob<Flags extends TrainFlags & { readonly singleProcess?:
 ): Flags {
   const { size, job, restarts } = placement;
   const out = runFolderOf(flags, placement);
+  refuseFreshInPod(flags, placement);
   // A job that is started again continues its run.
   const fresh = flags.fresh === true && restarts === 0;
-  if (flags.fresh === true && restarts === null)
-    throw new ConfigError(
-      `--fresh (${job}): expected no such option, got it. A pod that is started again would move its own run aside. Name a new folder with --out.`,
-    );
   const common = { ...flags, ...(out === undefined ? {} : { out }), fresh };
   if (size === 1) return common;
   if (flags.singleProcess === true)
@@ -55,7 +52,20 @@ export function describePlacement(placement: Placement, out: string | undefined)
   return `${job}: ${tasks}${folder} (--launcher none ignores the job).`;
 }
 
-/** Returns true if a job that is started again has nothing left to do. */
-export async function isFinishedAlready({ restarts }: Placement, out: string | undefined): Promise<boolean> {
-  return restarts !== 0 && out !== undefined && (await stateOfFolder(out)).kind === 'finished';
+/** @throws ConfigError for `--fresh` in a process that its platform starts again without stating it */
+export function refuseFreshInPod({ fresh = false }: Pick<TrainFlags, 'fresh'>, placement: Placement): void {
+  const { job, restarts } = placement;
+  if (fresh && restarts === null)
+    throw new ConfigError(
+      `--fresh (${job}): expected no such option, got it. A pod that is started again would move its own run aside. Name a new folder with --out.`,
+    );
+}
+
+/** Returns the reason why a job that is started again has nothing left to do; undefined if it has. */
+export async function finishedAlready(
+  { restarts }: Placement,
+  out: string | undefined,
+): Promise<string | undefined> {
+  if (restarts === 0 || out === undefined || (await stateOfFolder(out)).kind !== 'finished') return undefined;
+  return `The run in ${out} is finished already.`;
 }
