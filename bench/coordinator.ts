@@ -2,13 +2,14 @@
  * Measures the coordinator with many workers: `npm run bench:coordinator -- [workers,workers,...] [seconds] [steps per second]`.
  *
  * The coordinator is the real command in a process of its own, with CURVE keys. The workers are simulated in two more processes over real
- * sockets (simulated-workers.ts). CPU time is that of all threads of the coordinator's process, from /proc.
+ * sockets (simulated-workers.ts). CPU time is that of all threads of the coordinator's process, from /proc, and includes the garbage
+ * collections of heap-probe.mjs. More than 1024 workers, which the command refuses, need lift-worker-limit.mjs.
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { createReadStream, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { newKeyPair } from '../src/shared/transport/zmq/new-key-pair.js';
 import { writeKeyPair } from '../src/cli/security/write-keys.js';
 import { makeTemporaryFolder } from '../src/shared/files/temporary-folder.js';
@@ -23,6 +24,8 @@ const settleSeconds = 15;
 /** Other programs may slow the start down; what is measured is CPU time. */
 const startLimitMs = 600_000;
 const peerTimeoutMs = 60_000;
+/** Number of equal parts of the measurement; the memory is stated at the end of each. */
+const parts = 10;
 const program = fileURLToPath(new URL('./simulated-workers.ts', import.meta.url));
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -39,6 +42,20 @@ function usageOf(pid: number): Usage {
   const [, kilobytes = '0'] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return { cpuMs, memoryMb: Number(kilobytes) / 1024 };
 }
+
+/** Memory of the coordinator after a garbage collection. */
+interface HeapSample {
+  readonly timeMs: number;
+  readonly heapUsed: number;
+  readonly external: number;
+  readonly rss: number;
+}
+
+const hook = (name: string, query: string): string[] => {
+  const url = pathToFileURL(join(import.meta.dirname, name));
+  url.search = query;
+  return ['--import', url.href];
+};
 
 /** Number of steps and of warnings in the events of a run. */
 async function eventsOf(folder: string): Promise<{ steps: number; others: readonly string[] }> {
@@ -110,6 +127,8 @@ interface Measured {
   readonly messagesPerStep: number;
   readonly bytesPerStep: number;
   readonly memoryMb: readonly number[];
+  /** Heap and buffers outside of it, after a garbage collection. */
+  readonly heapMb: readonly number[];
 }
 
 async function measure(workers: number): Promise<Measured> {
@@ -123,7 +142,12 @@ async function measure(workers: number): Promise<Measured> {
   const limits = ['--epochs', 10_000, '--heartbeat-ms', heartbeatMs, '--peer-timeout-ms', peerTimeoutMs];
   const patience = ['--join-timeout-ms', startLimitMs, '--log-level', 'warn'];
   const own = ['coordinator', '--listen', endpoint, '--keys', keys, '--out', run];
-  const args = [main, ...own, ...options, ...limits, ...patience].map(String);
+  const heapFile = join(folder, 'heap.ndjson');
+  const everyMs = (Number(seconds) * 1000) / parts;
+  const probe = hook('heap-probe.mjs', `file=${encodeURIComponent(heapFile)}&everyMs=${everyMs}`);
+  const lift = workers > 1024 ? hook('lift-worker-limit.mjs', `workers=${workers}`) : [];
+  const node = ['--expose-gc', ...probe, ...lift];
+  const args = [...node, main, ...own, ...options, ...limits, ...patience].map(String);
   const coordinator = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   const pid = coordinator.pid ?? 0;
   await pause(2_000);
@@ -142,7 +166,7 @@ async function measure(workers: number): Promise<Measured> {
     const startCpuMs = usageOf(pid).cpuMs - before.cpuMs;
     simulated.begin();
     await pause(settleSeconds * 1000);
-    const steady = await observe(pid, simulated, run);
+    const steady = await observe(pid, simulated, run, heapFile);
     return { startSeconds, startCpuMs, startPeakMb, ...steady };
   } finally {
     simulated.end();
@@ -153,12 +177,12 @@ async function measure(workers: number): Promise<Measured> {
 
 type Steady = Omit<Measured, 'startSeconds' | 'startCpuMs' | 'startPeakMb'>;
 
-async function observe(pid: number, simulated: Workers, run: string): Promise<Steady> {
+async function observe(pid: number, simulated: Workers, run: string, heapFile: string): Promise<Steady> {
   const messages = (): number => simulated.sum('sent') + simulated.sum('received');
   const bytes = (): number => simulated.sum('sentBytes') + simulated.sum('receivedBytes');
   const first = { ...usageOf(pid), atMs: performance.now(), messages: messages(), bytes: bytes() };
+  const firstMs = Date.now();
   const stepsBefore = (await eventsOf(run)).steps;
-  const parts = 4;
   const memoryMb: number[] = [];
   for (let part = 0; part < parts; part++) {
     const samples: number[] = [];
@@ -180,6 +204,12 @@ async function observe(pid: number, simulated: Workers, run: string): Promise<St
     messagesPerStep: (last.messages - first.messages) / steps,
     bytesPerStep: (last.bytes - first.bytes) / steps,
     memoryMb,
+    heapMb: readFileSync(heapFile, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as HeapSample)
+      .filter(({ timeMs }) => timeMs >= firstMs)
+      .map(({ heapUsed, external }) => (heapUsed + external) / 2 ** 20),
   };
 }
 
@@ -197,15 +227,18 @@ function fit(points: readonly (readonly [workers: number, cores: number])[]): (w
   return (workers) => y + slope * (workers - x);
 }
 
+const megabytes = (values: readonly number[], digits: number): string =>
+  `${values.map((mb) => mb.toFixed(digits)).join(', ')} MB`;
+
 const measured: [number, number][] = [];
 for (const workers of sizes.split(',').map(Number)) {
-  const { steps, cores, cpuMsPerStep, messagesPerStep, bytesPerStep, memoryMb, ...start } =
+  const { steps, cores, cpuMsPerStep, messagesPerStep, bytesPerStep, memoryMb, heapMb, ...start } =
     await measure(workers);
   console.log(
     `${workers} workers: start ${start.startSeconds.toFixed(1)} s, ${(start.startCpuMs / 1000).toFixed(2)} s of CPU, ` +
       `peak ${start.startPeakMb.toFixed(0)} MB; ${steps} steps, per step ${cpuMsPerStep.toFixed(1)} ms of CPU, ` +
       `${messagesPerStep.toFixed(0)} messages, ${(bytesPerStep / 1000).toFixed(0)} kB; ${cores.toFixed(2)} cores; ` +
-      `memory by quarter ${memoryMb.map((mb) => mb.toFixed(0)).join(', ')} MB`,
+      `resident memory by tenth ${megabytes(memoryMb, 0)}; heap after collections ${megabytes(heapMb, 1)}`,
   );
   measured.push([workers, cores]);
 }
