@@ -22,7 +22,7 @@ export interface EpochEnd {
 export interface CallbackTools {
   /**
    * Logs values of the caller's own, such as `log({ 'my/metric': 0.5 })`, for the event's step or another one. They become events of the
-   * run (`scalars`), charts of TensorBoard, and values of the run's log.
+   * run (`scalars`), charts of TensorBoard and of the dashboard, and values of the run's log.
    * @throws TypeError for a name that is not 1 to 64 letters, digits, dots, dashes or slashes, or a value that is not a finite number
    */
   readonly log: (values: Readonly<Record<string, number>>, step?: number) => void;

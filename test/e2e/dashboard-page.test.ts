@@ -82,7 +82,7 @@ describe.skipIf(chromiumPath === undefined)(
 
     it('searches the runs by words, by results, and by fields of the configuration', async () => {
       const page = await open('run=alpha&sort=run');
-      const field = page.getByRole('searchbox', { name: 'Search' });
+      const field = page.getByRole('searchbox', { name: 'Search', exact: true });
       for (const [text, names] of [
         ['mnist', ['alpha', 'beta']],
         ['row 7', ['gamma']],

@@ -37,6 +37,41 @@ describe('a series of bounded length', () => {
     );
   });
 
+  it('keeps the order of x whatever the order of insertion, and the later one of two values', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 60 }), (positions) => {
+        const series = new Series({ y: 'mean' }, 64);
+        const held = new Map<number, number>();
+        for (const [i, x] of positions.entries()) {
+          series.insert(x, { y: i });
+          held.set(x, i);
+        }
+        const sorted = [...held].sort(([a], [b]) => a - b);
+        const { x, columns: got } = series.since();
+        expect(x).toEqual(sorted.map(([position]) => position));
+        expect(got['y']).toEqual(sorted.map(([, value]) => value));
+      }),
+    );
+  });
+
+  it('has no more points than its capacity after insertions, and the extremes of all values', () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 200 }),
+        (all) => {
+          const series = new Series({ low: 'min', high: 'max' }, 8);
+          for (const x of all) series.insert(x, { low: x, high: x });
+          const { x, columns: got } = series.since();
+          expect(x.length).toBeLessThanOrEqual(8);
+          expect(x).toEqual([...new Set(x)].sort((a, b) => a - b));
+          expect(Math.min(...(got['low'] as number[]))).toBe(Math.min(...all));
+          expect(Math.max(...(got['high'] as number[]))).toBe(Math.max(...all));
+          expect(x.at(-1)).toBe(Math.max(...all));
+        },
+      ),
+    );
+  });
+
   it('merges rates by the time that they stand for, so that a moment of a high rate weighs little', () => {
     const series = new Series({ rate: 'harmonicMean' }, 4);
     // 64 samples per step: 15 steps of 72 ms and one that is reported 2 ms after the step before it.

@@ -4,8 +4,8 @@ import { stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
 import type { Address } from './address.js';
 import { Chart, type ChartOptions } from './chart/chart.js';
 import type { Line } from './chart/line.js';
-import { byId } from './dom.js';
-import { metricBounds, metricFigure, metricTitle } from './format.js';
+import { byId, setText } from './dom.js';
+import { integer, metricBounds, metricFigure, metricTitle } from './format.js';
 import type { RunData } from './run-data.js';
 import { RunLines } from './run-lines.js';
 import { runAxes, type RunAxis } from './x-axis.js';
@@ -31,8 +31,10 @@ export class Charts {
   readonly #parts: Chart;
   readonly #cores: Chart;
   readonly #memory: Chart;
-  /** One chart per metric of the evaluations, by name. */
+  /** One chart per metric, by name. */
   readonly #metrics = new Map<string, Chart>();
+  /** One chart per name of the values that callbacks log. */
+  readonly #scalars = new Map<string, Chart>();
   #run: RunData | undefined;
   /** Position that the user has selected; null for the latest one. */
   #selected: number | null = null;
@@ -71,11 +73,27 @@ export class Charts {
     );
     this.#learningRate.show(lines.steps('learningRate'), axis);
     this.#rate.show(lines.steps('imagesPerSecond'), axis);
-    for (const metric of metricsOf([run, ...others]))
+    const all = [run, ...others];
+    for (const metric of new Set([...metricsOf(all), ...this.#metrics.keys()]))
       this.#metricChart(metric).show(
-        lines.evaluations(({ metrics }) => metrics[metric]),
+        [
+          ...lines.values(({ batchMetrics }) => batchMetrics.get(metric), 'steps', 'batches'),
+          ...lines.evaluations(({ metrics }) => metrics[metric]),
+        ],
         axis,
       );
+    const names = all.flatMap(({ scalars }) => [...scalars.keys()]);
+    for (const name of new Set([...names, ...this.#scalars.keys()]))
+      this.#scalarChart(name).show(
+        lines.values(({ scalars }) => scalars.get(name), 'steps', 'this run'),
+        axis,
+      );
+    const omitted = Math.max(...all.map(({ omittedScalars }) => omittedScalars));
+    byId('omitted-scalars').hidden = omitted === 0;
+    setText(
+      byId('omitted-scalars'),
+      `The run logs too many values for the page: ${integer(omitted)} more names have no chart. The run's log and TensorBoard have all of them.`,
+    );
     const x = axis.positions(run, run.parts);
     this.#parts.show(
       stepParts.map((part, i): Line => ({
@@ -116,6 +134,7 @@ export class Charts {
     return [
       this.#loss,
       ...this.#metrics.values(),
+      ...this.#scalars.values(),
       this.#rate,
       this.#parts,
       this.#learningRate,
@@ -124,8 +143,9 @@ export class Charts {
     ];
   }
 
-  #chart(options: Pick<ChartOptions, 'title' | 'unit' | 'format' | 'bounds' | 'stacked'>): Chart {
-    const keyOf = (line: string): string => `${options.title}/${line}`;
+  /** @param group distinguishes charts with the same title in the address */
+  #chart(options: Pick<ChartOptions, 'title' | 'unit' | 'format' | 'bounds' | 'stacked'>, group = ''): Chart {
+    const keyOf = (line: string): string => `${group}${options.title}/${line}`;
     return new Chart({
       ...options,
       marks: this.#marks,
@@ -153,6 +173,17 @@ export class Charts {
       ...(bounds ? { bounds } : {}),
     });
     this.#metrics.set(metric, chart);
+    // The values of callbacks follow the metrics, as in `#all`.
+    const [next = this.#rate] = this.#scalars.values();
+    next.element.before(chart.element);
+    return chart;
+  }
+
+  #scalarChart(name: string): Chart {
+    const held = this.#scalars.get(name);
+    if (held) return held;
+    const chart = this.#chart({ title: name, unit: 'logged by a callback' }, 'own:');
+    this.#scalars.set(name, chart);
     this.#rate.element.before(chart.element);
     return chart;
   }
@@ -170,8 +201,9 @@ function usageLines(run: RunData, axis: RunAxis, column: string, scale: number):
   }));
 }
 
-function metricsOf(runs: readonly RunData[]): Set<string> {
-  return new Set(
-    runs.flatMap(({ history }) => history.evaluations.flatMap(({ metrics }) => Object.keys(metrics))),
-  );
+function metricsOf(runs: readonly RunData[]): string[] {
+  return runs.flatMap(({ history, batchMetrics }) => [
+    ...history.evaluations.flatMap(({ metrics }) => Object.keys(metrics)),
+    ...batchMetrics.keys(),
+  ]);
 }

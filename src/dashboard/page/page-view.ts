@@ -10,6 +10,7 @@ import { showFailure } from './failure.js';
 import { Histograms } from './histograms.js';
 import { LookSlider } from './look-slider.js';
 import { MistakeGrid } from './misclassified.js';
+import { ModelTable } from './model.js';
 import type { RunData } from './run-data.js';
 import { Summary } from './summary.js';
 import { Workers } from './workers.js';
@@ -19,6 +20,7 @@ export class PageView {
   readonly #charts: Charts;
   readonly #slider: LookSlider;
   readonly #configuration: Configuration;
+  readonly #model = new ModelTable();
   readonly #workers = new Workers();
   readonly #events = new Events();
   readonly #confusion = new ConfusionMatrix();
@@ -41,6 +43,7 @@ export class PageView {
     this.#charts.show(run, compared);
     this.#slider.show(axis, axis.positions(run, run.steps));
     this.#configuration.show(run, compared);
+    this.#model.show(run);
     this.#workers.show(run);
     this.#events.show(run.history.happenings);
     this.#confusion.show(run.confusion);

@@ -1,6 +1,7 @@
 /** A run's data in the page, assembled from the server's updates. */
 
 import type {
+  NamedParts,
   RunHistory,
   RunState,
   RunUpdate,
@@ -34,6 +35,13 @@ export class RunData {
   state: RunState | null = null;
   /** The use of CPU and memory, by rank. */
   readonly usage = new Map<number, Points>();
+  /** Metrics of the batches of training, by name. */
+  readonly batchMetrics = new Map<string, Points>();
+  /** The values that callbacks logged, by name. */
+  readonly scalars = new Map<string, Points>();
+  /** Number of names of such values that the server does not keep. */
+  omittedScalars = 0;
+  layers: RunUpdate['layers'] = null;
   misclassified: ShownMisclassified | null = null;
   confusion: ShownConfusion | null = null;
   history: RunHistory = { evaluations: [], happenings: [], lives: [] };
@@ -42,7 +50,8 @@ export class RunData {
     this.name = name;
   }
 
-  apply({ state, history, misclassified, confusion, steps, parts, usage }: RunUpdate): void {
+  apply(update: RunUpdate): void {
+    const { state, history, misclassified, confusion, steps, parts, usage, layers } = update;
     if (state) this.state = state;
     if (history) this.history = history;
     if (misclassified) this.misclassified = misclassified;
@@ -54,5 +63,18 @@ export class RunData {
       points.apply(part);
       this.usage.set(rank, points);
     }
+    if (layers) this.layers = layers;
+    if (update.batchMetrics) applyNamed(this.batchMetrics, update.batchMetrics);
+    if (!update.scalars) return;
+    applyNamed(this.scalars, update.scalars);
+    this.omittedScalars = update.scalars.omitted;
+  }
+}
+
+function applyNamed(held: Map<string, Points>, { parts }: NamedParts): void {
+  for (const { name, part } of parts) {
+    const points = held.get(name) ?? new Points();
+    points.apply(part);
+    held.set(name, points);
   }
 }

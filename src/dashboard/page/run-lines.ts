@@ -5,11 +5,14 @@
 
 import type { Line, Pattern } from './chart/line.js';
 import { smoothed } from './chart/smoothing.js';
-import type { RunData } from './run-data.js';
+import type { Points, RunData } from './run-data.js';
 import type { RunAxis } from './x-axis.js';
 
 /** Colours of the runs that are compared with the displayed one. */
 const otherColours = ['c1', 'c3', 'c4', 'c6', 'c2', 'c5', 'c7'];
+
+/** Lines with at most this number of points are drawn with dots. */
+const maxDots = 50;
 
 type Evaluation = RunData['history']['evaluations'][number];
 export type EvaluationValue = (evaluation: Evaluation) => number | null | undefined;
@@ -55,6 +58,31 @@ export class RunLines {
       if (this.#smoothing > 0) return { ...line, pattern: 'solid', y: smoothed(raw, this.#smoothing), raw };
       const [low, high] = i === 0 && range ? range.map((name) => steps.column(name)) : [];
       return { ...line, pattern: 'solid', y: raw, ...(low && high ? { low, high } : {}) };
+    });
+  }
+
+  /**
+   * One line per run that has values of its own over some of its steps.
+   * @param kind identifies the kind of line in the chart
+   * @param title name of the line if no runs are compared
+   */
+  values(pointsOf: (run: RunData) => Points | undefined, kind: string, title: string): Line[] {
+    return this.#runs.flatMap(({ run, colour }): Line[] => {
+      const points = pointsOf(run);
+      if (!points) return [];
+      const line: Omit<Line, 'y'> = {
+        key: this.#key(run, kind),
+        name: this.#compares ? run.name : title,
+        colour,
+        pattern: 'solid',
+        // A line of few points would be invisible where they are alone.
+        dots: points.x.length <= maxDots,
+        x: this.#axis.positions(run, points),
+      };
+      const raw = points.column('value');
+      return this.#smoothing > 0
+        ? [{ ...line, y: smoothed(raw, this.#smoothing), raw }]
+        : [{ ...line, y: raw }];
     });
   }
 

@@ -1,6 +1,7 @@
 /** The data of a run that a page receives: plain data of bounded size. */
 
 import type { ConfusionCell } from '../../shared/evaluation/confusion.js';
+import type { ModelLayer } from '../../shared/model/model-layer.js';
 import type { Histogram } from '../../shared/runs/histogram.js';
 import type { RunEvent, TimedEvent, WorkerStatus } from '../../shared/runs/run-events.js';
 import type { SeriesCursor, SeriesPart } from './series.js';
@@ -65,6 +66,15 @@ export interface RankUsage {
   readonly part: SeriesPart;
 }
 
+/** Values by name. Columns: `value` and `seconds`; x is the step. */
+export interface NamedParts {
+  readonly parts: readonly { readonly name: string; readonly part: SeriesPart }[];
+  /** Number of names that are not kept, because there are too many. */
+  readonly omitted: number;
+}
+
+export type CursorsByName = Readonly<Record<string, SeriesCursor>>;
+
 /** Changes since a cursor; a part without changes is null. */
 export interface RunUpdate {
   readonly state: RunState | null;
@@ -75,6 +85,12 @@ export interface RunUpdate {
   /** Milliseconds of a step by part, as the mean over the workers; x is the step. Each series has the seconds since the first event. */
   readonly parts: SeriesPart | null;
   readonly usage: readonly RankUsage[] | null;
+  /** Metrics of the batches of training, with `trainMetrics`. */
+  readonly batchMetrics: NamedParts | null;
+  /** The values that callbacks logged. */
+  readonly scalars: NamedParts | null;
+  /** The model's layers in order of computation. */
+  readonly layers: readonly ModelLayer[] | null;
   readonly cursor: RunCursor;
 }
 
@@ -89,6 +105,11 @@ export interface RunCursor {
   readonly usageCount: number;
   /** By rank. */
   readonly usage: Readonly<Record<number, SeriesCursor>>;
+  readonly batchMetrics: CursorsByName;
+  readonly batchMetricCount: number;
+  readonly scalars: CursorsByName;
+  readonly scalarCount: number;
+  readonly layerVersion: number;
 }
 
 /** The histograms of one tensor over the steps. */

@@ -8,6 +8,7 @@ import { maxMisclassified } from '../../shared/evaluation/misclassified.js';
 import { EffectiveTime } from '../../shared/runs/effective-time.js';
 import type { TimedEvent } from '../../shared/runs/run-events.js';
 import { noTimes, stepParts, type StepPart } from '../../shared/timeline/step-parts.js';
+import { describeGeneration } from './describe-generation.js';
 import { HistogramHistory } from './histogram-history.js';
 import type {
   EventOf,
@@ -20,6 +21,7 @@ import type {
   ShownConfusion,
   ShownMisclassified,
 } from './run-update.js';
+import { NamedSeries } from './named-series.js';
 import { Series } from './series.js';
 import { UsageHistory } from './usage-history.js';
 
@@ -44,6 +46,8 @@ export class RunView {
     1024,
   );
   readonly #usage = new UsageHistory();
+  readonly #batchMetrics = new NamedSeries();
+  readonly #scalars = new NamedSeries();
   readonly #histograms = new HistogramHistory();
   readonly #time = new EffectiveTime();
   #version = 0;
@@ -65,6 +69,8 @@ export class RunView {
     lastMs: 0,
     histogramStep: null,
   };
+  #layers: EventOf<'model'>['layers'] | null = null;
+  #layerVersion = 0;
   #confusion: (ShownConfusion & { readonly generation: number }) | null = null;
   #misclassified: ShownMisclassified | null = null;
   #history: RunHistory = { evaluations: [], happenings: [], lives: [] };
@@ -94,7 +100,7 @@ export class RunView {
       case 'generation':
         this.#set({ phase: 'running', generation: event.generation });
         if (event.reason === 'balance') this.#happen(event, 'run', 'Shards are rebalanced by throughput');
-        else this.#happen(event, 'recovered', goesOn(event));
+        else this.#happen(event, 'recovered', describeGeneration(event));
         break;
       case 'eval':
         this.#keep({ evaluations: [...this.#history.evaluations, event].slice(-mostEvaluations) });
@@ -109,6 +115,13 @@ export class RunView {
         this.#histograms.note(event);
         this.#set({ histogramStep: event.step });
         break;
+      case 'scalars':
+        this.#scalars.note(event.step, event.values, this.#secondsAt(event));
+        break;
+      case 'model':
+        this.#layers = event.layers;
+        this.#layerVersion++;
+        break;
       case 'checkpoint':
         this.#happen(event, 'checkpoint', `Checkpoint of step ${event.step}`);
         break;
@@ -121,10 +134,7 @@ export class RunView {
   #noteTurn(event: TimedEvent): void {
     switch (event.event) {
       case 'resumed':
-        this.#steps.truncate(event.step);
-        this.#parts.truncate(event.step);
-        this.#usage.truncate(event.step);
-        this.#histograms.truncate(event.step);
+        this.#goBackTo(event.step);
         this.#set({ end: null });
         this.#keep({ evaluations: this.#history.evaluations.filter(({ step }) => step <= event.step) });
         this.#happen(event, 'run', `Continues from the checkpoint of step ${event.step}`);
@@ -161,6 +171,12 @@ export class RunView {
       steps: cursor?.stepCount === this.#stepCount ? null : this.#steps.since(cursor?.steps),
       parts: cursor?.partCount === this.#partCount ? null : this.#parts.since(cursor?.parts),
       usage: cursor?.usageCount === this.#usage.count ? null : this.#usage.since(cursor?.usage),
+      batchMetrics:
+        cursor?.batchMetricCount === this.#batchMetrics.count
+          ? null
+          : this.#batchMetrics.since(cursor?.batchMetrics),
+      scalars: cursor?.scalarCount === this.#scalars.count ? null : this.#scalars.since(cursor?.scalars),
+      layers: cursor?.layerVersion === this.#layerVersion ? null : this.#layers,
       cursor: {
         version: this.#version,
         historyVersion: this.#historyVersion,
@@ -171,6 +187,11 @@ export class RunView {
         partCount: this.#partCount,
         usage: this.#usage.cursor,
         usageCount: this.#usage.count,
+        batchMetrics: this.#batchMetrics.cursor,
+        batchMetricCount: this.#batchMetrics.count,
+        scalars: this.#scalars.cursor,
+        scalarCount: this.#scalars.count,
+        layerVersion: this.#layerVersion,
       },
     };
   }
@@ -206,11 +227,17 @@ export class RunView {
   #onStep(event: EventOf<'step'>): void {
     const { step, loss, learningRate, imagesPerSecond } = event;
     // In the log of a resumed run the event of the resume may be missing.
-    if (step <= this.#step) this.#steps.truncate(step - 1);
+    if (step <= this.#step) this.#goBackTo(step - 1);
     const seconds = this.#secondsAt(event);
     this.#steps.append(step, { loss, lossMin: loss, lossMax: loss, learningRate, imagesPerSecond, seconds });
     this.#stepCount++;
+    if (event.metrics) this.#batchMetrics.note(step, event.metrics, seconds);
     this.#set({ step: event });
+  }
+
+  #goBackTo(step: number): void {
+    const values = [this.#steps, this.#parts, this.#usage, this.#batchMetrics, this.#scalars];
+    for (const series of [...values, this.#histograms]) series.truncate(step);
   }
 
   #onStatus(event: EventOf<'status'>): void {
@@ -268,8 +295,4 @@ export class RunView {
       this.#happen(event, state, reason ?? `Rank ${rank ?? '–'} ${state}`);
     }
   }
-}
-
-function goesOn({ workers, seconds }: EventOf<'generation'>): string {
-  return `Continues with ${workers.length} ${workers.length === 1 ? 'worker' : 'workers'} after ${seconds.toFixed(1)} s`;
 }

@@ -70,6 +70,32 @@ export class Series<Name extends string> {
     this.#inLast = 1;
   }
 
+  /**
+   * Adds a point at any position, in the order of `x`. At the position of another point it replaces that point, unless points have been
+   * merged: then it is merged into the point that contains its position.
+   */
+  insert(x: number, values: Readonly<Record<Name, number>>): void {
+    const at = this.#x.findIndex((held) => held >= x);
+    if (at < 0) {
+      this.append(x, values);
+      return;
+    }
+    this.#revision++;
+    if (this.#stride > 1) {
+      const weight = at === this.#x.length - 1 ? this.#inLast : this.#stride;
+      for (const [name, { reduction, values: held }] of this.#columns)
+        if (reduction !== 'last') held[at] = merge(reduction, held[at] ?? 0, weight, values[name], 1);
+    } else if (this.#x[at] === x) {
+      for (const [name, { values: held }] of this.#columns) held[at] = values[name];
+    } else if (this.#x.length === this.#capacity) {
+      this.#halve();
+      this.insert(x, values);
+    } else {
+      this.#x.splice(at, 0, x);
+      for (const [name, { values: held }] of this.#columns) held.splice(at, 0, values[name]);
+    }
+  }
+
   /** Removes points after `x`, to which the run went back. */
   truncate(x: number): void {
     const kept = this.#x.findIndex((held) => held > x);

@@ -80,12 +80,13 @@ export class Chart {
     this.#lines = lines.filter((line) => line.x.length > 0);
     this.#x = x;
     this.element.hidden = this.#lines.length === 0;
-    const forms = this.#lines.map(({ key, name, raw, low, colour }) => [
+    const forms = this.#lines.map(({ key, name, raw, low, colour, dots }) => [
       key,
       name,
       colour,
       raw !== undefined,
       low !== undefined,
+      dots,
       this.#options.isHidden(key),
     ]);
     const shape = JSON.stringify([x.label, forms]);

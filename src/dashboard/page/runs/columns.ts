@@ -49,6 +49,13 @@ export const runColumns: readonly RunColumn[] = [
     show: ({ tags }) => tags.join(', ') || '–',
   },
   {
+    key: 'note',
+    title: 'Note',
+    isText: true,
+    value: ({ note }) => note,
+    show: ({ note }) => note ?? '–',
+  },
+  {
     key: 'workers',
     title: 'Workers',
     value: ({ config }) => config?.workers ?? null,
