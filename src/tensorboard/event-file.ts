@@ -56,6 +56,8 @@ export interface EventFileOptions {
   /** Part of the file's name, with the time, so that files of two machines do not collide. */
   readonly host: string;
   readonly startMs: number;
+  /** End of the file's name; none by default. */
+  readonly suffix?: string;
   /** Receives one message per time in which the file cannot be written, and one when it is written again. */
   readonly notify: (message: string) => void;
 }
@@ -65,10 +67,10 @@ export class EventFile {
   readonly #file: AppendingFile;
 
   /** @throws ConfigError if the file cannot be written now */
-  constructor({ directory, host, startMs, notify }: EventFileOptions) {
+  constructor({ directory, host, startMs, suffix = '', notify }: EventFileOptions) {
     const seconds = Math.floor(startMs / 1000);
     // Readers process a folder's files in the order of their names.
-    const name = `events.out.tfevents.${String(seconds).padStart(10, '0')}.${host}.${process.pid}`;
+    const name = `events.out.tfevents.${String(seconds).padStart(10, '0')}.${host}.${process.pid}${suffix}`;
     this.path = join(directory, name);
     this.#file = new AppendingFile({
       path: this.path,

@@ -3,7 +3,7 @@
 import { bucketLimits, type NamedHistogram } from '../shared/runs/histogram.js';
 import type { TimedEvent } from '../shared/runs/run-events.js';
 import { EventFile, encodeGraph, type EventFileOptions, type SummaryValue } from './event-file.js';
-import { hyperparametersOf } from './hyperparameters.js';
+import { HyperparameterFile } from './hyperparameter-file.js';
 import { graphOf } from './model-graph.js';
 import { SplitComparison } from './split-comparison.js';
 
@@ -13,12 +13,14 @@ const sessionStart = 1;
 export class TensorboardLog {
   readonly #file: EventFile;
   readonly #comparison: SplitComparison;
+  readonly #hyperparameters: HyperparameterFile;
   #hasGraph = false;
 
   /** @throws ConfigError if the folder cannot be written */
   constructor(options: EventFileOptions) {
     this.#file = new EventFile(options);
     this.#comparison = new SplitComparison(options);
+    this.#hyperparameters = new HyperparameterFile(options);
   }
 
   get path(): string {
@@ -28,8 +30,7 @@ export class TensorboardLog {
   emit(event: TimedEvent): void {
     const { timeMs } = event;
     this.#comparison.emit(event);
-    const hyperparameters = hyperparametersOf(event);
-    if (hyperparameters) this.#summary({ timeMs, step: 0 }, [hyperparameters]);
+    this.#hyperparameters.emit(event);
     if (event.event === 'step') {
       const { loss, learningRate, imagesPerSecond } = event;
       this.#scalars(event, {
@@ -60,7 +61,7 @@ export class TensorboardLog {
 
   /** Resolves when everything is written, or after a bounded time. */
   async close(): Promise<void> {
-    await Promise.all([this.#file.close(), this.#comparison.close()]);
+    await Promise.all([this.#file.close(), this.#comparison.close(), this.#hyperparameters.close()]);
   }
 
   #scalars(at: { timeMs: number; step: number }, values: Readonly<Record<string, number>>): void {

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { TimedEvent } from '../../src/shared/runs/run-events.js';
-import { lockstep, temporaryFolder } from '../support/lockstep.js';
+import { Lockstep, lockstep, temporaryFolder } from '../support/lockstep.js';
 import { writeSmallTraining } from '../support/small-training.js';
 
 const python = process.env['LOCKSTEP_PYTHON'] ?? 'python3';
 const script = fileURLToPath(new URL('./read-event-files.py', import.meta.url));
+const hparamsScript = fileURLToPath(new URL('./read-hparams.py', import.meta.url));
 
 function hasTensorboard(): boolean {
   try {
@@ -31,6 +32,34 @@ interface Found {
 
 const read = (directory: string): Found =>
   JSON.parse(execFileSync(python, [script, directory], { encoding: 'utf8' })) as Found;
+
+interface Metric {
+  readonly folder: string;
+  readonly tag: string;
+  readonly value: number;
+  readonly step: number;
+}
+
+interface Trials {
+  /** Names of the hyperparameters. */
+  readonly hyperparameters: readonly string[];
+  /** Folder and tag of each metric. */
+  readonly metrics: readonly (readonly [string, string])[];
+  readonly groups: readonly {
+    readonly hyperparameters: Readonly<Record<string, unknown>>;
+    readonly metrics: readonly Metric[];
+    readonly sessions: readonly { readonly name: string; readonly status: string }[];
+  }[];
+}
+
+/** The answers of TensorBoard's plugin for hyperparameters. */
+const trialsIn = (directory: string): Trials =>
+  JSON.parse(
+    execFileSync(python, [hparamsScript, directory], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  ) as Trials;
 
 const of = <Name extends TimedEvent['event']>(
   events: readonly unknown[],
@@ -111,6 +140,75 @@ describe.skipIf(!hasTensorboard())(
       expect(graph.at(-1)?.shape).toEqual([-1, 10]);
       for (const [i, { inputs }] of graph.entries())
         expect(inputs).toEqual(i === 0 ? [] : [graph[i - 1]?.name]);
+    });
+
+    it('compares runs with their hyperparameters, metrics and outcomes in the plugin for hyperparameters', async () => {
+      const folder = await temporaryFolder();
+      const { config } = await writeSmallTraining(folder, { count: 640 });
+      const runs = join(folder, 'runs');
+      const common = ['--config', config, '--workers', '1', '--threads', '1', '--json', '--tensorboard'];
+      const interrupted = new Lockstep(['train', ...common, '--epochs', '500', '--out', join(runs, 'first')]);
+      await interrupted.event('eval');
+      interrupted.kill('SIGINT');
+      expect((await interrupted.ended).status).toBe(130);
+      expect(trialsIn(runs).groups[0]?.sessions).toMatchObject([
+        { name: 'first/tensorboard', status: 'STATUS_FAILURE' },
+      ]);
+
+      // The resumed run and the other one end with their epochs.
+      const { step } = of(interrupted.events, 'step').at(-1)!;
+      const epochs = Math.ceil(step / 10) + 1;
+      const resumed = await lockstep([
+        'train',
+        ...common,
+        '--epochs',
+        String(epochs),
+        '--resume',
+        join(runs, 'first'),
+      ]);
+      expect(resumed.status).toBe(0);
+      const rate = ['--set', 'optimizer.learningRate=0.05'];
+      const other = await lockstep([
+        'train',
+        ...common,
+        ...rate,
+        '--epochs',
+        '2',
+        '--out',
+        join(runs, 'second'),
+      ]);
+      expect(other.status).toBe(0);
+
+      const { hyperparameters, metrics, groups } = trialsIn(runs);
+      expect(hyperparameters).toEqual(
+        expect.arrayContaining(['optimizer.learningRate', 'epochs', 'batchSize']),
+      );
+      expect(hyperparameters).not.toContain('workers');
+      for (const found of [
+        ['train', 'loss'],
+        ['validation', 'loss'],
+        ['validation', 'accuracy'],
+      ])
+        expect(metrics).toContainEqual(found);
+      for (const [name, run, wanted] of [
+        ['first', resumed, { 'optimizer.learningRate': 0.001, epochs }],
+        ['second', other, { 'optimizer.learningRate': 0.05, epochs: 2 }],
+      ] as const) {
+        const group = groups.find(({ sessions }) => sessions[0]?.name === `${name}/tensorboard`)!;
+        expect(group.sessions).toMatchObject([{ status: 'STATUS_SUCCESS' }]);
+        expect(group.hyperparameters).toMatchObject(wanted);
+        const last = of(run.events, 'eval').findLast(({ split }) => split === 'test')!;
+        for (const [tag, value] of [
+          ['loss', last.loss],
+          ['accuracy', last.accuracy ?? Number.NaN],
+        ] as const)
+          expect(group.metrics).toContainEqual({
+            folder: 'validation',
+            tag,
+            value: Math.fround(value),
+            step: last.step,
+          });
+      }
     });
 
     it('omits the steps that a resumed run repeats', async () => {

@@ -41,8 +41,12 @@ const notify = (message: string): never => {
   throw new Error(message);
 };
 
-async function written(directory: string): Promise<string> {
-  const name = (await readdir(directory)).find((one) => one.startsWith('events')) ?? '';
+/** Returns the only event file of a folder, beside that of the hyperparameters, or the latter. */
+async function written(directory: string, which: 'values' | 'hyperparameters' = 'values'): Promise<string> {
+  const [name = '', ...others] = (await readdir(directory)).filter(
+    (one) => one.startsWith('events') && one.endsWith('.hparams') === (which === 'hyperparameters'),
+  );
+  expect(others).toEqual([]);
   return (await readFile(join(directory, name))).toString('hex');
 }
 
@@ -112,6 +116,30 @@ describe("a run's event file", () => {
     file.write(3_500, 0, { summary: { value: [hyperparametersOf(end)!] } });
     await file.close();
     expect(await written(directory)).toBe(golden.version + golden.sessionStart + golden.sessionEnd);
+  });
+
+  it('replaces the hyperparameters and the outcome of the process from which it resumes', async () => {
+    const directory = await temporaryFolder();
+    const [log, resumed] = [1_500, 2_500].map(
+      (startMs) => () => new TensorboardLog({ directory, host: 'box', startMs, notify }),
+    ) as [() => TensorboardLog, () => TensorboardLog];
+    const config = (kind: string) => ({ optimizer: { kind }, clipNorm: null, workers: 2, heartbeatMs: 500 });
+    const start = (kind: string) =>
+      ({ event: 'run', runId: 'g', config: config(kind), out: null, timeMs: 1_500 }) as unknown as TimedEvent;
+    const first = log();
+    first.emit(start('sgd'));
+    first.emit({ event: 'error', code: 'INTERRUPTED', message: 'Interrupted.', timeMs: 2_000 });
+    await first.close();
+    const second = resumed();
+    second.emit(start('adam'));
+    const done = { steps: 1, seconds: 1, imagesPerSecond: 1, weightsSha256: '' };
+    second.emit({ event: 'done', ...done, timeMs: 3_500 });
+    await second.close();
+    const content = await written(directory, 'hyperparameters');
+    expect(content).not.toContain(Buffer.from('sgd').toString('hex'));
+    expect(content).toContain(Buffer.from('adam').toString('hex'));
+    expect(content).toMatch(new RegExp(`${golden.sessionEnd}$`));
+    expect((await readdir(directory)).filter((name) => !name.endsWith('.hparams'))).toHaveLength(2);
   });
 
   it('compares training and validation in two folders: at each evaluation, the mean of the steps since the last one', async () => {
