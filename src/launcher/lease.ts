@@ -125,6 +125,9 @@ const [lockName, noteName] = ['lead.lock', 'lead.json'];
 /** The names of the lease's files, which stay where they are while the lease is held. */
 export const leaseFiles: readonly string[] = [lockName, noteName];
 
+/** Path of the lease while a process holds it. */
+export const leasePath = (out: string): string => filesOf(out).lock;
+
 const filesOf = (out: string): { lock: string; note: string } => ({
   lock: join(out, lockName),
   note: join(out, noteName),
@@ -136,7 +139,7 @@ function alreadyLed(out: string, own: Holder, cause: unknown): ConfigError {
   return new ConfigError(
     `Run ${out} is led by ${holder ? `pid ${holder.pid} on ${holder.host}${isElsewhere ? ' (in another container)' : ''}` : 'another process'} already. ` +
       'Wait for its end, or choose another folder with --out.',
-    { out },
+    { out, isLed: true },
     cause,
   );
 }

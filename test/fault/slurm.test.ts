@@ -29,7 +29,7 @@ describe.skipIf(skip !== undefined)(`a job of Slurm${skip === undefined ? '' : `
   let swept: readonly string[];
 
   beforeAll(async () => {
-    cluster = await SlurmCluster.start(['preempted', 'cancelled', 'lossy', 'headless', 'arrays']);
+    cluster = await SlurmCluster.start(['preempted', 'cancelled', 'lossy', 'headless', 'arrays', 'severed']);
     project = join(cluster.folder, 'project');
     await mkdir(project);
     await writeProject(project);
@@ -160,6 +160,33 @@ describe.skipIf(skip !== undefined)(`a job of Slurm${skip === undefined ? '' : `
     expect(await job.ended()).toMatchObject({ JobState: 'COMPLETED', Restarts: '1', NodeList: 'n[11-12]' });
     expect(await job.weights()).toBe(undisturbed);
   });
+
+  it.concurrent(
+    'is led by task 0 alone while its node is cut off from the others but not from the folder',
+    async () => {
+      const limits = '--peer-timeout-ms 2000 --coordinator-timeout-ms 3000';
+      const script = batch.replace('--checkpoint-every 5min', `--checkpoint-every 4steps ${limits}`);
+      const options = ['--partition=severed', '--nodes=2-3', '--ntasks=2'];
+      // The requeued job starts while task 0 still trains.
+      const job = await SlurmJob.submit(cluster, project, script, { env: { PACE: '3500' }, options });
+      await job.event('checkpoint', ({ step }) => step >= 4);
+      cluster.cutOff(16);
+      await job.trainsWith(1);
+      await eventually('the end of the other task', async () =>
+        /task 1 .*exited with exit code 1\./.test(await cluster.log(17)),
+      );
+      await cluster.declareLost(16);
+
+      expect(await job.ended()).toMatchObject({ JobState: 'COMPLETED', Restarts: '1', NodeList: 'n[17-18]' });
+      const output = await job.output();
+      expect(output).toMatch(/Run .* is led by pid \d+ on n16 already/);
+      expect(output).toContain(`The run in ${job.out} is finished already.`);
+      const events = await job.events();
+      expect(stepsIn(events)).toEqual(allSteps);
+      expect(eventsOf(events, 'run')).toHaveLength(1);
+      expect(await job.weights()).toBe(undisturbed);
+    },
+  );
 
   it.concurrent('is one run per task of an array, each of which is requeued alone', async () => {
     const options = ['--partition=arrays', '--array=1-2'];

@@ -121,8 +121,13 @@ export class SlurmCluster {
 
   /** Ends a node as a failure of its power does: no connection is closed, and its link is dead. Slurm notices it, or is told. */
   async lose(number: number): Promise<void> {
-    this.login.ip('link', 'set', `port${number - 1}`, 'down');
+    this.cutOff(number);
     await this.node(number).kill();
+  }
+
+  /** Cuts the network of a node, whose processes live on and see the shared folder. */
+  cutOff(number: number): void {
+    this.login.ip('link', 'set', `port${number - 1}`, 'down');
   }
 
   /** Informs Slurm of a lost node. */

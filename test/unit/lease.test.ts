@@ -4,8 +4,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { DeadlineError } from '../../src/shared/errors.js';
+import { statusOf } from '../../src/cli/exit.js';
 import { describeOwnProcess, lifeOf } from '../../src/launcher/lease-holder.js';
 import { takeLease } from '../../src/launcher/lease.js';
+import { waitForLease } from '../../src/launcher/wait-for-lease.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
@@ -98,5 +101,35 @@ describe('the lease of a holder that another process cannot see', () => {
     ['a process that has ended', { pid: 2 ** 22 + 1 }, 'dead'],
   ] as const)('%s is seen as it is', (_, change, life) => {
     expect(lifeOf({ ...own, ...change }, own)).toBe(life);
+  });
+});
+
+describe('an earlier start that leads the run', () => {
+  it('is waited for until it ends, and named', async () => {
+    const out = join(await temporaryFolder(), 'run');
+    const { child } = await startHolder(out);
+    const lines: string[] = [];
+    const onHolder = (line: string): void => {
+      lines.push(line);
+      child.kill('SIGKILL');
+    };
+    await waitForLease({ out, host: 'here', limitMs: 60_000, onHolder });
+    expect(lines).toEqual([expect.stringContaining(`is led by pid ${child.pid ?? 0} on here already`)]);
+    await (await request(out)).release();
+  });
+
+  it('is an error with status 1 if it does not end in time, and nothing if there is none', async () => {
+    const out = join(await temporaryFolder(), 'run');
+    const wait = (): Promise<void> =>
+      waitForLease({ out, host: 'here', limitMs: 1, onHolder: () => undefined });
+    await wait();
+    expect(existsSync(out)).toBe(false);
+    const { child } = await startHolder(out);
+    const error = await wait().catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(DeadlineError);
+    expect(statusOf(error)).toBe(1);
+    expect((error as Error).message).toContain(`is led by pid ${child.pid ?? 0} on here already`);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
   });
 });

@@ -9,7 +9,8 @@ import type { Placement } from '../../launcher/platforms/platform.js';
 import { exitStatus, statusOfStop } from '../../shared/exit-status.js';
 import { placementOf } from '../environment/environment.js';
 import { machine } from '../environment/machine.js';
-import { describePlacement, finishedAlready, flagsInJob } from '../job/job-flags.js';
+import { finishedByEarlierStart } from '../job/earlier-start.js';
+import { describePlacement, flagsInJob } from '../job/job-flags.js';
 import { joinJob } from '../job/join-job.js';
 import { withJobLead, type JobLead } from '../job/lead-job.js';
 import { printNotice } from '../reporters/notice.js';
@@ -57,7 +58,7 @@ async function trainOrSkip(
   placement: Placement,
   lead: JobLead | undefined,
 ): Promise<number> {
-  const reason = await finishedAlready(placement, flags.out);
+  const reason = await finishedByEarlierStart(flags, placement);
   if (reason === undefined) return trainSupervised(flags, (devices) => machine(devices, placement), lead);
   printNotice(reason, 'info', flags);
   await lead?.end(exitStatus.done, reason);

@@ -4,7 +4,6 @@ import { join, resolve } from 'node:path';
 import type { Placement } from '../../launcher/platforms/platform.js';
 import { ConfigError } from '../../shared/errors.js';
 import type { TrainFlags } from '../options/train-options.js';
-import { stateOfFolder } from '../runs/run-folder.js';
 
 /** Returns the folder of the run; undefined: a new one of its own. @throws ConfigError if the tasks of a job have no common folder */
 export function runFolderOf({ out }: TrainFlags, placement: Placement): string | undefined {
@@ -59,13 +58,4 @@ export function refuseFreshInPod({ fresh = false }: Pick<TrainFlags, 'fresh'>, p
     throw new ConfigError(
       `--fresh (${job}): expected no such option, got it. A pod that is started again would move its own run aside. Name a new folder with --out.`,
     );
-}
-
-/** Returns the reason why a job that is started again has nothing left to do; undefined if it has. */
-export async function finishedAlready(
-  { restarts }: Placement,
-  out: string | undefined,
-): Promise<string | undefined> {
-  if (restarts === 0 || out === undefined || (await stateOfFolder(out)).kind !== 'finished') return undefined;
-  return `The run in ${out} is finished already.`;
 }
