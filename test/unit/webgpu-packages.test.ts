@@ -1,12 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import os from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { webgpuFinding } from '../../src/cli/diagnosis/software-checks.js';
 import { contradictions } from '../../src/cli/options/contradictions.js';
 import { resolveConfig } from '../../src/cli/options/resolve.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import { EngineError } from '../../src/shared/errors.js';
-import { engineDirectory, engineRoot, type EngineHost } from '../../src/worker/engine/cache.js';
+import { engineDirectory, engineHost, engineRoot, type EngineHost } from '../../src/worker/engine/cache.js';
 import { exclusively } from '../../src/worker/engine/install/exclusive.js';
 import { installEngine } from '../../src/worker/engine/install/install.js';
 import { loadEngine } from '../../src/worker/engine/load.js';
@@ -25,6 +27,7 @@ import {
 import { describeWebgpu, webgpuStatus } from '../../src/worker/engine/webgpu/status.js';
 import { filesOfTarball } from '../../src/worker/engine/webgpu/tarball.js';
 import { temporaryFolder } from '../support/lockstep.js';
+import { missingGpu } from '../support/software-gpu.js';
 
 /** Packs files as npm does, with the system's tar. */
 async function pack(files: Readonly<Record<string, string>>): Promise<Buffer> {
@@ -175,13 +178,59 @@ describe('the engine webgpu', () => {
     );
   });
 
-  it('is reported as missing by the status', async () => {
-    const status = await webgpuStatus({ home: await temporaryFolder() });
-    expect(status).toMatchObject({ installed: false, adapter: undefined, problem: undefined });
-    expect(describeWebgpu({ ...status, gpuSeen: true, next: 'lockstep engine install --webgpu' })).toBe(
-      'not installed; a GPU is present; run lockstep engine install --webgpu',
-    );
+  const install = 'lockstep engine install --webgpu';
+
+  /** A folder that stands for /dev, with these files. */
+  async function devicesOf(...names: readonly string[]): Promise<string> {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, 'dri'));
+    for (const name of names) await writeFile(join(folder, name), '');
+    return folder;
+  }
+
+  it.runIf(process.platform === 'linux')(
+    'is suggested with its command where a GPU is seen, and not elsewhere',
+    async () => {
+      const host = { home: await temporaryFolder() };
+      for (const name of ['dri/renderD128', 'nvidia0', 'dxg']) {
+        const status = await webgpuStatus(host, await devicesOf(name));
+        expect(status).toMatchObject({ installed: false, gpuSeen: true, problem: undefined, next: install });
+        const found = `not installed; a GPU is present; run ${install}`;
+        expect(describeWebgpu(status)).toBe(found);
+        expect(webgpuFinding(status)).toEqual({ name: 'WebGPU', state: 'ok', found });
+      }
+      for (const folder of [await devicesOf('dri/card0', 'nvidiactl'), '/nowhere']) {
+        const status = await webgpuStatus(host, folder);
+        expect(status).toMatchObject({ installed: false, gpuSeen: false, next: undefined });
+        expect(describeWebgpu(status)).toBe('not installed; no GPU is seen');
+      }
+    },
+  );
+
+  it('names the command that repairs damaged packages in the diagnosis', async () => {
+    const host = { home: await temporaryFolder() };
+    await writeWebgpu(host);
+    await writeFile(join(webgpuDirectory(host), 'index.js'), 'another');
+    const finding = webgpuFinding(await webgpuStatus(host));
+    expect(finding).toMatchObject({ state: 'warning', advice: `run ${install} --force` });
+    expect(finding.found).toMatch(/index\.js: expected 5 bytes, got 7 bytes/);
   });
+
+  it.runIf(process.platform === 'linux' && missingGpu === undefined)(
+    'has instructions for a GPU that is seen but has no driver',
+    async () => {
+      vi.stubEnv('VK_DRIVER_FILES', '/nowhere/driver.json');
+      const host = engineHost(process.env, os.homedir());
+      const status = await webgpuStatus(host, await devicesOf('dri/renderD128'));
+      vi.unstubAllEnvs();
+      expect(status).toMatchObject({ installed: true, adapter: undefined, next: undefined });
+      const { advice, state, found } = webgpuFinding(status);
+      expect({ advice, state }).toEqual({ advice: undefined, state: 'warning' });
+      expect(found).toMatch(
+        /^a GPU is present, and Dawn did not open it: .+\. Install the driver of the GPU .*\/dev\/dri$/,
+      );
+    },
+  );
 
   it('refuses too many operations between two turns of the event loop, and shaders with atomic operations', async () => {
     const result = { dataId: {}, shape: [1], dtype: 'float32' as const };
@@ -206,6 +255,14 @@ describe('the engine webgpu', () => {
       resolveConfig(runConfigSchema.parse({ engine: 'webgpu', workers }), machine);
     expect(config(null)).toMatchObject({ workers: 1, shards: 1, threads: 1 });
     expect(config(3)).toMatchObject({ workers: 3 });
+  });
+
+  it('is never chosen by auto, even if it is the only engine that is installed', async () => {
+    const host = { home: await temporaryFolder(), packageDirectory: '/none' };
+    await writeWebgpu(host);
+    expect(findWebgpu(host)).toBeDefined();
+    const engine = await loadEngine({ choice: 'auto', threads: 1, host, warn: () => undefined });
+    expect(engine.kind).toBe('wasm');
   });
 
   it('is refused together with numbers of GPUs, which it cannot select', () => {

@@ -3,9 +3,9 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { engineStatus } from '../../worker/engine/status.js';
-import { describeWebgpu, webgpuStatus } from '../../worker/engine/webgpu/status.js';
+import { describeWebgpu, webgpuStatus, type WebgpuStatus } from '../../worker/engine/webgpu/status.js';
 import { currentEngineHost, searchPath } from '../environment/environment.js';
-import type { Check } from './finding.js';
+import type { Check, Finding } from './finding.js';
 
 /** The oldest supported version, as in package.json's `engines`. */
 const oldestNode = [20, 19] as const;
@@ -45,12 +45,16 @@ async function checkEngine(): Promise<Awaited<ReturnType<Check>>> {
 }
 
 /** Suggests the engine `webgpu` where it is installed, or where a GPU is seen that native TensorFlow does not use. */
-async function checkWebgpu(): Promise<Awaited<ReturnType<Check>>> {
-  const status = await webgpuStatus(currentEngineHost());
-  const found = describeWebgpu(status);
-  const name = 'WebGPU';
-  if (status.problem !== undefined) return { name, state: 'warning', found, advice: `run ${status.next}` };
-  return { name, state: 'ok', found };
+async function checkWebgpu(): Promise<Finding> {
+  return webgpuFinding(await webgpuStatus(currentEngineHost()));
+}
+
+/** Exported for tests, which need no GPU. */
+export function webgpuFinding(status: WebgpuStatus): Finding {
+  const { problem, next } = status;
+  const [name, found] = ['WebGPU', describeWebgpu(status)];
+  if (problem === undefined) return { name, state: 'ok', found };
+  return { name, state: 'warning', found, ...(next !== undefined && { advice: `run ${next}` }) };
 }
 
 function checkBuildTools(): ReturnType<Check> {

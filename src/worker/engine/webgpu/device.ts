@@ -139,13 +139,16 @@ async function loadDawn(directory: string): Promise<Dawn> {
   }
 }
 
-function noAdapter(): EngineError {
-  const library = process.platform === 'linux' ? ' and the Vulkan library (libvulkan1)' : '';
-  return new EngineError(
-    `WebGPU: expected a GPU whose driver is installed, got none. Install the driver of the GPU${library}, ` +
-      'check that this user may open /dev/dri, or choose another engine with --engine.',
+/** Instructions for a GPU that Dawn does not find. */
+export const driverAdvice =
+  process.platform === 'linux'
+    ? 'Install the driver of the GPU and the Vulkan library (libvulkan1), and check that this user may open /dev/dri'
+    : 'Install the driver of the GPU';
+
+const noAdapter = (): EngineError =>
+  new EngineError(
+    `WebGPU: expected a GPU whose driver is installed, got none. ${driverAdvice}, or choose another engine with --engine.`,
   );
-}
 
 async function requestDevice(adapter: GpuAdapter): Promise<GpuDevice> {
   const { limits } = adapter;

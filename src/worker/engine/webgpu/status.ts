@@ -8,7 +8,7 @@ import { OperationalError } from '../../../shared/errors.js';
 import type { EngineHost } from '../cache.js';
 import { runProgram } from '../process.js';
 import { absentName, namesIn } from './adapters.js';
-import { adapterName, isSoftware } from './device.js';
+import { adapterName, driverAdvice, isSoftware } from './device.js';
 import { verifiedWebgpuManifest } from './manifest.js';
 import { dawnEntry, findWebgpu, installWebgpuCommand } from './packages.js';
 
@@ -23,7 +23,7 @@ export interface WebgpuStatus {
   readonly adapters: readonly string[];
   /** True if the adapter computes on the CPU. */
   readonly isSoftware: boolean;
-  /** The reason why installed packages cannot be used. */
+  /** The reason why installed packages cannot be used, with the instructions. */
   readonly problem: string | undefined;
   /** The command to run next, if one makes sense. */
   readonly next: string | undefined;
@@ -57,9 +57,12 @@ const list = await request(gpus[1]).then(() => '', (error) => error.message);
 process.stdout.write('\\n' + JSON.stringify({ info, list }));
 `;
 
-/** Opens the adapter in a separate process, because a driver may crash. */
-export async function webgpuStatus(host: EngineHost): Promise<WebgpuStatus> {
-  const gpuSeen = hasRenderNode();
+/**
+ * Opens the adapter in a separate process, because a driver may crash.
+ * @param devices the folder in which Linux lists devices
+ */
+export async function webgpuStatus(host: EngineHost, devices = '/dev'): Promise<WebgpuStatus> {
+  const gpuSeen = hasRenderNode(devices);
   const none = {
     installed: false,
     gpuSeen,
@@ -78,7 +81,9 @@ export async function webgpuStatus(host: EngineHost): Promise<WebgpuStatus> {
   }
   const { adapter, adapters = [], isSoftware: simulated, failure } = await queryAdapter(directory);
   const problem =
-    failure !== undefined && gpuSeen ? `a GPU is present, and Dawn did not open it: ${failure}` : undefined;
+    failure !== undefined && gpuSeen
+      ? `a GPU is present, and Dawn did not open it: ${failure}. ${driverAdvice}`
+      : undefined;
   const next = adapter === undefined || simulated ? undefined : 'lockstep train --engine webgpu';
   return { ...none, installed: true, adapter, adapters, isSoftware: simulated, problem, next };
 }
@@ -95,12 +100,12 @@ export function describeWebgpu(status: WebgpuStatus): string {
 }
 
 /** Returns true if Linux lists a render node, which every GPU driver creates. Other systems always have a GPU driver. */
-function hasRenderNode(): boolean {
+function hasRenderNode(devices: string): boolean {
   if (process.platform !== 'linux') return true;
   try {
     return (
-      readdirSync('/dev').some((name) => /^(nvidia\d+|dxg)$/.test(name)) ||
-      readdirSync('/dev/dri').some((name) => name.startsWith('renderD'))
+      readdirSync(devices).some((name) => /^(nvidia\d+|dxg)$/.test(name)) ||
+      readdirSync(path.join(devices, 'dri')).some((name) => name.startsWith('renderD'))
     );
   } catch {
     return false;
