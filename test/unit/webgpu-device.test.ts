@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { DeviceLostError, EngineError } from '../../src/shared/errors.js';
 import { engineHost } from '../../src/worker/engine/cache.js';
 import { adapterName, openDevice, type OpenDevice } from '../../src/worker/engine/webgpu/device.js';
+import type { GpuBackend } from '../../src/worker/engine/webgpu/gpu-types.js';
 import { findWebgpu } from '../../src/worker/engine/webgpu/packages.js';
 import { eventually } from '../support/eventually.js';
+import { engineFor } from '../support/in-process.js';
 import { gpuTitle, missingGpu, useSoftwareGpu } from '../support/software-gpu.js';
 
 /** GPUBufferUsage.STORAGE. */
@@ -38,6 +40,16 @@ describe.skipIf(missingGpu !== undefined)(gpuTitle('the memory of a device of We
     expect(error).not.toBeInstanceOf(DeviceLostError);
     expect(String(error)).toContain(adapterName(opened.info));
     expect(String(error)).toMatch(/expected valid commands, got ".*size.*exceeds.*use more shards/i);
+  });
+
+  it('stops a computation whose result is beyond the limit, instead of giving other values', async () => {
+    const { tf } = await engineFor('webgpu');
+    const backend = tf.backend() as unknown as GpuBackend;
+    const columns = 2 ** 10;
+    const rows = Math.floor((backend.device.limits['maxBufferSize'] ?? 0) / (4 * columns)) + 1;
+    expect(() => tf.tidy(() => tf.sum(tf.add(tf.ones([rows, 1]), tf.ones([1, columns]))).dataSync())).toThrow(
+      /expected valid commands, got ".*size.*exceeds/i,
+    );
   });
 
   it('ends the worker alone if it runs out', async () => {
