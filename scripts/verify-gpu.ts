@@ -1,8 +1,8 @@
 /**
  * Makes the bundle that checks the engine webgpu on a machine with a GPU: `npm run verify:gpu -- --bundle DIR`. Copy the folder to such a
  * machine and run `sh verify-gpu.sh` in it; docs/gpu.md describes the stages. The stages run on this machine with
- * `sh DIR/verify-gpu.sh`, too. `--level N` sets the level at which xz compresses the programs, from 0 to 9 (default: 6); with a low level,
- * the bundle is made faster and is larger than the 45 MB that are permitted.
+ * `sh DIR/verify-gpu.sh`, too. `--level N` sets the level at which xz compresses the programs, from 0 to 9 (default: 6). With a low level
+ * the bundle is made faster, but is larger than the 45 MB that are permitted: the command then ends with status 1, and leaves the bundle.
  */
 import { parseArgs } from 'node:util';
 import { makeBundle } from './gpu-check/bundle.js';
@@ -12,6 +12,10 @@ const { values } = parseArgs({
 });
 if (values.bundle === undefined) {
   console.error('verify:gpu: expected --bundle DIR, the folder to make, got none.');
+  process.exit(2);
+}
+if (!/^[0-9]$/.test(values.level)) {
+  console.error(`verify:gpu: expected --level from 0 to 9, got "${values.level}".`);
   process.exit(2);
 }
 try {
