@@ -68,6 +68,7 @@ const artefact: Artefact = {
 export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMessage, K> } = {
   join,
   ready,
+  loading: { type: 'loading', stage: 'installation', lock: '/cache/lockstep/engine/tensorflow.lock' },
   rejoin: { type: 'rejoin', runId: id, generation, rank: 0, worldSize, join, ready },
   connected: { type: 'connected', generation, sharesMemory: true },
   drained: { type: 'drained', generation, step: 3 },

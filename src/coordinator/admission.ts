@@ -42,6 +42,7 @@ export function messageRefusal(worker: WorkerRecord, { type }: WorkerMessage): s
   const member = isMember(worker) || worker.committedStep > 0;
   if (memberMessages.includes(type) && !member)
     return `expected "${type}" from a member of a generation only`;
+  if (type === 'loading' && readyOf(worker) !== null) return 'expected "loading" before "ready" only';
   if (type === 'ready' && readyOf(worker) !== null) return 'expected "ready" once, got it again';
   return undefined;
 }

@@ -6,7 +6,7 @@ import { noActions } from './actions.js';
 import { messageRefusal, refuse } from './admission.js';
 import { onDrained } from './balance.js';
 import { onCheckpointed, onFinished, onSaved } from './finish.js';
-import { onJoin, onReady, onUnknownPeer } from './join.js';
+import { onJoin, onLoading, onReady, onUnknownPeer } from './join.js';
 import { onFailed, suspect } from './loss.js';
 import { onConnected, onHeartbeat, onLastCommitted } from './member-reports.js';
 import { onCommitted, onEvaluated, toEvent } from './progress.js';
@@ -34,13 +34,17 @@ export function handleMessage(
   }
   // Messages of a loading worker do not extend the time in which it must become ready.
   const worker = readyOf(sender) === null ? sender : { ...sender, lastHeardMs: nowMs };
+  if (message.type === 'loading') return onLoading(state, sender, message, nowMs);
   if (message.type === 'ready') return onReady(state, worker, message, nowMs);
   if (message.type === 'committed') return onCommitted(state, worker, message, nowMs);
   if (message.type === 'heartbeat') return onHeartbeat(state, worker, message, nowMs);
   return handleOther(withWorker(state, worker), worker, message, nowMs);
 }
 
-type OtherMessage = Exclude<WorkerMessage, { readonly type: 'join' | 'ready' | 'committed' | 'heartbeat' }>;
+type OtherMessage = Exclude<
+  WorkerMessage,
+  { readonly type: 'join' | 'loading' | 'ready' | 'committed' | 'heartbeat' }
+>;
 
 /** Handles the messages that are rare compared to the steps. `state` contains `worker`. */
 function handleOther(state: State, worker: WorkerRecord, message: OtherMessage, nowMs: number): Decision {

@@ -1,4 +1,4 @@
-/** The messages of a worker before it is a member: `join` and `ready`, and messages of unknown peers. Pure. */
+/** The messages of a worker before it is a member: `join`, `loading` and `ready`, and messages of unknown peers. Pure. */
 
 import {
   protocolVersion,
@@ -19,15 +19,20 @@ import {
   withSharedFingerprint,
   type Disagreement,
 } from './agreement.js';
+import { beginLoading } from './loading.js';
 import { reconfigure } from './reconfigure.js';
 import { canTakeOver } from './takeover.js';
 import { moveTo } from './transitions.js';
 import type { Action, Decision, ReadyMessage, State, WorkerRecord } from './types.js';
 import { describeWorker, membersOf, newWorker, readyOf, withWorker } from './workers.js';
 
+/** Longest time after `join` for which an installation extends the deadlines: a peer could report one for ever. */
+const maxInstallationMs = 3_600_000;
+
 /** Handles a message of a peer that has not joined this coordinator, or was removed from the run. In a takeover, it may be a member. */
 export function onUnknownPeer(state: State, from: ConnectionId, message: WorkerMessage): Decision {
-  if (message.type === 'failed' || message.type === 'leave') return noActions(state);
+  if (message.type === 'failed' || message.type === 'leave' || message.type === 'loading')
+    return noActions(state);
   if (canTakeOver(state)) return identify(state, from);
   const abort = abortMessage({
     code: 'STALE_GENERATION',
@@ -72,7 +77,7 @@ export function onJoin(
     folder: state.folder ?? null,
   };
   return {
-    state: withWorker(state, newWorker(from, join, { state: 'loading' }, nowMs)),
+    state: withWorker(state, newWorker(from, join, beginLoading(nowMs), nowMs)),
     actions: [{ kind: 'send', to: from, message: welcome }],
   };
 }
@@ -82,6 +87,49 @@ export function onJoin(
  */
 function abortRefused({ state, actions }: Decision, to: ConnectionId, error: Disagreement): Decision {
   return { state, actions: [{ kind: 'send', to, message: abortMessage(error) }, ...actions] };
+}
+
+/**
+ * Records the stage. While another process installs the engine, the time does not count against `joinTimeoutMs`: the worker repeats its
+ * message, and each one restarts the deadlines of the run and of the worker. So does the message that ends this stage.
+ */
+export function onLoading(
+  state: State,
+  worker: WorkerRecord,
+  { stage, lock }: MessageOf<WorkerMessage, 'loading'>,
+  nowMs: number,
+): Decision {
+  const { lifecycle } = worker;
+  if (lifecycle.state !== 'loading') return noActions(state);
+  const { joinedMs } = lifecycle;
+  const isRepeated = lifecycle.stage === stage;
+  const stageSinceMs = isRepeated ? lifecycle.stageSinceMs : nowMs;
+  const isExtended =
+    (stage === 'installation' || lifecycle.stage === 'installation') && nowMs - joinedMs <= maxInstallationMs;
+  const next: WorkerRecord = {
+    ...worker,
+    lifecycle: { state: 'loading', joinedMs, stage, lock: lock ?? null, stageSinceMs },
+    ...(isExtended && { lastHeardMs: nowMs }),
+  };
+  const restarts = isExtended && state.phase === 'gathering';
+  const after = withWorker(restarts ? { ...state, phaseSinceMs: nowMs } : state, next);
+  if (stage !== 'installation' || isRepeated || isReported(state, worker, lock ?? null))
+    return noActions(after);
+  const message =
+    `${describeWorker(worker)} waits until another process has installed TensorFlow (its lock: ${lock ?? 'unknown'}). ` +
+    'This time does not count against joinTimeoutMs.';
+  return { state: after, actions: [warn(message.charAt(0).toUpperCase() + message.slice(1))] };
+}
+
+/** Returns true if another worker of the host waits for the same installation. */
+function isReported(state: State, { join }: WorkerRecord, lock: string | null): boolean {
+  return [...state.workers.values()].some(
+    ({ join: other, lifecycle }) =>
+      lifecycle.state === 'loading' &&
+      lifecycle.stage === 'installation' &&
+      other.host === join.host &&
+      lifecycle.lock === lock,
+  );
 }
 
 export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage, nowMs: number): Decision {

@@ -3,6 +3,7 @@
  * its ticks increase.
  */
 
+import { describeLoading, loadingRemedies } from './loading.js';
 import type { Failure, State, WorkerRecord } from './types.js';
 import {
   describeWorker,
@@ -44,11 +45,15 @@ function joinTimeout(state: State, nowMs: number): Verdict | undefined {
   if (state.phase !== 'gathering' || nowMs - state.phaseSinceMs <= joinTimeoutMs) return undefined;
   const joined = [...state.workers.values()];
   const loading = joined.filter((worker) => readyOf(worker) === null);
+  const found = (those: readonly WorkerRecord[]): string =>
+    those.map((worker) => describeLoading(worker, nowMs)).join('; ');
+  const raise = 'If they need this time, raise joinTimeoutMs (--join-timeout-ms).';
   const message =
     joined.length < workers
-      ? `Workers missing after ${seconds(joinTimeoutMs)}: expected ${workers}, got ${joined.length}. ` +
-        'Start the others, or lower --workers.'
-      : `Workers not ready after ${seconds(joinTimeoutMs)}: ${loading.map(describeWorker).join(', ')}.`;
+      ? `Workers missing after ${seconds(joinTimeoutMs)}: expected ${workers}, got ${joined.length}` +
+        `${joined.length === 0 ? '' : ` (${found(joined)})`}; the others have not connected. ` +
+        `Start the others, or lower --workers. ${raise}`
+      : `Workers not ready after ${seconds(joinTimeoutMs)}: ${found(loading)}. ${loadingRemedies(loading)} ${raise}`;
   return { failure: { code: 'DEADLINE', message }, action: 'fail' };
 }
 

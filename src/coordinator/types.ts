@@ -8,6 +8,7 @@ import type { LedgerEntry } from '../shared/ledger/entries.js';
 import type {
   CoordinatorMessage,
   DefinitionRef,
+  LoadingStage,
   MessageOf,
   WorkerIdentity,
   WorkerMessage,
@@ -62,7 +63,14 @@ export type MemberLifecycle = Membership &
 
 /** The state of a worker as the coordinator records it; see transitions.ts. */
 export type Lifecycle =
-  | { readonly state: 'loading' }
+  | {
+      readonly state: 'loading';
+      readonly joinedMs: number;
+      readonly stage: LoadingStage;
+      /** Path of the lock of another process that installs the engine, in stage `installation`. */
+      readonly lock: string | null;
+      readonly stageSinceMs: number;
+    }
   /** Ready, but without a rank. */
   | { readonly state: 'standby'; readonly ready: ReadyMessage }
   | MemberLifecycle;

@@ -31,8 +31,11 @@ export interface SessionOptions {
   readonly host: string;
   /** Names the worker's position on its host. A process that replaces this one has the same slot. */
   readonly workerSlot: string;
-  /** Loads the engine. Called once the run's configuration is known, since the thread count must be set before. */
-  readonly loadEngine: (config: Welcome['config']) => Promise<Engine>;
+  /**
+   * Loads the engine. Called once the run's configuration is known, since the thread count must be set before. It calls `onWait`
+   * while it waits until another process has installed the engine; see LoadEngineOptions.
+   */
+  readonly loadEngine: (config: Welcome['config'], onWait: (lock: string | null) => void) => Promise<Engine>;
   /** The file that may be executed as the training definition; default: the one that the coordinator names, unchecked. */
   readonly definitionSource?: DefinitionSource;
   /** Folder of transpiled definitions; see loadDefinition. */
@@ -72,12 +75,13 @@ export async function runSession(options: SessionOptions): Promise<void> {
 }
 
 async function participate(options: SessionOptions, mailbox: Mailbox, workerId: string): Promise<void> {
-  const { communicator, loadEngine, faults: faultOptions = {} } = options;
+  const { communicator, faults: faultOptions = {} } = options;
   const welcome = await mailbox.receive('welcome');
   const { runId, config, definition: expected, preprocessing: saved } = welcome;
   const opening = openDefinition(welcome, options.definitionCache, options.definitionSource);
   const opened = await mailbox.during(opening);
-  const engine = await mailbox.during(loadEngine(config));
+  const engine = await mailbox.during(loadReportedEngine(options, config));
+  communicator.send({ type: 'loading', stage: 'model' });
   // Loading took seconds without a turn of the event loop; the run may have ended.
   await mailbox.yieldToEventLoop();
   const { requests, bitFlip, injectLinkFault } = faultOptions;
@@ -89,6 +93,7 @@ async function participate(options: SessionOptions, mailbox: Mailbox, workerId: 
   const origin = originOf(replica);
   const { hashes, identity, fingerprint } = describeWorker(replica, opened, origin);
   const { compiled } = replica;
+  communicator.send({ type: 'loading', stage: 'network' });
   const opensStorage = openRunStorage(welcome.folder, (request) => communicator.transfer(request));
   const storage = await mailbox.during(opensStorage);
   const address = await mailbox.during(openDataPlane(communicator, welcome, hashes.parameterCount));
@@ -138,6 +143,19 @@ async function participate(options: SessionOptions, mailbox: Mailbox, workerId: 
   } finally {
     await storage.close();
   }
+}
+
+/** Loads the engine, and reports to the coordinator that this stage begins or that another process installs the engine. */
+function loadReportedEngine(
+  { communicator, loadEngine }: SessionOptions,
+  config: Welcome['config'],
+): Promise<Engine> {
+  const begin = (): void => communicator.send({ type: 'loading', stage: 'engine' });
+  begin();
+  return loadEngine(config, (lock) => {
+    if (lock === null) begin();
+    else communicator.send({ type: 'loading', stage: 'installation', lock });
+  });
 }
 
 function openDataPlane(

@@ -2,9 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { engineDirectory } from '../../src/worker/engine/cache.js';
+import { exclusively } from '../../src/worker/engine/install/exclusive.js';
 import { wheelHashes } from '../../src/worker/engine/install/wheel-hashes.js';
-import { lockstep, temporaryFolder } from '../support/lockstep.js';
+import { Lockstep, lockstep, temporaryFolder } from '../support/lockstep.js';
+import { writeTinyTraining } from '../support/tiny-training.js';
 import { wheelOf } from '../support/wheel.js';
 
 /** The only platform whose wheel the table names. */
@@ -69,5 +73,46 @@ describe.skipIf(skip)(`lockstep engine install${skip === undefined ? '' : ` (${s
     const unpinned = await lockstep(['engine', 'install', '--cuda', '--unpinned'], { env });
     expect(unpinned.stderr).toMatch(/Downloading tensorflow==2\.21\.0/);
     expect([pinned.status, unpinned.status]).toEqual([2, 2]);
+  });
+});
+
+describe('a training while another process installs TensorFlow', () => {
+  it('waits for it without an error, and prints one line that names the lock', async () => {
+    const cache = await temporaryFolder();
+    const config = await writeTinyTraining(cache);
+    const out = join(cache, 'run');
+    const env = { XDG_CACHE_HOME: cache };
+    const directory = engineDirectory({ home: cache, cacheHome: cache }, 'cpu');
+    const run = await exclusively(directory, async () => {
+      const started = new Lockstep(
+        [
+          'train',
+          '--config',
+          config,
+          '--workers',
+          '2',
+          '--shards',
+          '2',
+          '--engine',
+          'auto',
+          '--json',
+          '--out',
+          out,
+          '--join-timeout-ms',
+          '7000',
+        ],
+        { env },
+      );
+      await started.event('warning', ({ message }) => message.includes('TensorFlow'));
+      // Longer than the deadline.
+      await sleep(9_000);
+      return started;
+    });
+    const { status, events } = await run.ended;
+    expect(status).toBe(0);
+    const texts = events.flatMap((event) => (event.event === 'warning' ? [event.message] : []));
+    const waits = texts.filter((text) => text.includes('installed TensorFlow'));
+    expect(waits).toEqual([expect.stringMatching(/^A worker \(pid \d+ on .*\) waits until .*\.lock\)/)]);
+    expect(waits[0]).toContain(`${directory}.lock`);
   });
 });

@@ -235,6 +235,21 @@ describe('fit()', () => {
     await expect(refusal(classifier(), { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
       'enough',
     );
+    await expect(refusal(classifier(), { joinTimeoutMs: 0 })).rejects.toThrow(/joinTimeoutMs.*got 0/);
+  });
+
+  it('ends with what its workers do and the remedy if they are not ready within joinTimeoutMs', async () => {
+    const call = fit(classifier(), wave([samples, 4], 0), labels(), {
+      ...fast,
+      workers: 2,
+      joinTimeoutMs: 1,
+    });
+    await expect(call).rejects.toMatchObject({
+      code: 'DEADLINE',
+      message: expect.stringMatching(
+        /^Workers (missing|not ready) after 0\.0 s: .*raise joinTimeoutMs \(--join-timeout-ms\)\.$/,
+      ) as string,
+    });
   });
 
   it('names the module for a layer of the user, refuses its class otherwise, and a rate that a callback changes', async () => {

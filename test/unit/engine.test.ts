@@ -239,7 +239,9 @@ describe('loading', () => {
     });
     expect(await loaded.outcome).toBeInstanceOf(EngineError);
     expect(warnings).toEqual([
-      expect.stringMatching(/^Waiting for an installation of native TensorFlow that is in progress/),
+      expect.stringMatching(
+        /^Waiting until another process has installed native TensorFlow \(its lock: .*\.lock\)/,
+      ),
     ]);
   });
 

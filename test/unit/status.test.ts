@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { initialState } from '../../src/coordinator/initial-state.js';
 import { emitStatus, statusIsDue, withTimes } from '../../src/coordinator/status.js';
 import type { State, WorkerRecord } from '../../src/coordinator/types.js';
+import { beginLoading } from '../../src/coordinator/loading.js';
 import { WorkerTable } from '../../src/coordinator/worker-table.js';
 import { withUsage } from '../../src/coordinator/usage.js';
 import { newWorker } from '../../src/coordinator/workers.js';
@@ -13,7 +14,7 @@ import { runEvent } from '../support/run-events.js';
 function worker(connection: string, pid: number, rank: number | null): WorkerRecord {
   const workerId = `00000000-0000-4000-8000-00000000000${pid}`;
   const join = { type: 'join', protocol: 1, workerId, pid, host: 'box', workerSlot: String(pid) } as const;
-  if (rank === null) return newWorker(connection, join, { state: 'loading' }, 0);
+  if (rank === null) return newWorker(connection, join, beginLoading(0), 0);
   const ready = new CoordinatedRun().beingReady(connection);
   const shards = { start: rank, end: 2 * rank + 3 };
   return newWorker(connection, join, { state: 'running', ready, rank, shards }, 0);

@@ -220,8 +220,87 @@ describe('the loss of workers', () => {
     empty.tick(9001);
     expect(empty.error).toMatchObject({
       code: 'DEADLINE',
-      message: expect.stringMatching(/expected 3, got 1/) as string,
+      message:
+        'Workers missing after 9.0 s: expected 3, got 1 (a worker (pid 1 on box) loads the training definition, for 9.0 s); ' +
+        'the others have not connected. Start the others, or lower --workers. If they need this time, raise joinTimeoutMs (--join-timeout-ms).',
     });
+  });
+
+  it('reports what each worker does that is not ready in time, with the remedies', () => {
+    const run = new Run(3);
+    for (const [i, name] of ['a', 'b', 'c'].entries()) run.join(name, i + 1);
+    run.tick(1000);
+    run.say('a', { type: 'loading', stage: 'engine' });
+    run.tick(4000);
+    run.say('a', { type: 'loading', stage: 'model' });
+    run.say('b', { type: 'loading', stage: 'model' });
+    run.ready('c');
+    run.tick(9001);
+    const { code, message } = run.error ?? {};
+    expect(code).toBe('DEADLINE');
+    expect(message).toBe(
+      'Workers not ready after 9.0 s: a worker (pid 1 on box) loads the data and builds the model, for 5.0 s; ' +
+        'a worker (pid 2 on box) loads the data and builds the model, for 5.0 s. ' +
+        'Check the functions `data` and `model` of the definition, and the disk or network that the data come from. ' +
+        'If they need this time, raise joinTimeoutMs (--join-timeout-ms).',
+    );
+  });
+
+  it('does not count the time in which another process installs the engine, and reports it once per installation', () => {
+    const run = new Run(2);
+    run.join('a', 1);
+    run.join('b', 2);
+    const wait = { type: 'loading', stage: 'installation', lock: '/cache/tf.lock' } as const;
+    for (let atMs = 500; atMs <= 60_000; atMs += 500) {
+      run.tick(atMs);
+      run.say('a', wait);
+      run.say('b', wait);
+    }
+    expect([run.phase, run.lost]).toEqual(['gathering', []]);
+    expect(run.warnings).toEqual([
+      'A worker (pid 1 on box) waits until another process has installed TensorFlow (its lock: /cache/tf.lock). ' +
+        'This time does not count against joinTimeoutMs.',
+    ]);
+    run.tick(62_000);
+    run.say('a', { type: 'loading', stage: 'engine' });
+    run.say('b', { type: 'loading', stage: 'engine' });
+    run.tick(71_000);
+    expect(run.phase).toBe('gathering');
+    run.tick(71_001);
+    expect(run.error?.message).toMatch(
+      /^Workers not ready after 9\.0 s: .*pid 1 on box\) loads the engine, for 9\.0 s; /,
+    );
+  });
+
+  it('ends the wait for an installation that a worker reports for more than an hour', () => {
+    const run = new Run(1);
+    run.join('a', 1);
+    for (let atMs = 0; atMs < 3_620_000 && run.phase === 'gathering'; atMs += 4_000) {
+      run.tick(atMs);
+      run.say('a', { type: 'loading', stage: 'installation', lock: '/cache/tf.lock' });
+    }
+    expect(run.error).toMatchObject({ code: 'DEADLINE' });
+    expect(run.error?.message).toMatch(
+      /waits until another process has installed TensorFlow \(its lock: \/cache\/tf\.lock\), for 36\d\d\.0 s\. Wait until `lockstep engine install` has ended/,
+    );
+  });
+
+  it('removes a replacement that reports an installation and is then silent', () => {
+    const run = Run.running();
+    run.join('c', 3);
+    for (let atMs = 500; atMs <= 20_000; atMs += 500) {
+      run.tick(atMs);
+      run.beat('a', atMs);
+      run.beat('b', atMs);
+      run.say('c', { type: 'loading', stage: 'installation', lock: '/cache/tf.lock' });
+    }
+    expect(run.lost).toEqual([]);
+    for (let atMs = 20_500; atMs <= 29_500; atMs += 500) {
+      run.beat('a', atMs);
+      run.beat('b', atMs);
+      run.tick(atMs);
+    }
+    expect(run.lost).toEqual([expect.stringMatching(/pid 3 on box\) has not answered for 9\.5 s/)]);
   });
 
   it('measures the silence of a worker that loads for long from its `ready`', () => {

@@ -76,7 +76,7 @@ async function runWorker(
     definitionCache: definitionCache(),
     warn,
     faults,
-    loadEngine: (config) => loadWorkerEngine(config, gpus[0] ?? 'cpu', warn),
+    loadEngine: (config, onWait) => loadWorkerEngine(config, gpus[0] ?? 'cpu', warn, { onWait }),
     // The session has reported its error to the coordinator, which decides the exit status.
   }).catch(() => undefined);
 }

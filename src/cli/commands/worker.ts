@@ -73,16 +73,15 @@ export async function work(flags: WorkerFlags): Promise<number> {
       warn,
       onSaving: (isSaving) => (exit.saving = isSaving),
       faults: { ...faults, injectLinkFault: (fault) => communicator.injectLinkFault(fault) },
-      loadEngine: (config) => {
+      loadEngine: (config, onWait) => {
         exit.welcomed = true;
         // The launcher's device is a number in NVIDIA's list, which does not contain WebGPU's adapters.
         const adapter = adapterNumber(config, launched ? undefined : device, number);
-        return loadWorkerEngine(
-          { ...config, ...threads },
-          chooseDevice(config, device, number),
-          warn,
-          adapter,
-        );
+        return loadWorkerEngine({ ...config, ...threads }, chooseDevice(config, device, number), warn, {
+          number: adapter,
+          onWait,
+          printsWait: !launched,
+        });
       },
     });
   return participateUntilEnd(communicator, exit, launched, session);

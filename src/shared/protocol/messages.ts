@@ -24,7 +24,7 @@ import {
 } from './transfer-messages.js';
 import { stepParts, type StepPart } from '../timeline/step-parts.js';
 
-export const protocolVersion = 8;
+export const protocolVersion = 9;
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const uint32 = z.int().min(0).max(0xffffffff);
@@ -114,11 +114,23 @@ const readySchema = z.strictObject({
   sharesFolder: z.boolean().optional(),
 });
 
+/**
+ * The stages of a worker between `join` and `ready`, in order. In `installation`, which is rare, it waits until another process has
+ * installed the engine.
+ */
+export const loadingStages = ['definition', 'installation', 'engine', 'model', 'network'] as const;
+export type LoadingStage = (typeof loadingStages)[number];
+
 export const workerMessageSchema = z.discriminatedUnion('type', [
   /** The first message of a worker. */
   joinSchema,
   /** The engine is loaded, the model is built, the data is loaded, and the data plane is bound. */
   readySchema,
+  /**
+   * The worker has begun a stage of loading. In the stage `installation` the message is repeated while it lasts, and `lock` is the path of
+   * the other process's lock.
+   */
+  z.strictObject({ type: z.literal('loading'), stage: z.enum(loadingStages), lock: shortText.optional() }),
   /** The answer to `identify`: the worker and its generation. */
   z.strictObject({
     type: z.literal('rejoin'),

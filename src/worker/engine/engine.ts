@@ -24,6 +24,11 @@ export interface LoadEngineOptions {
   readonly allowSoftwareGpu?: boolean;
   /** The adapter of the engine `webgpu`; default: the one that the system prefers. */
   readonly adapter?: AdapterChoice;
+  /**
+   * Called repeatedly with the path of its lock while another process installs TensorFlow, and then with null; default: one call of
+   * `warn`.
+   */
+  readonly onWait?: (lock: string | null) => void;
   /** Called with a message when a slower engine was selected. */
   readonly warn: (message: string) => void;
 }

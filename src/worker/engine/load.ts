@@ -11,8 +11,9 @@ import { engines } from './engines.js';
  */
 export async function loadEngine(options: LoadEngineOptions): Promise<Engine> {
   const { choice, host, warn } = options;
+  if ((choice === 'auto' || choice === 'tensorflow') && findEngine(host) === undefined)
+    await installationsEnded(options);
   if (choice !== 'auto') return engines[choice].load(options);
-  if (findEngine(host) === undefined) await installationsEnded(options);
   if (findEngine(host) !== undefined) return engines.tensorflow.load(options);
   warn(
     'Native TensorFlow is not installed: computing in WebAssembly, one thread a worker, several times slower, so give every ' +
@@ -21,13 +22,21 @@ export async function loadEngine(options: LoadEngineOptions): Promise<Engine> {
   return engines.wasm.load(options);
 }
 
+/** @param lock path of the lock of the other process */
+export const waitingText = (lock: string): string =>
+  `Waiting until another process has installed native TensorFlow (its lock: ${lock}).`;
+
 /** Another process may be installing native TensorFlow. WebAssembly, chosen meanwhile, would compute other bits than the next run. */
-async function installationsEnded({ host, warn }: LoadEngineOptions): Promise<void> {
+async function installationsEnded({ host, warn, onWait }: LoadEngineOptions): Promise<void> {
   const { installationEnded } = await import('./install/exclusive.js');
   for (const variant of engineVariants) {
     const directory = engineDirectory(host, variant);
-    await installationEnded(directory, () => {
-      warn(`Waiting for an installation of native TensorFlow that is in progress (${directory}).`);
+    let isReported = false as boolean;
+    await installationEnded(directory, (lock) => {
+      if (onWait) onWait(lock);
+      else if (!isReported) warn(waitingText(lock));
+      isReported = true;
     });
+    if (isReported) onWait?.(null);
   }
 }

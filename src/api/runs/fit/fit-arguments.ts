@@ -2,8 +2,8 @@
 
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { ClassWeight, ClassWeightMap, CallbackList, CustomCallbackArgs, LayersModel, ModelFitArgs, ModelFitDatasetArgs } from '@tensorflow/tfjs-layers';
-import type { RunConfigInput } from '../../../shared/config/run-config.js';
 import { ConfigError } from '../../../shared/errors.js';
+import type { ConfigInput } from '../../config-input.js';
 import { trainedModel } from '../../fit/compiled-functions.js';
 
 /** Inputs or targets: one tensor, a list, or tensors by the names of the model's inputs or outputs. */
@@ -13,22 +13,31 @@ type Callback = NonNullable<ConstructorParameters<typeof CallbackList>[0]>[numbe
 
 /** Fields of the configuration that `fit` takes, besides those that tfjs's arguments determine. */
 type WorkerFields = Pick<
-  RunConfigInput,
+  ConfigInput,
   | 'workers'
+  | 'minWorkers'
   | 'shards'
   | 'threads'
   | 'engine'
   | 'devices'
   | 'allowSoftwareGpu'
   | 'seed'
+  | 'evalBatchSize'
   | 'accumulate'
   | 'clipNorm'
   | 'frozenBatchNorm'
   | 'arithmetic'
   | 'precision'
   | 'gradientDtype'
+  | 'bucketBytes'
   | 'sharedMemory'
+  | 'balance'
+  | 'onMismatch'
+  | 'heartbeatMs'
+  | 'peerTimeoutMs'
+  | 'coordinatorTimeoutMs'
   | 'stepTimeoutMs'
+  | 'joinTimeoutMs'
 >;
 
 export interface WorkerArguments extends WorkerFields {
@@ -64,7 +73,7 @@ export interface FitArguments extends WorkerArguments {
 
 export type FitDatasetArguments = WorkerArguments &
   Pick<FitArguments, 'epochs' | 'initialEpoch' | 'callbacks' | 'classWeight' | 'verbose' | 'yieldEvery'> &
-  Pick<ModelFitDatasetArgs<never>, 'batchesPerEpoch' | 'validationBatches'> & {
+  Pick<ModelFitDatasetArgs<never>, 'batchesPerEpoch' | 'validationBatches' | 'validationBatchSize'> & {
     /** Tensors, or a dataset of batches. */
     readonly validationData?: readonly [FitTensors, FitTensors] | BatchSource;
   };
@@ -76,20 +85,29 @@ export interface BatchSource {
 
 const workerFields = [
   'workers',
+  'minWorkers',
   'shards',
   'threads',
   'engine',
   'devices',
   'allowSoftwareGpu',
   'seed',
+  'evalBatchSize',
   'accumulate',
   'clipNorm',
   'frozenBatchNorm',
   'arithmetic',
   'precision',
   'gradientDtype',
+  'bucketBytes',
   'sharedMemory',
+  'balance',
+  'onMismatch',
+  'heartbeatMs',
+  'peerTimeoutMs',
+  'coordinatorTimeoutMs',
   'stepTimeoutMs',
+  'joinTimeoutMs',
 ] as const satisfies readonly (keyof WorkerFields)[];
 
 const ownNames = [

@@ -22,7 +22,7 @@ export async function runFitDataset(
   args: FitDatasetArguments,
 ): Promise<History> {
   const tf = requireTfjs();
-  const { batchesPerEpoch, validationBatches, validationData, ...rest } = args;
+  const { batchesPerEpoch, validationBatches, validationBatchSize, validationData, ...rest } = args;
   const { epochs = 1, initialEpoch = 0 } = args;
   const several = epochs - initialEpoch > 1;
   const joined = await join(tf, model, 'dataset', dataset, batchesPerEpoch, several);
@@ -35,6 +35,7 @@ export async function runFitDataset(
       : (validationData as readonly [FitTensors, FitTensors] | undefined);
     return await runFit(model, joined.xs, joined.ys, {
       ...rest,
+      ...(validationBatchSize !== undefined && { evalBatchSize: validationBatchSize }),
       ...(validation && { validationData: validation }),
       batchSize: joined.batchSize,
       shuffle: false,

@@ -58,7 +58,7 @@ export async function writeFiles(
       schedule: { kind: 'constant' },
       evaluate: data.validation === null ? 'none' : 'test',
       evaluateEvery: '1epoch',
-      evalBatchSize: batchSize,
+      evalBatchSize: args.evalBatchSize ?? batchSize,
       trainMetrics: metrics.length > 0,
       // Another checkpoint follows the last step.
       checkpointEvery: asksPermission ? '1epoch' : '100000000epochs',

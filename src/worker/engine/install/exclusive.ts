@@ -55,17 +55,17 @@ export async function exclusively<T>(directory: string, body: () => Promise<T>):
 
 /**
  * Waits while another process installs into `directory`, an engine's folder. Resolves at once if none does.
- * @param onWait called once before it waits
+ * @param onWait called with the path of the lock before each interval of waiting
  */
-export async function installationEnded(directory: string, onWait: () => void): Promise<void> {
+export async function installationEnded(directory: string, onWait: (lock: string) => void): Promise<void> {
   const root = path.dirname(directory);
   const lockfilePath = lockOf(directory);
   const isHeld = async (): Promise<boolean> =>
     existsSync(lockfilePath) && (await lockfile.check(root, { lockfilePath, stale: staleMs }));
-  if (!(await isHeld())) return;
-  onWait();
-  do await sleep(pollMs);
-  while (await isHeld());
+  while (await isHeld()) {
+    onWait(lockfilePath);
+    await sleep(pollMs);
+  }
 }
 
 /** Gives a complete draft the engine's name, in place of an older folder. */
