@@ -57,7 +57,11 @@ class SimulatedWorker {
   }
 
   beat(): void {
-    const usage = { cpuMs: this.#ticks * 200, memoryBytes: 400_000_000 + this.#ticks };
+    const usage = {
+      cpuMs: this.#ticks * 200,
+      uptimeMs: this.#ticks * 1000,
+      memoryBytes: 400_000_000 + this.#ticks,
+    };
     this.#send({
       type: 'heartbeat',
       generation: firstGeneration,

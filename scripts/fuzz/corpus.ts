@@ -144,7 +144,7 @@ export const workerMessages: { [K in WorkerMessage['type']]: MessageOf<WorkerMes
     generation,
     ticks: 5,
     waitingFor: 'gradients/3 from 1',
-    usage: { cpuMs: 900, memoryBytes: 5_000_000 },
+    usage: { cpuMs: 900, uptimeMs: 4_000, memoryBytes: 5_000_000 },
   },
   lost: { type: 'lost', generation, rank: 1, reason: 'the connection to it broke' },
   failed: { type: 'failed', error: { code: 'DEADLINE', message: 'too slow' } },

@@ -21,7 +21,7 @@ export function onHeartbeat(
     withWorker(state, {
       ...worker,
       activity: { ticks, tickedMs, waitingFor },
-      usage: usage ? withUsage(worker.usage, usage, nowMs) : worker.usage,
+      usage: usage ? withUsage(worker.usage, usage) : worker.usage,
     }),
   );
 }

@@ -5,23 +5,28 @@ import type { MessageOf, WorkerMessage } from '../shared/protocol/messages.js';
 type Reported = NonNullable<MessageOf<WorkerMessage, 'heartbeat'>['usage']>;
 
 export interface Usage extends Reported {
-  readonly atMs: number;
-  /** The CPU time at the last status event. */
-  readonly lastStatus: { readonly cpuMs: number; readonly atMs: number };
-  /** Mean number of busy cores between the last two status events; null until measured. */
+  /** The times at the last measurement. */
+  readonly measured: { readonly cpuMs: number; readonly uptimeMs: number };
+  /** Mean number of busy cores between the last two measurements; null until measured. */
   readonly cores: number | null;
 }
 
+/** The CPU time advances in ticks, so that a rate over a shorter time would be noise. */
+const minMeasuredMs = 100;
+
 /** Takes over what a heartbeat reports. */
-export function withUsage(usage: Usage | null, { cpuMs, memoryBytes }: Reported, nowMs: number): Usage {
-  const { lastStatus = { cpuMs, atMs: nowMs }, cores = null } = usage ?? {};
-  return { cpuMs, memoryBytes, atMs: nowMs, lastStatus, cores };
+export function withUsage(usage: Usage | null, reported: Reported): Usage {
+  const { cpuMs, uptimeMs } = reported;
+  return { ...reported, measured: usage?.measured ?? { cpuMs, uptimeMs }, cores: usage?.cores ?? null };
 }
 
-/** Measures the busy cores since the last status event. Without a heartbeat since then, the last measurement stays. */
+/**
+ * Measures the busy cores since the last measurement. Both times come from the worker, since several heartbeats may arrive at once after
+ * a pause. Without a heartbeat since then, the last measurement stays.
+ */
 export function measureCores(usage: Usage | null): Usage | null {
-  if (!usage || usage.atMs <= usage.lastStatus.atMs) return usage;
-  const { cpuMs, atMs, lastStatus } = usage;
-  const cores = Math.round(((cpuMs - lastStatus.cpuMs) / (atMs - lastStatus.atMs)) * 100) / 100;
-  return { ...usage, cores, lastStatus: { cpuMs, atMs } };
+  if (!usage || usage.uptimeMs - usage.measured.uptimeMs < minMeasuredMs) return usage;
+  const { cpuMs, uptimeMs, measured } = usage;
+  const cores = Math.round(((cpuMs - measured.cpuMs) / (uptimeMs - measured.uptimeMs)) * 100) / 100;
+  return { ...usage, cores, measured: { cpuMs, uptimeMs } };
 }

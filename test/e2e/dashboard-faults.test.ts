@@ -64,6 +64,45 @@ describe.skipIf(chromiumPath === undefined)(
       expect(Math.min(...labels)).toBeGreaterThan(80);
     });
 
+    it('labels the steps of a short run with whole numbers, each once', async () => {
+      await writeLog(folder, 'short', [runEvent(), startEvent(3), ...steps(3)]);
+      const page = await pages.page('run=short');
+      await image(page, /^Loss over 3 points/).waitFor();
+      const { texts } = await drawingOf(page, 'Learning rate');
+      const labels = texts.filter((text) => /^\d+$/.test(text));
+      expect(labels).toEqual(['1', '2', '3']);
+    });
+
+    it('shows a resumed run as waiting for its workers, and the bars of earlier workers as ended', async () => {
+      const joined = (pid: number, timeMs: number): TimedEvent => ({
+        event: 'worker',
+        state: 'joined',
+        rank: 0,
+        pid,
+        host: 'box',
+        device: 'CPU',
+        engine: '',
+        generation: 1,
+        timeMs,
+      });
+      await writeLog(folder, 'resumed', [
+        runEvent(),
+        joined(11, 1_000_001),
+        startEvent(9),
+        ...steps(3),
+        { event: 'error', code: 'INTERRUPTED', message: 'Interrupted by SIGINT.', timeMs: 1_001_000 },
+        { ...runEvent(), timeMs: 1_060_000 },
+        { event: 'resumed', step: 3, path: '/c', skipped: [], timeMs: 1_060_001 },
+        joined(12, 1_070_000),
+      ]);
+      const page = await pages.page('run=resumed');
+      await page.getByRole('status').getByText('Waiting for workers', { exact: true }).waitFor();
+      expect(await page.getByRole('alert').count()).toBe(0);
+      const titles = await page.locator('#lives title').allTextContents();
+      expect(titles[0]).toMatch(/^Rank 0, pid 11: from .* until .*, left$/);
+      expect(titles[1]).toMatch(/^Rank 0, pid 12: from .* until now$/);
+    });
+
     it('keeps the table of two runs inside its card', async () => {
       for (const name of ['a-run-with-a-long-name', 'another-run-with-a-long-name'])
         await writeLog(folder, name, [runEvent(), startEvent(20), ...steps(20), evalEvent(20, 0.9)]);
@@ -151,7 +190,9 @@ describe.skipIf(chromiumPath === undefined)(
       for (const section of await page.locator('main > section:visible').all())
         expect((await section.boundingBox())!.y).toBeGreaterThanOrEqual(top);
       expect(await page.locator('figure:visible').count()).toBe(0);
-      await page.getByText('There are no values yet.').waitFor();
+      await page.getByText('The run ended without values.').waitFor();
+      expect(await page.getByRole('slider').count()).toBe(0);
+      expect(await page.getByRole('combobox', { name: 'X axis' }).count()).toBe(0);
     });
 
     it('keeps the compared runs when the page is loaded again', async () => {

@@ -50,7 +50,7 @@ async function writeRuns(folder: string, steps: number): Promise<void> {
   };
   const histogram: NamedHistogram = {
     kind: 'weights',
-    name: 'dense/kernel',
+    name: 'batch_normalization_BatchNormalization1/moving_variance',
     histogram: { min: -1, max: 1, count: 4, sum: 0, sumOfSquares: 2, buckets: [1, 2, 1] },
   };
   const sample = {
@@ -60,6 +60,15 @@ async function writeRuns(folder: string, steps: number): Promise<void> {
     confidence: 0.91,
     pixels: Buffer.alloc(784, 90).toString('base64'),
   };
+  const layers = [
+    {
+      name: 'a_dense_layer_with_a_long_name',
+      kind: 'Dense',
+      inputs: ['b'],
+      shape: [null, 10],
+      parameters: 7,
+    },
+  ];
   for (const name of ['one', 'two']) {
     const events: TimedEvent[] = [
       { ...runEvent(), timeMs: name === 'one' ? 1_000_001 : 1_000_000 },
@@ -76,6 +85,8 @@ async function writeRuns(folder: string, steps: number): Promise<void> {
         { ...workerStatus(0, { forward: 20, backward: 30 }), usage: { cores: 0.9, memoryBytes: 7e8 } },
         { ...workerStatus(1, { forward: 20, waitGradients: 30 }), usage: { cores: 0.8, memoryBytes: 6e8 } },
       ),
+      { event: 'model', layers, timeMs: 1_000_500 },
+      { event: 'scalars', step: 50, values: { 'my/value': 1 }, timeMs: 1_001_000 },
       { event: 'histograms', step: 50, histograms: [histogram], timeMs: 1_001_000 },
       lost,
       {
@@ -211,12 +222,12 @@ describe.skipIf(chromiumPath === undefined)(
         await page.getByRole('img', { name: /^Loss over 50 points/ }).waitFor();
         await page.getByText('Loss as a table').click();
         await page.getByText('Histograms of weights and gradients').click();
-        await page.getByRole('img', { name: /^Histograms of weights dense\/kernel/ }).waitFor();
+        await page.getByRole('img', { name: /^Histograms of weights batch_norm/ }).waitFor();
         await page.getByRole('checkbox', { name: 'Compare with two' }).check();
         await page.getByText('0 fields differ between these runs.').waitFor();
         expect(await seriousFindings(page)).toEqual([]);
-        const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
-        expect(overflow).toBeLessThanOrEqual(0);
+        // On a phone the window itself becomes wider with its content.
+        expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
         await page.context().close();
       }
     });

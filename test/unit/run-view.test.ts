@@ -112,6 +112,24 @@ describe('the view of a run', () => {
     expect(view.since().history?.happenings.at(-1)?.text).toBe('From step 4: learning rate 0.01 -> 0.005');
   });
 
+  it('ends the workers with their run, also one without a last event, and has no phase of an earlier process', () => {
+    const error: TimedEvent = { event: 'error', code: 'INTERRUPTED', message: 'Interrupted.', timeMs: 9 };
+    const stopped = viewOf(runEvent(), worker('joined', 11, 1), statusEvent(workerStatus(1, null)), error);
+    expect(stopped.since().history?.lives).toMatchObject([{ pid: 11, toMs: 9, end: 'left' }]);
+    expect(stopped.since().state).toMatchObject({ phase: 'failed', workers: [{ rank: 1 }] });
+    stopped.note({ ...runEvent(), timeMs: 20 });
+    stopped.note({ event: 'resumed', step: 0, path: '/c', skipped: [], timeMs: 21 });
+    expect(stopped.since().state).toMatchObject({ phase: 'gathering', workers: [], end: null });
+
+    const killed = viewOf(runEvent(), worker('joined', 11, 1), { ...stepEvent(1), timeMs: 5 });
+    killed.note({ ...runEvent(), timeMs: 3_600_000 });
+    killed.note(worker('joined', 12, 3_600_001));
+    expect(killed.since().history?.lives).toMatchObject([
+      { pid: 11, toMs: 5, end: 'left' },
+      { pid: 12, toMs: null, end: null },
+    ]);
+  });
+
   it('removes the steps that a resumed run repeats', () => {
     const view = viewOf(runEvent(), startEvent(), stepEvent(1), stepEvent(2), evaluation(1), stepEvent(3));
     view.note({ event: 'resumed', step: 1, path: '/c', skipped: [], timeMs: 9 });

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { initialState } from '../../src/coordinator/initial-state.js';
+import { onHeartbeat } from '../../src/coordinator/member-reports.js';
 import { emitStatus, statusIsDue, withTimes } from '../../src/coordinator/status.js';
 import type { State, WorkerRecord } from '../../src/coordinator/types.js';
 import { beginLoading } from '../../src/coordinator/loading.js';
 import { WorkerTable } from '../../src/coordinator/worker-table.js';
-import { withUsage } from '../../src/coordinator/usage.js';
+import { measureCores, withUsage } from '../../src/coordinator/usage.js';
 import { newWorker } from '../../src/coordinator/workers.js';
 import type { MessageOf, WorkerMessage } from '../../src/shared/protocol/messages.js';
 import { noTimes } from '../../src/shared/timeline/step-parts.js';
@@ -82,11 +83,11 @@ describe('the status', () => {
       const [action] = emitStatus(state, 0).actions;
       return action?.kind === 'emit' && action.event.event === 'status' && action.event.workers[0]?.usage;
     };
-    const beat = (state: State, cpuMs: number, nowMs: number): State => ({
+    const beat = (state: State, cpuMs: number, uptimeMs: number): State => ({
       ...state,
       workers: state.workers.map((record) => ({
         ...record,
-        usage: withUsage(record.usage, { cpuMs, memoryBytes: 5_000 + cpuMs }, nowMs),
+        usage: withUsage(record.usage, { cpuMs, uptimeMs, memoryBytes: 5_000 + cpuMs }),
       })),
     });
     const first = beat(stateOf(worker('a', 1, 0)), 7_000, 1_000);
@@ -100,6 +101,36 @@ describe('the status', () => {
     expect(usedOf(third)).toEqual({ cores: 0.2, memoryBytes: 13_600 });
     // Without a heartbeat since then, the last measurement stays.
     expect(usedOf(emitStatus(third, 2_500).state)).toEqual({ cores: 0.2, memoryBytes: 13_600 });
+  });
+
+  it('measures busy cores by the clock of the worker, whose heartbeats may arrive at once after a pause', () => {
+    const record = worker('a', 1, 0);
+    // Ten heartbeats of a worker with one busy core, all of which the coordinator receives in the same millisecond.
+    let { state } = emitStatus(stateOf(record), 5_000);
+    const coresOf = (): unknown => {
+      const next = emitStatus(state, 5_000);
+      state = next.state;
+      const [action] = next.actions;
+      return action?.kind === 'emit' && action.event.event === 'status'
+        ? action.event.workers[0]?.usage?.cores
+        : undefined;
+    };
+    const seen: unknown[] = [];
+    for (let beats = 1; beats <= 10; beats++) {
+      const usage = { cpuMs: 9_000 + 500 * beats, uptimeMs: 20_000 + 500 * beats, memoryBytes: 1 };
+      const message = { type: 'heartbeat', generation: 0, ticks: beats, waitingFor: '', usage } as const;
+      state = onHeartbeat(state, [...state.workers.values()][0]!, message, 5_000).state;
+      seen.push(coresOf());
+    }
+    expect(seen).toEqual([null, ...Array.from({ length: 9 }, () => 1)]);
+  });
+
+  it('does not measure busy cores over a moment', () => {
+    let usage = withUsage(null, { cpuMs: 100, uptimeMs: 1_000, memoryBytes: 1 });
+    usage = withUsage(measureCores(usage), { cpuMs: 140, uptimeMs: 1_001, memoryBytes: 1 });
+    expect(measureCores(usage)?.cores).toBe(null);
+    usage = withUsage(measureCores(usage), { cpuMs: 300, uptimeMs: 1_400, memoryBytes: 1 });
+    expect(measureCores(usage)?.cores).toBe(0.5);
   });
 
   it('contains the shards of each member, and lists workers without a rank last', () => {

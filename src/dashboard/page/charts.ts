@@ -108,7 +108,10 @@ export class Charts {
     );
     this.#cores.show(usageLines(run, axis, 'cores', 1), axis);
     this.#memory.show(usageLines(run, axis, 'memoryBytes', 1e-9), axis);
-    byId('no-charts').hidden = this.#all().some(({ element }) => !element.hidden);
+    const isEmpty = this.#all().every(({ element }) => element.hidden);
+    byId('no-charts').hidden = !isEmpty;
+    setText(byId('no-charts'), run.state?.end ? 'The run ended without values.' : 'There are no values yet.');
+    for (const id of ['chart-controls', 'look-controls', 'charts-help']) byId(id).hidden = isEmpty;
   }
 
   /** Selects a position in all charts; null for the latest one. */

@@ -18,6 +18,8 @@ const runs = new RunsTable(address, selection);
 let data = new RunData('…');
 let connection: string | null = 'Connecting';
 let scheduled = false;
+/** True from the end of the live run on, with which its server ends. */
+let isOver = false;
 
 /** Draws at most once per frame, and not while the page is hidden. */
 function draw(): void {
@@ -40,6 +42,7 @@ function follow(name: string): void {
   source.addEventListener('over', () => {
     // The server ends with the run; the page keeps its data.
     source.close();
+    isOver = true;
     endRunControls();
     draw();
   });
@@ -67,7 +70,9 @@ async function start(): Promise<void> {
   // Reading all logs may take time.
   const list = async (): Promise<void> => runs.show(await fetchRuns(), name ?? '');
   await list();
-  setInterval(() => void list().catch(() => undefined), runsEveryMs);
+  setInterval(() => {
+    if (!isOver) list().catch(() => undefined);
+  }, runsEveryMs);
 }
 
 addEventListener('hashchange', () => location.reload());

@@ -23,6 +23,7 @@ export function connectRunControls(control: 'none' | 'token' | 'permitted'): voi
 export function endRunControls(): void {
   byId('run-controls').hidden = true;
   byId('controls-hint').hidden = true;
+  setText(byId('controls-text'), '');
 }
 
 async function request(name: 'stop' | 'checkpoint', done: string): Promise<void> {

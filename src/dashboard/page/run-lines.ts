@@ -12,7 +12,7 @@ import type { RunAxis } from './x-axis.js';
 const otherColours = ['c1', 'c3', 'c4', 'c6', 'c2', 'c5', 'c7'];
 
 /** Lines with at most this number of points are drawn with dots. */
-const maxDots = 50;
+const maxDots = 20;
 
 type Evaluation = RunData['history']['evaluations'][number];
 export type EvaluationValue = (evaluation: Evaluation) => number | null | undefined;

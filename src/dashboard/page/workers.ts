@@ -17,6 +17,7 @@ export class Workers {
     if (state) byId('workers').replaceChildren(...rows(state));
     if (!state || (this.#shown === history.lives && state.end)) return;
     this.#shown = history.lives;
+    byId('lives').hidden = history.lives.length === 0;
     byId('lives').replaceChildren(lifeLines(history.lives.slice(-mostLines), state));
   }
 }
@@ -26,7 +27,7 @@ function rows({ workers, run }: RunState): HTMLElement[] {
   const cells = workers.map(({ rank, pid, host, device, state, shards, step, parts, usage }) => {
     const total = parts ? totalOf(parts) : 0;
     return [
-      rank === null ? 'standby' : String(rank),
+      rank === null ? (state === 'loading' ? '–' : 'standby') : String(rank),
       state,
       device === '' ? '–' : device,
       `${pid} on ${host}`,

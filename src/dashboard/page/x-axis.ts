@@ -13,6 +13,8 @@ export interface RunAxis extends XAxis {
 }
 
 const [minute, hour, day] = [60, 3_600, 86_400];
+/** Steps are whole numbers, and so are their labels. */
+const stepIncrements = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
 const timeIncrements = [1, 2, 5, 10, 15, 30]
   .concat([1, 2, 5, 10, 15, 30].map((minutes) => minutes * minute))
   .concat([1, 2, 3, 6, 12].map((hours) => hours * hour))
@@ -22,6 +24,7 @@ export const runAxes: Readonly<Record<AxisName, RunAxis>> = {
   step: {
     label: 'Step',
     format: integer,
+    increments: stepIncrements,
     positions: (_, points) => points.x,
     position: (_, { step }) => step,
   },

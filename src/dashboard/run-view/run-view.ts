@@ -13,7 +13,6 @@ import { HistogramHistory } from './histogram-history.js';
 import type {
   EventOf,
   Happening,
-  Life,
   RunCursor,
   RunHistory,
   RunState,
@@ -21,12 +20,12 @@ import type {
   ShownConfusion,
   ShownMisclassified,
 } from './run-update.js';
+import { livesAfter, livesAfterEnd } from './lives.js';
 import { NamedSeries } from './named-series.js';
 import { Series } from './series.js';
 import { UsageHistory } from './usage-history.js';
 
 const mostHappenings = 400;
-const mostLives = 200;
 const mostEvaluations = 2_000;
 
 export class RunView {
@@ -77,12 +76,15 @@ export class RunView {
 
   note(event: TimedEvent): void {
     const { timeMs } = event;
+    const { lastMs } = this.#state;
     this.#version++;
     this.#time.note(event);
     this.#set({ firstMs: this.#state.firstMs || timeMs, lastMs: timeMs, ettr: this.#time.ratio });
     switch (event.event) {
       case 'run':
-        this.#set({ run: event, end: null });
+        // Another process coordinates the run, and its next status lists the workers.
+        this.#set({ run: event, end: null, phase: 'gathering', workers: [] });
+        this.#keep({ lives: livesAfterEnd(this.#history.lives, lastMs) });
         break;
       case 'start':
         this.#set({ start: event, phase: 'running' });
@@ -135,7 +137,7 @@ export class RunView {
     switch (event.event) {
       case 'resumed':
         this.#goBackTo(event.step);
-        this.#set({ end: null });
+        this.#set({ end: null, phase: 'gathering' });
         this.#keep({ evaluations: this.#history.evaluations.filter(({ step }) => step <= event.step) });
         this.#happen(event, 'run', `Continues from the checkpoint of step ${event.step}`);
         break;
@@ -150,11 +152,11 @@ export class RunView {
         break;
       case 'error':
         this.#happen(event, 'error', event.message);
-        this.#set({ end: event, phase: 'failed' });
+        this.#onEnd(event, 'failed');
         break;
       case 'done':
         this.#happen(event, 'run', `Done after ${event.steps} steps`);
-        this.#set({ end: event, phase: 'done' });
+        this.#onEnd(event, 'done');
         break;
       default:
         break;
@@ -279,20 +281,16 @@ export class RunView {
     this.#misclassifiedVersion++;
   }
 
+  #onEnd(event: EventOf<'done'> | EventOf<'error'>, phase: string): void {
+    this.#set({ end: event, phase });
+    this.#keep({ lives: livesAfterEnd(this.#history.lives, event.timeMs) });
+  }
+
   #onWorker(event: EventOf<'worker'>): void {
-    const { state, rank, pid, host, timeMs, reason } = event;
-    const { lives } = this.#history;
-    if (state === 'joined') {
-      const life: Life = { rank, pid, host, fromMs: timeMs, toMs: null, end: null };
-      this.#keep({ lives: [...lives, life].slice(-mostLives) });
+    const { state, rank, pid, host, reason } = event;
+    this.#keep({ lives: livesAfter(this.#history.lives, event) });
+    if (state === 'joined')
       this.#happen(event, 'joined', `Rank ${rank ?? '–'} joins (pid ${pid} on ${host})`);
-    } else {
-      const ended = (life: Life): Life =>
-        life.pid === pid && life.host === host && life.toMs === null
-          ? { ...life, toMs: timeMs, end: state }
-          : life;
-      this.#keep({ lives: lives.map(ended) });
-      this.#happen(event, state, reason ?? `Rank ${rank ?? '–'} ${state}`);
-    }
+    else this.#happen(event, state, reason ?? `Rank ${rank ?? '–'} ${state}`);
   }
 }

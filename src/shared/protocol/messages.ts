@@ -196,8 +196,8 @@ export const workerMessageSchema = z.discriminatedUnion('type', [
     generation: uint32,
     ticks: count,
     waitingFor: textSchema,
-    /** CPU time of the worker's process since its start, and its resident memory. */
-    usage: z.strictObject({ cpuMs: count, memoryBytes: count }).optional(),
+    /** CPU time and wall time of the worker's process since its start, and its resident memory. */
+    usage: z.strictObject({ cpuMs: count, uptimeMs: count, memoryBytes: count }).optional(),
   }),
   /** The connection to another member broke. */
   z.strictObject({ type: z.literal('lost'), generation: uint32, rank: uint32, reason: shortText }),

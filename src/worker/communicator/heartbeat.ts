@@ -9,6 +9,8 @@ const minGapMs = 1_000;
 export interface ProcessUsage {
   /** CPU time since the start of the process. */
   readonly cpuMs: number;
+  /** Wall time since the start of the process, by a clock that is never set. */
+  readonly uptimeMs: number;
   /** Resident memory. */
   readonly memoryBytes: number;
 }
@@ -54,5 +56,9 @@ export class Heartbeat {
 
 function processUsage(): ProcessUsage {
   const { user, system } = process.cpuUsage();
-  return { cpuMs: Math.round((user + system) / 1000), memoryBytes: process.memoryUsage.rss() };
+  return {
+    cpuMs: Math.round((user + system) / 1000),
+    uptimeMs: Math.round(process.uptime() * 1000),
+    memoryBytes: process.memoryUsage.rss(),
+  };
 }

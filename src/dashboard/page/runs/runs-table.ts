@@ -94,7 +94,8 @@ export class RunsTable {
         );
       if (column.key === 'outcome' && run.outcome === 'failed')
         return h('td', attributes, h('span', { class: 'bad', title: run.error ?? '' }, text));
-      if (column.key === 'note') return h('td', { class: 'text note' }, text);
+      if (column.key === 'note' && run.note !== null)
+        return h('td', { class: 'text note' }, text);
       return h('td', attributes, text);
     });
     const first = run.name === this.#displayed ? 'shown' : this.#box(run.name);
