@@ -71,6 +71,14 @@ function probe(host: TestHost, path: string, address = host.address): string {
   return host.run(process.execPath, '-e', program).trim();
 }
 
+/** The TCP ports on which processes of a host listen, in order. */
+function listeningPorts(host: TestHost): number[] {
+  const lines = ['tcp', 'tcp6'].flatMap((name) => host.run('cat', `/proc/net/${name}`).split('\n'));
+  // Local and remote address, and the state `listen`.
+  const ports = lines.flatMap((line) => /:([0-9A-F]{4}) \w+:0000 0A /.exec(line)?.slice(1) ?? []);
+  return [...new Set(ports)].map((port) => parseInt(port, 16)).sort((a, b) => a - b);
+}
+
 describe.skipIf(noPods !== undefined)(
   `the containers of a manifest${noPods === undefined ? '' : ` (${noPods})`}`,
   () => {
@@ -143,6 +151,11 @@ describe.skipIf(noPods !== undefined)(
       const before = all();
       await before[0].event('step', ({ step }) => step >= 5);
       expect(probe(machines[0] as TestHost, '/readyz')).toBe('ok');
+      expect([0, 1, 2].map((index) => listeningPorts(machines[index] as TestHost))).toEqual([
+        [8_086, 28_600],
+        [8_086, 28_610],
+        [8_086, 28_610],
+      ]);
       // The first signal may end all of them, so their processes are found before.
       for (const pid of await Promise.all(before.map(podProcess))) terminate(pid);
       const ends = await Promise.all(before.map((pod) => pod.ended));
@@ -152,8 +165,9 @@ describe.skipIf(noPods !== undefined)(
       for (const other of others) expect([75, 143]).toContain(other);
       // An orderly stop prints no warning of Node or of Lockstep.
       for (const { stderr } of ends) expect(stderr).not.toMatch(/warning/i);
-      const after = all();
-      expect(hashOf(await after[0].ended)).toBe(wasmRun.weightsSha256);
+      const after = await Promise.all(all().map((pod) => pod.ended));
+      expect(hashOf(after[0] as Ended)).toBe(wasmRun.weightsSha256);
+      expect(after.map((end) => end.status)).toEqual([0, 0, 0]);
     });
   },
 );

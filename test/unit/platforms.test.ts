@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { coresOf } from '../../src/cli/environment/machine.js';
 import { describePlacement, flagsInJob, runFolderOf } from '../../src/cli/job/job-flags.js';
+import { threadWarnings } from '../../src/cli/options/run-setup.js';
 import { detectPlatform } from '../../src/launcher/platforms/detect.js';
 import { portAttempts, portOf } from '../../src/launcher/platforms/job-port.js';
 import { expandNodeList } from '../../src/launcher/platforms/node-list.js';
@@ -257,5 +258,13 @@ describe('the cores of a task', () => {
     expect(detectPlatform({ ...slurmTask, SLURM_CPUS_PER_TASK: '6' }).cores).toBe(6);
     const two = { SLURM_CPUS_ON_NODE: '8', SLURM_STEP_TASKS_PER_NODE: '2(x3)' };
     expect(detectPlatform({ ...slurmTask, ...two }).cores).toBe(4);
+  });
+
+  it('are named in a warning if a task computes with more threads', () => {
+    expect(threadWarnings({ threads: 4 }, { coresPerWorker: 4 })).toEqual([]);
+    expect(threadWarnings({ threads: 4 }, { coresPerWorker: null })).toEqual([]);
+    expect(threadWarnings({ threads: 4 }, { coresPerWorker: 2 })).toEqual([
+      expect.stringMatching(/^Each task computes with 4 threads on 2 of its cores\. .*--cpus-per-task/),
+    ]);
   });
 });

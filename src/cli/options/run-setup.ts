@@ -97,7 +97,10 @@ function mergeFlags(flags: TrainFlags, layers: readonly ConfigLayer[]): RunConfi
 }
 
 /** In a job, each task has its own cores; more threads than that compete for them, or for those of another task. */
-function threadWarnings({ threads }: ResolvedConfig, { coresPerWorker = null }: Partial<Machine>): string[] {
+export function threadWarnings(
+  { threads }: Pick<ResolvedConfig, 'threads'>,
+  { coresPerWorker = null }: Partial<Machine>,
+): string[] {
   if (coresPerWorker === null || threads <= coresPerWorker) return [];
   return [
     `Each task computes with ${threads} threads on ${coresPerWorker} of its cores. ` +
