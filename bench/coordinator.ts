@@ -14,7 +14,9 @@ import { newKeyPair } from '../src/shared/transport/zmq/new-key-pair.js';
 import { writeKeyPair } from '../src/cli/security/write-keys.js';
 import { makeTemporaryFolder } from '../src/shared/files/temporary-folder.js';
 import { freePort } from '../test/support/free-port.js';
+import { coresOf, measuredCost, messagesPerSecond } from './coordinator-model.js';
 import { machineLine, main } from './measure.js';
+import { fit } from './step-model.js';
 import type { Simulation, SimulationCounts } from './simulation.js';
 
 const [sizes = '16,64,256,1024', seconds = '60', rate = '2'] = process.argv.slice(2);
@@ -122,10 +124,10 @@ interface Measured {
   readonly startCpuMs: number;
   readonly startPeakMb: number;
   readonly steps: number;
+  readonly seconds: number;
   readonly cores: number;
-  readonly cpuMsPerStep: number;
-  readonly messagesPerStep: number;
-  readonly bytesPerStep: number;
+  readonly messages: number;
+  readonly bytes: number;
   readonly memoryMb: readonly number[];
   /** Heap and buffers outside of it, after a garbage collection. */
   readonly heapMb: readonly number[];
@@ -199,10 +201,10 @@ async function observe(pid: number, simulated: Workers, run: string, heapFile: s
   const steps = stepsAfter - stepsBefore;
   return {
     steps,
+    seconds: (last.atMs - first.atMs) / 1000,
     cores: (last.cpuMs - first.cpuMs) / (last.atMs - first.atMs),
-    cpuMsPerStep: (last.cpuMs - first.cpuMs) / steps,
-    messagesPerStep: (last.messages - first.messages) / steps,
-    bytesPerStep: (last.bytes - first.bytes) / steps,
+    messages: last.messages - first.messages,
+    bytes: last.bytes - first.bytes,
     memoryMb,
     heapMb: readFileSync(heapFile, 'utf8')
       .trimEnd()
@@ -216,34 +218,27 @@ async function observe(pid: number, simulated: Workers, run: string, heapFile: s
 console.log(
   `${machineLine()}; ${seconds} s at ${rate} steps per second, heartbeats every ${heartbeatMs} ms, CURVE`,
 );
-/** Fits `base + slope * workers` to the measurements by least squares. */
-function fit(points: readonly (readonly [workers: number, cores: number])[]): (workers: number) => number {
-  const mean = (values: readonly number[]): number =>
-    values.reduce((sum, value) => sum + value, 0) / values.length;
-  const [x, y] = [mean(points.map(([n]) => n)), mean(points.map(([, cores]) => cores))];
-  const slope =
-    points.reduce((sum, [n, cores]) => sum + (n - x) * (cores - y), 0) /
-    points.reduce((sum, [n]) => sum + (n - x) ** 2, 0);
-  return (workers) => y + slope * (workers - x);
-}
-
 const megabytes = (values: readonly number[], digits: number): string =>
   `${values.map((mb) => mb.toFixed(digits)).join(', ')} MB`;
 
-const measured: [number, number][] = [];
+const costs: [messages: number, cores: number][] = [];
 for (const workers of sizes.split(',').map(Number)) {
-  const { steps, cores, cpuMsPerStep, messagesPerStep, bytesPerStep, memoryMb, heapMb, ...start } =
-    await measure(workers);
+  const { steps, cores, messages, bytes, seconds: elapsed, ...rest } = await measure(workers);
+  const { memoryMb, heapMb, startSeconds, startCpuMs, startPeakMb } = rest;
+  const stepsPerSecond = steps / elapsed;
+  const expected = messagesPerSecond({ workers, heartbeatMs, stepsPerSecond });
   console.log(
-    `${workers} workers: start ${start.startSeconds.toFixed(1)} s, ${(start.startCpuMs / 1000).toFixed(2)} s of CPU, ` +
-      `peak ${start.startPeakMb.toFixed(0)} MB; ${steps} steps, per step ${cpuMsPerStep.toFixed(1)} ms of CPU, ` +
-      `${messagesPerStep.toFixed(0)} messages, ${(bytesPerStep / 1000).toFixed(0)} kB; ${cores.toFixed(2)} cores; ` +
-      `resident memory by tenth ${megabytes(memoryMb, 0)}; heap after collections ${megabytes(heapMb, 1)}`,
+    `${workers} workers: start ${startSeconds.toFixed(1)} s, ${(startCpuMs / 1000).toFixed(2)} s of CPU, ` +
+      `peak ${startPeakMb.toFixed(0)} MB; ${steps} steps, ${stepsPerSecond.toFixed(2)} per second; ` +
+      `${(messages / elapsed).toFixed(0)} messages per second (model ${expected.toFixed(0)}), ` +
+      `${cores.toFixed(3)} cores (model ${coresOf(messages / elapsed, measuredCost).toFixed(3)}); ` +
+      `per step ${((cores * 1000) / stepsPerSecond).toFixed(1)} ms of CPU, ${(messages / steps).toFixed(0)} messages, ` +
+      `${(bytes / steps / 1000).toFixed(0)} kB; resident memory by tenth ${megabytes(memoryMb, 0)}; ` +
+      `heap after collections ${megabytes(heapMb, 1)}`,
   );
-  measured.push([workers, cores]);
+  costs.push([messages / elapsed, cores]);
 }
-if (measured.length > 1) {
-  const predicted = fit(measured);
-  for (const workers of [512, 1024, 2048, 4096])
-    console.log(`${workers} workers: ${predicted(workers).toFixed(2)} cores by a linear fit`);
+if (costs.length > 1) {
+  const { intercept, slope } = fit(costs);
+  console.log(`Fit: ${intercept.toFixed(3)} cores and ${(slope * 1e6).toFixed(1)} microseconds per message.`);
 }

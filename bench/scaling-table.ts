@@ -1,4 +1,5 @@
 /** Prints the predictions of the step model (step-model.ts) for hosts of 8 workers with 64 images per worker, from measured parameters. */
+import { coresOf, measuredCost, messagesPerSecond } from './coordinator-model.js';
 import { predict, recipe, type Training } from './step-model.js';
 
 export interface Parameters {
@@ -28,7 +29,14 @@ export function printScaling({ messageUs, computeMs, sharedVectorUs }: Parameter
   for (const { name, ...workload } of workloads(computeMs)) {
     console.log(`\n${name}, ${workload.computeMs.toFixed(0)} ms of compute per step, 8 workers per host:\n`);
     const head = ['Gbit/s per host', 'workers', 'algorithm, small vectors', 'algorithm, gradients'];
-    const numbers = ['float32, ms', 'bfloat16, ms', 'small vectors, ms', 'messages, ms', 'wire, ms'];
+    const numbers = [
+      'float32, ms',
+      'bfloat16, ms',
+      'small vectors, ms',
+      'messages, ms',
+      'wire, ms',
+      'coordinator, cores',
+    ];
     console.log(`| ${[...head, ...numbers].join(' | ')} |`);
     console.log(`|${' --- |'.repeat(head.length + numbers.length)}`);
     for (const link of links) {
@@ -42,8 +50,10 @@ export function printScaling({ messageUs, computeMs, sharedVectorUs }: Parameter
           ({ stepMs: ms, efficiency }) => `${ms.toFixed(1)} (${(100 * efficiency).toFixed(0)} %)`,
         );
         const parts = [float32.vectorMs, float32.messagesMs, float32.wireMs].map((ms) => ms.toFixed(1));
+        const traffic = { workers, heartbeatMs: 250, stepsPerSecond: 1_000 / float32.stepMs };
+        const coordinator = coresOf(messagesPerSecond(traffic), measuredCost).toFixed(2);
         const algorithms = [float32.vectors.join(', '), float32.gradients];
-        console.log(`| ${[link, workers, ...algorithms, ...steps, ...parts].join(' | ')} |`);
+        console.log(`| ${[link, workers, ...algorithms, ...steps, ...parts, coordinator].join(' | ')} |`);
       }
     }
   }
