@@ -2,7 +2,7 @@
 
 import type { WorkerMessage } from '../shared/protocol/messages.js';
 import type { ConnectionId } from '../shared/transport/transport.js';
-import { noActions } from './actions.js';
+import { andThen, noActions } from './actions.js';
 import { messageRefusal, refuse } from './admission.js';
 import { onDrained } from './balance.js';
 import { onCheckpointed, onFinished, onSaved } from './finish.js';
@@ -10,7 +10,7 @@ import { onJoin, onLoading, onReady, onUnknownPeer } from './join.js';
 import { onFailed, suspect } from './loss.js';
 import { onConnected, onHeartbeat, onLastCommitted } from './member-reports.js';
 import { onCommitted, onEvaluated, toEvent } from './progress.js';
-import { onLeave } from './stop-request.js';
+import { onLeave, onStepOfAnother } from './stop-request.js';
 import { canTakeOver, takeOver } from './takeover.js';
 import { onTransfer } from './transfers.js';
 import type { Decision, State, WorkerRecord } from './types.js';
@@ -36,7 +36,8 @@ export function handleMessage(
   const worker = readyOf(sender) === null ? sender : { ...sender, lastHeardMs: nowMs };
   if (message.type === 'loading') return onLoading(state, sender, message, nowMs);
   if (message.type === 'ready') return onReady(state, worker, message, nowMs);
-  if (message.type === 'committed') return onCommitted(state, worker, message, nowMs);
+  if (message.type === 'committed')
+    return andThen(onCommitted(state, worker, message, nowMs), (next) => onStepOfAnother(next, nowMs));
   if (message.type === 'heartbeat') return onHeartbeat(state, worker, message, nowMs);
   return handleOther(withWorker(state, worker), worker, message, nowMs);
 }

@@ -36,6 +36,7 @@ export function initialState(run: RunDescription, nowMs: number): State {
       cooldownUntilMs: nowMs,
       costMs: null,
     },
+    deferredLeaves: new Set(),
     interruptedBy: null,
     reporting: { waitingReported: false, statusMs: nowMs, refused: 0, refusedKinds: new Set() },
   };

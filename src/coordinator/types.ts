@@ -196,6 +196,8 @@ export interface State extends RunDescription {
   readonly takeover: Takeover;
   readonly liveness: Liveness;
   readonly balance: Balancing;
+  /** Workers that leave when another member has reported their newest step (stop-request.ts). */
+  readonly deferredLeaves: ReadonlySet<ConnectionId>;
   /** The signal that interrupted the run; null: none. */
   readonly interruptedBy: string | null;
   readonly reporting: Reporting;
@@ -207,10 +209,7 @@ export interface Reconfiguration {
   readonly reason: 'membership' | 'balance';
   /** The time at which the last generation ended. */
   readonly sinceMs: number;
-  /**
-   * Number of generations that a stall or a broken link has ended at the present step. A committed step and the removal of a worker
-   * set it to 0.
-   */
+  /** Number of generations that a stall or a broken link has ended at the present step. A committed step or a removal sets it to 0. */
   readonly failedAttempts: number;
 }
 

@@ -42,6 +42,24 @@ describe('the end of a run', () => {
     expect([run.sent('a').at(-1), run.sent('b').at(-1)]).toEqual(['abort', 'abort']);
   });
 
+  it('keeps a worker that leaves until another one has its newest step, so that no signal can lose this step', () => {
+    const run = Run.running();
+    for (const from of ['a', 'b']) run.commit(from, 1);
+    run.commit('b', 2);
+    run.say('b', { type: 'leave' });
+    // `a` would abort step 2.
+    expect([run.sent('a'), run.sent('b')]).toEqual([[], []]);
+    run.commit('a', 2);
+    expect([run.sent('a'), run.sent('b')]).toEqual([['stop_generation'], ['abort']]);
+    run.on({ kind: 'interrupt', signal: 'SIGTERM', atOnce: false });
+    run.say('a', { type: 'last_committed', generation: 1, step: 2 });
+    run.say('a', { type: 'checkpointed', step: 2, path: '/out/checkpoints/step-2', error: null });
+    expect(run.error?.message).toBe(
+      'Interrupted by SIGTERM after step 2. Continue with --resume /out/checkpoints/step-2',
+    );
+    expect(run.status).toBe(143);
+  });
+
   it('ends with status 130 if it is interrupted', () => {
     const run = Run.running();
     run.commit('b', 1);
