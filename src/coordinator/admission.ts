@@ -67,13 +67,13 @@ export function joinRefusal(
       'Install the same version of Lockstep on every host.';
     return { kind: 'protocol', code: 'PROTOCOL', reason };
   }
-  const present = [...state.workers.values()];
-  if (state.workers.has(from) || present.some(({ join: other }) => other.workerId === join.workerId))
+  const { workers } = state;
+  if (workers.has(from) || workers.hasWorkerId(join.workerId))
     return { kind: 'repeated', code: 'PROTOCOL', reason: 'it has joined already.' };
   const location = workerLocation({ join });
   const flaps = flapping(state, location, nowMs);
   if (flaps !== undefined) return { kind: `flapping ${location}`, code: 'PEER_LOST', reason: flaps };
-  const loading = present.filter((worker) => readyOf(worker) === null).length;
+  const loading = workers.count('loading');
   const most = Math.max(state.config.workers, state.config.shards) + maxExtraLoading;
   if (loading < most) return undefined;
   const reason = `expected fewer than ${most} workers that load, got ${loading}. Try again later.`;

@@ -17,7 +17,7 @@ import { assignShards, slowestMs, type ComputeTimes } from './shard-assignment.j
 import { totalStepsOf } from './start-generation.js';
 import { moveTo } from './transitions.js';
 import type { Action, Decision, Member, SampleWindow, State, WorkerRecord } from './types.js';
-import { isMember, membersOf, rankedMembers, withWorker } from './workers.js';
+import { allMembersAre, isMember, rankedMembers, withWorker } from './workers.js';
 
 /** Shortest sample window. It is longer than the scheduling period of an operating system or of a container's CPU quota. */
 export const sampleWindowMs = 250;
@@ -130,8 +130,7 @@ export function onDrained(state: State, worker: WorkerRecord, nowMs: number): De
     ...withWorker(state, moveTo(worker, { state: 'drained', ready, rank, shards })),
     balance: { ...balance, drainedMs: balance.drainedMs ?? nowMs },
   };
-  const all = membersOf(next).every(({ lifecycle }) => lifecycle.state === 'drained');
-  return all ? rebalance(next, nowMs) : noActions(next);
+  return allMembersAre(next, 'drained') ? rebalance(next, nowMs) : noActions(next);
 }
 
 /** Called at each timer event. Ends the generation if a member has not drained in time. */

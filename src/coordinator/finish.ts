@@ -6,7 +6,14 @@ import { afterLastCheckpoint } from './plan-next.js';
 import { emitStatus } from './status.js';
 import { enter, moveTo } from './transitions.js';
 import type { Decision, State, WorkerRecord } from './types.js';
-import { lastCommittedStep, membersOf, rankedMembers, withWorker, writerOf } from './workers.js';
+import {
+  allMembersAre,
+  lastCommittedStep,
+  membersOf,
+  rankedMembers,
+  withWorker,
+  writerOf,
+} from './workers.js';
 
 /** Records that a member has finished the last step. The writer saves the model once all members have finished with the same weights. */
 export function onFinished(
@@ -18,11 +25,11 @@ export function onFinished(
   if (worker.lifecycle.state !== 'running') return noActions(state);
   const { ready, rank, shards } = worker.lifecycle;
   const next = withWorker(state, moveTo(worker, { state: 'finished', ready, rank, shards, result }));
+  if (!allMembersAre(next, 'finished')) return noActions(next);
   const members = rankedMembers(next);
   const results = members.flatMap(({ lifecycle }) =>
     lifecycle.state === 'finished' ? [lifecycle.result] : [],
   );
-  if (results.length < members.length) return noActions(next);
   const hashes = new Set(results.map(({ weightsSha256 }) => weightsSha256));
   if (hashes.size > 1) {
     const message = `Workers finished with different weights: ${[...hashes].join(', ')}.`;

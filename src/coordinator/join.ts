@@ -160,9 +160,9 @@ export function onReady(state: State, worker: WorkerRecord, ready: ReadyMessage,
   if (!other && state.phase === 'gathering') actions.push(...(ready.warnings ?? []).map(warn));
   const next: Decision = { state: withWorker(state, standby), actions };
   // The worker stands by if there is no shard for it, if the model is being saved, or while a takeover waits for members.
-  const full = membersOf(state).length >= state.config.shards;
   const joined = state.phase === 'running' || state.phase === 'connecting';
-  if (state.phase === 'saving' || state.takeover.pending !== null || (joined && full)) return next;
+  const full = joined && membersOf(state).length >= state.config.shards;
+  if (state.phase === 'saving' || state.takeover.pending !== null || full) return next;
   return andThen(next, (ready) => reconfigure(ready, nowMs));
 }
 

@@ -8,7 +8,7 @@ import { startGeneration } from './start-generation.js';
 import { moveTo } from './transitions.js';
 import type { Decision, State, WorkerRecord } from './types.js';
 import { withUsage } from './usage.js';
-import { everyMember, withWorker } from './workers.js';
+import { allMembersAre, withWorker } from './workers.js';
 
 export function onHeartbeat(
   state: State,
@@ -36,7 +36,7 @@ export function onConnected(
   const { ready, rank, shards } = worker.lifecycle;
   const connected = moveTo(worker, { state: 'connected', ready, rank, shards, sharesMemory });
   const next = withWorker(state, { ...connected, activity: { ...worker.activity, tickedMs: nowMs } });
-  if (!everyMember(next, ({ lifecycle }) => lifecycle.state === 'connected')) return noActions(next);
+  if (!allMembersAre(next, 'connected')) return noActions(next);
   const advice = next.progress.started ? [] : balanceAdvice(next);
   return andThen(startGeneration(next, nowMs), (running) => ({ state: running, actions: advice }));
 }

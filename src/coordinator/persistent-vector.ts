@@ -43,6 +43,17 @@ export class PersistentVector<T> {
     return new PersistentVector(replace(this.root, index, value), this.length);
   }
 
+  /** Returns a version with another element at its end. */
+  append(value: T): PersistentVector<T> {
+    const { root, length } = this;
+    const height = heightOf(root);
+    const isFull = length === 1 << (bitsPerLevel * (height + 1));
+    const next: TrieNode<T> = isFull
+      ? { kind: 'branch', height: height + 1, entries: [root, nodeWith(height, value)] }
+      : appended(root, length, value);
+    return new PersistentVector(next, length + 1);
+  }
+
   /** All elements in order. */
   values(): Generator<T, void, undefined> {
     return valuesOf(this.root);
@@ -72,6 +83,25 @@ function replace<T>(node: TrieNode<T>, index: number, value: T): TrieNode<T> {
   const at = digit(index, node.height);
   const child = replace(entryAt(node.entries, at), index, value);
   return { kind: 'branch', height: node.height, entries: node.entries.with(at, child) };
+}
+
+const heightOf = <T>(node: TrieNode<T>): number => (node.kind === 'leaf' ? 0 : node.height);
+
+/** A node of this height with one element. */
+function nodeWith<T>(height: number, value: T): TrieNode<T> {
+  if (height === 0) return { kind: 'leaf', entries: [value] };
+  return { kind: 'branch', height, entries: [nodeWith(height - 1, value)] };
+}
+
+/** @param index of the new element, for which the node has room */
+function appended<T>(node: TrieNode<T>, index: number, value: T): TrieNode<T> {
+  if (node.kind === 'leaf') return { kind: 'leaf', entries: [...node.entries, value] };
+  const { height, entries } = node;
+  const at = digit(index, height);
+  const child = entries[at];
+  if (child === undefined)
+    return { kind: 'branch', height, entries: [...entries, nodeWith(height - 1, value)] };
+  return { kind: 'branch', height, entries: entries.with(at, appended(child, index, value)) };
 }
 
 function* valuesOf<T>(node: TrieNode<T>): Generator<T, void, undefined> {

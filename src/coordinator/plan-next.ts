@@ -7,8 +7,8 @@ import { remove } from './removal.js';
 import { enter } from './transitions.js';
 import type { Decision, State } from './types.js';
 import {
+  allMembersAre,
   describeWorker,
-  everyMember,
   isLeaving,
   lastCommittedOf,
   lastCommittedStep,
@@ -21,7 +21,15 @@ import {
 export function planNext(state: State, nowMs: number): Decision {
   const { phase } = state;
   if (phase !== 'gathering' && phase !== 'reconfiguring' && phase !== 'stopping') return noActions(state);
-  if (!everyMember(state, (member) => lastCommittedOf(member) !== null)) return noActions(state);
+  if (!allMembersAre(state, 'stopped')) return noActions(state);
+  const { config, progress, workers } = state;
+  // Asked for each worker that becomes ready, so no worker is visited.
+  if (
+    phase === 'gathering' &&
+    state.interruptedBy === null &&
+    workers.size - workers.count('loading') < config.workers
+  )
+    return noActions(state);
   const members = membersOf(state);
   if (state.interruptedBy !== null || (members.length > 0 && members.every(isLeaving)))
     return lastCheckpoint(state, nowMs);
@@ -30,8 +38,6 @@ export function planNext(state: State, nowMs: number): Decision {
   const ready = [...state.workers.values()].filter(
     (worker) => readyOf(worker) !== null && !isLeaving(worker),
   );
-  const { config, progress } = state;
-  if (phase === 'gathering' && ready.length < config.workers) return noActions(state);
   if (isStateLost(state) && !state.checkpoint) {
     const message =
       `All workers that had the training state were lost: expected a worker or a checkpoint with the state after step ${progress.step}, got neither. ` +

@@ -42,13 +42,10 @@ export function membersOf(state: State): Member[] {
   return [...state.workers.values()].filter(isMember);
 }
 
-/**
- * Returns true if all members of the current generation pass the test. It stops at the first one that does not: each of n members reports
- * that it is connected, and each report asks whether all are.
- */
-export function everyMember(state: State, test: (member: Member) => boolean): boolean {
-  for (const worker of state.workers.values()) if (isMember(worker) && !test(worker)) return false;
-  return true;
+/** Returns true if every member of the current generation is in this state. Visits no worker: each of n members reports it. */
+export function allMembersAre({ workers }: State, state: Member['lifecycle']['state']): boolean {
+  const members = workers.size - workers.count('loading') - workers.count('standby');
+  return workers.count(state) === members;
 }
 
 /** The members in order of rank. */

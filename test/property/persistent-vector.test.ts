@@ -24,6 +24,23 @@ describe('a persistent vector', () => {
     );
   });
 
+  it('equals an array after any number of elements are appended, and keeps every version', () => {
+    // 1025 elements need a third level.
+    const versions = [PersistentVector.from<number>([])];
+    for (let i = 0; i < 1100; i++) versions.push(versions.at(-1)!.append(i));
+    for (const length of [0, 1, 31, 32, 33, 1023, 1024, 1025, 1100])
+      expect([...versions[length]!.values()]).toEqual(Array.from({ length }, (_, i) => i));
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1100 }), fc.nat({ max: 70 }), (length, more) => {
+        let vector = PersistentVector.from(Array.from({ length }, (_, i) => i));
+        for (let i = 0; i < more; i++) vector = vector.append(length + i);
+        expect([...vector.values()]).toEqual(Array.from({ length: length + more }, (_, i) => i));
+        if (vector.length > 0) expect(vector.get(vector.length - 1)).toBe(vector.length - 1);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
   it('has no elements beyond its length', () => {
     expect([...PersistentVector.from([]).values()]).toEqual([]);
     for (const length of [0, 1, 32, 33, 1024, 1025]) {

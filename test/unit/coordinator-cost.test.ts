@@ -4,7 +4,7 @@ import type { State } from '../../src/coordinator/types.js';
 import { WorkerTable } from '../../src/coordinator/worker-table.js';
 import type { RunConfigInput } from '../../src/shared/config/run-config.js';
 import { noTimes } from '../../src/shared/timeline/step-parts.js';
-import { CoordinatedRun } from '../support/coordinated-run.js';
+import { CoordinatedRun, sha } from '../support/coordinated-run.js';
 
 function runningWith(workers: number, change: RunConfigInput = {}): { run: CoordinatedRun; names: string[] } {
   const run = new CoordinatedRun(workers, { shards: workers, batchSize: workers, ...change });
@@ -65,6 +65,48 @@ describe('the cost of messages', () => {
     const { copied, traversals } = costOf(run, names, (name) => run.beat(name, 5));
     expect(traversals).toBe(0);
     expect(copied).toBeLessThanOrEqual(1024 * 64);
+  });
+
+  it('grows linearly for the start, the end of a generation and the end of the run', () => {
+    const workers = 256;
+    const run = new CoordinatedRun(workers, { shards: workers, batchSize: workers });
+    const names = Array.from({ length: workers }, (_, i) => `w${i}`);
+    // The last message of each kind may visit all workers a few times; every other one visits at most two.
+    const most = (12 + 2) * workers;
+    const linear = (say: (name: string, index: number) => void): void => {
+      let visited = 0;
+      const values = vi.spyOn(WorkerTable.prototype, 'values').mockImplementation(function* (
+        this: WorkerTable<never>,
+      ) {
+        for (const record of this.records.values()) {
+          visited++;
+          yield record;
+        }
+      });
+      let copied = 0;
+      for (const [index, name] of names.entries()) {
+        const before = root(run.state);
+        say(name, index);
+        copied += copiedEntries(before, root(run.state));
+      }
+      values.mockRestore();
+      expect(visited).toBeLessThanOrEqual(most);
+      expect(copied).toBeLessThanOrEqual(workers * 64 + most);
+    };
+    linear((name, i) => run.join(name, i + 1));
+    linear((name) => run.ready(name));
+    expect(run.phase).toBe('connecting');
+    linear((name) => run.say(name, { type: 'connected', generation: 1, sharesMemory: true }));
+    expect(run.phase).toBe('running');
+    for (const name of names) run.commit(name, 1);
+    run.say('w0', { type: 'leave' });
+    names.shift();
+    linear((name) => run.say(name, { type: 'last_committed', generation: 1, step: 1 }));
+    expect(run.phase).toBe('connecting');
+    linear((name) => run.say(name, { type: 'connected', generation: 2, sharesMemory: true }));
+    for (const step of [2, 3]) for (const name of names) run.commit(name, step);
+    linear((name) => run.say(name, { type: 'finished', generation: 2, steps: 3, weightsSha256: sha('e') }));
+    expect(run.phase).toBe('saving');
   });
 
   it('includes one plan for all members, which is encoded once', () => {
