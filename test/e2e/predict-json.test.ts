@@ -32,10 +32,10 @@ interface Prediction {
 }
 
 /** Trains a definition for one step. Returns the working folder, in which the run is `run`. */
-async function trainedIn(text: string): Promise<string> {
+async function trainedIn(text: string, evaluate = 'none'): Promise<string> {
   const cwd = await temporaryFolder();
   await writeFile(join(cwd, 'lockstep.config.ts'), text);
-  const options = '--single-process --max-steps 1 --batch-size 4 --evaluate none --out run';
+  const options = `--single-process --max-steps 1 --batch-size 4 --evaluate ${evaluate} --out run`;
   const { status, stderr } = await lockstep(['train', ...options.split(' ')], { cwd, env });
   expect(status, stderr).toBe(0);
   return cwd;
@@ -80,6 +80,43 @@ describe('lockstep predict with samples in JSON', () => {
     expect(wrong.stderr).toMatch(/short\.json, sample 1: expected 3 numbers for the input ".*", got 2\./);
     expect(wrong.stdout).toMatch(/list\.json, sample 2: 2 /);
     expect(wrong.status).toBe(2);
+  });
+
+  it('predicts from CSV files for a model of tensors, and refuses other shapes and pictures with the remedy', async () => {
+    const cwd = await trainedIn(
+      definition
+        .replace('samples }', 'arrays }')
+        .replace(
+          /data: samples.*\n/,
+          "data: arrays({ inputs: rows, targets: [0, 1, 2, 0], test: { inputs: rows, targets: [0, 1, 2, 0] }, classes: 3, classNames: ['dog', 'cat', 'bird'] }),\n",
+        )
+        .replace(/const set.*\n/, ''),
+      'test',
+    );
+    const predict = (...args: string[]) => lockstep(['predict', 'run', ...args], { cwd, env });
+    await writeFile(join(cwd, 'named.csv'), 'a,b,c,label\n3,1,0,0\n0,2,0,cat\n5,0,1,2\n');
+    await writeFile(join(cwd, 'plain.csv'), '0,0,2\n');
+    const text = await predict('named.csv', 'plain.csv');
+    expect(text.status, text.stderr).toBe(0);
+    // The softmax of (3, 1, 0).
+    expect(text.stdout).toMatch(/^named\.csv, line 2: dog \(84\.4%; then cat 11\.4%, bird 4\.2%\)$/m);
+    expect(text.stdout).toMatch(/^named\.csv, line 4: dog/m);
+    expect(text.stdout).toMatch(/^plain\.csv, line 1: bird/m);
+    expect(text.stdout).toMatch(/3 with a known answer: accuracy: 0\.6667/);
+    const json = await predict('plain.csv', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({ file: 'plain.csv', line: 1, outputs: [{ label: 2 }] });
+
+    await writeFile(join(cwd, 'wide.csv'), '1,2,3,4\n');
+    const wide = await predict('wide.csv');
+    expect(wide.stderr).toMatch(/wide\.csv, line 1: expected 3 numbers \(dense\S*: 3\), got 4 cells\./);
+    await writeFile(join(cwd, 'words.csv'), 'a,b,c\n1,two,3\n');
+    expect((await predict('words.csv')).stderr).toMatch(
+      /words\.csv, line 2: expected a number in cell 2, got "two"/,
+    );
+    await writeFile(join(cwd, 'x.png'), '');
+    const picture = await predict('x.png');
+    expect(picture.stderr).toMatch(/for predictions from pictures, got 3\. Write the samples as CSV/);
+    expect([wide.status, picture.status]).toEqual([2, 2]);
   });
 
   it('reads pictures of three channels for a model without saved preprocessing', async () => {

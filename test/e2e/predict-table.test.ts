@@ -142,6 +142,32 @@ export default defineTraining({
     expect(Number(shown), line).toBeCloseTo(prices[0]!, 3);
     expect(name).toBe(rows[0]!.targets[1]!.name);
 
+    // The same rows as JSON.
+    await writeFile(
+      join(folder, 'new.json'),
+      JSON.stringify([
+        { rooms: 7, kind: 'Öl', area: 2 },
+        { rooms: '1', kind: 'Käse', area: -1 },
+        { rooms: null, kind: 'Käse', area: 3.5 },
+      ]),
+    );
+    const inJson = await predict(folder, 'new.json', '--json');
+    expect(inJson.status, inJson.stderr).toBe(0);
+    expect(rowsOf(inJson.stdout)).toEqual(
+      rows.map(({ event, targets }, i) => ({ event, file: 'new.json', row: i + 1, targets })),
+    );
+    await writeFile(join(folder, 'wrong.json'), '[{"area":1,"kind":"Öl"}]');
+    expect((await predict(folder, 'wrong.json')).stderr).toMatch(
+      /wrong\.json: expected a column "rooms", got area, kind\. Correct its name, or give each row a value for it\./,
+    );
+    await writeFile(
+      join(folder, 'lines.ndjson'),
+      '{"area":1,"kind":"Öl","rooms":1}\n{"area":"x","kind":"Öl","rooms":1}\n',
+    );
+    expect((await predict(folder, 'lines.ndjson')).stderr).toMatch(
+      /lines\.ndjson, row 2, column "area": expected a number, got "x"/,
+    );
+
     // Prices that are 2 above and 4 below the predicted ones.
     const answers = [prices[0]! - 2, prices[1]! + 4].map((value) => value.toFixed(6).replace('.', ','));
     await write(folder, 'known.csv', [

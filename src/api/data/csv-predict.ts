@@ -1,4 +1,4 @@
-/** Reads the rows of a CSV file as the inputs of a saved model, with the columns, encodings and options of its training. */
+/** Reads the rows of a CSV or JSON file as the inputs of a saved model, with the columns, encodings and options of its training. */
 
 import type { TablePreprocessing } from '../../shared/data/preprocessing.js';
 import { DataError, ModelError } from '../../shared/errors.js';
@@ -14,11 +14,13 @@ import {
 } from './csv-rows.js';
 import { parseTable } from './csv-table.js';
 import { readText } from './csv-text.js';
+import { isJsonFile } from './json-samples.js';
+import { readJsonTable } from './json-table.js';
 
 type Reading = NonNullable<TablePreprocessing['reading']>;
 
 export interface TableInputs {
-  /** Line of the file on which each row begins; the rows of a training's `dropRow` are left out. */
+  /** Line of the file on which each row begins, or the number of the row in a JSON file; the rows of a training's `dropRow` are left out. */
   readonly lines: readonly number[];
   /** Values of each input of the model, row by row. */
   readonly inputs: readonly { readonly values: Float32Array; readonly width: number }[];
@@ -52,6 +54,13 @@ export async function readTableInputs(
     return await read(file, columns, reading);
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
+    // Rows of a JSON file are counted, and 0 is the place of a header.
+    if (isJsonFile(file)) {
+      const message = error.message
+        .replace(`${file}, line 0:`, `${file}:`)
+        .replace(`${file}, line `, `${file}, row `);
+      throw new DataError(message, error.fields, error);
+    }
     const { delimiter, decimal, encoding } = reading;
     const options = `delimiter ${JSON.stringify(delimiter)}, decimal '${decimal}', encoding ${encoding ?? 'utf-8'}`;
     throw new DataError(
@@ -67,9 +76,15 @@ async function read(
   encodings: TablePreprocessing['columns'],
   { inputs, targets, delimiter, decimal, encoding: textEncoding, categories, dropRow }: Reading,
 ): Promise<TableInputs> {
-  const table = parseTable(await readText(file, textEncoding ?? undefined), file, delimiter);
+  const table = isJsonFile(file)
+    ? await readJsonTable(file, decimal)
+    : parseTable(await readText(file, textEncoding ?? undefined), file, delimiter);
   const used = new Set(inputs.flat());
-  checkColumns([table], [...used], `divide the cells by ${JSON.stringify(delimiter)}`);
+  checkColumns(
+    [table],
+    [...used],
+    isJsonFile(file) ? 'give each row a value for it' : `divide the cells by ${JSON.stringify(delimiter)}`,
+  );
   const notes: string[] = [];
   const others = table.names.filter((name) => !used.has(name) && !targets.includes(name));
   if (others.length > 0)

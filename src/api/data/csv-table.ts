@@ -51,7 +51,7 @@ export function parseTable(text: string, file: string, delimiter: string): Table
   return { file, line: header.line, names, rows };
 }
 
-function parseRows(text: string, file: string, delimiter: string): Row[] {
+export function parseRows(text: string, file: string, delimiter: string): Row[] {
   let records: { record: string[]; info: { lines: number } }[];
   try {
     records = parse(text, {

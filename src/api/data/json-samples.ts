@@ -4,6 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { isRecord } from '../../shared/config/is-record.js';
 import { DataError, systemCode } from '../../shared/errors.js';
 
+/** Returns true for the name of a file with JSON. */
+export const isJsonFile = (name: string): boolean => /\.(json|jsonl|ndjson)$/i.test(name);
+
 export interface JsonInput {
   readonly name: string;
   /** Shape of one sample; null for a size that each sample has of its own. */
@@ -23,10 +26,16 @@ export interface JsonSample {
  * @throws DataError naming the file and the sample
  */
 export async function readJsonSamples(path: string, inputs: readonly JsonInput[]): Promise<JsonSample[]> {
+  const list = await readJsonList(path);
+  return list.map((value, i) => sampleOf(value, inputs, `${path}, sample ${i + 1}`));
+}
+
+/** The values of a JSON list, or of a file with one JSON value per line. @throws DataError */
+export async function readJsonList(path: string): Promise<readonly unknown[]> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new DataError(`${path} can't be read (${systemCode(cause) ?? 'unknown error'}).`, { path }, cause);
   });
-  return listOf(path, text).map((value, i) => sampleOf(value, inputs, `${path}, sample ${i + 1}`));
+  return listOf(path, text);
 }
 
 function listOf(path: string, text: string): readonly unknown[] {

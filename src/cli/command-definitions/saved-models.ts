@@ -35,13 +35,13 @@ export function addPredict(program: Command, run: RunCommand): void {
   program
     .command('predict')
     .description(
-      'predict from pictures, from the rows of CSV files, or from samples in JSON files, with a saved run or model',
+      'predict from pictures, from the rows of a table, or from samples in JSON or CSV files, with a saved run or model',
     )
     .argument('<dir>', modelFolder)
     .argument(
       '<file...>',
-      'picture files; CSV files for a run that was trained on a table; or .json, .jsonl and .ndjson files with samples for a model of any ' +
-        'shape. A model of one channel without saved preprocessing takes pictures of one digit, as in MNIST',
+      'picture files; CSV or JSON files with the columns of the training, for a run that was trained on a table; or .json, .jsonl, .ndjson, ' +
+        '.csv and .tsv files with the numbers of samples, for a model of any shape. A model of one channel without saved preprocessing takes pictures of one digit, as in MNIST',
     )
     .addOption(definitionOption())
     .addOption(fieldOption('engine', 'auto'))
@@ -61,7 +61,7 @@ export function addPredict(program: Command, run: RunCommand): void {
           'lockstep predict runs/iris flowers.json --classes setosa,versicolor,virginica',
           'one line per sample',
         ],
-        ['lockstep predict runs/houses new.csv', 'one line per row, for a run that was trained on a table'],
+        ['lockstep predict runs/houses new.csv', 'one line per row'],
       )}\n\nA file that cannot be read is reported, the others are used, and the exit status is 2.`,
     )
     .action(callsQuietly(run, async () => (await import('../commands/predict.js')).predict));

@@ -1,6 +1,7 @@
-/** `lockstep predict` with the rows of CSV files, for a model that was trained on a table. */
+/** `lockstep predict` with the rows of CSV or JSON files, for a model that was trained on a table. */
 
 import { readingOf, readTableInputs } from '../../api/data/csv-predict.js';
+import { isJsonFile } from '../../api/data/json-samples.js';
 import type { ColumnEncoding, TablePreprocessing } from '../../shared/data/preprocessing.js';
 import { DataError } from '../../shared/errors.js';
 import { exitStatus } from '../../shared/exit-status.js';
@@ -106,7 +107,8 @@ function jsonOf(
     const ranked = prediction.ranked.map(named);
     return { target: prediction.target, ...ranked[0], ranked };
   });
-  return JSON.stringify({ event: 'prediction', file, line, targets });
+  const where = isJsonFile(file) ? { row: line } : { line };
+  return JSON.stringify({ event: 'prediction', file, ...where, targets });
 }
 
 function textOf(
@@ -126,5 +128,5 @@ function textOf(
     const rest = others.slice(0, 2).map((one) => one.join(' '));
     return `${target} ${best?.[0] ?? ''} (${best?.[1] ?? ''}; then ${rest.join(', ')})`;
   });
-  return `${file}, line ${line}: ${shown.join(', ')}`;
+  return `${file}, ${isJsonFile(file) ? 'row' : 'line'} ${line}: ${shown.join(', ')}`;
 }

@@ -1,4 +1,4 @@
-/** `lockstep predict`: predicts from pictures, from the rows of tables, or from samples in JSON files, with a saved model. */
+/** `lockstep predict`: predicts from pictures, from the rows of tables, or from samples in JSON or CSV files, with a saved model. */
 
 import { resolve } from 'node:path';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -9,8 +9,9 @@ import { classify, type Pixels, type RankedClass } from '../../worker/predict/cl
 import { loadDigitImage } from '../../worker/predict/digit-image.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { describeError } from '../exit.js';
-import { predictJson } from './predict-json.js';
+import { predictSamples } from './predict-samples.js';
 import { predictTable } from './predict-table.js';
+import { readClassNames } from '../runs/class-names.js';
 import { openSavedRun } from '../runs/open-saved-run.js';
 
 export interface PredictFlags {
@@ -23,8 +24,8 @@ export interface PredictFlags {
   readonly launched?: boolean;
 }
 
-/** Names of files with samples as JSON. */
-const jsonNames = /\.(json|jsonl|ndjson)$/i;
+/** Names of files with samples or rows as text. */
+const textNames = /\.(json|jsonl|ndjson|csv|tsv)$/i;
 
 /** Resolves with the exit status. A file that cannot be read is reported, the others are used, and the status is 2. */
 export async function predict(run: string, files: readonly string[], flags: PredictFlags): Promise<number> {
@@ -33,24 +34,25 @@ export async function predict(run: string, files: readonly string[], flags: Pred
   const opened = await openSavedRun(directory, flags);
   const { engine, config, model, preprocessing } = opened;
   const json = flags.json === true;
-  const own = preprocessing?.kind === 'pictures' ? preprocessing.classNames : [];
-  const names = flags.classes === undefined ? own : flags.classes.split(',').map((name) => name.trim());
-  const inJson = given.filter(({ path }) => jsonNames.test(path));
-  if (inJson.length === given.length && preprocessing?.kind !== 'table') {
-    const jsonStatus = await predictJson({ run: opened, files: given, names, json });
-    model.dispose();
-    return jsonStatus;
-  }
-  if (inJson.length > 0) {
-    throw new ConfigError(
-      `predict: expected JSON files alone, or ${preprocessing?.kind === 'table' ? 'CSV files' : 'pictures'} alone, got ` +
-        `${inJson.map(({ file }) => file).join(', ')}. Predict from them in a command of their own${preprocessing?.kind === 'table' ? ', as CSV' : ''}.`,
-    );
-  }
+  const own = preprocessing?.kind === 'pictures' ? preprocessing.classNames : undefined;
+  const names =
+    flags.classes?.split(',').map((name) => name.trim()) ?? own ?? (await readClassNames(directory));
   if (preprocessing?.kind === 'table') {
     const tableStatus = await predictTable({ directory, run: opened, preprocessing, files: given, json });
     model.dispose();
     return tableStatus;
+  }
+  const inText = given.filter(({ path }) => textNames.test(path));
+  if (inText.length === given.length) {
+    const textStatus = await predictSamples({ run: opened, files: given, names, json });
+    model.dispose();
+    return textStatus;
+  }
+  if (inText.length > 0) {
+    throw new ConfigError(
+      `predict: expected JSON and CSV files alone, or pictures alone, got ${inText.map(({ file }) => file).join(', ')} with pictures. ` +
+        'Predict from them in a command of their own.',
+    );
   }
   const reader = pictureReader(directory, model, preprocessing);
   const normalize = normalizationOf(config, preprocessing);
@@ -99,10 +101,14 @@ function pictureReader(
   preprocessing: Preprocessing | undefined,
 ): (file: string) => Promise<Pixels> {
   const [, height, width, channels] = inputs[0]?.shape ?? [];
+  const sizes = (inputs[0]?.shape ?? [])
+    .slice(1)
+    .map((size) => size ?? 'any')
+    .join(' x ');
   const refuse = (expected: string): ModelError =>
     new ModelError(
-      `Model in ${directory}: expected an input of ${expected}, got ${String(inputs[0]?.shape)}. ` +
-        'Write the samples as JSON (samples.json) to predict from any model.',
+      `Model in ${directory}: expected an input of ${expected} for predictions from pictures, got ${sizes || 'one number'}. ` +
+        'Write the samples as CSV (samples.csv, one column per number) or JSON (samples.json) to predict from any model.',
     );
   if (preprocessing?.kind === 'pictures') {
     const { height: rows, width: columns, channels: depth } = preprocessing;
