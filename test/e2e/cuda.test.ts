@@ -132,8 +132,10 @@ describe.skipIf(skip !== undefined)(`TensorFlow with CUDA${skip === undefined ? 
       const log = (line: string): void => void lines.push(line);
       const provided = await providePypi(target, { variant: 'cuda', unpinned: true, log });
       expect(lines).toEqual([
-        'Downloading tensorflow==2.21.0 with pip ...',
-        'Downloading 6 CUDA libraries with pip ...',
+        'Engine: downloading tensorflow==2.21.0 with pip (hundreds of MB, or from its cache) ...',
+        'Engine: checking and unpacking the wheels (about ten seconds) ...',
+        'Engine: downloading 6 CUDA libraries with pip (several GB, minutes) ...',
+        'Engine: checking and unpacking the wheels (about ten seconds) ...',
       ]);
       expect(provided.wheels.map(({ name }) => name.split('-')[0]).sort()).toEqual(
         ['tensorflow', ...cudaPackages.map(([name]) => name)].sort(),

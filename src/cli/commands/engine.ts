@@ -32,9 +32,14 @@ export async function install(flags: InstallFlags): Promise<number> {
     );
   if (webgpu) {
     if (!ifMissing || findWebgpu(host) === undefined) await installWebgpu({ host, from, force, verify, log });
+    else log('Engine: the packages of WebGPU are there already.');
     return exitStatus.done;
   }
-  if (ifMissing && findEngine(host)) return exitStatus.done;
+  const found = ifMissing ? findEngine(host) : undefined;
+  if (found) {
+    log(`Engine: TensorFlow is there already (${found.binding}).`);
+    return exitStatus.done;
+  }
   await installEngine({
     host,
     variant: cuda ? 'cuda' : 'cpu',

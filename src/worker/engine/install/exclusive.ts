@@ -27,9 +27,14 @@ export const draftOf = (directory: string): string =>
 /**
  * Runs `body` while no other process installs into `directory`, an engine's folder. Waits for such a process for up to an hour. Removes
  * drafts beforehand: while this process holds the lock, every draft belongs to a process that was killed.
+ * @param onWait called once with the path of the lock if another process holds it
  * @throws EngineError if the cache cannot be written
  */
-export async function exclusively<T>(directory: string, body: () => Promise<T>): Promise<T> {
+export async function exclusively<T>(
+  directory: string,
+  body: () => Promise<T>,
+  onWait: (lock: string) => void = () => undefined,
+): Promise<T> {
   const root = path.dirname(directory);
   await mkdir(root, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw new EngineError(
@@ -38,8 +43,11 @@ export async function exclusively<T>(directory: string, body: () => Promise<T>):
       error,
     );
   });
+  const lockfilePath = lockOf(directory);
+  if (existsSync(lockfilePath) && (await lockfile.check(root, { lockfilePath, stale: staleMs })))
+    onWait(lockfilePath);
   const release = await lockfile.lock(root, {
-    lockfilePath: lockOf(directory),
+    lockfilePath,
     stale: staleMs,
     retries: { retries: 3600, factor: 1, minTimeout: 1000, maxTimeout: 1000 },
   });

@@ -26,6 +26,7 @@ import { runProgram } from '../process.js';
 import { compileBinding, compileMemory } from './compile.js';
 import { draftOf, exclusively, publishDraft } from './exclusive.js';
 import { provideFrom, providePypi, type Provided } from './libraries.js';
+import { reportStage, secondsSince } from './stages.js';
 
 export interface InstallOptions {
   readonly host: EngineHost;
@@ -51,10 +52,18 @@ const neededBytes: Record<EngineVariant, number> = { cpu: 1.5 * 2 ** 30, cuda: 1
  * @throws EngineError listing each source and why it failed.
  */
 export async function installEngine(options: InstallOptions): Promise<string> {
-  return exclusively(engineDirectory(options.host, options.variant), async () => {
-    const present = options.force || options.from !== undefined ? undefined : await takePresent(options);
-    return present ?? installNew(options);
-  });
+  const { host, variant, log } = options;
+  const directory = engineDirectory(host, variant);
+  const onWait = (lock: string): void =>
+    log(`Engine: another process is installing; waiting for it to end (its lock: ${lock}) ...`);
+  return exclusively(
+    directory,
+    async () => {
+      const present = options.force || options.from !== undefined ? undefined : await takePresent(options);
+      return present ?? installNew(options);
+    },
+    onWait,
+  );
 }
 
 /** Returns the existing engine, with its binding compiled again if Lockstep's native sources have changed. */
@@ -69,7 +78,7 @@ async function takePresent({ host, variant, verify, log }: InstallOptions): Prom
       log(`Engine: TensorFlow ${manifest.tensorflowVersion} is there already, in ${directory}.`);
       return directory;
     }
-    log('Engine: compiling the binding again, since its sources changed ...');
+    log("Engine: Lockstep's native sources have changed.");
     const { files, ...rest } = manifest;
     const libraries = files.filter(({ path: name }) => !isCompiled(name));
     await verifyFiles(directory, { ...manifest, files: libraries }, 'quick');
@@ -85,20 +94,20 @@ async function takePresent({ host, variant, verify, log }: InstallOptions): Prom
 async function installNew({ host, variant, from, unpinned = false, log }: InstallOptions): Promise<string> {
   const directory = engineDirectory(host, variant);
   const draft = draftOf(directory);
+  const startMs = performance.now();
   const failures: string[] = [];
   const sources: readonly (readonly [string, () => Promise<Provided>])[] =
     from !== undefined
-      ? [[`--from ${from}`, () => provideFrom(from, draft, variant)]]
+      ? [[`--from ${from}`, () => provideFrom(from, draft, variant, log)]]
       : [['PyPI wheel', () => providePypi(draft, { variant, unpinned, log })]];
   for (const [name, provide] of sources) {
     try {
       await requireSpace(engineRoot(host), neededBytes[variant]);
       await mkdir(draft, { recursive: true });
       const provided = await provide();
-      log(`Engine: from ${provided.reason}; compiling the binding ...`);
       await finish(host, draft, { ...provided, variant }, log);
       await publishDraft(draft, directory);
-      log(`Engine: installed in ${directory}.`);
+      log(`Engine: installed in ${directory}, from ${provided.reason}, after ${secondsSince(startMs)} s.`);
       return directory;
     } catch (error) {
       await rm(draft, { recursive: true, force: true });
@@ -132,12 +141,24 @@ async function finish(
   log: (line: string) => void,
 ): Promise<void> {
   const draft = path.join(directory, `draft-${process.pid}.node`);
-  const { compiler, ownKernels } = await compileBinding(host, directory, draft, log);
-  const { tensorflowVersion, gpu } = await probeBinding(draft);
+  const { compiler, ownKernels } = await reportStage(
+    log,
+    { name: "compiling the binding and Lockstep's kernels", duration: 'one to two minutes' },
+    () => compileBinding(host, directory, draft, log),
+  );
+  const { tensorflowVersion, gpu } = await reportStage(
+    log,
+    { name: 'loading TensorFlow for a first computation', duration: 'a few seconds' },
+    () => probeBinding(draft),
+  );
   if (about.variant === 'cuda' && !gpu)
     log(`Warning: TensorFlow uses no GPU and computes on the CPU. ${await whyNoGpu(directory)}`);
   const memoryDraft = path.join(directory, `draft-${process.pid}-memory.node`);
-  const withoutMemory = await compileMemory(compiler, memoryDraft);
+  const withoutMemory = await reportStage(
+    log,
+    { name: 'compiling the addon for shared memory', duration: 'a few seconds' },
+    () => compileMemory(compiler, memoryDraft),
+  );
   for (const name of await readdir(directory)) {
     if (isCompiled(name)) await rm(path.join(directory, name));
   }
@@ -154,7 +175,9 @@ async function finish(
     compiler,
     ownKernels,
     installedAt: new Date().toISOString(),
-    files: await describeFiles(directory),
+    files: await reportStage(log, { name: 'hashing the files', duration: 'a few seconds' }, () =>
+      describeFiles(directory),
+    ),
   };
   const file = path.join(directory, manifestName);
   await writeFile(`${file}.draft`, JSON.stringify(manifest, undefined, 2));

@@ -5,6 +5,7 @@ import { EngineError } from '../../../shared/errors.js';
 import { engineRelease, type EngineVariant } from '../cache.js';
 import { cudaLibraries, missingLibraries } from '../cuda.js';
 import type { EngineManifest } from '../manifest.js';
+import { reportStage } from './stages.js';
 import { downloadWheels, tensorflowRequirement } from './pip.js';
 import { extractWheel } from './wheel.js';
 import { checkWheels, requirePinned } from './wheel-hashes.js';
@@ -23,6 +24,7 @@ export async function provideFrom(
   from: string,
   target: string,
   variant: EngineVariant = 'cpu',
+  log: (line: string) => void = () => undefined,
 ): Promise<Provided> {
   const names = await readdir(from).catch((error: unknown) => {
     throw new EngineError(`--from ${from}: expected a readable folder.`, { path: from }, error);
@@ -30,7 +32,7 @@ export async function provideFrom(
   const wheels = names.filter((name) => name.endsWith('.whl')).map((name) => path.join(from, name));
   if (wheels.length > 0) {
     // The user has chosen the folder, so only a wheel of a known name has to be that of the release.
-    const unpacked = await unpack(wheels, target, 'accepted');
+    const unpacked = await unpack(wheels, target, 'accepted', log);
     if (variant === 'cuda') await requireCudaLibraries(from, target);
     return { source: 'from', reason: `--from ${from}: wheels`, wheels: unpacked.wheels };
   }
@@ -77,17 +79,28 @@ export async function providePypi(
   await mkdir(downloads, { recursive: true });
   const requirement = tensorflowRequirement(variant);
   if (!unpinned) requirePinned(requirement);
-  log(`Downloading ${requirement} with pip ...`);
-  const { wheels, cudaRequirements } = await unpack(
-    await downloadWheels([requirement], downloads),
-    target,
-    unknown,
+  const downloaded = await reportStage(
+    log,
+    { name: `downloading ${requirement} with pip`, duration: 'hundreds of MB, or from its cache' },
+    () => downloadWheels([requirement], downloads),
   );
+  const { wheels, cudaRequirements } = await unpack(downloaded, target, unknown, log);
   if (variant === 'cuda') {
-    log(`Downloading ${cudaRequirements.length} CUDA libraries with pip ...`);
     const cuda = path.join(target, 'downloads-cuda');
     await mkdir(cuda, { recursive: true });
-    const libraries = await unpack(await downloadWheels(cudaRequirements, cuda), target, unknown);
+    const libraries = await unpack(
+      await reportStage(
+        log,
+        {
+          name: `downloading ${cudaRequirements.length} CUDA libraries with pip`,
+          duration: 'several GB, minutes',
+        },
+        () => downloadWheels(cudaRequirements, cuda),
+      ),
+      target,
+      unknown,
+      log,
+    );
     wheels.push(...libraries.wheels);
     await rm(cuda, { recursive: true });
   }
@@ -115,9 +128,17 @@ async function unpack(
   wheels: readonly string[],
   target: string,
   unknown: 'refused' | 'accepted',
+  log: (line: string) => void,
 ): Promise<Unpacked> {
-  const checked = await checkWheels(wheels, unknown);
-  const cudaRequirements: string[] = [];
-  for (const wheel of wheels) cudaRequirements.push(...(await extractWheel(wheel, target)).cudaRequirements);
-  return { wheels: checked, cudaRequirements };
+  return reportStage(
+    log,
+    { name: 'checking and unpacking the wheels', duration: 'about ten seconds' },
+    async () => {
+      const checked = await checkWheels(wheels, unknown);
+      const cudaRequirements: string[] = [];
+      for (const wheel of wheels)
+        cudaRequirements.push(...(await extractWheel(wheel, target)).cudaRequirements);
+      return { wheels: checked, cudaRequirements };
+    },
+  );
 }

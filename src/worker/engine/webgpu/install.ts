@@ -37,12 +37,16 @@ export interface InstallWebgpuOptions {
 export async function installWebgpu(options: InstallWebgpuOptions): Promise<string> {
   const { host, from, force, log } = options;
   const directory = webgpuDirectory(host);
-  return exclusively(directory, async () => {
-    const isUsable = !force && from === undefined && (await isPresent(options));
-    if (!isUsable) return installNew(directory, from, log);
-    log(`Engine: the packages of WebGPU are there already, in ${directory}.`);
-    return directory;
-  });
+  return exclusively(
+    directory,
+    async () => {
+      const isUsable = !force && from === undefined && (await isPresent(options));
+      if (!isUsable) return installNew(directory, from, log);
+      log(`Engine: the packages of WebGPU are there already, in ${directory}.`);
+      return directory;
+    },
+    (lock) => log(`Engine: another process is installing; waiting for it to end (its lock: ${lock}) ...`),
+  );
 }
 
 /** Returns false without the packages, and with the reason in the log if they are damaged. */
