@@ -67,23 +67,24 @@ function fail(message) {
 function installDependencies() {
   const wanted = hashOf(['package.json', 'package-lock.json', 'scripts/vendor-engine.mjs']);
   if (stamp().dependencies === wanted && existsSync(at('vendor'))) return;
-  log('Setup: installing dependencies ...');
+  log('Setup: installing dependencies (about a minute) ...');
   if (!npm('ci', '--no-fund', '--no-audit')) fail('Setup: `npm ci` failed; its messages are above.');
   vendorEngine(root);
   saveStamp('dependencies', wanted);
 }
 
 function build() {
-  const scripts = ['scripts/build-page.mjs', 'scripts/build-wasm.mjs', 'scripts/build-tfjs.mjs'];
+  const scripts = ['page', 'wasm', 'tfjs', 'bundled'].map((name) => `scripts/build-${name}.mjs`);
   const wanted = hashOf(['tsconfig.json', 'tsconfig.build.json', ...scripts, ...sources()]);
   const results = [
     'cli/main.js',
     'dashboard/page/main.js',
     'wasm/kernels.wasm',
     'tfjs/registrations.cjs',
+    'bundled/LICENSES.txt',
   ].map((file) => at('dist', file));
   if (stamp().build === wanted && results.every((file) => existsSync(file))) return;
-  log('Setup: building ...');
+  log('Setup: building (half a minute) ...');
   rmSync(at('dist'), { recursive: true, force: true });
   const compilers = [
     [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
@@ -103,7 +104,7 @@ async function provideEngine() {
   // A failed attempt is not repeated for a day: without a network, pip alone takes a minute to give up.
   const failed = stamp().engineFailed;
   if (failed?.path === process.env.PATH && Math.abs(Date.now() - failed.atMs) < 24 * 3_600_000) return;
-  log('Setup: providing TensorFlow ...');
+  log('Setup: providing TensorFlow (one to three minutes; a line per stage) ...');
   if (run(process.execPath, [at('dist', 'cli', 'main.js'), 'engine', 'install', '--if-missing'])) {
     saveStamp('engineFailed', undefined);
     return;

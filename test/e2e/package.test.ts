@@ -58,6 +58,36 @@ describe('the package', () => {
       await expect(readFile(join(packed(), file))).resolves.not.toHaveLength(0);
   });
 
+  it('imports only packages that are installed with it, and contains the licences of those that it bundles', async () => {
+    const manifest = JSON.parse(await readFile(join(packed(), 'package.json'), 'utf8')) as Record<
+      'dependencies' | 'peerDependencies',
+      Record<string, string>
+    >;
+    const names = new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }));
+    const dist = join(packed(), 'dist');
+    const files = (await readdir(dist, { recursive: true })).filter((name) => name.endsWith('.js'));
+    expect(files.length).toBeGreaterThan(300);
+    const others = new Set<string>();
+    for (const file of files) {
+      const text = await readFile(join(dist, file), 'utf8');
+      for (const [, name = ''] of text.matchAll(
+        /^(?:import|export)\s(?:[^;'"=()]*\sfrom\s)?['"]([^.'"][^'"]*)['"];?$/gm,
+      )) {
+        const [scope = '', rest = ''] = name.split('/');
+        const found = scope.startsWith('@') ? `${scope}/${rest}` : scope;
+        if (!found.startsWith('node:') && !names.has(found)) others.add(`${found} in ${file}`);
+      }
+    }
+    // The page is served to browsers as one file.
+    expect([...others].filter((one) => !one.includes('dashboard/page/'))).toEqual([]);
+    const licences = await readFile(join(dist, 'bundled', 'LICENSES.txt'), 'utf8');
+    for (const name of ['prom-client', 'tdigest', 'bintrees', '@opentelemetry/api', 'protobufjs', 'long'])
+      expect(licences).toMatch(
+        new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\((Apache-2\\.0|MIT|BSD-3-Clause)\\)$`, 'm'),
+      );
+    expect(licences).toMatch(/Redistribution and use in source and binary forms/);
+  });
+
   it('satisfies publint', async () => {
     const { messages } = await publint({ pkgDir: packed(), strict: true, pack: false });
     expect(messages).toEqual([]);
