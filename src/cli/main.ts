@@ -4,6 +4,7 @@
 import { CommanderError } from 'commander';
 import { installStopSignals, leaveSignalsToLauncher } from '../launcher/stop-signals.js';
 import { reportFailure, takeCalled } from '../launcher/called-process.js';
+import { ConfigError } from '../shared/errors.js';
 import { exitStatus } from '../shared/exit-status.js';
 import { collectGarbageEvery, collectVariable } from '../shared/memory/garbage-collection.js';
 import { attributeError } from '../shared/user-code.js';
@@ -29,6 +30,9 @@ try {
   process.exitCode = (await status) ?? exitStatus.done;
 } catch (error) {
   if (error instanceof CommanderError) {
+    // The API passes the values of its options on as arguments.
+    if (isCalled && error.exitCode !== 0)
+      await reportFailure(new ConfigError(error.message.replace(/^error: /, '')));
     process.exitCode = error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
   } else {
     const attributed = attributeError(error);

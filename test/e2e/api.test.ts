@@ -131,6 +131,11 @@ describe('evaluate(), predict() and exportModel()', () => {
     await expect(predict(run, [join(folder, 'none.png')], { engine: 'wasm' })).rejects.toMatchObject({
       code: 'MODEL',
     });
+    // From JavaScript, an option can have any value.
+    await expect(exportModel(out, { format: 'tflite' as 'onnx' })).rejects.toMatchObject({
+      code: 'CONFIG',
+      message: expect.stringMatching(/'tflite' is invalid\. Allowed choices are tfjs, safetensors/) as string,
+    });
     await expect(evaluate(join(folder, 'none'), { engine: 'wasm' })).rejects.toMatchObject({ code: 'MODEL' });
     const events: string[] = [];
     for await (const { event } of readEvents(out, { skip: ['status'] })) events.push(event);

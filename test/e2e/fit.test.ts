@@ -235,6 +235,9 @@ describe('fit()', () => {
     await expect(refusal(classifier(), { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
       'enough',
     );
+    await expect(refusal(classifier(), { epoch: 3 })).rejects.toThrow(
+      /epoch has no effect\. Did you mean epochs\b/,
+    );
     await expect(refusal(classifier(), { joinTimeoutMs: 0 })).rejects.toThrow(/joinTimeoutMs.*got 0/);
   });
 

@@ -108,6 +108,10 @@ describe('--set refuses, with the field, the value and a remedy,', () => {
     ['audit=yes', /--set audit: expected true or false, got "yes"/],
     ['engine=cuda', /--set engine: expected one of auto, tensorflow, wasm, js, webgpu, got "cuda"/],
     ['optimizer={kind:sgd}', /--set optimizer: expected .*JSON, got "\{kind:sgd\}"/],
+    [
+      'metrics=accuracy, f1',
+      /--set metrics: expected JSON, .* Write a list as --set 'metrics=\["accuracy","f1"\]'\./,
+    ],
     ['optimizer.learningRate=-1', /--set optimizer.learningRate: .*>0; got "-1". The default is 0.001/],
     ['checkpointEvery=5', /--set checkpointEvery: must be an interval such as 200steps.*got "5"/],
   ])('%s', (text, message) => {

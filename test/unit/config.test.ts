@@ -20,13 +20,14 @@ describe('the configuration', () => {
       mergeConfig([
         {
           source: 'lockstep.config.ts',
-          values: { epochs: 0, colour: 'red', optimizer: { kind: 'adam', beta1: 2 } },
+          values: { epochs: 0, colour: 'red', epoch: 3, optimizer: { kind: 'adam', beta1: 2 } },
         },
         { source: '--devices', values: { devices: 'gpu' } },
       ]);
     expect(merge).toThrow(ConfigError);
     expect(merge).toThrow(/epochs: .*got 0 \(from lockstep\.config\.ts\)/);
     expect(merge).toThrow(/colour: no such field; got "red"/);
+    expect(merge).toThrow(/epoch: no such field; got 3 \(from lockstep\.config\.ts\)\. Did you mean epochs/);
     expect(merge).toThrow(/optimizer\.beta1: .*got 2/);
     expect(merge).toThrow(/devices: must be auto, cpu.*got "gpu" \(from --devices\)/);
   });

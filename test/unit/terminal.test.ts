@@ -22,7 +22,7 @@ describe('the live view', () => {
   it('shows epoch, loss, rate, remaining time, and one line per worker', () => {
     expect(liveView(latest, 100, false)).toEqual([
       ' epoch 2/3  step 469/938  ━━━━━━━━━━━━━━──────────────  50 %',
-      ' loss 0.0014  ·  1000 images/s  ·  learning rate 0.001  ·  1 min 30 s left',
+      ' loss 0.0014  ·  1000 samples/s  ·  learning rate 0.001  ·  1 min 30 s left',
       ' rank 0   CPU Model 8000  4/8 shards     80 ms per step   13 % waiting',
       ' rank 1   CPU Model 8000  4/8 shards     80 ms per step   50 % waiting',
     ]);
@@ -77,7 +77,7 @@ describe('the text output', () => {
     const lines = [
       'digits: 2 workers, 8 shards, batch 64, 1 thread per worker, seed 1',
       '7 parameters, 2814 steps',
-      'Epoch:1/3, step:100, loss:0.0200, 1000 images/s',
+      'Epoch:1/3, step:100, loss:0.0200, 1000 samples/s',
       'Warning: careful',
       '',
     ].join('\n');

@@ -135,7 +135,7 @@ function list(runs: readonly RunSummary[]): string[] {
     'steps',
     'test loss',
     'accuracy',
-    'images/s',
+    'samples/s',
     'duration',
     'ETTR',
     '-weights',

@@ -15,6 +15,7 @@ import { isRecord } from '../../shared/config/is-record.js';
 import { withDefaultsOfTfjs } from '../../shared/config/optimizer-config.js';
 import { hasThreads } from '../../shared/config/engine-kinds.js';
 import { ConfigError } from '../../shared/errors.js';
+import { suggestion } from '../../shared/config/suggestion.js';
 import { contradictions } from './contradictions.js';
 
 /** Values of some fields from one source: a file, an environment variable, an option. */
@@ -46,7 +47,10 @@ export function describeIssues(
         const value = valueAt(values, path);
         const got = value === undefined ? 'nothing' : JSON.stringify(value);
         const problem = key === undefined ? issue.message : 'no such field';
-        return `  ${field}: ${problem}; got ${got.slice(0, 80)}${sourceOf(String(path[0] ?? ''))}`;
+        const known = key !== undefined && path.length === 1 ? Object.keys(runConfigSchema.shape) : [];
+        const similar = suggestion(String(key), known);
+        const remedy = similar === undefined ? '' : `. ${similar}`;
+        return `  ${field}: ${problem}; got ${got.slice(0, 80)}${sourceOf(String(path[0] ?? ''))}${remedy}`;
       });
     })
     .join('\n');

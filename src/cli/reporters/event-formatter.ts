@@ -28,7 +28,7 @@ export class EventFormatter {
   #stepsPerEpoch = 1;
   #steps = 0;
 
-  /** @param withRate true to include images per second in the line of a step */
+  /** @param withRate true to include samples per second in the line of a step */
   constructor({ withRate }: { readonly withRate: boolean }) {
     this.#withRate = withRate;
   }
@@ -95,7 +95,7 @@ export class EventFormatter {
 
   #formatStep({ epoch, step, loss, imagesPerSecond }: EventOf<'step'>): LogLine {
     const inEpoch = ((step - 1) % this.#stepsPerEpoch) + 1;
-    const rate = this.#withRate ? `, ${Math.round(imagesPerSecond)} images/s` : '';
+    const rate = this.#withRate ? `, ${Math.round(imagesPerSecond)} samples/s` : '';
     return {
       level: inEpoch % this.#logEvery === 0 ? 'info' : 'debug',
       text: `Epoch:${epoch}/${this.#epochs}, step:${inEpoch}, loss:${loss.toFixed(4)}${rate}`,
@@ -121,7 +121,7 @@ export class EventFormatter {
   #formatDone({ steps, seconds, imagesPerSecond, weightsSha256 }: EventOf<'done'>): string[] {
     const summary =
       `Done: ${count(steps, 'step')} in ${seconds.toFixed(1)} s, ` +
-      `${Math.round(imagesPerSecond)} images/s, weights ${weightsSha256.slice(0, 16)}`;
+      `${Math.round(imagesPerSecond)} samples/s, weights ${weightsSha256.slice(0, 16)}`;
     if (steps >= this.#steps) return [summary];
     return [`Stopped after step ${steps} of ${this.#steps}: the test set had stopped improving`, summary];
   }

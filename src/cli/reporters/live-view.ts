@@ -43,7 +43,7 @@ export function liveView(latest: LatestEvents, columns: number, colored: boolean
   const left = step.imagesPerSecond > 0 ? secondsLeft(start, step) : undefined;
   const figures = [
     `loss ${step.loss.toFixed(4)}`,
-    `${Math.round(step.imagesPerSecond)} images/s`,
+    `${Math.round(step.imagesPerSecond)} samples/s`,
     `learning rate ${Number(step.learningRate.toPrecision(3))}`,
     ...(left === undefined ? [] : [`${formatDuration(left)} left`]),
   ];

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { ConfigError } from '../errors.js';
 import { isRecord } from './is-record.js';
 import { runConfigSchema } from './run-config.js';
+import { suggestion } from './suggestion.js';
 
 /** One field, or a part of one, and its value. */
 export interface Assignment {
@@ -148,32 +149,12 @@ function unknownField(path: readonly string[], at: number, parts: readonly Part[
     return new ConfigError(
       `--set ${field}: expected a field, but ${above} has no parts. Write --set ${above}=value.`,
     );
-  const similar = names.filter((other) => isSimilar(name, other));
   const remedy =
-    similar.length > 0
-      ? `Did you mean ${similar.join(' or ')}?`
-      : above === ''
-        ? 'docs/configuration.md lists all fields.'
-        : `It has ${names.join(', ')}.`;
+    suggestion(name, names) ??
+    (above === '' ? 'docs/configuration.md lists all fields.' : `It has ${names.join(', ')}.`);
   return new ConfigError(
     `--set ${field}: expected a field of ${above === '' ? 'the configuration' : above}, got "${name}". ${remedy}`,
   );
-}
-
-/** Returns true if at most two letters are inserted, left out or changed, or if one name begins with the other. */
-function isSimilar(a: string, b: string): boolean {
-  const [one, other] = [a.toLowerCase(), b.toLowerCase()];
-  if (one.length > 2 && (other.startsWith(one) || one.startsWith(other))) return true;
-  let row = Array.from({ length: other.length + 1 }, (_, i) => i);
-  for (const [i, letter] of one.split('').entries()) {
-    const next = [i + 1];
-    for (let j = 0; j < other.length; j++) {
-      const changed = (row[j] ?? 0) + (letter === other[j] ? 0 : 1);
-      next.push(Math.min(changed, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return (row.at(-1) ?? 0) <= Math.min(2, Math.floor(other.length / 2));
 }
 
 function parseValue(field: string, schemas: readonly z.ZodType[], text: string): unknown {
@@ -182,7 +163,7 @@ function parseValue(field: string, schemas: readonly z.ZodType[], text: string):
   const candidates: readonly unknown[] =
     json === undefined ? [text] : json === null ? [null, text] : [text, json];
   for (const value of candidates) if (schemas.some((schema) => schema.safeParse(value).success)) return value;
-  throw new ConfigError(`--set ${field}: ${expectation(schemas, text, json)}`);
+  throw new ConfigError(`--set ${field}: ${expectation(field, schemas, text, json)}`);
 }
 
 function parseJson(text: string): unknown {
@@ -194,7 +175,7 @@ function parseJson(text: string): unknown {
 }
 
 /** The end of the message about a value that no schema accepts. */
-function expectation(schemas: readonly z.ZodType[], text: string, json: unknown): string {
+function expectation(field: string, schemas: readonly z.ZodType[], text: string, json: unknown): string {
   const got = `got "${text.slice(0, 80)}"`;
   const all = schemas.flatMap(alternativesOf);
   const choices = all.flatMap((one) =>
@@ -215,8 +196,12 @@ function expectation(schemas: readonly z.ZodType[], text: string, json: unknown)
   if (all.every((one) => one instanceof z.ZodEnum || one instanceof z.ZodLiteral))
     return `expected one of ${[...new Set(choices)].join(', ')}, ${got}.`;
   const isStructure = all.some((one) => one instanceof z.ZodObject || one instanceof z.ZodArray);
-  if (isStructure && json === undefined)
-    return `expected ${choices.length > 0 ? `${[...new Set(choices)].join(', ')} or ` : ''}JSON, ${got}.${remedy} Quote it for the shell.`;
+  if (isStructure && json === undefined) {
+    const isList = all.some((one) => one instanceof z.ZodArray);
+    const list = JSON.stringify(text.split(',').map((part) => part.trim()));
+    const quoted = isList ? `Write a list as --set '${field}=${list}'.` : 'Quote it for the shell.';
+    return `expected ${choices.length > 0 ? `${[...new Set(choices)].join(', ')} or ` : ''}JSON, ${got}.${remedy} ${quoted}`;
+  }
   const value = all.every((one) => one instanceof z.ZodString) ? text : (json ?? text);
   const issue = schemas
     .map((schema) => schema.safeParse(value).error?.issues[0])

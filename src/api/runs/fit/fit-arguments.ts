@@ -2,6 +2,7 @@
 
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { ClassWeight, ClassWeightMap, CallbackList, CustomCallbackArgs, LayersModel, ModelFitArgs, ModelFitDatasetArgs } from '@tensorflow/tfjs-layers';
+import { suggestion } from '../../../shared/config/suggestion.js';
 import { ConfigError } from '../../../shared/errors.js';
 import type { ConfigInput } from '../../config-input.js';
 import { trainedModel } from '../../fit/compiled-functions.js';
@@ -138,7 +139,7 @@ export function checkArguments(args: FitArguments): void {
   for (const name of Object.keys(args)) {
     if (ownNames.includes(name) || (args as Record<string, unknown>)[name] === undefined) continue;
     throw new ConfigError(
-      `fit: the argument ${name} has no effect. ${refused[name] ?? `Correct its name: ${ownNames.join(', ')}.`}`,
+      `fit: the argument ${name} has no effect. ${refused[name] ?? suggestion(name, ownNames) ?? `Correct its name: ${ownNames.join(', ')}.`}`,
       { field: name },
     );
   }
