@@ -36,6 +36,14 @@ it('continues with the remaining runs after it was killed, and compares all of t
   const grid = ['sweep', '--grid', 'optimizer.learningRate=0.001,0.0001', '--out', 'sweep', '--json'];
   const killed = new Lockstep([...grid, '--', ...options], { cwd, env });
   const second = join(cwd, 'sweep', '002');
+  await eventually('the first run', () => existsSync(join(cwd, 'sweep', '001')));
+  const twice = await lockstep(['sweep', '--out', 'sweep'], { cwd, env });
+  expect(twice.stderr).toMatch(
+    new RegExp(
+      `expected a sweep that no process continues, got one that process ${killed.pid} has continued`,
+    ),
+  );
+  expect(twice.status).toBe(2);
   // The first run is finished, and the second one has begun to save.
   await eventually('a checkpoint of the second run', () => existsSync(join(second, 'checkpoints')));
   killed.kill('SIGKILL');

@@ -13,7 +13,14 @@ import { summarizeRun, type RunSummary } from '../../shared/runs/run-list.js';
 import { isBetter, modeOf, valueOf } from '../runs/select-runs.js';
 import { createRunFolder, stateOfFolder } from '../runs/run-folder.js';
 import { trialsOf, type Trial } from '../sweep/space.js';
-import { checkSame, readSweep, writeSweep, type SweepRecord } from '../sweep/sweep-record.js';
+import {
+  checkFree,
+  checkSame,
+  describeHolder,
+  readSweep,
+  writeSweep,
+  type SweepRecord,
+} from '../sweep/sweep-record.js';
 import { textTable } from '../tables/text-table.js';
 
 export interface SweepFlags {
@@ -90,12 +97,15 @@ async function openSweep(
   if (options.includes('--out'))
     throw new ConfigError('sweep: expected its own --out before "--", got that of train.');
   const out = given === undefined ? createRunFolder(new Date(), 'sweep-') : resolve(given);
+  const holder = describeHolder();
   if (before !== undefined) {
     checkSame(out, before, chosen);
+    checkFree(out, before, holder);
     await endOf(before.pid);
   }
-  writeSweep(out, chosen);
-  return { out, record: chosen };
+  const record = { ...chosen, holder };
+  writeSweep(out, record);
+  return { out, record };
 }
 
 /** Waits for the run that a sweep left, which ends by itself and saves its state. */

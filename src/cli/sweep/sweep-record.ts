@@ -4,7 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { describeOwnProcess, lifeOf, type Holder } from '../../launcher/lease-holder.js';
 import { ConfigError, systemCode } from '../../shared/errors.js';
+import { host } from '../environment/environment.js';
 import type { SweepSpace } from './space.js';
 
 export const sweepName = 'sweep.json';
@@ -19,6 +21,8 @@ export interface SweepRecord {
   readonly mode: 'min' | 'max';
   /** Process of the run that trains at present, or did so when the sweep was interrupted. */
   readonly pid?: number;
+  /** Process of the sweep. */
+  readonly holder?: Holder;
 }
 
 /** Returns undefined if the folder has no sweep. @throws ConfigError if the file is no record */
@@ -61,6 +65,19 @@ export function writeSweep(out: string, record: SweepRecord): void {
       cause,
     );
   }
+}
+
+/** This process, as the record names it. */
+export const describeHolder = (): Holder => describeOwnProcess(host);
+
+/** @throws ConfigError if another process trains the runs of the sweep */
+export function checkFree(out: string, { holder }: SweepRecord, own: Holder): void {
+  if (holder === undefined || lifeOf(holder, own) !== 'alive') return;
+  throw new ConfigError(
+    `--out ${out}: expected a sweep that no process continues, got one that process ${holder.pid} has continued since ` +
+      `${new Date(holder.since).toLocaleTimeString('en-GB')}. Wait for its end, or stop it with: kill ${holder.pid}`,
+    { out },
+  );
 }
 
 /** @throws ConfigError if the folder has another sweep */
