@@ -157,7 +157,11 @@ describe.skipIf(skip !== undefined)(`a job of Slurm${skip === undefined ? '' : `
     await cluster.declareLost(10);
     const { step } = await job.event('resumed', () => true, seen);
     expect(eventsOf((await job.events()).slice(0, seen), 'checkpoint').at(-1)?.step).toBe(step);
-    expect(await job.ended()).toMatchObject({ JobState: 'COMPLETED', Restarts: '1', NodeList: 'n[11-12]' });
+    expect(await job.ended(), await job.output()).toMatchObject({
+      JobState: 'COMPLETED',
+      Restarts: '1',
+      NodeList: 'n[11-12]',
+    });
     expect(await job.weights()).toBe(undisturbed);
   });
 
