@@ -2,7 +2,7 @@
  * A job on a real Slurm cluster that is preempted, cancelled, or loses tasks and nodes. The tests run at once, each on nodes of its own:
  * most of their time Slurm waits before it starts a requeued job again.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TimedEvent } from '../../src/shared/runs/run-events.js';
@@ -139,7 +139,9 @@ describe.skipIf(skip !== undefined)(`a job of Slurm${skip === undefined ? '' : `
   });
 
   it.concurrent('continues on other nodes after the loss of the node of task 0', async () => {
-    const options = '--checkpoint-every 4steps --peer-timeout-ms 2000 --coordinator-timeout-ms 3000';
+    // Only the first start must notice a loss soon. On a slow machine, a living process may be silent for seconds.
+    const timeoutMs = '$((${SLURM_RESTART_COUNT:-0} ? 60000 : 3000))';
+    const options = `--checkpoint-every 4steps --peer-timeout-ms ${timeoutMs} --coordinator-timeout-ms ${timeoutMs}`;
     const script = batch
       .replace('srun', 'srun --error=task-%t-of-%J.log')
       .replace('--checkpoint-every 5min', options);
@@ -154,9 +156,14 @@ describe.skipIf(skip !== undefined)(`a job of Slurm${skip === undefined ? '' : `
     const printed = await readFile(join(project, `task-1-of-${job.id}.0.log`), 'utf8');
     expect(printed).toMatch(/Coordinator lost: it has not answered for 3 s/);
 
+    // The other task may have written the newest checkpoint without a coordinator that logs it.
+    const names = await readdir(join(job.out, 'checkpoints'));
+    const newest = Math.max(
+      ...names.flatMap((name) => /^step-(\d+)$/.exec(name)?.slice(1).map(Number) ?? []),
+    );
     await cluster.declareLost(10);
     const { step } = await job.event('resumed', () => true, seen);
-    expect(eventsOf((await job.events()).slice(0, seen), 'checkpoint').at(-1)?.step).toBe(step);
+    expect(step).toBe(newest);
     expect(await job.ended(), await job.output()).toMatchObject({
       JobState: 'COMPLETED',
       Restarts: '1',
