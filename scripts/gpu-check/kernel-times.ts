@@ -1,6 +1,7 @@
 /**
  * Measures the kernels of the ConvNet with batch 64, or two of them with batch 2 (`few`), and prints one row per kernel as JSON. A time is
- * the mean of calls that follow each other without a read, so the time of the GPU, or of submitting the commands if that is longer.
+ * the mean of calls that follow each other without a read, so the time of the GPU, or of submitting the commands if that is longer. The
+ * shortest of three repetitions counts.
  */
 import os from 'node:os';
 import type { Rank, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
@@ -8,9 +9,11 @@ import type * as cache from '../../src/worker/engine/cache.js';
 import type * as load from '../../src/worker/engine/load.js';
 import type * as choose from '../../src/worker/kernels/choose.js';
 import type { ConvWindow, Kernels } from '../../src/worker/kernels/kernels.js';
+import { timePerCall } from './time-per-call.js';
 
 const few = process.argv[2] === 'few';
 const [batch, calls] = few ? [2, 2] : [64, 20];
+const repetitions = 3;
 
 const compiled = (file: string): Promise<unknown> =>
   import(new URL(`../../dist/worker/${file}`, import.meta.url).href);
@@ -98,11 +101,14 @@ const selected = few
   ? [...convolution(7, 2, 2).slice(0, 1), ...others(7, 4).slice(-1)]
   : [...convolution(28, 32, 32), ...convolution(14, 32, 64), ...convolution(14, 64, 64), ...others(28, 32)];
 for (const kernel of selected) {
+  // The first call compiles the shader.
   await repeated(kernel, 1);
-  const once = await repeated(kernel, 1);
-  const ms = Math.max(0, (await repeated(kernel, calls + 1)) - once) / calls;
-  const rate =
-    kernel.operations === undefined ? '' : `, ${(kernel.operations / ms / 1e6).toFixed(0)} GFLOP/s`;
-  console.log(JSON.stringify([`${kernel.name}, batch ${batch}`, `${ms.toFixed(3)} ms${rate}`]));
+  const [single, several]: [number[], number[]] = [[], []];
+  for (let repetition = 0; repetition < repetitions; repetition++) {
+    single.push(await repeated(kernel, 1));
+    several.push(await repeated(kernel, calls + 1));
+  }
+  const time = timePerCall({ single, several, calls }, kernel.operations);
+  console.log(JSON.stringify([`${kernel.name}, batch ${batch}`, time]));
 }
 process.exit();

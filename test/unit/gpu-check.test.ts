@@ -8,6 +8,7 @@ import { dependencyFolders, isNeeded } from '../../scripts/gpu-check/packages.js
 import { Report } from '../../scripts/gpu-check/report.js';
 import { stages } from '../../scripts/gpu-check/stages.js';
 import { largestDifference } from '../../scripts/gpu-check/stages/oracle.js';
+import { timePerCall } from '../../scripts/gpu-check/time-per-call.js';
 import { temporaryFolder } from '../support/lockstep.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -74,6 +75,22 @@ describe('the packages of the bundle', () => {
     const wasm = join(root, 'node_modules/@tensorflow/tfjs-backend-wasm');
     expect(isNeeded(wasm, 'dist/tfjs-backend-wasm-simd.wasm')).toBe(true);
     expect(isNeeded(wasm, 'dist/tf-backend-wasm.fesm.js')).toBe(false);
+  });
+});
+
+describe('the time of a kernel', () => {
+  it('is the difference of the shortest repetitions per call, with the rate', () => {
+    // (25 - 5) ms / 20 calls = 1 ms, in which 3e9 operations are 3000 GFLOP/s.
+    const times = { single: [9, 5, 6], several: [25, 40, 31], calls: 20 };
+    expect(timePerCall(times, 3e9)).toBe('1.000 ms, 3000 GFLOP/s');
+    expect(timePerCall(times)).toBe('1.000 ms');
+  });
+
+  it('is not a number if a call is shorter than the noise', () => {
+    for (const several of [[5], [4]])
+      expect(timePerCall({ single: [5], several, calls: 2 }, 100)).toBe(
+        'shorter than the noise of the measurement',
+      );
   });
 });
 
