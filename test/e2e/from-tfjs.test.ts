@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/lockstep.js';
 
 const place = (name: string, file: string): string =>
   fileURLToPath(new URL(`../../examples/from-tfjs/${name}/${file}`, import.meta.url));
@@ -44,4 +46,24 @@ describe.each(['iris', 'mnist', 'addition-rnn'])('the script %s', (name) => {
         ).toBeLessThan(1e-4);
     }
   });
+});
+
+it('the script of docs/from-tfjs.md trains, prints its epochs, and predicts', async () => {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const page = await readFile(join(root, 'docs', 'from-tfjs.md'), 'utf8');
+  const [, script = ''] = /^```js\n(import \* as tf[^]*?)^```/m.exec(page) ?? [];
+  const folder = await temporaryFolder();
+  await mkdir(join(folder, 'node_modules', '@tensorflow'), { recursive: true });
+  await symlink(root, join(folder, 'node_modules', 'lockstep'));
+  const tfjs = join('node_modules', '@tensorflow', 'tfjs');
+  await symlink(join(root, tfjs), join(folder, tfjs));
+  await writeFile(join(folder, 'train.mjs'), script);
+  const env = { ...process.env, LOCKSTEP_ENGINE: 'wasm', LOCKSTEP_THREADS: '1' };
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ['train.mjs'], { cwd: folder, env });
+  const epochs = [
+    ...stderr.matchAll(/^Epoch (\d+)\/20 - loss: (\S+) - acc: \S+ - val_loss: \S+ - val_acc: \S+$/gm),
+  ];
+  expect(epochs.map(([, epoch]) => Number(epoch))).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+  expect(Number(epochs.at(-1)?.[2])).toBeLessThan(Number(epochs[0]?.[2]));
+  expect(stdout).toMatch(/^0\.\d+\nTensor\n/m);
 });
