@@ -1,40 +1,39 @@
 /**
- * Compares the throughput of Lockstep with PyTorch and TensorFlow on the same network, data, batch size, threads and number of steps,
- * alternating: `npm run bench -- [--rounds N] [--steps N] [--only GROUP] [--json FILE]`.
+ * Compares the throughput of Lockstep with PyTorch, JAX and TensorFlow on the same network, batch size, threads and number of steps,
+ * alternating: `npm run bench -- [--rounds N] [--steps N] [--only NAME] [--json FILE]`. The models are the recipe's ConvNet and those
+ * of bench/zoo. PyTorch runs with tcmalloc (or raised thresholds of glibc), with both memory layouts for models of pictures, and with
+ * torch.compile.
  *
- * Prints a table of medians and of Lockstep's ratio to each peer, and writes both as JSON. LOCKSTEP_PYTHON is the path of a Python
- * with PyTorch and TensorFlow; a peer that is not installed is skipped.
+ * Prints a table of medians, Lockstep's ratio to each peer and to the best one, and the share of the machine's rate of matrix products,
+ * and writes them as JSON. LOCKSTEP_PYTHON is the path of a Python with the peers; one that is not installed is skipped.
  */
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { median } from '../src/shared/arithmetic/quantile.js';
 import { imagesPerSecond, machineLine, mnistFolder } from './measure.js';
+import { allocator, isInstalled, runPeer, type Peer, type PeerResult } from './peers.js';
 
 const { values: given } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
-    steps: { type: 'string', default: '80' },
+    steps: { type: 'string', default: '60' },
     only: { type: 'string' },
     json: { type: 'string' },
   },
 });
 const [rounds, steps] = [Number(given.rounds), Number(given.steps)];
 const warmUp = Math.min(20, Math.floor(steps / 3));
-
-const python = process.env['LOCKSTEP_PYTHON'] ?? 'python3';
 const data = mnistFolder();
 
 interface Setup {
+  readonly model: string;
   /** Number of processes with `threads` threads each; a single Lockstep process runs without a launcher. */
   readonly processes: number;
   readonly threads: number;
   readonly batch: number;
   readonly precision: 'float32' | 'bfloat16';
 }
-
-type Peer = 'torch' | 'tensorflow';
 
 interface Variant {
   readonly name: string;
@@ -44,97 +43,155 @@ interface Variant {
 }
 
 const versions = new Set<string>();
+const flopsPerSample = new Map<string, number>();
+const modelsOfPictures = ['convnet', 'resnet', 'mobilenet', 'unet'];
 
-function runPeer(peer: Peer, { processes, threads, batch, precision }: Setup, peerOptions: object): number {
-  const options = { data, processes, threads, batch, steps, 'warm-up': warmUp, precision, ...peerOptions };
-  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const program = fileURLToPath(new URL(`./peers/${peer}_train.py`, import.meta.url));
-  const output = execFileSync(python, [program, ...args], {
-    encoding: 'utf8',
-    timeout: 600_000,
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  const { imagesPerSecond: rate, version } = JSON.parse(output) as {
-    imagesPerSecond: number;
-    version: string;
-  };
-  versions.add(version);
-  return rate;
+function peerRate(peer: Peer, setup: Setup, settings: Readonly<Record<string, string | number>>): number {
+  const { model, processes, threads, batch, precision } = setup;
+  const shared = { processes, batch, steps, 'warm-up': warmUp, ...settings };
+  const options = {
+    torch: { model, data, threads, precision, ...shared },
+    jax: { model, ...shared },
+    tensorflow: { data, threads, precision, ...shared },
+  }[peer];
+  const result = runPeer<PeerResult>(`${peer}_train.py`, options);
+  versions.add(result.version);
+  if (result.flopsPerSample !== undefined) flopsPerSample.set(model, result.flopsPerSample);
+  return result.imagesPerSecond;
 }
 
-function group(name: string, setup: Setup): { name: string; variants: readonly Variant[] } {
-  const { processes, threads, batch, precision } = setup;
-  const processOptions = processes === 1 ? ['--single-process'] : ['--workers', processes];
-  const options = [...processOptions, '--threads', threads, '--batch-size', batch, '--precision', precision];
-  const [torch, tensorflow] =
-    processes === 1 ? ['PyTorch', 'TensorFlow'] : ['PyTorch DDP', 'TensorFlow MultiWorkerMirrored'];
-  return {
-    name,
-    variants: [
-      { name: 'Lockstep', peer: undefined, run: () => imagesPerSecond({ options, steps, warmUp }) },
-      ...['contiguous', 'channels_last'].map((layout) => ({
-        name: `${torch}, ${layout}`,
-        peer: 'torch' as const,
-        run: () => runPeer('torch', setup, { layout }),
-      })),
-      ...(processes === 1 ? ['own'] : ['own', 'synchronized']).map((norm) => ({
-        name: `${tensorflow}, BatchNorm ${norm}`,
-        peer: 'tensorflow' as const,
-        run: () => runPeer('tensorflow', setup, { 'batch-norm': norm }),
-      })),
-    ],
-  };
-}
-
-const groups = [
-  group('2x1, batch 64, float32', { processes: 2, threads: 1, batch: 64, precision: 'float32' }),
-  group('2x1, batch 128, float32', { processes: 2, threads: 1, batch: 128, precision: 'float32' }),
-  group('2x1, batch 128, bfloat16', { processes: 2, threads: 1, batch: 128, precision: 'bfloat16' }),
-  group('1x2, batch 64, float32', { processes: 1, threads: 2, batch: 64, precision: 'float32' }),
-].filter(({ name }) => given.only === undefined || name.includes(given.only));
-
-function isInstalled(peer: Peer): boolean {
-  try {
-    execFileSync(python, ['-c', `import numpy, ${peer}`], { timeout: 120_000, stdio: 'ignore' });
-    return true;
-  } catch {
-    console.log(
-      `${peer} is skipped: ${python} has no ${peer} or no numpy. Set LOCKSTEP_PYTHON to another Python.\n`,
-    );
-    return false;
+function variantsOf(setup: Setup): readonly Variant[] {
+  const { model, processes, threads, batch, precision } = setup;
+  const options = processes === 1 ? ['--single-process'] : ['--workers', processes];
+  options.push('--threads', threads, '--batch-size', batch, '--precision', precision);
+  if (model !== 'convnet') {
+    options.push('--config', fileURLToPath(new URL(`./zoo/${model}.config.ts`, import.meta.url)));
   }
-}
-
-const installed = { torch: isInstalled('torch'), tensorflow: isInstalled('tensorflow') };
-const report = [];
-for (const { name, variants } of groups) {
-  const present = variants.filter(({ peer }) => peer === undefined || installed[peer]);
-  const measured = present.map((variant) => ({ variant, rates: [] as number[] }));
-  for (let round = 0; round < rounds; round++) {
-    for (const { variant, rates } of measured) rates.push(await variant.run());
-  }
-  const medians = measured.map(({ variant, rates }) => ({
-    name: variant.name,
-    peer: variant.peer,
-    rates,
-    imagesPerSecond: median(rates),
+  const lockstep = {
+    name: 'Lockstep',
+    peer: undefined,
+    run: () => imagesPerSecond({ options, steps, warmUp }),
+  };
+  const layouts = modelsOfPictures.includes(model) ? ['contiguous', 'channels_last'] : ['contiguous'];
+  const torch = layouts.flatMap((layout) =>
+    ['no', 'yes'].map((compile) => ({
+      name: `PyTorch, ${layout}${compile === 'yes' ? ', torch.compile' : ''}`,
+      peer: 'torch' as const,
+      run: () => peerRate('torch', setup, { layout, compile }),
+    })),
+  );
+  const jax = { name: 'JAX', peer: 'jax' as const, run: () => peerRate('jax', setup, {}) };
+  const tensorflow = (processes === 1 ? ['own'] : ['own', 'synchronized']).map((norm) => ({
+    name: `TensorFlow, BatchNorm ${norm}`,
+    peer: 'tensorflow' as const,
+    run: () => peerRate('tensorflow', setup, { 'batch-norm': norm }),
   }));
+  return [
+    lockstep,
+    ...torch,
+    ...(precision === 'float32' && threads === 1 ? [jax] : []),
+    ...(model === 'convnet' ? tensorflow : []),
+  ];
+}
+
+const two = { processes: 2, threads: 1, precision: 'float32' } as const;
+const groups = [
+  { model: 'convnet', batch: 64, ...two },
+  { model: 'convnet', batch: 128, ...two },
+  { model: 'convnet', batch: 128, ...two, precision: 'bfloat16' as const },
+  { model: 'convnet', batch: 64, ...two, processes: 1, threads: 2 },
+  { model: 'mlp', batch: 128, ...two },
+  { model: 'resnet', batch: 128, ...two },
+  { model: 'mobilenet', batch: 64, ...two },
+  { model: 'unet', batch: 64, ...two },
+  { model: 'lstm', batch: 64, ...two },
+  { model: 'gru', batch: 64, ...two },
+  { model: 'transformer', batch: 64, ...two },
+  { model: 'transformer-custom', batch: 64, ...two },
+  { model: 'embedding-bag', batch: 64, ...two },
+]
+  .map((setup) => ({
+    setup,
+    name: `${setup.model}, ${setup.processes}x${setup.threads}, batch ${setup.batch}, ${setup.precision}`,
+  }))
+  .filter(({ name }) => given.only === undefined || name.includes(given.only));
+if (groups.length === 0) {
+  console.error(
+    `bench: --only ${given.only ?? ''} matches no model, e.g. "lstm" or "convnet, 2x1, batch 64".`,
+  );
+  process.exit(2);
+}
+
+const installed = {
+  torch: isInstalled('torch'),
+  jax: isInstalled('jax'),
+  tensorflow: isInstalled('tensorflow'),
+};
+const peaks: number[] = [];
+const report = [];
+for (const { setup, name } of groups) {
+  const present = variantsOf(setup).filter(({ peer }) => peer === undefined || installed[peer]);
+  const measured = present.map((variant) => ({ variant, rates: [] as number[], error: '' }));
+  for (let round = 0; round < rounds; round++) {
+    if (installed.torch) {
+      peaks.push(
+        runPeer<{ flopsPerSecond: number }>('torch_peak.py', { processes: two.processes }).flopsPerSecond,
+      );
+    }
+    for (const entry of measured) {
+      if (entry.error !== '') continue;
+      try {
+        entry.rates.push(await entry.variant.run());
+      } catch (error) {
+        // A setting that a peer does not support, such as torch.compile of some model, does not end the comparison.
+        if (entry.variant.peer === undefined) throw error;
+        entry.error = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+        console.log(`${name}: ${entry.variant.name} failed and is left out: ${entry.error}\n`);
+      }
+    }
+  }
+  const medians = measured
+    .filter(({ rates, error }) => error === '' && rates.length > 0)
+    .map(({ variant, rates }) => ({
+      name: variant.name,
+      peer: variant.peer,
+      rates,
+      imagesPerSecond: median(rates),
+    }));
   const lockstepRate = medians.find(({ peer }) => peer === undefined)?.imagesPerSecond ?? Number.NaN;
+  const bestPeer = Math.max(...medians.flatMap((result) => (result.peer ? [result.imagesPerSecond] : [])));
   report.push({
     name,
+    flopsPerSample: flopsPerSample.get(setup.model),
+    ratioToBestPeer: Number.isFinite(bestPeer) ? lockstepRate / bestPeer : undefined,
     variants: medians.map((result) => ({ ...result, lockstepRatio: lockstepRate / result.imagesPerSecond })),
   });
 }
 
-const heading = `${[machineLine(), ...versions].join(', ')}, ${rounds} rounds of ${steps} steps, alternating`;
+const peak = peaks.length > 0 ? median(peaks) : undefined;
+const heading = [
+  machineLine(),
+  ...versions,
+  `PyTorch's allocator: ${allocator.name}`,
+  ...(peak === undefined
+    ? []
+    : [`matrix products: ${(peak / 1e9).toFixed(0)} GFLOP/s in ${two.processes} processes`]),
+  `${rounds} rounds of ${steps} steps, alternating`,
+].join(', ');
 console.log(`${heading}\n`);
-console.log('| processes x threads | program | images per second | Lockstep / program |');
-console.log('| --- | --- | --- | --- |');
-for (const { name, variants } of report) {
+console.log(
+  '| model, processes x threads | program | samples per second | Lockstep / program | share of peak |',
+);
+console.log('| --- | --- | --- | --- | --- |');
+for (const { name, variants, flopsPerSample: flops, ratioToBestPeer } of report) {
   for (const { name: program, peer, imagesPerSecond: rate, lockstepRatio } of variants) {
     const ratio = peer === undefined ? '' : `${lockstepRatio.toFixed(2)}x`;
-    console.log(`| ${name} | ${program} | ${rate.toFixed(0)} | ${ratio} |`);
+    const share =
+      flops === undefined || peak === undefined ? '' : `${((100 * flops * rate) / peak).toFixed(1)} %`;
+    console.log(`| ${name} | ${program} | ${rate.toFixed(0)} | ${ratio} | ${share} |`);
   }
+  if (ratioToBestPeer !== undefined)
+    console.log(`| ${name} | **best peer** | | **${ratioToBestPeer.toFixed(2)}x** | |`);
 }
 if (given.json !== undefined) {
   const date = new Date().toISOString();
