@@ -1,6 +1,6 @@
-// BatchNorm (Ioffe & Szegedy, "Batch Normalization", ICML 2015) fused with the ReLU and the 2x2 max-pool that may
-// follow it, forward and backward, in as few passes over memory as possible. Reduces nothing across workers: callers
-// combine the float64 sums and derive the affine parameters.
+// BatchNorm (Ioffe & Szegedy, "Batch Normalization", ICML 2015) fused with the ReLU or ReLU6 and the 2x2 max-pool that
+// may follow it, forward and backward, in as few passes over memory as possible. Reduces nothing across workers:
+// callers combine the float64 sums and derive the affine parameters.
 //
 // Tensors are row-major with channels last: x is [rows, C], or [N, H, W, C] with even H and W when pooled; C is a
 // multiple of kLanes. Each channel stays in one lane, and sums run over blocks of kBlockRows rows, in float32 inside a
@@ -77,6 +77,7 @@ struct BatchNormShape {
   int64_t rows, channels;         // x as a matrix
   int64_t images, height, width;  // x as images, when pooled
   bool relu, pool;
+  bool capped;  // values above 6 become 6: with `relu`, this is ReLU6
   // Work items of a range, and the floats of x that each covers.
   int64_t items() const { return pool ? images * height / 2 : rows; }
   int64_t floats_per_item() const { return pool ? 2 * width * channels : channels; }
@@ -120,17 +121,32 @@ LOCKSTEP_MULTIVERSIONED void BatchNormMoments(const float* x, int64_t rows, int6
   }
 }
 
-// y = z, followed by the ReLU and the pool as `s` requests. `y` has the shape of x, or [N, H / 2, W / 2, C] when
+// Applies the activation that `s` requests.
+LOCKSTEP_INLINE Vector Activate(Vector z, const BatchNormShape& s) {
+  const Vector zero = {};
+  const Vector six = Splat(6);
+  if (s.relu) z = Select(z > zero, z, zero);
+  if (s.capped) z = Select(z < six, z, six);
+  return z;
+}
+// Propagates dz back through the activation, whose input was `z`.
+LOCKSTEP_INLINE Vector ActivationGradient(Vector dz, Vector z, const BatchNormShape& s) {
+  const Vector zero = {};
+  if (s.relu) dz = Select(z > zero, dz, zero);
+  if (s.capped) dz = Select(z < Splat(6), dz, zero);
+  return dz;
+}
+
+// y = z, followed by the activation and the pool as `s` requests. `y` has the shape of x, or [N, H / 2, W / 2, C] when
 // pooled.
 LOCKSTEP_MULTIVERSIONED void BatchNormForward(const float* x, const float* parameters, const BatchNormShape& s,
                                               int64_t first, int64_t last, float* y) {
-  const Vector zero = {};
   if (!s.pool) {
     for (int64_t r = first; r < last; r++) {
       for (int64_t c = 0; c < s.channels; c += kLanes) {
         const Affine p = LoadAffine(parameters, s.channels, c);
         const Vector z = (Load(x + r * s.channels + c) - p.mean) * p.scale + p.shift;
-        Store(y + r * s.channels + c, s.relu ? Select(z > zero, z, zero) : z);
+        Store(y + r * s.channels + c, Activate(z, s));
       }
     }
     return;
@@ -148,18 +164,17 @@ LOCKSTEP_MULTIVERSIONED void BatchNormForward(const float* x, const float* param
           const Vector z = (Load(corner + offsets[k] + c) - p.mean) * p.scale + p.shift;
           max = Select(z > max, z, max);
         }
-        Store(out + c, s.relu ? Select(max > zero, max, zero) : max);
+        Store(out + c, Activate(max, s));
       }
     }
   }
 }
 
 // Adds, for each channel of [first, last), the sums of dz and of dz * (x - mean) to dz_sums and product_sums, both [C];
-// dz is dy propagated back through the pool and the ReLU. `dy` has the shape of y.
+// dz is dy propagated back through the pool and the activation. `dy` has the shape of y.
 LOCKSTEP_MULTIVERSIONED void BatchNormGradientSums(const float* dy, const float* x, const float* parameters,
                                                    const BatchNormShape& s, int64_t first, int64_t last,
                                                    double* dz_sums, double* product_sums) {
-  const Vector zero = {};
   const int64_t row = s.width * s.channels;
   const int64_t half = s.width / 2;
   const int64_t rows = s.pool ? s.rows / 4 : s.rows;
@@ -173,11 +188,11 @@ LOCKSTEP_MULTIVERSIONED void BatchNormGradientSums(const float* dy, const float*
         if (s.pool) {
           const float* from = x + (r / half) * 2 * row + (r % half) * 2 * s.channels + c;
           const Window w = LoadWindow(from, s.channels, row, p);
-          if (s.relu) dz = Select(w.max > zero, dz, zero);
+          dz = ActivationGradient(dz, w.max, s);
           product += dz * w.centred;
         } else {
           const Vector d = Load(x + r * s.channels + c) - p.mean;
-          if (s.relu) dz = Select(d * p.scale + p.shift > zero, dz, zero);
+          dz = ActivationGradient(dz, d * p.scale + p.shift, s);
           product += dz * d;
         }
         sum += dz;
@@ -200,7 +215,7 @@ LOCKSTEP_MULTIVERSIONED void BatchNormInputGradient(const float* dy, const float
         const GradientCoefficients k = LoadCoefficients(coefficients, s.channels, c);
         const Vector d = Load(x + r * s.channels + c) - p.mean;
         Vector dz = Load(dy + r * s.channels + c);
-        if (s.relu) dz = Select(d * p.scale + p.shift > zero, dz, zero);
+        dz = ActivationGradient(dz, d * p.scale + p.shift, s);
         Store(dx + r * s.channels + c, InputGradientOf(k, dz, d));
       }
     }
@@ -216,7 +231,7 @@ LOCKSTEP_MULTIVERSIONED void BatchNormInputGradient(const float* dy, const float
         const GradientCoefficients k = LoadCoefficients(coefficients, s.channels, c);
         const Window w = LoadWindow(x + corner + c, s.channels, row, p);
         Vector dz = Load(dy_pixel + c);
-        if (s.relu) dz = Select(w.max > zero, dz, zero);
+        dz = ActivationGradient(dz, w.max, s);
         const Vector dz3 = Select(w.exceeds3, dz, zero);
         dz = Select(w.exceeds3, zero, dz);
         const Vector dz2 = Select(w.exceeds2, dz, zero);

@@ -1,9 +1,9 @@
-// TensorFlow CPU ops for BatchNorm with the ReLU and 2x2 max-pool that may follow it: LockstepMoments,
+// TensorFlow CPU ops for BatchNorm with the ReLU or ReLU6 and 2x2 max-pool that may follow it: LockstepMoments,
 // LockstepBatchNorm, LockstepBatchNormSums and LockstepBatchNormGradient. They check arguments and split the work among
 // threads; the arithmetic and the layouts are in batch_norm.h.
 //
-// Attribute `mode` is a set of bits: 1 for the ReLU, 2 for the pool. float64 results are [2, C, 2] int32 words, because
-// tfjs has no float64 tensors.
+// Attribute `mode` is a set of bits: 1 for the ReLU, 2 for the pool, 4 for a cap at 6. float64 results are [2, C, 2]
+// int32 words, because tfjs has no float64 tensors.
 
 #include "batch_norm.h"
 #include "op.h"
@@ -27,7 +27,7 @@ void ForEachChannelRange(const BatchNormShape& shape, const Work& work) {
                                 [&](int64_t from, int64_t to) { work(from * kLanes, to * kLanes); });
 }
 
-enum ModeBits : int32_t { kRelu = 1, kPool = 2 };
+enum ModeBits : int32_t { kRelu = 1, kPool = 2, kCapped = 4 };
 
 struct Mode {
   int32_t bits = 0;
@@ -55,6 +55,7 @@ bool ReadShape(TF_OpKernelContext* context, const Input& x, const Mode& mode, Ba
   shape->width = rank == 4 ? x.dim(2) : 1;
   shape->relu = (mode.bits & kRelu) != 0;
   shape->pool = (mode.bits & kPool) != 0;
+  shape->capped = (mode.bits & kCapped) != 0;
   return Require(context, !shape->pool || (shape->height % 2 == 0 && shape->width % 2 == 0),
                  "Lockstep BatchNorm: expected x with even height and width for the pool, got ", x);
 }

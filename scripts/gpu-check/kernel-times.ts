@@ -71,7 +71,7 @@ function others(size: number, channels: number): Kernel[] {
   return [
     {
       name: `BatchNorm, ReLU ${size}x${size}x${channels}`,
-      run: (k) => k.batchNorm(x, coefficients, { relu: true, pool: false }, false).y,
+      run: (k) => k.batchNorm(x, coefficients, { activation: 'relu', pool: false }, false).y,
     },
     {
       name: 'dense 3136 to 512',

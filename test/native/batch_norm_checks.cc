@@ -15,11 +15,18 @@ struct Case {
   int64_t pooled_pixels() const { return shape.pool ? shape.rows / 4 : shape.rows; }
 };
 
-Case MakeCase(int64_t images, int64_t height, int64_t width, int64_t channels, bool relu, bool pool) {
+enum Activation { kLinear, kRelu, kReluSix };
+
+Case MakeCase(int64_t images, int64_t height, int64_t width, int64_t channels, Activation activation, bool pool) {
   const std::string name = "BatchNorm " + std::to_string(images) + "x" + std::to_string(height) + "x" +
-                           std::to_string(width) + "x" + std::to_string(channels) + (relu ? " ReLU" : "") +
+                           std::to_string(width) + "x" + std::to_string(channels) +
+                           (activation == kReluSix ? " ReLU6"
+                            : activation == kRelu  ? " ReLU"
+                                                   : "") +
                            (pool ? " pool" : "");
-  return {{images * height * width, channels, images, height, width, relu, pool}, name};
+  return {
+      {images * height * width, channels, images, height, width, activation != kLinear, pool, activation == kReluSix},
+      name};
 }
 
 // Means, scales and shifts, [3, C]; the scales are powers of two.
@@ -47,7 +54,7 @@ struct Expected {
   Doubles y, dz_sums, product_sums, dx;
 };
 
-// The definition of BatchNorm, its ReLU and its pool, one channel and pixel at a time.
+// The definition of BatchNorm, its activation and its pool, one channel and pixel at a time.
 Expected Reference(const Case& test, const Floats& x, const Floats& dy, const Floats& parameters,
                    const Floats& coefficients) {
   const int64_t channels = test.shape.channels;
@@ -61,9 +68,9 @@ Expected Reference(const Case& test, const Floats& x, const Floats& dy, const Fl
       for (int64_t row : rows) z.push_back((x[row * channels + c] - mean) * scale + shift);
       for (size_t i = 1; i < z.size(); i++)
         if (z[i] > z[largest]) largest = i;
-      const bool passes = !test.shape.relu || z[largest] > 0;
-      const double dz = passes ? dy[pixel * channels + c] : 0;
-      expected.y[pixel * channels + c] = passes ? z[largest] : 0;
+      const bool positive = !test.shape.relu || z[largest] > 0, capped = test.shape.capped && z[largest] >= 6;
+      const double dz = positive && !capped ? dy[pixel * channels + c] : 0;
+      expected.y[pixel * channels + c] = capped ? 6 : positive ? z[largest] : 0;
       expected.dz_sums[c] += dz;
       expected.product_sums[c] += dz * (x[rows[largest] * channels + c] - mean);
       for (size_t i = 0; i < rows.size(); i++)
@@ -122,13 +129,13 @@ void Check(const Case& test) {
 int main() {
   // Fewer rows than a block, a whole block, and a partial last block.
   for (int64_t rows : {1, 5, 63, 64, 65, 130})
-    for (bool relu : {false, true})
-      for (int64_t channels : {16, 48}) Check(MakeCase(rows, 1, 1, channels, relu, false));
-  for (bool relu : {false, true})
+    for (Activation activation : {kLinear, kRelu, kReluSix})
+      for (int64_t channels : {16, 48}) Check(MakeCase(rows, 1, 1, channels, activation, false));
+  for (Activation activation : {kLinear, kRelu, kReluSix})
     for (bool pool : {false, true}) {
-      Check(MakeCase(1, 2, 2, 16, relu, pool));
-      Check(MakeCase(3, 4, 6, 32, relu, pool));
-      Check(MakeCase(5, 14, 10, 16, relu, pool));
+      Check(MakeCase(1, 2, 2, 16, activation, pool));
+      Check(MakeCase(3, 4, 6, 32, activation, pool));
+      Check(MakeCase(5, 14, 10, 16, activation, pool));
     }
   return ExitStatus();
 }

@@ -26,6 +26,13 @@ size_t SizeOf(const std::vector<int64_t>& dims) {
   return size;
 }
 Tensor EighthsOf(const std::vector<int64_t>& dims, uint32_t seed) { return {dims, Eighths(SizeOf(dims), seed)}; }
+// A vector of int32 values, whose memory is passed as floats.
+Tensor Integers(const std::vector<int64_t>& values) {
+  Tensor tensor = {{static_cast<int64_t>(values.size())}, Floats(values.size())};
+  const std::vector<int32_t> words(values.begin(), values.end());
+  std::memcpy(tensor.values.data(), words.data(), words.size() * sizeof(int32_t));
+  return tensor;
+}
 Tensor UniformsOf(const std::vector<int64_t>& dims, uint32_t seed) { return {dims, Uniforms(SizeOf(dims), seed)}; }
 
 Tensor MustRun(const std::string& op, const Attributes& attributes, std::vector<Tensor>& inputs) {
@@ -256,6 +263,23 @@ void CheckDenseGradient() {
       "and dy [2, 16]");
 }
 
+void CheckEmbeddingGradient() {
+  const int64_t rows = 7, columns = 20, count = 9;
+  const std::vector<int64_t> ids = {3, 0, 3, 6, 3, 0, 5, 6, 3};
+  std::vector<Tensor> in = {Integers(ids), EighthsOf({count, columns}, 12)};
+  // The values of the previous step must not remain.
+  Floats gradient(rows * columns, 5);
+  MustRun("LockstepEmbeddingGradient", Pinned(gradient, 0, nullptr), in);
+  Doubles expected(gradient.size());
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t c = 0; c < columns; c++) expected[ids[i] * columns + c] += in[1].values[i * columns + c];
+  ExpectClose("LockstepEmbeddingGradient", gradient, expected, 0);
+  for (int64_t id : {-1, 7})
+    ExpectFailure("LockstepEmbeddingGradient", Pinned(gradient, 0, nullptr),
+                  {Integers({id}), EighthsOf({1, columns}, 1)},
+                  "LockstepEmbeddingGradient: expected ids below 7, got " + std::to_string(id));
+}
+
 double SigmoidOf(double x) { return 1 / (1 + std::exp(-x)); }
 
 // The hidden states of an LSTM or GRU with tanh and sigmoid, a mask and dropout of the state, in float64. `z` is
@@ -480,6 +504,7 @@ void CheckProducts() {
   CheckRecurrence(true);
   CheckConvolutions();
   CheckDenseGradient();
+  CheckEmbeddingGradient();
   ExpectFailure("LockstepConv", {{"precision", 0}}, {UniformsOf({1, 2, 2, 16}, 1), UniformsOf({3, 3, 32, 16}, 1)},
                 "LockstepConv: expected a filter with 16 inputs, got [3, 3, 32, 16]");
 }

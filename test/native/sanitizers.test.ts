@@ -41,6 +41,7 @@ const ops = [
   'LockstepDepthwiseFilterGradient',
   'LockstepDepthwiseInputGradient',
   'LockstepDropout',
+  'LockstepEmbeddingGradient',
   'LockstepLayerNorm',
   'LockstepLayerNormGradient',
   'LockstepMoments',

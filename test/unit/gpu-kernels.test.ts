@@ -83,9 +83,10 @@ describe('the kernels for a GPU', () => {
   });
 
   it.each([
-    [{ relu: true, pool: false }, [6, 8, 8, 16]],
-    [{ relu: true, pool: true }, [6, 8, 8, 16]],
-    [{ relu: false, pool: false }, [40, 32]],
+    [{ activation: 'relu', pool: false }, [6, 8, 8, 16]],
+    [{ activation: 'relu', pool: true }, [6, 8, 8, 16]],
+    [{ activation: 'relu6', pool: false }, [6, 8, 8, 16]],
+    [{ activation: 'linear', pool: false }, [40, 32]],
   ] as const)('normalize batches like them: %o', (tail: BatchNormTail, shape: readonly number[]) => {
     const channels = shape.at(-1) ?? 0;
     const affine = Float32Array.from({ length: 3 * channels }, (_, i) => Math.cos(i));

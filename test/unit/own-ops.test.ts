@@ -23,7 +23,7 @@ const script = `
     const channels = shape.at(-1);
     const x = tf.randomNormal(shape, 0.3, 2, 'float32', 5);
     const affine = Float32Array.from({ length: 3 * channels }, (_, i) => Math.cos(i));
-    for (const tail of [{ relu: true, pool: false }, { relu: true, pool: true }, { relu: false, pool: false }]) {
+    for (const tail of [{ activation: 'relu', pool: false }, { activation: 'relu6', pool: false }, { activation: 'relu', pool: true }, { activation: 'linear', pool: false }]) {
       if (tail.pool && shape.length !== 4) continue;
       const { y, sums, inputGradient } = kernels.batchNorm(x, affine, tail, true);
       const dy = tf.randomNormal(y.shape, 0, 1, 'float32', 6);

@@ -136,7 +136,7 @@ describe('WebAssembly kernels', () => {
     [false, false],
   ])('match tfjs for a BatchNorm of 6 channels with ReLU %s and pool %s', (relu, pool) => {
     const affine = Float32Array.from({ length: 18 }, (_, i) => Math.sin(i + 1));
-    const tail = { relu, pool };
+    const tail = { activation: relu ? 'relu' : 'linear', pool } as const;
     const x = [4, 6, 4, 6];
     expectClose(both([x], (by, [a]) => by.batchNorm(a as Tensor, affine, tail, true).y));
     const sums = (by: Kernels, [a]: Tensor[]): Tensor => {

@@ -167,11 +167,13 @@ describe.skipIf(missingGpu !== undefined)(gpuTitle('the engine webgpu on a softw
   });
 
   it.each([
-    { relu: false, pool: false },
-    { relu: true, pool: false },
-    { relu: false, pool: true },
-    { relu: true, pool: true },
-  ])('normalizes with the tail $relu, $pool as the JavaScript engine does', (tail) => {
+    { activation: 'linear', pool: false },
+    { activation: 'relu', pool: false },
+    { activation: 'linear', pool: true },
+    { activation: 'relu', pool: true },
+    { activation: 'relu6', pool: false },
+    { activation: 'relu6', pool: true },
+  ] as const)('normalizes with the tail $activation, $pool as the JavaScript engine does', (tail) => {
     const { tf } = engine;
     const shape: [number, number, number, number] = [2, 4, 6, 3];
     const x = tf.randomNormal(shape, 0.5, 1, 'float32', 11);

@@ -78,6 +78,7 @@ export class Executor {
       options.frozenBatchNorm === 'inference' && isBatchNorm(layer) && !layer.trainable;
     const fusion = {
       tails: !this.#masked,
+      relu6: kernels.fusesRelu6,
       isBatchNorm: (layer: Layer) => isBatchNorm(layer) && !inference(layer),
     };
     this.#nodes = fuse(this.#graph, fusion).map((node) => {

@@ -1,5 +1,5 @@
 /**
- * Fuses a BatchNormalization with its neighbours: the ReLU and the 2x2 max-pool after it, which then need no pass over
+ * Fuses a BatchNormalization with its neighbours: the ReLU or ReLU6 and the 2x2 max-pool after it, which then need no pass over
  * memory of their own, and the bias before it, which BatchNorm cancels. Pure; no layer is changed.
  */
 
@@ -10,7 +10,7 @@ import { fieldsOf, type Layer, type LayerVariable } from './layer.js';
 export interface FusedNode extends GraphNode {
   /** Index of the node in topological order before fusion: keys the random streams and names the collectives. */
   readonly index: number;
-  readonly relu: boolean;
+  readonly activation: 'linear' | 'relu' | 'relu6';
   readonly pool: boolean;
   /** True for a Conv2D or Dense whose only reader is a BatchNormalization: its bias is left out in training. */
   readonly biasCancelled: boolean;
@@ -19,13 +19,15 @@ export interface FusedNode extends GraphNode {
 }
 
 export interface FusionOptions {
-  /** False keeps the ReLU and the pool after a BatchNormalization as nodes of their own. */
+  /** False keeps the activation and the pool after a BatchNormalization as nodes of their own. */
   readonly tails: boolean;
+  /** True if the engine computes a ReLU6 together with a BatchNormalization. */
+  readonly relu6: boolean;
   /** Returns true for a BatchNormalization that normalizes by the batch. */
   readonly isBatchNorm: (layer: Layer) => boolean;
 }
 
-export function fuse({ nodes, outputs }: Graph, { tails, isBatchNorm }: FusionOptions): FusedNode[] {
+export function fuse({ nodes, outputs }: Graph, { tails, relu6, isBatchNorm }: FusionOptions): FusedNode[] {
   const consumers = new Map<number, GraphNode[]>();
   for (const node of nodes)
     for (const valueId of node.inputs) consumers.set(valueId, [...(consumers.get(valueId) ?? []), node]);
@@ -49,7 +51,7 @@ export function fuse({ nodes, outputs }: Graph, { tails, isBatchNorm }: FusionOp
     const plain = {
       ...node,
       index,
-      relu: false,
+      activation: 'linear' as const,
       pool: false,
       biasCancelled,
       cancelledBias: cancelled.get(node),
@@ -66,9 +68,11 @@ export function fuse({ nodes, outputs }: Graph, { tails, isBatchNorm }: FusionOp
       last = reader;
       return true;
     };
-    const relu = tails && absorb(isRelu);
+    let activation: FusedNode['activation'] = 'linear';
+    if (tails && absorb(isRelu)) activation = 'relu';
+    else if (tails && relu6 && absorb(isRelu6)) activation = 'relu6';
     const pool = tails && absorb(isHalvingPool);
-    fused.push({ ...plain, relu, pool, outputs: last.outputs });
+    fused.push({ ...plain, activation, pool, outputs: last.outputs });
   }
   return fused;
 }
@@ -77,6 +81,11 @@ function isRelu({ layer }: GraphNode): boolean {
   if (layer.getClassName() === 'Activation') return layer.getConfig()['activation'] === 'relu';
   const { maxValue } = fieldsOf<{ maxValue?: number | null }>(layer);
   return layer.getClassName() === 'ReLU' && (maxValue ?? undefined) === undefined;
+}
+
+function isRelu6({ layer }: GraphNode): boolean {
+  if (layer.getClassName() === 'Activation') return layer.getConfig()['activation'] === 'relu6';
+  return layer.getClassName() === 'ReLU' && fieldsOf<{ maxValue?: number | null }>(layer).maxValue === 6;
 }
 
 interface PoolFields {

@@ -98,6 +98,8 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
     return undefined;
   }
 
+  readonly fusesRelu6: boolean = true;
+
   relu6(x: Tensor): Tensor {
     return this.tf.clipByValue(x, 0, 6);
   }
@@ -121,6 +123,10 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
 
   denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter {
     return this.tf.tidy(() => this.matMul(this.operand(x), this.operand(dy), true, false));
+  }
+
+  embeddingGradient(ids: Tensor1D, dy: Tensor2D, rows: number): Tensor2D | GradientWriter {
+    return this.tf.unsortedSegmentSum(dy, ids, rows);
   }
 
   /** Copies through JavaScript: `dataSync` returns the values and the hash is computed from `target`. */

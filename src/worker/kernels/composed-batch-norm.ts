@@ -8,7 +8,10 @@ import type { Tensorflow } from '../../api/tensorflow.js';
 import type { BatchNormPass, BatchNormTail, Kernels } from './kernels.js';
 
 /** The kernels that BatchNorm is composed from. */
-export interface BatchNormParts extends Pick<Kernels, 'relu' | 'reluGradient' | 'maxPool' | 'columnSums'> {
+export interface BatchNormParts extends Pick<
+  Kernels,
+  'relu' | 'reluGradient' | 'relu6' | 'relu6Gradient' | 'maxPool' | 'columnSums'
+> {
   /** Returns (x - mean) * scale + shift over the last axis. */
   affine(x: Tensor, mean: Tensor1D, scale: Tensor1D, shift: Tensor1D): Tensor;
 }
@@ -25,14 +28,15 @@ export function composedBatchNorm(
 ): BatchNormPass {
   const [mean, scale, shift] = rows(tf, affine);
   const z = parts.affine(x, mean, scale, shift);
-  const activated = tail.relu ? parts.relu(z) : z;
+  const { activate, gradient: activationGradient } = activations(parts)[tail.activation];
+  const activated = activate(z);
   const pooled = tail.pool ? parts.maxPool(activated as Tensor4D, window) : undefined;
   let held: Tensor | undefined;
   /** Returns dy propagated back through the tail, which is computed once. */
   const dz = (dy: Tensor): Tensor => {
     if (held) return held;
     const unpooled = pooled ? pooled.gradient(dy as Tensor4D) : dy;
-    return (held = tail.relu ? parts.reluGradient(unpooled, activated) : unpooled);
+    return (held = activationGradient(unpooled, activated));
   };
   return {
     y: pooled?.y ?? activated,
@@ -51,6 +55,18 @@ export function composedBatchNorm(
     },
   };
 }
+
+interface ActivationPair {
+  readonly activate: (z: Tensor) => Tensor;
+  /** Propagates dy back; `y` is the result of `activate`. */
+  readonly gradient: (dy: Tensor, y: Tensor) => Tensor;
+}
+
+const activations = (parts: BatchNormParts): Record<BatchNormTail['activation'], ActivationPair> => ({
+  linear: { activate: (z) => z, gradient: (dy) => dy },
+  relu: { activate: (z) => parts.relu(z), gradient: (dy, y) => parts.reluGradient(dy, y) },
+  relu6: { activate: (z) => parts.relu6(z), gradient: (dy, y) => parts.relu6Gradient(dy, y) },
+});
 
 /** Splits three concatenated rows of equal length. */
 function rows(tf: Tensorflow, values: Float32Array): [Tensor1D, Tensor1D, Tensor1D] {

@@ -70,8 +70,8 @@ export interface BatchMoments {
 
 /** The layers after a BatchNorm that are computed together with it. */
 export interface BatchNormTail {
-  readonly relu: boolean;
-  /** A 2x2 max-pool with stride 2, after the ReLU; height and width must be even. */
+  readonly activation: 'linear' | 'relu' | 'relu6';
+  /** A 2x2 max-pool with stride 2, after the activation; height and width must be even. */
   readonly pool: boolean;
 }
 
@@ -187,6 +187,8 @@ export interface Kernels {
   /** Returns x clipped to [0, 6], and dy where 0 < y < 6 and 0 elsewhere; `y` is the result of `relu6`. */
   relu6(x: Tensor): Tensor;
   relu6Gradient(dy: Tensor, y: Tensor): Tensor;
+  /** False if `batchNorm` is slow with a ReLU6 in its tail. */
+  readonly fusesRelu6: boolean;
   /**
    * Takes the maximum over each window of `x` [images, height, width, channels]. On ties the gradient goes to the first maximum
    * in row-major order, as in PyTorch.
@@ -228,6 +230,11 @@ export interface Kernels {
    * `dy` is [rows, outputs], and neither is a result of `operand`. Returns the gradient, or a function that writes it.
    */
   denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter;
+  /**
+   * Computes the gradient of an embedding's table, [rows, columns]: row r is the sum of the rows of `dy` whose id is r, in order.
+   * `ids` is int32 [n] with values in [0, rows), `dy` is [n, columns]. Returns the gradient, or a function that writes it.
+   */
+  embeddingGradient(ids: Tensor1D, dy: Tensor2D, rows: number): Tensor2D | GradientWriter;
   /**
    * Copies the values of a float32 tensor to `target`, which has as many elements. With `hash`, the ledger's hash of the values is
    * written there, 8 bytes. `target` and `hash` must be the same buffers at every step. Both may be written as late as in

@@ -122,14 +122,24 @@ export class OwnOps {
     };
   }
 
+  /** Writes the gradient directly to the buffer that is sent, like `denseGradient`; undefined without addresses. */
+  embeddingGradient(ids: Tensor1D, dy: Tensor2D): GradientWriter | undefined {
+    if (!this.hasPinnedBuffers || dy.size === 0) return undefined;
+    return (target) => {
+      const buffer = this.#pinnedBuffer(target, 0, undefined);
+      this.#ops.one('LockstepEmbeddingGradient', buffer, [ids, dy]).dispose();
+    };
+  }
+
   moments(x: Tensor): BatchMoments {
     const [mean, m2] = this.#doubles('LockstepMoments', [], [x]);
     return { mean, m2 };
   }
 
-  batchNorm(x: Tensor, affine: Float32Array, { relu, pool }: BatchNormTail): BatchNormPass {
+  batchNorm(x: Tensor, affine: Float32Array, { activation, pool }: BatchNormTail): BatchNormPass {
     const parameters = this.#tf.tensor1d(affine);
-    const mode = [this.#ops.int('mode', (relu ? 1 : 0) + (pool ? 2 : 0))];
+    const bits = { linear: 0, relu: 1, relu6: 1 + 4 }[activation] + (pool ? 2 : 0);
+    const mode = [this.#ops.int('mode', bits)];
     return {
       y: this.#ops.one('LockstepBatchNorm', mode, [x, parameters]),
       sums: (dy) => {
@@ -176,7 +186,7 @@ export class OwnOps {
     };
   }
 
-  /** Returns whether `store`, `adam` and `denseGradient` can be used: they need the addon, which provides addresses. */
+  /** Returns whether `store`, `adam` and the gradients that are written to a buffer can be used: they need the addon, which provides addresses. */
   get hasPinnedBuffers(): boolean {
     return this.#native !== undefined;
   }

@@ -221,6 +221,10 @@ export class TensorflowKernels extends BaseKernels {
     return this.#recurrence;
   }
 
+  override embeddingGradient(ids: Tensor1D, dy: Tensor2D, rows: number): Tensor2D | GradientWriter {
+    return this.#own?.embeddingGradient(ids, dy) ?? super.embeddingGradient(ids, dy, rows);
+  }
+
   override denseGradient(x: Tensor2D, dy: Tensor2D): Tensor2D | GradientWriter {
     return this.#own?.denseGradient(x, dy) ?? super.denseGradient(x, dy);
   }

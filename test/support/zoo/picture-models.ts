@@ -78,6 +78,19 @@ const simple: readonly ModelCase[] = [
     ],
     { loss: 'softmaxCrossEntropy' },
   ),
+  sequential(
+    'pictures: MobileNet block with ReLU6',
+    ({ layers, initializers }) => [
+      layers.conv2d({ filters: 16, kernelSize: 3, padding: 'same', useBias: false }),
+      // The offset brings a good part of the values above 6.
+      layers.batchNormalization({ betaInitializer: initializers.constant({ value: 5.5 }) }),
+      layers.activation({ activation: 'relu6' }),
+      layers.depthwiseConv2d({ kernelSize: 3, padding: 'same', useBias: false }),
+      layers.batchNormalization(),
+      layers.reLU({ maxValue: 6 }),
+    ],
+    { loss: 'softmaxCrossEntropy' },
+  ),
   sequential('pictures: BatchNorm without scale', ({ layers }) => [
     layers.conv2d({ filters: 3, kernelSize: 3 }),
     layers.batchNormalization({ scale: false }),

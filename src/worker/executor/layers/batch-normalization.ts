@@ -5,8 +5,8 @@
  * Forward: each shard contributes (count, mean, M2) per channel; the tree merges them, and all shards are normalized with the
  * same biased variance. Backward: with N rows in total, s1 = sum(dy) and s2 = sum(dy * xhat) over all shards,
  *   dx = gamma / std * (dy - s1 / N - xhat * s2 / N).
- * A ReLU and a 2x2 max-pool that follow are computed in the same passes (see fusion.ts); dy is then the gradient
- * of BatchNorm's own output, the input of the ReLU.
+ * A ReLU or ReLU6 and a 2x2 max-pool that follow are computed in the same passes (see fusion.ts); dy is then the gradient
+ * of BatchNorm's own output, the input of the activation.
  * The running statistics change in `commit`, so an aborted step leaves no trace. tfjs's own call() would write them during the forward
  * pass. With tfjs's arithmetic, the running variance is the biased one. With PyTorch's rule, it is the unbiased one.
  */

@@ -10,6 +10,7 @@ import { depthwiseConv2d } from './depthwise-conv2d.js';
 import { dropout } from './dropout.js';
 import { layerNormalization } from './layer-normalization.js';
 import { multiHeadAttention } from './multi-head-attention.js';
+import { embedding } from './embedding.js';
 import { inLayer, recorded } from './recorded-layer.js';
 import { bidirectional, recurrent } from './recurrent.js';
 import { activation, flatten, maxPooling2d, relu } from './simple.js';
@@ -23,6 +24,7 @@ const implementations: Readonly<Record<string, LayerImplementation>> = {
   Dense: dense,
   DepthwiseConv2D: depthwiseConv2d,
   Dropout: dropout,
+  Embedding: embedding,
   Flatten: flatten,
   GRU: recurrent,
   LSTM: recurrent,

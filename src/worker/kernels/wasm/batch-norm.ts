@@ -94,14 +94,15 @@ export function moments(tf: Tensorflow, module: WasmModule, x: Tensor): BatchMom
   });
 }
 
-/** See `Kernels.batchNorm` for the contract. */
+/** See `Kernels.batchNorm` for the contract; `activation` must not be `relu6`. */
 export function batchNorm(
   tf: Tensorflow,
   module: WasmModule,
   input: Tensor,
   affine: Float32Array,
-  { relu, pool }: BatchNormTail,
+  { activation, pool }: BatchNormTail,
 ): BatchNormPass {
+  const relu = activation === 'relu';
   const channels = channelsOf(input);
   const width = padded(channels);
   const x = inFours(tf, input);

@@ -105,7 +105,10 @@ export class WasmKernels extends BaseKernels {
     return moments(this.tf, this.#module, x);
   }
 
+  override readonly fusesRelu6 = false;
+
   override batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail): BatchNormPass {
+    if (tail.activation === 'relu6') return super.batchNorm(x, affine, tail);
     return batchNorm(this.tf, this.#module, x, affine, tail);
   }
 

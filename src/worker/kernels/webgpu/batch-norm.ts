@@ -101,9 +101,9 @@ function once<T>(values: () => Float32Array, compute: (values: Float32Array) => 
 
 /**
  * Code for one position: a row, or with a pool a window of 2x2 rows. `at` is the index of its element in `x`; with a pool, the index
- * of the first maximum. `passes` is false if the ReLU stops the gradient.
+ * of the first maximum. `passes` is false if the activation stops the gradient.
  */
-function positionCode({ relu, pool }: BatchNormTail): string {
+function positionCode({ activation, pool }: BatchNormTail): string {
   const locate = pool
     ? `
       let width = uniforms.width / 2;
@@ -120,7 +120,7 @@ function positionCode({ relu, pool }: BatchNormTail): string {
       let at = position * uniforms.channels + channel;
       let z = affine(at, channel);`;
   return `${locate}
-      let passes = ${relu ? 'z > 0.0' : 'true'};`;
+      let passes = ${{ linear: 'true', relu: 'z > 0.0', relu6: 'z > 0.0 && z < 6.0' }[activation]};`;
 }
 
 const affineCode = `
@@ -142,7 +142,8 @@ const perPosition = (body: string, tail: BatchNormTail): string => `
 `;
 
 function forwardCode(tail: BatchNormTail): string {
-  return perPosition(`result[index] = ${tail.relu ? 'select(0.0, z, passes)' : 'z'};`, tail);
+  const value = { linear: 'z', relu: 'select(0.0, z, passes)', relu6: 'clamp(z, 0.0, 6.0)' }[tail.activation];
+  return perPosition(`result[index] = ${value};`, tail);
 }
 
 function gradientCode(tail: BatchNormTail): string {
@@ -195,7 +196,7 @@ export function batchNorm(
   const yShape = tail.pool ? [images, height / 2, width / 2, channels] : x.shape;
   const positions = elementCount(yShape) / channels;
   const rows = shaders.tf.tensor1d(affine);
-  const variant = `${tail.relu ? 'Relu' : ''}${tail.pool ? 'Pool' : ''}`;
+  const variant = `${{ linear: '', relu: 'Relu', relu6: 'Relu6' }[tail.activation]}${tail.pool ? 'Pool' : ''}`;
   const common = 'positions : i32, channels : i32, width : i32,';
   const shape = [positions, channels, width];
   const program = (

@@ -12,9 +12,10 @@ const shapes: readonly (readonly number[])[] = [
 ];
 
 const tails = [
-  { name: 'alone', relu: false, pool: false },
-  { name: 'with ReLU', relu: true, pool: false },
-  { name: 'with ReLU and max-pool', relu: true, pool: true },
+  { name: 'alone', activation: 'linear', pool: false },
+  { name: 'with ReLU', activation: 'relu', pool: false },
+  { name: 'with ReLU6', activation: 'relu6', pool: false },
+  { name: 'with ReLU and max-pool', activation: 'relu', pool: true },
 ] as const;
 
 export function batchNormCases({ tf, kernels, composed }: NumericsContext): NumericsCase[] {
@@ -39,7 +40,7 @@ export function batchNormCases({ tf, kernels, composed }: NumericsContext): Nume
         .filter(({ pool }) => !pool || shape.length === 4)
         // Composed ops are the same for every tail, plus those of the tail.
         .slice(implementation === composed ? -1 : 0)
-        .map(({ name, relu, pool }): NumericsCase => ({
+        .map(({ name, activation, pool }): NumericsCase => ({
           operation: `batch normalization ${name}${by}`,
           shapes: times(shape),
           precision: 'float32',
@@ -51,7 +52,7 @@ export function batchNormCases({ tf, kernels, composed }: NumericsContext): Nume
             const pooled = shape.map((size, axis) => (pool && (axis === 1 || axis === 2) ? size / 2 : size));
             const dy = normal(tf, pooled, 2);
             return () => {
-              const pass = used.batchNorm(x, affine, { relu, pool }, true);
+              const pass = used.batchNorm(x, affine, { activation, pool }, true);
               const { dz, dzCentred } = pass.sums(dy);
               return [pass.y, dz, dzCentred, pass.inputGradient(dy, coefficients)];
             };
