@@ -27,7 +27,7 @@ export type {
   TrainingOptions,
 } from './api/define-training.js';
 export { arrays } from './api/data/arrays.js';
-export type { ArrayColumns, ArraySet, ArraysOptions, NestedNumbers } from './api/data/arrays.js';
+export type { ArrayColumn, ArrayColumns, ArraySet, ArraysOptions, NestedNumbers } from './api/data/arrays.js';
 export { csv, type CsvOptions } from './api/data/csv.js';
 export { holdOut, type HoldOutOptions } from './api/data/hold-out.js';
 export { idx, type IdxOptions } from './api/data/idx.js';

@@ -203,7 +203,7 @@ export const coordinatorMessages: { [K in CoordinatorMessage['type']]: MessageOf
   abort: { type: 'abort', error: { code: 'PEER_LOST', message: 'gone' } },
 };
 
-/** Runs two collectives for three steps between one engine per rank; returns the engines and all frames that they sent. */
+/** Runs three collectives for three steps between one engine per rank; returns the engines and all frames that they sent. */
 export function simulateCollectives(tag = runTag): { engines: CollectiveEngine[]; frames: Buffer[] } {
   const frames: Buffer[] = [];
   const inFlight: [Rank, Buffer][] = [];
@@ -221,8 +221,15 @@ export function simulateCollectives(tag = runTag): { engines: CollectiveEngine[]
   );
   for (const [rank, engine] of engines.entries()) {
     const range = ranges[rank] ?? { start: 0, end: 0 };
-    for (const [index, elementCount] of [10, 20_000].entries()) {
-      const vector = () => vectorOver('sum-float32', new ArrayBuffer(4 * elementCount));
+    // Values everywhere, and values in few places, which are sent in another encoding.
+    for (const [index, [elementCount, values]] of (
+      [
+        [10, 10],
+        [20_000, 20_000],
+        [20_000, 100],
+      ] as const
+    ).entries()) {
+      const vector = () => vectorOver('sum-float32', new ArrayBuffer(4 * elementCount)).fill(1, 0, values);
       engine.register(
         { id: index + 1, name: `x/${index}`, reduction: 'sum-float32', elementCount },
         { inputs: Array.from({ length: range.end - range.start }, vector), output: vector() },
@@ -230,7 +237,7 @@ export function simulateCollectives(tag = runTag): { engines: CollectiveEngine[]
     }
   }
   for (let step = 1; step <= 3; step++) {
-    for (const engine of engines) for (const collective of [1, 2]) engine.start(collective, step);
+    for (const engine of engines) for (const collective of [1, 2, 3]) engine.start(collective, step);
     for (let next = inFlight.shift(); next; next = inFlight.shift()) engines[next[0]]?.receive([next[1]]);
   }
   const hello = Buffer.alloc(headerBytes + 1);
@@ -242,6 +249,7 @@ export function simulateCollectives(tag = runTag): { engines: CollectiveEngine[]
     collective: 0,
     sequence: 0,
     step: 0,
+    encoding: 'plain',
   });
   return { engines, frames: [...frames, hello] };
 }

@@ -11,6 +11,7 @@ import {
   phases,
   readHeader,
   verifyPayload,
+  encodings,
   writeHeader,
 } from '../../src/shared/protocol/frame.js';
 import type { CommonPlan, WorkerMessage } from '../../src/shared/protocol/messages.js';
@@ -25,6 +26,7 @@ const header = fc.record({
   collective: uint32,
   sequence: uint32,
   step: uint32,
+  encoding: fc.constantFrom(...encodings),
 });
 
 function frameOf(fields: Parameters<typeof writeHeader>[1], payload: Uint8Array): Buffer {

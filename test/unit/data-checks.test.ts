@@ -6,6 +6,7 @@ import { Sampler } from '../../src/shared/data/sampler.js';
 import { withTestSet, type TrainingData } from '../../src/shared/data/training-data.js';
 import { createAugment } from '../../src/worker/data/augmentation.js';
 import { BatchReader, readSamples } from '../../src/worker/data/batch-reader.js';
+import { loadData } from '../../src/worker/data/load-data.js';
 import { checkAhead, withChecks } from '../../src/worker/data/checked-data.js';
 
 const dense = (units: number): tf.LayersModel =>
@@ -37,6 +38,17 @@ const withLabel = (value: unknown, at = 5) =>
   sourceOf((i) => ({ inputs: [[i, -i]], targets: [i === at ? (value as number) : i % 3] }));
 const withInput = (value: unknown) =>
   sourceOf((i) => ({ inputs: [[i, i === 5 ? (value as number) : 0]], targets: [0] }));
+
+it('something else than a data source is refused by name', async () => {
+  const given = { train: { inputs: [] } } as unknown as DataSource;
+  const config = { data: null, normalize: { mean: 0, std: 1 } } as Parameters<typeof loadData>[0];
+  await expect(loadData(config, given)).rejects.toMatchObject({
+    code: 'CONFIG',
+    message: expect.stringMatching(
+      /^data: expected the result of a function .* got \{ train: \[Object\] \}\.$/,
+    ) as string,
+  });
+});
 
 describe('before the first step', () => {
   it.each<[string, unknown, RegExp]>([

@@ -44,6 +44,8 @@ describe('data sets in memory', () => {
     );
     expect(await read(oneHot.train, 0, 1, 2)).toEqual([inputs.flat(), [2, 0, 1]]);
     expect(await read(oneHot.test, 0)).toEqual([[7, 8], [0]]);
+    const typed = await load(arrays({ inputs, targets: Int32Array.of(2, 0, 1), classes: 3 }));
+    expect(typed.sha256).toBe(numbers.sha256);
     const other = await load(arrays({ inputs, targets: [2, 0, 2], classes: 3 }));
     expect(other.sha256).not.toBe(numbers.sha256);
     expect((await load(arrays({ inputs, targets: [2, 0, 1], classes: 3 }))).sha256).toBe(numbers.sha256);

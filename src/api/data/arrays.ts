@@ -9,8 +9,11 @@ import { memoryData, type Column, type Columns } from './memory-data.js';
 /** A number, or lists of numbers of one length, nested as the shape of a sample. */
 export type NestedNumbers = number | readonly NestedNumbers[] | Float32Array | Int32Array;
 
+/** The samples of one tensor. A typed array has one number per sample. */
+export type ArrayColumn = readonly NestedNumbers[] | Float32Array | Int32Array;
+
 /** The samples of one tensor, or of several: `{ a: [...], b: [...] }` in the order of the model's inputs or outputs. */
-export type ArrayColumns = readonly NestedNumbers[] | Readonly<Record<string, readonly NestedNumbers[]>>;
+export type ArrayColumns = ArrayColumn | Readonly<Record<string, ArrayColumn>>;
 
 export interface ArraySet {
   /** One entry per sample. */
@@ -55,9 +58,10 @@ export function arrays(options: ArraysOptions): DataSource {
   };
 }
 
-const isList = (columns: ArrayColumns): columns is readonly NestedNumbers[] => Array.isArray(columns);
+const isList = (columns: ArrayColumns): columns is ArrayColumn =>
+  Array.isArray(columns) || ArrayBuffer.isView(columns);
 
-const listsOf = (columns: ArrayColumns): (readonly NestedNumbers[])[] =>
+const listsOf = (columns: ArrayColumns): ArrayColumn[] =>
   isList(columns) ? [columns] : Object.values(columns);
 
 const countOf = (columns: ArrayColumns): number => listsOf(columns)[0]?.length ?? 0;

@@ -48,12 +48,16 @@ export class CollectiveFrames {
   /** Makes a frame. The vectors are its inline payload. A frame without vectors refers to the vectors in this worker's memory. */
   make({ phase, key, sequence, step }: OutgoingFrame, vectors: readonly Vector[]): Frame {
     const { identity, mesh } = this.#context;
-    const frame = frameOf(vectors, this.#spec.reduction, mesh.arithmetic, this.#replicated, (bytes) =>
-      this.#outgoing.buffer(`${phase}/${key}`, sequence, bytes),
+    const { frame, encoding } = frameOf(
+      vectors,
+      this.#spec.reduction,
+      mesh.arithmetic,
+      this.#replicated,
+      (bytes) => this.#outgoing.buffer(`${phase}/${key}`, sequence, bytes),
     );
     const { runTag, generation } = identity;
     const collective = this.#spec.id;
-    const header = { phase, sender: mesh.rank, runTag, generation, collective, sequence, step };
+    const header = { phase, sender: mesh.rank, runTag, generation, collective, sequence, step, encoding };
     writeHeader(frame, header, mesh.arithmetic.checksum);
     return frame;
   }
@@ -83,11 +87,25 @@ export class CollectiveFrames {
   /** Decodes an inline payload into vectors of these lengths. @throws ProtocolError when the payload has another size */
   inlineVectors(header: FrameHeader, frame: Frame, lengths: readonly number[]): Vector[] {
     const { reduction } = this.#spec;
-    const vectors = vectorsOf(frame, reduction, this.#context.mesh.arithmetic, lengths, (bytes) =>
-      this.#unpacked.buffer(`${header.phase}/${header.sender}`, header.sequence, bytes),
+    const vectors = vectorsOf(
+      frame,
+      header.encoding,
+      reduction,
+      this.#context.mesh.arithmetic,
+      lengths,
+      (bytes) => this.#unpacked.buffer(`${header.phase}/${header.sender}`, header.sequence, bytes),
     );
     if (vectors) return vectors;
     const received = payloadOf(frame).reduce((total, { length }) => total + length, 0);
+    if (header.encoding === 'zero-blocks') {
+      const got = `${received} bytes for ${reduction}`;
+      throw this.refusal(
+        'payload',
+        header,
+        'a payload of float32 with the size that its bitmap requires',
+        got,
+      );
+    }
     const expected = bytesOnWire(reduction) * lengths.reduce((total, length) => total + length, 0);
     throw this.refusal('payload', header, `${expected} bytes of payload`, String(received));
   }

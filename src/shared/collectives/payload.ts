@@ -2,9 +2,11 @@
  * Encodes vectors into frames and decodes them. An element of bfloat16 takes two bytes on the wire. Elements of other types have the same
  * format on the wire as in memory. A large vector is sent from its own memory, and the receiver reads it in the received message. A vector
  * is copied behind the header if it is small, if it is packed, or if it is in a SharedArrayBuffer, which Node's sockets cannot send.
+ * Vectors of float32 that are mostly zero are sent without their zeros (zero-blocks.ts).
  */
 
-import { headerBytes, payloadOf, type Frame } from '../protocol/frame.js';
+import { headerBytes, payloadOf, type Encoding, type Frame } from '../protocol/frame.js';
+import { findZeroBlocks, packZeroBlocks, unpackZeroBlocks } from './zero-blocks.js';
 import {
   bytesPerElement,
   vectorOver,
@@ -24,7 +26,7 @@ export function bytesOnWire(reduction: VectorReduction): number {
 }
 
 /**
- * Makes a frame of the vectors in order. The caller writes the header. Vectors that are not copied must not change until the receiver has
+ * Makes a frame of the vectors in order. The caller writes the header, with the encoding. Vectors that are not copied must not change until the receiver has
  * the frame.
  * @param copied true: all vectors are copied, so they may change at once
  * @param allocate returns memory for a frame of this many bytes. Called only if vectors are copied
@@ -35,7 +37,7 @@ export function frameOf(
   { packBfloat16 }: Arithmetic,
   copied: boolean,
   allocate: (bytes: number) => Buffer,
-): Frame {
+): { readonly frame: Frame; readonly encoding: Encoding } {
   const elements = vectors.reduce((total, { length }) => total + length, 0);
   const bytes = elements * bytesOnWire(reduction);
   if (reduction === 'sum-bfloat16') {
@@ -48,11 +50,21 @@ export function frameOf(
       );
       offset += 2 * vector.length;
     }
-    return [frame];
+    return { frame: [frame], encoding: 'plain' };
+  }
+  if (reduction === 'sum-float32') {
+    const values = vectors as readonly Float32Array[];
+    const blocks = findZeroBlocks(values);
+    if (blocks) {
+      const frame = allocate(headerBytes + blocks.bytes);
+      packZeroBlocks(values, blocks, frame.subarray(headerBytes));
+      return { frame: [frame], encoding: 'zero-blocks' };
+    }
   }
   const sendable = vectors.every(({ buffer }) => !(buffer instanceof SharedArrayBuffer));
   if (!copied && bytes > copiedBytes && sendable) {
-    return [Buffer.allocUnsafe(headerBytes), ...vectors.filter(({ length }) => length > 0).map(bytesOf)];
+    const parts = vectors.filter(({ length }) => length > 0).map(bytesOf);
+    return { frame: [Buffer.allocUnsafe(headerBytes), ...parts], encoding: 'plain' };
   }
   const frame = allocate(headerBytes + bytes);
   let offset = headerBytes;
@@ -60,18 +72,20 @@ export function frameOf(
     frame.set(bytesOf(vector), offset);
     offset += vector.byteLength;
   }
-  return [frame];
+  return { frame: [frame], encoding: 'plain' };
 }
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Vector): Buffer =>
   Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 
 /**
- * Decodes a frame's payload into vectors of these lengths. Returns undefined if the payload has another size.
+ * Decodes a frame's payload into vectors of these lengths. Returns undefined if the payload has another size, or an encoding that the
+ * reduction does not use.
  * @param allocate returns memory of this many bytes for unpacked vectors
  */
 export function vectorsOf(
   frame: Frame,
+  encoding: Encoding,
   reduction: VectorReduction,
   { unpackBfloat16 }: Arithmetic,
   lengths: readonly number[],
@@ -80,6 +94,17 @@ export function vectorsOf(
   const size = bytesOnWire(reduction);
   const elements = lengths.reduce((total, length) => total + length, 0);
   const parts = payloadOf(frame);
+  if (encoding === 'zero-blocks') {
+    if (reduction !== 'sum-float32') return undefined;
+    const unpacked = allocate(4 * elements);
+    let offset = unpacked.byteOffset;
+    const vectors = lengths.map((length) => {
+      const vector = new Float32Array(unpacked.buffer, offset, length);
+      offset += vector.byteLength;
+      return vector;
+    });
+    return unpackZeroBlocks(Buffer.concat(parts), vectors) ? vectors : undefined;
+  }
   if (parts.reduce((total, { length }) => total + length, 0) !== elements * size) return undefined;
   const pieces = piecesOf(
     parts,

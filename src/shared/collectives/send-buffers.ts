@@ -15,7 +15,8 @@ export class SendBuffers {
   buffer(key: string, sequence: number, bytes: number): Buffer {
     const alternating = `${key}/${sequence % 2}`;
     const held = this.#buffers.get(alternating);
-    if (held?.length === bytes) return held;
+    // A frame without zeros has another size in each round.
+    if (held && held.length >= bytes) return held.subarray(0, bytes);
     const made = Buffer.from(new ArrayBuffer(bytes));
     this.#buffers.set(alternating, made);
     return made;

@@ -9,7 +9,8 @@
  * ```
  *  0 magic 'LKS1'   4  version    5  phase      6  sender (u16)
  *  8 run tag (u64)  16 generation 20 collective   24 sequence      28 payload bytes
- * 32 step           36 checksum of the payload (CRC-32)          40..59 zero     60 checksum of 0..59
+ * 32 step           36 checksum of the payload (CRC-32)          40 encoding     41..59 zero
+ * 60 checksum of 0..59
  * ```
  */
 
@@ -23,9 +24,10 @@ export type Frame = readonly Buffer[];
 export type Checksum = (bytes: Uint8Array, before?: number) => number;
 
 export const headerBytes = 64;
-export const frameVersion = 4;
+export const frameVersion = 5;
 const magic = 0x31534b4c;
 const payloadChecksumAt = 36;
+const encodingAt = 40;
 const headerChecksumAt = headerBytes - 4;
 /** More parts than a collective has vectors; bounds the cost of checking a frame of tiny parts. */
 export const maxParts = 4_096;
@@ -39,6 +41,10 @@ export const phases = [
 ] as const;
 export type Phase = (typeof phases)[number];
 
+/** `plain`: all elements of the vectors. `zero-blocks`: see collectives/zero-blocks.ts. */
+export const encodings = ['plain', 'zero-blocks'] as const;
+export type Encoding = (typeof encodings)[number];
+
 export interface FrameHeader {
   readonly phase: Phase;
   readonly sender: number;
@@ -51,6 +57,7 @@ export interface FrameHeader {
   readonly sequence: number;
   /** The optimizer step, for the text of a refusal only. */
   readonly step: number;
+  readonly encoding: Encoding;
 }
 
 /** The payload, without empty parts. */
@@ -81,6 +88,7 @@ export function writeHeader(frame: Frame, header: FrameHeader, checksum: Checksu
   first.writeUInt32LE(bytesOf(payload), 28);
   first.writeUInt32LE(header.step >>> 0, 32);
   first.writeUInt32LE(checksumOf(payload, checksum), payloadChecksumAt);
+  first.writeUInt8(encodings.indexOf(header.encoding), encodingAt);
   first.writeUInt32LE(crc32(first.subarray(0, headerChecksumAt)), headerChecksumAt);
 }
 
@@ -129,8 +137,14 @@ export function readHeader(frame: Frame): FrameHeader {
       'header',
       `Data frame refused: expected a phase from 0 to ${phases.length - 1}, got ${first.readUInt8(5)}.`,
     );
-  for (let at = payloadChecksumAt + 4; at < headerChecksumAt; at += 4) {
-    if (first.readUInt32LE(at) !== 0)
+  const encoding = encodings[first.readUInt8(encodingAt)];
+  if (encoding === undefined)
+    throw refusal(
+      'header',
+      `Data frame refused: expected an encoding from 0 to ${encodings.length - 1}, got ${first.readUInt8(encodingAt)}.`,
+    );
+  for (let at = encodingAt + 1; at < headerChecksumAt; at++) {
+    if (first.readUInt8(at) !== 0)
       throw refusal(
         'header',
         `Data frame refused: expected zero at byte ${at} of the header, got another value.`,
@@ -152,6 +166,7 @@ export function readHeader(frame: Frame): FrameHeader {
     collective: first.readUInt32LE(20),
     sequence: first.readUInt32LE(24),
     step: first.readUInt32LE(32),
+    encoding,
   };
 }
 

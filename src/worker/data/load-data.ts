@@ -1,5 +1,6 @@
 /** Loads the training and test set that the configuration names. */
 
+import { inspect } from 'node:util';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { DataSource } from '../../api/define-training.js';
 import type { ResolvedConfig } from '../../shared/config/run-config.js';
@@ -29,7 +30,13 @@ export async function loadData(
   saved?: Preprocessing,
 ): Promise<TrainingData> {
   if (config.data !== null) return imageData(await loadIdxDirectory(config.data), config.normalize);
-  if (source) return attributed(withTestSet(checkData(await inUserCode('data', () => source.load(saved)))));
+  if (source) {
+    if (typeof (source as Partial<DataSource>).load !== 'function')
+      throw new ConfigError(
+        `data: expected the result of a function such as arrays, tensors, samples, csv or imageFolder, got ${inspect(source, { depth: 0 })}.`,
+      );
+    return attributed(withTestSet(checkData(await inUserCode('data', () => source.load(saved)))));
+  }
   return imageData(await loadMnist(), config.normalize);
 }
 

@@ -54,7 +54,7 @@ function checkClasses({ target, shape, gives, dataName }: CheckedOutput): string
     const isOneHot = target.shape.at(-1) === units && units > 1;
     const remedy = isOneHot
       ? `Write the number of the class instead of ${units} values (one-hot), with shape [] and dtype int32.`
-      : 'Choose another loss.';
+      : 'Declare the number of classes (`classes: 10` in arrays, tensors or csv; dtype int32 in samples), or choose another loss.';
     throw new ModelError(
       `loss: softmaxCrossEntropy needs class indices, but ${dataName} has real numbers. ${remedy}`,
     );

@@ -16,7 +16,7 @@ export const embedding: LayerImplementation = (layer, { tf, kernels, weightIndex
   if (needsInputGradient) return undefined;
   const [rows, columns] = embeddings.shape as [number, number];
   return shardwise((x, shard, context) => {
-    const ids = tf.tidy(() => tf.reshape(tf.cast(x, 'int32'), [x.size])) as Tensor1D;
+    const ids = tf.tidy((): Tensor1D => tf.reshape(tf.cast(x, 'int32'), [x.size]));
     const y = tf.reshape(tf.gather(embeddings.read() as Tensor2D, ids), [...x.shape, columns]);
     const backward = (dy: Tensor): undefined => {
       if (embeddings.trainable) {
