@@ -30,11 +30,8 @@ static void OuterProducts(const float* a, const float* b, int64_t inner, int64_t
                           float* out) {
   int64_t k = 0;
   for (; k + 2 * kWidth <= columns; k += 2 * kWidth)
-    for (int64_t r = 0; r < rows; r += kOuterTileRows)
-      OuterProductTile<2, false>(a + r, b + k, inner, stride, columns, out + r * columns + k);
-  for (; k < columns; k += kWidth)
-    for (int64_t r = 0; r < rows; r += kOuterTileRows)
-      OuterProductTile<1, false>(a + r, b + k, inner, stride, columns, out + r * columns + k);
+    OuterProductPanel<2>(a, b + k, inner, stride, columns, 0, rows, out + k);
+  for (; k < columns; k += kWidth) OuterProductPanel<1>(a, b + k, inner, stride, columns, 0, rows, out + k);
 }
 
 // The blocks [from, to) of kProductRows rows, numbered over all products.

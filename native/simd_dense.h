@@ -18,11 +18,8 @@ static void DensePack(const float* x, int64_t rows, int64_t columns, float* out)
 static void DenseGradient(const float* x, const float* dy, int64_t rows, int64_t inputs, int64_t outputs, int64_t first,
                           int64_t last, float* out) {
   int64_t k = 0;
-  // One panel of dy stays in the first-level cache while x streams past it.
   for (; k + 2 * kWidth <= outputs; k += 2 * kWidth)
-    for (int64_t c = first; c < last; c += kOuterTileRows)
-      OuterProductTile<2, false>(x + c, dy + k, PackedLength(rows), inputs, outputs, out + c * outputs + k);
+    OuterProductPanel<2>(x, dy + k, PackedLength(rows), inputs, outputs, first, last, out + k);
   for (; k < outputs; k += kWidth)
-    for (int64_t c = first; c < last; c += kOuterTileRows)
-      OuterProductTile<1, false>(x + c, dy + k, PackedLength(rows), inputs, outputs, out + c * outputs + k);
+    OuterProductPanel<1>(x, dy + k, PackedLength(rows), inputs, outputs, first, last, out + k);
 }

@@ -55,14 +55,19 @@ INLINE_SIMD void Multiply(const float* a, const float* b, int64_t rows, int64_t 
   for (; k < columns; k += kWidth) MultiplyPanel<1>(a, b + k, rows, inner, columns, product + k);
 }
 
+// The product of a tile replaces the values of the result, is added to them, or continues their sums: the terms are
+// added one by one, with the bits of a single sum over all terms.
+enum class TileResult { kWrite, kAdd, kContinue };
+
 // One tile of a^T * b, summed over `length` rows of a [length, rows] and b [length, columns]: kOuterTileRows rows and
-// `vectors` vectors of columns. It is added to the product [rows, columns] if `add`, and written otherwise.
-template <int vectors, bool add>
+// `vectors` vectors of columns of the product [rows, columns].
+template <int vectors, TileResult result>
 INLINE_SIMD void OuterProductTile(const float* a, const float* b, int64_t length, int64_t rows, int64_t columns,
                                   float* product) {
   Vector sums[kOuterTileRows][vectors];
   for (int r = 0; r < kOuterTileRows; r++)
-    for (int k = 0; k < vectors; k++) sums[r][k] = Splat(0);
+    for (int k = 0; k < vectors; k++)
+      sums[r][k] = result == TileResult::kContinue ? Load(product + r * columns + k * kWidth) : Splat(0);
   for (int64_t t = 0; t < length; t++) {
     Vector factors[vectors];
     for (int k = 0; k < vectors; k++) factors[k] = Load(b + t * columns + k * kWidth);
@@ -74,8 +79,30 @@ INLINE_SIMD void OuterProductTile(const float* a, const float* b, int64_t length
   for (int r = 0; r < kOuterTileRows; r++)
     for (int k = 0; k < vectors; k++) {
       float* to = product + r * columns + k * kWidth;
-      Store(to, add ? Load(to) + sums[r][k] : sums[r][k]);
+      Store(to, result == TileResult::kAdd ? Load(to) + sums[r][k] : sums[r][k]);
     }
+}
+
+// Rows of both factors whose parts of a tile and of a panel fit into the first-level cache together.
+constexpr int64_t kOuterBlock = 128;
+
+// Rows [first, last) of the product a^T * b [rows, columns], `vectors` vectors of columns wide, for a [length, rows]
+// and b [length, columns]. `first` and `last` are multiples of kOuterTileRows. The sums run over blocks of rows of a
+// and b, which stay in the first-level cache while the tiles read them; each element is one sum in order.
+template <int vectors>
+INLINE_SIMD void OuterProductPanel(const float* a, const float* b, int64_t length, int64_t rows, int64_t columns,
+                                   int64_t first, int64_t last, float* product) {
+  for (int64_t start = 0; start == 0 || start < length; start += kOuterBlock) {
+    const int64_t block = start + kOuterBlock < length ? kOuterBlock : length - start;
+    const float *from_a = a + start * rows, *from_b = b + start * columns;
+    for (int64_t r = first; r < last; r += kOuterTileRows) {
+      float* tile = product + r * columns;
+      if (start == 0)
+        OuterProductTile<vectors, TileResult::kWrite>(from_a + r, from_b, block, rows, columns, tile);
+      else
+        OuterProductTile<vectors, TileResult::kContinue>(from_a + r, from_b, block, rows, columns, tile);
+    }
+  }
 }
 
 // sums [rows, columns] += a^T * b, over `length` rows of a [length, rows] and b [length, columns].
@@ -84,8 +111,8 @@ INLINE_SIMD void AddOuterProducts(const float* a, const float* b, int64_t length
   for (int64_t r = 0; r < rows; r += kOuterTileRows) {
     int64_t k = 0;
     for (; k + 2 * kWidth <= columns; k += 2 * kWidth)
-      OuterProductTile<2, true>(a + r, b + k, length, rows, columns, sums + r * columns + k);
+      OuterProductTile<2, TileResult::kAdd>(a + r, b + k, length, rows, columns, sums + r * columns + k);
     for (; k < columns; k += kWidth)
-      OuterProductTile<1, true>(a + r, b + k, length, rows, columns, sums + r * columns + k);
+      OuterProductTile<1, TileResult::kAdd>(a + r, b + k, length, rows, columns, sums + r * columns + k);
   }
 }

@@ -462,6 +462,7 @@ void CheckBatchProducts() {
   for (const bool transpose_a : {false, true})
     for (const bool transpose_b : {false, true}) {
       CheckBatchProduct(16, 7, 32, transpose_a, transpose_b);
+      CheckBatchProduct(16, 300, 32, transpose_a, transpose_b);
       CheckBatchProduct(401, 5, 19, transpose_a, transpose_b);
       CheckBatchProduct(2, 400, 19, transpose_a, transpose_b);
       CheckBatchProduct(1, 1, 1, transpose_a, transpose_b);

@@ -219,6 +219,7 @@ it('drops late frames of a generation that has ended, and reports frames of late
       collective: 1,
       sequence: 1,
       step: 1,
+      encoding: 'plain',
     });
     data?.frame(frame);
   };

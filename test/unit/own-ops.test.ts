@@ -101,7 +101,7 @@ describe("Lockstep's own ops", () => {
   it('return identical bits for every number of threads', async () => {
     const one = await results(1);
     expect(one['name']).toMatch(/^own/);
-    expect(Object.keys(one)).toHaveLength(31);
+    expect(Object.keys(one)).toHaveLength(35);
     for (const threads of [2, 3, 7]) expect(await results(threads), `${threads} threads`).toEqual(one);
   });
 });

@@ -10,7 +10,16 @@ export function helloFrame(sender: number, identity: GenerationIdentity, readsMe
   const hello = Buffer.alloc(helloBytes);
   hello[headerBytes] = readsMemory ? 1 : 0;
   const { runTag, generation } = identity;
-  writeHeader([hello], { phase: 'hello', sender, runTag, generation, collective: 0, sequence: 0, step: 0, encoding: 'plain' });
+  writeHeader([hello], {
+    phase: 'hello',
+    sender,
+    runTag,
+    generation,
+    collective: 0,
+    sequence: 0,
+    step: 0,
+    encoding: 'plain',
+  });
   return [hello];
 }
 
