@@ -23,7 +23,7 @@ export function planNext(state: State, nowMs: number): Decision {
   if (phase !== 'gathering' && phase !== 'reconfiguring' && phase !== 'stopping') return noActions(state);
   if (!allMembersAre(state, 'stopped')) return noActions(state);
   const { config, progress, workers } = state;
-  // Asked for each worker that becomes ready, so no worker is visited.
+  // This is called for each worker that becomes ready, so it visits no worker.
   if (
     phase === 'gathering' &&
     state.interruptedBy === null &&
