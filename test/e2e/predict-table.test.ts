@@ -180,6 +180,14 @@ export default defineTraining({
     );
   });
 
+  it('is refused by the demo, whose page draws pictures, with the command that predicts', async () => {
+    const { status, stdout, stderr } = await lockstep(['demo', 'run'], { cwd: folder });
+    expect(stderr).toMatch(
+      /Model in run: expected one input of height x width x 1, .* got 3 and 1\. Use it with: lockstep predict run FILE/,
+    );
+    expect([status, stdout]).toEqual([2, '']);
+  });
+
   it.each<[string, readonly string[], RegExp]>([
     [
       'a column',

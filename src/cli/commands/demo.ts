@@ -10,6 +10,7 @@ import { readModelFiles } from '../../worker/model-files/load-model.js';
 import { readPreprocessing } from '../../worker/model-files/preprocessing-file.js';
 import { exitStatus } from '../../shared/exit-status.js';
 import { readRunConfig } from '../runs/saved-run.js';
+import { inputShapesOf, requirePictureInput } from '../demo/picture-input.js';
 import { openClassifier, type Classifier } from '../demo/server-side.js';
 import { serveFiles, type Served } from '../demo/static-server.js';
 
@@ -33,6 +34,8 @@ export async function demo(run: string, flags: DemoFlags): Promise<number> {
   // All files are read, so that a damaged model is reported now and not on the page.
   const modelFiles = await readModelFiles(directory);
   const { file, weightFiles } = modelFiles;
+  const inputs = inputShapesOf(modelFiles.artifacts.modelTopology);
+  if (inputs) requirePictureInput(run, inputs);
   const normalize = normalizationOf(await readRunConfig(directory), await readPreprocessing(file));
   // Before the definition is loaded, which may register its layers.
   const classifier = opensInBrowser(modelFiles) ? undefined : await openClassifier(directory, flags);

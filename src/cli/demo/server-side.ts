@@ -4,8 +4,8 @@
  */
 
 import { normalizationOf } from '../../shared/data/preprocessing.js';
-import { ModelError } from '../../shared/errors.js';
 import { classify } from '../../worker/predict/classify.js';
+import { requirePictureInput } from './picture-input.js';
 import { openSavedRun, type SavedRunOptions } from '../runs/open-saved-run.js';
 
 export interface Classifier {
@@ -28,13 +28,11 @@ export async function openClassifier(
     engine: 'wasm',
   });
   const normalization = normalizationOf(config, preprocessing);
-  const [, height, width, channels] = model.inputs[0]?.shape ?? [];
-  if (typeof height !== 'number' || typeof width !== 'number' || channels !== 1) {
-    throw new ModelError(
-      `Model in ${directory}: expected an input of height x width x 1, got ${String(model.inputs[0]?.shape)}. ` +
-        'The page draws grayscale pictures.',
-    );
-  }
+  requirePictureInput(
+    directory,
+    model.inputs.map(({ shape }) => shape),
+  );
+  const [height, width] = (model.inputs[0]?.shape ?? []).slice(1).map(Number) as [number, number];
   const probabilities = (body: Buffer): number[] | undefined => {
     if (body.length !== width * height * 4) return undefined;
     const values = new Float32Array(new Uint8Array(body).buffer);
