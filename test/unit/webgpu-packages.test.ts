@@ -26,6 +26,7 @@ import {
 } from '../../src/worker/engine/webgpu/packages.js';
 import { describeWebgpu, webgpuStatus } from '../../src/worker/engine/webgpu/status.js';
 import { filesOfTarball } from '../../src/worker/engine/webgpu/tarball.js';
+import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/lockstep.js';
 import { missingGpu } from '../support/software-gpu.js';
 
@@ -149,11 +150,14 @@ describe('an installation of an engine', () => {
     let waiting: Promise<string> | undefined;
     await exclusively(webgpuDirectory(host), async () => {
       waiting = installWebgpu({ host, log: (line) => lines.push(line) });
+      await eventually('the other process waits', () => lines.length > 0);
       await writeWebgpu(host);
     });
-    expect(lines).toEqual([]);
     expect(await waiting).toBe(webgpuDirectory(host));
-    expect(lines).toEqual([expect.stringContaining('are there already')]);
+    expect(lines).toEqual([
+      `Engine: another process is installing; waiting for it to end (its lock: ${webgpuDirectory(host)}.lock) ...`,
+      expect.stringContaining('are there already'),
+    ]);
   });
 });
 
