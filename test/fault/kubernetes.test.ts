@@ -162,7 +162,8 @@ describe.skipIf(noPods !== undefined)(
       const [status, ...others] = ends.map((end) => end.status);
       expect(status).toBe(143);
       // A worker that the coordinator releases first ends with its status for that.
-      for (const other of others) expect([75, 143]).toContain(other);
+      const printed = ends.map((end) => `${end.stderr}\n${end.stdout}`).join('\n---\n');
+      for (const other of others) expect([75, 143], printed).toContain(other);
       // An orderly stop prints no warning of Node or of Lockstep.
       for (const { stderr } of ends) expect(stderr).not.toMatch(/warning/i);
       const after = await Promise.all(all().map((pod) => pod.ended));
