@@ -2,7 +2,9 @@
 
 import { EngineError, InvariantError } from '../../shared/errors.js';
 import { loadNativeMemory, type NativeMemory } from '../../shared/memory/native-memory.js';
+import { borrowFromCpu } from '../kernels/borrow-from-cpu.js';
 import { TensorflowKernels } from '../kernels/tensorflow.js';
+import { isRegistered } from '../kernels/tfjs-kernels.js';
 import { findEngine, findMemoryAddon, installCommand, packageDirectory, type EngineHost } from './cache.js';
 import { requireDevice } from './cuda.js';
 import { cpuName, describeEngine } from './describe-engine.js';
@@ -13,6 +15,9 @@ import { readManifest, verifyFiles, type EngineManifest } from './manifest.js';
 import { requireNative } from './native.js';
 import { thisProcessor } from './processor.js';
 import { requireTrusted } from './trust.js';
+
+/** Kernels that tfjs-node lacks: that of CategoryEncoding. They run in JavaScript, which is enough for a layer at the input. */
+const lackingKernels = ['DenseBincount'] as const;
 
 export const tensorflow: EngineDefinition = {
   precisions: ['float32', 'bfloat16'],
@@ -32,6 +37,8 @@ async function loadTensorflow(options: LoadEngineOptions): Promise<Engine> {
   const tf = requireNative(found.binding, packageDirectory(options.host));
   // The package makes it the current backend when it is loaded for the first time.
   await tf.setBackend('tensorflow');
+  for (const name of lackingKernels)
+    if (!isRegistered(tf, name, 'tensorflow')) borrowFromCpu(tf, name, 'tensorflow');
   const backend = tf.backend() as unknown as {
     readonly isUsingGpuDevice: boolean;
     readonly binding: { readonly TF_Version: string };
