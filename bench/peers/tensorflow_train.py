@@ -6,23 +6,14 @@ the gradients of P processes on this machine. N is the global batch size, and th
 """
 
 import argparse
-import gzip
 import json
 import multiprocessing
 import os
 import socket
 import time
-from pathlib import Path
 
 import numpy as np
-
-
-def read(folder, name, header):
-    for path in (Path(folder) / name, Path(folder) / f"{name}.gz"):
-        if path.exists():
-            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            return np.frombuffer(data, np.uint8, offset=header)
-    raise SystemExit(f"{folder}: expected the file {name} or {name}.gz, got neither.")
+from idx import read
 
 
 def network(keras, synchronized):

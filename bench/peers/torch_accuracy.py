@@ -16,7 +16,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from torch_train import network, read
+from idx import read
+from torch_models import convnet
 
 
 def split(folder, name):
@@ -28,7 +29,7 @@ def work(rank, options, port):
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     layout = torch.channels_last if options.layout == "channels_last" else torch.contiguous_format
-    plain = network().to(memory_format=layout)
+    plain = convnet().to(memory_format=layout)
     model = plain
     if options.processes > 1:
         dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=options.processes)

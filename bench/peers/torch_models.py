@@ -1,11 +1,9 @@
 """The models of bench/zoo and the recipe's ConvNet in PyTorch, with their optimizers and inputs."""
 
-import gzip
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
+from idx import read
 from torch import nn
 
 
@@ -157,20 +155,12 @@ def loss_of(name):
     return F.binary_cross_entropy_with_logits if name == "unet" else F.cross_entropy
 
 
-def _read(folder, name, header):
-    for path in (Path(folder) / name, Path(folder) / f"{name}.gz"):
-        if path.exists():
-            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            return np.frombuffer(data, np.uint8, offset=header)
-    raise SystemExit(f"{folder}: expected the file {name} or {name}.gz, got neither.")
-
-
 def batches_of(name, folder, batch, rank, processes):
     """Returns a function from the step's number to the inputs and targets of one process."""
     local = batch // processes
     if name == "convnet":
-        images = torch.from_numpy(_read(folder, "train-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28).copy())
-        labels = torch.from_numpy(_read(folder, "train-labels-idx1-ubyte", 8).astype(np.int64))
+        images = torch.from_numpy(read(folder, "train-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28).copy())
+        labels = torch.from_numpy(read(folder, "train-labels-idx1-ubyte", 8).astype(np.int64))
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
 
         def mnist(step):
