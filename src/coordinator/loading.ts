@@ -11,7 +11,7 @@ export function beginLoading(nowMs: number): Loading {
   return { state: 'loading', joinedMs: nowMs, stage: 'definition', lock: null, stageSinceMs: nowMs };
 }
 
-/** What a worker does in a stage, and the remedy if it takes too long. */
+/** The activity of a worker in each stage, and the remedy if it takes too long. */
 const stages: Readonly<Record<LoadingStage, { readonly activity: string; readonly remedy: string }>> = {
   definition: {
     activity: 'loads the training definition',

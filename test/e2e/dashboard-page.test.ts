@@ -26,7 +26,6 @@ describe.skipIf(chromiumPath === undefined)(
   () => {
     let pages: DashboardPages;
     let folder: string;
-    const opened: Page[] = [];
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), 'lockstep-runs-'));
       pages = await DashboardPages.open({ runs: folder });
@@ -46,19 +45,13 @@ describe.skipIf(chromiumPath === undefined)(
       );
       await writeLog(folder, 'gamma', [runWith({ name: 'table' }), startEvent(30), ...steps(3), error]);
     });
-    afterEach(async () => {
-      for (const page of opened.splice(0)) await page.close();
-    });
+    afterEach(() => pages.closePages());
     afterAll(async () => {
       await pages.close();
       await rm(folder, { recursive: true });
     });
 
-    const open = async (settings: string): Promise<Page> => {
-      const page = await pages.page(settings);
-      opened.push(page);
-      return page;
-    };
+    const open = (settings: string): Promise<Page> => pages.page(settings);
     const image = (page: Page, name: RegExp) => page.getByRole('img', { name });
     const listed = (page: Page): Promise<string[]> => page.locator('#runs tbody a').allTextContents();
     const expectListed = (page: Page, names: readonly string[]): Promise<void> =>

@@ -30,7 +30,6 @@ describe.skipIf(chromiumPath === undefined)(
     let pages: DashboardPages;
     let folder: string;
     const requests: string[] = [];
-    const opened: Page[] = [];
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), 'lockstep-runs-'));
       const controls = {
@@ -40,19 +39,13 @@ describe.skipIf(chromiumPath === undefined)(
       pages = await DashboardPages.open({ runs: folder, live: 'live', controls });
       for (const event of [runEvent(), startEvent(9), ...steps(3)]) pages.server.emit(event);
     });
-    afterEach(async () => {
-      for (const page of opened.splice(0)) await page.close();
-    });
+    afterEach(() => pages.closePages());
     afterAll(async () => {
       await pages.close();
       await rm(folder, { recursive: true });
     });
 
-    const open = async (settings: string): Promise<Page> => {
-      const page = await pages.page(settings);
-      opened.push(page);
-      return page;
-    };
+    const open = (settings: string): Promise<Page> => pages.page(settings);
 
     it('shows CPU and memory of each worker, in the table and over the steps', async () => {
       const status = (step: number, cores: readonly number[]): TimedEvent => ({

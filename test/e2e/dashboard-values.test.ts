@@ -24,24 +24,17 @@ describe.skipIf(chromiumPath === undefined)(
   () => {
     let pages: DashboardPages;
     let folder: string;
-    const opened: Page[] = [];
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), 'lockstep-runs-'));
       pages = await DashboardPages.open({ runs: folder, live: 'live' });
     });
-    afterEach(async () => {
-      for (const page of opened.splice(0)) await page.close();
-    });
+    afterEach(() => pages.closePages());
     afterAll(async () => {
       await pages.close();
       await rm(folder, { recursive: true });
     });
 
-    const open = async (settings: string): Promise<Page> => {
-      const page = await pages.page(settings);
-      opened.push(page);
-      return page;
-    };
+    const open = (settings: string): Promise<Page> => pages.page(settings);
     const image = (page: Page, name: RegExp | string) => page.getByRole('img', { name });
     const figureOf = (page: Page, title: string) =>
       page.locator('figure', { has: page.getByRole('heading', { name: title }) });

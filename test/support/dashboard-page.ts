@@ -69,6 +69,7 @@ export class DashboardPages {
   readonly server: Server.Dashboard;
   readonly #browser: BrowserContext;
   readonly #faults: string[][] = [];
+  readonly #pages: Page[] = [];
 
   private constructor(server: Server.Dashboard, browser: BrowserContext) {
     this.url = server.url;
@@ -97,10 +98,16 @@ export class DashboardPages {
   /** @param settings what follows the `#` of the address */
   async page(settings: string): Promise<Page> {
     const page = await this.#browser.newPage();
+    this.#pages.push(page);
     this.#faults.push(watchFaults(page, this.url));
     await page.addInitScript(recordDrawing);
     await page.goto(`${this.url}#${settings}`);
     return page;
+  }
+
+  /** Closes all pages, for example after each test. */
+  async closePages(): Promise<void> {
+    for (const page of this.#pages.splice(0)) await page.close();
   }
 
   /** Closes the browser and the server. Fails if a page has done what no page may do. */
