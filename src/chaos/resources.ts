@@ -116,18 +116,13 @@ export class Resources {
 
   growth(): Growth[] {
     const found: Growth[] = [];
-    const half = Math.floor(this.#socketFiles.length / 2);
-    const counts = this.#socketFiles.map(({ count }) => count);
-    found.push(
-      compare(
-        'worker',
-        'socketFiles',
-        'run',
-        counts.slice(0, half),
-        counts.slice(half),
-        this.#socketFiles.at(-1)?.atS ?? 0,
-      ),
-    );
+    const ranS = this.#socketFiles.at(-1)?.atS ?? 0;
+    // A run that is starting up has no sockets yet, and a short one has little else.
+    if (ranS >= shortestLifeS) {
+      const counts = this.#socketFiles.filter(({ atS }) => atS > warmUpS).map(({ count }) => count);
+      const half = Math.floor(counts.length / 2);
+      found.push(compare('worker', 'socketFiles', 'run', counts.slice(0, half), counts.slice(half), ranS));
+    }
     const lives = new Map<number, Sample[]>();
     for (const sample of this.samples) lives.set(sample.pid, [...(lives.get(sample.pid) ?? []), sample]);
     for (const what of ['residentMb', 'descriptors', 'tensors'] as const) {
