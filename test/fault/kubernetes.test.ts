@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFailed } from 'vitest';
 import { keyOf, secretFiles } from '../../src/cli/manifest/pod-template.js';
 import { eventually } from '../support/eventually.js';
 import { parseManifest, podsOf, type PodTemplate } from '../support/kubernetes-schemas.js';
@@ -31,6 +31,7 @@ async function cluster(count: number, options: readonly string[], train: readonl
   const hidden = join(base, 'hidden');
   await mkdir(hidden);
   const machines = await startHosts(count + 1, hidden);
+  const started: { readonly name: string; readonly pod: Lockstep }[] = [];
   const start = (
     role: string,
     index: number,
@@ -39,8 +40,15 @@ async function cluster(count: number, options: readonly string[], train: readonl
   ): Lockstep => {
     const template = pods.get(role) as PodTemplate;
     const secret = Object.fromEntries(files);
-    return startPod(machines[index] as TestHost, { name, template, base, image, given, hosts, secret });
+    const pod = startPod(machines[index] as TestHost, { name, template, base, image, given, hosts, secret });
+    started.push({ name, pod });
+    return pod;
   };
+  // What a pod printed last tells what it waited for.
+  onTestFailed(() => {
+    for (const { name, pod } of started)
+      console.error(`--- ${name}\n${pod.stderr}\n${pod.stdout.slice(-2_000)}`);
+  });
   const resolveNames = (names: Readonly<Record<string, string>>): Promise<void> =>
     writeFile(
       hosts,

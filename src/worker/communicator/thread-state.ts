@@ -59,7 +59,7 @@ export class ThreadState {
     for (;;) {
       const finished = Atomics.load(this.#state, index);
       if (finished === rounds) return;
-      if (finished < 0) throw this.#interruption();
+      this.check();
       this.setWaiting(collectiveId);
       Atomics.wait(this.#state, index, finished);
       this.setWaiting(0);

@@ -16,13 +16,13 @@ import { CommunicatorCore } from './communicator-core.js';
 import { GenerationEnded } from './generation-ended.js';
 import type { JoinedGeneration } from './joined-generation.js';
 import {
-  maxCollectives,
   stateIndex,
   type FromThread,
   type Interruption,
   type ThreadOptions,
   type ToThread,
 } from './thread-protocol.js';
+import { countRound, interruptRounds } from './round-counters.js';
 import { observationMs, WorkerHealth } from './worker-health.js';
 import { openWorkerTransports } from './worker-transports.js';
 
@@ -47,11 +47,7 @@ function interrupt(reason: Interruption): void {
   post(reason);
   options.failures.postMessage(reason);
   // The reason must be in the port before the main thread is woken, because the woken thread reads the port.
-  Atomics.store(state, stateIndex.interrupted, 1);
-  for (let id = 0; id < maxCollectives; id++) {
-    Atomics.store(state, stateIndex.collectives + id, -1);
-    Atomics.notify(state, stateIndex.collectives + id);
-  }
+  interruptRounds(state);
 }
 
 function fail(error: Error): void {
@@ -89,10 +85,7 @@ const core = new CommunicatorCore(
       health.received(message);
       post({ kind: 'message', message });
     },
-    finished: (id) => {
-      Atomics.add(state, stateIndex.collectives + id, 1);
-      Atomics.notify(state, stateIndex.collectives + id);
-    },
+    finished: (id) => countRound(state, id),
     failed: fail,
     ended: (generation) => interrupt({ kind: 'ended', generation }),
     refused: (error) => {
