@@ -1,63 +1,79 @@
 /**
- * Compares a plain tfjs training step (model.apply with automatic differentiation, tf.train.adam) with Lockstep's, in one process,
- * alternating on the same batches and threads: `npm run bench:step -- [batch] [threads] [rounds]`.
+ * Compares Lockstep with plain tfjs-node (`model.apply` on the gradient tape, `tf.train.adam`) on the models of bench/zoo and the
+ * recipe, each in one process, in turn, with the same batch size and threads:
+ * `npm run bench:step -- [--only NAME] [--shards 1,4] [--batch N] [--threads N] [--rounds N] [--steps N]`.
+ *
+ * Lockstep computes each shard separately, so more shards cost more; the weights depend on their number alone.
  */
-import os from 'node:os';
-import type { Tensor2D } from '@tensorflow/tfjs-core';
-import convnet from '../examples/mnist/lockstep.config.js';
-import { loadMnist } from '../src/shared/data/dataset.js';
-import { imageData } from '../src/shared/data/training-data.js';
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { median } from '../src/shared/arithmetic/quantile.js';
-import { engineHost } from '../src/worker/engine/cache.js';
-import { engineEnvironment } from '../src/worker/engine/environment.js';
-import { loadEngine } from '../src/worker/engine/load.js';
-import { buildModel } from '../src/worker/training/build-model.js';
-import { trainStep } from '../src/worker/training/train-step.js';
-import { alone, batchOf } from '../test/support/in-process.js';
+import { imagesPerSecond, machineLine } from './measure.js';
 
-const [batchSize = 64, threads = 2, rounds = 5] = process.argv.slice(2).map(Number);
-const stepsPerRound = 10;
+const { values: given } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    shards: { type: 'string', default: '1,4' },
+    batch: { type: 'string', default: '64' },
+    threads: { type: 'string', default: '1' },
+    rounds: { type: 'string', default: '3' },
+    steps: { type: 'string', default: '30' },
+  },
+});
+const [threads, rounds, steps] = [given.threads, given.rounds, given.steps].map(Number) as [
+  number,
+  number,
+  number,
+];
+const batch = Number(given.batch);
+const warmUp = Math.floor(steps / 3);
+const shardCounts = given.shards.split(',').map(Number);
+const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-Object.assign(process.env, engineEnvironment({ threads, device: 'cpu' }));
-const host = engineHost(process.env, os.homedir());
-const engine = await loadEngine({ choice: 'tensorflow', threads, device: 'cpu', host, warn: console.warn });
-const { tf } = engine;
-const data = imageData(await loadMnist(), { mean: 0.5, std: 0.5 });
-const lockstep = await alone(engine, convnet.model, { batchSize, shards: 1, threads }, data);
-const plainModel = await buildModel(engine, { seed: 1 }, convnet);
-const optimizer = tf.train.adam(0.001, 0.9, 0.999, 1e-8);
-const { sampler } = lockstep;
+const models = readdirSync(file('./zoo'))
+  .filter((name) => name.endsWith('.config.ts'))
+  .map((name) => ({ name: name.replace('.config.ts', ''), config: file(`./zoo/${name}`) }))
+  .concat({ name: 'convnet', config: file('../examples/mnist/lockstep.config.ts') })
+  .filter(({ name }) => given.only === undefined || name === given.only);
+if (models.length === 0)
+  throw new Error(`--only: expected a model of bench/zoo or convnet, got "${given.only ?? ''}".`);
 
-function plainStep(step: number): number {
-  const { inputs, labels, shape } = batchOf(lockstep, sampler.plan(step));
-  return tf.tidy(() => {
-    const loss = optimizer.minimize(() => {
-      const logits = plainModel.apply(tf.tensor(inputs, shape), { training: true }) as Tensor2D;
-      return tf.losses.softmaxCrossEntropy(tf.oneHot(tf.tensor1d(labels, 'int32'), 10), logits);
-    }, true);
-    return loss?.dataSync()[0] ?? Number.NaN;
+/** Returns samples per second. */
+function plainRate(config: string): number {
+  const options = { config, threads, batch, steps, 'warm-up': warmUp };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const output = execFileSync(file('../node_modules/.bin/jiti'), [file('./peers/tfjs-train.ts'), ...args], {
+    encoding: 'utf8',
+    timeout: 600_000,
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
+  return (JSON.parse(output.trim().split('\n').at(-1) ?? '') as { imagesPerSecond: number }).imagesPerSecond;
 }
 
-let step = 0;
-function timed(run: (step: number) => unknown): number {
-  const startedMs = performance.now();
-  for (let i = 0; i < stepsPerRound; i++) run(++step);
-  return (performance.now() - startedMs) / stepsPerRound;
+function lockstepRate(config: string, shards: number): Promise<number> {
+  const options = ['--single-process', '--threads', threads, '--batch-size', batch, '--shards', shards];
+  return imagesPerSecond({ options: [...options, '--config', config], steps, warmUp });
 }
-const lockstepStep = (number: number): unknown => trainStep(lockstep, sampler.plan(number));
-timed(plainStep);
-timed(lockstepStep);
-const times = Array.from({ length: rounds }, () => ({
-  plain: timed(plainStep),
-  lockstep: timed(lockstepStep),
-}));
-const result = {
-  engine: engine.describe(),
-  batchSize,
-  plainMs: median(times.map(({ plain }) => plain)),
-  lockstepMs: median(times.map(({ lockstep }) => lockstep)),
-  ratio: median(times.map(({ plain, lockstep }) => plain / lockstep)),
-};
-console.log(JSON.stringify(result, undefined, 2));
-process.exit();
+
+console.log(
+  `${machineLine()}, one process, ${threads} thread(s), batch ${batch}, ${rounds} rounds of ${steps} steps in turn`,
+);
+console.log('median samples per second, and the median ratio to plain tfjs-node:');
+for (const { name, config } of models) {
+  const measured: { readonly plain: number; readonly own: readonly number[] }[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const plain = plainRate(config);
+    const own: number[] = [];
+    for (const shards of shardCounts) own.push(await lockstepRate(config, shards));
+    measured.push({ plain, own });
+  }
+  const figures = shardCounts.map((shards, i) => {
+    const rate = median(measured.map(({ own }) => own[i] ?? Number.NaN));
+    const ratio = median(measured.map(({ plain, own }) => (own[i] ?? Number.NaN) / plain));
+    return `${shards} shard(s) ${rate.toFixed(0)} (${ratio.toFixed(2)}x)`;
+  });
+  const plain = median(measured.map((one) => one.plain));
+  console.log([`${name}: tfjs-node ${plain.toFixed(0)}`, ...figures].join(', '));
+}
