@@ -1,7 +1,11 @@
 import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { countRound, interruptRounds } from '../../src/worker/communicator/round-counters.js';
-import { stateIndex, type Interruption } from '../../src/worker/communicator/thread-protocol.js';
+import {
+  countRound,
+  interruptRounds,
+  stateIndex,
+  type Interruption,
+} from '../../src/worker/communicator/thread-protocol.js';
 import { ThreadState } from '../../src/worker/communicator/thread-state.js';
 import { PeerLostError, toWireError } from '../../src/shared/errors.js';
 
@@ -9,7 +13,7 @@ function channel() {
   const { port1, port2 } = new MessageChannel();
   port1.unref();
   const main = new ThreadState(port1);
-  const thread = new Int32Array(main.buffer as SharedArrayBuffer);
+  const thread = new Int32Array(main.buffer);
   const interrupt = (reason: Interruption): void => {
     port2.postMessage(reason);
     interruptRounds(thread);

@@ -16,13 +16,14 @@ import { CommunicatorCore } from './communicator-core.js';
 import { GenerationEnded } from './generation-ended.js';
 import type { JoinedGeneration } from './joined-generation.js';
 import {
+  countRound,
+  interruptRounds,
   stateIndex,
   type FromThread,
   type Interruption,
   type ThreadOptions,
   type ToThread,
 } from './thread-protocol.js';
-import { countRound, interruptRounds } from './round-counters.js';
 import { observationMs, WorkerHealth } from './worker-health.js';
 import { openWorkerTransports } from './worker-transports.js';
 
