@@ -1,9 +1,10 @@
 /**
  * Compares Lockstep with plain tfjs-node (`model.apply` on the gradient tape, `tf.train.adam`) on the models of bench/zoo and the
  * recipe, each in one process, in turn, with the same batch size and threads:
- * `npm run bench:step -- [--only NAME] [--shards 1,4] [--batch N] [--threads N] [--rounds N] [--steps N]`.
+ * `npm run bench:step -- [--only NAME] [--shards 1,4] [--batch N] [--threads N] [--rounds N] [--steps N] [--wasm]`.
  *
- * Lockstep computes each shard separately, so more shards cost more; the weights depend on their number alone.
+ * Lockstep computes each shard separately, so more shards cost more; the weights depend on their number alone. With `--wasm`, Lockstep
+ * also runs on WebAssembly, with the first number of shards.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -20,6 +21,7 @@ const { values: given } = parseArgs({
     threads: { type: 'string', default: '1' },
     rounds: { type: 'string', default: '3' },
     steps: { type: 'string', default: '30' },
+    wasm: { type: 'boolean', default: false },
   },
 });
 const [threads, rounds, steps] = [given.threads, given.rounds, given.steps].map(Number) as [
@@ -30,6 +32,8 @@ const [threads, rounds, steps] = [given.threads, given.rounds, given.steps].map(
 const batch = Number(given.batch);
 const warmUp = Math.floor(steps / 3);
 const shardCounts = given.shards.split(',').map(Number);
+const variants = shardCounts.map((shards) => ({ name: `${shards} shard(s)`, shards, engine: 'tensorflow' }));
+if (given.wasm) variants.push({ name: 'WebAssembly', shards: shardCounts[0] ?? 1, engine: 'wasm' });
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 const models = readdirSync(file('./zoo'))
@@ -52,9 +56,9 @@ function plainRate(config: string): number {
   return (JSON.parse(output.trim().split('\n').at(-1) ?? '') as { imagesPerSecond: number }).imagesPerSecond;
 }
 
-function lockstepRate(config: string, shards: number): Promise<number> {
+function lockstepRate(config: string, { shards, engine }: (typeof variants)[number]): Promise<number> {
   const options = ['--single-process', '--threads', threads, '--batch-size', batch, '--shards', shards];
-  return imagesPerSecond({ options: [...options, '--config', config], steps, warmUp });
+  return imagesPerSecond({ options: [...options, '--engine', engine, '--config', config], steps, warmUp });
 }
 
 console.log(
@@ -66,13 +70,13 @@ for (const { name, config } of models) {
   for (let round = 0; round < rounds; round++) {
     const plain = plainRate(config);
     const own: number[] = [];
-    for (const shards of shardCounts) own.push(await lockstepRate(config, shards));
+    for (const variant of variants) own.push(await lockstepRate(config, variant));
     measured.push({ plain, own });
   }
-  const figures = shardCounts.map((shards, i) => {
+  const figures = variants.map(({ name: variant }, i) => {
     const rate = median(measured.map(({ own }) => own[i] ?? Number.NaN));
     const ratio = median(measured.map(({ plain, own }) => (own[i] ?? Number.NaN) / plain));
-    return `${shards} shard(s) ${rate.toFixed(0)} (${ratio.toFixed(2)}x)`;
+    return `${variant} ${rate.toFixed(0)} (${ratio.toFixed(2)}x)`;
   });
   const plain = median(measured.map((one) => one.plain));
   console.log([`${name}: tfjs-node ${plain.toFixed(0)}`, ...figures].join(', '));
