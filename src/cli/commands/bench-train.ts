@@ -122,4 +122,4 @@ function describe(measurement: Measurement): string[] {
 }
 
 const tableRow = (name: string, cells: readonly string[]): string =>
-  `  ${name.padEnd(24)}${cells.map((cell) => cell.padStart(9)).join('')}`;
+  `  ${name.padEnd(24)}${cells.map((cell) => cell.padStart(10)).join('')}`;

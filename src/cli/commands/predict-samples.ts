@@ -4,15 +4,13 @@ import { readCsvSamples, type CsvSample } from '../../api/data/csv-samples.js';
 import { isJsonFile, readJsonSamples, type JsonSample } from '../../api/data/json-samples.js';
 import { normalizationOf } from '../../shared/data/preprocessing.js';
 import { DataError } from '../../shared/errors.js';
-import { exitStatus } from '../../shared/exit-status.js';
 import { predictSample, type OutputPrediction } from '../../worker/predict/predict-samples.js';
-import { describeError } from '../exit.js';
-import { PredictionSummary } from './predict-summary.js';
+import { predictFiles, type PredictedFile } from './predict-files.js';
 import type { SavedRun } from '../runs/open-saved-run.js';
 
 export interface SamplesRequest {
   readonly run: Pick<SavedRun, 'engine' | 'config' | 'model' | 'preprocessing'>;
-  readonly files: readonly { readonly file: string; readonly path: string }[];
+  readonly files: readonly PredictedFile[];
   /** Names of the classes in order; empty if there are none. */
   readonly names: readonly string[];
   readonly json: boolean;
@@ -22,7 +20,7 @@ export interface SamplesRequest {
  * Prints one line per sample, and a summary of the samples that state their class. A file that cannot be read is reported, the others
  * are used, and the status is 2.
  */
-export async function predictSamples({ run, files, names, json }: SamplesRequest): Promise<number> {
+export function predictSamples({ run, files, names, json }: SamplesRequest): Promise<number> {
   const { engine, config, model, preprocessing } = run;
   const inputs = model.inputs.map(({ name, shape }) => ({ name, shape: shape.slice(1) }));
   // Pixels of a run on pictures are numbers from 0 to 255, as in its training.
@@ -35,39 +33,29 @@ export async function predictSamples({ run, files, names, json }: SamplesRequest
       inputs: sample.inputs.map(({ values, shape }) => ({ values: values.map(normalized), shape })),
     };
   };
-  const summary = new PredictionSummary();
-  let status: number = exitStatus.done;
-  for (const { file, path } of files) {
-    try {
-      const samples: readonly (JsonSample | CsvSample)[] = isJsonFile(path)
-        ? await readJsonSamples(path, inputs)
-        : await readCsvSamples(path, inputs);
-      for (const [i, sample] of samples.entries()) {
-        const where = 'line' in sample ? { line: sample.line } : { sample: i + 1 };
-        const place = `${file}, ${'line' in sample ? `line ${sample.line}` : `sample ${i + 1}`}`;
-        const outputs = predictSample(engine.tf, model, config.loss, prepared(sample));
-        const label = labelOf(sample, names, place);
-        const [first] = outputs;
-        if (label !== undefined && first && 'ranked' in first)
-          summary.addClass(first.output, first.ranked[0]?.label ?? 0, label);
-        const line = json
-          ? JSON.stringify({
-              event: 'prediction',
-              file,
-              ...where,
-              outputs: outputs.map((one) => named(one, names)),
-            })
-          : `${place}: ${outputs.map((one) => textOf(one, names, outputs.length > 1)).join('; ')}`;
-        process.stdout.write(`${line}\n`);
-      }
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      process.stderr.write(`${describeError(error)}\n`);
-      status = exitStatus.usage;
+  return predictFiles(files, json, async ({ file, path }, summary) => {
+    const samples: readonly (JsonSample | CsvSample)[] = isJsonFile(path)
+      ? await readJsonSamples(path, inputs)
+      : await readCsvSamples(path, inputs);
+    for (const [i, sample] of samples.entries()) {
+      const where = 'line' in sample ? { line: sample.line } : { sample: i + 1 };
+      const place = `${file}, ${'line' in sample ? `line ${sample.line}` : `sample ${i + 1}`}`;
+      const outputs = predictSample(engine.tf, model, config.loss, prepared(sample));
+      const label = labelOf(sample, names, place);
+      const [first] = outputs;
+      if (label !== undefined && first && 'ranked' in first)
+        summary.addClass(first.output, first.ranked[0]?.label ?? 0, label);
+      const line = json
+        ? JSON.stringify({
+            event: 'prediction',
+            file,
+            ...where,
+            outputs: outputs.map((one) => named(one, names)),
+          })
+        : `${place}: ${outputs.map((one) => textOf(one, names, outputs.length > 1)).join('; ')}`;
+      process.stdout.write(`${line}\n`);
     }
-  }
-  for (const line of summary.lines(json)) process.stdout.write(`${line}\n`);
-  return status;
+  });
 }
 
 function labelOf({ label }: JsonSample, names: readonly string[], place: string): number | undefined {

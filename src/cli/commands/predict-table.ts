@@ -3,12 +3,10 @@
 import { readingOf, readTableInputs } from '../../api/data/csv-predict.js';
 import { isJsonFile } from '../../api/data/json-samples.js';
 import type { ColumnEncoding, TablePreprocessing } from '../../shared/data/preprocessing.js';
-import { DataError } from '../../shared/errors.js';
-import { exitStatus } from '../../shared/exit-status.js';
 import type { RankedClass } from '../../worker/predict/classify.js';
 import { predictRows, type TargetPrediction } from '../../worker/predict/predict-rows.js';
-import { describeError } from '../exit.js';
-import { PredictionSummary } from './predict-summary.js';
+import { predictFiles, type PredictedFile } from './predict-files.js';
+import type { PredictionSummary } from './predict-summary.js';
 import type { SavedRun } from '../runs/open-saved-run.js';
 
 export interface TableRequest {
@@ -16,52 +14,35 @@ export interface TableRequest {
   readonly directory: string;
   readonly run: Pick<SavedRun, 'engine' | 'config' | 'model'>;
   readonly preprocessing: TablePreprocessing;
-  /** Names of the files as given, and their paths. */
-  readonly files: readonly { readonly file: string; readonly path: string }[];
+  readonly files: readonly PredictedFile[];
   readonly json: boolean;
 }
 
 /** Prints one line per row, and a summary of the rows with a known answer. A file that cannot be read is reported, the others are used, and the status is 2. */
-export async function predictTable({
-  directory,
-  run,
-  preprocessing,
-  files,
-  json,
-}: TableRequest): Promise<number> {
+export function predictTable({ directory, run, preprocessing, files, json }: TableRequest): Promise<number> {
   const reading = readingOf(directory, preprocessing);
   const { engine, config, model } = run;
   const encodings = new Map(preprocessing.columns.map((column) => [column.name, column]));
   const targets = reading.targets.flatMap((name) => encodings.get(name) ?? []);
-  const summary = new PredictionSummary();
-  let status: number = exitStatus.done;
-  for (const { file, path } of files) {
-    try {
-      const { lines, inputs, answers, notes } = await readTableInputs(path, preprocessing, reading);
-      for (const note of notes) process.stderr.write(`Warning: ${note}\n`);
-      const rows = predictRows(engine.tf, {
-        model,
-        count: lines.length,
-        inputs,
-        targets,
-        loss: config.loss,
-        batchSize: config.evalBatchSize,
-      });
-      for (const [i, predictions] of rows.entries()) {
-        for (const prediction of predictions) {
-          const answer = answers.get(prediction.target)?.[i] ?? '';
-          compare(summary, prediction, answer, encodings.get(prediction.target), reading.decimal);
-        }
-        process.stdout.write(`${(json ? jsonOf : textOf)(file, lines[i] ?? 0, predictions, encodings)}\n`);
+  return predictFiles(files, json, async ({ file, path }, summary) => {
+    const { lines, inputs, answers, notes } = await readTableInputs(path, preprocessing, reading);
+    for (const note of notes) process.stderr.write(`Warning: ${note}\n`);
+    const rows = predictRows(engine.tf, {
+      model,
+      count: lines.length,
+      inputs,
+      targets,
+      loss: config.loss,
+      batchSize: config.evalBatchSize,
+    });
+    for (const [i, predictions] of rows.entries()) {
+      for (const prediction of predictions) {
+        const answer = answers.get(prediction.target)?.[i] ?? '';
+        compare(summary, prediction, answer, encodings.get(prediction.target), reading.decimal);
       }
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      process.stderr.write(`${describeError(error)}\n`);
-      status = exitStatus.usage;
+      process.stdout.write(`${(json ? jsonOf : textOf)(file, lines[i] ?? 0, predictions, encodings)}\n`);
     }
-  }
-  for (const line of summary.lines(json)) process.stdout.write(`${line}\n`);
-  return status;
+  });
 }
 
 /** Adds a prediction to the summary if the row states its answer. */

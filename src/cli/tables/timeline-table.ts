@@ -23,7 +23,7 @@ const mostColumns = 8;
 export function timelineRows(workers: TimelineEvent['workers']): readonly string[] {
   const shown = workers.slice(0, mostColumns);
   const row = (name: string, cells: readonly (string | number)[]): string =>
-    `  ${name.padEnd(24)}${cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell).padStart(9)).join('')}`;
+    `  ${name.padEnd(24)}${cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell).padStart(10)).join('')}`;
   const more = workers.length > mostColumns ? ` (${workers.length - mostColumns} more in the file)` : '';
   return [
     `Milliseconds per step, medians of ${shown[0]?.steps ?? 0} steps${more}:`,
