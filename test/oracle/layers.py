@@ -105,4 +105,20 @@ for name, columns in {"norm": 48, "thin": 19}.items():
     out.update({f"{name}_{key}": value.detach().float() for key, value in dict(x=x, g=g, b=b, dy=dy).items()})
     out.update({f"{name}_y": y.detach(), f"{name}_gx": x.grad, f"{name}_gg": g.grad, f"{name}_gb": b.grad})
 
+# Three transposed convolutions whose windows meet, overlap, and leave gaps, with a ReLU after the first.
+x, dy = single(rand(2, 4, 3, 5)), rand(2, 19, 26, 2).float().double()
+kernels = [single(rand(*shape)) for shape in [(2, 2, 6, 5), (3, 3, 4, 6), (3, 1, 2, 4)]]
+biases = [single(rand(filters)) for filters in [6, 4, 2]]
+strides, gaps = [(2, 2), (2, 2), (1, 2)], [0, 0, (0, 1)]
+y = x.permute(0, 3, 1, 2)
+for i in range(3):
+    y = F.conv_transpose2d(y, kernels[i].permute(3, 2, 0, 1), biases[i], strides[i], output_padding=gaps[i])
+    y = F.relu(y) if i == 0 else y
+y = y.permute(0, 2, 3, 1)
+y.backward(dy)
+keep(transposed_x=x, transposed_dy=dy, transposed_y=y)
+for i in range(3):
+    keep(**{f"transposed{i}_k": kernels[i], f"transposed{i}_b": biases[i]})
+    keep(**{f"transposed{i}_gk": kernels[i].grad, f"transposed{i}_gb": biases[i].grad})
+
 save_file(out, sys.argv[1], metadata={"about": json.dumps({"torch": torch.__version__, "seed": SEED})})

@@ -6,6 +6,8 @@ import { decodeSafetensors, type NamedTensor } from '../../src/shared/checkpoint
 import { vectorOf } from '../../src/shared/model/named-vectors.js';
 import { runConfigSchema } from '../../src/shared/config/run-config.js';
 import type { Engine, EngineChoice } from '../../src/worker/engine/engine.js';
+import type { CollectiveRegistrar } from '../../src/worker/communicator/communicator.js';
+import { Executor } from '../../src/worker/executor/executor.js';
 import { kernelsOf } from '../../src/worker/kernels/choose.js';
 import type { Kernels } from '../../src/worker/kernels/kernels.js';
 import { learningRateAt } from '../../src/worker/optimizer/schedule.js';
@@ -27,6 +29,13 @@ function error(got: ArrayLike<number>, name: string): number {
   const norm = (values: number[]): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
   return norm(Array.from(got, (value, i) => value - (expected[i] ?? 0))) / norm(Array.from(expected));
 }
+
+/** The communicator of a model that communicates nothing. */
+const alone: CollectiveRegistrar = {
+  allocate: () => new Float64Array(0) as never,
+  register: () => ({}) as never,
+  tick: () => undefined,
+};
 
 /** float32 has 6e-8 a rounding, and the longest sum here has 288 terms of random sign: 17 roundings of a norm. */
 const bound = 1e-6;
@@ -54,6 +63,40 @@ describe.each<EngineChoice>(['tensorflow', 'wasm', 'js'])(
       near(kernels.conv2d(x, k, window), 'conv_y');
       near(kernels.conv2dInputGradient(x.shape, k, dy, window), 'conv_gx');
       near(kernels.conv2dFilterGradient(x, k.shape, dy, window), 'conv_gk');
+    });
+
+    it('ConvTranspose2d layers have the output and gradients of PyTorch', () => {
+      const { tf } = engine;
+      const options = [
+        { filters: 6, kernelSize: [2, 2], strides: [2, 2], activation: 'relu', inputShape: [4, 3, 5] },
+        { filters: 4, kernelSize: [3, 3], strides: [2, 2] },
+        { filters: 2, kernelSize: [3, 1], strides: [1, 2] },
+      ] as const;
+      const model = tf.sequential({
+        layers: options.map((option) => tf.layers.conv2dTranspose(option as never)),
+      });
+      model.setWeights([0, 1, 2].flatMap((i) => [given(`transposed${i}_k`), given(`transposed${i}_b`)]));
+      const gradients: Record<number, ArrayLike<number>> = {};
+      const executor = new Executor({ tf, kernels, model, communicator: alone, seed: 1 });
+      const step = {
+        training: true,
+        step: 1,
+        shards: [{ local: 0, start: 0, count: 2 }],
+        gradient: (weight: number, _: unknown, value: unknown) =>
+          void (gradients[weight] = (value as Tensor).dataSync()),
+      };
+      tf.tidy(() =>
+        executor.train(step, [[given('transposed_x')]], (outputs) => {
+          near(outputs[0]?.[0] as Tensor, 'transposed_y');
+          return [[given('transposed_dy')]];
+        }),
+      );
+      // The longest sum has 988 terms: 31 roundings of a norm.
+      for (const i of [0, 1, 2]) {
+        expect(error(gradients[2 * i] ?? [], `transposed${i}_gk`), `kernel ${i}`).toBeLessThan(2 * bound);
+        expect(error(gradients[2 * i + 1] ?? [], `transposed${i}_gb`), `bias ${i}`).toBeLessThan(2 * bound);
+      }
+      model.dispose();
     });
 
     it('MaxPool2d has the output and gradients of PyTorch, with ties', () => {

@@ -4,25 +4,26 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { fieldsOf, type Layer } from '../layer.js';
 import type { LayerImplementation, LayerOp, LayerServices } from '../layer-op.js';
 import { batchNormalization } from './batch-normalization.js';
-import { conv2d } from './conv2d.js';
+import { convolutions } from './convolutions.js';
 import { dense } from './dense.js';
-import { depthwiseConv2d } from './depthwise-conv2d.js';
 import { dropout } from './dropout.js';
 import { layerNormalization } from './layer-normalization.js';
 import { multiHeadAttention } from './multi-head-attention.js';
 import { embedding } from './embedding.js';
+import { add, concatenate } from './merge.js';
 import { inLayer, recorded } from './recorded-layer.js';
 import { bidirectional, recurrent } from './recurrent.js';
 import { activation, flatten, maxPooling2d, relu } from './simple.js';
 import { stackOp, unstackOp } from './time-steps.js';
 
 const implementations: Readonly<Record<string, LayerImplementation>> = {
+  ...convolutions,
   Activation: activation,
+  Add: add,
   BatchNormalization: batchNormalization,
   Bidirectional: bidirectional,
-  Conv2D: conv2d,
+  Concatenate: concatenate,
   Dense: dense,
-  DepthwiseConv2D: depthwiseConv2d,
   Dropout: dropout,
   Embedding: embedding,
   Flatten: flatten,
