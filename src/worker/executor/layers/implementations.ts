@@ -13,7 +13,7 @@ import { embedding } from './embedding.js';
 import { add, concatenate } from './merge.js';
 import { inLayer, recorded } from './recorded-layer.js';
 import { bidirectional, recurrent } from './recurrent.js';
-import { activation, flatten, maxPooling2d, relu } from './simple.js';
+import { activation, flatten, globalAveragePooling, maxPooling2d, relu } from './simple.js';
 import { stackOp, unstackOp } from './time-steps.js';
 
 const implementations: Readonly<Record<string, LayerImplementation>> = {
@@ -28,6 +28,8 @@ const implementations: Readonly<Record<string, LayerImplementation>> = {
   Embedding: embedding,
   Flatten: flatten,
   GRU: recurrent,
+  GlobalAveragePooling1D: globalAveragePooling,
+  GlobalAveragePooling2D: globalAveragePooling,
   LSTM: recurrent,
   LayerNormalization: layerNormalization,
   MaxPooling2D: maxPooling2d,

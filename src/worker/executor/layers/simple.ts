@@ -1,6 +1,6 @@
-/** Layers without weights that have an implementation for speed: ReLU and ReLU6, linear activations, Flatten, MaxPooling2D. */
+/** Layers without weights that have an implementation for speed: ReLU and ReLU6, linear activations, Flatten, pooling. */
 
-import type { Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { fieldsOf } from '../layer.js';
 import { shardwise, type LayerImplementation } from '../layer-op.js';
 
@@ -50,5 +50,26 @@ export const maxPooling2d: LayerImplementation = (layer, { kernels }) => {
   return shardwise((x) => {
     const { y, gradient } = kernels.maxPool(x as Tensor4D, { size: poolSize, strides, padding });
     return [y, (dy) => gradient(dy as Tensor4D)];
+  });
+};
+
+/**
+ * Implements the mean over time, or over height and width. tfjs's gradient multiplies by a tensor of ones that JavaScript fills, as large as
+ * the input.
+ */
+export const globalAveragePooling: LayerImplementation = (layer, { tf }) => {
+  if (layer.getConfig()['dataFormat'] === 'channelsFirst') return undefined;
+  return shardwise((x) => {
+    const sizes = x.shape.slice(1, -1);
+    const ones = sizes.map(() => 1);
+    const [rows = 0] = x.shape;
+    const channels = x.shape.at(-1) ?? 0;
+    const places = sizes.reduce((product, size) => product * size, 1);
+    const axes = sizes.map((_, i) => i + 1);
+    const backward = (dy: Tensor): Tensor => {
+      const shares = tf.reshape(tf.div(dy, places), [rows, ...ones, channels]);
+      return tf.tile(shares, [1, ...sizes, 1]);
+    };
+    return [tf.mean(x, axes), backward];
   });
 };
