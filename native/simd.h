@@ -27,6 +27,7 @@
 #ifdef LOCKSTEP_SIMD
 
 #define INLINE_SIMD static inline __attribute__((always_inline))
+#define INLINE_LAMBDA __attribute__((always_inline))
 
 namespace lockstep {
 

@@ -26,10 +26,12 @@ INLINE_SIMD void MultiplyTile(const float* a, const float* b, int64_t inner, int
     for (int k = 0; k < vectors; k++) Store(product + r * columns + k * kWidth, sums[r][k]);
 }
 
-// All `rows` rows of a, for `vectors` vectors of columns.
-template <int vectors>
-INLINE_SIMD void MultiplyPanel(const float* a, const float* b, int64_t rows, int64_t inner, int64_t columns,
+// All `rows` rows of a, for `vectors` vectors of columns. `inner` is `fixed` if that is not 0: a known distance of the
+// rows of a needs no registers for their addresses.
+template <int vectors, int64_t fixed>
+INLINE_SIMD void MultiplyPanel(const float* a, const float* b, int64_t rows, int64_t given_inner, int64_t columns,
                                float* product) {
+  const int64_t inner = fixed > 0 ? fixed : given_inner;
   // Tiles of nearly equal height, so that no last tile is too short to hide the latency of the multiply-add.
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
   for (int64_t tile = 0; tile < tiles; tile++) {
@@ -47,12 +49,29 @@ INLINE_SIMD void MultiplyPanel(const float* a, const float* b, int64_t rows, int
   }
 }
 
-// product [rows, columns] = a [rows, inner] * b [inner, columns].
-INLINE_SIMD void Multiply(const float* a, const float* b, int64_t rows, int64_t inner, int64_t columns,
-                          float* product) {
+template <int64_t fixed>
+INLINE_SIMD void MultiplyFixed(const float* a, const float* b, int64_t rows, int64_t inner, int64_t columns,
+                               float* product) {
   int64_t k = 0;
-  for (; k + 2 * kWidth <= columns; k += 2 * kWidth) MultiplyPanel<2>(a, b + k, rows, inner, columns, product + k);
-  for (; k < columns; k += kWidth) MultiplyPanel<1>(a, b + k, rows, inner, columns, product + k);
+  for (; k + 2 * kWidth <= columns; k += 2 * kWidth)
+    MultiplyPanel<2, fixed>(a, b + k, rows, inner, columns, product + k);
+  for (; k < columns; k += kWidth) MultiplyPanel<1, fixed>(a, b + k, rows, inner, columns, product + k);
+}
+
+// product [rows, columns] = a [rows, inner] * b [inner, columns].
+static void Multiply(const float* a, const float* b, int64_t rows, int64_t inner, int64_t columns, float* product) {
+  switch (inner) {
+    case 8:
+      return MultiplyFixed<8>(a, b, rows, inner, columns, product);
+    case 16:
+      return MultiplyFixed<16>(a, b, rows, inner, columns, product);
+    case 32:
+      return MultiplyFixed<32>(a, b, rows, inner, columns, product);
+    case 64:
+      return MultiplyFixed<64>(a, b, rows, inner, columns, product);
+    default:
+      return MultiplyFixed<0>(a, b, rows, inner, columns, product);
+  }
 }
 
 // The product of a tile replaces the values of the result, is added to them, or continues their sums: the terms are

@@ -21,23 +21,24 @@ INLINE_SIMD void PatchPixels(const float* image, const float* zeros, int64_t hei
     }
 }
 
+// One row of B^T d B from the same row of B^T d.
+INLINE_SIMD void TransformPatchRow(Vector t0, Vector t1, Vector t2, Vector t3, Vector* points) {
+  points[0] = t0 - t2;
+  points[1] = t1 + t2;
+  points[2] = t2 - t1;
+  points[3] = t1 - t3;
+}
+
 // points = B^T d B for the kWidth channels from c on; `pixels` is a 4x4 patch.
 INLINE_SIMD void TransformInputPatch(const float* const* pixels, int64_t c, Vector* points) {
   Vector t[4][4];
   for (int i = 0; i < 4; i++) {
-    const Vector d0 = Load(pixels[i] + c), d1 = Load(pixels[4 + i] + c);
-    const Vector d2 = Load(pixels[8 + i] + c), d3 = Load(pixels[12 + i] + c);
-    t[0][i] = d0 - d2;
-    t[1][i] = d1 + d2;
-    t[2][i] = d2 - d1;
-    t[3][i] = d1 - d3;
+    Vector column[4];
+    TransformPatchRow(Load(pixels[i] + c), Load(pixels[4 + i] + c), Load(pixels[8 + i] + c), Load(pixels[12 + i] + c),
+                      column);
+    for (int r = 0; r < 4; r++) t[r][i] = column[r];
   }
-  for (int r = 0; r < 4; r++) {
-    points[4 * r + 0] = t[r][0] - t[r][2];
-    points[4 * r + 1] = t[r][1] + t[r][2];
-    points[4 * r + 2] = t[r][2] - t[r][1];
-    points[4 * r + 3] = t[r][1] - t[r][3];
-  }
+  for (int r = 0; r < 4; r++) TransformPatchRow(t[r][0], t[r][1], t[r][2], t[r][3], points + 4 * r);
 }
 
 // points = A dY A^T for the kWidth channels from c on; `pixels` is a 2x2 patch.
@@ -69,20 +70,57 @@ INLINE_SIMD void TilePixels(const float* x, const float* zeros, const ConvShape&
   PatchPixels(image, zeros, s.height, s.width, channels, 2 * row - before, 2 * column - before, patch, pixels);
 }
 
+// Calls store(tile, c, points) with the transformed input B^T d B of every tile of a block, for each kWidth channels
+// from c on. The patches of neighbours in a row share two columns of pixels, which are transformed once.
+template <typename StorePoints>
+INLINE_SIMD void TransformInput(const float* x, const float* zeros, const ConvShape& s, const TileBlock& block,
+                                StorePoints store) {
+  const float* image = x + block.image * s.height * s.width * s.inputs;
+  for (int64_t row = 0; row < block.rows; row++) {
+    const int64_t top = 2 * (block.row + row) - 1;
+    for (int64_t c = 0; c < s.inputs; c += kWidth) {
+      const float* pixels[4];
+      int64_t steps[4];
+      for (int i = 0; i < 4; i++) {
+        const bool inside = top + i >= 0 && top + i < s.height;
+        pixels[i] = inside ? image + (top + i) * s.width * s.inputs + c : zeros;
+        steps[i] = inside ? s.inputs : 0;
+      }
+      // t[i] is B^T d of the column 2 * tile - 1 + i; columns outside the image are zero.
+      Vector t[4][4];
+      const auto read_column = [&](int64_t column, Vector* to) INLINE_LAMBDA {
+        if (column < s.width) {
+          TransformPatchRow(Load(pixels[0]), Load(pixels[1]), Load(pixels[2]), Load(pixels[3]), to);
+          for (int i = 0; i < 4; i++) pixels[i] += steps[i];
+        } else {
+          for (int i = 0; i < 4; i++) to[i] = Splat(0);
+        }
+      };
+      for (int i = 0; i < 4; i++) t[0][i] = Splat(0);
+      read_column(0, t[1]);
+      for (int64_t tile = 0; tile < s.tile_columns(); tile++) {
+        read_column(2 * tile + 1, t[2]);
+        read_column(2 * tile + 2, t[3]);
+        Vector points[kPoints];
+        for (int r = 0; r < 4; r++) TransformPatchRow(t[0][r], t[1][r], t[2][r], t[3][r], points + 4 * r);
+        store(row * s.tile_columns() + tile, c, points);
+        for (int i = 0; i < 4; i++) {
+          t[0][i] = t[2][i];
+          t[1][i] = t[3][i];
+        }
+      }
+    }
+  }
+}
+
 // Transforms the input of every tile of a block into factors of sums over channels: [point, tile, inputs / kPack].
 INLINE_SIMD void TransformForChannelSums(const float* x, const float* zeros, const ConvShape& s, const TileBlock& block,
                                          float* out) {
-  const int64_t count = block.tiles(s);
   const int64_t lanes = s.inputs / kPack;
-  for (int64_t tile = 0; tile < count; tile++) {
-    const float* pixels[kPoints];
-    TilePixels<4>(x, zeros, s, block, tile, s.inputs, pixels);
-    for (int64_t c = 0; c < s.inputs; c += kWidth) {
-      Vector points[kPoints];
-      TransformInputPatch(pixels, c, points);
-      for (int64_t p = 0; p < kPoints; p++) StoreFactors(out + (p * count + tile) * lanes, c, points[p]);
-    }
-  }
+  const int64_t plane = ConvShape::plane_floats(block.tiles(s), lanes);
+  TransformInput(x, zeros, s, block, [=](int64_t tile, int64_t c, const Vector* points) INLINE_LAMBDA {
+    for (int64_t p = 0; p < kPoints; p++) StoreFactors(out + p * plane + tile * lanes, c, points[p]);
+  });
 }
 
 // Transforms the patches of every tile of a block into factors of sums over tiles: [point, PackedLength(tiles),
@@ -92,6 +130,13 @@ INLINE_SIMD void TransformForTileSums(const float* x, const float* zeros, const 
                                       int64_t channels, float* out) {
   const int64_t count = block.tiles(s);
   const int64_t length = PackedLength(count);
+  const int64_t plane = ConvShape::plane_floats(length, channels);
+  if (patch == 4 && kPack == 1) {
+    TransformInput(x, zeros, s, block, [=](int64_t tile, int64_t c, const Vector* points) INLINE_LAMBDA {
+      for (int64_t p = 0; p < kPoints; p++) Store(out + p * plane + tile * channels + c, points[p]);
+    });
+    return;
+  }
   for (int64_t packed = 0; packed < length; packed++) {
     const float* pixels[kPack][kPoints];
     for (int64_t i = 0; i < kPack; i++) {
@@ -110,7 +155,7 @@ INLINE_SIMD void TransformForTileSums(const float* x, const float* zeros, const 
           TransformGradientPatch(pixels[i], c, points[i]);
       }
       for (int64_t p = 0; p < kPoints; p++)
-        Store(out + (p * length + packed) * channels + c, PackLanes(points[0][p], points[kPack - 1][p]));
+        Store(out + p * plane + packed * channels + c, PackLanes(points[0][p], points[kPack - 1][p]));
     }
   }
 }
@@ -119,7 +164,7 @@ INLINE_SIMD void TransformForTileSums(const float* x, const float* zeros, const 
 INLINE_SIMD void TransformOutput(const float* products, const ConvShape& s, const TileBlock& block, float* y) {
   const int64_t channels = s.outputs;
   const int64_t columns = s.tile_columns();
-  const int64_t plane = block.rows * columns * channels;
+  const int64_t plane = ConvShape::plane_floats(block.tiles(s), channels);
   float* image = y + block.image * s.height * s.width * channels;
   for (int64_t row = 0; row < block.rows; row++) {
     const int64_t top = 2 * (block.row + row);
@@ -213,16 +258,18 @@ static void WinogradTransformFilter(const float* filter, int64_t inputs, int64_t
 static void WinogradForward(const float* x, const float* filter, const float* zeros, const ConvShape& s, int64_t first,
                             int64_t last, float* y) {
   thread_local Scratch scratch;
-  float* tiles = scratch.Reserve(kPoints * s.block_tiles() * (s.inputs + s.outputs));
-  float* products = tiles + kPoints * s.block_tiles() * s.inputs;
+  float* tiles = scratch.Reserve(s.block_floats(s.inputs) + s.block_floats(s.outputs));
+  float* products = tiles + s.block_floats(s.inputs);
   const int64_t lanes = s.inputs / kPack;
   for (int64_t index = first; index < last; index++) {
     const TileBlock block = TileBlock::At(s, index);
     const int64_t count = block.tiles(s);
     TransformForChannelSums(x, zeros, s, block, tiles);
+    const int64_t plane = ConvShape::plane_floats(count, lanes),
+                  product_plane = ConvShape::plane_floats(count, s.outputs);
     for (int64_t p = 0; p < kPoints; p++)
-      Multiply(tiles + p * count * lanes, filter + p * lanes * s.outputs, count, lanes, s.outputs,
-               products + p * count * s.outputs);
+      Multiply(tiles + p * plane, filter + p * lanes * s.outputs, count, lanes, s.outputs,
+               products + p * product_plane);
     TransformOutput(products, s, block, y);
   }
 }
@@ -232,8 +279,8 @@ static void WinogradForward(const float* x, const float* filter, const float* ze
 static void WinogradPartitionGradient(const float* x, const float* dy, const float* zeros, const ConvShape& s,
                                       int64_t partition, float* sums) {
   thread_local Scratch scratch;
-  float* tiles = scratch.Reserve(kPoints * s.block_tiles() * (s.inputs + s.outputs));
-  float* gradients = tiles + kPoints * s.block_tiles() * s.inputs;
+  float* tiles = scratch.Reserve(s.block_floats(s.inputs) + s.block_floats(s.outputs));
+  float* gradients = tiles + s.block_floats(s.inputs);
   std::memset(sums, 0, static_cast<size_t>(s.filter_floats()) * sizeof(float));
   const int64_t last = std::min((partition + 1) * s.blocks_per_partition(), s.blocks());
   for (int64_t index = partition * s.blocks_per_partition(); index < last; index++) {
@@ -241,8 +288,10 @@ static void WinogradPartitionGradient(const float* x, const float* dy, const flo
     const int64_t length = PackedLength(block.tiles(s));
     TransformForTileSums<4>(x, zeros, s, block, s.inputs, tiles);
     TransformForTileSums<2>(dy, zeros, s, block, s.outputs, gradients);
+    const int64_t plane = ConvShape::plane_floats(length, s.inputs);
+    const int64_t gradient_plane = ConvShape::plane_floats(length, s.outputs);
     for (int64_t p = 0; p < kPoints; p++)
-      AddOuterProducts(tiles + p * length * s.inputs, gradients + p * length * s.outputs, length, s.inputs, s.outputs,
+      AddOuterProducts(tiles + p * plane, gradients + p * gradient_plane, length, s.inputs, s.outputs,
                        sums + p * s.inputs * s.outputs);
   }
 }

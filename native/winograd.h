@@ -42,6 +42,12 @@ struct ConvShape {
   int64_t block_tiles() const { return block_rows() * tile_columns(); }
   int64_t blocks_per_partition() const { return kPartitionImages * blocks_per_image(); }
   int64_t partitions() const { return (images + kPartitionImages - 1) / kPartitionImages; }
+  // Floats of one point of a block's transformed tiles or products with `lanes` lanes per tile. A gap follows each
+  // point: without it the points of a tile can be a multiple of 4 KiB apart, and more of them fall into one set of the
+  // first-level cache than it has ways.
+  static int64_t plane_floats(int64_t tiles, int64_t lanes) { return tiles * lanes + 16; }
+  // Floats of the transformed tiles or products of a block with `channels` channels.
+  int64_t block_floats(int64_t channels) const { return kPoints * plane_floats(block_tiles(), channels); }
   // Size of a transformed filter.
   int64_t filter_floats() const { return kPoints * inputs * outputs; }
   bool valid() const {
