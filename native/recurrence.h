@@ -34,9 +34,11 @@ struct Recurrence {
 
   int64_t gates() const { return kind == kLstm ? 4 : kind == kGru ? 3 : 1; }
   int64_t states() const { return kind == kLstm ? 2 : 1; }
-  // Parts of the record, each [samples, steps, units] in the order of the input's time: the hidden state after the
-  // step, the hidden state before it with its dropout, and what the backward pass needs. LSTM: i, f, g, o, the carry
-  // after the step, and its activation. GRU: z, r, the candidate, and r * the state before the step.
+  // Parts of the record, each with [samples, steps, units] values in the order of the input's time: the hidden state
+  // after the step, the hidden state before it with its dropout, and what the backward pass needs. LSTM: i, f, g, o,
+  // the carry after the step, and its activation. GRU: z, r, the candidate, and r * the state before the step. The
+  // gates and the candidate are joined to [samples, steps, gates * units], like `projected`, so that a step of a sample
+  // reads and writes few separate places.
   int64_t parts() const { return kind == kLstm ? 8 : kind == kGru ? 6 : 2; }
   int64_t part() const { return samples * steps * units; }
   // The input's time step of step `s` of the recurrence.
@@ -58,7 +60,8 @@ struct RecurrenceInputs {
 // Gradients that the backward pass receives; a null pointer means zeros.
 struct RecurrenceGradients {
   const float* hidden;  // [samples, steps, units]: of the hidden states after each step
-  const float* last;    // [states, samples, units]: of the states after the last step
+  const float* last;    // [last_states, samples, units]: of the first states after the last step; zeros for the others
+  int64_t last_states;
 };
 
 constexpr int kRecordHidden = 0, kRecordPrevious = 1, kRecordFirst = 2, kRecordCarry = 6, kRecordCarryOut = 7,

@@ -7,6 +7,8 @@
 
 #include "recurrence.h"
 
+#include <algorithm>
+
 #include "op.h"
 #include "registration.h"
 #include "thread_pool.h"
@@ -133,9 +135,12 @@ void ComputeBackward(void* kernel, TF_OpKernelContext* context) {
                "LockstepRecurrenceGradient: expected a record [", shape.parts(), ", ", shape.samples, ", ", shape.steps,
                ", ", shape.units, "], got ", record))
     return;
+  // Gradients of the hidden state alone, or of all states.
   RecurrenceGradients dy = {};
+  dy.last_states =
+      last.count() == 0 || last.count() == cells ? last.count() / std::max<int64_t>(cells, 1) : shape.states();
   if (!ReadOptional(context, hidden, "gradients of the hidden states", shape.part(), &dy.hidden) ||
-      !ReadOptional(context, last, "gradients of the last states", shape.states() * cells, &dy.last))
+      !ReadOptional(context, last, "gradients of the last states", dy.last_states * cells, &dy.last))
     return;
   const int64_t projected = shape.gates() * shape.part();
   Output out(context, TF_FLOAT, {projected + shape.states() * cells}, 4, s);

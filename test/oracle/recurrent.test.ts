@@ -84,17 +84,16 @@ describe.each(['tensorflow', 'wasm'] as const)(
           initial: tf.stack(carries ? [h, given('c')] : [h]) as never,
         });
         const dLast = carries ? [given('dlast_h'), given('dlast_c')] : [given('dlast_h')];
-        const { projected, initial } = pass.backward(given('dhidden'), dLast);
-        const dy = tf.reshape(projected, [samples * time, k.shape[1] ?? 0]);
-        const recurrent = pass.recurrentKernelGradient(projected);
+        const { projected: dy, initial } = pass.backward(given('dhidden'), dLast);
+        const recurrent = pass.recurrentKernelGradient(dy);
         const gu = new Float32Array(given('u').size);
         if (typeof recurrent === 'function') recurrent(gu as never);
         else gu.set(recurrent.dataSync<'float32'>());
-        const [gh, gc] = tf.unstack(initial);
+        const [gh, gc] = tf.unstack(initial());
         const results: Record<string, Tensor | Float32Array | undefined> = {
-          hidden: pass.hidden,
-          last_h: pass.last[0],
-          last_c: pass.last[1],
+          hidden: pass.hidden(),
+          last_h: pass.last(0),
+          last_c: carries ? pass.last(1) : undefined,
           gx: tf.matMul(dy, k, false, true),
           gk: tf.matMul(rows, dy, true, false),
           gu,
@@ -111,6 +110,31 @@ describe.each(['tensorflow', 'wasm'] as const)(
         expect(distance(values, `${name}_${part}`), part).toBeLessThan(
           Math.max(2 * (errors[part] ?? 0), least),
         );
+    });
+
+    it('counts a missing gradient of the last carry as zeros', () => {
+      const { tf } = engine;
+      const random = (shape: number[], seed: number) =>
+        tf.randomNormal(shape, 0, 1, 'float32', seed) as never;
+      const gradients = tf.tidy(() => {
+        const pass = run(
+          { kind: 'lstm', activation: 'tanh', recurrentActivation: 'sigmoid', backwards: false },
+          {
+            projected: random([5, 4, 4 * 19], 1),
+            recurrentKernel: random([19, 4 * 19], 2),
+            bias: undefined,
+            mask: undefined,
+            dropout: undefined,
+            initial: random([2, 5, 19], 3),
+          },
+        );
+        const dHidden: Tensor = random([5, 19], 4);
+        return [[dHidden], [dHidden, tf.zeros([5, 19])]].map((last) => {
+          const { projected, initial } = pass.backward(undefined, last);
+          return [projected.dataSync(), initial().dataSync()];
+        });
+      });
+      expect(gradients[0]).toEqual(gradients[1]);
     });
   },
 );

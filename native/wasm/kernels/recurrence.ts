@@ -1,6 +1,6 @@
 /**
  * The recurrence of LSTM, GRU and SimpleRNN over all time steps, forward and backward, as native/simd_recurrence.h has
- * it: the same equations, record and layouts, with the sums of this module's products.
+ * it: the same equations and parts of the record, with the sums of this module's products.
  *
  * Gates of an LSTM are i, f, g (the candidate) and o; those of a GRU are z, r and the candidate, whose columns of the
  * recurrent kernel are panels of their own, because they multiply r * state.

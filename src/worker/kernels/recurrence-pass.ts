@@ -1,6 +1,6 @@
 /** Makes an engine's recurrence from its two ops: the forward pass, which writes a record, and the backward pass, which reads it. */
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Tensorflow } from '../../api/tensorflow.js';
 import type { Kernels } from './kernels.js';
 import {
@@ -21,7 +21,7 @@ export interface RecurrenceOps {
   record(options: RecurrenceOptions, inputs: RecurrenceInputs): Tensor;
   /**
    * Returns the gradient of `projected`, followed by that of the initial states.
-   * @param last gradients of the last states, [states, samples, units]; undefined for zeros
+   * @param last gradients of the first of the last states, [states, samples, units]; zeros for those that are missing
    */
   gradients(
     options: RecurrenceOptions,
@@ -44,34 +44,32 @@ export function recurrenceBy(
     const units = inputs.recurrentKernel.shape[0];
     const gates = gatesOf[kind];
     const record = ops.record(options, inputs);
-    const part = (index: number): Tensor3D =>
-      tf.reshape(tf.slice(record, [index, 0, 0, 0], [1, samples, time, units]), [samples, time, units]);
-    const lastOf = (states: Tensor3D): Tensor2D =>
-      tf.reshape(tf.slice(states, [0, backwards ? 0 : time - 1, 0], [samples, 1, units]), [samples, units]);
-    const hidden = part(parts.hidden);
-    const rows = (x: Tensor): Tensor2D => tf.reshape(x, [samples * time, x.size / (samples * time)]);
+    const part = (index: number): Tensor => tf.slice(record, [index, 0, 0, 0], [1, samples, time, units]);
+    const rows = (index: number): Tensor2D => tf.reshape(part(index), [samples * time, units]);
     return {
-      hidden,
-      last: [lastOf(hidden), ...(kind === 'lstm' ? [lastOf(part(parts.carry))] : [])],
+      hidden: () => tf.reshape(part(parts.hidden), [samples, time, units]),
+      last: (state) => {
+        const first = [state === 0 ? parts.hidden : parts.carry, 0, backwards ? 0 : time - 1, 0];
+        return tf.reshape(tf.slice(record, first, [1, samples, 1, units]), [samples, units]);
+      },
       backward: (dHidden, dLast) => {
-        const last = dLast ? tf.stack([...dLast]) : undefined;
+        const last = dLast && dLast.length > 1 ? tf.stack([...dLast]) : dLast?.[0];
         const gradients = ops.gradients(options, inputs, record, dHidden, last);
         const size = samples * time * gates * units;
         return {
-          projected: tf.reshape(tf.slice(gradients, 0, size), [samples, time, gates * units]),
-          initial: tf.reshape(tf.slice(gradients, size), [statesOf[kind], samples, units]),
+          projected: tf.reshape(tf.slice(gradients, 0, size), [samples * time, gates * units]),
+          initial: () => tf.reshape(tf.slice(gradients, size), [statesOf[kind], samples, units]),
         };
       },
       recurrentKernelGradient: (projected) => {
-        const dy = rows(projected);
-        if (kind !== 'gru') return kernels.denseGradient(rows(part(parts.previous)), dy);
+        if (kind !== 'gru') return kernels.denseGradient(rows(parts.previous), projected);
         // The candidate's columns multiply the state after the reset gate.
         const before = transposedProduct(
           kernels,
-          rows(part(parts.previous)),
-          tf.slice(dy, [0, 0], [-1, 2 * units]),
+          rows(parts.previous),
+          tf.slice(projected, [0, 0], [-1, 2 * units]),
         );
-        const candidate = transposedProduct(kernels, rows(part(parts.reset)), tf.slice(dy, [0, 2 * units]));
+        const candidate = transposedProduct(kernels, rows(parts.reset), tf.slice(projected, [0, 2 * units]));
         return tf.concat([before, candidate], 1);
       },
     };

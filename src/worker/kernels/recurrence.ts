@@ -44,25 +44,25 @@ export interface RecurrenceInputs {
 }
 
 export interface RecurrenceGradients {
-  /** [samples, time, gates * units]; its sum over samples and time is the gradient of the bias. */
-  readonly projected: Tensor3D;
-  /** [states, samples, units] */
-  readonly initial: Tensor3D;
+  /** [samples * time, gates * units]; its sum over the rows is the gradient of the bias. */
+  readonly projected: Tensor2D;
+  /** Returns the gradients of the initial states, [states, samples, units]. */
+  initial(): Tensor3D;
 }
 
-/** One recurrence on one shard; valid while its inputs live. */
+/** One recurrence on one shard; valid while its inputs live. The caller owns each tensor that a function returns. */
 export interface RecurrencePass {
-  /** [samples, time, units] */
-  readonly hidden: Tensor3D;
-  /** The states after the last step, [samples, units] each. */
-  readonly last: readonly Tensor2D[];
+  /** Returns the hidden states after each step, [samples, time, units]. */
+  hidden(): Tensor3D;
+  /** Returns a state after the last step, [samples, units]: 0 is the hidden state, 1 the carry of an LSTM. */
+  last(state: number): Tensor2D;
   /**
    * @param hidden gradient of `hidden`; undefined for zeros
-   * @param last gradients of `last`, each [samples, units]; undefined for zeros
+   * @param last gradients of the states after the last step, each [samples, units], in their order; zeros for those that are missing
    */
   backward(hidden: Tensor | undefined, last: readonly Tensor[] | undefined): RecurrenceGradients;
   /** Returns the gradient of the recurrent kernel, given that of `projected`, or a function that writes it (`GradientWriter`). */
-  recurrentKernelGradient(projected: Tensor3D): Tensor2D | ((target: PinnedVector) => void);
+  recurrentKernelGradient(projected: Tensor2D): Tensor2D | ((target: PinnedVector) => void);
 }
 
 /** Runs inside a tidy, which also frees what the backward pass needs. */

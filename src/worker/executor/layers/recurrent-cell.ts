@@ -52,10 +52,10 @@ export interface CellCall {
 }
 
 export interface CellPass {
-  /** [samples, time, units], in the order of the input's time. */
-  readonly hidden: Tensor3D;
-  /** The states after the last step. */
-  readonly last: readonly Tensor2D[];
+  /** Returns the hidden states, [samples, time, units], in the order of the input's time. */
+  hidden(): Tensor3D;
+  /** Returns a state after the last step: 0 is the hidden state, 1 the carry of an LSTM. */
+  last(state: number): Tensor2D;
   /**
    * Passes the gradients of the weights to `context`, deferred. Returns the gradient of the input, if it is needed, followed by those
    * of the states.
@@ -139,14 +139,13 @@ export class RecurrentCell {
       hidden: pass.hidden,
       last: pass.last,
       backward: (context, shard, dHidden, dLast) => {
-        const { projected, initial } = pass.backward(dHidden, dLast);
-        const dy: Tensor2D = tf.reshape(projected, [samples * time, columns]);
+        const { projected: dy, initial } = pass.backward(dHidden, dLast);
         context.defer(() => {
           this.#give(context, shard, kernel, () => kernels.denseGradient(rows, dy));
-          this.#give(context, shard, recurrentKernel, () => pass.recurrentKernelGradient(projected));
+          this.#give(context, shard, recurrentKernel, () => pass.recurrentKernelGradient(dy));
           if (bias) this.#give(context, shard, bias, () => kernels.columnSums(dy));
         });
-        const initialGradients = states.length > 0 ? tf.unstack(initial) : [];
+        const initialGradients = states.length > 0 ? tf.unstack(initial()) : [];
         if (!this.#services.needsInputGradient) return [];
         const dRows = kernels.matMul(kernels.operand(dy), weights, false, true);
         const dInput = tf.reshape(dRows, [samples, time, features]);

@@ -76,11 +76,11 @@ export const recurrent: LayerImplementation = (layer, services) => {
   const cell = RecurrentCell.of(layer, services);
   if (!cell) return undefined;
   const { returnSequences, returnState } = fieldsOf<RecurrentFields>(layer);
-  const direction = new Direction(services, cell, returnSequences, cell.backwards);
+  const direction = new Direction(services, returnSequences, cell.backwards);
   return recurrentOp(layer, services, (call) => {
     const pass = cell.forward(call);
     return {
-      outputs: [direction.output(pass), ...(returnState ? pass.last.map((state) => state.clone()) : [])],
+      outputs: [direction.output(pass), ...(returnState ? lastStates(cell, pass) : [])],
       backward: (context, shard, [dy, ...dStates]) =>
         direction.backward(pass, context, shard, dy as Tensor, dStates),
     };
@@ -95,9 +95,9 @@ export const bidirectional: LayerImplementation = (layer, services) => {
   if (!ahead || !back) return undefined;
   const { tf, needsInputGradient } = services;
   const directions = [
-    new Direction(services, ahead, returnSequences, ahead.backwards),
+    new Direction(services, returnSequences, ahead.backwards),
     // tfjs reverses the sequences of the second layer.
-    new Direction(services, back, returnSequences, !back.backwards),
+    new Direction(services, returnSequences, !back.backwards),
   ] as const;
   const { merge, split } = mergeOf(services, mergeMode);
   return recurrentOp(layer, services, ({ x, states, mask, draws }) => {
@@ -108,7 +108,7 @@ export const bidirectional: LayerImplementation = (layer, services) => {
     ] as const;
     const ys = directions.map((direction, i) => direction.output(passes[i] as CellPass)) as [Tensor, Tensor];
     const merged = merge(...ys);
-    const last = returnState ? passes.flatMap((pass) => pass.last.map((state) => state.clone())) : [];
+    const last = returnState ? [...lastStates(ahead, passes[0]), ...lastStates(back, passes[1])] : [];
     return {
       outputs: [...merged, ...last],
       backward: (context, shard, gradients) => {
@@ -128,25 +128,28 @@ export const bidirectional: LayerImplementation = (layer, services) => {
   });
 };
 
+/** All states after the last step. */
+function lastStates(cell: RecurrentCell, pass: CellPass): Tensor[] {
+  return Array.from({ length: cell.stateCount }, (_, state) => pass.last(state));
+}
+
 /** One direction of a layer: what the layer returns of the cell's pass, and the way back. */
 class Direction {
   readonly #services: LayerServices;
-  readonly #cell: RecurrentCell;
   readonly #returnSequences: boolean;
   readonly #reversed: boolean;
 
   /** @param reversed true if the layer returns the last time step of the input first */
-  constructor(services: LayerServices, cell: RecurrentCell, returnSequences: boolean, reversed: boolean) {
+  constructor(services: LayerServices, returnSequences: boolean, reversed: boolean) {
     this.#services = services;
-    this.#cell = cell;
     this.#returnSequences = returnSequences;
     this.#reversed = reversed;
   }
 
   /** All hidden states, or the last one. */
   output(pass: CellPass): Tensor {
-    if (!this.#returnSequences) return (pass.last[0] as Tensor).clone();
-    return this.#reversed ? this.#services.tf.reverse(pass.hidden, 1) : pass.hidden.clone();
+    if (!this.#returnSequences) return pass.last(0);
+    return this.#reversed ? this.#services.tf.reverse(pass.hidden(), 1) : pass.hidden();
   }
 
   /** @param dStates gradients of the last states; none if the layer does not return them */
@@ -162,12 +165,8 @@ class Direction {
       const dHidden = this.#reversed ? tf.reverse(dy, 1) : dy;
       return pass.backward(context, shard, dHidden, dStates.length > 0 ? dStates : undefined);
     }
-    const dLast = Array.from({ length: this.#cell.stateCount }, (_, i) => {
-      const dState = dStates[i];
-      if (i > 0) return dState ?? tf.zerosLike(dy);
-      return dState ? tf.add(dy, dState) : dy;
-    });
-    return pass.backward(context, shard, undefined, dLast);
+    const [dHidden, ...others] = dStates;
+    return pass.backward(context, shard, undefined, [dHidden ? tf.add(dy, dHidden) : dy, ...others]);
   }
 }
 

@@ -28,8 +28,8 @@ export function wasmRecurrence(module: WasmModule): RecurrenceOps {
       const { tensor, to } = module.output<Tensor1D>([projected + states]);
       const dInitial = to + projected * 4;
       const initial = module.floats(dInitial, states);
-      if (last) initial.set(module.floats(module.address(last), states));
-      else initial.fill(0);
+      initial.fill(0);
+      if (last) initial.set(module.floats(module.address(last), last.size));
       const call = callOf(module, options, inputs, true, {
         record: module.address(record),
         ofHidden: hidden ? module.address(hidden) : 0,

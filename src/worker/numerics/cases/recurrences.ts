@@ -42,8 +42,9 @@ export function recurrenceCases({ tf, kernels }: NumericsContext): NumericsCase[
         } as const;
         return () => {
           const pass = recurrence(options, inputs);
-          const { projected, initial } = pass.backward(dHidden, pass.last);
-          return [pass.hidden, projected, initial];
+          const last = Array.from({ length: statesOf[kind] }, (_, state) => pass.last(state));
+          const { projected, initial } = pass.backward(dHidden, last);
+          return [pass.hidden(), projected, initial()];
         };
       },
     })),
