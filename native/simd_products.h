@@ -78,20 +78,20 @@ static void Multiply(const float* a, const float* b, int64_t rows, int64_t inner
 // added one by one, with the bits of a single sum over all terms.
 enum class TileResult { kWrite, kAdd, kContinue };
 
-// One tile of a^T * b, summed over `length` rows of a [length, rows] and b [length, columns]: kOuterTileRows rows and
-// `vectors` vectors of columns of the product [rows, columns].
+// One tile of a^T * b, summed over `length` rows of a [length, a_stride] and b [length, b_stride]: kOuterTileRows rows
+// and `vectors` vectors of columns of the product [rows, columns].
 template <int vectors, TileResult result>
-INLINE_SIMD void OuterProductTile(const float* a, const float* b, int64_t length, int64_t rows, int64_t columns,
-                                  float* product) {
+INLINE_SIMD void OuterProductTile(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t length,
+                                  int64_t columns, float* product) {
   Vector sums[kOuterTileRows][vectors];
   for (int r = 0; r < kOuterTileRows; r++)
     for (int k = 0; k < vectors; k++)
       sums[r][k] = result == TileResult::kContinue ? Load(product + r * columns + k * kWidth) : Splat(0);
   for (int64_t t = 0; t < length; t++) {
     Vector factors[vectors];
-    for (int k = 0; k < vectors; k++) factors[k] = Load(b + t * columns + k * kWidth);
+    for (int k = 0; k < vectors; k++) factors[k] = Load(b + t * b_stride + k * kWidth);
     for (int r = 0; r < kOuterTileRows; r++) {
-      const Vector value = Splat(a[t * rows + r]);
+      const Vector value = Splat(a[t * a_stride + r]);
       for (int k = 0; k < vectors; k++) sums[r][k] = MultiplyAdd(value, factors[k], sums[r][k]);
     }
   }
@@ -117,9 +117,9 @@ INLINE_SIMD void OuterProductPanel(const float* a, const float* b, int64_t lengt
     for (int64_t r = first; r < last; r += kOuterTileRows) {
       float* tile = product + r * columns;
       if (start == 0)
-        OuterProductTile<vectors, TileResult::kWrite>(from_a + r, from_b, block, rows, columns, tile);
+        OuterProductTile<vectors, TileResult::kWrite>(from_a + r, rows, from_b, columns, block, columns, tile);
       else
-        OuterProductTile<vectors, TileResult::kContinue>(from_a + r, from_b, block, rows, columns, tile);
+        OuterProductTile<vectors, TileResult::kContinue>(from_a + r, rows, from_b, columns, block, columns, tile);
     }
   }
 }
@@ -130,8 +130,8 @@ INLINE_SIMD void AddOuterProducts(const float* a, const float* b, int64_t length
   for (int64_t r = 0; r < rows; r += kOuterTileRows) {
     int64_t k = 0;
     for (; k + 2 * kWidth <= columns; k += 2 * kWidth)
-      OuterProductTile<2, TileResult::kAdd>(a + r, b + k, length, rows, columns, sums + r * columns + k);
+      OuterProductTile<2, TileResult::kAdd>(a + r, rows, b + k, columns, length, columns, sums + r * columns + k);
     for (; k < columns; k += kWidth)
-      OuterProductTile<1, TileResult::kAdd>(a + r, b + k, length, rows, columns, sums + r * columns + k);
+      OuterProductTile<1, TileResult::kAdd>(a + r, rows, b + k, columns, length, columns, sums + r * columns + k);
   }
 }
