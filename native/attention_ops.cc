@@ -119,7 +119,7 @@ void ComputeForward(void* kernel, TF_OpKernelContext* context) {
   });
 }
 
-// The common inputs and dy -> the gradients of query, key and value, one after the other.
+// The common inputs and dy -> the gradients of query, key and value.
 void ComputeBackward(void* kernel, TF_OpKernelContext* context) {
   const Options& options = *static_cast<Options*>(kernel);
   Status s;
@@ -134,11 +134,11 @@ void ComputeBackward(void* kernel, TF_OpKernelContext* context) {
                "LockstepAttentionGradient: expected dy [", shape.samples, ", ", shape.queries, ", ", shape.heads, ", ",
                shape.value_size, "], got ", dy))
     return;
-  const int64_t query = inputs.query.count(), key = inputs.key.count();
-  Output out(context, TF_FLOAT, {query + key + inputs.value.count()}, 4, s);
+  Output query(context, TF_FLOAT, inputs.query.dims(), 4, s, 0), key(context, TF_FLOAT, inputs.key.dims(), 4, s, 1);
+  Output value(context, TF_FLOAT, inputs.value.dims(), 4, s, 2);
   if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  float* to = static_cast<float*>(out.data());
-  const AttentionGradients gradients = {to, to + query, to + query + key};
+  const AttentionGradients gradients = {static_cast<float*>(query.data()), static_cast<float*>(key.data()),
+                                        static_cast<float*>(value.data())};
   ThreadPool::Get().ParallelFor(shape.samples * shape.heads, GrainHeads(shape), [&](int64_t from, int64_t end) {
     options.kernels->backward(shape, in, dy.data(), from, end, gradients);
   });
@@ -150,7 +150,8 @@ const bool registered = [] {
                                      "mask: float",  "dropout: float", "scale: float"};
   Register("LockstepAttention", inputs, "y: float", options, ComputeForward);
   inputs.push_back("dy: float");
-  Register("LockstepAttentionGradient", inputs, "gradients: float", options, ComputeBackward);
+  Register("LockstepAttentionGradient", inputs,
+           std::vector<const char*>{"d_query: float", "d_key: float", "d_value: float"}, options, ComputeBackward);
   return true;
 }();
 

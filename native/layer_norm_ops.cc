@@ -47,7 +47,7 @@ void ComputeForward(void*, TF_OpKernelContext* context) {
   });
 }
 
-// dy, x, gamma, epsilon -> dx, followed by the gradients of gamma and beta.
+// dy, x, gamma, epsilon -> dx and the gradients of gamma and beta.
 void ComputeBackward(void*, TF_OpKernelContext* context) {
   Status s;
   Input dy(context, 0, s), x(context, 1, s), gamma(context, 2, s), epsilon(context, 3, s);
@@ -58,9 +58,10 @@ void ComputeBackward(void*, TF_OpKernelContext* context) {
                ", got ", dy))
     return;
   const int64_t columns = in.columns, blocks = (in.rows + kLayerNormBlock - 1) / kLayerNormBlock;
-  Output out(context, TF_FLOAT, {x.count() + 2 * columns}, 4, s);
+  Output out(context, TF_FLOAT, x.dims(), 4, s, 0);
+  Output d_gamma(context, TF_FLOAT, {columns}, 4, s, 1), d_beta(context, TF_FLOAT, {columns}, 4, s, 2);
   if (!s.ok()) return TF_OpKernelContext_Failure(context, s.status);
-  float *dx = static_cast<float*>(out.data()), *sums = dx + x.count();
+  float* dx = static_cast<float*>(out.data());
   std::vector<float> partial(static_cast<size_t>(blocks * 2 * columns));
   ThreadPool::Get().ParallelFor(blocks, kGrainFloats / (columns * kLayerNormBlock) + 1, [&](int64_t from, int64_t to) {
     for (int64_t b = from; b < to; b++) {
@@ -69,16 +70,19 @@ void ComputeBackward(void*, TF_OpKernelContext* context) {
       LayerNormBackward(dy.data(), x.data(), in.gamma, columns, in.epsilon, first, last, dx, block, block + columns);
     }
   });
-  std::memset(sums, 0, static_cast<size_t>(2 * columns) * sizeof(float));
-  for (int64_t b = 0; b < blocks; b++)
-    for (int64_t c = 0; c < 2 * columns; c++) sums[c] += partial[static_cast<size_t>(b * 2 * columns + c)];
+  float* const sums[] = {static_cast<float*>(d_gamma.data()), static_cast<float*>(d_beta.data())};
+  for (int64_t i = 0; i < 2; i++) {
+    std::fill(sums[i], sums[i] + columns, 0.0f);
+    for (int64_t b = 0; b < blocks; b++)
+      for (int64_t c = 0; c < columns; c++) sums[i][c] += partial[static_cast<size_t>((2 * b + i) * columns + c)];
+  }
 }
 
 const bool registered = [] {
   Register("LockstepLayerNorm", {"x: float", "gamma: float", "beta: float", "epsilon: float"}, "y: float", {},
            ComputeForward);
-  Register("LockstepLayerNormGradient", {"dy: float", "x: float", "gamma: float", "epsilon: float"}, "gradients: float",
-           {}, ComputeBackward);
+  Register("LockstepLayerNormGradient", {"dy: float", "x: float", "gamma: float", "epsilon: float"},
+           std::vector<const char*>{"dx: float", "d_gamma: float", "d_beta: float"}, {}, ComputeBackward);
   return true;
 }();
 

@@ -46,14 +46,14 @@ inline std::ostream& operator<<(std::ostream& out, const Input& input) {
   return out << ']';
 }
 
-// The single output tensor of the running kernel, allocated with elements of `element_bytes` bytes.
+// An output tensor of the running kernel, allocated with elements of `element_bytes` bytes.
 struct Output {
   TF_Tensor* tensor;
   Output(TF_OpKernelContext* context, TF_DataType type, const std::vector<int64_t>& dims, size_t element_bytes,
-         Status& s) {
+         Status& s, int index = 0) {
     size_t bytes = element_bytes;
     for (int64_t d : dims) bytes *= static_cast<size_t>(d);
-    tensor = TF_AllocateOutput(context, 0, type, dims.data(), static_cast<int>(dims.size()), bytes, s.status);
+    tensor = TF_AllocateOutput(context, index, type, dims.data(), static_cast<int>(dims.size()), bytes, s.status);
   }
   ~Output() {
     if (tensor) TF_DeleteTensor(tensor);

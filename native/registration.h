@@ -32,14 +32,14 @@ inline bool ReportRegistration(const char* op, const char* step, const Status& s
   return false;
 }
 
-// Registers op `name` with inputs and one output in TensorFlow's syntax, e.g. "x: float". Returns false, after a
+// Registers op `name` with inputs and outputs in TensorFlow's syntax, e.g. "x: float". Returns false, after a
 // message on stderr, if TensorFlow refuses the definition or the kernel; a kernel is not registered without its
 // definition.
-inline bool Register(const char* name, const std::vector<const char*>& inputs, const char* output,
+inline bool Register(const char* name, const std::vector<const char*>& inputs, const std::vector<const char*>& outputs,
                      const Attributes& attributes, void (*compute)(void*, TF_OpKernelContext*)) {
   TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
   for (const char* input : inputs) TF_OpDefinitionBuilderAddInput(op, input);
-  TF_OpDefinitionBuilderAddOutput(op, output);
+  for (const char* output : outputs) TF_OpDefinitionBuilderAddOutput(op, output);
   for (const std::string& attribute : attributes.specifications) TF_OpDefinitionBuilderAddAttr(op, attribute.c_str());
   Status definition;
   TF_RegisterOpDefinition(op, definition.status);
@@ -48,6 +48,12 @@ inline bool Register(const char* name, const std::vector<const char*>& inputs, c
   Status kernel;
   TF_RegisterKernelBuilder(name, builder, kernel.status);
   return ReportRegistration(name, "the CPU kernel", kernel);
+}
+
+// Registers an op with one output.
+inline bool Register(const char* name, const std::vector<const char*>& inputs, const char* output,
+                     const Attributes& attributes, void (*compute)(void*, TF_OpKernelContext*)) {
+  return Register(name, inputs, std::vector<const char*>{output}, attributes, compute);
 }
 
 }  // namespace lockstep

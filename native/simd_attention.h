@@ -12,6 +12,11 @@ static void PackHead(const float* from, const Attention& s, int64_t head, int64_
   const float* row = from + ((head / s.heads * total + first) * s.heads + head % s.heads) * size;
   for (int64_t r = 0; r < rows; r++, row += s.heads * size) {
     float* out = to + r * columns;
+    // Most heads have whole vectors.
+    if (size == columns) {
+      for (int64_t i = 0; i < size; i += kWidth) Store(out + i, Load(row + i) * Splat(factor));
+      continue;
+    }
     for (int64_t i = 0; i < size; i++) out[i] = row[i] * factor;
     std::fill(out + size, out + columns, 0.0f);
   }
@@ -23,8 +28,13 @@ static void UnpackHead(const float* from, const Attention& s, int64_t head, int6
                        int64_t rows, float factor, float* to) {
   const int64_t columns = PaddedLanes(size);
   float* row = to + ((head / s.heads * total + first) * s.heads + head % s.heads) * size;
-  for (int64_t r = 0; r < rows; r++, row += s.heads * size)
+  for (int64_t r = 0; r < rows; r++, row += s.heads * size) {
+    if (size == columns) {
+      for (int64_t i = 0; i < size; i += kWidth) Store(row + i, Load(from + r * columns + i) * Splat(factor));
+      continue;
+    }
     for (int64_t i = 0; i < size; i++) row[i] = from[r * columns + i] * factor;
+  }
 }
 
 static void Transpose(const float* from, int64_t rows, int64_t columns, float* to) {

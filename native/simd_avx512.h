@@ -7,3 +7,8 @@ constexpr int kOuterTileRows = 8;
 INLINE_SIMD Vector Load(const float* from) { return _mm512_loadu_ps(from); }
 INLINE_SIMD void Store(float* to, Vector value) { _mm512_storeu_ps(to, value); }
 INLINE_SIMD Vector Splat(float value) { return _mm512_set1_ps(value); }
+// The halves of 16 lanes.
+INLINE_SIMD void SplitLanes(const Vector* lanes, __m256* low, __m256* high) {
+  *low = _mm512_castps512_ps256(lanes[0]);
+  *high = _mm512_extractf32x8_ps(lanes[0], 1);
+}

@@ -6,19 +6,29 @@
 
 constexpr int64_t kParts = kSumLanes / kWidth;
 
-// Combines the lanes of a row's sum or maximum in a fixed order.
+// Combines the lanes of a row's sum or maximum in a fixed order: lane i with lane i + 8, then with i + 4, i + 2, i + 1.
 template <class Combine>
 INLINE_SIMD float CombineLanes(const Vector (&parts)[kParts], const Combine& combine) {
-  float lanes[kSumLanes];
-  for (int64_t i = 0; i < kParts; i++) Store(lanes + i * kWidth, parts[i]);
-  for (int64_t half = kSumLanes / 2; half > 0; half /= 2)
-    for (int64_t i = 0; i < half; i++) lanes[i] = combine(lanes[i], lanes[i + half]);
-  return lanes[0];
+  __m256 low, high;
+  SplitLanes(parts, &low, &high);
+  const __m256 eight = combine(low, high);
+  const __m128 four = combine(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = combine(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(combine(two, _mm_shuffle_ps(two, two, 1)));
 }
-INLINE_SIMD float SumOf(const Vector (&parts)[kParts]) {
-  return CombineLanes(
-      parts, [](float a, float b) __attribute__((always_inline)) { return a + b; });
-}
+struct SumOfTwo {
+  template <class Values>
+  __attribute__((always_inline)) inline Values operator()(Values a, Values b) const {
+    return a + b;
+  }
+};
+struct LargerOfTwo {
+  template <class Values>
+  __attribute__((always_inline)) inline Values operator()(Values a, Values b) const {
+    return a > b ? a : b;
+  }
+};
+INLINE_SIMD float SumOf(const Vector (&parts)[kParts]) { return CombineLanes(parts, SumOfTwo()); }
 
 // The elements [j, j + kWidth) of a row of `length` elements; `missing` beyond its end.
 INLINE_SIMD Vector LoadRow(const float* row, int64_t j, int64_t length, float missing) {
@@ -46,8 +56,7 @@ INLINE_SIMD void Softmax(float* row, int64_t padded, int64_t limit, const float*
       Store(row + at, score);
       parts[i] = score > parts[i] ? score : parts[i];
     }
-  const Vector highest = Splat(CombineLanes(
-      parts, [](float a, float b) __attribute__((always_inline)) { return a > b ? a : b; }));
+  const Vector highest = Splat(CombineLanes(parts, LargerOfTwo()));
   for (int64_t i = 0; i < kParts; i++) parts[i] = zero;
   for (int64_t j = 0; j < end; j += kSumLanes)
     for (int64_t i = 0; i < kParts; i++) {

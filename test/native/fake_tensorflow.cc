@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 
 #include "tensorflow/c/kernels.h"
 #include "tensorflow/c/ops.h"
@@ -39,7 +40,8 @@ struct TF_OpKernelConstruction {
 
 struct TF_OpKernelContext {
   std::vector<fake_tensorflow::Tensor>& inputs;
-  fake_tensorflow::Tensor output;
+  // A deque, so that an output stays where it is when another one is allocated.
+  std::deque<fake_tensorflow::Tensor> outputs;
   FakeStatus status;
 };
 
@@ -119,11 +121,14 @@ void TF_GetInput(TF_OpKernelContext* context, int i, TF_Tensor** tensor, TF_Stat
   if (static_cast<size_t>(i) >= context->inputs.size()) return TF_SetStatus(status, TF_OUT_OF_RANGE, "no such input");
   *tensor = new TF_Tensor{&context->inputs[i]};
 }
-TF_Tensor* TF_AllocateOutput(TF_OpKernelContext* context, int, TF_DataType, const int64_t* dims, int rank, size_t bytes,
-                             TF_Status*) {
-  context->output.dims.assign(dims, dims + rank);
-  context->output.values.assign(bytes / 4, -1);
-  return new TF_Tensor{&context->output};
+TF_Tensor* TF_AllocateOutput(TF_OpKernelContext* context, int i, TF_DataType, const int64_t* dims, int rank,
+                             size_t bytes, TF_Status*) {
+  const size_t index = static_cast<size_t>(i);
+  if (index >= context->outputs.size()) context->outputs.resize(index + 1);
+  fake_tensorflow::Tensor& output = context->outputs[index];
+  output.dims.assign(dims, dims + rank);
+  output.values.assign(bytes / 4, -1);
+  return new TF_Tensor{&output};
 }
 void TF_DeleteTensor(TF_Tensor* tensor) { delete tensor; }
 void* TF_TensorData(const TF_Tensor* tensor) { return tensor->tensor->values.data(); }
@@ -151,7 +156,7 @@ Result Run(const std::string& op, const std::map<std::string, int64_t>& attribut
   TF_OpKernelContext context{inputs, {}, construction.status};
   if (context.status.code == TF_OK) builder.compute(kernel, &context);
   if (builder.destroy) builder.destroy(kernel);
-  return {context.status.code, context.status.message, context.output};
+  return {context.status.code, context.status.message, {context.outputs.begin(), context.outputs.end()}};
 }
 
 }  // namespace fake_tensorflow

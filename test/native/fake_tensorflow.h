@@ -18,7 +18,7 @@ struct Tensor {
 struct Result {
   int code;  // TF_Code
   std::string message;
-  Tensor output;
+  std::vector<Tensor> outputs;
 };
 
 // Names of the ops that are registered completely, with definition and kernel, in alphabetical order.

@@ -35,13 +35,26 @@ Tensor Integers(const std::vector<int64_t>& values) {
 }
 Tensor UniformsOf(const std::vector<int64_t>& dims, uint32_t seed) { return {dims, Uniforms(SizeOf(dims), seed)}; }
 
-Tensor MustRun(const std::string& op, const Attributes& attributes, std::vector<Tensor>& inputs) {
+std::vector<Tensor> MustRunAll(const std::string& op, const Attributes& attributes, std::vector<Tensor>& inputs) {
   const Result result = Run(op, attributes, inputs);
   if (result.code != TF_OK) {
     std::fprintf(stderr, "%s: expected success, got code %d: %s\n", op.c_str(), result.code, result.message.c_str());
     failures++;
   }
-  return result.output;
+  return result.outputs;
+}
+
+// The values of all outputs, one after the other.
+Floats MustRunJoined(const std::string& op, const Attributes& attributes, std::vector<Tensor>& inputs) {
+  Floats values;
+  for (const Tensor& output : MustRunAll(op, attributes, inputs))
+    values.insert(values.end(), output.values.begin(), output.values.end());
+  return values;
+}
+
+Tensor MustRun(const std::string& op, const Attributes& attributes, std::vector<Tensor>& inputs) {
+  const std::vector<Tensor> outputs = MustRunAll(op, attributes, inputs);
+  return outputs.empty() ? Tensor{} : outputs[0];
 }
 
 void ExpectFailure(const std::string& op, const Attributes& attributes, std::vector<Tensor> inputs,
@@ -126,7 +139,7 @@ void CheckLayerNorm() {
   }
   std::vector<Tensor> forward = {x, gamma, beta, epsilon}, backward = {dy, x, gamma, epsilon};
   ExpectClose("LockstepLayerNorm", MustRun("LockstepLayerNorm", {}, forward).values, y, 1e-6);
-  ExpectClose("LockstepLayerNormGradient", MustRun("LockstepLayerNormGradient", {}, backward).values, gradients, 3e-6);
+  ExpectClose("LockstepLayerNormGradient", MustRunJoined("LockstepLayerNormGradient", {}, backward), gradients, 3e-6);
   ExpectFailure("LockstepLayerNorm", {}, {x, TensorOf({2}, {1, 1}), beta, epsilon},
                 "Lockstep LayerNorm: expected gamma and beta with 21 values or none, got [2] and [21]");
 }
@@ -415,7 +428,7 @@ void CheckAttention() {
   const Tensor dy = UniformsOf({samples, queries, heads, value_size}, 26);
   std::vector<Tensor> backward = given;
   backward.push_back(dy);
-  const Floats gradients = MustRun("LockstepAttentionGradient", options, backward).values;
+  const Floats gradients = MustRunJoined("LockstepAttentionGradient", options, backward);
   Floats found;
   Doubles expected;
   size_t first = 0;
@@ -472,6 +485,66 @@ void CheckBatchProducts() {
                 "LockstepBatchProduct: expected matrices that can be multiplied, got [2, 3, 4] and [2, 5, 3]");
 }
 
+// A dense layer with and without a bias and a ReLU, and its gradients, against loops in float64.
+void CheckDense(int64_t rows, int64_t inputs, int64_t outputs, bool relu, bool biased) {
+  const Tensor x = UniformsOf({2, rows, inputs}, 1), matrix = UniformsOf({inputs, outputs}, 2);
+  const Tensor bias = biased ? UniformsOf({outputs}, 3) : TensorOf({0}, {});
+  const Tensor dy = UniformsOf({2, rows, outputs}, 4);
+  std::vector<Tensor> forward = {x, matrix, bias};
+  const Tensor y = MustRun("LockstepDense", {{"relu", relu}}, forward);
+  const size_t count = static_cast<size_t>(2 * rows);
+  const size_t in = static_cast<size_t>(inputs), out = static_cast<size_t>(outputs);
+  Doubles expected(count * out), dx(count * in), dz(count * out), sums(out), with_addend(count * in);
+  for (size_t r = 0; r < count; r++)
+    for (size_t k = 0; k < out; k++) {
+      double sum = biased ? bias.values[k] : 0;
+      for (size_t c = 0; c < in; c++) sum += static_cast<double>(x.values[r * in + c]) * matrix.values[c * out + k];
+      expected[r * out + k] = relu && sum < 0 ? 0 : sum;
+      // The sign of the op's own result: a sum of nearly 0 may have another sign in float64.
+      dz[r * out + k] = !relu || y.values[r * out + k] > 0 ? dy.values[r * out + k] : 0;
+      sums[k] += dz[r * out + k];
+    }
+  for (size_t r = 0; r < count; r++)
+    for (size_t c = 0; c < in; c++) {
+      for (size_t k = 0; k < out; k++) dx[r * in + c] += dz[r * out + k] * matrix.values[c * out + k];
+      with_addend[r * in + c] = dx[r * in + c] + x.values[r * in + c];
+    }
+  ExpectClose("LockstepDense", y.values, expected, 2e-6);
+  if (relu) {
+    std::vector<Tensor> given = {dy, y, matrix};
+    const std::vector<Tensor> gradients = MustRunAll("LockstepDenseReluGradient", {}, given);
+    ExpectClose("LockstepDenseReluGradient dz", gradients[0].values, dz, 0);
+    ExpectClose("LockstepDenseReluGradient dx", gradients[1].values, dx, 2e-6);
+    ExpectClose("LockstepDenseReluGradient sums", gradients[2].values, sums, 4e-6);
+    return;
+  }
+  std::vector<Tensor> plain = {dy, matrix, TensorOf({0}, {})}, added = {dy, matrix, x};
+  ExpectClose("LockstepDenseInputGradient", MustRun("LockstepDenseInputGradient", {}, plain).values, dx, 2e-6);
+  ExpectClose("LockstepDenseInputGradient and an addend", MustRun("LockstepDenseInputGradient", {}, added).values,
+              with_addend, 2e-6);
+}
+
+void CheckDenseLayers() {
+  for (bool relu : {false, true})
+    for (bool biased : {false, true}) {
+      CheckDense(1, 1, 1, relu, biased);
+      CheckDense(3, 7, 19, relu, biased);
+      CheckDense(150, 64, 96, relu, biased);
+      CheckDense(401, 33, 10, relu, biased);
+      CheckDense(97, 20, 48, relu, biased);
+      CheckDense(5, 300, 41, relu, biased);
+    }
+  const Tensor x = EighthsOf({2, 3}, 1), matrix = EighthsOf({3, 4}, 2), none = TensorOf({0}, {});
+  ExpectFailure("LockstepDense", {{"relu", 0}}, {x, EighthsOf({4, 3}, 2), none},
+                "LockstepDense: expected rows and a matrix that can be multiplied, got [2, 3] and [4, 3]");
+  ExpectFailure("LockstepDense", {{"relu", 0}}, {x, matrix, EighthsOf({3}, 3)},
+                "LockstepDense: expected a bias with 4 values or none, got [3]");
+  ExpectFailure("LockstepDenseInputGradient", {}, {EighthsOf({2, 4}, 1), matrix, EighthsOf({5}, 3)},
+                "LockstepDenseInputGradient: expected an addend with 6 values or none, got [5]");
+  ExpectFailure("LockstepDenseReluGradient", {}, {EighthsOf({2, 4}, 1), EighthsOf({3, 4}, 1), matrix},
+                "LockstepDenseReluGradient: expected y of the size of dy [2, 4], got [3, 4]");
+}
+
 void CheckSoftmax() {
   const int64_t rows = 2000, columns = 19;
   std::vector<Tensor> inputs = {UniformsOf({rows, columns}, 33)};
@@ -499,6 +572,7 @@ void CheckSoftmax() {
 void CheckProducts() {
   if (!SupportsProducts()) return;
   CheckBatchProducts();
+  CheckDenseLayers();
   CheckSoftmax();
   CheckAttention();
   CheckRecurrence(false);

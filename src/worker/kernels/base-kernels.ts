@@ -11,6 +11,7 @@ import type { Tensorflow } from '../../api/tensorflow.js';
 import type { AttentionInputs, AttentionPass } from './attention.js';
 import { composedAttention } from './composed-attention.js';
 import { composedBatchNorm, type BatchNormParts } from './composed-batch-norm.js';
+import { composedDense } from './composed-dense.js';
 import { composedDropout } from './composed-dropout.js';
 import type {
   AdamState,
@@ -28,6 +29,7 @@ import type {
   PhiloxKey,
   PoolWindow,
 } from './kernels.js';
+import type { DenseParameters, DensePass } from './dense-layer.js';
 import { composedLayerNorm } from './composed-layer-norm.js';
 import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';
 import type { RunRecurrence } from './recurrence.js';
@@ -107,6 +109,10 @@ export abstract class BaseKernels implements Kernels, BatchNormParts {
   relu6Gradient(dy: Tensor, y: Tensor): Tensor {
     const { tf } = this;
     return tf.tidy(() => tf.mul(dy, tf.cast(tf.logicalAnd(tf.greater(y, 0), tf.less(y, 6)), 'float32')));
+  }
+
+  dense(x: Tensor, parameters: DenseParameters): DensePass {
+    return composedDense(this.tf, this, x, parameters);
   }
 
   layerNorm(x: Tensor, parameters: LayerNormParameters): LayerNormPass {

@@ -13,6 +13,7 @@ import type { PinnedVector } from '../../shared/memory/pinned-vector.js';
 import type { Range } from '../../shared/sharding/identifiers.js';
 import type { NamedVectors, ParameterVector, PinnedVectors } from '../../shared/model/named-vectors.js';
 import type { AttentionInputs, AttentionPass } from './attention.js';
+import type { DenseParameters, DensePass } from './dense-layer.js';
 import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';
 import type { RunRecurrence } from './recurrence.js';
 
@@ -201,6 +202,11 @@ export interface Kernels {
    * channel. Must run inside a tidy, which also frees what the backward pass needs. Without `training` only `y` may be used.
    */
   batchNorm(x: Tensor, affine: Float32Array, tail: BatchNormTail, training: boolean): BatchNormPass;
+  /**
+   * Computes a dense layer on `x` [..., inputs] in the run's precision. Must run inside a tidy, which also frees what the backward
+   * pass needs.
+   */
+  dense(x: Tensor, parameters: DenseParameters): DensePass;
   /** Normalizes each row of `x` [..., columns]. Must run inside a tidy, which also frees what the backward pass needs. */
   layerNorm(x: Tensor, parameters: LayerNormParameters): LayerNormPass;
   /** Must run inside a tidy, which also frees what the backward pass needs. */

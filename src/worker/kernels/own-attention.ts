@@ -1,6 +1,6 @@
 /** Attention by Lockstep's TensorFlow ops (native/attention_ops.cc), on a CPU with AVX2 or AVX-512. */
 
-import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import type { Tensorflow } from '../../api/tensorflow.js';
 import type { AttentionInputs, AttentionPass } from './attention.js';
 import type { RawOps } from './raw-ops.js';
@@ -13,14 +13,9 @@ export function ownAttention(tf: Tensorflow, ops: RawOps, inputs: AttentionInput
   return {
     y: ops.one<Tensor4D>('LockstepAttention', attributes, given),
     gradients: (dy) => {
-      const all = ops.one<Tensor1D>('LockstepAttentionGradient', attributes, [...given, dy]);
-      const part = (like: Tensor4D, from: number): Tensor4D =>
-        tf.reshape(tf.slice(all, from, like.size), like.shape);
-      return {
-        query: part(query, 0),
-        key: part(key, query.size),
-        value: part(value, query.size + key.size),
-      };
+      const gradients = ops.many('LockstepAttentionGradient', attributes, [...given, dy], 3);
+      const [dQuery, dKey, dValue] = gradients as [Tensor4D, Tensor4D, Tensor4D];
+      return { query: dQuery, key: dKey, value: dValue };
     },
   };
 }

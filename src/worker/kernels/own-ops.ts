@@ -22,8 +22,8 @@ import { invariant } from '../../shared/errors.js';
 import { hashPlace } from '../../shared/ledger/hash.js';
 import { adamVectors, readAdamVectors, vectorOf } from '../../shared/model/named-vectors.js';
 import type { NativeMemory } from '../../shared/memory/native-memory.js';
-import type { LayerNormParameters, LayerNormPass } from './layer-norm.js';
 import { ownAttention } from './own-attention.js';
+import { ownDense } from './own-dense.js';
 import { ownDepthwise } from './own-depthwise.js';
 import { useOwnProducts } from './own-products.js';
 import { dtypes, type Attribute, type RawOps } from './raw-ops.js';
@@ -167,21 +167,27 @@ export class OwnOps {
     return this.multiplies ? ownAttention(this.#tf, this.#ops, inputs) : undefined;
   }
 
-  layerNorm(x: Tensor, { gamma, beta, epsilon }: LayerNormParameters): LayerNormPass {
+  /** Undefined if the CPU lacks the instructions, or if TensorFlow's product is faster. */
+  dense(
+    parts: Pick<Kernels, 'columnSums' | 'reluGradient'>,
+    ...[x, parameters]: Parameters<Kernels['dense']>
+  ): ReturnType<Kernels['dense']> | undefined {
+    return this.multiplies ? ownDense(this.#tf, this.#ops, parts, x, parameters) : undefined;
+  }
+
+  layerNorm(
+    ...[x, { gamma, beta, epsilon }]: Parameters<Kernels['layerNorm']>
+  ): ReturnType<Kernels['layerNorm']> {
     const tf = this.#tf;
     const none = tf.tensor1d([]);
-    const columns = x.shape.at(-1) ?? 0;
     const small = tf.tensor1d([epsilon]);
     return {
       y: this.#ops.one('LockstepLayerNorm', [], [x, gamma ?? none, beta ?? none, small]),
       gradients: (dy) => {
         const inputs = [dy, x, gamma ?? none, small];
-        const gradients = this.#ops.one<Tensor1D>('LockstepLayerNormGradient', [], inputs);
-        return {
-          dx: tf.reshape(tf.slice(gradients, 0, x.size), x.shape),
-          dGamma: tf.slice(gradients, x.size, columns),
-          dBeta: tf.slice(gradients, x.size + columns, columns),
-        };
+        const gradients = this.#ops.many('LockstepLayerNormGradient', [], inputs, 3);
+        const [dx, dGamma, dBeta] = gradients as [Tensor, Tensor1D, Tensor1D];
+        return { dx, dGamma, dBeta };
       },
     };
   }

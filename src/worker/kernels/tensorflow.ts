@@ -178,6 +178,12 @@ export class TensorflowKernels extends BaseKernels {
     return super.batchNorm(x, affine, tail);
   }
 
+  /** In bfloat16 the product rounds its factors and its result, which only the composition does. */
+  override dense(...given: Parameters<Kernels['dense']>): ReturnType<Kernels['dense']> {
+    const own = this.#precision === 'float32' ? this.#own?.dense(this, ...given) : undefined;
+    return own ?? super.dense(...given);
+  }
+
   override layerNorm(...given: Parameters<Kernels['layerNorm']>): ReturnType<Kernels['layerNorm']> {
     return this.#own?.layerNorm(...given) ?? super.layerNorm(...given);
   }

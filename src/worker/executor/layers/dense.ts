@@ -14,42 +14,30 @@ export const dense: LayerImplementation = (layer, { tf, kernels, weightIndex, ne
   const activation = layer.getConfig()['activation'] ?? 'linear';
   if ((node.inputShapes[0]?.length ?? 0) < 2 || (activation !== 'linear' && activation !== 'relu'))
     return undefined;
-  /** Returns [rows, columns]: `x` itself if it has this shape already. */
-  const matrix = (x: Tensor, columns: number): Tensor2D =>
-    x.rank === 2 ? (x as Tensor2D) : tf.reshape(x, [x.size / columns, columns]);
-  const restored = (rows: Tensor, like: readonly number[], columns: number): Tensor =>
-    like.length === 2 ? rows : tf.reshape(rows, [...like.slice(0, -1), columns]);
 
   return shardwise((x, shard, context) => {
     const [inputs, outputs] = kernel.shape as [number, number];
-    const rows = matrix(x, inputs);
-    const input = kernels.operand(rows);
-    const weights = kernels.operand(kernel.read() as Tensor2D);
-    const product = kernels.matMul(input, weights, false, false);
-    if (input !== rows) input.dispose();
     // BatchNorm cancels the bias, as in Conv2D.
     const cancelled = node.biasCancelled && context.training;
-    const sum = bias && !cancelled ? kernels.biasAdd(product, bias.read() as Tensor1D) : product;
-    const y = activation === 'relu' ? kernels.relu(sum) : sum;
-    const backward = (gradient: Tensor): Tensor | undefined => {
-      const given = matrix(gradient, outputs);
-      const dy = (activation === 'relu' ? kernels.reluGradient(given, y) : given) as Tensor2D;
-      if (bias?.trainable) {
-        const biasGradient = cancelled ? new Float32Array(outputs) : kernels.columnSums(dy);
-        context.gradient(weightIndex(bias), shard, biasGradient);
-      }
+    const pass = kernels.dense(x, {
+      matrix: kernel.read() as Tensor2D,
+      bias: bias && !cancelled ? (bias.read() as Tensor1D) : undefined,
+      activation,
+    });
+    const backward = (dy: Tensor): Tensor | undefined => {
+      const trainsBias = bias?.trainable === true;
+      const wanted = { input: needsInputGradient, bias: trainsBias && !cancelled };
+      const { dz, dx, dBias } = pass.gradients(dy, wanted);
+      if (trainsBias) context.gradient(weightIndex(bias), shard, dBias ?? new Float32Array(outputs));
       context.defer(() => {
         if (!kernel.trainable) return;
-        const kernelGradient = kernels.denseGradient(rows, dy);
+        const rows = x.rank === 2 ? (x as Tensor2D) : tf.reshape(x, [x.size / inputs, inputs]);
+        const kernelGradient = kernels.denseGradient(rows as Tensor2D, dz);
         context.gradient(weightIndex(kernel), shard, kernelGradient);
         if (typeof kernelGradient !== 'function') kernelGradient.dispose();
       });
-      if (!needsInputGradient) return undefined;
-      const factor = kernels.operand(dy);
-      const dx = kernels.matMul(factor, weights, false, true);
-      if (factor !== dy) tf.dispose([factor, weights]);
-      return restored(dx, x.shape, inputs);
+      return dx;
     };
-    return [restored(y, x.shape, outputs), backward];
+    return [pass.y, backward];
   });
 };

@@ -42,10 +42,13 @@ interface ShardPass {
 
 /** One projection of one shard. */
 interface Projected {
-  /** [rows, outputs] */
-  readonly y: Tensor2D;
-  /** Passes on the gradients of the weights, deferred; returns the gradient of the rows if it is wanted. */
-  backward(dy: Tensor2D, wanted: boolean): Tensor2D | undefined;
+  /** [samples, steps, outputs] */
+  readonly y: Tensor3D;
+  /**
+   * Passes on the gradients of the weights, those of the kernel deferred. Returns the gradient of the input plus `addend`, if it is
+   * wanted.
+   */
+  backward(dy: Tensor3D, wanted: boolean, addend?: Tensor): Tensor | undefined;
 }
 
 class MultiHeadAttentionOp {
@@ -76,7 +79,7 @@ class MultiHeadAttentionOp {
     const [samples, queries] = query.shape;
     const keys = key.shape[1];
     const projected = [query, key, value].map((x, i) =>
-      this.#project(context, shard, rowsOf(tf, x), projections[i] as Projection),
+      this.#project(context, shard, x, projections[i] as Projection),
     ) as [Projected, Projected, Projected];
     const heads = ({ y }: Projected, steps: number, size: number): Tensor4D =>
       tf.reshape(y, [samples, steps, numHeads, size]);
@@ -91,46 +94,47 @@ class MultiHeadAttentionOp {
       scale: 1 / Math.sqrt(keyDim),
       causal: useCausalMask,
     });
-    const attended = tf.reshape<Rank.R2>(pass.y, [samples * queries, numHeads * valueDim]);
+    const attended = tf.reshape<Rank.R3>(pass.y, [samples, queries, numHeads * valueDim]);
     const output = this.#project(context, shard, attended, projections[3] as Projection);
     return {
-      y: tf.reshape(output.y, [samples, queries, output.y.shape[1]]),
+      y: output.y,
       backward: (dy) => {
-        const dAttended = output.backward(rowsOf(tf, dy as Tensor3D), true) as Tensor2D;
+        const dAttended = output.backward(dy as Tensor3D, true) as Tensor;
         const gradients = pass.gradients(tf.reshape(dAttended, [samples, queries, numHeads, valueDim]));
-        const parts = [gradients.query, gradients.key, gradients.value];
-        const found = parts.map((gradient, i) => {
-          const rows = tf.reshape<Rank.R2>(gradient, [-1, gradient.shape[2] * gradient.shape[3]]);
-          return (projected[i] as Projected).backward(rows, needsInputGradient);
+        const sums: Tensor[] = [];
+        [gradients.query, gradients.key, gradients.value].forEach((gradient, part) => {
+          const [, steps, heads, size] = gradient.shape;
+          const joined = tf.reshape<Rank.R3>(gradient, [samples, steps, heads * size]);
+          const input = order[part] as number;
+          const sum = (projected[part] as Projected).backward(joined, needsInputGradient, sums[input]);
+          sums[input]?.dispose();
+          if (sum) sums[input] = sum;
         });
-        if (!needsInputGradient) return [];
-        return inputs.map((x, input) => {
-          const own = found.filter((_, part) => order[part] === input) as Tensor2D[];
-          return tf.reshape(
-            own.reduce((sum, rows) => tf.add(sum, rows)),
-            x.shape,
-          );
-        });
+        return sums;
       },
     };
   }
 
-  /** Multiplies rows by a kernel that is a matrix with the axes of the heads joined, and adds the bias. */
-  #project(context: PassContext, shard: ActiveShard, x: Tensor2D, { kernel, bias }: Projection): Projected {
+  /** Multiplies by a kernel that is a matrix with the axes of the heads joined, and adds the bias. */
+  #project(context: PassContext, shard: ActiveShard, x: Tensor3D, { kernel, bias }: Projection): Projected {
     const { tf, kernels } = this.#services;
-    const inputs = x.shape[1];
+    const inputs = x.shape[2];
     const values = kernel.read();
-    const weights = kernels.operand(tf.reshape<Rank.R2>(values, [inputs, values.size / inputs]));
-    const product = kernels.matMul(kernels.operand(x), weights, false, false);
-    const columns = product.shape[1];
+    const columns = values.size / inputs;
+    const pass = kernels.dense(x, {
+      matrix: tf.reshape<Rank.R2>(values, [inputs, columns]),
+      bias: bias ? tf.reshape<Rank.R1>(bias.read(), [columns]) : undefined,
+      activation: 'linear',
+    });
     return {
-      y: (bias ? kernels.biasAdd(product, tf.reshape<Rank.R1>(bias.read(), [columns])) : product) as Tensor2D,
-      backward: (dy, wanted) => {
-        context.defer(() => {
-          this.#give(context, shard, kernel, () => kernels.denseGradient(x, dy));
-          if (bias) this.#give(context, shard, bias, () => kernels.columnSums(dy));
-        });
-        return wanted ? kernels.matMul(kernels.operand(dy), weights, false, true) : undefined;
+      y: pass.y as Tensor3D,
+      backward: (dy, input, addend) => {
+        const { dz, dx, dBias } = pass.gradients(dy, { input, bias: bias !== null, addend });
+        if (bias && dBias) this.#give(context, shard, bias, () => dBias);
+        context.defer(() =>
+          this.#give(context, shard, kernel, () => kernels.denseGradient(rowsOf(tf, x), dz)),
+        );
+        return dx;
       },
     };
   }
