@@ -3,10 +3,11 @@
  * modules import these files. A project that installs Lockstep saves 11 MB. Sources and tests use the packages themselves, which are
  * development dependencies. The licences of all bundled packages are written beside the bundles.
  */
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
+import { packageOf, writeLicences } from './licences.mjs';
 
 process.chdir(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
 
@@ -45,7 +46,7 @@ for (const { name, importer, exported } of bundles) {
   await bundle.close();
   for (const { modules = {} } of output)
     for (const id of Object.keys(modules)) {
-      const [, found] = /^(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(id) ?? [];
+      const found = packageOf(id);
       if (found !== undefined) packages.add(found);
     }
   const source = readFileSync(importer, 'utf8');
@@ -55,10 +56,4 @@ for (const { name, importer, exported } of bundles) {
   writeFileSync(importer, changed);
 }
 
-const texts = [...packages].sort().map((found) => {
-  const { name, version, license } = JSON.parse(readFileSync(path.join(found, 'package.json'), 'utf8'));
-  const file = readdirSync(found).find((one) => /^(licen[cs]e|copying)(\.\w+)?$/i.test(one));
-  if (file === undefined) throw new Error(`${name}: expected a file with its licence in ${found}, got none.`);
-  return `${name} ${version} (${license})\n\n${readFileSync(path.join(found, file), 'utf8').trim()}\n`;
-});
-writeFileSync(path.join(folder, 'LICENSES.txt'), texts.join(`\n${'-'.repeat(80)}\n\n`));
+writeLicences([...packages], folder);

@@ -74,7 +74,7 @@ function installDependencies() {
 }
 
 function build() {
-  const scripts = ['page', 'wasm', 'tfjs', 'bundled'].map((name) => `scripts/build-${name}.mjs`);
+  const scripts = ['page', 'wasm', 'tfjs', 'bundled', 'processes'].map((name) => `scripts/build-${name}.mjs`);
   const wanted = hashOf(['tsconfig.json', 'tsconfig.build.json', ...scripts, ...sources()]);
   const results = [
     'cli/main.js',
@@ -82,6 +82,7 @@ function build() {
     'wasm/kernels.wasm',
     'tfjs/registrations.cjs',
     'bundled/LICENSES.txt',
+    'processes/LICENSES.txt',
   ].map((file) => at('dist', file));
   if (stamp().build === wanted && results.every((file) => existsSync(file))) return;
   log('Setup: building (half a minute) ...');

@@ -13,7 +13,6 @@ import { openRun, reportNotes } from '../runs/open-run.js';
 import { openReportersOf } from '../runs/run-reporters.js';
 import { withKeys } from '../security/security.js';
 import { trainInChildren } from './train-in-children.js';
-import { trainInOneProcess } from './single-process.js';
 
 export interface SupervisedFlags extends TrainFlags, SecurityFlags, FaultFlags {
   readonly singleProcess?: boolean;
@@ -64,7 +63,7 @@ async function trainObserved(
       try {
         reportNotes(run, reporters);
         return flags.singleProcess === true
-          ? await trainInOneProcess(setup, reporters, faults)
+          ? await (await import('./single-process.js')).trainInOneProcess(setup, reporters, faults)
           : await trainInChildren(setup, run, reporters, address, faults);
       } finally {
         await reporters.close();

@@ -11,7 +11,6 @@ import { placementOf } from '../environment/environment.js';
 import { machine } from '../environment/machine.js';
 import { finishedByEarlierStart } from '../job/earlier-start.js';
 import { describePlacement, flagsInJob } from '../job/job-flags.js';
-import { joinJob } from '../job/join-job.js';
 import { withJobLead, type JobLead } from '../job/lead-job.js';
 import { printNotice } from '../reporters/notice.js';
 import { trainSupervised, type SupervisedFlags } from './train-supervised.js';
@@ -32,7 +31,7 @@ export async function train(given: TrainCommandFlags): Promise<number> {
   if (placement.role === 'worker') {
     // Each pod has a log of its own. On other platforms the output of all tasks is one text.
     if (line !== undefined && placement.launcher === 'kubernetes') printNotice(line, 'info', flags);
-    return joinJob(flags, placement);
+    return (await import('../job/join-job.js')).joinJob(flags, placement);
   }
   if (line !== undefined) printNotice(line, 'info', flags);
   if (placement.advice !== null) printNotice(placement.advice, 'warn', flags);
