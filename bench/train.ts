@@ -4,8 +4,9 @@
  * of bench/zoo. PyTorch runs with tcmalloc (or raised thresholds of glibc), with both memory layouts for models of pictures, and with
  * torch.compile.
  *
- * Prints a table of medians, Lockstep's ratio to each peer and to the best one, and the share of the machine's rate of matrix products,
- * and writes them as JSON. LOCKSTEP_PYTHON is the path of a Python with the peers; one that is not installed is skipped.
+ * A setting of a peer that reaches less than 0.8 of the best one in the first round is not repeated, since it cannot become the best.
+ * Prints a table of medians, the medians of Lockstep's ratios to each peer and to the best one in the same round, and the share of the
+ * machine's rate of matrix products, and writes them as JSON. LOCKSTEP_PYTHON is the path of a Python with the peers; one that is not installed is skipped.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +25,8 @@ const { values: given } = parseArgs({
 });
 const [rounds, steps] = [Number(given.rounds), Number(given.steps)];
 const warmUp = Math.min(20, Math.floor(steps / 3));
+/** Part of the best peer's rate in the first round below which a setting is not repeated. */
+const repeatedFrom = 0.8;
 const data = mnistFolder();
 
 interface Setup {
@@ -138,8 +141,10 @@ for (const { setup, name } of groups) {
         runPeer<{ flopsPerSecond: number }>('torch_peak.py', { processes: two.processes }).flopsPerSecond,
       );
     }
+    const first = measured.map(({ variant, rates }) => (variant.peer ? (rates[0] ?? 0) : 0));
+    const enough = repeatedFrom * Math.max(...first);
     for (const entry of measured) {
-      if (entry.error !== '') continue;
+      if (entry.error !== '' || (round > 0 && entry.variant.peer && (entry.rates[0] ?? 0) < enough)) continue;
       try {
         entry.rates.push(await entry.variant.run());
       } catch (error) {
@@ -158,13 +163,16 @@ for (const { setup, name } of groups) {
       rates,
       imagesPerSecond: median(rates),
     }));
-  const lockstepRate = medians.find(({ peer }) => peer === undefined)?.imagesPerSecond ?? Number.NaN;
-  const bestPeer = Math.max(...medians.flatMap((result) => (result.peer ? [result.imagesPerSecond] : [])));
+  const own = medians.find(({ peer }) => peer === undefined)?.rates ?? [];
+  const ratioTo = (rates: readonly number[]): number =>
+    median(rates.map((rate, round) => (own[round] ?? Number.NaN) / rate));
+  const peers = medians.filter(({ peer, rates }) => peer && rates.length === rounds);
+  const [bestPeer] = peers.sort((a, b) => b.imagesPerSecond - a.imagesPerSecond);
   report.push({
     name,
     flopsPerSample: flopsPerSample.get(setup.model),
-    ratioToBestPeer: Number.isFinite(bestPeer) ? lockstepRate / bestPeer : undefined,
-    variants: medians.map((result) => ({ ...result, lockstepRatio: lockstepRate / result.imagesPerSecond })),
+    ratioToBestPeer: bestPeer && ratioTo(bestPeer.rates),
+    variants: medians.map((result) => ({ ...result, lockstepRatio: ratioTo(result.rates) })),
   });
 }
 
@@ -184,11 +192,12 @@ console.log(
 );
 console.log('| --- | --- | --- | --- | --- |');
 for (const { name, variants, flopsPerSample: flops, ratioToBestPeer } of report) {
-  for (const { name: program, peer, imagesPerSecond: rate, lockstepRatio } of variants) {
+  for (const { name: program, peer, rates, imagesPerSecond: rate, lockstepRatio } of variants) {
     const ratio = peer === undefined ? '' : `${lockstepRatio.toFixed(2)}x`;
     const share =
       flops === undefined || peak === undefined ? '' : `${((100 * flops * rate) / peak).toFixed(1)} %`;
-    console.log(`| ${name} | ${program} | ${rate.toFixed(0)} | ${ratio} | ${share} |`);
+    const once = rates.length < rounds ? ' (first round)' : '';
+    console.log(`| ${name} | ${program} | ${rate.toFixed(0)}${once} | ${ratio} | ${share} |`);
   }
   if (ratioToBestPeer !== undefined)
     console.log(`| ${name} | **best peer** | | **${ratioToBestPeer.toFixed(2)}x** | |`);
