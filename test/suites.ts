@@ -14,6 +14,7 @@ const unit = ['contract', 'oracle', 'property', 'unit'].map((folder) => `test/${
  */
 const isolated: readonly string[] = [
   'test/oracle/attention.test.ts',
+  'test/oracle/dense.test.ts',
   'test/oracle/export-readers.test.ts',
   'test/oracle/layers.test.ts',
   'test/oracle/losses.test.ts',

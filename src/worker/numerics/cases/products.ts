@@ -32,7 +32,12 @@ const transposes = [
 ] as const;
 
 export function productCases(context: NumericsContext): NumericsCase[] {
-  return [...matMulCases(context), ...denseGradientCases(context), ...batchedCases(context)];
+  return [
+    ...matMulCases(context),
+    ...denseLayerCases(context),
+    ...denseGradientCases(context),
+    ...batchedCases(context),
+  ];
 }
 
 function matMulCases({ tf, kernels }: NumericsContext): NumericsCase[] {
@@ -53,6 +58,35 @@ function matMulCases({ tf, kernels }: NumericsContext): NumericsCase[] {
         };
       }),
     ),
+  );
+}
+
+/** With a ReLU and without, and with a second gradient of the same input, which the product adds. */
+function denseLayerCases({ tf, kernels }: NumericsContext): NumericsCase[] {
+  const variants = [
+    { activation: 'linear', adds: false },
+    { activation: 'linear', adds: true },
+    { activation: 'relu', adds: false },
+    { activation: 'relu', adds: true },
+  ] as const;
+  return variants.flatMap(({ activation, adds }) =>
+    layers.map(([rows, inputs, outputs]): NumericsCase => ({
+      operation: `dense layer, ${activation}${adds ? ', two gradients' : ''}`,
+      shapes: `${times([rows, inputs])} * ${times([inputs, outputs])}`,
+      precision: 'float32',
+      prepare: () => {
+        const x = normal<Rank.R2>(tf, [rows, inputs], 1);
+        const matrix = normal<Rank.R2>(tf, [inputs, outputs], 2);
+        const bias = normal<Rank.R1>(tf, [outputs], 3);
+        const dy = normal<Rank.R2>(tf, [rows, outputs], 4);
+        const addend = adds ? normal<Rank.R2>(tf, [rows, inputs], 5) : undefined;
+        return () => {
+          const pass = kernels.float32.dense(x, { matrix, bias, activation });
+          const { dz, dx, dBias } = pass.gradients(dy, { input: true, bias: true, addend });
+          return [pass.y, dz, ...(dx ? [dx] : []), ...(dBias ? [dBias] : [])];
+        };
+      },
+    })),
   );
 }
 
