@@ -44,7 +44,7 @@ async function cluster(count: number, options: readonly string[], train: readonl
     started.push({ name, pod });
     return pod;
   };
-  // What a pod printed last tells what it waited for.
+  // The last output of a pod shows what it was waiting for.
   onTestFailed(() => {
     for (const { name, pod } of started)
       console.error(`--- ${name}\n${pod.stderr}\n${pod.stdout.slice(-2_000)}`);

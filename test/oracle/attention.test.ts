@@ -10,6 +10,7 @@ import type { AttentionInputs, AttentionPass } from '../../src/worker/kernels/at
 import { kernelsOf } from '../../src/worker/kernels/choose.js';
 import { composedAttention } from '../../src/worker/kernels/composed-attention.js';
 import { engineFor } from '../support/in-process.js';
+import { leastDistance, relativeDistance } from '../support/relative-distance.js';
 
 /** Made by attention.py: float64 of PyTorch's autograd, and the distance of PyTorch's float32 from it. */
 const file = new URL('./fixtures/attention.safetensors', import.meta.url);
@@ -20,17 +21,6 @@ const cases = z
     z.object({ scale: z.number(), causal: z.boolean(), errors: z.record(z.string(), z.number()) }),
   )
   .parse(JSON.parse(metadata['cases'] ?? '{}'));
-
-/** A few float32 roundings; where PyTorch is by chance closer than this. */
-const least = 3e-7;
-
-/** Norm of the difference by the norm of what is expected. */
-function distance(got: ArrayLike<number>, name: string): number {
-  const expected = tensors.get(name)?.values ?? [];
-  expect(got.length, name).toBe(expected.length);
-  const norm = (all: number[]): number => Math.hypot(...all);
-  return norm(Array.from(expected, (value, i) => value - (got[i] ?? NaN))) / norm(Array.from(expected));
-}
 
 describe('attention on native TensorFlow is as close to float64 as PyTorch', () => {
   let engine: Engine;
@@ -70,8 +60,8 @@ describe('attention on native TensorFlow is as close to float64 as PyTorch', () 
       });
       expect(found.map(([part]) => part).sort()).toEqual(Object.keys(errors).sort());
       for (const [part, values] of found)
-        expect(distance(values, `${name}_${part}_64`), part).toBeLessThan(
-          Math.max(2 * (errors[part] ?? 0), least),
+        expect(relativeDistance(tensors, values, `${name}_${part}_64`), part).toBeLessThan(
+          Math.max(2 * (errors[part] ?? 0), leastDistance),
         );
     });
   });

@@ -11,6 +11,7 @@ import { kernelsOf } from '../../src/worker/kernels/choose.js';
 import { composedDense } from '../../src/worker/kernels/composed-dense.js';
 import type { Kernels } from '../../src/worker/kernels/kernels.js';
 import { engineFor } from '../support/in-process.js';
+import { leastDistance, relativeDistance } from '../support/relative-distance.js';
 
 /** Made by dense.py: float64 of PyTorch's autograd, and the distance of PyTorch's float32 from it. */
 const file = new URL('./fixtures/dense.safetensors', import.meta.url);
@@ -18,17 +19,6 @@ const { tensors, metadata } = decodeSafetensors(await readFile(file), 'dense.saf
 const cases = z
   .record(z.string(), z.object({ relu: z.boolean(), errors: z.record(z.string(), z.number()) }))
   .parse(JSON.parse(metadata['cases'] ?? '{}'));
-
-/** A few float32 roundings; where PyTorch is by chance closer than this. */
-const least = 3e-7;
-
-/** Norm of the difference by the norm of what is expected. */
-function distance(got: ArrayLike<number>, name: string): number {
-  const expected = tensors.get(name)?.values ?? [];
-  expect(got.length, name).toBe(expected.length);
-  const norm = (all: number[]): number => Math.hypot(...all);
-  return norm(Array.from(expected, (value, i) => value - (got[i] ?? NaN))) / norm(Array.from(expected));
-}
 
 describe('a dense layer on native TensorFlow is as close to float64 as PyTorch', () => {
   let engine: Engine;
@@ -71,8 +61,8 @@ describe('a dense layer on native TensorFlow is as close to float64 as PyTorch',
         };
         expect(Object.keys(results).sort()).toEqual(Object.keys(errors).sort());
         for (const [part, values] of Object.entries(results))
-          expect(distance(values, `${name}_${part}_64`), part).toBeLessThan(
-            Math.max(2 * (errors[part] ?? 0), least),
+          expect(relativeDistance(tensors, values, `${name}_${part}_64`), part).toBeLessThan(
+            Math.max(2 * (errors[part] ?? 0), leastDistance),
           );
         const added = pass.gradients(dy, { ...wanted, addend: x }).dx as Tensor;
         expect(added.dataSync()).toEqual(tf.add(x, dx as Tensor).dataSync());
