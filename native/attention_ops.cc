@@ -6,6 +6,7 @@
 
 #include "attention.h"
 
+#include "kernel_choice.h"
 #include "op.h"
 #include "registration.h"
 #include "thread_pool.h"
@@ -25,11 +26,7 @@ struct Kernels {
 const Kernels* FindKernels() {
   static const Kernels wide = {attention_avx512::AttentionForward, attention_avx512::AttentionBackward};
   static const Kernels narrow = {attention_avx2::AttentionForward, attention_avx2::AttentionBackward};
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
-    return &wide;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &narrow : nullptr;
+  return Fastest(wide, narrow);
 }
 
 // The options from the attributes, and the kernels.
@@ -42,10 +39,7 @@ void* CreateOptions(TF_OpKernelConstruction* construction) {
   Status s;
   TF_OpKernelConstruction_GetAttrInt32(construction, "causal", &options->causal, s.status);
   options->kernels = FindKernels();
-  if (s.ok() && options->kernels == nullptr)
-    TF_SetStatus(s.status, TF_UNIMPLEMENTED,
-                 "Lockstep attention: expected a CPU with AVX-512 or with AVX2 and FMA, got one without them");
-  if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
+  RequireKernels(construction, s, options->kernels, "Lockstep attention");
   return options;
 }
 void DeleteOptions(void* kernel) { delete static_cast<Options*>(kernel); }

@@ -4,6 +4,7 @@
 
 #include "batch_product.h"
 
+#include "kernel_choice.h"
 #include "op.h"
 #include "registration.h"
 #include "thread_pool.h"
@@ -26,11 +27,7 @@ const Kernels* FindKernels() {
                                batch_product_avx512::SoftmaxGradientRows};
   static const Kernels narrow = {batch_product_avx2::BatchProductBlocks, batch_product_avx2::SoftmaxRows,
                                  batch_product_avx2::SoftmaxGradientRows};
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
-    return &wide;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &narrow : nullptr;
+  return Fastest(wide, narrow);
 }
 
 // The kernels, and the attributes of a product.
@@ -40,10 +37,7 @@ struct Options {
 };
 void FindOrFail(TF_OpKernelConstruction* construction, Status& s, Options* options) {
   options->kernels = FindKernels();
-  if (s.ok() && options->kernels == nullptr)
-    TF_SetStatus(s.status, TF_UNIMPLEMENTED,
-                 "Lockstep batch products: expected a CPU with AVX-512 or with AVX2 and FMA, got one without them");
-  if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
+  RequireKernels(construction, s, options->kernels, "Lockstep batch products");
 }
 void* CreateProduct(TF_OpKernelConstruction* construction) {
   Options* options = new Options;

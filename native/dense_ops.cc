@@ -6,6 +6,7 @@
 
 #include "dense_layer.h"
 
+#include "kernel_choice.h"
 #include "op.h"
 #include "registration.h"
 #include "scratch.h"
@@ -27,11 +28,7 @@ struct Kernels {
 const Kernels* FindKernels() {
   static const Kernels wide = {dense_avx512::PackDensePanels, dense_avx512::DenseRows, dense_avx512::DenseReluGradient};
   static const Kernels narrow = {dense_avx2::PackDensePanels, dense_avx2::DenseRows, dense_avx2::DenseReluGradient};
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
-    return &wide;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &narrow : nullptr;
+  return Fastest(wide, narrow);
 }
 
 // The kernels, and the attribute `relu`.
@@ -41,10 +38,7 @@ struct Options {
 };
 void FindOrFail(TF_OpKernelConstruction* construction, Status& s, Options* options) {
   options->kernels = FindKernels();
-  if (s.ok() && options->kernels == nullptr)
-    TF_SetStatus(s.status, TF_UNIMPLEMENTED,
-                 "Lockstep dense layers: expected a CPU with AVX-512 or with AVX2 and FMA, got one without them");
-  if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
+  RequireKernels(construction, s, options->kernels, "Lockstep dense layers");
 }
 void* CreateForward(TF_OpKernelConstruction* construction) {
   Options* options = new Options;

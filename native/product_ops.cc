@@ -6,6 +6,7 @@
 // multiples of 16. Attribute `precision` is 0 for float32 and 1 for bfloat16 factors. On a CPU without the
 // instructions, an op fails with TF_UNIMPLEMENTED when its kernel is created.
 
+#include "kernel_choice.h"
 #include "op.h"
 #include "pinned_buffer.h"
 #include "registration.h"
@@ -40,12 +41,8 @@ enum Precision : int32_t { kFloat32 = 0, kBfloat16 = 1 };
 const Kernels* FindKernels(int32_t precision) {
   static const Kernels float32_wide = KERNELS(float32_avx512), float32_narrow = KERNELS(float32_avx2);
   static const Kernels bfloat16_wide = KERNELS(bfloat16_avx512);
-  __builtin_cpu_init();
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  if (precision == kBfloat16) return avx512 && __builtin_cpu_supports("avx512bf16") ? &bfloat16_wide : nullptr;
-  if (avx512) return &float32_wide;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &float32_narrow : nullptr;
+  if (precision == kBfloat16) return HasAvx512() && __builtin_cpu_supports("avx512bf16") ? &bfloat16_wide : nullptr;
+  return Fastest(float32_wide, float32_narrow);
 }
 
 // The kernels for the op's precision. Returns null and fails the construction if there are none.

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "kernel_choice.h"
 #include "op.h"
 #include "registration.h"
 #include "thread_pool.h"
@@ -28,11 +29,7 @@ struct Kernels {
 const Kernels* FindKernels() {
   static const Kernels wide = {recurrence_avx512::RecurrenceForward, recurrence_avx512::RecurrenceBackward};
   static const Kernels narrow = {recurrence_avx2::RecurrenceForward, recurrence_avx2::RecurrenceBackward};
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
-    return &wide;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &narrow : nullptr;
+  return Fastest(wide, narrow);
 }
 
 // The options from the attributes, and the kernels.
@@ -51,10 +48,7 @@ void* CreateOptions(TF_OpKernelConstruction* construction) {
   for (const auto& [name, field] : fields)
     if (s.ok()) TF_OpKernelConstruction_GetAttrInt32(construction, name, field, s.status);
   options->kernels = FindKernels();
-  if (s.ok() && options->kernels == nullptr)
-    TF_SetStatus(s.status, TF_UNIMPLEMENTED,
-                 "Lockstep recurrences: expected a CPU with AVX-512 or with AVX2 and FMA, got one without them");
-  if (!s.ok()) TF_OpKernelConstruction_Failure(construction, s.status);
+  RequireKernels(construction, s, options->kernels, "Lockstep recurrences");
   return options;
 }
 void DeleteOptions(void* kernel) { delete static_cast<Options*>(kernel); }
